@@ -1,0 +1,1 @@
+//! A LastPass Enterprise API to test against.

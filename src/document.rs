@@ -1,0 +1,184 @@
+//! What flows from `streams` to `elastic`: the names of streams and data streams, and the document.
+//!
+//! Owns the vocabulary that both sides share, and nothing that reads or sends. Two strings that must not be swapped
+//! are two types here.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// One of the data streams of a LastPass Business account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stream {
+    /// `reporting`: the audit events.
+    EventReport,
+    /// `getuserdata`: a snapshot of all users.
+    User,
+    /// `getdetailedsfdata`: a snapshot of all shared folders and who may use them.
+    DetailedSharedFolder,
+}
+
+impl Stream {
+    /// Every stream, in the order in which answers list them.
+    pub const ALL: [Self; 3] = [Self::EventReport, Self::User, Self::DetailedSharedFolder];
+
+    /// The stream's name in requests, answers, logs and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::EventReport => "event_report",
+            Self::User => "user",
+            Self::DetailedSharedFolder => "detailed_shared_folder",
+        }
+    }
+
+    /// The value of `event.dataset` and `data_stream.dataset`: that of Elastic's integration.
+    #[must_use]
+    pub const fn dataset(self) -> &'static str {
+        match self {
+            Self::EventReport => "lastpass.event_report",
+            Self::User => "lastpass.user",
+            Self::DetailedSharedFolder => "lastpass.detailed_shared_folder",
+        }
+    }
+
+    /// The data stream that holds this stream's documents in `namespace`.
+    #[must_use]
+    pub fn data_stream(self, namespace: &Namespace) -> DataStream {
+        DataStream(format!("logs-{}-{namespace}", self.dataset()))
+    }
+}
+
+impl fmt::Display for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The last part of a data stream's name, which separates tenants or environments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Namespace(String);
+
+/// Why a text can't be a namespace.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{name:?} can't be a namespace: 1 to 100 bytes, lower case, and none of \\ / * ? \" < > | , # : - or white space"
+)]
+pub struct InvalidNamespace {
+    name: String,
+}
+
+impl Namespace {
+    /// Longest namespace in bytes. Source: the data stream naming scheme of Elastic.
+    const MAX_BYTES: usize = 100;
+
+    /// Checks `name` against the data stream naming scheme of Elastic.
+    ///
+    /// # Errors
+    /// [`InvalidNamespace`] when Elasticsearch would refuse the name or read it as two parts.
+    pub fn new(name: &str) -> Result<Self, InvalidNamespace> {
+        let forbidden = |c: char| c.is_whitespace() || c.is_uppercase() || "\\/*?\"<>|,#:-".contains(c);
+        if name.is_empty() || name.len() > Self::MAX_BYTES || name.contains(forbidden) {
+            return Err(InvalidNamespace { name: name.to_owned() });
+        }
+        Ok(Self(name.to_owned()))
+    }
+
+    /// The namespace as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The name of a data stream, such as `logs-lastpass.user-default`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct DataStream(String);
+
+impl DataStream {
+    /// Where documents are kept that Elasticsearch refused for good.
+    #[must_use]
+    pub fn dead_letter(namespace: &Namespace) -> Self {
+        Self(format!("logs-lastpass.dead_letter-{namespace}"))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for DataStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The number of a LastPass Business account (`cid`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AccountNumber(String);
+
+impl AccountNumber {
+    /// Takes an account number as the Admin Console shows it: decimal digits.
+    ///
+    /// Returns `None` for anything else.
+    #[must_use]
+    pub fn new(digits: &str) -> Option<Self> {
+        let digits = digits.trim();
+        (!digits.is_empty() && digits.len() <= 20 && digits.bytes().all(|b| b.is_ascii_digit()))
+            .then(|| Self(digits.to_owned()))
+    }
+
+    /// The digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AccountNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The `_id` of a document: the same record always has the same one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DocId(pub(crate) String);
+
+impl DocId {
+    /// The `_id` as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for DocId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One document on its way to Elasticsearch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document {
+    /// The `_id` it is created under.
+    pub id: DocId,
+    /// Its `@timestamp`: for an event when it happened, for a snapshot when that was read.
+    pub timestamp: Timestamp,
+    /// The `_source`: one line of compact JSON.
+    pub source: String,
+    /// The record it was made from, as compact JSON: what a dead letter keeps.
+    pub original: String,
+}

@@ -1,0 +1,2 @@
+//! The LastPass Enterprise API.
+pub mod time;

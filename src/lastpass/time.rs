@@ -1,0 +1,316 @@
+//! The API's local time and UTC.
+//!
+//! Owns every step between the two. The API writes and reads wall time of one zone without saying which
+//! (LASTPASS_API.md, "reporting"): an hour repeats when daylight saving ends (a *fold*) and one is skipped when it
+//! begins (a *gap*). Each step from wall time to UTC names its choice at both.
+//!
+//! ```
+//! use lastpass_elastic::lastpass::time::ApiZone;
+//!
+//! let zone = ApiZone::new("US/Eastern").unwrap();
+//! let noon = "2025-07-17T16:00:00Z".parse().unwrap();
+//! assert_eq!(zone.wall_time(noon), "2025-07-17 12:00:00");
+//! ```
+
+use jiff::{
+    Timestamp,
+    civil::DateTime,
+    tz::{AmbiguousOffset, Offset, TimeZone},
+};
+use serde_json::Value;
+
+/// The zone in which the API writes and reads times: a setting, because accounts differ.
+#[derive(Debug, Clone)]
+pub struct ApiZone {
+    name: String,
+    zone: TimeZone,
+}
+
+/// A zone setting that names no zone.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{name:?} is not a time zone: use a name of the IANA time zone database such as US/Eastern or Europe/Berlin, UTC, or an offset such as +02:00"
+)]
+pub struct UnknownZone {
+    name: String,
+}
+
+/// A `Time` that can't be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("Time is not of the form YYYY-MM-DD hh:mm:ss, or no such time exists")]
+pub struct UnreadableTime;
+
+/// An hour (in some zones half of one) that the wall clock shows twice because daylight saving ends in its middle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fold {
+    /// When the first pass begins.
+    pub begin: Timestamp,
+    /// When the clock is set back: the first pass ends and the second begins.
+    pub set_back: Timestamp,
+    /// When the second pass ends.
+    pub end: Timestamp,
+}
+
+/// A readable `Time`: wall time with the instants it can mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LocalTime {
+    civil: DateTime,
+    first: Timestamp,
+    second: Option<Timestamp>,
+}
+
+/// The instant that was settled on for an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventTime {
+    /// When it happened, to the second.
+    pub timestamp: Timestamp,
+    /// Whether the wall time repeats and nothing told which pass it was in.
+    pub ambiguous: bool,
+}
+
+impl ApiZone {
+    /// Reads a zone setting: an IANA name, `UTC`, `±hh:mm` or `±hhmm`.
+    ///
+    /// # Errors
+    /// [`UnknownZone`] when it names none.
+    pub fn new(name: &str) -> Result<Self, UnknownZone> {
+        let zone = match parse_offset(name) {
+            Some(offset) => Some(TimeZone::fixed(offset)),
+            None => TimeZone::get(name).ok(),
+        };
+        match zone {
+            Some(zone) => Ok(Self { name: name.to_owned(), zone }),
+            None => Err(UnknownZone { name: name.to_owned() }),
+        }
+    }
+
+    /// The setting as it was written: the value of `event.timezone`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// `instant` as the API writes it in requests: `YYYY-MM-DD hh:mm:ss`.
+    #[must_use]
+    pub fn wall_time(&self, instant: Timestamp) -> String {
+        self.zone.to_datetime(instant).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    }
+
+    /// Reads a `Time`. Absent, `null` and `""` are `None`.
+    ///
+    /// # Errors
+    /// [`UnreadableTime`] for anything but a real wall time of the documented form.
+    pub fn read(&self, time: Option<&Value>) -> Result<Option<LocalTime>, UnreadableTime> {
+        match time {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) if text.is_empty() => Ok(None),
+            Some(Value::String(text)) => {
+                parse_wall_time(text).and_then(|civil| self.locate(civil)).map(Some).ok_or(UnreadableTime)
+            }
+            Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => Err(UnreadableTime),
+        }
+    }
+
+    /// The instants that `civil` can mean: two in a fold; in a gap one, moved on by its length.
+    fn locate(&self, civil: DateTime) -> Option<LocalTime> {
+        let (first, second) = match self.zone.to_ambiguous_timestamp(civil).offset() {
+            AmbiguousOffset::Unambiguous { offset } => (offset, None),
+            // The offset before the gap puts the time as far behind its end as it lies behind its beginning.
+            AmbiguousOffset::Gap { before, .. } => (before, None),
+            AmbiguousOffset::Fold { before, after } => (before, Some(after)),
+        };
+        let second = match second {
+            Some(after) => Some(after.to_timestamp(civil).ok()?),
+            None => None,
+        };
+        Some(LocalTime { civil, first: first.to_timestamp(civil).ok()?, second })
+    }
+
+    /// The fold that `instant` lies in, if any.
+    #[must_use]
+    pub fn fold_at(&self, instant: Timestamp) -> Option<Fold> {
+        let civil = self.zone.to_datetime(instant);
+        let AmbiguousOffset::Fold { before, after } = self.zone.to_ambiguous_timestamp(civil).offset() else {
+            return None;
+        };
+        let length = before.duration_since(after);
+        let latest = instant.checked_add(length).and_then(|end| end.checked_add(jiff::Span::new().nanoseconds(1)));
+        let set_back = self.zone.preceding(latest.ok()?).next()?.timestamp();
+        Some(Fold {
+            begin: set_back.checked_sub(length).ok()?,
+            set_back,
+            end: set_back.checked_add(length).ok()?,
+        })
+    }
+
+    /// `instant`, or the beginning of the fold it lies in: no window may begin inside one.
+    #[must_use]
+    pub fn begin_outside_fold(&self, instant: Timestamp) -> Timestamp {
+        self.fold_at(instant).map_or(instant, |fold| fold.begin)
+    }
+
+    /// `instant`, or the end of the fold it lies in: no window may end inside one.
+    #[must_use]
+    pub fn end_outside_fold(&self, instant: Timestamp) -> Timestamp {
+        match self.fold_at(instant) {
+            Some(fold) if fold.begin < instant => fold.end,
+            _ => instant,
+        }
+    }
+}
+
+impl LocalTime {
+    /// The wall time as it was read.
+    #[must_use]
+    pub const fn civil(&self) -> DateTime {
+        self.civil
+    }
+
+    /// The earliest instant it can mean.
+    #[must_use]
+    pub const fn earliest(&self) -> Timestamp {
+        self.first
+    }
+
+    /// The latest instant it can mean.
+    #[must_use]
+    pub fn latest(&self) -> Timestamp {
+        self.second.unwrap_or(self.first)
+    }
+
+    /// Whether the wall clock shows this time twice.
+    #[must_use]
+    pub const fn is_repeated(&self) -> bool {
+        self.second.is_some()
+    }
+
+    /// In the first pass, or at its only one.
+    #[must_use]
+    pub const fn first_pass(&self) -> EventTime {
+        EventTime { timestamp: self.first, ambiguous: false }
+    }
+
+    /// In the second pass, or at its only one.
+    #[must_use]
+    pub fn second_pass(&self) -> EventTime {
+        EventTime { timestamp: self.latest(), ambiguous: false }
+    }
+
+    /// Where nothing tells the pass: the first one, said to be a guess.
+    #[must_use]
+    pub const fn either_pass(&self) -> EventTime {
+        EventTime { timestamp: self.first, ambiguous: self.second.is_some() }
+    }
+}
+
+/// Reads exactly `YYYY-MM-DD hh:mm:ss` in ASCII digits; real dates from year 1 on.
+fn parse_wall_time(text: &str) -> Option<DateTime> {
+    const FORM: &[u8] = b"dddd-dd-dd dd:dd:dd";
+    let bytes = text.as_bytes();
+    let fits = bytes.len() == FORM.len()
+        && bytes.iter().zip(FORM).all(|(byte, form)| if *form == b'd' { byte.is_ascii_digit() } else { byte == form });
+    if !fits {
+        return None;
+    }
+    let number = |from: usize, to: usize| text.get(from..to)?.parse::<i16>().ok();
+    let small = |from: usize| i8::try_from(number(from, from + 2)?).ok();
+    let year = number(0, 4).filter(|year| *year >= 1)?;
+    DateTime::new(year, small(5)?, small(8)?, small(11)?, small(14)?, small(17)?, 0).ok()
+}
+
+/// Reads `±hh:mm` or `±hhmm`.
+fn parse_offset(text: &str) -> Option<Offset> {
+    let (sign, digits) = match text.split_at_checked(1)? {
+        ("+", digits) => (1, digits),
+        ("-", digits) => (-1, digits),
+        _ => return None,
+    };
+    let digits = match digits.split_once(':') {
+        Some((hours, minutes)) if hours.len() == 2 => format!("{hours}{minutes}"),
+        Some(_) => return None,
+        None => digits.to_owned(),
+    };
+    if digits.len() != 4 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let hours: i32 = digits.get(..2)?.parse().ok()?;
+    let minutes: i32 = digits.get(2..)?.parse().ok().filter(|minutes| *minutes < 60)?;
+    Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a time of the test")
+    }
+
+    fn read(zone: &str, time: &str) -> Option<LocalTime> {
+        ApiZone::new(zone).expect("a zone").read(Some(&Value::from(time))).ok().flatten()
+    }
+
+    #[test]
+    fn the_repeated_hour_has_two_instants() {
+        let time = read("US/Eastern", "2025-11-02 01:30:00").expect("readable");
+        assert_eq!((time.earliest(), time.latest()), (at("2025-11-02T05:30:00Z"), at("2025-11-02T06:30:00Z")));
+        assert!(time.either_pass().ambiguous);
+    }
+
+    #[test]
+    fn the_skipped_hour_is_moved_on_by_the_gap() {
+        let time = read("US/Eastern", "2025-03-09 02:30:00").expect("readable");
+        assert_eq!((time.earliest(), time.is_repeated()), (at("2025-03-09T07:30:00Z"), false));
+    }
+
+    #[test]
+    fn folds_are_found_from_any_instant_in_them() {
+        for (zone, begin, set_back, end) in [
+            ("US/Eastern", "2025-11-02T05:00:00Z", "2025-11-02T06:00:00Z", "2025-11-02T07:00:00Z"),
+            ("Europe/London", "2025-10-26T00:00:00Z", "2025-10-26T01:00:00Z", "2025-10-26T02:00:00Z"),
+            ("Australia/Lord_Howe", "2025-04-05T14:30:00Z", "2025-04-05T15:00:00Z", "2025-04-05T15:30:00Z"),
+            ("America/New_York", "2045-11-05T05:00:00Z", "2045-11-05T06:00:00Z", "2045-11-05T07:00:00Z"),
+        ] {
+            let zone = ApiZone::new(zone).expect("a zone");
+            let fold = Fold { begin: at(begin), set_back: at(set_back), end: at(end) };
+            let second = jiff::Span::new().seconds(1);
+            for inside in [fold.begin, fold.set_back - second, fold.set_back, fold.end - second] {
+                assert_eq!(zone.fold_at(inside), Some(fold), "{inside}");
+            }
+            assert_eq!(zone.fold_at(fold.begin - second), None);
+            assert_eq!(zone.fold_at(fold.end), None);
+            assert_eq!(zone.end_outside_fold(fold.begin), fold.begin);
+            assert_eq!(zone.end_outside_fold(fold.set_back), fold.end);
+            assert_eq!(zone.begin_outside_fold(fold.set_back), fold.begin);
+        }
+    }
+
+    #[test]
+    fn only_the_documented_form_is_a_time() {
+        for time in [
+            "2025-02-30 00:00:00",
+            "2025-13-01 00:00:00",
+            "2025-07-17 24:00:00",
+            "2025-07-17 09:51:60",
+            "2025-07-17 09:51",
+            "2025-7-17 09:51:51",
+            "2025-07-17T09:51:51Z",
+            "2025-07-17 09:51:51 ",
+            "0000-01-01 00:00:00",
+            "٢٠٢٥-07-17 09:51:51",
+        ] {
+            assert_eq!(read("UTC", time), None, "{time}");
+        }
+    }
+
+    #[test]
+    fn offsets_are_zones() {
+        for zone in ["+02:00", "+0200"] {
+            let time = read(zone, "2025-07-17 09:51:51").expect("readable");
+            assert_eq!(time.earliest(), at("2025-07-17T07:51:51Z"));
+        }
+        for zone in ["+2", "+02:60", "+25:00:00", "Mars/Olympus", "", "+ab:cd", "+26:00"] {
+            assert!(ApiZone::new(zone).is_err(), "{zone}");
+        }
+    }
+}

@@ -1,1 +1,56 @@
 //! A LastPass Enterprise API to test against.
+//!
+//! It holds one account's history ([`World`]), serves it over HTTP as LastPass is documented to ([`Quirks`] switch
+//! every point at which the documentation leaves a doubt), fails where it is told to ([`FaultRule`]) and tells
+//! afterwards what it holds and what it was asked. Its wire format is written from LastPass's documentation alone and
+//! shares no code with the collector, so the two can't share a misunderstanding.
+//!
+//! ```
+//! use lastpass_simulator::{CompanySize, Quirks, Simulator, World};
+//!
+//! let size = CompanySize { events: 100, ..CompanySize::default() };
+//! let end = "2025-07-01T00:00:00Z".parse()?;
+//! let simulator = Simulator::start(World::company(1, &size, end), Quirks::default())?;
+//! assert!(simulator.url().ends_with("/enterpriseapi.php"));
+//! assert_eq!(simulator.truth_events().len(), 100);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod actions;
+mod admin;
+mod answer;
+mod clock;
+mod company;
+mod entries;
+mod event;
+mod faults;
+mod folders;
+mod json;
+mod live;
+mod local_time;
+mod quirks;
+mod reporting;
+mod requests;
+mod rng;
+mod server;
+mod service;
+mod simulator;
+mod staff;
+mod timeline;
+mod truth;
+mod users;
+mod wire;
+mod world;
+
+pub use clock::Clock;
+pub use company::CompanySize;
+pub use entries::Entries;
+pub use event::Event;
+pub use faults::{Fault, FaultRule, Trigger};
+pub use live::Live;
+pub use quirks::{Bound, EmptyValue, ErrorForm, ErrorKey, EventData, FolderPaging, Order, Pass, Quirks, Repeats};
+pub use requests::{Answered, Command, Counters, RequestRecord};
+pub use simulator::{Simulator, StartError};
+pub use timeline::Timeline;
+pub use truth::TruthEvent;
+pub use world::{ProvisioningHash, World, folder_users};

@@ -1,0 +1,328 @@
+"""Runs the AWS emulator `ministack` with what a scheduled Lambda function needs added to it.
+
+    GATEWAY_PORT=4566 BIND_HOST=127.0.0.1 python local_aws.py
+
+ministack 1.5.33 is close to AWS, apart from a few places that this project leans on. Each of these is replaced by one
+function of `PATCHES` below; the function's docstring says what AWS does and what the emulator does without it. Nothing
+in this file is deployed.
+
+The patches reach into the emulator's modules by name, so its version is pinned, another version is refused, and
+`test_local_aws.py` fails when a patch has lost its effect.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import logging
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from ministack.core.responses import new_uuid, set_request_account_id, set_request_region
+from ministack.services import cloudwatch, dynamodb, eventbridge, lambda_svc, scheduler, sqs
+from ministack.services.cloudformation import provisioners
+
+MINISTACK_VERSION = "1.5.33"
+
+# How often queue metrics are published and alarms are judged. AWS does both once a minute; tests should not wait for it.
+SWEEP_SECONDS = 5
+
+log = logging.getLogger("local_aws")
+
+
+# --- EventBridge Scheduler -----------------------------------------------------------------------------------------
+
+
+def deliver_schedules_as_scheduler_does() -> None:
+    """Scheduled calls carry their context attributes, and a failing function is retried and reported.
+
+    AWS replaces `<aws.scheduler.scheduled-time>` and its siblings in a target's input, and calls a function
+    asynchronously, so that its `EventInvokeConfig` (attempts, failure queue) applies. The emulator passes the
+    placeholders on as they are and calls the function once, whatever comes of it.
+    """
+    stock_invoke = eventbridge._invoke_target
+
+    def invoke(target: dict, event: dict, rule: dict, view: object = None) -> None:
+        if event.get("Source") != "aws.scheduler":
+            stock_invoke(target, event, rule, view)
+            return
+        target = {**target, "Input": with_context_attributes(target.get("Input") or "{}", rule, event["Time"])}
+        if ":lambda:" in target.get("Arn", ""):
+            call_function(target["Arn"], json.loads(target["Input"]), rule.get("Name", ""))
+        else:
+            stock_invoke(target, event, rule, view)
+
+    eventbridge._invoke_target = invoke
+
+
+def with_context_attributes(text: str, schedule: dict, fired_at: float) -> str:
+    """The input of one call: each placeholder replaced by what it stands for."""
+    attributes = {
+        "attempt-number": "1",
+        "execution-id": new_uuid(),
+        "schedule-arn": schedule.get("Arn", ""),
+        "scheduled-time": due_time(schedule, fired_at).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    for name, value in attributes.items():
+        text = text.replace(f"<aws.scheduler.{name}>", value)
+    return text
+
+
+def due_time(schedule: dict, fired_at: float) -> datetime:
+    """The moment a call was due, which is a little before it is made.
+
+    A one-time schedule is due when it says, a rate counts from the schedule's creation (whole seconds, not whole
+    minutes), and a cron expression falls on whole minutes.
+    """
+    expression = schedule.get("ScheduleExpression", "")
+    once = scheduler._at_time_epoch(expression)
+    every = eventbridge._parse_rate_seconds(expression)
+    if once:
+        due = once
+    elif every:
+        created = schedule.get("CreationDate", fired_at)
+        due = created + (fired_at - created) // every * every
+    else:
+        due = fired_at // 60 * 60
+    return datetime.fromtimestamp(int(due), tz=UTC)
+
+
+def call_function(arn: str, payload: object, schedule_name: str) -> None:
+    """Calls a function as an event: in the background, with the attempts and the failure target it is set up with."""
+    function, config, name = lambda_svc._get_func_record_for_ref(arn)
+    if not function or not config:
+        log.warning("schedule %s calls a function that does not exist: %s", schedule_name, name)
+        return
+    run = lambda_svc._execution_record_for_config(function, config)
+    # A function looked up by its version comes without its settings for asynchronous calls.
+    for setting in ("event_invoke_config", "event_invoke_configs"):
+        if function.get(setting):
+            run[setting] = function[setting]
+    lambda_svc.invoke_async_with_retry(run, payload)
+    log.info("schedule %s has called %s", schedule_name, name)
+
+
+# --- CloudWatch ----------------------------------------------------------------------------------------------------
+
+
+def measure_every_run() -> None:
+    """`AWS/Lambda` metrics count every run once, and embedded metrics become metrics.
+
+    AWS counts runs however they were started, and reads metrics out of log lines in the embedded metric format. The
+    emulator counts only calls of its Invoke API and leaves log lines alone.
+    """
+    stock_logs, stock_metrics = lambda_svc._emit_lambda_logs, lambda_svc._emit_lambda_metrics
+
+    def metrics(name: str, duration_ms: float, error: bool, throttle: bool) -> None:
+        # A throttled call is never run. All others are counted where their log is written, so not here as well.
+        if throttle:
+            stock_metrics(name, duration_ms, error, throttle)
+
+    def logs(function: dict, request_id: str, text: str, error: bool, duration_ms: int, **rest: object) -> None:
+        stock_logs(function, request_id, text, error, duration_ms, **rest)
+        name = (function.get("config") or function).get("FunctionName", "")
+        stock_metrics(name, duration_ms, error, False)
+        for line in (text or "").splitlines():
+            record_embedded_metrics(line)
+
+    lambda_svc._emit_lambda_metrics = metrics
+    lambda_svc._emit_lambda_logs = logs
+
+
+def record_embedded_metrics(line: str) -> None:
+    """Records the metrics of one log line, if it is in the embedded metric format."""
+    if '"_aws"' not in line or "{" not in line:
+        return
+    try:
+        document = json.loads(line[line.index("{"):])
+        for namespace, name, unit, dimensions in embedded_metrics(document):
+            values = document[name] if isinstance(document[name], list) else [document[name]]
+            for value in values:
+                cloudwatch.record_metric(namespace, name, value, unit, dimensions)
+    except (ValueError, KeyError, TypeError) as fault:
+        log.warning("a line that looks like embedded metrics could not be read: %s", fault)
+
+
+def embedded_metrics(document: dict) -> Iterator[tuple[str, str, str, dict]]:
+    """Namespace, name, unit and dimensions of each metric that a document declares, for each set of dimensions."""
+    for directive in document["_aws"]["CloudWatchMetrics"]:
+        for names in directive.get("Dimensions") or [[]]:
+            dimensions = {name: str(document[name]) for name in names}
+            for metric in directive["Metrics"]:
+                yield directive["Namespace"], metric["Name"], metric.get("Unit", "None"), dimensions
+
+
+def judge_alarms_as_cloudwatch_does() -> None:
+    """Alarms look at their dimensions, at M of N periods and at missing data, and are judged without being asked.
+
+    The emulator judges an alarm only when someone publishes a metric, over all dimensions and periods together, and
+    knows no missing data. It publishes nothing about queues either, so an alarm on a failure queue would never ring.
+    """
+    cloudwatch._evaluate_alarm = judge_alarm
+
+    def sweep_forever() -> None:
+        while True:
+            time.sleep(SWEEP_SECONDS)
+            try:
+                publish_queue_lengths()
+                for scope, alarm in list(cloudwatch._alarms._data.items()):
+                    act_for(scope)
+                    judge_alarm(alarm)
+            except Exception:  # one bad alarm must not end the sweep of all others
+                log.exception("the sweep of queues and alarms failed")
+
+    threading.Thread(target=sweep_forever, name="alarm-sweep", daemon=True).start()
+
+
+def act_for(scope: tuple) -> None:
+    """Makes the account and region that a stored object belongs to those of this thread."""
+    account, region, _name = scope
+    set_request_account_id(account)
+    set_request_region(region)
+
+
+def publish_queue_lengths() -> None:
+    """Publishes for each queue how many of its messages could be received now."""
+    for scope, queue in list(sqs._queues._data.items()):
+        act_for(scope)
+        now = time.time()
+        visible = sum(1 for message in queue.get("messages", []) if message.get("visible_at", 0) <= now)
+        cloudwatch.record_metric(
+            "AWS/SQS", "ApproximateNumberOfMessagesVisible", visible, "Count", {"QueueName": queue["name"]}
+        )
+
+
+def judge_alarm(alarm: dict) -> None:
+    """Sets the state of one alarm from the points of its last periods."""
+    if not alarm.get("Namespace") or not alarm.get("MetricName"):
+        return
+    now = time.time()
+    periods = int(alarm.get("EvaluationPeriods", 1))
+    needed = int(alarm.get("DatapointsToAlarm") or periods)
+    missing = alarm.get("TreatMissingData") or "missing"
+    points = points_of(alarm)
+
+    breaching = with_data = 0
+    for index in range(periods):
+        value = value_in_period(alarm, points, now, index)
+        if value is not None:
+            with_data += 1
+            breaching += breaches(alarm, value)
+        elif missing == "breaching":
+            breaching += 1
+
+    old = alarm["StateValue"]
+    if breaching >= needed:
+        new = "ALARM"
+    elif with_data or missing in ("breaching", "notBreaching"):
+        new = "OK"
+    elif missing == "ignore":
+        new = old
+    else:
+        new = "INSUFFICIENT_DATA"
+    if new != old:
+        change_state(alarm, old, new, f"{breaching} of {periods} periods breach, {with_data} have data", now)
+
+
+def points_of(alarm: dict) -> list[dict]:
+    """All points of the metric an alarm watches: same namespace, same name, exactly its dimensions."""
+    dimensions = {entry["Name"]: entry["Value"] for entry in alarm.get("Dimensions") or []}
+    return [
+        point
+        for (namespace, name, _), points in list(cloudwatch._metrics.items())
+        if namespace == alarm["Namespace"] and name == alarm["MetricName"]
+        for point in points
+        if (point.get("Dimensions") or {}) == dimensions
+    ]
+
+
+def value_in_period(alarm: dict, points: list[dict], now: float, index: int) -> float | None:
+    """The alarm's statistic in one period, counted backwards from now; None where there are no points."""
+    length = int(alarm.get("Period", 60))
+    inside = [point for point in points if now - length * (index + 1) < point["Timestamp"] <= now - length * index]
+    if not inside:
+        return None
+    statistic = alarm.get("ExtendedStatistic") or alarm.get("Statistic", "Average")
+    return cloudwatch._stat_value(cloudwatch._calc_stats(inside), statistic, inside)
+
+
+def breaches(alarm: dict, value: float) -> bool:
+    threshold = alarm.get("Threshold", 0)
+    match alarm.get("ComparisonOperator"):
+        case "GreaterThanThreshold":
+            return value > threshold
+        case "GreaterThanOrEqualToThreshold":
+            return value >= threshold
+        case "LessThanThreshold":
+            return value < threshold
+        case "LessThanOrEqualToThreshold":
+            return value <= threshold
+        case other:
+            log.warning("alarm %s compares with %s, which is not known here", alarm.get("AlarmName"), other)
+            return False
+
+
+def change_state(alarm: dict, old: str, new: str, reason: str, now: float) -> None:
+    alarm.update(StateValue=new, StateReason=reason, StateUpdatedTimestamp=int(now))
+    cloudwatch._record_history(alarm["AlarmName"], old, new, reason)
+    cloudwatch._dispatch_alarm_actions(alarm, old, new, reason)
+    cloudwatch._evaluate_parent_alarms(alarm)
+
+
+# --- CloudFormation ------------------------------------------------------------------------------------------------
+
+
+def apply_table_settings() -> None:
+    """A table made from a template gets its time to live and its point-in-time recovery.
+
+    The emulator creates the table and drops both properties.
+    """
+    stock_create = provisioners._ddb_create
+
+    def create(logical_id: str, properties: dict, stack_name: str) -> tuple:
+        name, attributes = stock_create(logical_id, properties, stack_name)
+        if ttl := properties.get("TimeToLiveSpecification"):
+            setting = {**ttl, "Enabled": is_true(ttl.get("Enabled"))}
+            dynamodb._update_ttl({"TableName": name, "TimeToLiveSpecification": setting})
+        if recovery := properties.get("PointInTimeRecoverySpecification"):
+            setting = {"PointInTimeRecoveryEnabled": is_true(recovery.get("PointInTimeRecoveryEnabled"))}
+            dynamodb._update_continuous_backups({"TableName": name, "PointInTimeRecoverySpecification": setting})
+        return name, attributes
+
+    # The handlers of all resource types are looked up in tables that were filled when the module was loaded.
+    for table in list(vars(provisioners).values()):
+        handlers = table.get("AWS::DynamoDB::Table") if isinstance(table, dict) else None
+        if isinstance(handlers, dict) and handlers.get("create") is stock_create:
+            handlers["create"] = create
+
+
+def is_true(value: object) -> bool:
+    """Templates bring booleans as such and as text."""
+    return str(value).lower() == "true"
+
+
+PATCHES = (
+    deliver_schedules_as_scheduler_does,
+    measure_every_run,
+    judge_alarms_as_cloudwatch_does,
+    apply_table_settings,
+)
+
+
+def main() -> None:
+    installed = importlib.metadata.version("ministack")
+    if installed != MINISTACK_VERSION:
+        sys.exit(f"local_aws.py is made for ministack {MINISTACK_VERSION}, and {installed} is installed")
+    for patch in PATCHES:
+        patch()
+
+    from ministack.app import main as serve
+
+    serve()
+
+
+if __name__ == "__main__":
+    main()

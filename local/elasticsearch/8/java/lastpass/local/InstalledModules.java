@@ -1,0 +1,18 @@
+package lastpass.local;
+
+import java.util.Map;
+import org.elasticsearch.env.Environment;
+import org.elasticsearch.plugins.PluginsLoader;
+
+/** Finds the modules in the node's home, as Elasticsearch 8 wants it called. */
+final class InstalledModules {
+  private InstalledModules() {}
+
+  static PluginsLoader load(Environment environment) {
+    return PluginsLoader.createPluginsLoader(
+        PluginsLoader.loadModulesBundles(environment.modulesDir()),
+        PluginsLoader.loadPluginsBundles(environment.pluginsDir()),
+        Map.of(),
+        false);
+  }
+}

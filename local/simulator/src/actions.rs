@@ -1,0 +1,218 @@
+//! What people do, how often, and what LastPass writes under `Data` for it.
+
+use std::sync::Arc;
+
+use crate::company::Company;
+
+/// How an action fills `Data`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Form {
+    /// Nothing.
+    Empty,
+    /// A site, as visited.
+    Site,
+    /// Several sites, comma-separated.
+    Sites,
+    /// One of these texts.
+    OneOf(&'static [&'static str]),
+    /// One address.
+    Email,
+    /// Several addresses, comma-separated.
+    Emails,
+    /// A folder's name.
+    Folder,
+    /// `Secure Note (…)`, sometimes with the folder.
+    Note,
+    /// `Secure Note (…)` alone.
+    NoteAlone,
+    /// `'folder' 'address'`
+    FolderAndEmail,
+    /// `folder address`
+    FolderThenEmail,
+    /// `'group'`
+    Group,
+    /// `address - group`
+    EmailAndGroup,
+    /// `address-Shared-folder`
+    EmailAndShared,
+    /// `'folder' 'address' 'Read only:… Admin:… Hide PW:…'`
+    Permissions,
+    /// `'old' 'new'`
+    Renamed,
+    /// `site to folder`
+    ToFolder,
+    /// `site from folder`, or the note that the folder is gone.
+    FromFolder,
+}
+
+/// Who an action comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Actor {
+    /// Somebody of the company.
+    Person,
+    /// `API`.
+    Api,
+    /// Somebody, or an address that nobody has, or none.
+    Anyone,
+}
+
+/// An action and its habits.
+#[derive(Debug)]
+pub(crate) struct Action {
+    /// How often, against the others.
+    pub(crate) weight: u32,
+    pub(crate) name: &'static str,
+    pub(crate) actor: Actor,
+    pub(crate) form: Form,
+}
+
+const fn person(weight: u32, name: &'static str, form: Form) -> Action {
+    Action { weight, name, actor: Actor::Person, form }
+}
+
+/// All documented actions, spelled as LastPass did over the years, and two that no documentation names.
+pub(crate) const ACTIONS: &[Action] = &[
+    person(3_000, "Log in", Form::Site),
+    person(250, "Login to Admin Console", Form::Email),
+    person(700, "SAML Login", Form::OneOf(&["authorizationserver.oidc", "AzureAD", "Okta SSO"])),
+    Action {
+        weight: 650,
+        name: "Failed Login Attempt",
+        actor: Actor::Anyone,
+        form: Form::OneOf(&["lastpass.com", ""]),
+    },
+    person(300, "Login Verification Email Sent", Form::Empty),
+    person(60, "Multifactor Enabled", Form::OneOf(&["LastPass Authenticator", "Duo", "YubiKey"])),
+    person(20, "Add Policy", Form::OneOf(&["Require multifactor", "Länge des Passworts ≥ 16"])),
+    person(10, "Delete Policy", Form::OneOf(&["Prohibit offline access"])),
+    person(5, "Enterprise API Secret Regenerated", Form::Empty),
+    person(12, "Make Admin", Form::Email),
+    person(8, "Remove Admin", Form::Email),
+    person(80, "Master Password Changed", Form::Empty),
+    person(15, "Master Password Reset by Super Admin", Form::Email),
+    person(15, "master password reset by super admin", Form::Email),
+    person(60, "Employee Account Created", Form::Emails),
+    person(40, "Created LastPass Account", Form::EmailAndShared),
+    person(40, "Employee Account Deleted", Form::Emails),
+    person(60, "Employee Invited", Form::Emails),
+    person(20, "Create Group", Form::Group),
+    person(60, "Adding User to Group", Form::EmailAndGroup),
+    person(25, "Require Password Change", Form::Email),
+    person(600, "Open Secure Note", Form::Note),
+    person(120, "Edit Secure Note", Form::NoteAlone),
+    person(120, "Add Secure Note", Form::Note),
+    person(70, "Update Folder Permissions", Form::Permissions),
+    person(25, "Renamed Shared Folder", Form::Renamed),
+    person(150, "Move to Shared Folder", Form::ToFolder),
+    person(90, "Move from Shared Folder", Form::FromFolder),
+    person(25, "Limit Shared Folder", Form::FolderThenEmail),
+    person(40, "Created Shared Folder", Form::Folder),
+    person(15, "Deleted Shared Folder", Form::Folder),
+    person(90, "Add to Shared Folder", Form::FolderAndEmail),
+    person(60, "Removed from Shared Folder", Form::FolderAndEmail),
+    person(900, "Site Added", Form::Site),
+    person(120, "Deleted Sites", Form::Sites),
+    person(60, "Delete Shared Sites", Form::FromFolder),
+    Action { weight: 80, name: "Get Shared Folder Data", actor: Actor::Api, form: Form::Empty },
+    Action { weight: 80, name: "Get User Data", actor: Actor::Api, form: Form::Empty },
+    Action { weight: 260, name: "Reporting", actor: Actor::Api, form: Form::OneOf(&["", "allusers"]) },
+    person(10, "Passkey Registered", Form::Site),
+    person(5, "Vault Exported \"CSV\"", Form::Empty),
+];
+
+/// What happens twice in one second of itself: impatient clicks, retrying clients, parallel jobs.
+pub(crate) const TWIN_ACTIONS: &[&str] =
+    &["Log in", "Failed Login Attempt", "SAML Login", "Open Secure Note", "Site Added", "Reporting", "Get User Data"];
+
+const SITES: &[&str] = &[
+    "github.com",
+    "portal.example.com/ServiceLogin",
+    "203.0.113.7:8443/admin",
+    "accounts.example.org",
+    "https://intranet.example.net/wiki?page=1&lang=en",
+    "bücher.example/konto",
+    "site \"quoted\" example",
+    "example.com, with comma",
+    "café.example\\backslash",
+    "銀行.example",
+];
+
+const FOLDERS: &[&str] = &[
+    "Finance",
+    "Q1, Q2 plans",
+    "Équipe Sécurité",
+    "it's ours",
+    "Ops from HQ",
+    "Team (A)",
+    "営業部",
+    "The \"Vault\"",
+    "Shared Folder",
+    "R&D <internal>",
+];
+
+const GROUPS: &[&str] =
+    &["Engineering", "Équipe Sécurité", "it's", "Finance & Legal", "東京オフィス", "Contractors (EU)"];
+
+const NOTES: &[&str] = &["SSH Key", "Wifi", "Recovery codes (2025)", "clé d'accès", "a \"quoted\" note", "WPA 🔑"];
+
+/// A folder's name; half of them with a number, so that a large company has many.
+pub(crate) fn folder_name(company: &mut Company) -> String {
+    let rng = company.rng();
+    let name = *rng.pick(FOLDERS);
+    if rng.chance(0.5) { format!("{name} {}", 1 + rng.below(90)) } else { name.to_owned() }
+}
+
+/// A group's name.
+pub(crate) fn group_name(company: &mut Company) -> &'static str {
+    company.rng().pick::<&str>(GROUPS)
+}
+
+/// A site as people visit it.
+pub(crate) fn site(company: &mut Company) -> String {
+    let rng = company.rng();
+    let site = *rng.pick(SITES);
+    if rng.chance(0.6) { format!("app{}.{site}", rng.below(400)) } else { site.to_owned() }
+}
+
+/// `Data` of an action of this form.
+pub(crate) fn data(form: Form, company: &mut Company) -> Arc<str> {
+    let text = match form {
+        Form::Empty => String::new(),
+        Form::Site => site(company),
+        Form::Sites => {
+            let sites: Vec<String> = (0..1 + company.rng().below(5)).map(|_| site(company)).collect();
+            sites.join(",")
+        }
+        Form::OneOf(texts) => (*company.rng().pick(texts)).to_owned(),
+        Form::Email => return company.colleague(),
+        Form::Emails => {
+            let emails: Vec<Arc<str>> = (0..1 + company.rng().below(3)).map(|_| company.colleague()).collect();
+            emails.join(if company.rng().chance(0.5) { "," } else { ", " })
+        }
+        Form::Folder => folder_name(company),
+        Form::Note if company.rng().chance(0.4) => {
+            let note = *company.rng().pick(NOTES);
+            format!("Secure Note ({note}) from {}", folder_name(company))
+        }
+        Form::Note | Form::NoteAlone => format!("Secure Note ({})", company.rng().pick(NOTES)),
+        Form::FolderAndEmail => format!("'{}' '{}'", folder_name(company), company.colleague()),
+        Form::FolderThenEmail => format!("{} {}", folder_name(company), company.colleague()),
+        Form::Group => format!("'{}'", group_name(company)),
+        Form::EmailAndGroup => format!("{} - {}", company.colleague(), group_name(company)),
+        Form::EmailAndShared => format!("{}-Shared-{}", company.colleague(), folder_name(company)),
+        Form::Permissions => {
+            let mut yes = || {
+                if company.rng().chance(0.5) { "yes" } else { "no" }
+            };
+            let granted = format!("'Read only:{} Admin:{} Hide PW:{}'", yes(), yes(), yes());
+            format!("'{}' '{}' {granted}", folder_name(company), company.colleague())
+        }
+        Form::Renamed => format!("'{}' '{}'", folder_name(company), folder_name(company)),
+        Form::ToFolder => format!("{} to {}", site(company), folder_name(company)),
+        Form::FromFolder if company.rng().chance(0.05) => {
+            format!("{} from INVALID SHARED FOLDER", site(company))
+        }
+        Form::FromFolder => format!("{} from {}", site(company), folder_name(company)),
+    };
+    text.into()
+}

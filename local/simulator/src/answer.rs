@@ -1,0 +1,100 @@
+//! What a command's handler gives back, before faults and HTTP come into it.
+
+use serde_json::Value;
+
+use crate::json::push_string;
+use crate::quirks::Quirks;
+
+/// The answer to one request.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// A page of records.
+    Page(Page),
+    /// A logical error.
+    Refusal(String),
+}
+
+/// A good answer.
+#[derive(Debug)]
+pub(crate) struct Page {
+    /// The JSON text.
+    pub(crate) body: String,
+    /// How many events, users or folders it holds.
+    pub(crate) records: usize,
+    /// Whether more is left behind it.
+    pub(crate) more: bool,
+}
+
+/// The JSON of a refusal.
+pub(crate) fn refusal_body(quirks: &Quirks, reason: &str) -> String {
+    let mut body = String::from("{\"status\":");
+    push_string(&mut body, &quirks.fail_status);
+    body.push(',');
+    push_string(&mut body, quirks.error_key.name());
+    body.push(':');
+    body.push_str(&quirks.error_form.of(reason).to_string());
+    body.push('}');
+    body
+}
+
+/// Appends a map of ready JSON texts, or what PHP makes of an empty one.
+pub(crate) fn push_map<'a>(out: &mut String, entries: impl Iterator<Item = (&'a str, &'a str)>, quirks: &Quirks) {
+    let start = out.len();
+    for (key, text) in entries {
+        out.push(if out.len() == start { '{' } else { ',' });
+        push_string(out, key);
+        out.push(':');
+        out.push_str(text);
+    }
+    if out.len() == start {
+        out.push_str(empty_map(quirks));
+    } else {
+        out.push('}');
+    }
+}
+
+/// An empty map as these quirks spell it.
+pub(crate) fn empty_map(quirks: &Quirks) -> &'static str {
+    if quirks.empty_map_as_list { "[]" } else { "{}" }
+}
+
+/// `pagesize` and `pageindex` of a request; both numbers or strings of digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PageAsked {
+    pub(crate) size: usize,
+    pub(crate) index: usize,
+}
+
+impl PageAsked {
+    /// Reads them; `None` where no page size is asked for.
+    pub(crate) fn read(data: &Value) -> Option<Self> {
+        let size = number(data.get("pagesize")?)?.max(1);
+        let index = data.get("pageindex").and_then(number).unwrap_or(0);
+        Some(Self { size, index })
+    }
+
+    /// How many records lie before the page.
+    pub(crate) fn skipped(self) -> usize {
+        self.size.saturating_mul(self.index)
+    }
+}
+
+fn number(value: &Value) -> Option<usize> {
+    match value {
+        Value::Number(number) => usize::try_from(number.as_u64()?).ok(),
+        Value::String(digits) => digits.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+/// What PHP takes for true: everything but `false`, `null`, 0, `"0"`, `""` and empty lists.
+pub(crate) fn truthy(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(flag) => *flag,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty() && text != "0",
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+    }
+}

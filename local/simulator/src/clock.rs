@@ -1,0 +1,36 @@
+//! The simulator's own *now*: events appear, retention ends and requests are stamped by it.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// What the simulator takes for the present. Default: [`Clock::Real`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Clock {
+    /// The machine's clock.
+    #[default]
+    Real,
+    /// The machine's clock plus this many seconds (negative: behind).
+    OffsetSeconds(i64),
+    /// Stands still until it is set again.
+    Fixed(Timestamp),
+}
+
+impl Clock {
+    /// The present by this clock.
+    pub fn now(self) -> Timestamp {
+        match self {
+            Self::Real => machine_now(),
+            Self::OffsetSeconds(seconds) => {
+                let moved = machine_now().saturating_add(SignedDuration::from_secs(seconds));
+                moved.unwrap_or(Timestamp::MAX)
+            }
+            Self::Fixed(instant) => instant,
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where the simulator reads the clock")]
+fn machine_now() -> Timestamp {
+    Timestamp::now()
+}

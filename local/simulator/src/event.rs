@@ -1,0 +1,116 @@
+//! One event as LastPass holds it: its true instant, when the API begins to show it, and what it says.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Stands for the shown local time inside a [`Event::raw`] record.
+pub(crate) const TIME_PLACEHOLDER: &str = "{time}";
+
+/// One event of the history. Texts are shared: a million events have few users and actions.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "EventInput")]
+pub struct Event {
+    /// The true instant; whole seconds, a fraction is cut off when the event joins a world.
+    pub instant: Timestamp,
+    /// When the API begins to show it; later than `instant` for a late event.
+    pub appears_at: Timestamp,
+    /// `Username`: an address, empty, or `API`.
+    pub username: Arc<str>,
+    /// `IP_Address`: IPv4, IPv6 or empty.
+    pub ip: Arc<str>,
+    /// `Action`.
+    pub action: Arc<str>,
+    /// `Data`.
+    pub data: Arc<str>,
+    /// JSON served instead of the record, for hostile ones; `{time}` in it becomes the shown local time.
+    pub raw: Option<Arc<str>>,
+}
+
+impl Event {
+    /// An event of this instant, shown at once, with all texts empty.
+    pub fn at(instant: Timestamp) -> Self {
+        let empty: Arc<str> = Arc::from("");
+        Self {
+            instant,
+            appears_at: instant,
+            username: empty.clone(),
+            ip: empty.clone(),
+            action: empty.clone(),
+            data: empty,
+            raw: None,
+        }
+    }
+
+    /// Sets who did it.
+    pub fn by(mut self, username: impl Into<Arc<str>>) -> Self {
+        self.username = username.into();
+        self
+    }
+
+    /// Sets the address it came from.
+    pub fn from_ip(mut self, ip: impl Into<Arc<str>>) -> Self {
+        self.ip = ip.into();
+        self
+    }
+
+    /// Sets what was done.
+    pub fn doing(mut self, action: impl Into<Arc<str>>) -> Self {
+        self.action = action.into();
+        self
+    }
+
+    /// Sets the free text of the action.
+    pub fn with_data(mut self, data: impl Into<Arc<str>>) -> Self {
+        self.data = data.into();
+        self
+    }
+
+    /// Makes the event late: the API shows it from `appears_at` on.
+    pub fn appearing(mut self, appears_at: Timestamp) -> Self {
+        self.appears_at = appears_at;
+        self
+    }
+
+    /// Serves this JSON instead of a well-formed record; it keeps its place in the order by `instant`.
+    pub fn with_raw(mut self, record: &Value) -> Self {
+        self.raw = Some(record.to_string().into());
+        self
+    }
+}
+
+/// How other programs write an event: everything but the instant may be left out.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EventInput {
+    instant: Timestamp,
+    #[serde(default)]
+    appears_at: Option<Timestamp>,
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    ip: String,
+    #[serde(default)]
+    action: String,
+    #[serde(default)]
+    data: String,
+    #[serde(default)]
+    raw: Option<Value>,
+}
+
+impl From<EventInput> for Event {
+    fn from(input: EventInput) -> Self {
+        let event = Self::at(input.instant)
+            .by(input.username)
+            .from_ip(input.ip)
+            .doing(input.action)
+            .with_data(input.data)
+            .appearing(input.appears_at.unwrap_or(input.instant));
+        match input.raw {
+            Some(record) => event.with_raw(&record),
+            None => event,
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Planned faults: which request meets which.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::requests::Command;
+use crate::rng::Rng;
+
+/// What goes wrong.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Fault {
+    /// HTTP 429 with an HTML page.
+    Throttled {
+        /// `Retry-After`, as written; none where `None`.
+        #[serde(default)]
+        retry_after: Option<String>,
+    },
+    /// Any answer, e.g. 503 or 502 of a proxy, or an HTML page with 200.
+    Response {
+        /// HTTP status.
+        status: u16,
+        /// `Content-Type`.
+        #[serde(default = "html")]
+        content_type: String,
+        /// The body as it is.
+        #[serde(default = "maintenance_page")]
+        body: String,
+    },
+    /// The connection is closed before any byte of an answer.
+    CutBeforeAnswer,
+    /// The good answer with its full `Content-Length`, of which only half arrives before the connection closes.
+    CutInsideBody,
+    /// HTTP 200 with `FAIL`.
+    Fail {
+        /// `error` or `errors`.
+        #[serde(default = "error_key")]
+        key: String,
+        /// The value under it: string, list or map.
+        value: Value,
+    },
+    /// The answer comes late, and may meet a further fault.
+    Delay {
+        /// By so many milliseconds.
+        milliseconds: u64,
+    },
+}
+
+impl Fault {
+    /// 429, with or without `Retry-After` in seconds.
+    pub fn throttled(retry_after_seconds: Option<u64>) -> Self {
+        Self::Throttled { retry_after: retry_after_seconds.map(|seconds| seconds.to_string()) }
+    }
+
+    /// This status with an HTML page, as a proxy or a maintenance answers.
+    pub fn status(status: u16) -> Self {
+        Self::Response { status, content_type: html(), body: maintenance_page() }
+    }
+
+    /// An HTML page with 200.
+    pub fn html() -> Self {
+        Self::status(200)
+    }
+
+    /// `FAIL` with this text in a list under `error`.
+    pub fn fail(text: &str) -> Self {
+        Self::Fail { key: error_key(), value: Value::from(vec![text]) }
+    }
+}
+
+fn html() -> String {
+    "text/html; charset=utf-8".to_owned()
+}
+
+pub(crate) fn maintenance_page() -> String {
+    "<!DOCTYPE html><html><head><title>Maintenance</title></head><body><h1>We'll be back soon</h1></body></html>"
+        .to_owned()
+}
+
+fn error_key() -> String {
+    "error".to_owned()
+}
+
+/// Which of the requests that a rule looks at meet its fault.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trigger {
+    /// The next one that no earlier rule takes. Several such rules are a queue.
+    #[default]
+    Next,
+    /// The n-th from now on, counted from 1.
+    Nth(u64),
+    /// Every k-th from now on.
+    Every(u64),
+    /// Each with this probability, drawn from the seed.
+    Random {
+        /// 0.0 to 1.0.
+        probability: f64,
+        /// Seed of the draws.
+        seed: u64,
+    },
+}
+
+/// A fault with its trigger. Rules are asked in the order they were added; the first that is due wins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaultRule {
+    /// Only requests of this command; all where `None`.
+    #[serde(default)]
+    pub command: Option<Command>,
+    /// Which of them.
+    #[serde(default)]
+    pub on: Trigger,
+    /// How often at most. Default once for `next` and `nth`, else without end.
+    #[serde(default)]
+    pub times: Option<u64>,
+    /// What happens.
+    pub fault: Fault,
+}
+
+impl FaultRule {
+    /// The next request meets the fault.
+    pub fn next(fault: Fault) -> Self {
+        Self { command: None, on: Trigger::Next, times: None, fault }
+    }
+
+    /// The n-th request from now on meets it.
+    pub fn nth(n: u64, fault: Fault) -> Self {
+        Self { on: Trigger::Nth(n), ..Self::next(fault) }
+    }
+
+    /// Every k-th request meets it.
+    pub fn every(k: u64, fault: Fault) -> Self {
+        Self { on: Trigger::Every(k), ..Self::next(fault) }
+    }
+
+    /// Each request meets it with this probability.
+    pub fn random(probability: f64, seed: u64, fault: Fault) -> Self {
+        Self { on: Trigger::Random { probability, seed }, ..Self::next(fault) }
+    }
+
+    /// Looks at requests of this command alone.
+    pub fn for_command(mut self, command: Command) -> Self {
+        self.command = Some(command);
+        self
+    }
+
+    /// At most so often.
+    pub fn times(mut self, times: u64) -> Self {
+        self.times = Some(times);
+        self
+    }
+}
+
+/// What a request meets.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Met {
+    pub(crate) delay_ms: u64,
+    pub(crate) fault: Option<Fault>,
+}
+
+/// The rules with how far each of them is.
+#[derive(Debug, Default)]
+pub(crate) struct FaultPlan {
+    rules: Vec<Armed>,
+}
+
+#[derive(Debug)]
+struct Armed {
+    rule: FaultRule,
+    seen: u64,
+    left: u64,
+    rng: Rng,
+}
+
+impl FaultPlan {
+    pub(crate) fn add(&mut self, rule: FaultRule) {
+        let (seed, once) = match rule.on {
+            Trigger::Next | Trigger::Nth(_) => (0, true),
+            Trigger::Every(_) => (0, false),
+            Trigger::Random { seed, .. } => (seed, false),
+        };
+        let left = rule.times.unwrap_or(if once { 1 } else { u64::MAX });
+        self.rules.push(Armed { rule, seen: 0, left, rng: Rng::new(seed) });
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.rules.clear();
+    }
+
+    /// How many faults of rules with an end are still to come.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.rules.iter().map(|armed| armed.left).filter(|left| *left < u64::MAX).sum()
+    }
+
+    /// Decides about one request. Each rule counts every request it looks at, also those another rule takes.
+    pub(crate) fn meet(&mut self, command: Option<Command>) -> Met {
+        let mut met = Met::default();
+        for armed in &mut self.rules {
+            if armed.rule.command.is_some() && armed.rule.command != command {
+                continue;
+            }
+            armed.seen += 1;
+            let due = match armed.rule.on {
+                Trigger::Next => true,
+                // `>=`: with `times`, or where an earlier rule took the n-th, it is the ones after it.
+                Trigger::Nth(n) => armed.seen >= n,
+                Trigger::Every(k) => armed.seen.is_multiple_of(k.max(1)),
+                Trigger::Random { probability, .. } => armed.rng.chance(probability),
+            };
+            if !due || armed.left == 0 || met.fault.is_some() {
+                continue;
+            }
+            armed.left -= 1;
+            match &armed.rule.fault {
+                Fault::Delay { milliseconds } => met.delay_ms += milliseconds,
+                fault => met.fault = Some(fault.clone()),
+            }
+        }
+        self.rules.retain(|armed| armed.left > 0);
+        met
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    fn statuses(plan: &mut FaultPlan, requests: usize) -> Vec<u16> {
+        let status = |met: Met| match met.fault {
+            Some(Fault::Response { status, .. }) => status,
+            Some(other) => panic!("{other:?}"),
+            None => 0,
+        };
+        (0..requests).map(|_| status(plan.meet(Some(Command::Reporting)))).collect()
+    }
+
+    #[test]
+    fn rules_for_the_next_request_are_a_queue() {
+        let mut plan = FaultPlan::default();
+        for code in [503, 502, 500] {
+            plan.add(FaultRule::next(Fault::status(code)));
+        }
+        assert_eq!(plan.waiting(), 3);
+        assert_eq!(statuses(&mut plan, 4), [503, 502, 500, 0]);
+        assert_eq!(plan.waiting(), 0);
+    }
+
+    #[test]
+    fn rules_by_number_count_from_their_adding() {
+        let mut plan = FaultPlan::default();
+        plan.add(FaultRule::nth(2, Fault::status(503)).times(2));
+        plan.add(FaultRule::every(3, Fault::status(502)));
+        plan.add(FaultRule::nth(1, Fault::status(500)).for_command(Command::GetUserData));
+        assert_eq!(statuses(&mut plan, 7), [0, 503, 503, 0, 0, 502, 0]);
+    }
+
+    #[test]
+    fn draws_are_the_same_for_the_same_seed() {
+        let drawn = |seed| {
+            let mut plan = FaultPlan::default();
+            plan.add(FaultRule::random(0.3, seed, Fault::status(503)));
+            statuses(&mut plan, 200)
+        };
+        assert_eq!(drawn(1), drawn(1));
+        let hits = drawn(1).into_iter().filter(|status| *status == 503).count();
+        assert!((30..90).contains(&hits), "{hits}");
+    }
+
+    #[test]
+    fn a_delay_goes_together_with_another_fault() {
+        let mut plan = FaultPlan::default();
+        plan.add(FaultRule::next(Fault::Delay { milliseconds: 5 }));
+        plan.add(FaultRule::next(Fault::CutBeforeAnswer));
+        assert_eq!(plan.meet(None), Met { delay_ms: 5, fault: Some(Fault::CutBeforeAnswer) });
+    }
+
+    #[test]
+    fn rules_are_read_from_json() {
+        let rule: FaultRule = serde_json::from_str(
+            r#"{"command":"reporting","on":{"nth":3},"fault":{"kind":"throttled","retry_after":"2"}}"#,
+        )
+        .unwrap();
+        assert_eq!(rule, FaultRule::nth(3, Fault::throttled(Some(2))).for_command(Command::Reporting));
+        let rule: FaultRule = serde_json::from_str(r#"{"fault":{"kind":"response","status":503}}"#).unwrap();
+        assert_eq!(rule, FaultRule::next(Fault::status(503)));
+    }
+}

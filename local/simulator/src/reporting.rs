@@ -1,0 +1,244 @@
+//! `reporting`: the event report. A window of whole seconds, cut into pages from newest to oldest.
+//!
+//! Bounds are turned into true instants first, so a fold loses nothing; `next` is the position of the oldest event
+//! of the page, and what follows lies strictly before it.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use crate::answer::{Answer, Page, empty_map};
+use crate::event::{Event, TIME_PLACEHOLDER};
+use crate::json::push_string;
+use crate::local_time::{LocalTime, parse};
+use crate::quirks::{Bound, EmptyValue, EventData, Order, Quirks, Repeats};
+use crate::rng::Rng;
+use crate::timeline::{Placed, SECOND_US, Timeline};
+
+/// `user` of a request that means everyone.
+const EVERYONE: &str = "allusers";
+
+/// What a request asks for, in true positions.
+#[derive(Debug)]
+struct Asked<'a> {
+    start_us: i64,
+    end_us: i64,
+    next_us: Option<i64>,
+    user: Option<&'a str>,
+    search: Option<String>,
+    as_list: bool,
+}
+
+/// Answers one request.
+pub(crate) fn answer(timeline: &Timeline, data: &Value, quirks: &Quirks, now: Timestamp) -> Answer {
+    let asked = match Asked::read(data, quirks, now) {
+        Ok(asked) => asked,
+        Err(reason) => return Answer::Refusal(reason),
+    };
+    let (mut page, more) = cut(timeline, &asked, quirks, now);
+    let next_us = page.last().filter(|_| more).map(|oldest| oldest.position_us);
+    arrange(&mut page, quirks);
+    Answer::Page(Page { body: body(&page, next_us, asked.as_list, quirks), records: page.len(), more })
+}
+
+impl<'a> Asked<'a> {
+    fn read(data: &'a Value, quirks: &Quirks, now: Timestamp) -> Result<Self, String> {
+        let from = bound(data, "from", quirks)?;
+        let to = bound(data, "to", quirks)?;
+        let user = match data.get("user") {
+            Some(Value::String(user)) if !user.is_empty() => user.as_str(),
+            _ => return Err("Missing user".to_owned()),
+        };
+        let first_second = match quirks.from {
+            Bound::Inclusive => from.as_second(),
+            Bound::Exclusive => from.as_second() + 1,
+        };
+        let end_second = match quirks.to {
+            Bound::Inclusive => to.as_second() + 1,
+            Bound::Exclusive => to.as_second(),
+        };
+        let kept = quirks
+            .retention_days
+            .and_then(|days| now.checked_sub(SignedDuration::from_hours(24 * i64::from(days))).ok());
+        let oldest_second = kept.map_or(i64::MIN / SECOND_US, Timestamp::as_second);
+        let future = from > now;
+        let start_us = first_second.max(oldest_second) * SECOND_US;
+        Ok(Self {
+            start_us,
+            end_us: if future { start_us } else { end_second * SECOND_US },
+            next_us: read_next(data)?,
+            user: (user != EVERYONE).then_some(user),
+            search: data.get("search").and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_lowercase),
+            as_list: match quirks.event_data {
+                EventData::AsAsked => data.get("format").and_then(Value::as_str) == Some("siem"),
+                EventData::Map => false,
+                EventData::List => true,
+            },
+        })
+    }
+
+    fn wants(&self, event: &Event) -> bool {
+        let of_user = self.user.is_none_or(|user| user == &*event.username);
+        let found = self.search.as_ref().is_none_or(|text| {
+            [&event.username, &event.ip, &event.action, &event.data]
+                .iter()
+                .any(|field| field.to_lowercase().contains(text.as_str()))
+        });
+        of_user && found
+    }
+}
+
+fn bound(data: &Value, name: &str, quirks: &Quirks) -> Result<Timestamp, String> {
+    let text = data.get(name).and_then(Value::as_str).ok_or_else(|| format!("Missing {name}"))?;
+    parse(text, &quirks.time_zone, quirks.repeated_hour).ok_or_else(|| format!("Invalid {name}"))
+}
+
+fn read_next(data: &Value) -> Result<Option<i64>, String> {
+    let next = match data.get("next") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(text)) if text.is_empty() => return Ok(None),
+        Some(Value::String(digits)) => digits.parse().ok(),
+        Some(number) => number.as_i64(),
+    };
+    next.map(Some).ok_or_else(|| "Invalid next".to_owned())
+}
+
+/// The events of the page, newest first, and whether older ones are left.
+fn cut<'t>(timeline: &'t Timeline, asked: &Asked<'_>, quirks: &Quirks, now: Timestamp) -> (Vec<&'t Placed>, bool) {
+    let shown = |placed: &&Placed| placed.event.appears_at <= now && asked.wants(&placed.event);
+    let page_size = quirks.page_size.max(1);
+    let mut page = Vec::new();
+    if let Some(next_us) = asked.next_us {
+        let boundary_end = next_us.div_euclid(SECOND_US) * SECOND_US + SECOND_US;
+        let (most, end_us) = match quirks.next_repeats {
+            Repeats::Nothing => (0, next_us),
+            Repeats::Events(most) => (most, asked.end_us),
+            Repeats::BoundarySecond => (usize::MAX, asked.end_us.min(boundary_end)),
+        };
+        let before = timeline.range(next_us.max(asked.start_us)..end_us);
+        page.extend(before.iter().filter(shown).take(most.min(page_size - 1)));
+        page.reverse();
+    }
+    let end_us = asked.next_us.map_or(asked.end_us, |next_us| next_us.min(asked.end_us));
+    let mut rest = timeline.range(asked.start_us..end_us).iter().rev().filter(shown);
+    let room = page_size - page.len();
+    page.extend(rest.by_ref().take(room));
+    let more = rest.next().is_some();
+    (page, more)
+}
+
+fn arrange(page: &mut [&Placed], quirks: &Quirks) {
+    let mut local = LocalTime::new(&quirks.time_zone);
+    match quirks.order {
+        Order::Descending => {}
+        Order::Ascending => page.reverse(),
+        Order::DescendingByTime => page.sort_by_key(|placed| std::cmp::Reverse(local.civil(placed.event.instant))),
+        Order::AscendingByTime => {
+            page.reverse();
+            page.sort_by_key(|placed| local.civil(placed.event.instant));
+        }
+        Order::Shuffled(seed) => {
+            let place = page.first().map_or(0, |newest| newest.position_us as u64);
+            Rng::new(seed ^ place).shuffle(page);
+        }
+    }
+}
+
+fn body(page: &[&Placed], next_us: Option<i64>, as_list: bool, quirks: &Quirks) -> String {
+    let mut out = String::with_capacity(64 + page.len() * 200);
+    out.push('{');
+    if let Some(status) = &quirks.event_status {
+        out.push_str("\"status\":");
+        push_string(&mut out, status);
+        out.push(',');
+    }
+    out.push_str("\"next\":");
+    match next_us {
+        None => out.push_str("null"),
+        Some(next_us) if quirks.next_as_string => push_string(&mut out, &next_us.to_string()),
+        Some(next_us) => out.push_str(&next_us.to_string()),
+    }
+    out.push_str(",\"data\":");
+    let mut records = Records::new(quirks);
+    match (as_list, page) {
+        (true, _) => {
+            out.push('[');
+            for (index, placed) in page.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                records.push(&placed.event, &mut out);
+            }
+            out.push(']');
+        }
+        (false, []) => out.push_str(empty_map(quirks)),
+        (false, _) => {
+            for (index, placed) in page.iter().enumerate() {
+                out.push_str(if index == 0 { "{\"Event" } else { ",\"Event" });
+                out.push_str(&(index + 1).to_string());
+                out.push_str("\":");
+                records.push(&placed.event, &mut out);
+            }
+            out.push('}');
+        }
+    }
+    out.push('}');
+    out
+}
+
+/// Writes events as records.
+#[derive(Debug)]
+pub(crate) struct Records<'a> {
+    quirks: &'a Quirks,
+    local: LocalTime<'a>,
+}
+
+impl<'a> Records<'a> {
+    pub(crate) fn new(quirks: &'a Quirks) -> Self {
+        Self { quirks, local: LocalTime::new(&quirks.time_zone) }
+    }
+
+    /// The local time the event is shown with.
+    pub(crate) fn time(&mut self, event: &Event) -> String {
+        let mut time = String::with_capacity(19);
+        self.local.push(event.instant, &mut time);
+        time
+    }
+
+    /// Appends the event's record.
+    pub(crate) fn push(&mut self, event: &Event, out: &mut String) {
+        if let Some(raw) = &event.raw {
+            out.push_str(&raw.replace(TIME_PLACEHOLDER, &self.time(event)));
+            return;
+        }
+        out.push_str("{\"Time\":\"");
+        self.local.push(event.instant, out);
+        out.push('"');
+        self.field("Username", &event.username, out);
+        self.field("IP_Address", &event.ip, out);
+        out.push_str(",\"Action\":");
+        push_string(out, &event.action);
+        self.field("Data", &event.data, out);
+        if self.quirks.unknown_field {
+            out.push_str(",\"Session_Origin\":{\"kind\":\"unknown\",\"codes\":[1,2]}");
+        }
+        out.push('}');
+    }
+
+    fn field(&self, name: &str, value: &str, out: &mut String) {
+        let spelled = match (value, self.quirks.empty_value) {
+            ("", EmptyValue::Absent) => return,
+            ("", EmptyValue::Null) => None,
+            (text, _) => Some(text),
+        };
+        out.push_str(",\"");
+        out.push_str(name);
+        out.push_str("\":");
+        match spelled {
+            Some(text) => push_string(out, text),
+            None => out.push_str("null"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! What was asked and how it was answered. Provisioning hashes are never kept.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::faults::Fault;
+
+/// The commands of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Command {
+    /// `reporting`
+    Reporting,
+    /// `getuserdata`
+    GetUserData,
+    /// `getdetailedsfdata`
+    GetDetailedSfData,
+}
+
+impl Command {
+    /// The command of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "reporting" => Some(Self::Reporting),
+            "getuserdata" => Some(Self::GetUserData),
+            "getdetailedsfdata" => Some(Self::GetDetailedSfData),
+            _ => None,
+        }
+    }
+}
+
+/// One request as it arrived, without its credentials.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RequestRecord {
+    /// Its number, from 1.
+    pub number: u64,
+    /// When it arrived, by the simulator's clock.
+    pub at: Timestamp,
+    /// `cmd` as sent; empty where there was none.
+    pub command: String,
+    /// `data` as sent.
+    pub data: Value,
+    /// What became of it.
+    pub answered: Answered,
+    /// Milliseconds it was held back by faults.
+    pub delayed_ms: u64,
+}
+
+/// How a request was answered.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answered {
+    /// With a page of records.
+    Page {
+        /// Events, users or folders in it.
+        records: usize,
+        /// Whether more was left.
+        more: bool,
+    },
+    /// With a logical error.
+    Refused {
+        /// The text of it.
+        reason: String,
+    },
+    /// With a planned fault.
+    Fault(Fault),
+}
+
+/// Sums over the requests so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counters {
+    /// All requests.
+    pub requests: u64,
+    /// Good answers.
+    pub pages: u64,
+    /// Events, users and folders in good answers.
+    pub records: u64,
+    /// Logical errors that weren't planned.
+    pub refusals: u64,
+    /// Planned faults.
+    pub faults: u64,
+}
+
+impl Counters {
+    /// Counts these requests.
+    pub(crate) fn of<'a>(requests: impl Iterator<Item = &'a RequestRecord>) -> Self {
+        let mut counters = Self::default();
+        for request in requests {
+            counters.requests += 1;
+            match &request.answered {
+                Answered::Page { records, .. } => {
+                    counters.pages += 1;
+                    counters.records += *records as u64;
+                }
+                Answered::Refused { .. } => counters.refusals += 1,
+                Answered::Fault(_) => counters.faults += 1,
+            }
+        }
+        counters
+    }
+}

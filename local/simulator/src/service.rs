@@ -1,0 +1,288 @@
+//! From the body of a request to its reply: credentials, command, faults, record. Pure but for the state it keeps.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::answer::{Answer, refusal_body};
+use crate::clock::Clock;
+use crate::faults::{Fault, FaultPlan, maintenance_page};
+use crate::json::{php_spelling, push_string};
+use crate::quirks::Quirks;
+use crate::requests::{Answered, Command, RequestRecord};
+use crate::world::World;
+use crate::{folders, reporting, users};
+
+const JSON: &str = "application/json";
+const HTML: &str = "text/html; charset=utf-8";
+/// Stands in a record where a client put the hash where it doesn't belong.
+const REDACTED: &str = "[redacted]";
+
+/// A change of the world, due after a page.
+type Change = Box<dyn FnOnce(&mut World) + Send>;
+
+/// Everything behind the endpoint.
+pub(crate) struct State {
+    pub(crate) world: World,
+    pub(crate) quirks: Quirks,
+    pub(crate) clock: Clock,
+    pub(crate) faults: FaultPlan,
+    pub(crate) requests: Vec<RequestRecord>,
+    pub(crate) answered: u64,
+    hooks: Vec<Hook>,
+}
+
+struct Hook {
+    command: Command,
+    pages_left: u64,
+    change: Option<Change>,
+}
+
+/// What goes back over the wire.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Reply {
+    pub(crate) delay_ms: u64,
+    pub(crate) status: u16,
+    pub(crate) content_type: String,
+    pub(crate) retry_after: Option<String>,
+    pub(crate) body: String,
+    pub(crate) cut: Cut,
+}
+
+/// Where the connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cut {
+    Nowhere,
+    BeforeAnswer,
+    InsideBody,
+}
+
+impl Reply {
+    fn new(status: u16, content_type: &str, body: String) -> Self {
+        Self { delay_ms: 0, status, content_type: content_type.to_owned(), retry_after: None, body, cut: Cut::Nowhere }
+    }
+}
+
+impl State {
+    pub(crate) fn new(world: World, quirks: Quirks) -> Self {
+        let faults = FaultPlan::default();
+        Self { world, quirks, clock: Clock::Real, faults, requests: Vec::new(), answered: 0, hooks: Vec::new() }
+    }
+
+    /// Changes the world once the n-th page of this command from now on has been made.
+    pub(crate) fn after_page(&mut self, command: Command, nth: u64, change: Change) {
+        self.hooks.push(Hook { command, pages_left: nth.max(1), change: Some(change) });
+    }
+
+    /// Answers one request and keeps a record of it.
+    pub(crate) fn respond(&mut self, body: &[u8]) -> Reply {
+        let at = self.clock.now();
+        let request: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+        let name = request.get("cmd").and_then(Value::as_str).unwrap_or_default();
+        let command = Command::named(name);
+        let met = self.faults.meet(command);
+        let (mut reply, answered) = match met.fault {
+            Some(fault) => (self.faulty(&fault, &request, at), Answered::Fault(fault)),
+            None => self.ordinary(&request, at),
+        };
+        reply.delay_ms = met.delay_ms;
+        self.answered += 1;
+        self.world.set_requests(self.answered);
+        let record = RequestRecord {
+            number: self.answered,
+            at,
+            command: self.redacted(Value::from(name)).as_str().unwrap_or_default().to_owned(),
+            data: self.redacted(request.get("data").cloned().unwrap_or(Value::Null)),
+            answered,
+            delayed_ms: met.delay_ms,
+        };
+        if let (Answered::Page { .. }, Some(command)) = (&record.answered, command) {
+            self.run_hooks(command);
+        }
+        self.requests.push(record);
+        reply
+    }
+
+    fn ordinary(&self, request: &Value, at: Timestamp) -> (Reply, Answered) {
+        let (status, body, answered) = match self.answer(request, at) {
+            Answer::Page(page) => (200, page.body, Answered::Page { records: page.records, more: page.more }),
+            Answer::Refusal(reason) => {
+                let body = refusal_body(&self.quirks, &reason);
+                (self.quirks.fail_http_status, body, Answered::Refused { reason })
+            }
+        };
+        let body = if self.quirks.php_escapes { php_spelling(&body) } else { body };
+        (Reply::new(status, JSON, body), answered)
+    }
+
+    fn answer(&self, request: &Value, at: Timestamp) -> Answer {
+        if !request.is_object() {
+            return Answer::Refusal("Invalid request".to_owned());
+        }
+        if !self.authorized(request) {
+            return Answer::Refusal(self.quirks.unauthorized_text.clone());
+        }
+        let data = request.get("data").unwrap_or(&Value::Null);
+        match request.get("cmd").and_then(Value::as_str).and_then(Command::named) {
+            Some(Command::Reporting) => reporting::answer(&self.world.events, data, &self.quirks, at),
+            Some(Command::GetUserData) => users::answer(&self.world, data, &self.quirks),
+            Some(Command::GetDetailedSfData) => folders::answer(&self.world, data, &self.quirks),
+            None => Answer::Refusal("Unknown command".to_owned()),
+        }
+    }
+
+    fn authorized(&self, request: &Value) -> bool {
+        let account = match request.get("cid") {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Number(number)) => number.to_string(),
+            _ => return false,
+        };
+        let hash = request.get("provhash").and_then(Value::as_str);
+        account == self.world.account_number && hash == Some(self.world.provisioning_hash.reveal())
+    }
+
+    fn faulty(&self, fault: &Fault, request: &Value, at: Timestamp) -> Reply {
+        match fault {
+            Fault::Throttled { retry_after } => {
+                Reply { retry_after: retry_after.clone(), ..Reply::new(429, HTML, maintenance_page()) }
+            }
+            Fault::Response { status, content_type, body } => Reply::new(*status, content_type, body.clone()),
+            Fault::CutBeforeAnswer => Reply { cut: Cut::BeforeAnswer, ..Reply::new(200, JSON, String::new()) },
+            Fault::CutInsideBody => Reply { cut: Cut::InsideBody, ..self.ordinary(request, at).0 },
+            Fault::Fail { key, value } => {
+                let mut body = String::from("{\"status\":");
+                push_string(&mut body, &self.quirks.fail_status);
+                body.push(',');
+                push_string(&mut body, key);
+                body.push(':');
+                body.push_str(&value.to_string());
+                body.push('}');
+                Reply::new(200, JSON, body)
+            }
+            Fault::Delay { .. } => self.ordinary(request, at).0,
+        }
+    }
+
+    fn run_hooks(&mut self, command: Command) {
+        for hook in self.hooks.iter_mut().filter(|hook| hook.command == command) {
+            hook.pages_left -= 1;
+            if hook.pages_left == 0
+                && let Some(change) = hook.change.take()
+            {
+                change(&mut self.world);
+            }
+        }
+        self.hooks.retain(|hook| hook.pages_left > 0);
+    }
+
+    /// The value without the valid hash, should a client have put it there.
+    fn redacted(&self, value: Value) -> Value {
+        let hash = self.world.provisioning_hash.reveal();
+        if !hash.is_empty() && value.to_string().contains(hash) { Value::from(REDACTED) } else { value }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::faults::FaultRule;
+
+    fn state() -> State {
+        let mut world = World::default().with_credentials("7", "good-hash");
+        for key in ["1", "2", "3"] {
+            world.users.put(key, json!({"username": key}));
+        }
+        State::new(world, Quirks::default())
+    }
+
+    fn ask(state: &mut State, request: &Value) -> Value {
+        let reply = state.respond(request.to_string().as_bytes());
+        assert_eq!(reply.status, 200);
+        serde_json::from_str(&reply.body).unwrap()
+    }
+
+    fn users_page(index: usize) -> Value {
+        json!({"cid": 7, "provhash": "good-hash", "cmd": "getuserdata", "data": {"pagesize": 2, "pageindex": index}})
+    }
+
+    #[test]
+    fn wrong_credentials_and_unknown_commands_fail_with_status_200() {
+        let unauthorized = json!({"status": "FAIL", "error": ["Authorization Error"]});
+        let cases = [
+            (json!({"cid": "8", "provhash": "good-hash", "cmd": "getuserdata"}), unauthorized.clone()),
+            (json!({"cid": "7", "provhash": "bad", "cmd": "getuserdata"}), unauthorized),
+            (
+                json!({"cid": "7", "provhash": "good-hash", "cmd": "dance"}),
+                json!({"status": "FAIL", "error": ["Unknown command"]}),
+            ),
+        ];
+        for (request, expected) in cases {
+            assert_eq!(ask(&mut state(), &request), expected);
+        }
+        let quirks =
+            json!({"error_key": "errors", "error_form": "map", "fail_status": "WARN", "unauthorized_text": "no"});
+        let mut state = state();
+        state.quirks = state.quirks.patched(&quirks).unwrap();
+        assert_eq!(ask(&mut state, &json!({})), json!({"status": "WARN", "errors": {"0": "no"}}));
+    }
+
+    #[test]
+    fn a_rotated_hash_is_invalid_at_once() {
+        let mut state = state();
+        assert_eq!(ask(&mut state, &users_page(0))["count"], 2);
+        state.after_page(
+            Command::GetUserData,
+            1,
+            Box::new(|world| {
+                *world = world.clone().with_credentials("7", "new-hash");
+            }),
+        );
+        assert_eq!(ask(&mut state, &users_page(0))["count"], 2);
+        assert_eq!(ask(&mut state, &users_page(1))["status"], "FAIL");
+    }
+
+    #[test]
+    fn the_world_changes_after_the_page_it_was_told() {
+        let mut state = state();
+        state.after_page(
+            Command::GetUserData,
+            1,
+            Box::new(|world| {
+                world.users.remove("1");
+            }),
+        );
+        assert_eq!(ask(&mut state, &users_page(0))["total"], 3);
+        let second = ask(&mut state, &users_page(1));
+        assert_eq!((&second["total"], &second["Users"]), (&json!(2), &json!([])));
+        let kept: Vec<_> = state.world.users.throughout(1, 2).into_iter().map(|(key, _)| key).collect();
+        assert_eq!(kept, ["2", "3"]);
+    }
+
+    #[test]
+    fn records_hold_what_was_asked_but_no_hash() {
+        let mut state = state();
+        ask(&mut state, &users_page(0));
+        ask(&mut state, &json!({"cid": 7, "provhash": "good-hash", "cmd": "good-hash", "data": {"x": "good-hash"}}));
+        let records = serde_json::to_string(&state.requests).unwrap();
+        assert!(!records.contains("good-hash"), "{records}");
+        assert_eq!(state.requests[0].data, json!({"pagesize": 2, "pageindex": 0}));
+        assert_eq!(state.requests[0].answered, Answered::Page { records: 2, more: true });
+    }
+
+    #[test]
+    fn faults_answer_in_place_of_the_page() {
+        let mut state = state();
+        state.faults.add(FaultRule::next(Fault::throttled(Some(3))));
+        state.faults.add(FaultRule::next(Fault::Fail { key: "errors".into(), value: json!({"a": "b"}) }));
+        state.faults.add(FaultRule::next(Fault::CutInsideBody));
+        let request = users_page(0).to_string();
+        let throttled = state.respond(request.as_bytes());
+        assert_eq!((throttled.status, throttled.retry_after.as_deref()), (429, Some("3")));
+        assert_eq!(state.respond(request.as_bytes()).body, r#"{"status":"FAIL","errors":{"a":"b"}}"#);
+        let cut = state.respond(request.as_bytes());
+        assert_eq!((cut.cut, cut.body.contains("\"total\":3")), (Cut::InsideBody, true));
+        assert_eq!(state.respond(request.as_bytes()).cut, Cut::Nowhere);
+    }
+}

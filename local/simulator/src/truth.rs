@@ -1,0 +1,31 @@
+//! What a faithful copy has to hold, for comparison.
+
+use jiff::Timestamp;
+
+use crate::quirks::Quirks;
+use crate::reporting::Records;
+use crate::timeline::Timeline;
+
+/// An event as LastPass holds it and as it serves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TruthEvent {
+    /// The true instant, whole seconds.
+    pub instant: Timestamp,
+    /// The local time shown for it: `YYYY-MM-DD HH:MM:SS` in the API's zone.
+    pub time: String,
+    /// The record as served, JSON.
+    pub record: String,
+}
+
+/// Every event that the API shows by `now`, oldest first, retention left aside.
+pub(crate) fn truth_events(timeline: &Timeline, quirks: &Quirks, now: Timestamp) -> Vec<TruthEvent> {
+    let mut records = Records::new(quirks);
+    let shown = timeline.all().iter().map(|placed| &placed.event).filter(|event| event.appears_at <= now);
+    shown
+        .map(|event| {
+            let mut record = String::new();
+            records.push(event, &mut record);
+            TruthEvent { instant: event.instant, time: records.time(event), record }
+        })
+        .collect()
+}

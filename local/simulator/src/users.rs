@@ -1,0 +1,122 @@
+//! `getuserdata`: users in pages by index.
+
+use serde_json::Value;
+
+use crate::answer::{Answer, Page, PageAsked, empty_map, push_map, truthy};
+use crate::entries::Entry;
+use crate::json::push_string;
+use crate::quirks::Quirks;
+use crate::world::World;
+
+/// Answers one request.
+pub(crate) fn answer(world: &World, data: &Value, quirks: &Quirks) -> Answer {
+    let wanted: Vec<&Entry> = world.users.current().filter(|user| wants(data, &user.value)).collect();
+    let cap = quirks.user_page_cap.max(1);
+    let asked = PageAsked::read(data).unwrap_or(PageAsked { size: cap, index: 0 });
+    let asked = PageAsked { size: asked.size.min(cap), ..asked };
+    let start = asked.skipped().min(wanted.len());
+    let page = &wanted[start..start.saturating_add(asked.size).min(wanted.len())];
+
+    let mut out = String::with_capacity(256 + page.iter().map(|user| user.text.len() + 16).sum::<usize>());
+    out.push('{');
+    if let Some(status) = &quirks.user_status {
+        out.push_str("\"status\":");
+        push_string(&mut out, status);
+        out.push(',');
+    }
+    if !quirks.totals_absent {
+        for (name, value) in [("total", wanted.len()), ("count", page.len())] {
+            let value = value.to_string();
+            push_string(&mut out, name);
+            out.push(':');
+            if quirks.totals_as_strings {
+                push_string(&mut out, &value);
+            } else {
+                out.push_str(&value);
+            }
+            out.push(',');
+        }
+    }
+    out.push_str("\"Users\":");
+    push_map(&mut out, page.iter().map(|user| (user.key.as_str(), user.text.as_str())), quirks);
+    out.push_str(",\"Groups\":");
+    if world.groups.is_empty() {
+        out.push_str(empty_map(quirks));
+    } else {
+        out.push_str(&serde_json::json!(world.groups).to_string());
+    }
+    out.push_str(",\"Invited\":");
+    out.push_str(&serde_json::json!(world.invited).to_string());
+    out.push('}');
+    Answer::Page(Page { body: out, records: page.len(), more: start + page.len() < wanted.len() })
+}
+
+fn wants(data: &Value, user: &Value) -> bool {
+    let named = match data.get("username").and_then(Value::as_str) {
+        Some(name) if !name.is_empty() => user.get("username").and_then(Value::as_str) == Some(name),
+        _ => true,
+    };
+    let flag = |name: &str| match data.get(name) {
+        None | Some(Value::Null) => true,
+        Some(asked) => truthy(asked) == user.get(name).is_some_and(truthy),
+    };
+    named && flag("disabled") && flag("admin")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn body(world: &World, data: &Value, quirks: &Quirks) -> Value {
+        match answer(world, data, quirks) {
+            Answer::Page(page) => serde_json::from_str(&page.body).unwrap(),
+            Answer::Refusal(reason) => panic!("{reason}"),
+        }
+    }
+
+    fn five() -> World {
+        let mut world = World::default();
+        for key in 0..5 {
+            world.users.put(key.to_string(), json!({"username": format!("u{key}@example.com"), "admin": key == 2}));
+        }
+        world
+    }
+
+    #[test]
+    fn pages_by_index_give_every_user_once() {
+        for size in 1..=6 {
+            let mut keys = Vec::new();
+            for index in 0.. {
+                let page = body(&five(), &json!({"pagesize": size, "pageindex": index}), &Quirks::default());
+                assert_eq!(page["total"], 5);
+                let Value::Object(users) = &page["Users"] else {
+                    assert_eq!((&page["Users"], &page["count"]), (&json!([]), &json!(0)));
+                    break;
+                };
+                assert_eq!(page["count"], users.len());
+                keys.extend(users.keys().cloned());
+            }
+            assert_eq!(keys, ["0", "1", "2", "3", "4"]);
+        }
+    }
+
+    #[test]
+    fn a_cap_below_the_page_size_wins_and_totals_follow_their_switches() {
+        let quirks = Quirks { user_page_cap: 2, totals_as_strings: true, ..Quirks::default() };
+        let page = body(&five(), &json!({"pagesize": "2000", "pageindex": "2"}), &quirks);
+        assert_eq!((&page["total"], &page["count"]), (&json!("5"), &json!("1")));
+        assert_eq!(page["Users"]["4"]["username"], "u4@example.com");
+        let quirks = Quirks { totals_absent: true, user_status: Some("OK".into()), ..Quirks::default() };
+        let page = body(&five(), &json!({"pagesize": 2, "pageindex": 0}), &quirks);
+        assert_eq!((page.get("total"), &page["status"]), (None, &json!("OK")));
+    }
+
+    #[test]
+    fn filters_narrow_users_and_total() {
+        assert_eq!(body(&five(), &json!({"admin": 1}), &Quirks::default())["total"], 1);
+        assert_eq!(body(&five(), &json!({"username": "u3@example.com"}), &Quirks::default())["total"], 1);
+    }
+}

@@ -1,2 +1,19 @@
-//! The LastPass Enterprise API.
+//! The LastPass Enterprise API: client, tolerant wire types, paging, and API local time ↔ UTC.
+//!
+//! Knows nothing of Elasticsearch. What comes in is read with all the tolerance that a PHP back end asks for; what
+//! leaves this module is strict. Protocol facts are cited from LASTPASS_API.md ("LastPass Enterprise API: what is
+//! known"); what is not stated there is not depended on.
+
+mod client;
+mod error;
+pub mod folders;
+pub mod reporting;
 pub mod time;
+pub mod users;
+pub mod whole_seconds;
+#[cfg(test)]
+mod whole_seconds_properties;
+mod wire;
+
+pub use client::{Client, Command};
+pub use error::Error;

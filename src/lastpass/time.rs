@@ -136,11 +136,7 @@ impl ApiZone {
         let length = before.duration_since(after);
         let latest = instant.checked_add(length).and_then(|end| end.checked_add(jiff::Span::new().nanoseconds(1)));
         let set_back = self.zone.preceding(latest.ok()?).next()?.timestamp();
-        Some(Fold {
-            begin: set_back.checked_sub(length).ok()?,
-            set_back,
-            end: set_back.checked_add(length).ok()?,
-        })
+        Some(Fold { begin: set_back.checked_sub(length).ok()?, set_back, end: set_back.checked_add(length).ok()? })
     }
 
     /// `instant`, or the beginning of the fold it lies in: no window may begin inside one.

@@ -1,0 +1,268 @@
+//! Sends commands to the Enterprise API and judges the answers.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use reqwest::{StatusCode, header};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use url::Url;
+
+use super::{
+    error::{Error, Said},
+    wire,
+};
+use crate::{
+    deadline::{Backoff, Deadline},
+    document::AccountNumber,
+};
+
+/// Longest that one answer is waited for. Chosen: a page of 10,000 events takes LastPass seconds; a minute of silence
+/// is a dead connection.
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// First pause after a fault. Chosen: half a second outlives a cut connection.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// Longest pause between two tries. Chosen.
+const LONGEST_PAUSE: Duration = Duration::from_secs(16);
+/// Sum of the pauses after which a host that can't be reached is given up. Chosen: about five tries; the schedule's
+/// next run is the better repetition.
+const FAULT_PATIENCE: Duration = Duration::from_secs(10);
+/// Sum of the pauses after which a throttling LastPass is given up. Chosen: longer than any `Retry-After` seen to be
+/// sent by APIs of this kind.
+const THROTTLED_PATIENCE: Duration = Duration::from_secs(120);
+
+/// A command of the Enterprise API (`cmd`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// `reporting`: the event report.
+    Reporting,
+    /// `getuserdata`: users.
+    GetUserData,
+    /// `getdetailedsfdata`: shared folders.
+    GetDetailedSfData,
+}
+
+impl Command {
+    /// The command as the API spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reporting => "reporting",
+            Self::GetUserData => "getuserdata",
+            Self::GetDetailedSfData => "getdetailedsfdata",
+        }
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The account that is asked, with what it is asked by.
+pub struct Client {
+    http: reqwest::Client,
+    url: Url,
+    account: AccountNumber,
+    provisioning_hash: SecretString,
+    requests: AtomicU64,
+    throttled: AtomicU64,
+}
+
+/// Prints neither the hash nor the URL's path.
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("host", &self.host()).field("account", &self.account).finish_non_exhaustive()
+    }
+}
+
+/// How one try ended when it brought no answer.
+enum Fault {
+    Throttled { retry_after: Option<Duration> },
+    Unreachable { why: String, source: Option<reqwest::Error> },
+    BadAnswer { why: &'static str },
+    Final(Error),
+}
+
+impl Client {
+    /// A client for `account` at `url` (`LASTPASS_URL`).
+    #[must_use]
+    pub const fn new(http: reqwest::Client, url: Url, account: AccountNumber, provisioning_hash: SecretString) -> Self {
+        Self { http, url, account, provisioning_hash, requests: AtomicU64::new(0), throttled: AtomicU64::new(0) }
+    }
+
+    /// How many requests were sent, repetitions included.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// How many of them were answered with 429.
+    #[must_use]
+    pub fn throttled(&self) -> u64 {
+        self.throttled.load(Ordering::Relaxed)
+    }
+
+    fn host(&self) -> String {
+        self.url.host_str().unwrap_or_default().to_owned()
+    }
+
+    /// Sends `command` until it is answered, and gives the answer to `read`.
+    ///
+    /// # Errors
+    /// Every [`Error`] but `WrongTimeZone`. Faults are retried with pauses while `deadline` allows; an answer that
+    /// `read` refuses as not the API's is one of them.
+    pub(super) async fn call<T>(
+        &self,
+        command: Command,
+        data: &Value,
+        deadline: Deadline,
+        read: impl Fn(&[u8]) -> Result<T, wire::Problem>,
+    ) -> Result<T, Error> {
+        let started = Instant::now();
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut paused = Duration::ZERO;
+        loop {
+            let fault = match self.send(command, data, deadline, &read).await {
+                Ok(answer) => return Ok(answer),
+                Err(fault) => fault,
+            };
+            let (pause, patience) = match &fault {
+                Fault::Throttled { retry_after } => {
+                    self.throttled.fetch_add(1, Ordering::Relaxed);
+                    (backoff.pause().max(retry_after.unwrap_or_default()), THROTTLED_PATIENCE)
+                }
+                Fault::Unreachable { .. } | Fault::BadAnswer { .. } => (backoff.pause(), FAULT_PATIENCE),
+                Fault::Final(_) => (Duration::MAX, Duration::ZERO),
+            };
+            if paused.saturating_add(pause) > patience || !deadline.allows(pause) {
+                return Err(match fault {
+                    Fault::Throttled { .. } => Error::Throttled { command },
+                    Fault::Unreachable { why, source } => {
+                        Error::Unreachable { host: self.host(), waited: started.elapsed(), why, source }
+                    }
+                    Fault::BadAnswer { why } => Error::BadAnswer { command, why },
+                    Fault::Final(error) => error,
+                });
+            }
+            tracing::info!(command = command.as_str(), ?pause, "LastPass did not answer as hoped; asking again");
+            tokio::time::sleep(pause).await;
+            paused += pause;
+        }
+    }
+
+    async fn send<T>(
+        &self,
+        command: Command,
+        data: &Value,
+        deadline: Deadline,
+        read: impl Fn(&[u8]) -> Result<T, wire::Problem>,
+    ) -> Result<T, Fault> {
+        let hash = self.provisioning_hash.expose_secret();
+        let body = json!({"cid": self.account.as_str(), "provhash": hash, "cmd": command.as_str(), "data": data});
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let response = self
+            .http
+            .post(self.url.clone())
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "application/json")
+            .timeout(deadline.timeout(CALL_TIMEOUT))
+            .body(body.to_string())
+            .send()
+            .await
+            .map_err(unreachable)?;
+        let status = response.status();
+        match status {
+            StatusCode::TOO_MANY_REQUESTS => {
+                return Err(Fault::Throttled { retry_after: retry_after(response.headers()) });
+            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(self.unauthorized("")),
+            _ if status.is_success() => {}
+            _ if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
+                return Err(Fault::Unreachable { why: format!("it answered HTTP {}", status.as_u16()), source: None });
+            }
+            _ if status.is_redirection() => {
+                return Err(Fault::BadAnswer { why: "it redirects to another address" });
+            }
+            _ => {
+                let said = Said::new(&format!("HTTP {}", status.as_u16()), hash);
+                return Err(Fault::Final(Error::Refused { command, said }));
+            }
+        }
+        let answer = response.bytes().await.map_err(unreachable)?;
+        // A byte that is not UTF-8 would make every later answer with that record unreadable as well.
+        let answer = String::from_utf8_lossy(&answer);
+        read(answer.as_bytes()).map_err(|problem| match problem {
+            wire::Problem::NotTheApi(why) => Fault::BadAnswer { why },
+            wire::Problem::Fail { reason } if speaks_of_credentials(&reason) => self.unauthorized(&reason),
+            wire::Problem::Fail { reason } => Fault::Final(Error::Refused { command, said: Said::new(&reason, hash) }),
+        })
+    }
+
+    fn unauthorized(&self, reason: &str) -> Fault {
+        let said = Said::new(reason, self.provisioning_hash.expose_secret());
+        Fault::Final(Error::Unauthorized { account: self.account.clone(), said })
+    }
+}
+
+/// Whether the reason of a `FAIL` is about who asks. The wording is not documented, so this only chooses between two
+/// errors that are treated alike: either one makes the secret be read again.
+fn speaks_of_credentials(reason: &str) -> bool {
+    const WORDS: &[&str] =
+        &["auth", "hash", "credential", "cid", "account number", "secret", "denied", "permission", "login", "api key"];
+    let reason = reason.to_lowercase();
+    WORDS.iter().any(|word| reason.contains(word))
+}
+
+fn unreachable(error: reqwest::Error) -> Fault {
+    let why = if error.is_timeout() {
+        "it did not answer in time"
+    } else if error.is_connect() {
+        "no connection"
+    } else {
+        "the connection was cut"
+    };
+    Fault::Unreachable { why: why.to_owned(), source: Some(error.without_url()) }
+}
+
+/// `Retry-After` in either of its forms; LastPass may or may not send it (LASTPASS_API.md, "Transport").
+fn retry_after(headers: &header::HeaderMap) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    #[expect(clippy::disallowed_methods, reason = "a date in `Retry-After` has no meaning without the clock")]
+    let now = Timestamp::now();
+    Duration::try_from(until.duration_since(now)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_read_in_both_forms() {
+        let headers =
+            |value: &str| header::HeaderMap::from_iter([(header::RETRY_AFTER, value.parse().expect("a value"))]);
+        assert_eq!(retry_after(&headers("7")), Some(Duration::from_secs(7)));
+        assert!(retry_after(&headers("Fri, 31 Dec 2100 23:59:59 GMT")) > Some(Duration::from_secs(3600)));
+        assert_eq!(retry_after(&headers("Sun, 06 Nov 1994 08:49:37 GMT")), None);
+        assert_eq!(retry_after(&headers("soon")), None);
+    }
+
+    #[test]
+    fn what_lastpass_said_is_left_out_when_it_echoes_the_hash() {
+        let hash = "0123456789abcdef0123456789abcdef";
+        for echo in [format!("bad hash {hash}"), "bad MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY= here".to_owned()] {
+            assert_eq!(Said::new(&echo, hash).to_string(), "");
+        }
+        assert_eq!(Said::new("Authorization\nError", hash).to_string(), " (it said: \"Authorization Error\")");
+    }
+}

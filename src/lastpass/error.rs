@@ -1,0 +1,129 @@
+//! What can go wrong with LastPass, and what mends it.
+
+use std::time::Duration;
+
+use crate::document::AccountNumber;
+
+use super::Command;
+
+/// Why LastPass could not be read. No text holds a record, a body or a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The hash was reset, or belongs to another account. Not retried; nothing is advanced.
+    #[error(
+        "LastPass refused the account number {account} or its provisioning hash{said}: look them up in the LastPass Admin Console, the number on the Dashboard and the hash under Advanced > Enterprise API, and store them as `account_number` and `provisioning_hash` in the secret that SECRET_ARN names"
+    )]
+    Unauthorized {
+        /// The account number that was sent.
+        account: AccountNumber,
+        /// What LastPass said, quoted, or nothing.
+        said: Said,
+    },
+    /// LastPass understood the command and refused it. Not retried; nothing is advanced.
+    #[error(
+        "LastPass refused the command `{command}`{said}: only LastPass Business accounts have the Enterprise API; see Advanced > Enterprise API in the Admin Console"
+    )]
+    Refused {
+        /// The command that was refused.
+        command: Command,
+        /// What LastPass said, quoted, or nothing.
+        said: Said,
+    },
+    /// Asked again as often as the deadline allows.
+    #[error(
+        "LastPass throttles `{command}` (HTTP 429) for longer than this invocation may wait; the checkpoint keeps what was done, and the next run goes on from there. If it stays so, lower the rate of the schedules or see what else uses this account's Enterprise API"
+    )]
+    Throttled {
+        /// The command that was throttled.
+        command: Command,
+    },
+    /// Connection refused, cut or timed out, or an answer of 5xx: asked again a few times.
+    #[error(
+        "LastPass could not be reached at {host} within {waited:?} ({why}): check the setting LASTPASS_URL and that the function has a way to the internet; the checkpoint keeps what was done, and the next run goes on from there"
+    )]
+    Unreachable {
+        /// The host that was asked.
+        host: String,
+        /// How long it was tried.
+        waited: Duration,
+        /// What happened last.
+        why: String,
+        /// The cause, where the connection gave one. Its URL is taken out.
+        source: Option<reqwest::Error>,
+    },
+    /// An answer that is not the API's: asked again a few times, because maintenance pages come with 200.
+    #[error(
+        "LastPass answered `{command}` with something that is not its API's JSON ({why}): check that LASTPASS_URL is the address of enterpriseapi.php and that no proxy answers in its place"
+    )]
+    BadAnswer {
+        /// The command that was sent.
+        command: Command,
+        /// What is wrong with the answer; never its text.
+        why: &'static str,
+    },
+    /// The setting for the zone contradicts the clock or LastPass's own absolute times.
+    #[error(
+        "the setting LASTPASS_TIME_ZONE ({zone}) can't be the zone of this LastPass account: {proof}. Set it to the zone in which the Admin Console shows times; nothing was stored from this answer and the checkpoint is unchanged"
+    )]
+    WrongTimeZone {
+        /// The setting.
+        zone: String,
+        /// What contradicts it.
+        proof: String,
+    },
+}
+
+/// What LastPass gave as the reason, fit to be printed: short, one line, and without the hash that was sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Said(Option<String>);
+
+impl Said {
+    /// Most characters of a reason that are passed on. Chosen: a sentence or two.
+    const MAX_CHARS: usize = 200;
+
+    /// Takes `reason`, unless it echoes `secret` in any spelling.
+    #[must_use]
+    pub(crate) fn new(reason: &str, secret: &str) -> Self {
+        use base64::Engine as _;
+        let line: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(Self::MAX_CHARS).collect();
+        let encoded = base64::engine::general_purpose::STANDARD_NO_PAD.encode(secret);
+        let echoes = !secret.is_empty() && (reason.contains(secret) || reason.contains(&encoded));
+        Self((!echoes && !line.trim().is_empty()).then(|| line.trim().to_owned()))
+    }
+}
+
+impl std::fmt::Display for Said {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.0 {
+            Some(reason) => write!(f, " (it said: {reason:?})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error {
+    /// The stable name of this error in answers, alarms and docs.
+    #[must_use]
+    pub const fn error_type(&self) -> &'static str {
+        match self {
+            Self::Unauthorized { .. } => "LastPass.Unauthorized",
+            Self::Refused { .. } => "LastPass.Refused",
+            Self::Throttled { .. } => "LastPass.Throttled",
+            Self::Unreachable { .. } => "LastPass.Unreachable",
+            Self::BadAnswer { .. } => "LastPass.BadAnswer",
+            Self::WrongTimeZone { .. } => "LastPass.WrongTimeZone",
+        }
+    }
+
+    /// Whether other credentials may mend it. LastPass has no code for this, so every refusal counts.
+    #[must_use]
+    pub const fn is_auth(&self) -> bool {
+        matches!(self, Self::Unauthorized { .. } | Self::Refused { .. })
+    }
+
+    /// Whether a later run may go through without anyone's doing.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self, Self::Throttled { .. } | Self::Unreachable { .. } | Self::BadAnswer { .. })
+    }
+}

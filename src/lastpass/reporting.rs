@@ -1,0 +1,180 @@
+//! `reporting`: one request for events, one page of them.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{
+    Client, Command, Error,
+    time::{ApiZone, LocalTime, UnreadableTime},
+    wire::{self, Answer, Problem},
+};
+use crate::deadline::Deadline;
+
+/// Most events in one answer. Source: LASTPASS_API.md, "reporting".
+/// Set too high, a page that was cut without a `next` would pass for a whole one and its tail would be lost.
+pub const PAGE_MAX_EVENTS: usize = 10_000;
+
+/// What is asked for. Whether the ends are inclusive is not documented, so callers leave room at both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Where the asked range begins.
+    pub from: Timestamp,
+    /// Where it ends.
+    pub to: Timestamp,
+    /// The `next` of the page before, to go on from there.
+    pub next_us: Option<i64>,
+}
+
+/// An event as it was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// The record as compact JSON, spelled as LastPass spelled it.
+    pub record: String,
+    /// Its `Time`: none where the record has none.
+    pub time: Result<Option<LocalTime>, UnreadableTime>,
+}
+
+/// One answer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Page {
+    /// Its events in the order they came in.
+    pub events: Vec<Event>,
+    /// Where there is more: events of this time (in microseconds since 1970) or earlier.
+    pub next_us: Option<i64>,
+}
+
+impl Client {
+    /// Reads one page of events.
+    ///
+    /// # Errors
+    /// Those of a call, see [`Error`].
+    pub async fn fetch_events(&self, request: &Request, zone: &ApiZone, deadline: Deadline) -> Result<Page, Error> {
+        self.call(Command::Reporting, &request_data(request, zone), deadline, |answer| parse_page(answer, zone)).await
+    }
+}
+
+/// `admin` is left out: set to 1, it asks for the events of admins alone (LASTPASS_API.md, "reporting").
+fn request_data(request: &Request, zone: &ApiZone) -> Value {
+    let mut data = json!({
+        "from": zone.wall_time(request.from),
+        "to": zone.wall_time(request.to),
+        "user": "allusers",
+    });
+    if let (Some(next), Some(fields)) = (request.next_us, data.as_object_mut()) {
+        fields.insert("next".to_owned(), next.into());
+    }
+    data
+}
+
+fn parse_page(answer: &[u8], zone: &ApiZone) -> Result<Page, Problem> {
+    let answer = Answer::read(answer)?;
+    let entries = match answer.entries("data") {
+        Some(entries) => entries,
+        // An empty map may be left out, but only where the answer is known to be a good one.
+        None if answer.raw("data").is_none() && answer.raw("status").is_some() => wire::Entries::default(),
+        None => return Err(Problem::NotTheApi("it holds no events under `data`")),
+    };
+    let events = entries
+        .0
+        .into_iter()
+        .map(|(_, raw)| {
+            let record = wire::compact(raw.get());
+            let time = zone.read(wire::field(&record, "Time").as_ref());
+            Event { record, time }
+        })
+        .collect();
+    Ok(Page { events, next_us: parse_next(answer.value("next"))? })
+}
+
+/// `next`: a number, or one as text. What can't be read must not pass for the end.
+fn parse_next(next: Option<Value>) -> Result<Option<i64>, Problem> {
+    let unreadable = Problem::NotTheApi("its `next` can't be read");
+    match next {
+        None | Some(Value::Null | Value::Bool(false)) => Ok(None),
+        Some(Value::Number(number)) => match number.as_i64().or_else(|| whole(number.as_f64()?)) {
+            Some(0) => Ok(None),
+            Some(next_us) => Ok(Some(next_us)),
+            None => Err(unreadable),
+        },
+        Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
+        Some(Value::String(text)) => match text.trim().parse().ok().or_else(|| whole(text.trim().parse().ok()?)) {
+            Some(0) => Ok(None),
+            Some(next_us) => Ok(Some(next_us)),
+            None => Err(unreadable),
+        },
+        Some(Value::Array(list)) if list.is_empty() => Ok(None),
+        Some(Value::Bool(true) | Value::Array(_) | Value::Object(_)) => Err(unreadable),
+    }
+}
+
+/// PHP writes large integers as fractions when it computed them as such.
+fn whole(number: f64) -> Option<i64> {
+    /// The largest integer up to which every integer is a fraction of its own.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and within the exact range")]
+    (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(answer: &str) -> Result<Page, Problem> {
+        parse_page(answer.as_bytes(), &ApiZone::new("US/Eastern").expect("a zone"))
+    }
+
+    #[test]
+    fn all_events_of_all_users_are_asked_for() {
+        let at = |text: &str| text.parse().expect("a time");
+        let request = Request { from: at("2025-07-17T13:51:51Z"), to: at("2025-07-17T14:00:00Z"), next_us: Some(5) };
+        let expected =
+            json!({"from": "2025-07-17 09:51:51", "to": "2025-07-17 10:00:00", "user": "allusers", "next": 5});
+        assert_eq!(request_data(&request, &ApiZone::new("US/Eastern").expect("a zone")), expected);
+    }
+
+    #[test]
+    fn events_come_as_a_map_or_a_list() {
+        let record = r#"{"Time":"2015-07-17 09:51:51","Username":"a@b.c"}"#;
+        for answer in [
+            format!(r#"{{"status":"OK","next":null,"data":{{"Event1":{record},"Event2":{record}}}}}"#),
+            format!(r#"{{"status":"OK","next":"","data":[{record},{record}]}}"#),
+        ] {
+            let page = page(&answer).expect("a page");
+            assert_eq!((page.events.len(), page.next_us), (2, None));
+            assert_eq!(page.events[0].record, record);
+            assert!(matches!(page.events[0].time, Ok(Some(_))));
+        }
+    }
+
+    #[test]
+    fn a_record_of_any_form_is_an_event() {
+        let page = page(r#"{"status":"OK","data":[null, 1, "x", [1, 2], {"Time": 5}]}"#).expect("a page");
+        let records: Vec<&str> = page.events.iter().map(|event| event.record.as_str()).collect();
+        assert_eq!(records, ["null", "1", "\"x\"", "[1,2]", r#"{"Time":5}"#]);
+        assert_eq!(page.events[4].time, Err(UnreadableTime));
+    }
+
+    #[test]
+    fn next_comes_as_number_or_text() {
+        for (next, expected) in [
+            ("1437126711000000", Some(1_437_126_711_000_000)),
+            ("\"1437126711000000\"", Some(1_437_126_711_000_000)),
+            ("1.437126711e15", Some(1_437_126_711_000_000)),
+            ("0", None),
+            ("false", None),
+            ("[]", None),
+        ] {
+            let page = page(&format!(r#"{{"status":"OK","next":{next},"data":[]}}"#)).expect("a page");
+            assert_eq!(page.next_us, expected, "{next}");
+        }
+        assert!(page(r#"{"status":"OK","next":"soon","data":[]}"#).is_err());
+    }
+
+    #[test]
+    fn an_answer_without_events_or_status_is_not_the_api() {
+        assert!(page("{}").is_err());
+        assert!(page("[]").is_err());
+        assert!(page(r#"{"status":"OK","data":"none"}"#).is_err());
+        assert_eq!(page(r#"{"status":"OK"}"#).expect("a page"), Page::default());
+    }
+}

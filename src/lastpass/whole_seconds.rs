@@ -1,0 +1,421 @@
+//! Reads a window of events so that every second comes whole.
+//!
+//! Equal events of one second are told apart only by their ordinal, so a second must never be judged by a part of its
+//! events. A page can end in the middle of one (LASTPASS_API.md, "reporting"). Therefore each request asks for a
+//! second more at both ends and only what lies inside is kept; the boundary second of a page that was cut is dropped
+//! and read again; and only where one second holds more than a page are pages joined by `next`. While the wall clock
+//! repeats an hour, that whole hour takes the place of the second.
+//!
+//! Pure: [`Reading::request`] says what to ask, [`Reading::take`] what the answer means.
+
+use std::cmp::Ordering;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    reporting::{Event, PAGE_MAX_EVENTS, Page, Request},
+    time::{ApiZone, EventTime, LocalTime},
+};
+
+/// How far an event may lie ahead of the clock before it proves a wrong zone. Chosen: clocks are off by seconds, zones
+/// by at least a quarter of an hour.
+pub const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
+
+/// What is added at both ends of a request.
+const MARGIN: SignedDuration = SignedDuration::from_secs(1);
+
+/// A window that is being read, from its newest events to its oldest.
+#[derive(Debug)]
+pub struct Reading<'z> {
+    zone: &'z ApiZone,
+    from: Timestamp,
+    /// Everything from here on has been given out.
+    position: Timestamp,
+    /// Pages of a second that is larger than a page, newest first.
+    held: Vec<Vec<Event>>,
+    next_us: Option<i64>,
+}
+
+/// Events whose seconds are whole, with the instants that were settled on, oldest first.
+#[derive(Debug, Default, PartialEq)]
+pub struct WholeSeconds {
+    /// The events.
+    pub events: Vec<(Event, Option<EventTime>)>,
+    /// Where the window's unread part ends; its beginning once all is read.
+    pub position: Timestamp,
+    /// Whether nothing is left to read.
+    pub complete: bool,
+}
+
+/// An answer that can't be right.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Contradiction {
+    /// An event lies ahead of the clock.
+    AheadOfClock {
+        /// The event's `Time` in the zone that is set, as UTC.
+        event: Timestamp,
+        /// The clock.
+        clock: Timestamp,
+    },
+    /// `next` (absolute) lies after the oldest event of its page (local).
+    NextAfterPage {
+        /// `next` as UTC.
+        next: Timestamp,
+        /// The page's oldest event in the zone that is set, as UTC.
+        oldest: Timestamp,
+    },
+    /// `next` leads nowhere: a page without events, or the same `next` again.
+    NextStands,
+}
+
+/// The order of the events in an answer: documented as descending, and shown ascending. Neither is trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// All events have one time.
+    Flat,
+    Ascending,
+    Descending,
+    /// One step within a repeated hour: an order, or the clock set back in the other one.
+    Either,
+    Unordered,
+}
+
+impl<'z> Reading<'z> {
+    /// Reads the seconds in [`from`, `to`). Neither may lie inside a fold.
+    #[must_use]
+    pub const fn new(zone: &'z ApiZone, from: Timestamp, to: Timestamp) -> Self {
+        Self { zone, from, position: to, held: Vec::new(), next_us: None }
+    }
+
+    /// What to ask next.
+    #[must_use]
+    pub fn request(&self) -> Request {
+        Request {
+            from: self.from.saturating_sub(MARGIN).unwrap_or(self.from),
+            to: self.position.saturating_add(MARGIN).unwrap_or(self.position),
+            next_us: self.next_us,
+        }
+    }
+
+    /// Takes the answer to [`Self::request`], read at `clock`, and gives out what is whole.
+    ///
+    /// # Errors
+    /// [`Contradiction`]: the answer can't be right, and nothing of it may be used.
+    pub fn take(&mut self, page: Page, clock: Timestamp) -> Result<WholeSeconds, Contradiction> {
+        self.check(&page, clock)?;
+        let cut = page.next_us.is_some() || page.events.len() >= PAGE_MAX_EVENTS;
+        // What belongs to no second goes out with every answer that brings it.
+        let (timed, timeless): (Vec<Event>, Vec<Event>) =
+            page.events.into_iter().partition(|event| local_time(event).is_some());
+        let timeless = timeless.into_iter().map(|event| (event, None));
+        self.held.push(timed);
+        let whole_from = match self.whole_from() {
+            _ if !cut => self.from,
+            Some(whole_from) if whole_from < self.position => whole_from.max(self.from),
+            // No second of the page is whole: the next page is joined to it.
+            _ if page.next_us.is_some() => {
+                self.next_us = page.next_us;
+                return Ok(WholeSeconds { events: timeless.collect(), position: self.position, complete: false });
+            }
+            // A full page of one second that names no next one is documented to be the last.
+            _ => self.from,
+        };
+        let window = whole_from..self.position;
+        let inside = |time: &LocalTime| window.contains(&time.earliest());
+        let settled = settle(std::mem::take(&mut self.held), clock);
+        let kept = settled.into_iter().filter(|(event, _)| local_time(event).is_some_and(|time| inside(&time)));
+        self.position = whole_from;
+        self.next_us = None;
+        Ok(WholeSeconds {
+            events: timeless.chain(kept.map(|(event, time)| (event, Some(time)))).collect(),
+            position: whole_from,
+            complete: whole_from <= self.from,
+        })
+    }
+
+    /// From where on the held pages of a cut answer are whole: after their oldest second, or after the fold it is in.
+    fn whole_from(&self) -> Option<Timestamp> {
+        let oldest = self.held.iter().flatten().filter_map(|event| self.asked_for(event)).min()?;
+        Some(match self.zone.fold_at(oldest) {
+            Some(fold) => fold.end,
+            None => oldest.saturating_add(MARGIN).unwrap_or(oldest),
+        })
+    }
+
+    /// The earliest instant of an event, if it lies in what was asked for: no other may decide a boundary.
+    fn asked_for(&self, event: &Event) -> Option<Timestamp> {
+        let Request { from, to, .. } = self.request();
+        local_time(event).map(|time| time.earliest()).filter(|time| (from..=to).contains(time))
+    }
+
+    fn check(&self, page: &Page, clock: Timestamp) -> Result<(), Contradiction> {
+        let latest_right = clock.saturating_add(CLOCK_TOLERANCE).unwrap_or(clock);
+        let mut earliest = page.events.iter().filter_map(local_time).map(|time| time.earliest());
+        if let Some(event) = earliest.find(|time| *time > latest_right) {
+            return Err(Contradiction::AheadOfClock { event, clock });
+        }
+        let Some(next_us) = page.next_us else {
+            return Ok(());
+        };
+        if page.events.is_empty() || self.next_us == Some(next_us) {
+            return Err(Contradiction::NextStands);
+        }
+        let asked_for = page.events.iter().filter(|event| self.asked_for(event).is_some());
+        let oldest = asked_for.filter_map(local_time).map(|time| time.latest()).min();
+        if let (Ok(next), Some(oldest)) = (Timestamp::from_microsecond(next_us), oldest)
+            && next > oldest.saturating_add(CLOCK_TOLERANCE).unwrap_or(oldest)
+        {
+            return Err(Contradiction::NextAfterPage { next, oldest });
+        }
+        Ok(())
+    }
+}
+
+fn local_time(event: &Event) -> Option<LocalTime> {
+    event.time.as_ref().ok().copied().flatten()
+}
+
+/// Puts pages (newest first) in order, oldest event first, and settles the pass of each event in a repeated hour: by a
+/// visible jump back of the wall time, or by the clock where only the first pass could have happened.
+fn settle(pages: Vec<Vec<Event>>, clock: Timestamp) -> Vec<(Event, EventTime)> {
+    let orders = orders_of(&pages);
+    let mut events: Vec<(Event, LocalTime)> = Vec::with_capacity(pages.iter().map(Vec::len).sum());
+    for (index, mut page) in pages.into_iter().enumerate().rev() {
+        if orders.as_ref().is_none_or(|orders| orders[index] != Order::Ascending) {
+            page.reverse();
+        }
+        events.extend(page.into_iter().filter_map(|event| local_time(&event).map(|time| (event, time))));
+    }
+    let jumps = |pair: &[(Event, LocalTime)]| match pair {
+        [(_, older), (_, newer)] => older.is_repeated() && newer.is_repeated() && newer.civil() < older.civil(),
+        _ => false,
+    };
+    let set_back = orders.and_then(|_| events.windows(2).position(jumps));
+    let over = clock.saturating_add(CLOCK_TOLERANCE).unwrap_or(clock);
+    let mut settled: Vec<(Event, EventTime)> = events
+        .into_iter()
+        .enumerate()
+        .map(|(index, (event, time))| {
+            let settled = match set_back {
+                Some(last_of_first_pass) if index <= last_of_first_pass => time.first_pass(),
+                Some(_) => time.second_pass(),
+                None if time.latest() > over => time.first_pass(),
+                None => time.either_pass(),
+            };
+            (event, settled)
+        })
+        .collect();
+    settled.sort_by_key(|(_, time)| time.timestamp);
+    settled
+}
+
+/// The order of each page, or `None` where one has none. A page that tells no order of its own has that of the others.
+fn orders_of(pages: &[Vec<Event>]) -> Option<Vec<Order>> {
+    let mut orders: Vec<Order> = pages.iter().map(|page| order_of(page)).collect();
+    if orders.contains(&Order::Unordered) {
+        return None;
+    }
+    if orders.contains(&Order::Either) {
+        let told = match (orders.contains(&Order::Ascending), orders.contains(&Order::Descending)) {
+            (true, false) => Order::Ascending,
+            (false, true) => Order::Descending,
+            _ => return None,
+        };
+        orders.iter_mut().filter(|order| **order == Order::Either).for_each(|order| *order = told);
+    }
+    Some(orders)
+}
+
+/// The order of a page by its wall times. In a repeated hour one step may go the other way.
+fn order_of(page: &[Event]) -> Order {
+    let times: Vec<LocalTime> = page.iter().filter_map(local_time).collect();
+    let (mut up, mut down, mut repeated_up, mut repeated_down) = (0_usize, 0_usize, 0_usize, 0_usize);
+    for (before, after) in times.iter().zip(times.iter().skip(1)) {
+        let repeated = usize::from(before.is_repeated() && after.is_repeated());
+        match after.civil().cmp(&before.civil()) {
+            Ordering::Greater => (up, repeated_up) = (up + 1, repeated_up + repeated),
+            Ordering::Less => (down, repeated_down) = (down + 1, repeated_down + repeated),
+            Ordering::Equal => {}
+        }
+    }
+    match (up, down) {
+        (0, 0) => Order::Flat,
+        (1, 0) if repeated_up == 1 => Order::Either,
+        (0, 1) if repeated_down == 1 => Order::Either,
+        (_, 0) => Order::Ascending,
+        (0, _) => Order::Descending,
+        (1, 2..) if repeated_up == 1 => Order::Descending,
+        (2.., 1) if repeated_down == 1 => Order::Ascending,
+        _ => Order::Unordered,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const NOW: &str = "2026-01-01T00:00:00Z";
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a time of the test")
+    }
+
+    fn zone() -> ApiZone {
+        ApiZone::new("US/Eastern").expect("a zone")
+    }
+
+    fn event(zone: &ApiZone, time: &str, data: &str) -> Event {
+        Event { record: data.to_owned(), time: zone.read(Some(&json!(time))) }
+    }
+
+    fn records(whole: &WholeSeconds) -> Vec<&str> {
+        whole.events.iter().map(|(event, _)| event.record.as_str()).collect()
+    }
+
+    #[test]
+    fn a_page_cut_inside_a_second_is_read_again_from_there() {
+        let zone = zone();
+        let mut reading = Reading::new(&zone, at("2025-07-01T04:00:00Z"), at("2025-07-02T04:00:00Z"));
+        let request = reading.request();
+        assert_eq!((request.from, request.to), (at("2025-07-01T03:59:59Z"), at("2025-07-02T04:00:01Z")));
+        let page = Page {
+            events: vec![event(&zone, "2025-07-01 10:00:05", "a"), event(&zone, "2025-07-01 10:00:04", "b")],
+            next_us: Some(at("2025-07-01T14:00:04Z").as_microsecond()),
+        };
+        let whole = reading.take(page, at(NOW)).expect("whole seconds");
+        assert_eq!((records(&whole), whole.complete), (vec!["a"], false));
+        assert_eq!(whole.position, at("2025-07-01T14:00:05Z"));
+        assert_eq!(reading.request().to, at("2025-07-01T14:00:06Z"));
+        let page = Page {
+            events: vec![
+                event(&zone, "2025-07-01 10:00:05", "a"),
+                event(&zone, "2025-07-01 10:00:04", "c"),
+                event(&zone, "2025-07-01 10:00:04", "b"),
+                event(&zone, "2025-06-30 23:59:59", "before"),
+            ],
+            next_us: None,
+        };
+        let whole = reading.take(page, at(NOW)).expect("whole seconds");
+        assert_eq!((records(&whole), whole.complete), (vec!["b", "c"], true));
+    }
+
+    #[test]
+    fn a_second_larger_than_a_page_is_joined_by_next() {
+        let zone = zone();
+        let mut reading = Reading::new(&zone, at("2025-07-01T04:00:00Z"), at("2025-07-01T14:00:05Z"));
+        let second = |data| event(&zone, "2025-07-01 10:00:04", data);
+        let next = at("2025-07-01T14:00:04Z").as_microsecond();
+        let page = Page { events: vec![second("a"), second("b")], next_us: Some(next + 5) };
+        let whole = reading.take(page, at(NOW)).expect("whole seconds");
+        assert_eq!((records(&whole), reading.request().next_us), (vec![], Some(next + 5)));
+        let page = Page { events: vec![second("c"), event(&zone, "2025-07-01 10:00:00", "d")], next_us: Some(next) };
+        let whole = reading.take(page, at(NOW)).expect("whole seconds");
+        assert_eq!(records(&whole).len(), 3);
+        assert_eq!((reading.request().next_us, whole.position), (None, at("2025-07-01T14:00:01Z")));
+    }
+
+    #[test]
+    fn a_page_cut_inside_the_repeated_hour_is_read_again_from_its_end() {
+        let zone = zone();
+        let mut reading = Reading::new(&zone, at("2025-11-01T04:00:00Z"), at("2025-11-03T04:00:00Z"));
+        let page = Page {
+            events: vec![event(&zone, "2025-11-02 03:00:00", "after"), event(&zone, "2025-11-02 01:10:00", "fold")],
+            next_us: Some(at("2025-11-02T06:10:00Z").as_microsecond()),
+        };
+        let whole = reading.take(page, at(NOW)).expect("whole seconds");
+        assert_eq!((records(&whole), whole.position), (vec!["after"], at("2025-11-02T07:00:00Z")));
+    }
+
+    #[test]
+    fn a_visible_jump_back_tells_the_pass() {
+        let zone = zone();
+        for reversed in [false, true] {
+            let mut reading = Reading::new(&zone, at("2025-11-01T04:00:00Z"), at("2025-11-03T04:00:00Z"));
+            let mut events = vec![
+                event(&zone, "2025-11-02 01:40:00", "second"),
+                event(&zone, "2025-11-02 01:10:00", "second"),
+                event(&zone, "2025-11-02 01:50:00", "first"),
+                event(&zone, "2025-11-02 01:20:00", "first"),
+                event(&zone, "2025-11-02 00:20:00", "before"),
+            ];
+            if reversed {
+                events.reverse();
+            }
+            let whole = reading.take(Page { events, next_us: None }, at(NOW)).expect("whole seconds");
+            let times: Vec<_> = whole.events.iter().map(|(_, time)| time.expect("a time")).collect();
+            assert!(times.iter().all(|time| !time.ambiguous));
+            assert_eq!(records(&whole), ["before", "first", "first", "second", "second"]);
+            assert_eq!(times[1].timestamp, at("2025-11-02T05:20:00Z"));
+            assert_eq!(times[4].timestamp, at("2025-11-02T06:40:00Z"));
+        }
+    }
+
+    #[test]
+    fn a_page_of_one_step_in_the_repeated_hour_has_the_order_of_the_others() {
+        let zone = zone();
+        let fold = |time: &str, data| event(&zone, &format!("2025-11-02 01:{time}"), data);
+        let next = at("2025-11-02T06:00:00Z").as_microsecond();
+        // Descending pages; the second one steps up once, where the clock was set back.
+        let pages = [
+            (vec![fold("40:00", "second"), fold("30:00", "second"), fold("20:00", "second")], Some(next + 2)),
+            (vec![fold("10:00", "second"), fold("50:00", "first")], Some(next + 1)),
+            (vec![fold("05:00", "first")], None),
+        ];
+        let mut reading = Reading::new(&zone, at("2025-11-02T05:00:00Z"), at("2025-11-02T07:00:00Z"));
+        let answers = pages.map(|(events, next_us)| reading.take(Page { events, next_us }, at(NOW)));
+        let whole = answers.into_iter().last().expect("an answer").expect("whole seconds");
+        assert_eq!(records(&whole), ["first", "first", "second", "second", "second", "second"]);
+        assert!(whole.events.iter().all(|(_, time)| time.is_some_and(|time| !time.ambiguous)));
+    }
+
+    #[test]
+    fn the_clock_tells_the_pass_while_only_the_first_could_have_happened() {
+        let zone = zone();
+        for (clock, ambiguous) in [("2025-11-02T05:45:00Z", false), ("2025-11-02T06:45:00Z", true)] {
+            let mut reading = Reading::new(&zone, at("2025-11-01T04:00:00Z"), at("2025-11-03T04:00:00Z"));
+            let page = Page { events: vec![event(&zone, "2025-11-02 01:30:00", "")], next_us: None };
+            let whole = reading.take(page, at(clock)).expect("whole seconds");
+            let time = whole.events[0].1.expect("a time");
+            assert_eq!((time.timestamp, time.ambiguous), (at("2025-11-02T05:30:00Z"), ambiguous));
+        }
+    }
+
+    #[test]
+    fn an_event_without_a_readable_time_is_kept_and_decides_nothing() {
+        let zone = zone();
+        let mut reading = Reading::new(&zone, at("2025-07-01T04:00:00Z"), at("2025-07-02T04:00:00Z"));
+        let page = Page {
+            events: vec![
+                event(&zone, "2025-07-01 10:00:05", "a"),
+                event(&zone, "yesterday", "odd"),
+                event(&zone, "2025-07-01 10:00:04", "b"),
+                event(&zone, "1999-01-01 00:00:00", "not asked for"),
+            ],
+            next_us: Some(at("2025-07-01T14:00:04Z").as_microsecond()),
+        };
+        let whole = reading.take(page, at(NOW)).expect("whole seconds");
+        assert_eq!((records(&whole), whole.position), (vec!["odd", "a"], at("2025-07-01T14:00:05Z")));
+    }
+
+    #[test]
+    fn a_wrong_zone_is_proved_by_the_clock_and_by_next() {
+        let zone = zone();
+        let page = |next_us| Page { events: vec![event(&zone, "2025-07-01 10:00:00", "")], next_us };
+        let mut reading = Reading::new(&zone, at("2025-07-01T04:00:00Z"), at("2025-07-02T04:00:00Z"));
+        let ahead = reading.take(page(None), at("2025-07-01T13:54:59Z"));
+        assert!(matches!(ahead, Err(Contradiction::AheadOfClock { .. })));
+        let next = reading.take(page(Some(at("2025-07-01T15:00:00Z").as_microsecond())), at(NOW));
+        assert!(matches!(next, Err(Contradiction::NextAfterPage { .. })));
+    }
+
+    #[test]
+    fn a_next_that_leads_nowhere_is_refused() {
+        let zone = zone();
+        let mut reading = Reading::new(&zone, at("2025-07-01T04:00:00Z"), at("2025-07-01T14:00:01Z"));
+        let next = at("2025-07-01T14:00:00Z").as_microsecond();
+        let page = || Page { events: vec![event(&zone, "2025-07-01 10:00:00", "")], next_us: Some(next) };
+        assert!(reading.take(page(), at(NOW)).is_ok());
+        assert_eq!(reading.take(page(), at(NOW)), Err(Contradiction::NextStands));
+    }
+}

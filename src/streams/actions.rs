@@ -1,0 +1,244 @@
+//! What the action of an event says about it: category, type and outcome (ECS_MAPPING.md, §3.1).
+
+use serde_json::{Value, json};
+
+use super::draft::Draft;
+
+/// `event.category`. Where several rules hold, the later one here wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Category {
+    Authentication,
+    Configuration,
+    Iam,
+}
+
+/// `event.type`. Where several rules hold, the later one here wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Start,
+    Admin,
+    Change,
+    Creation,
+    Deletion,
+    GroupCreation,
+    Info,
+}
+
+/// `event.outcome`. Where several rules hold, the later one here wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Outcome {
+    Success,
+    Failure,
+    Unknown,
+}
+
+/// What an action is that contains one of `substrings`.
+struct Rule {
+    substrings: &'static [&'static str],
+    category: Option<Category>,
+    kind: Kind,
+    outcome: Outcome,
+}
+
+const fn rule(
+    substrings: &'static [&'static str],
+    category: Option<Category>,
+    (kind, outcome): (Kind, Outcome),
+) -> Rule {
+    Rule { substrings, category, kind, outcome }
+}
+
+use Category::{Authentication, Configuration, Iam};
+use Kind::{Admin, Change, Creation, Deletion, GroupCreation, Info, Start};
+use Outcome::{Failure, Success, Unknown};
+
+/// Which action is what. An action is in lower case, and a substring may stand anywhere in it, also inside a word.
+///
+/// Where several rules hold, each of the three fields on its own takes the one value that stands last in its enum; the
+/// order of the rules, and that of the substrings in the action, decide nothing. Where none holds, there are none.
+const ACTIONS: &[Rule] = &[
+    rule(&["login verification email sent", "multifactor enabled"], Some(Authentication), (Info, Success)),
+    rule(&["log in", "login to admin console", "saml login"], Some(Authentication), (Start, Success)),
+    rule(&["failed login attempt"], Some(Authentication), (Start, Failure)),
+    rule(&["add policy"], Some(Configuration), (Creation, Success)),
+    rule(&["delete policy"], Some(Configuration), (Deletion, Success)),
+    rule(&["enterprise api secret regenerated"], Some(Configuration), (Change, Success)),
+    rule(&["make admin"], Some(Iam), (Admin, Success)),
+    rule(&["master password changed", "master password reset by super admin"], Some(Iam), (Change, Success)),
+    rule(&["employee account created", "created lastpass account"], Some(Iam), (Creation, Success)),
+    rule(&["employee account deleted", "remove admin"], Some(Iam), (Deletion, Success)),
+    rule(&["create group", "adding user to group"], Some(Iam), (GroupCreation, Success)),
+    rule(&["require password change"], Some(Iam), (Info, Unknown)),
+    rule(&["open secure note"], None, (Start, Success)),
+    rule(
+        &[
+            "edit secure note",
+            "update folder permissions",
+            "renamed shared folder",
+            "move to shared folder",
+            "move from shared folder",
+            "limit shared folder",
+        ],
+        None,
+        (Change, Success),
+    ),
+    rule(
+        &["add secure note", "created shared folder", "add to shared folder", "site added"],
+        None,
+        (Creation, Success),
+    ),
+    rule(
+        &["deleted shared folder", "removed from shared folder", "delete shared sites", "deleted sites"],
+        None,
+        (Deletion, Success),
+    ),
+    rule(&["get shared folder data", "get user data", "employee invited"], None, (Info, Success)),
+    rule(&["reporting"], None, (Info, Unknown)),
+];
+
+/// Sets `event.category`, `event.type` and `event.outcome` by the lower-cased `action`.
+pub(super) fn apply(action: &str, draft: &mut Draft) {
+    let holds = |rule: &&Rule| rule.substrings.iter().any(|substring| action.contains(substring));
+    let (mut category, mut kind, mut outcome) = (None, None, None);
+    for rule in ACTIONS.iter().filter(holds) {
+        category = category.max(rule.category);
+        kind = kind.max(Some(rule.kind));
+        outcome = outcome.max(Some(rule.outcome));
+    }
+    if let Some(category) = category {
+        draft.put("event.category", category_value(category));
+    }
+    if let Some(kind) = kind {
+        draft.put("event.type", kind_value(kind));
+    }
+    if let Some(outcome) = outcome {
+        draft.put("event.outcome", outcome_value(outcome));
+    }
+}
+
+fn category_value(category: Category) -> Value {
+    match category {
+        Authentication => json!(["authentication"]),
+        Configuration => json!(["configuration"]),
+        Iam => json!(["iam"]),
+    }
+}
+
+fn kind_value(kind: Kind) -> Value {
+    match kind {
+        Start => json!(["start"]),
+        Admin => json!(["admin"]),
+        Change => json!(["change"]),
+        Creation => json!(["creation"]),
+        Deletion => json!(["deletion"]),
+        GroupCreation => json!(["group", "creation"]),
+        Info => json!(["info"]),
+    }
+}
+
+fn outcome_value(outcome: Outcome) -> Value {
+    match outcome {
+        Success => json!("success"),
+        Failure => json!("failure"),
+        Unknown => json!("unknown"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{acted, field};
+    use super::*;
+
+    fn told(action: &str) -> (Value, Value, Value) {
+        let source = acted(action, "a b");
+        let of = |name| field(&source, name);
+        (of("/event/category"), of("/event/type"), of("/event/outcome"))
+    }
+
+    /// The table of ECS_MAPPING.md, §3.1, written out a second time.
+    const TABLE: &str = "\
+        login verification email sent|authentication|info|success
+        multifactor enabled|authentication|info|success
+        log in|authentication|start|success
+        login to admin console|authentication|start|success
+        saml login|authentication|start|success
+        failed login attempt|authentication|start|failure
+        add policy|configuration|creation|success
+        delete policy|configuration|deletion|success
+        enterprise api secret regenerated|configuration|change|success
+        make admin|iam|admin|success
+        master password changed|iam|change|success
+        master password reset by super admin|iam|change|success
+        employee account created|iam|creation|success
+        created lastpass account|iam|creation|success
+        employee account deleted|iam|deletion|success
+        remove admin|iam|deletion|success
+        create group|iam|group,creation|success
+        adding user to group|iam|group,creation|success
+        require password change|iam|info|unknown
+        open secure note||start|success
+        edit secure note||change|success
+        update folder permissions||change|success
+        renamed shared folder||change|success
+        move to shared folder||change|success
+        move from shared folder||change|success
+        limit shared folder||change|success
+        add secure note||creation|success
+        created shared folder||creation|success
+        add to shared folder||creation|success
+        site added||creation|success
+        deleted shared folder||deletion|success
+        removed from shared folder||deletion|success
+        delete shared sites||deletion|success
+        deleted sites||deletion|success
+        get shared folder data||info|success
+        get user data||info|success
+        employee invited||info|success
+        reporting||info|unknown";
+
+    #[test]
+    fn each_action_is_told_in_any_letter_case_and_inside_other_text() {
+        assert_eq!(TABLE.lines().count(), ACTIONS.iter().map(|rule| rule.substrings.len()).sum::<usize>());
+        for line in TABLE.lines() {
+            let [action, category, kind, outcome] = line.trim().split('|').collect::<Vec<_>>()[..] else {
+                panic!("{line}");
+            };
+            let category = if category.is_empty() { Value::Null } else { json!([category]) };
+            let expected = (category, json!(kind.split(',').collect::<Vec<_>>()), json!(outcome));
+            for action in [action.to_owned(), action.to_uppercase(), format!("x{action}y")] {
+                assert_eq!(told(&action), expected, "{action}");
+            }
+        }
+    }
+
+    #[test]
+    fn of_several_rules_each_field_takes_the_one_that_stands_last() {
+        for (action, category, kind, outcome) in [
+            ("reporting failed login attempt", json!(["authentication"]), json!(["info"]), "unknown"),
+            ("Failed Login Attempt Reporting", json!(["authentication"]), json!(["info"]), "unknown"),
+            ("require password change get user data", json!(["iam"]), json!(["info"]), "unknown"),
+            ("failed login attempt add policy", json!(["configuration"]), json!(["creation"]), "failure"),
+            ("failed saml login", json!(["authentication"]), json!(["start"]), "success"),
+            ("failed login attempt log in", json!(["authentication"]), json!(["start"]), "failure"),
+            ("make admin remove admin create group get user data", json!(["iam"]), json!(["info"]), "success"),
+            ("add policy log in", json!(["configuration"]), json!(["creation"]), "success"),
+            ("make admin add policy log in", json!(["iam"]), json!(["creation"]), "success"),
+            ("log in make admin", json!(["iam"]), json!(["admin"]), "success"),
+            ("make admin master password changed", json!(["iam"]), json!(["change"]), "success"),
+            ("site added edit secure note", Value::Null, json!(["creation"]), "success"),
+            ("remove admin employee account created", json!(["iam"]), json!(["deletion"]), "success"),
+            ("remove admin create group", json!(["iam"]), json!(["group", "creation"]), "success"),
+        ] {
+            assert_eq!(told(action), (category, kind, json!(outcome)), "{action}");
+        }
+    }
+
+    #[test]
+    fn blanks_count_and_words_do_not() {
+        let nothing = (Value::Null, Value::Null, Value::Null);
+        for action in ["log  in", "login", "log out", "log\tin", "", "unheard of"] {
+            assert_eq!(told(action), nothing, "{action}");
+        }
+        assert_eq!(told("Catalog Info"), told("log in"));
+    }
+}

@@ -1,0 +1,398 @@
+//! What a value has to be, and what it then becomes (ECS_MAPPING.md, §1.1, §4 and §5).
+//!
+//! Takes every spelling that a PHP back end has for a value. What only the language of the integration's pipelines
+//! takes (hexadecimal, other scripts' digits, `12f`, `NaN`) is of the wrong type here.
+
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    sync::LazyLock,
+};
+
+use serde_json::{Number, Value};
+
+use super::draft::written;
+use crate::lastpass::time::ApiZone;
+
+/// The zone of the times of users, which unlike those of events are written in UTC.
+static UTC: LazyLock<ApiZone> = LazyLock::new(utc);
+
+#[expect(clippy::expect_used, reason = "an offset needs no database of zones to be one")]
+fn utc() -> ApiZone {
+    ApiZone::new("+00:00").expect("+00:00 is a time zone")
+}
+
+/// What a value has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Type {
+    /// A whole number of 64 bits.
+    Long,
+    /// A finite number.
+    Double,
+    /// A flag: `true` and `false` in any letter case, or `1` and `0`.
+    Boolean,
+    /// An IPv4 or IPv6 address, kept as it is written.
+    Ip,
+    /// A time in UTC.
+    Date,
+}
+
+impl Type {
+    /// The type in an `error.message`, with its article.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Long => "a whole number",
+            Self::Double => "a number",
+            Self::Boolean => "a boolean",
+            Self::Ip => "an IP address",
+            Self::Date => "a time of the form YYYY-MM-DD hh:mm:ss",
+        }
+    }
+}
+
+/// A value of another type than its field's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct WrongType;
+
+/// Makes of `value` one of type `to`. `null`, `""` and an empty list are no value.
+///
+/// A list is converted entry by entry; one bad or empty entry makes it a bad list. There are no lists of times.
+///
+/// # Errors
+/// [`WrongType`] when the value can't be read as one.
+pub(super) fn convert(value: Value, to: Type) -> Result<Option<Value>, WrongType> {
+    match value {
+        Value::Null => Ok(None),
+        Value::String(text) if text.is_empty() => Ok(None),
+        Value::Array(entries) if entries.is_empty() => Ok(None),
+        Value::Array(entries) if to != Type::Date => {
+            let entries: Option<Vec<Value>> = entries.into_iter().map(|entry| convert_one(entry, to)).collect();
+            Ok(Some(Value::Array(entries.ok_or(WrongType)?)))
+        }
+        one => convert_one(one, to).map(Some).ok_or(WrongType),
+    }
+}
+
+fn convert_one(value: Value, to: Type) -> Option<Value> {
+    match to {
+        Type::Long => long(&value).map(Value::from),
+        Type::Double => double(&value).map(Value::Number),
+        Type::Boolean => boolean(&value).map(Value::Bool),
+        Type::Ip => value.as_str().is_some_and(is_ip).then_some(value),
+        Type::Date => UTC.read(Some(&value)).ok()?.map(|time| written(time.earliest()).into()),
+    }
+}
+
+fn long(value: &Value) -> Option<i64> {
+    match value {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => trim(text).parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn double(value: &Value) -> Option<Number> {
+    match value {
+        Value::Number(number) => Number::from_f64(number.as_f64()?),
+        // JSON has no number for `nan`, `inf` and what is too large.
+        Value::String(text) => Number::from_f64(trim(text).parse().ok()?),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn boolean(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(flag) => Some(*flag),
+        // The documented form of flags is 0 and 1: LASTPASS_API.md, "shared folders".
+        Value::Number(number) => match number.as_u64()? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        },
+        Value::String(text) if text.eq_ignore_ascii_case("true") || text == "1" => Some(true),
+        Value::String(text) if text.eq_ignore_ascii_case("false") || text == "0" => Some(false),
+        Value::String(_) | Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// Without the blanks and control characters around it, which no number loses its meaning by.
+fn trim(text: &str) -> &str {
+    text.trim_matches(|c: char| c <= ' ')
+}
+
+/// Whether `text` is an address: of IPv4, or of IPv6 with or without a zone.
+fn is_ip(text: &str) -> bool {
+    if text.parse::<Ipv4Addr>().is_ok() {
+        return true;
+    }
+    match text.split_once('%') {
+        Some((_, "")) => false,
+        Some((address, _)) => is_ipv6(address),
+        None => is_ipv6(text),
+    }
+}
+
+/// Whether `text` is an address of IPv6; a group may have more leading zeros than it needs.
+fn is_ipv6(text: &str) -> bool {
+    if text.parse::<Ipv6Addr>().is_ok() {
+        return true;
+    }
+    let shorten = |group: &str| match group.len().checked_sub(4) {
+        Some(surplus) if group.bytes().take(surplus).all(|byte| byte == b'0') => {
+            group.get(surplus..).unwrap_or_default().to_owned()
+        }
+        Some(_) | None => group.to_owned(),
+    };
+    text.split(':').map(shorten).collect::<Vec<_>>().join(":").parse::<Ipv6Addr>().is_ok()
+}
+
+/// A value as an entry of a list of names (ECS_MAPPING.md, §1.2). What is empty is no name.
+///
+/// # Errors
+/// [`WrongType`] for a list or an object: it has no text that anyone would look for.
+pub(super) fn text(value: &Value) -> Result<Option<String>, WrongType> {
+    match value {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok((!text.is_empty()).then(|| text.clone())),
+        Value::Bool(flag) => Ok(Some(flag.to_string())),
+        Value::Number(number) => Ok(Some(number_text(number))),
+        Value::Array(entries) if entries.is_empty() => Ok(None),
+        Value::Object(fields) if fields.is_empty() => Ok(None),
+        Value::Array(_) | Value::Object(_) => Err(WrongType),
+    }
+}
+
+/// A number's text: an integer's digits; a fraction in its shortest form with at least one decimal, below 1e-3 and from
+/// 1e7 with an exponent.
+fn number_text(number: &Number) -> String {
+    let Some(float) = number.as_f64().filter(|_| number.is_f64()) else {
+        return number.to_string();
+    };
+    if float == 0.0 || (1e-3..1e7).contains(&float.abs()) {
+        return format!("{float:?}");
+    }
+    let text = format!("{float:E}");
+    match text.split_once('E') {
+        Some((digits, exponent)) if !digits.contains('.') => format!("{digits}.0E{exponent}"),
+        Some(_) | None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn all(to: Type, cases: impl IntoIterator<Item = (Value, Value)>) {
+        for (value, expected) in cases {
+            assert_eq!(convert(value.clone(), to), Ok(Some(expected)), "{to:?}: {value}");
+        }
+    }
+
+    fn none(to: Type, values: impl IntoIterator<Item = Value>) {
+        for value in values {
+            assert_eq!(convert(value.clone(), to), Err(WrongType), "{to:?}: {value}");
+        }
+    }
+
+    #[test]
+    fn empties_are_no_value_and_no_error() {
+        for to in [Type::Long, Type::Double, Type::Boolean, Type::Ip, Type::Date] {
+            for value in [Value::Null, json!(""), json!([])] {
+                assert_eq!(convert(value, to), Ok(None));
+            }
+            none(to, [json!({}), json!({ "a": 1 }), json!([""]), json!([null]), json!([[]]), json!(" "), json!("x")]);
+        }
+    }
+
+    #[test]
+    fn longs() {
+        all(
+            Type::Long,
+            [
+                (json!(7), json!(7)),
+                (json!("007"), json!(7)),
+                (json!("+7"), json!(7)),
+                (json!("-7"), json!(-7)),
+                (json!(" 12 "), json!(12)),
+                (json!(i64::MAX), json!(i64::MAX)),
+                (json!("-9223372036854775808"), json!(i64::MIN)),
+                (json!([1, "2"]), json!([1, 2])),
+            ],
+        );
+        none(
+            Type::Long,
+            [
+                json!("12.0"),
+                json!(12.0),
+                json!("12.5"),
+                json!("1e3"),
+                json!(1e3),
+                json!("12L"),
+                json!("1 2"),
+                json!("\u{a0}12"),
+                json!("0x1F"),
+                json!("+0x1F"),
+                json!("１２"),
+                json!(true),
+                json!("9223372036854775808"),
+                json!(u64::MAX),
+                json!([1, null]),
+                json!([1, ""]),
+            ],
+        );
+    }
+
+    #[test]
+    fn doubles() {
+        all(
+            Type::Double,
+            [
+                (json!(99), json!(99.0)),
+                (json!("79.4"), json!(79.4)),
+                (json!(".5"), json!(0.5)),
+                (json!("5."), json!(5.0)),
+                (json!("1e2"), json!(100.0)),
+                (json!("-1.5E-3"), json!(-0.0015)),
+                (json!("+5"), json!(5.0)),
+                (json!("\t 85 \n"), json!(85.0)),
+                (json!("1e-999"), json!(0.0)),
+                (json!(12_345_678_901_234_567_890_u64), json!(12_345_678_901_234_567_890.0)),
+                (json!([1, "2.5"]), json!([1.0, 2.5])),
+            ],
+        );
+        none(
+            Type::Double,
+            [
+                json!("85,5"),
+                json!("85%"),
+                json!("85d"),
+                json!("0x10"),
+                json!("nan"),
+                json!("NaN"),
+                json!("inf"),
+                json!("Infinity"),
+                json!("1e999"),
+                json!("\u{a0}85"),
+                json!("８５"),
+                json!(true),
+                json!("."),
+                json!("-"),
+            ],
+        );
+    }
+
+    #[test]
+    fn booleans() {
+        for value in [json!(true), json!("true"), json!("TRUE"), json!("tRuE"), json!(1), json!("1")] {
+            all(Type::Boolean, [(value, json!(true))]);
+        }
+        for value in [json!(false), json!("false"), json!("False"), json!(0), json!("0")] {
+            all(Type::Boolean, [(value, json!(false))]);
+        }
+        all(Type::Boolean, [(json!(["true", false, 0]), json!([true, false, false]))]);
+        let others = ["yes", "no", "t", "Y", "on", " true", "true ", "01", "1.0", "2", "-1"];
+        none(Type::Boolean, others.map(Value::from));
+        none(Type::Boolean, [json!(2), json!(-1), json!(1.0), json!(0.0), json!(["true", "x"])]);
+    }
+
+    #[test]
+    fn addresses_are_kept_as_they_are_written() {
+        for ip in [
+            "192.0.2.1",
+            "0.0.0.0",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "1::",
+            "2001:DB8::A",
+            "2001:0db8:85a3:0000:0000:8a2e:0370:7334",
+            "1:2:3:4:5:6:7:8",
+            "::ffff:192.0.2.128",
+            "::203.0.113.9",
+            "00001::2",
+            "fe80::1%eth0",
+            "fe80::1%1",
+        ] {
+            all(Type::Ip, [(json!(ip), json!(ip))]);
+        }
+        all(Type::Ip, [(json!(["::1", "192.0.2.1"]), json!(["::1", "192.0.2.1"]))]);
+        for text in [
+            " 192.0.2.1",
+            "192.0.2.1 ",
+            "192.0.2.1:80",
+            "192.0.2.0/24",
+            "[::1]",
+            "192.0.2.1, 192.0.2.2",
+            "192.0.2.1.",
+            "192.0.2",
+            "192.0.2.256",
+            "192.0.2.01",
+            "192.0.2.1%eth0",
+            "fe80::1%",
+            "%eth0",
+            "::10000",
+            "00010000::1",
+            "1::2::3",
+            "1:2:3:4:5:6:7",
+            "1:2:3:4:5:6:7:8:9",
+            ":::",
+            ":1",
+            "::ffff:192.0.2.01",
+            "g::1",
+            "localhost",
+            "3232235521",
+        ] {
+            none(Type::Ip, [json!(text), json!(["::1", text])]);
+        }
+        none(Type::Ip, [json!(3_232_235_521_u32), json!(true), json!(["::1", null])]);
+    }
+
+    #[test]
+    fn times_of_users_are_utc() {
+        all(Type::Date, [(json!("2014-03-12 10:02:56"), json!("2014-03-12T10:02:56.000Z"))]);
+        none(
+            Type::Date,
+            [
+                json!("2014-03-12"),
+                json!("12 March 2014"),
+                json!("2014-03-12 10:02:56Z"),
+                json!("2014-02-30 10:02:56"),
+                json!("0000-00-00 00:00:00"),
+                json!(1_394_618_576),
+                json!(2015),
+                json!(false),
+                json!(["2014-03-12 10:02:56"]),
+            ],
+        );
+    }
+
+    #[test]
+    fn names_have_the_text_of_their_value() {
+        for (value, expected) in [
+            (json!("a"), "a"),
+            (json!(" "), " "),
+            (json!(7), "7"),
+            (json!(u64::MAX), "18446744073709551615"),
+            (json!(false), "false"),
+            (json!(12.0), "12.0"),
+            (json!(0.0), "0.0"),
+            (json!(12.25), "12.25"),
+            (json!(0.001), "0.001"),
+            (json!(0.000_5), "5.0E-4"),
+            (json!(1e-7), "1.0E-7"),
+            (json!(1.5e-7), "1.5E-7"),
+            (json!(9_999_999.5), "9999999.5"),
+            (json!(1e7), "1.0E7"),
+            (json!(-1.25e20), "-1.25E20"),
+        ] {
+            assert_eq!(text(&value), Ok(Some(expected.to_owned())), "{value}");
+        }
+        for value in [Value::Null, json!(""), json!([]), json!({})] {
+            assert_eq!(text(&value), Ok(None));
+        }
+        for value in [json!(["a"]), json!({ "a": "b" })] {
+            assert_eq!(text(&value), Err(WrongType));
+        }
+    }
+}

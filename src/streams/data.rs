@@ -1,0 +1,528 @@
+//! What the action of an event makes of its `Data` (ECS_MAPPING.md, §3.2).
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::draft::Draft;
+
+/// Where the fields of `Data` stand.
+pub(super) const DATA: &str = "lastpass.event_report.data";
+
+/// What is done with the `Data` of an action that contains one of `substrings`.
+struct Row {
+    substrings: &'static [&'static str],
+    form: Form,
+}
+
+/// How `Data` is read.
+enum Form {
+    /// Split at each comma, into the list `field`.
+    List { field: &'static str },
+    /// By a pattern that covers one whole line. What its first group captured goes to the first of `fields`, and so on.
+    /// Patterns are tried in their order at each place of the text, so an earlier line that any of them fits wins.
+    Line { patterns: &'static [&'static str], fields: &'static [&'static str] },
+    /// The same, once the last space of the text, which must have one, is a comma.
+    LineBehindLastSpace { patterns: &'static [&'static str], fields: &'static [&'static str] },
+}
+
+use Form::{Line, LineBehindLastSpace, List};
+
+/// The fields whose names several rows share.
+const DELETED_SITE: &str = "deleted_site";
+const GROUP: &str = "group_name";
+const FOLDER: &str = "shared_folder_name";
+const NOTE: &str = "secure_note";
+const SITE: &str = "site";
+const USER: &str = "user_email";
+
+/// Which action's `Data` is what. Every row that holds is applied, in this order, and what a later row finds replaces
+/// the same field of an earlier one. A `Data` that fits no pattern gives no field, and is no error.
+///
+/// In the patterns `<W>` is blanks and line ends (of ASCII alone), `<EMAIL>` an address; `.` is all but a line feed.
+const ROWS: &[Row] = &[
+    Row { substrings: &["deleted sites"], form: List { field: DELETED_SITE } },
+    Row {
+        substrings: &["employee invited", "employee account created", "employee account deleted"],
+        form: List { field: USER },
+    },
+    Row { substrings: &["log in"], form: Line { patterns: &["(.*)"], fields: &["login_site"] } },
+    Row { substrings: &["saml login"], form: Line { patterns: &["(.*)"], fields: &["saml_login"] } },
+    Row { substrings: &["failed login attempt"], form: Line { patterns: &["(.*)"], fields: &["failed_login"] } },
+    Row {
+        substrings: &[
+            "login to admin console",
+            "make admin",
+            "remove admin",
+            "require password change",
+            "master password reset by super admin",
+        ],
+        form: Line { patterns: &["(<EMAIL>)"], fields: &[USER] },
+    },
+    Row { substrings: &["site added"], form: Line { patterns: &["(.*)"], fields: &["added_site"] } },
+    Row {
+        substrings: &["created shared folder", "deleted shared folder"],
+        form: Line { patterns: &["(.*?)"], fields: &[FOLDER] },
+    },
+    Row {
+        substrings: &["add secure note", "open secure note"],
+        form: Line {
+            patterns: &[r"Secure Note<W>\((.*?)\)", r"Secure Note<W>\((.*?)\)<W>from<W>(.*?)"],
+            fields: &[NOTE, NOTE, FOLDER],
+        },
+    },
+    Row { substrings: &["edit secure note"], form: Line { patterns: &[r"Secure Note<W>\((.*?)\)"], fields: &[NOTE] } },
+    Row {
+        substrings: &["add to shared folder"],
+        form: Line { patterns: &["'(.*?)'<W>'(<EMAIL>)'"], fields: &[FOLDER, USER] },
+    },
+    Row { substrings: &["create group"], form: Line { patterns: &["'(.*?)'"], fields: &[GROUP] } },
+    Row {
+        substrings: &["adding user to group"],
+        form: Line { patterns: &["(<EMAIL>)<W>-<W>(.*?)"], fields: &[USER, GROUP] },
+    },
+    Row {
+        substrings: &["created lastpass account"],
+        form: Line { patterns: &["(<EMAIL>)<W>?-Shared-<W>?(.*?)"], fields: &[USER, FOLDER] },
+    },
+    Row {
+        substrings: &["update folder permissions"],
+        form: Line {
+            patterns: &["'(.*?)'<W>'(<EMAIL>)'<W>'Read only:(.*?)<W>Admin:(.*?)<W>Hide PW:(.*?)'"],
+            fields: &[
+                FOLDER,
+                USER,
+                "shared_folder_user_permissions.read_only",
+                "shared_folder_user_permissions.admin",
+                "shared_folder_user_permissions.hide_password",
+            ],
+        },
+    },
+    Row {
+        substrings: &["renamed shared folder"],
+        form: Line { patterns: &["'(.*?)'<W>'(.*?)'"], fields: &[FOLDER, "renamed_shared_folder_name"] },
+    },
+    Row {
+        substrings: &["move to shared folder"],
+        form: Line { patterns: &["<W>to<W>(.*?)", "(.*)<W>to<W>(.*?)"], fields: &[FOLDER, SITE, FOLDER] },
+    },
+    Row {
+        substrings: &["move from shared folder"],
+        form: Line {
+            // The first is what LastPass writes for a folder that is gone: it has no name to keep.
+            patterns: &[" from INVALID SHARED FOLDER", "<W>from<W>(.*?)", "(.*)<W>from<W>(.*?)"],
+            fields: &[FOLDER, SITE, FOLDER],
+        },
+    },
+    Row {
+        substrings: &["delete shared sites"],
+        form: Line { patterns: &["<W>from<W>(.*?)", "(.*)<W>from<W>(.*?)"], fields: &[FOLDER, DELETED_SITE, FOLDER] },
+    },
+    Row {
+        substrings: &["limit shared folder"],
+        form: LineBehindLastSpace { patterns: &["(.*?),(<EMAIL>)"], fields: &[FOLDER, USER] },
+    },
+    Row {
+        substrings: &["removed from shared folder"],
+        form: Line { patterns: &["'(.*?)'<W>'(<EMAIL>)'"], fields: &[FOLDER, USER] },
+    },
+];
+
+/// One or more blanks or line ends of ASCII.
+const W: &str = r"[ \t\n\x0B\x0C\r]+";
+
+/// An address whose host is labels joined by dots, with or without a last dot.
+const EMAIL: &str =
+    r"[A-Za-z][A-Za-z0-9_+,\-./:;<=]+@[A-Za-z0-9][A-Za-z0-9-]{0,62}(?:\.[A-Za-z0-9][A-Za-z0-9-]{0,62})*\.?";
+
+/// The pattern of each row of [`ROWS`], where it has one.
+static PATTERNS: LazyLock<Vec<Option<Regex>>> = LazyLock::new(|| ROWS.iter().map(|row| pattern(&row.form)).collect());
+
+#[expect(clippy::expect_used, reason = "the patterns are constants, and a test compiles each")]
+fn pattern(form: &Form) -> Option<Regex> {
+    let patterns = match form {
+        List { .. } => return None,
+        Line { patterns, .. } | LineBehindLastSpace { patterns, .. } => patterns.join("|"),
+    };
+    let pattern = patterns.replace("<W>?", &format!("(?:{W})?")).replace("<W>", W).replace("<EMAIL>", EMAIL);
+    Some(Regex::new(&format!("(?m)^(?:{pattern})$")).expect("a pattern of the table is a regular expression"))
+}
+
+/// A `Data` that the action needs in another form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NoSpace;
+
+/// Sets the fields that the lower-cased `action` finds in `data`, and returns the e-mail addresses among them.
+///
+/// # Errors
+/// [`NoSpace`] when the action limits a shared folder and `data` has no space that could end the folder's name.
+pub(super) fn apply(action: &str, data: Option<&str>, draft: &mut Draft) -> Result<Vec<String>, NoSpace> {
+    let (mut listed, mut single) = (None, None);
+    let limits = |row: &Row| matches!(row.form, LineBehindLastSpace { .. });
+    let rows = || {
+        let holds = |(row, _): &(&Row, _)| row.substrings.iter().any(|substring| action.contains(substring));
+        ROWS.iter().zip(PATTERNS.iter()).filter(holds)
+    };
+    // The integration puts the comma in before it looks at any line, so a missing space ends what only lines tell.
+    let stops = rows().any(|(row, _)| limits(row)) && !data.is_some_and(|data| data.contains(' '));
+    for (row, pattern) in rows() {
+        let Some(data) = data else { break };
+        let mut read_line = |data: &str, fields: &[&str]| {
+            let Some(captures) = pattern.as_ref().and_then(|pattern| pattern.captures(data)) else {
+                return;
+            };
+            for (capture, field) in captures.iter().skip(1).zip(fields) {
+                let Some(capture) = capture else { continue };
+                draft.put(&format!("{DATA}.{field}"), capture.as_str());
+                if *field == USER {
+                    single = Some(capture.as_str().to_owned());
+                }
+            }
+        };
+        match row.form {
+            List { field } => {
+                let parts: Vec<&str> = data.split(',').filter(|part| !part.is_empty()).collect();
+                if field == USER {
+                    listed = Some(parts.iter().map(|part| (*part).to_owned()).collect());
+                }
+                draft.put(&format!("{DATA}.{field}"), parts);
+            }
+            Line { .. } | LineBehindLastSpace { .. } if stops => break,
+            Line { fields, .. } => read_line(data, fields),
+            LineBehindLastSpace { fields, .. } => {
+                let (folder, email) = data.rsplit_once(' ').unwrap_or((data, ""));
+                read_line(&format!("{folder},{email}"), fields);
+            }
+        }
+    }
+    if stops {
+        return Err(NoSpace);
+    }
+    // A list and a single address in one action: the field holds the single one, and neither counts as a user.
+    Ok(match (listed, single) {
+        (Some(listed), None) => listed,
+        (None, Some(single)) => vec![single],
+        (None, None) | (Some(_), Some(_)) => Vec::new(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::testing::{acted, errors, field};
+    use super::*;
+
+    /// What an action finds in `data`, and the users that the document is about.
+    fn found(action: &str, data: &Value) -> (Value, Value) {
+        let source = acted(action, data.clone());
+        assert_eq!(errors(&source), 0, "{action}: {data}");
+        let mut fields = field(&source, "/lastpass/event_report/data");
+        if let Some(fields) = fields.as_object_mut() {
+            fields.shift_remove("original");
+        }
+        let mut users = field(&source, "/user/email");
+        assert_eq!(users, field(&source, "/related/user"));
+        assert_eq!(users.as_array_mut().and_then(Vec::pop), Some(json!("actor@example.com")), "{action}: {data}");
+        (fields, users)
+    }
+
+    #[track_caller]
+    fn check(action: &str, data: &str, fields: Value) {
+        let (ours, users) = found(action, &data.into());
+        let none = json!({});
+        assert_eq!(if ours.is_null() { &none } else { &ours }, &fields, "{action}: {data:?}");
+        let emails = match fields.get("user_email") {
+            None => json!([]),
+            Some(Value::String(email)) => json!([email]),
+            Some(list) => list.clone(),
+        };
+        assert_eq!(users, emails, "{action}: {data:?}");
+    }
+
+    #[test]
+    fn every_pattern_is_a_regular_expression() {
+        assert_eq!(PATTERNS.len(), ROWS.len());
+        for (row, pattern) in ROWS.iter().zip(PATTERNS.iter()) {
+            let fields = match row.form {
+                List { .. } => 0,
+                Line { fields, .. } | LineBehindLastSpace { fields, .. } => fields.len(),
+            };
+            assert_eq!(
+                pattern.as_ref().map_or(0, |pattern| pattern.captures_len() - 1),
+                fields,
+                "{:?}",
+                row.substrings
+            );
+        }
+    }
+
+    #[test]
+    fn lists_are_split_at_commas_and_not_trimmed() {
+        check("Deleted Sites", "a.example,b.example", json!({ "deleted_site": ["a.example", "b.example"] }));
+        check("deleted sites", "a,,a, ", json!({ "deleted_site": ["a", "a", " "] }));
+        check("deleted sites", "a\nb,c", json!({ "deleted_site": ["a\nb", "c"] }));
+        for action in ["employee invited", "employee account created", "employee account deleted"] {
+            check(
+                action,
+                "ann@example.com, bob@example.com",
+                json!({ "user_email": ["ann@example.com", " bob@example.com"] }),
+            );
+            check(action, "no address", json!({ "user_email": ["no address"] }));
+            check(action, "", json!({}));
+            check(action, ",", json!({}));
+        }
+        // The field keeps what stands twice, the users do not.
+        let (fields, users) = found("employee invited", &"a@b,a@b,A@b".into());
+        assert_eq!((fields, users), (json!({ "user_email": ["a@b", "a@b", "A@b"] }), json!(["a@b", "A@b"])));
+    }
+
+    #[test]
+    fn one_line_is_taken_whole() {
+        for (action, name) in [
+            ("log in", "login_site"),
+            ("saml login", "saml_login"),
+            ("failed login attempt", "failed_login"),
+            ("site added", "added_site"),
+            ("created shared folder", "shared_folder_name"),
+            ("deleted shared folder", "shared_folder_name"),
+        ] {
+            for (data, value) in [
+                ("1.1.1.1:1234/example", "1.1.1.1:1234/example"),
+                ("Q1, Q2 plans", "Q1, Q2 plans"),
+                ("a\nb.example", "a"),
+                ("a\r\nb", "a\r"),
+                ("  x\u{2028}y\u{85}  ", "  x\u{2028}y\u{85}  "),
+                ("\t", "\t"),
+            ] {
+                check(action, data, json!({ name: value }));
+            }
+            check(action, "", json!({}));
+            check(action, "\nsecond", json!({}));
+        }
+    }
+
+    #[test]
+    fn an_address_is_one_or_nothing_is_found() {
+        let long = format!("ab@{}.example", "x".repeat(63));
+        let too_long = format!("ab@{}.example", "x".repeat(64));
+        for action in [
+            "login to admin console",
+            "make admin",
+            "remove admin",
+            "require password change",
+            "master password reset by super admin",
+        ] {
+            for address in ["user1@example.com", "ab@c", "ab@c.", "a,b@c.d", "a:/;<=+-_.9@c-d.e", &long] {
+                check(action, address, json!({ "user_email": address }));
+            }
+            for text in [
+                "user1",
+                "a@b.c",
+                "o'brien@x.y",
+                "1ab@c.d",
+                "élise@x.y",
+                "a_b@x_y.z",
+                "ab@c..d",
+                " ab@c.d",
+                "ab@c.d ",
+                "ab@-c",
+                &too_long,
+                "",
+            ] {
+                check(action, text, json!({}));
+            }
+            check(action, "x\nab@c.d", json!({ "user_email": "ab@c.d" }));
+            check(action, "ab@c.d\ncd@e.f", json!({ "user_email": "ab@c.d" }));
+        }
+    }
+
+    #[test]
+    fn notes() {
+        for action in ["add secure note", "open secure note"] {
+            check(action, "Secure Note (Address)", json!({ "secure_note": "Address" }));
+            check(
+                action,
+                "Secure Note (SSH Key) from Ops from HQ",
+                json!({ "secure_note": "SSH Key", "shared_folder_name": "Ops from HQ" }),
+            );
+            check(action, "Secure Note (a) from b (c)", json!({ "secure_note": "a) from b (c" }));
+            check(action, "Secure Note () from b", json!({ "shared_folder_name": "b" }));
+            check(action, "Secure Note ()", json!({}));
+            check(action, "secure note (a)", json!({}));
+            check(action, "Secure Note\t \n(a)", json!({ "secure_note": "a" }));
+            check(action, "Secure Note\u{a0}(a)", json!({}));
+        }
+        check("edit secure note", "Secure Note (Wifi renamed)", json!({ "secure_note": "Wifi renamed" }));
+        check("edit secure note", "Secure Note (a) from b", json!({}));
+    }
+
+    #[test]
+    fn groups() {
+        check("create group", "'it's'", json!({ "group_name": "it's" }));
+        check("create group", "'multi\nline'", json!({}));
+        check("create group", "no quotes", json!({}));
+        check(
+            "adding user to group",
+            "bob.smith@mail.example.org - Équipe Sécurité",
+            json!({ "user_email": "bob.smith@mail.example.org", "group_name": "Équipe Sécurité" }),
+        );
+        check("adding user to group", "ab@c.d -  ", json!({ "user_email": "ab@c.d" }));
+        check("adding user to group", "ab@c.d-x", json!({}));
+        assert_eq!(field(&acted("create group", "'g'"), "/user/group/name"), json!("g"));
+    }
+
+    #[test]
+    fn users_of_folders() {
+        for action in ["add to shared folder", "removed from shared folder"] {
+            check(
+                action,
+                "'it's' 'ann@example.com'",
+                json!({ "shared_folder_name": "it's", "user_email": "ann@example.com" }),
+            );
+            check(action, "'' 'ann@example.com'", json!({ "user_email": "ann@example.com" }));
+            check(action, "'a' 'nobody'", json!({}));
+            check(action, "'a''ann@example.com'", json!({}));
+        }
+        let action = "created lastpass account";
+        check(
+            action,
+            "eve-x@example.net-Shared-Finance",
+            json!({ "user_email": "eve-x@example.net", "shared_folder_name": "Finance" }),
+        );
+        check(
+            action,
+            "ann@e.com-Shared-a-Shared-b",
+            json!({ "user_email": "ann@e.com-Shared-a", "shared_folder_name": "b" }),
+        );
+        check(action, "ann@e.com -Shared- b", json!({ "user_email": "ann@e.com", "shared_folder_name": "b" }));
+        check(action, "ann@e.com", json!({}));
+    }
+
+    #[test]
+    fn permissions_of_folders() {
+        let action = "update folder permissions";
+        check(
+            action,
+            "'Shared Folder 10' 'dave_99@corp.internal' 'Read only:no Admin:yes Hide PW:no'",
+            json!({
+                "shared_folder_name": "Shared Folder 10",
+                "user_email": "dave_99@corp.internal",
+                "shared_folder_user_permissions": { "read_only": "no", "admin": "yes", "hide_password": "no" },
+            }),
+        );
+        check(
+            action,
+            "'F' 'ab@c.d' 'Read only: Admin: Hide PW:'",
+            json!({ "shared_folder_name": "F", "user_email": "ab@c.d" }),
+        );
+        check(action, "'F' 'ab@c.d' 'Read only:no'", json!({}));
+    }
+
+    #[test]
+    fn names_of_folders() {
+        let action = "renamed shared folder";
+        check(action, "'a' 'b' 'c'", json!({ "shared_folder_name": "a", "renamed_shared_folder_name": "b' 'c" }));
+        check(action, "'a' ''", json!({ "shared_folder_name": "a" }));
+        check(action, "'a'", json!({}));
+    }
+
+    #[test]
+    fn moved_sites() {
+        for (action, word, site) in [
+            ("move to shared folder", "to", "site"),
+            ("move from shared folder", "from", "site"),
+            ("delete shared sites", "from", "deleted_site"),
+        ] {
+            let check = |data: &str, fields| check(action, &data.replace('@', word), fields);
+            check(
+                "203.0.113.7:8443/admin @ it's ours",
+                json!({ site: "203.0.113.7:8443/admin", "shared_folder_name": "it's ours" }),
+            );
+            check("x, with comma @ Finance", json!({ site: "x, with comma", "shared_folder_name": "Finance" }));
+            check(" @ X", json!({ "shared_folder_name": "X" }));
+            let last = format!("x {word} y");
+            check("x @ y @ z", json!({ site: last, "shared_folder_name": "z" }));
+            let first = format!("a {word} b");
+            check(" @ a @ b", json!({ "shared_folder_name": first }));
+            check("x @ y  ", json!({ site: "x", "shared_folder_name": "y  " }));
+            check("x  @  y", json!({ site: "x ", "shared_folder_name": "y" }));
+            check("x @ ", json!({ site: "x" }));
+            check("@ X", json!({}));
+            check("x\n@\ny", json!({ site: "x", "shared_folder_name": "y" }));
+            check("x\u{a0}@\u{a0}y", json!({}));
+            check("nothing\nx @ y", json!({ site: "x", "shared_folder_name": "y" }));
+        }
+        let action = "move from shared folder";
+        check(action, " from INVALID SHARED FOLDER", json!({}));
+        check(action, "  from INVALID SHARED FOLDER", json!({ "shared_folder_name": "INVALID SHARED FOLDER" }));
+        check(
+            action,
+            "x from INVALID SHARED FOLDER",
+            json!({ "site": "x", "shared_folder_name": "INVALID SHARED FOLDER" }),
+        );
+    }
+
+    #[test]
+    fn limits_of_folders() {
+        let action = "limit shared folder";
+        for (data, folder, email) in [
+            ("Team (A) dave_99@corp.internal", "Team (A)", "dave_99@corp.internal"),
+            ("a,b ann@e.com", "a", "b,ann@e.com"),
+            ("a, b ann@e.com", "a, b", "ann@e.com"),
+        ] {
+            check(action, data, json!({ "shared_folder_name": folder, "user_email": email }));
+        }
+        check(action, " ann@e.com", json!({ "user_email": "ann@e.com" }));
+        check(action, "folder notmail", json!({}));
+        check(action, "folder ann@e.com ", json!({}));
+    }
+
+    #[test]
+    fn a_limit_without_a_space_stops_the_mapping() {
+        for data in [json!("ann@e.com"), json!(""), Value::Null, json!(7), json!(["a b"]), json!("a\u{a0}b")] {
+            let source = acted("Limit Shared Folder", data.clone());
+            assert_eq!(field(&source, "/event/kind"), json!("pipeline_error"), "{data}");
+            assert_eq!(errors(&source), 1);
+            assert_eq!(field(&source, "/event/outcome"), json!("success"));
+            assert_eq!(field(&source, "/lastpass/event_report/user_name"), json!("actor@example.com"));
+            assert_eq!(field(&source, "/lastpass/event_report/data/original"), data);
+            assert_eq!((field(&source, "/user"), field(&source, "/related")), (Value::Null, Value::Null));
+        }
+        // The rows before the first that looks at lines still hold, the others do not.
+        let source = acted("limit shared folder deleted sites log in", "a,b");
+        assert_eq!(
+            field(&source, "/lastpass/event_report/data"),
+            json!({ "original": "a,b", "deleted_site": ["a", "b"] })
+        );
+    }
+
+    #[test]
+    fn a_later_row_replaces_what_an_earlier_one_found() {
+        check(
+            "deleted sites delete shared sites",
+            "a,b from F",
+            json!({ "deleted_site": "a,b", "shared_folder_name": "F" }),
+        );
+        check("deleted sites delete shared sites", "a,b", json!({ "deleted_site": ["a", "b"] }));
+        check("created shared folder renamed shared folder", "'' 'x'", json!({ "renamed_shared_folder_name": "x" }));
+        // A list and a single address in one action: the field is the single one, and no user is added.
+        let (fields, users) = found("employee invited make admin", &"ab@c.d".into());
+        assert_eq!((fields, users), (json!({ "user_email": "ab@c.d" }), json!([])));
+        check("employee invited make admin", "x", json!({ "user_email": ["x"] }));
+    }
+
+    #[test]
+    fn other_actions_and_other_types_find_nothing() {
+        for action in ["add policy", "reporting", "get user data", "multifactor enabled", "unheard of", ""] {
+            check(action, "a to b@c.d", json!({}));
+        }
+        for data in [Value::Null, json!(7), json!(true), json!(["a@b.c"]), json!({ "a": "b" })] {
+            for action in ["log in", "make admin", "deleted sites", "employee invited", "move to shared folder"] {
+                let (fields, users) = found(action, &data);
+                assert!(fields.as_object().is_none_or(serde_json::Map::is_empty), "{action}: {data}: {fields}");
+                assert_eq!(users, json!([]));
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The scheme of the `_id`.
+//!
+//! An `_id` is the letter `a` and the first 23 characters of the URL-safe base64 of a SHA-256 (138 bits, and 18 bytes
+//! once Elasticsearch has packed them). What is hashed is a list of texts, each behind its length in bytes as 8 bytes,
+//! big end first:
+//!
+//! | document | texts |
+//! | --- | --- |
+//! | event | account number, dataset, `Time`, `Username`, `IP_Address`, `Action` in lower case, `Data`, ordinal |
+//! | event that is no object | account number, dataset, the record, ordinal |
+//! | user | account number, dataset, scheduled time, key |
+//! | folder × user | account number, dataset, scheduled time, key, `username`, ordinal |
+//!
+//! Numbers are decimal, the scheduled time is in nanoseconds since 1970, and a value of the record is in the form that
+//! [`canonical`](super::record::canonical) gives it. The same in Python, from which the vectors of the tests come:
+//!
+//! ```python
+//! from base64 import urlsafe_b64encode
+//! from hashlib import sha256
+//!
+//! def doc_id(*texts):
+//!     parts = [text.encode() for text in texts]
+//!     digest = sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).digest()
+//!     return "a" + urlsafe_b64encode(digest).decode()[:23]
+//! ```
+//!
+//! Frozen: another `_id` for a record that is already stored would store it again. A new scheme takes the next letter.
+
+use std::collections::HashMap;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
+
+use super::{Mapper, Snapshot};
+use crate::document::{DocId, Stream};
+
+/// The letter that every `_id` of this scheme begins with.
+const SCHEME: &str = "a";
+
+/// Characters of the hash in an `_id`: 138 bits, with the letter a multiple of four, which Elasticsearch packs best.
+const HASH_CHARACTERS: usize = 23;
+
+/// The texts of an `_id`, hashed as they come.
+#[derive(Clone)]
+pub(super) struct IdParts(Sha256);
+
+impl IdParts {
+    /// Those that every `_id` begins with.
+    pub(super) fn new(mapper: &Mapper, stream: Stream) -> Self {
+        Self(Sha256::new()).with(mapper.account.as_str()).with(stream.dataset())
+    }
+
+    /// Those that the `_id`s of a snapshot begin with.
+    pub(super) fn snapshot(mapper: &Mapper, stream: Stream, snapshot: &Snapshot) -> Self {
+        Self::new(mapper, stream).with(&snapshot.scheduled_time.as_nanosecond().to_string())
+    }
+
+    /// One text more.
+    pub(super) fn with(mut self, text: &str) -> Self {
+        // A `usize` is never wider than 64 bits.
+        self.0.update((text.len() as u64).to_be_bytes());
+        self.0.update(text);
+        self
+    }
+
+    /// The ordinal among equals: the last text.
+    pub(super) fn with_ordinal(self, ordinal: u32) -> Self {
+        self.with(&ordinal.to_string())
+    }
+
+    /// The `_id` of these texts.
+    pub(super) fn finish(self) -> DocId {
+        let hash = URL_SAFE_NO_PAD.encode(self.0.finalize());
+        DocId(SCHEME.chars().chain(hash.chars().take(HASH_CHARACTERS)).collect())
+    }
+}
+
+/// Counts equal records in the order they come in.
+#[derive(Default)]
+pub(super) struct Ordinals(HashMap<[u8; 32], u32>);
+
+impl Ordinals {
+    /// How many records with the same parts came before.
+    pub(super) fn next(&mut self, parts: &IdParts) -> u32 {
+        let seen = self.0.entry(parts.0.clone().finalize().into()).or_default();
+        let ordinal = *seen;
+        *seen += 1;
+        ordinal
+    }
+}

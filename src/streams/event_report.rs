@@ -1,0 +1,459 @@
+//! Events: what a user, an admin or the API did. One document each.
+
+use serde_json::{Map, Value};
+
+use super::{
+    Mapper, Reading, actions,
+    convert::{self, Type, WrongType},
+    data::{self, NoSpace},
+    doc_id::{IdParts, Ordinals},
+    draft::{Draft, written},
+    field::Field,
+    record::{Content, Record, canonical, content, original, parse},
+};
+use crate::{
+    document::{DocId, Document, Stream},
+    lastpass::time::{EventTime, UnreadableTime},
+};
+
+/// An event as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its record: one value of the answer's `data`, as LastPass wrote it. The key it had there is a position and not
+    /// part of it.
+    pub record: String,
+    /// The instant that its `Time` was found to mean; `None` when it has none, or one that can't be read.
+    pub time: Option<EventTime>,
+}
+
+/// Tells that the hour repeats in which an event happened, and that nothing told which pass of it is meant.
+const AMBIGUOUS_TIME: &str = "ambiguous_time";
+
+const ACTION: &str = "lastpass.event_report.action";
+const TIME: &str = "lastpass.event_report.time";
+const USER_NAME: &str = "lastpass.event_report.user_name";
+
+const IP_ADDRESS: Field = Field::converted("IP_Address", "lastpass.event_report.ip", Type::Ip).copied_to("source.ip");
+const USERNAME: Field = Field::moved("Username", USER_NAME);
+
+/// The custom fields that an ECS field makes superfluous.
+const DUPLICATES: &[&str] = &[
+    TIME,
+    ACTION,
+    "lastpass.event_report.ip",
+    USER_NAME,
+    "lastpass.event_report.data.user_email",
+    "lastpass.event_report.data.group_name",
+];
+
+/// The documents of `events`, oldest first: every event of each second that they touch, because equal ones are told
+/// apart by their ordinal alone.
+#[must_use]
+pub fn documents(mapper: &Mapper, reading: &Reading, events: &[Event]) -> Vec<Document> {
+    let mut ordinals = Ordinals::default();
+    let document = |event: &Event| {
+        let record = parse(&event.record);
+        let parts = id_parts(mapper, record.as_ref(), &event.record);
+        let ordinal = ordinals.next(&parts);
+        map(mapper, reading, Parsed { event, record, id: parts.with_ordinal(ordinal).finish() })
+    };
+    events.iter().map(document).collect()
+}
+
+/// The document of one event, of which the `ordinal`th of its equals is meant: to map again what once was mapped.
+#[must_use]
+pub fn document(mapper: &Mapper, reading: &Reading, event: &Event, ordinal: u32) -> Document {
+    let record = parse(&event.record);
+    let id = id_parts(mapper, record.as_ref(), &event.record).with_ordinal(ordinal).finish();
+    map(mapper, reading, Parsed { event, record, id })
+}
+
+/// An event whose record is read and whose `_id` is settled.
+struct Parsed<'a> {
+    event: &'a Event,
+    record: Option<Record>,
+    id: DocId,
+}
+
+fn map(mapper: &Mapper, reading: &Reading, Parsed { event, record, id }: Parsed<'_>) -> Document {
+    let time = read_time(mapper, event, record.as_ref());
+    let timestamp = time.as_ref().ok().copied().flatten().map_or(reading.created, |time| time.timestamp);
+    let mut draft = Draft::new(mapper, reading, Stream::EventReport);
+    draft.put("@timestamp", written(timestamp));
+    if matches!(time, Ok(Some(EventTime { ambiguous: true, .. }))) {
+        draft.tag(AMBIGUOUS_TIME);
+    }
+    let original = original(record.as_ref(), &event.record);
+    match content(record) {
+        Content::Fields(mut fields) => {
+            if let Err(Stopped(why)) = map_fields(mapper, time, &mut fields, &mut draft) {
+                draft.stop(why);
+            }
+        }
+        Content::Other(why) => {
+            put_zone(mapper, &mut draft);
+            draft.stop(why);
+        }
+        Content::Refused(why) => draft.stop(why),
+    }
+    Document { id, timestamp, source: draft.finish(&original, DUPLICATES), original }
+}
+
+/// The instant that was settled on, else what `Time` says by itself.
+fn read_time(mapper: &Mapper, event: &Event, record: Option<&Record>) -> Result<Option<EventTime>, UnreadableTime> {
+    match event.time {
+        Some(time) => Ok(Some(time)),
+        None => {
+            let time = mapper.zone.read(record.and_then(|record| record.value.get("Time")))?;
+            Ok(time.map(|time| time.either_pass()))
+        }
+    }
+}
+
+/// Why the mapping of a record can't go on.
+struct Stopped(&'static str);
+
+/// Maps the fields of a record, in the order of ECS_MAPPING.md, §2.
+///
+/// # Errors
+/// [`Stopped`] where the integration's pipeline stops; `draft` then has what comes before.
+fn map_fields(
+    mapper: &Mapper,
+    time: Result<Option<EventTime>, UnreadableTime>,
+    record: &mut Map<String, Value>,
+    draft: &mut Draft,
+) -> Result<(), Stopped> {
+    let action = map_action(record.swap_remove("Action").unwrap_or_default(), draft)?;
+    actions::apply(&action, draft);
+    put_zone(mapper, draft);
+    match time {
+        Ok(Some(time)) => draft.put(TIME, written(time.timestamp)),
+        Ok(None) => {}
+        Err(error) => draft.reject(error.to_string()),
+    }
+    IP_ADDRESS.apply(record, draft);
+    USERNAME.apply(record, draft);
+    let data = record.swap_remove("Data");
+    let emails = data::apply(&action, data.as_ref().and_then(Value::as_str), draft);
+    if let Some(data) = data {
+        draft.put("lastpass.event_report.data.original", data);
+    }
+    let emails = emails.map_err(|NoSpace| Stopped("Data of a limited shared folder has no space before the user"))?;
+    map_users(emails, draft);
+    map_related_ip(draft);
+    Ok(())
+}
+
+/// Puts the action and returns it in lower case; empty where there is none.
+///
+/// # Errors
+/// [`Stopped`] for what is neither a text nor a list of texts.
+fn map_action(action: Value, draft: &mut Draft) -> Result<String, Stopped> {
+    draft.put(ACTION, action.clone());
+    match action {
+        Value::Null => Ok(String::new()),
+        Value::String(text) => {
+            let action = text.to_lowercase();
+            draft.put("event.action", action.as_str());
+            Ok(action)
+        }
+        Value::Array(entries) if entries.is_empty() => Ok(String::new()),
+        Value::Array(entries) if entries.iter().all(Value::is_string) => {
+            draft.reject("Action is a list".to_owned());
+            Ok(String::new())
+        }
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            draft.put("event.action", action);
+            Err(Stopped("Action is not a text"))
+        }
+    }
+}
+
+fn put_zone(mapper: &Mapper, draft: &mut Draft) {
+    draft.put("event.timezone", mapper.zone.name());
+}
+
+/// Puts who acted and who was acted upon: `emails`, those that `Data` names, then `Username`.
+fn map_users(emails: Vec<String>, draft: &mut Draft) {
+    draft.copy("lastpass.event_report.data.group_name", "user.group.name");
+    let mut users: Vec<String> = Vec::new();
+    let actor = draft.get(USER_NAME).map_or(Ok(None), convert::text);
+    let actor = actor.unwrap_or_else(|WrongType| {
+        draft.reject("Username is not a text, so user.email lacks it".to_owned());
+        None
+    });
+    for email in emails.into_iter().chain(actor) {
+        if !users.contains(&email) {
+            users.push(email);
+        }
+    }
+    if !users.is_empty() {
+        draft.put("user.email", users.clone());
+        draft.put("related.user", users);
+    }
+}
+
+fn map_related_ip(draft: &mut Draft) {
+    match draft.get("source.ip") {
+        Some(Value::String(ip)) => {
+            let ip = ip.clone();
+            draft.put("related.ip", vec![ip]);
+        }
+        Some(_) => draft.reject("IP_Address is a list, so related.ip lacks it".to_owned()),
+        None => {}
+    }
+}
+
+/// What the `_id` is made of: the five documented fields. Others may be added over time, and the key that the record
+/// had in the answer changes with each request.
+fn id_parts(mapper: &Mapper, record: Option<&Record>, text: &str) -> IdParts {
+    let parts = IdParts::new(mapper, Stream::EventReport);
+    match record.map(|record| &record.value) {
+        Some(Value::Object(fields)) => parts
+            .with(&canonical(fields.get("Time")))
+            .with(&canonical(fields.get("Username")))
+            .with(&canonical(fields.get("IP_Address")))
+            // LastPass has changed the case of actions over the years: LASTPASS_API.md, "reporting".
+            .with(&canonical(fields.get("Action")).to_lowercase())
+            .with(&canonical(fields.get("Data"))),
+        Some(other) => parts.with(&canonical(Some(other))),
+        None => parts.with(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{READ, at, errors, event, field, map_event, mapper, plain_mapper, reading, source};
+    use super::*;
+
+    fn mapped(record: &Value) -> Value {
+        source(&map_event(record))
+    }
+
+    fn text(record: &str) -> Document {
+        document(&plain_mapper(), &reading(), &event(record), 0)
+    }
+
+    fn id(record: &str) -> String {
+        text(record).id.to_string()
+    }
+
+    #[test]
+    fn a_document_as_it_is_sent() {
+        let record = r#"{ "Time":"2025-07-17 09:51:51", "Username":"ann@example.com","IP_Address":"192.0.2.1","Action":"Log In","Data":"ex\u00e4mple.com","New":1}"#;
+        let reading = Reading { ingested: Some(at("2031-05-06T07:08:10Z")), ..reading() };
+        let document = document(&Mapper { tags: vec!["eu".into()], ..mapper() }, &reading, &event(record), 0);
+        let original = record.replace("{ ", "{").replace(", ", ",");
+        assert_eq!(document.original, original);
+        assert_eq!(document.timestamp, at("2025-07-17T13:51:51Z"));
+        assert_eq!(
+            source(&document),
+            json!({
+                "@timestamp": "2025-07-17T13:51:51.000Z",
+                "ecs": { "version": "8.11.0" },
+                "data_stream": { "type": "logs", "dataset": "lastpass.event_report", "namespace": "default" },
+                "event": {
+                    "module": "lastpass",
+                    "dataset": "lastpass.event_report",
+                    "kind": "event",
+                    "category": ["authentication"],
+                    "type": ["start"],
+                    "outcome": "success",
+                    "action": "log in",
+                    "timezone": "US/Eastern",
+                    "created": "2031-05-06T07:08:09.123Z",
+                    "ingested": "2031-05-06T07:08:10.000Z",
+                    "original": original,
+                },
+                "source": { "ip": "192.0.2.1" },
+                "user": { "email": ["ann@example.com"] },
+                "related": { "user": ["ann@example.com"], "ip": ["192.0.2.1"] },
+                "lastpass": { "event_report": {
+                    "action": "Log In",
+                    "time": "2025-07-17T13:51:51.000Z",
+                    "ip": "192.0.2.1",
+                    "user_name": "ann@example.com",
+                    "data": { "original": "exämple.com", "login_site": "exämple.com" },
+                } },
+                "tags": ["eu", "preserve_original_event", "preserve_duplicate_custom_fields"],
+            })
+        );
+    }
+
+    #[test]
+    fn by_default_nothing_stands_twice() {
+        let document = text(
+            r#"{"Time":"2025-07-17 09:51:51","Username":"ann@example.com","IP_Address":"::1","Action":"Adding user to group","Data":"bob@example.com - G"}"#,
+        );
+        let source = source(&document);
+        assert_eq!(source["lastpass"], json!({ "event_report": { "data": { "original": "bob@example.com - G" } } }));
+        assert_eq!(
+            source["user"],
+            json!({ "email": ["bob@example.com", "ann@example.com"], "group": { "name": "G" } })
+        );
+        assert_eq!((source["event"].get("original"), source.get("tags")), (None, None));
+    }
+
+    #[test]
+    fn actions_are_lower_cased_without_a_language() {
+        for (action, lower) in [("LOG IN", "log in"), ("İ", "i̇"), ("ÉTÉ", "été"), ("STRASSE ß", "strasse ß")] {
+            assert_eq!(field(&mapped(&json!({ "Action": action })), "/event/action"), json!(lower));
+        }
+    }
+
+    #[test]
+    fn nothing_is_trimmed_or_unescaped() {
+        let source =
+            mapped(&json!({ "Username": " a&amp;b ", "Action": " Log in ", "Data": "Tom &amp; Jerry&#39;s " }));
+        assert_eq!(field(&source, "/event/action"), json!(" log in "));
+        assert_eq!(field(&source, "/user/email"), json!([" a&amp;b "]));
+        assert_eq!(field(&source, "/lastpass/event_report/data/login_site"), json!("Tom &amp; Jerry&#39;s "));
+    }
+
+    #[test]
+    fn a_user_stands_once_and_keeps_its_first_place() {
+        let users = |username: Value, data: &str| {
+            let source = mapped(&json!({ "Username": username, "Action": "employee invited", "Data": data }));
+            assert_eq!(field(&source, "/user/email"), field(&source, "/related/user"));
+            field(&source, "/user/email")
+        };
+        assert_eq!(users(json!("b@x"), "a@x,b@x,a@x"), json!(["a@x", "b@x"]));
+        assert_eq!(users(json!("B@x"), "a@x,b@x"), json!(["a@x", "b@x", "B@x"]));
+        assert_eq!(users(json!(""), ","), Value::Null);
+        assert_eq!(users(json!(7), ""), json!(["7"]));
+        assert_eq!(users(json!(false), ""), json!(["false"]));
+        assert_eq!(users(Value::Null, "a@x"), json!(["a@x"]));
+    }
+
+    #[test]
+    fn a_wrong_type_costs_its_field_alone() {
+        let record = json!({ "Time": "yesterday", "Username": ["a", "b"], "IP_Address": "nowhere", "Action": "log in", "Data": "x" });
+        let source = mapped(&record);
+        assert_eq!(errors(&source), 3);
+        assert_eq!(field(&source, "/event/kind"), json!("event"));
+        assert_eq!(field(&source, "/@timestamp"), json!(READ));
+        for pointer in ["/source", "/related", "/user", "/lastpass/event_report/time", "/lastpass/event_report/ip"] {
+            assert_eq!(field(&source, pointer), Value::Null, "{pointer}");
+        }
+        assert_eq!(field(&source, "/lastpass/event_report/user_name"), json!(["a", "b"]));
+        assert_eq!(field(&source, "/lastpass/event_report/data/login_site"), json!("x"));
+        // By default the original is not kept, but here it is all that is left of the values.
+        let source = super::super::testing::source(&text(&record.to_string()));
+        assert_eq!(field(&source, "/event/original"), json!(record.to_string()));
+        assert_eq!(field(&source, "/tags"), Value::Null);
+    }
+
+    #[test]
+    fn lists_where_one_text_belongs() {
+        let source = mapped(&json!({ "Action": ["Log in"], "IP_Address": ["::1", "192.0.2.1"], "Username": "a" }));
+        assert_eq!(errors(&source), 2);
+        assert_eq!(field(&source, "/source/ip"), json!(["::1", "192.0.2.1"]));
+        assert_eq!(field(&source, "/related"), json!({ "user": ["a"] }));
+        assert_eq!((field(&source, "/event/action"), field(&source, "/event/type")), (Value::Null, Value::Null));
+        let source = mapped(&json!({ "Action": [], "IP_Address": [], "Username": [], "Data": [] }));
+        assert_eq!((errors(&source), field(&source, "/lastpass")), (0, Value::Null));
+    }
+
+    #[test]
+    fn an_action_without_a_text_stops_the_mapping() {
+        for action in [json!(5), json!(true), json!({ "a": "b" }), json!(["a", 1]), json!([null])] {
+            let source = mapped(
+                &json!({ "Time": "2025-07-17 09:51:51", "Username": "a", "Action": action, "IP_Address": "::1" }),
+            );
+            assert_eq!(field(&source, "/event/kind"), json!("pipeline_error"));
+            assert_eq!(field(&source, "/event/action"), action);
+            assert_eq!(field(&source, "/lastpass/event_report"), json!({ "action": action }));
+            for pointer in ["/event/timezone", "/event/category", "/user", "/source", "/related"] {
+                assert_eq!(field(&source, pointer), Value::Null, "{pointer}");
+            }
+            assert_eq!(field(&source, "/@timestamp"), json!("2025-07-17T13:51:51.000Z"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_record_is_kept_whole() {
+        for record in ["[1]", "\"x\"", "7", "true", "{", "NaN", r#"{"Action":"a","Action":"b"}"#] {
+            let document = text(record);
+            let source = source(&document);
+            assert_eq!(field(&source, "/event/kind"), json!("pipeline_error"), "{record}");
+            assert_eq!(field(&source, "/event/original"), json!(record));
+            assert_eq!(field(&source, "/tags"), json!(["preserve_original_event"]));
+            assert_eq!((errors(&source), field(&source, "/lastpass")), (1, Value::Null));
+            assert_eq!((document.timestamp, document.original.as_str()), (at(READ), record));
+        }
+        assert_eq!(field(&source(&text("[1]")), "/event/timezone"), json!("US/Eastern"));
+        for record in ["null", "", "{}"] {
+            let source = source(&text(record));
+            assert_eq!((errors(&source), field(&source, "/event/kind")), (0, json!("event")));
+            assert_eq!(field(&source, "/event/timezone"), json!("US/Eastern"));
+        }
+    }
+
+    #[test]
+    fn the_settled_time_is_taken_and_a_guess_is_said() {
+        let record = r#"{"Time":"2025-11-02 01:30:00","Action":"Log in"}"#;
+        let local = mapper().zone.read(Some(&json!("2025-11-02 01:30:00"))).expect("readable").expect("a time");
+        let map = |time| document(&plain_mapper(), &reading(), &Event { record: record.to_owned(), time }, 0);
+        for (time, timestamp, tags) in [
+            (Some(local.first_pass()), "2025-11-02T05:30:00Z", Value::Null),
+            (Some(local.second_pass()), "2025-11-02T06:30:00Z", Value::Null),
+            (Some(local.either_pass()), "2025-11-02T05:30:00Z", json!(["ambiguous_time"])),
+            (None, "2025-11-02T05:30:00Z", json!(["ambiguous_time"])),
+        ] {
+            let document = map(time);
+            assert_eq!(document.timestamp, at(timestamp));
+            assert_eq!(field(&source(&document), "/tags"), tags);
+            assert_eq!(document.id, map(None).id);
+        }
+        // A skipped hour is moved on by its length: ECS_MAPPING.md, §5.
+        assert_eq!(text(r#"{"Time":"2025-03-09 02:30:00"}"#).timestamp, at("2025-03-09T07:30:00Z"));
+    }
+
+    #[test]
+    fn ids_are_frozen() {
+        for (record, expected) in [
+            (
+                r#"{"Time":"2025-07-17 09:51:51","Username":"ann@example.com","IP_Address":"192.0.2.1","Action":"Log in","Data":"exämple.com"}"#,
+                "aU5SDLL_maQwgq7Sm_5hu1oK",
+            ),
+            ("{}", "aT9XUcgy6Y06gQaDp8lxOdBz"),
+            (
+                r#"{"Time":"2025-07-17 09:51:51","Username":"ann@example.com","Action":"LOG IN","Data":{"b":{},"a":[1,"0",true,2.5],"c":null}}"#,
+                "ajJWeFZmhvNJl75yUFWy0LcK",
+            ),
+            (r#""hello""#, "am8-Uzq6hItGGldl3QZLWTlh"),
+            (r#"["a", 1]"#, "akR4GtJJ8bu78TU42ag-cHAN"),
+            (r#"{"Time""#, "alJ63gj03oX04WfzNyLL1YFG"),
+        ] {
+            assert_eq!(id(record), expected, "{record}");
+        }
+    }
+
+    #[test]
+    fn equal_events_are_told_apart_by_their_ordinal() {
+        let record = r#"{"Time":"2025-07-17 09:51:51","Username":"ann@example.com","IP_Address":"192.0.2.1","Action":"Log in","Data":"exämple.com"}"#;
+        let spelled = r#"{"Extra":[],"Action":"LOG IN","Data":"ex\u00e4mple.com","Username":"ann@example.com", "IP_Address":"192.0.2.1","Time":"2025-07-17 09:51:51"}"#;
+        let other = r#"{"Time":"2025-07-17 09:51:52"}"#;
+        let documents = documents(&plain_mapper(), &reading(), &[record, other, spelled].map(event));
+        let ids: Vec<&str> = documents.iter().map(|document| document.id.as_str()).collect();
+        assert_eq!((ids[0], ids[2]), ("aU5SDLL_maQwgq7Sm_5hu1oK", "apJC75vDP-0asy3MHsUjulEm"));
+        assert_eq!(documents[2], document(&plain_mapper(), &reading(), &event(spelled), 1));
+    }
+
+    #[test]
+    fn no_setting_is_in_the_id_but_the_account() {
+        let record = event(r#"{"Action":"Log in"}"#);
+        let with = |mapper: Mapper| document(&mapper, &reading(), &record, 0).id;
+        let other = Mapper {
+            namespace: crate::document::Namespace::new("other").expect("a namespace"),
+            zone: crate::lastpass::time::ApiZone::new("UTC").expect("a zone"),
+            tags: vec!["a".into()],
+            ..mapper()
+        };
+        assert_eq!(with(other), with(plain_mapper()));
+        let account = crate::document::AccountNumber::new("12346").expect("an account number");
+        assert_ne!(with(Mapper { account, ..mapper() }), with(mapper()));
+    }
+}

@@ -1,0 +1,320 @@
+//! The text of a record, read and written.
+//!
+//! Tells a key that stands twice from one that stands once: `serde_json` alone would keep the last in silence, and the
+//! integration refuses such a record. Reads on all the same, so that the `_id` of a refused record still comes from its
+//! fields.
+
+use std::{borrow::Cow, cell::Cell, fmt};
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+/// A record whose text is JSON.
+#[derive(Debug)]
+pub(super) struct Record {
+    /// What was read; of a key that stands twice, the last value.
+    pub(super) value: Value,
+    /// Whether a key stands twice in one object.
+    pub(super) has_duplicate_key: bool,
+}
+
+/// Reads the first value of `text`; what follows it is ignored. No value at all reads as `null`.
+///
+/// `None` when the text is not JSON.
+pub(super) fn parse(text: &str) -> Option<Record> {
+    if text.trim_ascii().is_empty() {
+        return Some(Record { value: Value::Null, has_duplicate_key: false });
+    }
+    let duplicate = Cell::new(false);
+    let value = Reader { duplicate: &duplicate }.deserialize(&mut serde_json::Deserializer::from_str(text)).ok()?;
+    Some(Record { value, has_duplicate_key: duplicate.get() })
+}
+
+/// What a record holds for the mapping.
+pub(super) enum Content {
+    /// Its fields; none where it is `null` or nothing at all.
+    Fields(Map<String, Value>),
+    /// It is JSON, but not an object.
+    Other(&'static str),
+    /// The integration would not read it.
+    Refused(&'static str),
+}
+
+/// What `record` holds; the texts say what is wrong with it.
+pub(super) fn content(record: Option<Record>) -> Content {
+    match record {
+        None => Content::Refused("the record is not JSON"),
+        Some(Record { has_duplicate_key: true, .. }) => Content::Refused("the record has a key twice"),
+        Some(Record { value, has_duplicate_key: false }) => match value {
+            Value::Object(fields) => Content::Fields(fields),
+            Value::Null => Content::Fields(Map::new()),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                Content::Other("the record is not an object")
+            }
+        },
+    }
+}
+
+/// Builds a [`Value`] and notes whether any of its objects has a key twice.
+#[derive(Clone, Copy)]
+struct Reader<'a> {
+    duplicate: &'a Cell<bool>,
+}
+
+impl<'de> DeserializeSeed<'de> for Reader<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Reader<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(entry) = entries.next_element_seed(self)? {
+            list.push(entry);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(key) = entries.next_key()? {
+            if map.insert(key, entries.next_value_seed(self)?).is_some() {
+                self.duplicate.set(true);
+            }
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+/// The text of an event as documents keep it: spelled as LastPass wrote it, on one line where it is JSON.
+pub(super) fn original(record: Option<&Record>, text: &str) -> String {
+    match record {
+        Some(_) => compact(text).into_owned(),
+        None => text.to_owned(),
+    }
+}
+
+/// JSON without the white space between its tokens.
+fn compact(text: &str) -> Cow<'_, str> {
+    let is_blank = |byte: u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    let mut kept = String::new();
+    let mut from = 0;
+    let mut in_string = false;
+    let mut escaped = false;
+    for (at, byte) in text.bytes().enumerate() {
+        if in_string {
+            in_string = escaped || byte != b'"';
+            escaped = !escaped && byte == b'\\';
+        } else if is_blank(byte) {
+            kept.push_str(text.get(from..at).unwrap_or_default());
+            from = at + 1;
+        } else {
+            in_string = byte == b'"';
+        }
+    }
+    if from == 0 {
+        return Cow::Borrowed(text);
+    }
+    kept.push_str(text.get(from..).unwrap_or_default());
+    Cow::Owned(kept)
+}
+
+/// `record`, an object of a map of LastPass's, with the `key` it had there as its `id`.
+///
+/// One that is not an object has no place for it, and stays as it is.
+pub(super) fn with_id(key: &str, record: &str) -> String {
+    match parse(record) {
+        Some(Record { value: Value::Object(mut fields), has_duplicate_key: false }) => {
+            if fields.get("id").and_then(Value::as_str) == Some(key) {
+                return compact(record).into_owned();
+            }
+            fields.insert("id".to_owned(), key.into());
+            Value::Object(fields).to_string()
+        }
+        other => original(other.as_ref(), record),
+    }
+}
+
+/// A value as `_id`s see it: the same whichever way a PHP back end spells it.
+///
+/// Absent, `null` and `""` are empty. Numbers are their digits and booleans `1` and `0`, so that `5` and `"5"`, `true`,
+/// `1` and `"1"` are the same. A list or an object is compact JSON of such texts, with sorted keys and without the keys
+/// that hold nothing; `{}` is `[]`.
+pub(super) fn canonical(value: Option<&Value>) -> Cow<'_, str> {
+    match value {
+        None | Some(Value::Null) => Cow::Borrowed(""),
+        Some(Value::String(text)) => Cow::Borrowed(text),
+        Some(Value::Bool(flag)) => Cow::Borrowed(if *flag { "1" } else { "0" }),
+        Some(Value::Number(number)) => Cow::Owned(digits(number)),
+        Some(nested @ (Value::Array(_) | Value::Object(_))) => {
+            let mut text = String::new();
+            write_canonical(nested, &mut text);
+            Cow::Owned(text)
+        }
+    }
+}
+
+/// A number's digits, without an exponent, and without a fraction where that is zero.
+fn digits(number: &Number) -> String {
+    match number.as_f64() {
+        // Adding zero makes -0 the 0 that it equals.
+        Some(float) if number.is_f64() => (float + 0.0).to_string(),
+        Some(_) | None => number.to_string(),
+    }
+}
+
+fn write_canonical(value: &Value, text: &mut String) {
+    let mut separator = "";
+    match value {
+        Value::Array(entries) => {
+            text.push('[');
+            for entry in entries {
+                text.push_str(separator);
+                write_canonical(entry, text);
+                separator = ",";
+            }
+            text.push(']');
+        }
+        Value::Object(fields) => {
+            let mut fields: Vec<_> =
+                fields.iter().filter(|(_, value)| !value.is_null() && value.as_str() != Some("")).collect();
+            fields.sort_unstable_by_key(|(key, _)| *key);
+            if fields.is_empty() {
+                text.push_str("[]");
+                return;
+            }
+            text.push('{');
+            for (key, value) in fields {
+                text.push_str(separator);
+                write_string(key, text);
+                text.push(':');
+                write_canonical(value, text);
+                separator = ",";
+            }
+            text.push('}');
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            write_string(&canonical(Some(value)), text);
+        }
+    }
+}
+
+fn write_string(string: &str, text: &mut String) {
+    text.push_str(&Value::from(string).to_string());
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_key_that_stands_twice_is_noticed_at_any_depth() {
+        for text in [r#"{"a":1,"a":2}"#, r#"{"a":{"b":1,"b":1}}"#, r#"[{"a":1,"\u0061":2}]"#] {
+            assert!(parse(text).expect("JSON").has_duplicate_key, "{text}");
+        }
+        for text in [r#"{"a":1,"b":1}"#, r#"[{"a":1},{"a":1}]"#, r#"{"a":{"a":1}}"#, r#"{"a":1,"A":2}"#] {
+            let record = parse(text).expect("JSON");
+            assert!(!record.has_duplicate_key, "{text}");
+            assert_eq!(record.value, serde_json::from_str::<Value>(text).expect("JSON"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_is_not_read() {
+        for text in ["{", r#"{"a":}"#, "NaN", r#"{"a":1,}"#, "'a'", r#"{"a":"\ud800"}"#, &"[".repeat(200_000)] {
+            assert!(parse(text).is_none(), "{text:.20}");
+        }
+        for text in ["", " \n", "null", "null and more"] {
+            assert_eq!(parse(text).expect("nothing").value, Value::Null);
+        }
+        assert_eq!(parse(r#"{"a":1} {"b":2}"#).expect("the first").value, json!({ "a": 1 }));
+    }
+
+    #[test]
+    fn compacting_keeps_what_stands_in_strings() {
+        let compacted = compact("{ \"a b\" :\t[ 1 ,\r\n \"x \\\" y \\\\\" , true ] } ");
+        assert_eq!(compacted, r#"{"a b":[1,"x \" y \\",true]}"#);
+        assert!(matches!(compact(r#"{"a":" "}"#), Cow::Borrowed(_)));
+        assert!(matches!(compact(""), Cow::Borrowed("")));
+    }
+
+    #[test]
+    fn the_key_becomes_the_id() {
+        for (record, expected) in [
+            (r#"{"a":1}"#, r#"{"a":1,"id":"101"}"#),
+            ("{}", r#"{"id":"101"}"#),
+            (r#"{"id":"7","a":1}"#, r#"{"id":"101","a":1}"#),
+            (r#"{"id":101,"a":1}"#, r#"{"id":"101","a":1}"#),
+            (r#"{ "id":"101", "a":"\u00eb"}"#, r#"{"id":"101","a":"\u00eb"}"#),
+            (r#"[1, 2]"#, "[1,2]"),
+            (r#"{"a": 1,"a":2}"#, r#"{"a":1,"a":2}"#),
+            ("no  JSON", "no  JSON"),
+        ] {
+            assert_eq!(with_id("101", record), expected);
+        }
+        assert_eq!(with_id("a\"b", "{}"), r#"{"id":"a\"b"}"#);
+    }
+
+    #[test]
+    fn the_spelling_of_a_value_is_not_seen() {
+        let is = |value: Value, expected: &str| assert_eq!(canonical(Some(&value)), expected, "{value}");
+        for value in [Value::Null, json!("")] {
+            is(value, "");
+        }
+        assert_eq!(canonical(None), "");
+        for value in [json!(5), json!("5"), json!(5.0)] {
+            is(value, "5");
+        }
+        for value in [json!(true), json!(1), json!("1")] {
+            is(value, "1");
+        }
+        for value in [json!(false), json!(0), json!("0"), json!(-0.0)] {
+            is(value, "0");
+        }
+        is(json!(2.5), "2.5");
+        is(json!(1e21), "1000000000000000000000");
+        is(json!([]), "[]");
+        is(json!({}), "[]");
+        is(json!({ "a": null, "b": "" }), "[]");
+        is(json!({ "b": 1, "a": ["x\"", null, true, {}], "c": null }), r#"{"a":["x\"","","1",[]],"b":"1"}"#);
+    }
+}

@@ -1,0 +1,84 @@
+//! What the tests of the streams start from.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{
+    Mapper, Reading, Snapshot, detailed_shared_folder,
+    event_report::{self, Event},
+    user,
+};
+use crate::{
+    document::{AccountNumber, Document, Namespace},
+    lastpass::time::ApiZone,
+};
+
+/// When the records were read.
+pub(super) const READ: &str = "2031-05-06T07:08:09.123Z";
+
+pub(super) fn at(text: &str) -> Timestamp {
+    text.parse().expect("a time of the test")
+}
+
+/// Settings that keep all that is mapped.
+pub(super) fn mapper() -> Mapper {
+    Mapper { preserve_original_event: true, preserve_duplicate_custom_fields: true, ..plain_mapper() }
+}
+
+/// The default settings.
+pub(super) fn plain_mapper() -> Mapper {
+    Mapper {
+        account: AccountNumber::new("12345").expect("an account number"),
+        namespace: Namespace::new("default").expect("a namespace"),
+        zone: ApiZone::new("US/Eastern").expect("a zone"),
+        tags: Vec::new(),
+        preserve_original_event: false,
+        preserve_duplicate_custom_fields: false,
+    }
+}
+
+pub(super) fn reading() -> Reading {
+    Reading { created: at(READ), ingested: None }
+}
+
+pub(super) fn snapshot() -> Snapshot {
+    Snapshot { scheduled_time: at("2025-07-17T12:00:00Z"), timestamp: at("2025-07-17T12:00:03.25Z") }
+}
+
+/// An event whose `Time` speaks for itself.
+pub(super) fn event(record: &str) -> Event {
+    Event { record: record.to_owned(), time: None }
+}
+
+pub(super) fn map_event(record: &Value) -> Document {
+    event_report::document(&mapper(), &reading(), &event(&record.to_string()), 0)
+}
+
+pub(super) fn source(document: &Document) -> Value {
+    serde_json::from_str(&document.source).expect("a source is JSON")
+}
+
+/// The source of an event with this action and data.
+pub(super) fn acted(action: &str, data: impl Into<Value>) -> Value {
+    let record = json!({ "Username": "actor@example.com", "Action": action, "Data": data.into() });
+    source(&map_event(&record))
+}
+
+pub(super) fn map_user(record: &Value) -> Value {
+    source(&user::document(&mapper(), &reading(), &snapshot(), "101", &record.to_string()))
+}
+
+pub(super) fn map_folder(record: &Value) -> Vec<Value> {
+    let documents = detailed_shared_folder::documents(&mapper(), &reading(), &snapshot(), "101", &record.to_string());
+    documents.iter().map(source).collect()
+}
+
+/// The field at a JSON pointer; `null` where there is none.
+pub(super) fn field(source: &Value, pointer: &str) -> Value {
+    source.pointer(pointer).cloned().unwrap_or_default()
+}
+
+/// How many errors a document tells.
+pub(super) fn errors(source: &Value) -> usize {
+    source.pointer("/error/message").and_then(Value::as_array).map_or(0, Vec::len)
+}

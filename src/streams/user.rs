@@ -1,0 +1,209 @@
+//! Users: a snapshot of every user of the account. One document each.
+
+use serde_json::{Map, Value};
+
+use super::{
+    Mapper, Reading, Snapshot,
+    convert::Type::{Boolean, Date, Double, Long},
+    doc_id::IdParts,
+    draft::{Draft, written},
+    field::{self, Field},
+    record::{Content, canonical, content, parse, with_id},
+};
+use crate::document::{DocId, Document, Stream};
+
+/// What becomes of each field, in the order in which errors are told.
+const FIELDS: &[Field] = &[
+    Field::converted("created", "lastpass.user.created", Date),
+    Field::moved("id", "lastpass.user.id").copied_to("user.id"),
+    Field::moved("username", "lastpass.user.user_name").copied_to("user.email"),
+    Field::moved("fullname", "lastpass.user.full_name").copied_to("user.full_name"),
+    Field::list("groups", "lastpass.user.group").copied_to("user.group.name"),
+    Field::converted("applications", "lastpass.user.application", Long),
+    Field::converted("attachments", "lastpass.user.attachment", Long),
+    Field::converted("disabled", "lastpass.user.disabled", Boolean),
+    Field::moved("duousername", "lastpass.user.duo.user_name"),
+    Field::converted("formfills", "lastpass.user.form_fill", Long),
+    Field::converted("last_login", "lastpass.user.last_login", Date),
+    Field::converted("last_pw_change", "lastpass.user.last_password_change", Date),
+    Field::moved("linked", "lastpass.user.linked"),
+    Field::converted("mpstrength", "lastpass.user.master_password_strength", Long),
+    Field::converted("neverloggedin", "lastpass.user.never_logged_in", Boolean),
+    Field::converted("notes", "lastpass.user.note", Long),
+    Field::converted("password_reset_required", "lastpass.user.password_reset_required", Boolean),
+    Field::moved("sites", "lastpass.user.sites"),
+    Field::converted("totalscore", "lastpass.user.total_score", Double),
+];
+
+/// The custom fields that an ECS field makes superfluous.
+const DUPLICATES: &[&str] =
+    &["lastpass.user.id", "lastpass.user.user_name", "lastpass.user.full_name", "lastpass.user.group"];
+
+/// The document of the user that stands under `key` in the answer's `Users`.
+///
+/// Its original is the record with `key` as its `id`, as the integration has it.
+#[must_use]
+pub fn document(mapper: &Mapper, reading: &Reading, snapshot: &Snapshot, key: &str, record: &str) -> Document {
+    let original = with_id(key, record);
+    map(mapper, reading, snapshot, original, doc_id(mapper, snapshot, key))
+}
+
+/// The same document again, from the `original` of the first.
+#[must_use]
+pub fn document_again(mapper: &Mapper, reading: &Reading, snapshot: &Snapshot, original: &str) -> Document {
+    let record = parse(original).map(|record| record.value);
+    let key = canonical(record.as_ref().and_then(|record| record.get("id"))).into_owned();
+    map(mapper, reading, snapshot, original.to_owned(), doc_id(mapper, snapshot, &key))
+}
+
+fn map(mapper: &Mapper, reading: &Reading, snapshot: &Snapshot, original: String, id: DocId) -> Document {
+    let mut draft = Draft::new(mapper, reading, Stream::User);
+    draft.put("@timestamp", written(snapshot.timestamp));
+    let content = content(parse(&original));
+    if !matches!(content, Content::Refused(_)) {
+        draft.put("event.category", vec!["iam"]);
+        draft.put("event.type", vec!["user"]);
+    }
+    match content {
+        Content::Fields(fields) => map_fields(fields, &mut draft),
+        Content::Other(why) | Content::Refused(why) => draft.stop(why),
+    }
+    let source = draft.finish(&original, DUPLICATES);
+    Document { id, timestamp: snapshot.timestamp, source, original }
+}
+
+fn map_fields(mut record: Map<String, Value>, draft: &mut Draft) {
+    field::apply(FIELDS, &mut record, draft);
+    field::relate_users(&["user.email", "user.full_name"], draft);
+}
+
+fn doc_id(mapper: &Mapper, snapshot: &Snapshot, key: &str) -> DocId {
+    IdParts::snapshot(mapper, Stream::User, snapshot).with(key).finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{errors, field, map_user, mapper, plain_mapper, reading, snapshot, source};
+    use super::*;
+
+    fn record() -> Value {
+        json!({
+            "username": "ann@example.com", "fullname": "Ann", "mpstrength": "100", "created": "2014-03-12 10:02:56",
+            "last_pw_change": "2015-05-19 10:58:33", "last_login": "", "neverloggedin": 0, "disabled": "1",
+            "admin": true, "duousername": "ann.f", "totalscore": "79.4", "linked": null, "sites": "72", "notes": 19,
+            "formfills": " 2 ", "applications": 0, "attachments": 1, "password_reset_required": false,
+            "groups": ["Ops", "", "Ops"],
+        })
+    }
+
+    #[test]
+    fn a_document_as_it_is_sent() {
+        let document = document(&mapper(), &reading(), &snapshot(), "101", &record().to_string());
+        let mut original = record();
+        original["id"] = json!("101");
+        assert_eq!(document.original, original.to_string());
+        assert_eq!(document.timestamp, snapshot().timestamp);
+        assert_eq!(document.id.as_str(), "aUwHU749F0LSDQ68HNcT4BKU");
+        assert_eq!(
+            source(&document),
+            json!({
+                "@timestamp": "2025-07-17T12:00:03.250Z",
+                "ecs": { "version": "8.11.0" },
+                "data_stream": { "type": "logs", "dataset": "lastpass.user", "namespace": "default" },
+                "event": {
+                    "module": "lastpass",
+                    "dataset": "lastpass.user",
+                    "kind": "state",
+                    "category": ["iam"],
+                    "type": ["user"],
+                    "created": "2031-05-06T07:08:09.123Z",
+                    "original": original.to_string(),
+                },
+                "user": {
+                    "id": "101",
+                    "email": "ann@example.com",
+                    "full_name": "Ann",
+                    "group": { "name": ["Ops", "Ops"] },
+                },
+                "related": { "user": ["ann@example.com", "Ann"] },
+                "lastpass": { "user": {
+                    "id": "101",
+                    "user_name": "ann@example.com",
+                    "full_name": "Ann",
+                    "group": ["Ops", "Ops"],
+                    "created": "2014-03-12T10:02:56.000Z",
+                    "last_password_change": "2015-05-19T10:58:33.000Z",
+                    "application": 0,
+                    "attachment": 1,
+                    "form_fill": 2,
+                    "note": 19,
+                    "sites": "72",
+                    "master_password_strength": 100,
+                    "total_score": 79.4,
+                    "disabled": true,
+                    "never_logged_in": false,
+                    "password_reset_required": false,
+                    "duo": { "user_name": "ann.f" },
+                } },
+                "tags": ["preserve_original_event", "preserve_duplicate_custom_fields"],
+            })
+        );
+    }
+
+    #[test]
+    fn by_default_nothing_stands_twice() {
+        let document = document(&plain_mapper(), &reading(), &snapshot(), "101", &record().to_string());
+        let source = source(&document);
+        for name in ["id", "user_name", "full_name", "group"] {
+            assert_eq!(field(&source, &format!("/lastpass/user/{name}")), Value::Null);
+        }
+        assert_eq!(field(&source, "/lastpass/user/duo/user_name"), json!("ann.f"));
+        assert_eq!(field(&source, "/event/original"), Value::Null);
+    }
+
+    #[test]
+    fn each_wrong_type_is_told_and_costs_its_field_alone() {
+        let source = map_user(&json!({
+            "username": "a", "created": "then", "applications": "x", "disabled": "maybe", "totalscore": {}, "notes": [1, null],
+        }));
+        assert_eq!(errors(&source), 5);
+        assert_eq!(field(&source, "/event/kind"), json!("state"));
+        assert_eq!(field(&source, "/lastpass/user"), json!({ "id": "101", "user_name": "a" }));
+    }
+
+    #[test]
+    fn related_users_are_texts_and_not_deduplicated() {
+        let related = |record| field(&map_user(&record), "/related/user");
+        assert_eq!(related(json!({ "username": "a", "fullname": "a" })), json!(["a", "a"]));
+        assert_eq!(related(json!({ "username": 7, "fullname": true })), json!(["7", "true"]));
+        assert_eq!(related(json!({ "username": "", "fullname": null })), Value::Null);
+        let source = map_user(&json!({ "username": 7, "groups": "Ops" }));
+        assert_eq!((field(&source, "/user/email"), field(&source, "/user/group/name")), (json!(7), json!("Ops")));
+        let source = map_user(&json!({ "username": ["a", "b"], "fullname": "A" }));
+        assert_eq!(field(&source, "/user/email"), json!(["a", "b"]));
+        assert_eq!((field(&source, "/related/user"), errors(&source)), (json!(["A"]), 1));
+    }
+
+    #[test]
+    fn what_is_no_record_is_kept_whole() {
+        for (record, kind) in [("[1]", "pipeline_error"), ("7", "pipeline_error"), ("null", "state")] {
+            let source = source(&document(&mapper(), &reading(), &snapshot(), "101", record));
+            assert_eq!(field(&source, "/event/kind"), json!(kind), "{record}");
+            assert_eq!(field(&source, "/event/category"), json!(["iam"]));
+            assert_eq!(field(&source, "/event/original"), json!(record));
+        }
+        let twice = source(&document(&mapper(), &reading(), &snapshot(), "101", r#"{"a":1,"a":1}"#));
+        assert_eq!(field(&twice, "/event/kind"), json!("pipeline_error"));
+        assert_eq!(field(&twice, "/event/category"), Value::Null);
+    }
+
+    #[test]
+    fn the_original_is_enough_to_map_again() {
+        for record in [record(), json!({}), json!({ "id": "9", "username": "a" })] {
+            let first = document(&mapper(), &reading(), &snapshot(), "101", &record.to_string());
+            assert_eq!(document_again(&mapper(), &reading(), &snapshot(), &first.original), first);
+        }
+    }
+}

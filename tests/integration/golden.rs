@@ -1,0 +1,305 @@
+//! Every golden case, mapped and compared whole. `tests/golden/` holds what Elastic's own integration made of each
+//! record; nothing of ours ever writes there.
+//!
+//! A *clean* case (without an error in what is expected) is equal but for the fields of [`EXTRA`]. In an *error* case
+//! what is expected is the floor: each of its fields but those of [`NOT_EXTRACTED`] is in ours with the same value, and
+//! what ours lacks it says.
+
+use std::{fs, path::Path};
+
+use jiff::Timestamp;
+use lastpass_elastic::{
+    document::{AccountNumber, Document, Namespace},
+    lastpass::time::ApiZone,
+    streams::{Mapper, Reading, Snapshot, detailed_shared_folder, event_report, user},
+};
+use serde_json::{Map, Value, json};
+
+/// When the records were read: the `@timestamp` of what has no time.
+const READ: &str = "2031-05-06T07:08:09.123Z";
+const SENT: &str = "2031-05-06T07:08:10.456Z";
+
+/// The fields that ours always has besides, and their values.
+fn extra(stream: &str) -> Map<String, Value> {
+    let dataset = format!("lastpass.{stream}");
+    let extra = json!({
+        "data_stream.type": "logs",
+        "data_stream.dataset": dataset,
+        "data_stream.namespace": "golden",
+        "event.dataset": dataset,
+        "event.module": "lastpass",
+        "event.created": READ,
+        "event.ingested": SENT,
+    });
+    object(extra)
+}
+
+/// What an error case's expected side holds beside the fields it extracted.
+const NOT_EXTRACTED: &[&str] = &["error.", "event.kind", "tags", "event.original", "json"];
+
+/// Fields whose values are times, which are compared as instants.
+const TIMES: &[&str] = &[
+    "@timestamp",
+    "lastpass.event_report.time",
+    "lastpass.user.created",
+    "lastpass.user.last_login",
+    "lastpass.user.last_password_change",
+];
+
+struct Case {
+    index: usize,
+    raw: String,
+    tags: Vec<String>,
+    expected: Value,
+}
+
+fn cases(stream: &str, set: &str) -> Vec<Case> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{stream}.{set}.ndjson"));
+    let text = fs::read_to_string(path).expect("the golden file");
+    let case = |(index, line): (usize, &str)| {
+        let case: Value = serde_json::from_str(line).expect("a case is JSON");
+        Case {
+            index,
+            raw: case["raw"].as_str().expect("raw").to_owned(),
+            tags: serde_json::from_value(case["tags"].clone()).expect("tags"),
+            expected: case["expected"].clone(),
+        }
+    };
+    text.lines().enumerate().map(case).collect()
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        other => panic!("not an object: {other}"),
+    }
+}
+
+fn mapper(tags: &[String]) -> Mapper {
+    let has = |tag: &str| tags.iter().any(|set| set == tag);
+    Mapper {
+        account: AccountNumber::new("12345").expect("a number"),
+        namespace: Namespace::new("golden").expect("a namespace"),
+        zone: ApiZone::new("US/Eastern").expect("a zone"),
+        tags: Vec::new(),
+        preserve_original_event: has("preserve_original_event"),
+        preserve_duplicate_custom_fields: has("preserve_duplicate_custom_fields"),
+    }
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().expect("a time")
+}
+
+fn reading() -> Reading {
+    Reading { created: at(READ), ingested: Some(at(SENT)) }
+}
+
+fn snapshot() -> Snapshot {
+    Snapshot { scheduled_time: at("2031-05-06T07:00:00Z"), timestamp: at(READ) }
+}
+
+fn map_event(mapper: &Mapper, raw: &str) -> Vec<Document> {
+    let record: Value = serde_json::from_str(raw).unwrap_or_default();
+    let time = mapper.zone.read(record.get("Time")).ok().flatten().map(|time| time.first_pass());
+    event_report::documents(mapper, &reading(), &[event_report::Event { record: raw.to_owned(), time }])
+}
+
+/// The record without its `id`, and that as the key of the map it came from.
+fn with_key(raw: &str) -> (String, String) {
+    let mut record: Map<String, Value> = serde_json::from_str(raw).expect("an object");
+    let key = record.remove("id").map_or(String::new(), |id| id.as_str().expect("a text").to_owned());
+    (key, Value::Object(record).to_string())
+}
+
+fn map_user(mapper: &Mapper, raw: &str) -> Vec<Document> {
+    let (key, record) = with_key(raw);
+    vec![user::document(mapper, &reading(), &snapshot(), &key, &record)]
+}
+
+fn map_folder(mapper: &Mapper, raw: &str) -> Vec<Document> {
+    vec![detailed_shared_folder::document_again(mapper, &reading(), &snapshot(), raw, 0)]
+}
+
+/// The same, with the one user in a list, as LastPass sends it.
+fn map_listed_folder(mapper: &Mapper, raw: &str) -> Vec<Document> {
+    let (key, record) = with_key(raw);
+    let mut record: Map<String, Value> = serde_json::from_str(&record).expect("an object");
+    if let Some(user) = record.get_mut("users").filter(|user| !user.is_null()) {
+        *user = json!([user.take()]);
+    }
+    detailed_shared_folder::documents(mapper, &reading(), &snapshot(), &key, &Value::Object(record).to_string())
+}
+
+/// All leaves by their dotted paths. A list is a leaf.
+fn flatten(value: &Value) -> Map<String, Value> {
+    fn walk(path: &str, value: &Value, into: &mut Map<String, Value>) {
+        match value {
+            Value::Object(fields) if !fields.is_empty() => {
+                for (name, value) in fields {
+                    let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                    walk(&path, value, into);
+                }
+            }
+            leaf => {
+                into.insert(path.to_owned(), leaf.clone());
+            }
+        }
+    }
+    let mut leaves = Map::new();
+    walk("", value, &mut leaves);
+    leaves
+}
+
+/// Numbers are compared by value, times as instants, `event.original` as JSON without `id`.
+fn is_equal(path: &str, expected: &Value, ours: &Value) -> bool {
+    match (expected, ours) {
+        (Value::String(expected), Value::String(ours)) if TIMES.contains(&path) => at(expected) == at(ours),
+        (Value::String(expected), Value::String(ours)) if path == "event.original" => {
+            let read = |text: &str| {
+                let mut record: Value = serde_json::from_str(text).unwrap_or_else(|_| text.into());
+                record.as_object_mut().map(|record| record.remove("id"));
+                record
+            };
+            is_equal("", &read(expected), &read(ours))
+        }
+        (Value::Number(expected), Value::Number(ours)) => {
+            expected == ours
+                || (expected.is_f64() || ours.is_f64())
+                    && expected.as_f64().expect("finite") == ours.as_f64().expect("finite")
+        }
+        (Value::Array(expected), Value::Array(ours)) => {
+            expected.len() == ours.len()
+                && expected.iter().zip(ours).all(|(expected, ours)| is_equal("", expected, ours))
+        }
+        (Value::Object(expected), Value::Object(ours)) => {
+            expected.len() == ours.len()
+                && expected.iter().all(|(key, expected)| ours.get(key).is_some_and(|ours| is_equal("", expected, ours)))
+        }
+        (expected, ours) => expected == ours,
+    }
+}
+
+/// What is wrong with `ours`, line by line.
+fn differences(stream: &str, case: &Case, documents: &[Document]) -> Vec<String> {
+    let [document] = documents else {
+        return vec![format!("{} documents", documents.len())];
+    };
+    let source: Value = serde_json::from_str(&document.source).expect("a source is JSON");
+    let mut ours = flatten(&source);
+    let expected = flatten(&case.expected);
+    let has_error =
+        expected.keys().any(|path| path.starts_with("error.")) || case.expected["event"]["kind"] == "pipeline_error";
+    let mut found = Vec::new();
+
+    for (path, value) in extra(stream) {
+        match ours.remove(&path) {
+            Some(ours) if ours == value => {}
+            other => found.push(format!("{path}: expected {value}, ours {other:?}")),
+        }
+    }
+    let timestamp = ours.get("@timestamp").cloned().unwrap_or_default();
+    if timestamp.as_str().map(at) != Some(document.timestamp) {
+        found.push(format!("@timestamp: the document's is {}, its source's {timestamp}", document.timestamp));
+    }
+    if !expected.contains_key("@timestamp") {
+        ours.remove("@timestamp");
+        // A record that ours reads further than the reference may tell its time.
+        if document.timestamp != at(READ) && !has_error {
+            found.push(format!("@timestamp: expected that of the reading, ours {timestamp}"));
+        }
+    }
+
+    for (path, value) in &expected {
+        if has_error && NOT_EXTRACTED.iter().any(|prefix| path.starts_with(prefix)) {
+            continue;
+        }
+        match ours.get(path) {
+            Some(ours) if is_equal(path, value, ours) => {}
+            Some(ours) => found.push(format!("{path}: expected {value}, ours {ours}")),
+            None => found.push(format!("{path}: expected {value}, ours has none")),
+        }
+    }
+    if has_error {
+        let is_stopped = ours.get("event.kind") == Some(&json!("pipeline_error"));
+        let says_why = ours.get("error.message").and_then(Value::as_array).is_some_and(|texts| !texts.is_empty());
+        let original = ours.get("event.original").unwrap_or(&Value::Null);
+        let keeps_original = is_equal("event.original", &case.raw.as_str().into(), original);
+        if says_why {
+            if !keeps_original {
+                found.push(format!("event.original: expected {}, ours {original}", case.raw));
+            }
+            if is_stopped != (case.expected["event"]["kind"] == "pipeline_error") {
+                found.push(format!("event.kind: ours {:?}", ours.get("event.kind")));
+            }
+        } else if !is_plain_elsewhere(&case.raw) {
+            found.push("error.message: ours has none".to_owned());
+        }
+    } else {
+        for (path, value) in &ours {
+            if !expected.contains_key(path) {
+                found.push(format!("{path}: expected none, ours {value}"));
+            }
+        }
+    }
+    found
+}
+
+/// The error cases that ours reads in full: their meaning is plain, so they need no error.
+fn is_plain_elsewhere(raw: &str) -> bool {
+    const FLAGS: &[&str] = &[
+        "deleted",
+        "disabled",
+        "neverloggedin",
+        "password_reset_required",
+        "superadmin",
+        "readonly",
+        "give",
+        "can_administer",
+    ];
+    let record: Value = serde_json::from_str(raw).unwrap_or_default();
+    let is_flag = |value: &Value| [json!(0), json!(1), json!("0"), json!("1")].contains(value);
+    let has_flag = |object: &Value| FLAGS.iter().any(|flag| object.get(*flag).is_some_and(is_flag));
+    let is_spaced =
+        |value: &Value| value.as_str().is_some_and(|text| text.trim() != text && text.trim().parse::<i64>().is_ok());
+    let has_spaced = |name: &str| record.get(name).is_some_and(is_spaced);
+    has_flag(&record)
+        || record.get("users").is_some_and(has_flag)
+        || record.get("users") == Some(&json!([]))
+        || ["applications", "attachments", "formfills", "mpstrength", "notes"].iter().any(|name| has_spaced(name))
+}
+
+fn compare(stream: &str, count: usize, map: fn(&Mapper, &str) -> Vec<Document>) {
+    let mut failures = Vec::new();
+    for set in ["plain", "preserved"] {
+        let cases = cases(stream, set);
+        assert_eq!(cases.len(), count, "cases of {stream}.{set}");
+        for case in cases {
+            let found = differences(stream, &case, &map(&mapper(&case.tags), &case.raw));
+            if !found.is_empty() {
+                failures.push(format!("{stream}.{set} #{}: {}\n    {}", case.index, case.raw, found.join("\n    ")));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} cases differ:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn events_are_those_of_the_integration() {
+    compare("event_report", 278, map_event);
+}
+
+#[test]
+fn users_are_those_of_the_integration() {
+    compare("user", 63, map_user);
+}
+
+#[test]
+fn folders_are_those_of_the_integration() {
+    compare("detailed_shared_folder", 55, map_folder);
+}
+
+#[test]
+fn folders_with_a_list_of_users_are_those_of_the_integration() {
+    compare("detailed_shared_folder", 55, map_listed_folder);
+}

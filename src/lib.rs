@@ -2,5 +2,6 @@
 
 pub mod deadline;
 pub mod document;
+pub mod elastic;
 pub mod lastpass;
 pub mod streams;

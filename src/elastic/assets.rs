@@ -1,0 +1,453 @@
+//! What `setup` installs: component templates, index templates and the GeoIP pipeline, as they stand in
+//! `assets/elasticsearch`.
+//!
+//! `setup` may be repeated: what is there is put again, a retention that the user set stays, and data streams are
+//! rolled over only where their write index was made by another version of the templates. Component templates named
+//! `logs@custom` and `logs-lastpass.<stream>@custom` are the user's: named by ours after our own, never written.
+
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::client::{Answer, Body, Call, Client, ErrorBody};
+use super::error::{Doing, Error};
+use super::existing;
+use crate::deadline::Deadline;
+
+/// The version of the assets, in each one's `_meta.lastpass_elastic.version`. To be raised with every change of them.
+const VERSION: u64 = 1;
+
+/// How the names of the index templates begin: each has the name of its stream behind it.
+const PREFIX: &str = "lastpass-elastic.";
+
+/// The component template with the lifecycle of all data streams.
+const LIFECYCLE: Asset = Asset {
+    name: "lastpass-elastic@lifecycle",
+    json: include_str!("../../assets/elasticsearch/component_templates/lastpass-elastic@lifecycle.json"),
+};
+
+/// The ingest pipeline that the event report's template names as `index.final_pipeline`.
+const GEOIP: Asset = Asset {
+    name: "lastpass-elastic-geoip",
+    json: include_str!("../../assets/elasticsearch/pipelines/lastpass-elastic-geoip.json"),
+};
+
+/// One asset: its name in Elasticsearch and its JSON.
+struct Asset {
+    name: &'static str,
+    json: &'static str,
+}
+
+/// The assets of one stream; index template and component template have the same name.
+struct StreamAssets {
+    name: &'static str,
+    data_streams: &'static str,
+    component_template: &'static str,
+    index_template: &'static str,
+}
+
+macro_rules! stream_assets {
+    ($stream:literal) => {
+        StreamAssets {
+            name: concat!("lastpass-elastic.", $stream),
+            data_streams: concat!("logs-lastpass.", $stream, "-*"),
+            component_template: include_str!(concat!(
+                "../../assets/elasticsearch/component_templates/lastpass-elastic.",
+                $stream,
+                ".json"
+            )),
+            index_template: include_str!(concat!(
+                "../../assets/elasticsearch/index_templates/lastpass-elastic.",
+                $stream,
+                ".json"
+            )),
+        }
+    };
+}
+
+static STREAMS: [StreamAssets; 4] = [
+    stream_assets!("event_report"),
+    stream_assets!("user"),
+    stream_assets!("detailed_shared_folder"),
+    stream_assets!("dead_letter"),
+];
+
+const INSTALL_REMEDY: &str = "see whether the cluster is 8.11 or newer, and whether another index template with \
+    priority 350, or a @custom component template, stands against this one";
+const RETENTION_REMEDY: &str = "give `retention` as Elasticsearch writes it, such as 365d, and see whether the cluster \
+    has data stream lifecycles (8.11 or newer)";
+const UPDATE_REMEDY: &str = "see the state of the data stream in Kibana under Stack Management > Index Management";
+
+/// What a request may say about `setup`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SetupOptions {
+    /// How long documents are kept, as Elasticsearch writes it (`365d`). None: as it was, and forever at first.
+    pub retention: Option<String>,
+}
+
+/// Installs the assets and brings existing data streams to them. Returns the names of what was installed.
+///
+/// # Errors
+/// [`Error`]; `setup` can be repeated after any.
+pub async fn setup(client: &Client, options: &SetupOptions, deadline: Deadline) -> Result<Vec<String>, Error> {
+    let setup = Setup { client, deadline };
+    let mut installed = Vec::new();
+    let has_geoip = setup.put_pipeline().await?;
+    if has_geoip {
+        installed.push(format!("pipeline {}", GEOIP.name));
+    }
+    setup.put_lifecycle(options.retention.as_deref()).await?;
+    installed.push(format!("component template {}", LIFECYCLE.name));
+    for stream in &STREAMS {
+        let mut body = parsed(stream.component_template);
+        if !has_geoip && let Some(template) = body["template"].as_object_mut() {
+            // A final pipeline that doesn't exist would have every document refused.
+            template.remove("settings");
+        }
+        setup.put("_component_template", stream.name, &body, INSTALL_REMEDY).await?;
+        installed.push(format!("component template {}", stream.name));
+    }
+    for stream in &STREAMS {
+        setup.put_index_template(stream).await?;
+        installed.push(format!("index template {}", stream.name));
+    }
+    for stream in &STREAMS {
+        for (name, indices) in existing::data_streams(client, stream.data_streams, deadline).await? {
+            setup.update(&name, indices.last(), options.retention.as_deref()).await?;
+        }
+    }
+    Ok(installed)
+}
+
+/// Whether `setup` was run with this version of the assets or a newer one. Needs the cluster privilege `monitor`.
+///
+/// # Errors
+/// [`Error`].
+pub async fn is_set_up(client: &Client, deadline: Deadline) -> Result<bool, Error> {
+    #[derive(Deserialize)]
+    struct Found {
+        index_templates: Vec<Named>,
+    }
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
+        index_template: Value,
+    }
+    let pattern = format!("{PREFIX}*");
+    let path = ["_index_template", pattern.as_str()];
+    let answer = client.ask(&get(&path), deadline).await?;
+    if answer.status != 404 && !answer.status.is_success() {
+        return Err(client.refused(&answer, INSTALL_REMEDY));
+    }
+    let found: Found = client.parse(&answer)?;
+    Ok(STREAMS.iter().all(|stream| {
+        let is_new_enough = |template: &Named| version(&template.index_template).is_some_and(|it| it >= VERSION);
+        found.index_templates.iter().any(|template| template.name == stream.name && is_new_enough(template))
+    }))
+}
+
+/// The version of our assets in the `_meta` of a template or a mapping.
+fn version(with_meta: &Value) -> Option<u64> {
+    with_meta.pointer("/_meta/lastpass_elastic/version")?.as_u64()
+}
+
+#[expect(clippy::expect_used, reason = "the text is part of the program")]
+fn parsed(json: &str) -> Value {
+    serde_json::from_str(json).expect("a test parses every asset")
+}
+
+const fn get<'a>(path: &'a [&'a str]) -> Call<'a> {
+    Call { doing: Doing::ReadTemplates, method: Method::GET, path, query: &[], body: Body::None }
+}
+
+/// One run of `setup`.
+struct Setup<'a> {
+    client: &'a Client,
+    deadline: Deadline,
+}
+
+impl Setup<'_> {
+    /// Installs the GeoIP pipeline; false where the cluster doesn't have the processor.
+    async fn put_pipeline(&self) -> Result<bool, Error> {
+        let path = ["_ingest", "pipeline", GEOIP.name];
+        let answer = self.send(Doing::InstallPipeline, Method::PUT, &path, &parsed(GEOIP.json)).await?;
+        if let Some(ErrorBody::Typed { error_type, processor_type: Some(processor), .. }) = answer.error()
+            && error_type == "parse_exception"
+            && processor == "geoip"
+        {
+            tracing::warn!("this cluster has no geoip processor: events get no source.geo");
+            return Ok(false);
+        }
+        self.accept(&answer, INSTALL_REMEDY)?;
+        Ok(true)
+    }
+
+    /// Installs the lifecycle with `retention`, or with the one that is there.
+    async fn put_lifecycle(&self, retention: Option<&str>) -> Result<(), Error> {
+        let mut body = parsed(LIFECYCLE.json);
+        let answer = self.client.ask(&get(&["_component_template", LIFECYCLE.name]), self.deadline).await?;
+        if answer.status != 404 {
+            self.accept(&answer, INSTALL_REMEDY)?;
+            let there: Value = self.client.parse(&answer)?;
+            let lifecycle = there.pointer("/component_templates/0/component_template/template/lifecycle");
+            if let Some(lifecycle) = lifecycle {
+                body["template"]["lifecycle"] = lifecycle.clone();
+            }
+        }
+        if let Some(retention) = retention {
+            body["template"]["lifecycle"]["data_retention"] = json!(retention);
+        }
+        let remedy = if retention.is_some() { RETENTION_REMEDY } else { INSTALL_REMEDY };
+        self.put("_component_template", LIFECYCLE.name, &body, remedy).await
+    }
+
+    /// Installs an index template, without the failure store's switch where the cluster doesn't know it.
+    async fn put_index_template(&self, stream: &StreamAssets) -> Result<(), Error> {
+        let mut body = parsed(stream.index_template);
+        let path = ["_index_template", stream.name];
+        let answer = self.send(Doing::InstallTemplate, Method::PUT, &path, &body).await?;
+        if answer.status == 400
+            && answer.error_type() == "x_content_parse_exception"
+            && let Some(template) = body.as_object_mut()
+        {
+            tracing::info!("this cluster has no failure stores to switch off");
+            template.remove("template");
+            return self.put("_index_template", stream.name, &body, INSTALL_REMEDY).await;
+        }
+        self.accept(&answer, INSTALL_REMEDY)
+    }
+
+    /// Brings an existing data stream to what its template says now.
+    async fn update(&self, name: &str, write_index: Option<&String>, retention: Option<&str>) -> Result<(), Error> {
+        let doing = Doing::UpdateDataStream;
+        // Options and lifecycle are copied from the template when a data stream is made, so it keeps older ones.
+        let options = json!({"failure_store": {"enabled": false}});
+        let answer = self.send(doing, Method::PUT, &["_data_stream", name, "_options"], &options).await?;
+        // A version without this API has no failure stores.
+        if !matches!(answer.error(), Some(ErrorBody::Text(_))) {
+            self.accept(&answer, UPDATE_REMEDY)?;
+        }
+        if let Some(retention) = retention {
+            let lifecycle = json!({"data_retention": retention});
+            let answer = self.send(doing, Method::PUT, &["_data_stream", name, "_lifecycle"], &lifecycle).await?;
+            self.accept(&answer, RETENTION_REMEDY)?;
+        }
+        if self.made_by(write_index).await? != Some(VERSION) {
+            let answer = self.send(doing, Method::POST, &[name, "_rollover"], &json!({})).await?;
+            self.accept(&answer, UPDATE_REMEDY)?;
+            tracing::info!(data_stream = name, "rolled over to the mapping of this version");
+        }
+        Ok(())
+    }
+
+    /// The version of the templates that an index was made by.
+    async fn made_by(&self, index: Option<&String>) -> Result<Option<u64>, Error> {
+        let Some(index) = index else { return Ok(None) };
+        let path = [index.as_str(), "_mapping"];
+        let call = Call { doing: Doing::UpdateDataStream, ..get(&path) };
+        let mappings: Value = self.client.read(&call, UPDATE_REMEDY, self.deadline).await?;
+        Ok(mappings.get(index).and_then(|index| version(&index["mappings"])))
+    }
+
+    async fn put(&self, api: &str, name: &str, body: &Value, remedy: &'static str) -> Result<(), Error> {
+        let answer = self.send(Doing::InstallTemplate, Method::PUT, &[api, name], body).await?;
+        self.accept(&answer, remedy)
+    }
+
+    async fn send(&self, doing: Doing, method: Method, path: &[&str], body: &Value) -> Result<Answer, Error> {
+        let call = Call { doing, method, path, query: &[], body: Body::Json(body.to_string().into_bytes()) };
+        self.client.ask(&call, self.deadline).await
+    }
+
+    /// An error of an answer that is none of a success, with its reason: what `setup` sends holds no record.
+    fn accept(&self, answer: &Answer, remedy: &'static str) -> Result<(), Error> {
+        if answer.status.is_success() {
+            return Ok(());
+        }
+        let mut error = self.client.refused(answer, remedy);
+        if let Error::Refused { reason, .. } = &mut error {
+            *reason = match answer.error() {
+                Some(ErrorBody::Typed { reason, .. }) => reason,
+                Some(ErrorBody::Text(text)) => Some(text),
+                None => None,
+            }
+            .map(|text| text.chars().take(MAX_REASON_CHARS).collect());
+        }
+        Err(error)
+    }
+}
+
+/// Longest reason in an error text. Chosen: the longest of Elasticsearch's own about templates is below it.
+const MAX_REASON_CHARS: usize = 500;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use sha2::{Digest as _, Sha256};
+
+    use super::*;
+
+    const COMMON: &str = "@timestamp date
+        data_stream.type constant_keyword, data_stream.dataset constant_keyword, data_stream.namespace constant_keyword
+        event.module constant_keyword, event.dataset constant_keyword
+        ecs.version keyword, event.kind keyword, event.type keyword, tags keyword, event.original keyword
+        event.created date, event.ingested date, error.message match_only_text
+        related.user keyword, user.email keyword";
+
+    const EVENT_REPORT: &str = "event.action keyword, event.category keyword, event.outcome keyword
+        event.timezone keyword, user.group.name keyword, source.ip ip, related.ip ip
+        source.geo.continent_name keyword, source.geo.country_iso_code keyword, source.geo.country_name keyword
+        source.geo.city_name keyword, source.geo.region_name keyword, source.geo.region_iso_code keyword
+        source.geo.location geo_point
+        lastpass.event_report.time date, lastpass.event_report.ip ip, lastpass.event_report.action keyword
+        lastpass.event_report.user_name keyword, lastpass.event_report.data.original text
+        lastpass.event_report.data.added_site keyword, lastpass.event_report.data.deleted_site keyword
+        lastpass.event_report.data.failed_login keyword, lastpass.event_report.data.group_name keyword
+        lastpass.event_report.data.login_site keyword
+        lastpass.event_report.data.renamed_shared_folder_name keyword
+        lastpass.event_report.data.saml_login keyword, lastpass.event_report.data.secure_note keyword
+        lastpass.event_report.data.shared_folder_name keyword, lastpass.event_report.data.site keyword
+        lastpass.event_report.data.user_email keyword
+        lastpass.event_report.data.shared_folder_user_permissions.admin keyword
+        lastpass.event_report.data.shared_folder_user_permissions.hide_password keyword
+        lastpass.event_report.data.shared_folder_user_permissions.read_only keyword";
+
+    const USER: &str = "event.category keyword, user.id keyword, user.full_name keyword, user.group.name keyword
+        lastpass.user.application long, lastpass.user.attachment long, lastpass.user.form_fill long
+        lastpass.user.master_password_strength long, lastpass.user.note long, lastpass.user.sites long
+        lastpass.user.total_score double, lastpass.user.disabled boolean, lastpass.user.never_logged_in boolean
+        lastpass.user.password_reset_required boolean, lastpass.user.created date, lastpass.user.last_login date
+        lastpass.user.last_password_change date, lastpass.user.duo.user_name keyword
+        lastpass.user.full_name keyword, lastpass.user.group keyword, lastpass.user.id keyword
+        lastpass.user.linked keyword, lastpass.user.user_name keyword";
+
+    const DETAILED_SHARED_FOLDER: &str = "lastpass.detailed_shared_folder.score double
+        lastpass.detailed_shared_folder.deleted boolean
+        lastpass.detailed_shared_folder.user.can_administer boolean
+        lastpass.detailed_shared_folder.user.give boolean, lastpass.detailed_shared_folder.user.read_only boolean
+        lastpass.detailed_shared_folder.user.super_admin boolean
+        lastpass.detailed_shared_folder.name keyword, lastpass.detailed_shared_folder.shared_folder.id keyword
+        lastpass.detailed_shared_folder.user.name keyword, lastpass.detailed_shared_folder.user.site keyword";
+
+    const DEAD_LETTER: &str = "@timestamp date
+        data_stream.type constant_keyword, data_stream.dataset constant_keyword, data_stream.namespace constant_keyword
+        event.original keyword, error.type keyword, error.message match_only_text
+        lastpass.dead_letter.data_stream keyword, lastpass.dead_letter.document_id keyword
+        lastpass.dead_letter.account keyword, lastpass.dead_letter.request_id keyword
+        lastpass.dead_letter.request object";
+
+    fn listed(lists: &[&str]) -> BTreeMap<String, String> {
+        lists
+            .iter()
+            .flat_map(|list| list.split(['\n', ',']))
+            .map(|field| field.trim().split_once(' ').unwrap())
+            .map(|(name, field_type)| (name.to_owned(), field_type.to_owned()))
+            .collect()
+    }
+
+    /// Every field of a mapping with its definition.
+    fn fields(properties: &Value, prefix: &str, into: &mut BTreeMap<String, Value>) {
+        for (name, field) in properties.as_object().unwrap() {
+            match field.get("properties") {
+                Some(inner) => fields(inner, &format!("{prefix}{name}."), into),
+                None => {
+                    into.insert(format!("{prefix}{name}"), field.clone());
+                }
+            }
+        }
+    }
+
+    fn mapping(stream: &StreamAssets) -> BTreeMap<String, Value> {
+        let mut into = BTreeMap::new();
+        fields(&parsed(stream.component_template)["template"]["mappings"]["properties"], "", &mut into);
+        into
+    }
+
+    #[test]
+    fn every_field_has_the_type_of_the_integration() {
+        let expected = [
+            listed(&[COMMON, EVENT_REPORT]),
+            listed(&[COMMON, USER]),
+            listed(&[COMMON, DETAILED_SHARED_FOLDER]),
+            listed(&[DEAD_LETTER]),
+        ];
+        for (stream, expected) in STREAMS.iter().zip(expected) {
+            let types: BTreeMap<String, String> = mapping(stream)
+                .into_iter()
+                .map(|(name, field)| (name, field["type"].as_str().unwrap().to_owned()))
+                .collect();
+            assert_eq!(types, expected, "{}", stream.name);
+        }
+    }
+
+    #[test]
+    fn no_value_is_too_long_for_a_keyword() {
+        for stream in &STREAMS {
+            for (name, field) in mapping(stream) {
+                if name == "event.original" {
+                    assert_eq!(field, json!({"type": "keyword", "index": false, "doc_values": false}));
+                } else if field["type"] == "keyword" {
+                    assert_eq!(field["ignore_above"], 1024, "{name}");
+                }
+            }
+            assert_eq!(parsed(stream.component_template)["template"]["mappings"]["dynamic"], false);
+        }
+        let users = mapping(&STREAMS[1]);
+        assert_eq!(users["user.full_name"]["fields"]["text"]["type"], "match_only_text");
+        assert_eq!(mapping(&STREAMS[3])["lastpass.dead_letter.request"]["enabled"], false);
+    }
+
+    #[test]
+    fn constants_are_those_of_the_stream() {
+        for (stream, dataset) in STREAMS.iter().zip(["event_report", "user", "detailed_shared_folder", "dead_letter"]) {
+            let fields = mapping(stream);
+            let dataset = format!("lastpass.{dataset}");
+            assert_eq!(fields["data_stream.type"]["value"], "logs");
+            assert_eq!(fields["data_stream.dataset"]["value"], dataset);
+            assert_eq!(fields["data_stream.namespace"].get("value"), None);
+            assert!(fields.get("event.dataset").is_none_or(|field| field["value"] == dataset));
+            assert!(fields.get("event.module").is_none_or(|field| field["value"] == "lastpass"));
+            assert_eq!(stream.data_streams, format!("logs-{dataset}-*"));
+        }
+    }
+
+    #[test]
+    fn index_templates_name_their_parts_and_the_users_hooks_last() {
+        for stream in &STREAMS {
+            let template = parsed(stream.index_template);
+            let custom = format!("{}@custom", stream.data_streams.trim_end_matches("-*"));
+            assert_eq!(template["index_patterns"], json!([stream.data_streams]));
+            assert_eq!(template["priority"], 350);
+            assert_eq!(template["composed_of"], json!([stream.name, LIFECYCLE.name, "logs@custom", custom]));
+            assert_eq!(template["ignore_missing_component_templates"], json!(["logs@custom", custom]));
+            assert_eq!(template["template"], json!({"data_stream_options": {"failure_store": {"enabled": false}}}));
+        }
+        let settings = |stream: &StreamAssets| parsed(stream.component_template)["template"].get("settings").cloned();
+        assert_eq!(settings(&STREAMS[0]), Some(json!({"index": {"final_pipeline": GEOIP.name}})));
+        // Shards and replicas can't be set in a serverless project.
+        assert!(STREAMS[1..].iter().all(|stream| settings(stream).is_none()));
+    }
+
+    /// A change of the assets needs a new version, else `setup` leaves the data streams that exist as they are.
+    #[test]
+    fn the_assets_are_those_of_their_version() {
+        let mut hash = Sha256::new();
+        let pairs = STREAMS.iter().flat_map(|stream| [stream.component_template, stream.index_template]);
+        for json in pairs.chain([LIFECYCLE.json, GEOIP.json]) {
+            let asset = parsed(json);
+            assert_eq!(version(&asset), Some(VERSION));
+            hash.update(asset.to_string());
+        }
+        for stream in &STREAMS {
+            let mappings = &parsed(stream.component_template)["template"]["mappings"];
+            assert_eq!(version(mappings), Some(VERSION), "a backing index shows what made it");
+        }
+        let hash: String = hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(
+            (VERSION, hash.as_str()),
+            (1, "44fd631f7c8dc96a"),
+            "raise the version of the assets, then freeze them here again"
+        );
+    }
+}

@@ -1,0 +1,140 @@
+//! Bytes: packs documents into chunks and writes the body of a `_bulk` request.
+
+use std::io::{self, Write};
+use std::ops::Range;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::document::DocId;
+
+/// Largest bulk body in bytes, before gzip: `http.max_content_length` (100 MB) counts the unpacked ones, proxies often
+/// allow less. Chosen: large enough that a bulk's fixed costs vanish, small enough to repeat.
+pub(super) const MAX_BULK_BYTES: usize = 4 << 20;
+
+/// Most documents in one bulk. Chosen: it bounds the answer, which has an entry for each.
+pub(super) const MAX_BULK_DOCUMENTS: usize = 2_000;
+
+/// The fastest level: the way to the cluster is rarely slower than the function's CPU.
+const LEVEL: Compression = Compression::fast();
+
+/// One document of a bulk: its `_id` and its `_source`, one line of JSON.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line<'a> {
+    pub(super) id: &'a DocId,
+    pub(super) source: &'a str,
+}
+
+impl Line<'_> {
+    /// Its share of the body, in bytes: the action with the escaped `_id`, the source, two line ends.
+    pub(super) fn body_bytes(&self) -> usize {
+        ACTION_BYTES + self.id.as_str().len() + self.source.len()
+    }
+}
+
+/// `{"create":{"_id":""}}` and two line ends.
+const ACTION_BYTES: usize = 23;
+
+/// Packs documents of these sizes, in their order, into chunks of at most `max_bytes` and `max_documents`.
+///
+/// A document that is larger alone is a chunk alone: whether it is too large is Elasticsearch's to say.
+pub(super) fn chunks(
+    sizes: impl IntoIterator<Item = usize>,
+    max_bytes: usize,
+    max_documents: usize,
+) -> Vec<Range<usize>> {
+    let mut chunks = Vec::new();
+    let (mut start, mut end, mut bytes) = (0, 0, 0);
+    for size in sizes {
+        if end > start && (bytes + size > max_bytes || end - start >= max_documents) {
+            chunks.push(start..end);
+            (start, bytes) = (end, 0);
+        }
+        bytes += size;
+        end += 1;
+    }
+    if end > start {
+        chunks.push(start..end);
+    }
+    chunks
+}
+
+/// The gzipped body of a `_bulk` request that creates `lines`.
+///
+/// # Errors
+/// None in practice: it writes into memory.
+pub(super) fn bulk_body<'a>(lines: impl IntoIterator<Item = Line<'a>>) -> io::Result<Vec<u8>> {
+    let mut body = GzEncoder::new(Vec::new(), LEVEL);
+    for line in lines {
+        body.write_all(b"{\"create\":{\"_id\":")?;
+        serde_json::to_writer(&mut body, line.id)?;
+        body.write_all(b"}}\n")?;
+        body.write_all(line.source.as_bytes())?;
+        body.write_all(b"\n")?;
+    }
+    body.finish()
+}
+
+/// Gzips a body that is whole already.
+///
+/// # Errors
+/// None in practice: it writes into memory.
+pub(super) fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut body = GzEncoder::new(Vec::new(), LEVEL);
+    body.write_all(bytes)?;
+    body.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn gunzip(bytes: &[u8]) -> String {
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(bytes).read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn a_bulk_body_is_an_action_and_a_source_for_each_document() {
+        let ids = [DocId("a1".to_owned()), DocId("quo\"te".to_owned())];
+        let lines = [Line { id: &ids[0], source: r#"{"x":1}"# }, Line { id: &ids[1], source: r#"{"x":"ä"}"# }];
+        let body = gunzip(&bulk_body(lines).unwrap());
+        assert_eq!(
+            body,
+            "{\"create\":{\"_id\":\"a1\"}}\n{\"x\":1}\n{\"create\":{\"_id\":\"quo\\\"te\"}}\n{\"x\":\"ä\"}\n"
+        );
+        assert_eq!(gunzip(&bulk_body(lines[..1].to_vec()).unwrap()).len(), lines[0].body_bytes());
+    }
+
+    #[test]
+    fn a_document_larger_than_a_chunk_is_one_alone() {
+        assert_eq!(chunks([3, 50, 3], 10, 9), [0..1, 1..2, 2..3]);
+        assert!(chunks([], 10, 9).is_empty());
+        assert_eq!(chunks([5, 5, 1], 10, 9), [0..2, 2..3]);
+    }
+
+    proptest! {
+        #[test]
+        fn chunking_keeps_order_and_limits(
+            sizes in prop::collection::vec(0_usize..60, 0..80),
+            max_bytes in 1_usize..100,
+            max_documents in 1_usize..20,
+        ) {
+            let chunks = chunks(sizes.iter().copied(), max_bytes, max_documents);
+            let mut next = 0;
+            for chunk in &chunks {
+                prop_assert_eq!(chunk.start, next);
+                prop_assert!(!chunk.is_empty() && chunk.len() <= max_documents);
+                let bytes: usize = sizes[chunk.clone()].iter().sum();
+                prop_assert!(bytes <= max_bytes || chunk.len() == 1);
+                next = chunk.end;
+            }
+            prop_assert_eq!(next, sizes.len());
+        }
+    }
+}

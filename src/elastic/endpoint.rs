@@ -1,0 +1,231 @@
+//! Where Elasticsearch is: parsed from `ELASTICSEARCH_URL` or `ELASTIC_CLOUD_ID`.
+//!
+//! Owns the rule that an API key travels over TLS only: plain `http://` is refused unless the host is a loopback
+//! address. A secret in the URL is refused as well, and no error text repeats it.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use url::{Host, Url};
+
+/// The base URL of an Elasticsearch cluster, possibly with a path prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    url: Url,
+    host: String,
+}
+
+/// Why a setting does not say where Elasticsearch is. The text names the setting and never repeats its value, which
+/// may hold a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidEndpoint {
+    /// Not a URL at all.
+    #[error("ELASTICSEARCH_URL is not a URL: write it as https://host:port")]
+    NotAUrl,
+    /// Neither `https` nor `http`.
+    #[error("ELASTICSEARCH_URL must begin with https://")]
+    Scheme,
+    /// `http` to a host that is not this machine.
+    #[error("ELASTICSEARCH_URL must begin with https://: plain http:// is accepted for loopback addresses only")]
+    Plain,
+    /// A user name or password before the host.
+    #[error(
+        "ELASTICSEARCH_URL holds a user name or password: take it out, and store an API key as `elastic_api_key` in \
+         the secret"
+    )]
+    UserInfo,
+    /// A `?` or `#` part.
+    #[error("ELASTICSEARCH_URL must end after host, port and path: take out what follows the ? or #")]
+    Query,
+    /// Not what the Elastic Cloud console shows as Cloud ID.
+    #[error(
+        "ELASTIC_CLOUD_ID can't be read: copy the Cloud ID from the deployment's page in the Elastic Cloud console, \
+         or set ELASTICSEARCH_URL in its place"
+    )]
+    CloudId,
+}
+
+impl Endpoint {
+    /// Reads `ELASTICSEARCH_URL`. A path is kept as prefix of every request's path.
+    ///
+    /// # Errors
+    /// [`InvalidEndpoint`] with what to change.
+    pub fn from_url(text: &str) -> Result<Self, InvalidEndpoint> {
+        let url = Url::parse(text.trim()).map_err(|_| InvalidEndpoint::NotAUrl)?;
+        match url.scheme() {
+            "https" => {}
+            "http" if is_loopback(&url) => {}
+            "http" => return Err(InvalidEndpoint::Plain),
+            _ => return Err(InvalidEndpoint::Scheme),
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(InvalidEndpoint::UserInfo);
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(InvalidEndpoint::Query);
+        }
+        let mut host = url.host_str().ok_or(InvalidEndpoint::NotAUrl)?.to_owned();
+        if let Some(port) = url.port() {
+            host = format!("{host}:{port}");
+        }
+        host.push_str(url.path().trim_end_matches('/'));
+        Ok(Self { url, host })
+    }
+
+    /// Reads `ELASTIC_CLOUD_ID`: `name:` and the base64 form of `host[:port]$elasticsearch[:port]$kibana`.
+    ///
+    /// # Errors
+    /// [`InvalidEndpoint::CloudId`].
+    pub fn from_cloud_id(text: &str) -> Result<Self, InvalidEndpoint> {
+        let text = text.trim();
+        let encoded = text.rsplit_once(':').map_or(text, |(_, encoded)| encoded);
+        let bytes = STANDARD
+            .decode(encoded)
+            .or_else(|_| STANDARD_NO_PAD.decode(encoded))
+            .map_err(|_| InvalidEndpoint::CloudId)?;
+        let decoded = String::from_utf8(bytes).map_err(|_| InvalidEndpoint::CloudId)?;
+        let mut parts = decoded.split('$');
+        let (domain, cluster) = match (parts.next(), parts.next()) {
+            (Some(domain), Some(cluster)) if !domain.is_empty() && !cluster.is_empty() => (domain, cluster),
+            _ => return Err(InvalidEndpoint::CloudId),
+        };
+        let (domain, domain_port) = split_port(domain);
+        let (cluster, cluster_port) = split_port(cluster);
+        let port = cluster_port.or(domain_port).map(|port| format!(":{port}")).unwrap_or_default();
+        let name_part = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+        if !cluster.chars().all(name_part) || !domain.chars().all(name_part) {
+            return Err(InvalidEndpoint::CloudId);
+        }
+        Self::from_url(&format!("https://{cluster}.{domain}{port}")).map_err(|_| InvalidEndpoint::CloudId)
+    }
+
+    /// The cluster's host, with the port where it isn't the usual one and the path prefix where there is one: what
+    /// tells one destination from another.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The URL of an API: `segments` behind the path prefix, each encoded as needed.
+    pub(super) fn join(&self, segments: &[&str], query: &[(&str, &str)]) -> Url {
+        let mut url = self.url.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        url
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.host)
+    }
+}
+
+fn split_port(text: &str) -> (&str, Option<&str>) {
+    match text.split_once(':') {
+        Some((name, port)) => (name, Some(port)),
+        None => (text, None),
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cloud_id(plain: &str) -> String {
+        format!("my deployment:{}", STANDARD.encode(plain))
+    }
+
+    #[test]
+    fn a_url_keeps_its_port_and_path_prefix() {
+        let plain = Endpoint::from_url("https://es.example.com").unwrap();
+        assert_eq!(plain.host(), "es.example.com");
+        assert_eq!(plain.join(&["_bulk"], &[]).as_str(), "https://es.example.com/_bulk");
+
+        let endpoint = Endpoint::from_url(" https://es.example.com:9243/cluster/a/ ").unwrap();
+        assert_eq!(endpoint.host(), "es.example.com:9243/cluster/a");
+        assert_eq!(
+            endpoint.join(&["logs-a b", "_bulk"], &[("pipeline", "_none")]).as_str(),
+            "https://es.example.com:9243/cluster/a/logs-a%20b/_bulk?pipeline=_none"
+        );
+        let no_slash = Endpoint::from_url("https://es.example.com:443/cluster").unwrap();
+        assert_eq!(no_slash.host(), "es.example.com/cluster");
+        assert_eq!(no_slash.join(&["_bulk"], &[]).path(), "/cluster/_bulk");
+    }
+
+    #[test]
+    fn plain_http_is_for_loopback_only() {
+        for ok in ["http://localhost:9200", "http://127.0.0.1:9200", "http://127.1.2.3:1", "http://[::1]:9200"] {
+            assert!(Endpoint::from_url(ok).is_ok(), "{ok}");
+        }
+        for refused in ["http://es.example.com:9200", "http://10.0.0.1", "http://localhost.example.com"] {
+            assert_eq!(Endpoint::from_url(refused), Err(InvalidEndpoint::Plain), "{refused}");
+        }
+        assert_eq!(Endpoint::from_url("ftp://localhost"), Err(InvalidEndpoint::Scheme));
+    }
+
+    #[test]
+    fn what_may_hold_a_secret_is_refused_and_not_repeated() {
+        for (text, fault) in [
+            ("https://elastic:hunter2@es.example.com", InvalidEndpoint::UserInfo),
+            ("https://hunter2@es.example.com", InvalidEndpoint::UserInfo),
+            ("https://es.example.com/?key=hunter2", InvalidEndpoint::Query),
+            ("https://es.example.com/#hunter2", InvalidEndpoint::Query),
+            ("es.example.com hunter2", InvalidEndpoint::NotAUrl),
+            ("hunter2:9200", InvalidEndpoint::Scheme),
+        ] {
+            let error = Endpoint::from_url(text).unwrap_err();
+            assert_eq!(error, fault, "{text}");
+            assert!(error.to_string().contains("ELASTICSEARCH_URL"));
+            assert!(!error.to_string().contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn a_cloud_id_gives_the_address_of_elasticsearch() {
+        for (plain, host) in [
+            ("us-east-1.aws.found.io$abc$def", "abc.us-east-1.aws.found.io"),
+            ("us-east-1.aws.found.io$abc$", "abc.us-east-1.aws.found.io"),
+            ("us-east-1.aws.found.io$abc", "abc.us-east-1.aws.found.io"),
+            ("us-east-1.aws.found.io:443$abc$def", "abc.us-east-1.aws.found.io"),
+            ("us-east-1.aws.found.io:9243$abc$def", "abc.us-east-1.aws.found.io:9243"),
+            ("us-east-1.aws.found.io:9243$abc:9244$def:9245", "abc.us-east-1.aws.found.io:9244"),
+        ] {
+            assert_eq!(Endpoint::from_cloud_id(&cloud_id(plain)).unwrap().host(), host, "{plain}");
+        }
+        let unnamed = STANDARD_NO_PAD.encode("found.io$abc$def");
+        assert_eq!(Endpoint::from_cloud_id(&unnamed).unwrap().host(), "abc.found.io");
+    }
+
+    #[test]
+    fn a_cloud_id_that_cannot_be_read_is_refused_by_name() {
+        for text in [
+            String::new(),
+            "name:%%%".to_owned(),
+            cloud_id("found.io"),
+            cloud_id("$abc$def"),
+            cloud_id("found.io$$def"),
+            cloud_id("found.io/x@evil.example$abc$def"),
+            cloud_id("found.io:port$abc$def"),
+        ] {
+            let error = Endpoint::from_cloud_id(&text).unwrap_err();
+            assert_eq!(error, InvalidEndpoint::CloudId, "{text}");
+            assert!(error.to_string().contains("ELASTIC_CLOUD_ID"));
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! What can go wrong with Elasticsearch, told so that the reader can mend it.
+//!
+//! A text says what was refused, why, and which setting or page mends it. It holds no body, no record and no key:
+//! what Elasticsearch answers may echo what was sent. The cause is the `source()`, never part of the text.
+
+use std::fmt;
+use std::time::Duration;
+
+/// What was being asked of Elasticsearch when something went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doing {
+    /// `GET /`.
+    ReadInfo,
+    /// `POST _security/user/_has_privileges`.
+    CheckRights,
+    /// `GET _index_template`, `GET _component_template`.
+    ReadTemplates,
+    /// `PUT _index_template`, `PUT _component_template`.
+    InstallTemplate,
+    /// `PUT _ingest/pipeline`.
+    InstallPipeline,
+    /// `GET _resolve/index`, `GET <index>/_mapping`.
+    ListBackingIndices,
+    /// `POST _mget`.
+    FindIds,
+    /// `POST <data stream>/_bulk` with documents.
+    Write,
+    /// `POST <data stream>/_bulk` with dead letters.
+    WriteDeadLetter,
+    /// `POST <data stream>/_search`.
+    ReadDeadLetters,
+    /// `POST <data stream>/_rollover`, `PUT _data_stream/<data stream>/_lifecycle` and `/_options`.
+    UpdateDataStream,
+}
+
+impl Doing {
+    const fn needs(self) -> &'static str {
+        match self {
+            Self::ReadInfo | Self::ReadTemplates => "the cluster privilege `monitor`",
+            Self::CheckRights => "to be a valid key",
+            Self::InstallTemplate => "the cluster privilege `manage_index_templates`",
+            Self::InstallPipeline => "the cluster privilege `manage_ingest_pipelines`",
+            Self::ListBackingIndices => "the privilege `view_index_metadata` on `logs-lastpass.*-*`",
+            Self::FindIds | Self::ReadDeadLetters => "the privilege `read` on `logs-lastpass.*-*`",
+            Self::Write | Self::WriteDeadLetter => {
+                "the privileges `create_doc` and `auto_configure` on `logs-lastpass.*-*`"
+            }
+            Self::UpdateDataStream => "the privilege `manage` on `logs-lastpass.*-*`",
+        }
+    }
+
+    const fn role(self) -> &'static str {
+        match self {
+            Self::InstallTemplate | Self::InstallPipeline | Self::UpdateDataStream => {
+                "the installer role, as `elastic_setup_api_key`"
+            }
+            Self::ReadInfo
+            | Self::CheckRights
+            | Self::ReadTemplates
+            | Self::ListBackingIndices
+            | Self::FindIds
+            | Self::Write
+            | Self::WriteDeadLetter
+            | Self::ReadDeadLetters => "the writer role, as `elastic_api_key`",
+        }
+    }
+}
+
+impl fmt::Display for Doing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ReadInfo => "read the version of the cluster",
+            Self::CheckRights => "read the rights of the API key",
+            Self::ReadTemplates => "read the templates",
+            Self::InstallTemplate => "install a template",
+            Self::InstallPipeline => "install the ingest pipeline",
+            Self::ListBackingIndices => "list the backing indices of a data stream",
+            Self::FindIds => "look up which documents exist",
+            Self::Write => "write documents",
+            Self::WriteDeadLetter => "write a dead letter",
+            Self::ReadDeadLetters => "read the dead letters",
+            Self::UpdateDataStream => "update a data stream",
+        })
+    }
+}
+
+/// How an answer failed to come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// No connection, or one that was cut.
+    Connection,
+    /// No whole answer within this time.
+    Timeout(Duration),
+    /// An answer with this status that says "not now", or that a proxy gave.
+    Status(u16),
+    /// A redirect, which is not followed: it could carry the key elsewhere.
+    Redirect,
+    /// An answer that isn't Elasticsearch's JSON.
+    NotElasticsearch,
+    /// An answer to another number of items, or to other ones, than were sent.
+    ItemMismatch {
+        /// Items sent.
+        sent: usize,
+        /// Items answered.
+        answered: usize,
+    },
+    /// Single items were answered with this status and error type.
+    Items {
+        /// The item's status, 0 where the answer has none.
+        status: u16,
+        /// The item's `error.type`.
+        error_type: String,
+    },
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connection => f.write_str("could not be reached, or cut the connection"),
+            Self::Timeout(waited) => write!(f, "did not answer within {} s", waited.as_secs_f32().ceil()),
+            Self::Status(status) => write!(f, "answered {status}"),
+            Self::Redirect => f.write_str("answered with a redirect, which is not followed"),
+            Self::NotElasticsearch => f.write_str("answered something that isn't Elasticsearch's JSON"),
+            Self::ItemMismatch { sent, answered } => {
+                write!(f, "answered {answered} items for {sent} that were sent, or others than these")
+            }
+            Self::Items { status: 0, error_type } => write!(f, "answered items with {error_type}"),
+            Self::Items { status, error_type } => write!(f, "answered items with {status} ({error_type})"),
+        }
+    }
+}
+
+/// An error of Elasticsearch, or of the way to it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// 401, or a key that can't be a header: revoked, expired or not in its encoded form. Nothing was written.
+    #[error(
+        "Elasticsearch at {host} refused the API key: create one in Kibana under Stack Management > API keys with the \
+         role in assets/roles, copy its encoded form and store it as `elastic_api_key` (for setup, \
+         `elastic_setup_api_key`) in the secret"
+    )]
+    Unauthorized {
+        /// The cluster.
+        host: String,
+    },
+    /// 403: the key is valid but lacks a right.
+    #[error(
+        "Elasticsearch at {host} does not let the API key {doing}: it needs {}; create a key with {}, in the secret \
+         (assets/roles has both roles)",
+        .doing.needs(), .doing.role()
+    )]
+    Forbidden {
+        /// The cluster.
+        host: String,
+        /// What was refused.
+        doing: Doing,
+    },
+    /// 429 until no further pause fitted before the deadline.
+    #[error(
+        "Elasticsearch at {host} is overloaded (429) and did not {doing} in time; the next run takes it up. If this \
+         stays, give the cluster more capacity or let the schedules run at other times"
+    )]
+    Throttled {
+        /// The cluster.
+        host: String,
+        /// What was asked.
+        doing: Doing,
+        /// The pause the answer asked for.
+        retry_after: Option<Duration>,
+    },
+    /// No answer of Elasticsearch's own, also after repetitions.
+    #[error(
+        "Elasticsearch at {host} {fault}, asked to {doing}: check ELASTICSEARCH_URL or ELASTIC_CLOUD_ID, the health of \
+         the cluster, and what lies between (proxy, traffic filter, VPC); the next run takes it up"
+    )]
+    Unreachable {
+        /// The cluster.
+        host: String,
+        /// What was asked.
+        doing: Doing,
+        /// How it failed.
+        fault: Fault,
+        /// The transport's own error, without its URL.
+        source: Option<reqwest::Error>,
+    },
+    /// The invocation's deadline came before the answer. Says nothing against Elasticsearch.
+    #[error(
+        "the deadline of this invocation came before Elasticsearch at {host} could {doing}; the next run takes it up"
+    )]
+    OutOfTime {
+        /// The cluster.
+        host: String,
+        /// What was asked.
+        doing: Doing,
+    },
+    /// What `setup` installs is missing.
+    #[error("Elasticsearch at {host} did not {doing}: {missing}; invoke the function with {{\"action\": \"setup\"}}")]
+    NotSetUp {
+        /// The cluster.
+        host: String,
+        /// What was asked.
+        doing: Doing,
+        /// What is missing.
+        missing: &'static str,
+    },
+    /// Elasticsearch's own, lasting refusal: repeating it is of no use before someone mends the cause.
+    #[error("Elasticsearch at {host} refused to {doing} ({status} {error_type}{}): {remedy}", detail(.reason))]
+    Refused {
+        /// The cluster.
+        host: String,
+        /// What was asked.
+        doing: Doing,
+        /// The status of the answer or item.
+        status: u16,
+        /// Its `error.type`.
+        error_type: String,
+        /// Its reason; only where nothing of a record can be in it.
+        reason: Option<String>,
+        /// What to do.
+        remedy: &'static str,
+    },
+}
+
+fn detail(reason: &Option<String>) -> String {
+    reason.as_ref().map(|reason| format!(", {reason}")).unwrap_or_default()
+}
+
+impl Error {
+    /// The stable name that alarms, documentation and callers use.
+    #[must_use]
+    pub const fn error_type(&self) -> &'static str {
+        match self {
+            Self::Unauthorized { .. } => "Elasticsearch.Unauthorized",
+            Self::Forbidden { .. } => "Elasticsearch.Forbidden",
+            Self::Throttled { .. } => "Elasticsearch.Throttled",
+            Self::Unreachable { .. } | Self::OutOfTime { .. } => "Elasticsearch.Unreachable",
+            Self::NotSetUp { .. } => "Elasticsearch.NotSetUp",
+            Self::Refused { .. } => "Elasticsearch.Refused",
+        }
+    }
+
+    /// Whether another API key may mend it: then the secret is worth reading again.
+    #[must_use]
+    pub const fn is_auth(&self) -> bool {
+        matches!(self, Self::Unauthorized { .. } | Self::Forbidden { .. })
+    }
+
+    /// Whether the same may succeed later without anyone's doing.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self, Self::Throttled { .. } | Self::Unreachable { .. } | Self::OutOfTime { .. })
+    }
+
+    /// Whether only the invocation's deadline was the cause: then the answer is `partial`, not an error.
+    #[must_use]
+    pub const fn is_out_of_time(&self) -> bool {
+        matches!(self, Self::OutOfTime { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host() -> String {
+        "es.example.com".to_owned()
+    }
+
+    #[test]
+    fn texts_say_who_refused_what_and_what_mends_it() {
+        let cases = [
+            (
+                Error::Unauthorized { host: host() },
+                "Elasticsearch.Unauthorized",
+                "Elasticsearch at es.example.com refused the API key: create one in Kibana under Stack Management > API keys with the role in assets/roles, copy its encoded form and store it as `elastic_api_key` (for setup, `elastic_setup_api_key`) in the secret",
+            ),
+            (
+                Error::Forbidden { host: host(), doing: Doing::Write },
+                "Elasticsearch.Forbidden",
+                "Elasticsearch at es.example.com does not let the API key write documents: it needs the privileges `create_doc` and `auto_configure` on `logs-lastpass.*-*`; create a key with the writer role, as `elastic_api_key`, in the secret (assets/roles has both roles)",
+            ),
+            (
+                Error::Throttled { host: host(), doing: Doing::Write, retry_after: None },
+                "Elasticsearch.Throttled",
+                "Elasticsearch at es.example.com is overloaded (429) and did not write documents in time; the next run takes it up. If this stays, give the cluster more capacity or let the schedules run at other times",
+            ),
+            (
+                Error::Unreachable {
+                    host: host(),
+                    doing: Doing::FindIds,
+                    fault: Fault::Timeout(Duration::from_secs(30)),
+                    source: None,
+                },
+                "Elasticsearch.Unreachable",
+                "Elasticsearch at es.example.com did not answer within 30 s, asked to look up which documents exist: check ELASTICSEARCH_URL or ELASTIC_CLOUD_ID, the health of the cluster, and what lies between (proxy, traffic filter, VPC); the next run takes it up",
+            ),
+            (
+                Error::OutOfTime { host: host(), doing: Doing::Write },
+                "Elasticsearch.Unreachable",
+                "the deadline of this invocation came before Elasticsearch at es.example.com could write documents; the next run takes it up",
+            ),
+            (
+                Error::NotSetUp { host: host(), doing: Doing::Write, missing: "there is no index template for it" },
+                "Elasticsearch.NotSetUp",
+                "Elasticsearch at es.example.com did not write documents: there is no index template for it; invoke the function with {\"action\": \"setup\"}",
+            ),
+            (
+                Error::Refused {
+                    host: host(),
+                    doing: Doing::InstallTemplate,
+                    status: 400,
+                    error_type: "illegal_argument_exception".to_owned(),
+                    reason: Some("same priority".to_owned()),
+                    remedy: "mend it",
+                },
+                "Elasticsearch.Refused",
+                "Elasticsearch at es.example.com refused to install a template (400 illegal_argument_exception, same priority): mend it",
+            ),
+        ];
+        for (error, error_type, text) in cases {
+            assert_eq!(error.error_type(), error_type);
+            assert_eq!(error.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn callers_can_ask_what_to_do() {
+        let out_of_time = Error::OutOfTime { host: host(), doing: Doing::Write };
+        assert!(out_of_time.is_out_of_time() && out_of_time.is_retryable() && !out_of_time.is_auth());
+        let forbidden = Error::Forbidden { host: host(), doing: Doing::Write };
+        assert!(forbidden.is_auth() && !forbidden.is_retryable() && !forbidden.is_out_of_time());
+    }
+}

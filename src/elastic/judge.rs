@@ -1,0 +1,321 @@
+//! Judges the answer to one bulk item: pure, by status **and** `error.type`.
+//!
+//! The rules are a table; the first that fits wins, and what none fits stops the run. So a refusal that this version
+//! doesn't know is never taken for a document's fault, and no document is put aside or counted by mistake.
+
+use serde::Deserialize;
+
+/// The `create` of one item in a bulk answer.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Item {
+    /// 0 where the answer has none: then nothing is known, and the run stops.
+    #[serde(default)]
+    pub(super) status: u16,
+    #[serde(rename = "_id")]
+    pub(super) id: Option<String>,
+    #[serde(rename = "_index")]
+    pub(super) index: Option<String>,
+    error: Option<ItemError>,
+    failure_store: Option<String>,
+}
+
+/// The `error` of an item, with its causes.
+#[derive(Debug, Deserialize)]
+struct ItemError {
+    #[serde(rename = "type")]
+    error_type: String,
+    #[serde(default)]
+    reason: Option<String>,
+    #[serde(default)]
+    caused_by: Option<Box<ItemError>>,
+}
+
+/// What became of one item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ItemOutcome {
+    /// Written now.
+    Created,
+    /// A document with this `_id` is in that backing index.
+    AlreadyThere,
+    /// Not now; the same document may be taken later.
+    RetryLater {
+        /// The item's status.
+        status: u16,
+        /// Its `error.type`.
+        error_type: String,
+    },
+    /// Never: the fault is in the document.
+    DeadLetter(Refusal),
+    /// The fault is neither in the document nor in the moment: nothing more is sent.
+    Stop {
+        /// Who has to mend what.
+        cause: StopCause,
+        /// The item's status.
+        status: u16,
+        /// Its `error.type`.
+        error_type: String,
+    },
+}
+
+/// Why Elasticsearch will never take a document. Both texts may hold parts of it: they go into the dead letter only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The item's `error.type`.
+    pub error_type: String,
+    /// Its reason and those of its causes.
+    pub reason: String,
+}
+
+/// Why a bulk item stops the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopCause {
+    /// The document was taken by a failure store: it is in no index that anyone searches.
+    FailureStore,
+    /// The key isn't valid any more.
+    Unauthorized,
+    /// The key lacks a right.
+    Forbidden,
+    /// The index is write-blocked, read-only, or on a full disk.
+    Blocked,
+    /// There is no template for the data stream.
+    NoTemplate,
+    /// The template names an ingest pipeline that doesn't exist, or a pipeline failed.
+    Pipeline,
+    /// No rule knows it.
+    Unknown,
+}
+
+/// Longest reason that is kept. Chosen: Elasticsearch's are below 1 kB, but a cause may echo a value.
+const MAX_REASON_CHARS: usize = 2_000;
+
+/// Which verdict a rule gives.
+#[derive(Debug, Clone, Copy)]
+enum Verdict {
+    AlreadyThere,
+    RetryLater,
+    DeadLetter,
+    /// A dead letter if a shard refused the document; else it was refused before it came to one, and
+    /// the fault is in a pipeline. The item's `_index` tells: that of a backing index, or still the data stream's.
+    DeadLetterFromShard,
+    Stop(StopCause),
+}
+
+struct Rule {
+    statuses: std::ops::RangeInclusive<u16>,
+    /// Empty: any.
+    error_types: &'static [&'static str],
+    verdict: Verdict,
+}
+
+const fn rule(first: u16, last: u16, error_types: &'static [&'static str], verdict: Verdict) -> Rule {
+    Rule { statuses: first..=last, error_types, verdict }
+}
+
+/// The rules for refused items. The first that fits wins.
+static RULES: &[Rule] = &[
+    rule(409, 409, &["version_conflict_engine_exception"], Verdict::AlreadyThere),
+    // 403: index.blocks.*; 429: the disk's flood stage. It stays until someone acts, so it isn't waited for.
+    rule(403, 403, &[super::client::CLUSTER_BLOCK], Verdict::Stop(StopCause::Blocked)),
+    rule(429, 429, &[super::client::CLUSTER_BLOCK], Verdict::Stop(StopCause::Blocked)),
+    rule(429, 429, &[], Verdict::RetryLater),
+    rule(500, 599, &[], Verdict::RetryLater),
+    rule(401, 401, &[], Verdict::Stop(StopCause::Unauthorized)),
+    rule(403, 403, &["security_exception"], Verdict::Stop(StopCause::Forbidden)),
+    rule(404, 404, &["index_not_found_exception"], Verdict::Stop(StopCause::NoTemplate)),
+    rule(
+        400,
+        400,
+        &[
+            "document_parsing_exception",
+            "mapper_parsing_exception",
+            "strict_dynamic_mapping_exception",
+            "x_content_parse_exception",
+        ],
+        Verdict::DeadLetter,
+    ),
+    // An item of its own that is too large; a whole request with 413 is halved in `send`.
+    rule(413, 413, &[], Verdict::DeadLetter),
+    rule(400, 400, &["illegal_argument_exception"], Verdict::DeadLetterFromShard),
+];
+
+/// How the names of a failure store's indices begin.
+const FAILURE_STORE: &str = ".fs-";
+
+impl Item {
+    /// Gives an item that was sent to `data_stream` its outcome.
+    pub(super) fn judge(self, data_stream: &str) -> ItemOutcome {
+        let status = self.status;
+        let index = self.index.as_deref().unwrap_or_default();
+        if self.failure_store.as_deref() == Some("used") || index.starts_with(FAILURE_STORE) {
+            let error_type = "failure_store".to_owned();
+            return ItemOutcome::Stop { cause: StopCause::FailureStore, status, error_type };
+        }
+        let Some(error) = self.error else {
+            return match status {
+                201 => ItemOutcome::Created,
+                _ => ItemOutcome::Stop { cause: StopCause::Unknown, status, error_type: "no_error_type".to_owned() },
+            };
+        };
+        let verdict = RULES
+            .iter()
+            .find(|rule| {
+                rule.statuses.contains(&status)
+                    && (rule.error_types.is_empty() || rule.error_types.contains(&error.error_type.as_str()))
+            })
+            .map_or(Verdict::Stop(StopCause::Unknown), |rule| rule.verdict);
+        match verdict {
+            Verdict::AlreadyThere => ItemOutcome::AlreadyThere,
+            Verdict::RetryLater => ItemOutcome::RetryLater { status, error_type: error.error_type },
+            Verdict::DeadLetter => ItemOutcome::DeadLetter(error.refusal()),
+            Verdict::DeadLetterFromShard if !index.is_empty() && index != data_stream => {
+                ItemOutcome::DeadLetter(error.refusal())
+            }
+            Verdict::DeadLetterFromShard => {
+                ItemOutcome::Stop { cause: StopCause::Pipeline, status, error_type: error.error_type }
+            }
+            Verdict::Stop(cause) => ItemOutcome::Stop { cause, status, error_type: error.error_type },
+        }
+    }
+}
+
+impl ItemError {
+    fn refusal(self) -> Refusal {
+        let mut reason = String::new();
+        let mut next = Some(&self);
+        while let Some(error) = next {
+            if let Some(text) = error.reason.as_deref().filter(|text| !reason.contains(text)) {
+                if !reason.is_empty() {
+                    reason.push_str("; ");
+                }
+                reason.push_str(text);
+            }
+            next = error.caused_by.as_deref();
+        }
+        if let Some((end, _)) = reason.char_indices().nth(MAX_REASON_CHARS) {
+            reason.truncate(end);
+        }
+        Refusal { error_type: self.error_type, reason }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STREAM: &str = "logs-lastpass.user-default";
+    const BACKING: &str = ".ds-logs-lastpass.user-default-2026.11.23-000001";
+
+    fn item(json: serde_json::Value) -> Item {
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn refused(status: u16, index: &str, error_type: &str) -> ItemOutcome {
+        item(serde_json::json!({
+            "_index": index, "_id": "a", "status": status, "error": {"type": error_type, "reason": "because"},
+        }))
+        .judge(STREAM)
+    }
+
+    fn stop_cause(outcome: &ItemOutcome) -> Option<StopCause> {
+        match outcome {
+            ItemOutcome::Stop { cause, .. } => Some(*cause),
+            ItemOutcome::Created
+            | ItemOutcome::AlreadyThere
+            | ItemOutcome::RetryLater { .. }
+            | ItemOutcome::DeadLetter(_) => None,
+        }
+    }
+
+    #[test]
+    fn created_and_known_documents_are_acknowledged() {
+        assert_eq!(item(serde_json::json!({"_index": BACKING, "status": 201})).judge(STREAM), ItemOutcome::Created);
+        assert_eq!(refused(409, BACKING, "version_conflict_engine_exception"), ItemOutcome::AlreadyThere);
+    }
+
+    #[test]
+    fn what_passes_is_sent_again() {
+        for (status, error_type) in [
+            (429, "es_rejected_execution_exception"),
+            (429, "circuit_breaking_exception"),
+            (503, "unavailable_shards_exception"),
+            (503, "cluster_block_exception"),
+            (500, "node_closed_exception"),
+        ] {
+            let error_type = error_type.to_owned();
+            assert_eq!(refused(status, BACKING, &error_type), ItemOutcome::RetryLater { status, error_type });
+        }
+    }
+
+    #[test]
+    fn a_document_that_cannot_be_indexed_is_a_dead_letter_with_its_reasons() {
+        for error_type in [
+            "document_parsing_exception",
+            "mapper_parsing_exception",
+            "strict_dynamic_mapping_exception",
+            "illegal_argument_exception",
+        ] {
+            assert!(matches!(refused(400, BACKING, error_type), ItemOutcome::DeadLetter(_)), "{error_type}");
+        }
+        let outcome = item(serde_json::json!({"_index": BACKING, "status": 400, "error": {
+            "type": "document_parsing_exception",
+            "reason": "[1:66] failed to parse field [lastpass.user.sites] of type [long]",
+            "caused_by": {"type": "illegal_argument_exception", "reason": "For input string: \"x\""},
+        }}))
+        .judge(STREAM);
+        assert_eq!(
+            outcome,
+            ItemOutcome::DeadLetter(Refusal {
+                error_type: "document_parsing_exception".to_owned(),
+                reason: "[1:66] failed to parse field [lastpass.user.sites] of type [long]; For input string: \"x\""
+                    .to_owned(),
+            })
+        );
+    }
+
+    #[test]
+    fn a_reason_is_cut_at_a_character() {
+        let outcome = item(serde_json::json!({"status": 413, "error": {"type": "x", "reason": "ä".repeat(9_000)}}));
+        let ItemOutcome::DeadLetter(refusal) = outcome.judge(STREAM) else { panic!("a dead letter") };
+        assert_eq!(refusal.reason.chars().count(), MAX_REASON_CHARS);
+    }
+
+    #[test]
+    fn what_is_nobodys_fault_among_the_documents_stops() {
+        for (status, index, error_type, cause) in [
+            (401, STREAM, "security_exception", StopCause::Unauthorized),
+            (403, STREAM, "security_exception", StopCause::Forbidden),
+            (403, STREAM, "cluster_block_exception", StopCause::Blocked),
+            (429, STREAM, "cluster_block_exception", StopCause::Blocked),
+            (404, STREAM, "index_not_found_exception", StopCause::NoTemplate),
+            (400, STREAM, "illegal_argument_exception", StopCause::Pipeline),
+            (404, STREAM, "shard_not_found_exception", StopCause::Unknown),
+            (403, BACKING, "never_seen_exception", StopCause::Unknown),
+            (400, BACKING, "never_seen_exception", StopCause::Unknown),
+            (409, BACKING, "never_seen_exception", StopCause::Unknown),
+            (201, BACKING, "document_parsing_exception", StopCause::Unknown),
+        ] {
+            assert_eq!(stop_cause(&refused(status, index, error_type)), Some(cause), "{status} {error_type}");
+        }
+    }
+
+    #[test]
+    fn a_status_that_says_nothing_stops() {
+        for status in [0, 200, 204, 301] {
+            let outcome = item(serde_json::json!({"_index": BACKING, "status": status})).judge(STREAM);
+            assert_eq!(stop_cause(&outcome), Some(StopCause::Unknown), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_document_in_a_failure_store_is_not_created() {
+        for answer in [
+            serde_json::json!({"_index": BACKING, "status": 201, "failure_store": "used"}),
+            serde_json::json!({"_index": ".fs-logs-lastpass.user-default-2026.11.23-000002", "status": 201}),
+        ] {
+            assert_eq!(stop_cause(&item(answer).judge(STREAM)), Some(StopCause::FailureStore));
+        }
+        let not_used =
+            serde_json::json!({"_index": BACKING, "status": 201, "failure_store": "not_applicable_or_unknown"});
+        assert_eq!(item(not_used).judge(STREAM), ItemOutcome::Created);
+    }
+}

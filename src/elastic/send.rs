@@ -1,0 +1,386 @@
+//! Sends documents to one data stream, each exactly once, and says what became of each.
+//!
+//! The invariant: a document is sent, also again, only after every backing index was asked for it just before, and gets
+//! a fate only from an answer that is Elasticsearch's own, whole, and about that document. So a rollover between two
+//! runs, two bulks or the asking and the writing doubles nothing that was there when it was asked for. What is left is
+//! a second writer of the same document (or a bulk that was cut off and still runs) together with a rollover in those
+//! milliseconds; then the documents are looked for once more, and doubles reported.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use reqwest::Method;
+use serde::Deserialize;
+
+use super::client::{Body, CLUSTER_BLOCK, Call, Client, Pauses};
+use super::encode::{Line, MAX_BULK_BYTES, MAX_BULK_DOCUMENTS, bulk_body, chunks};
+use super::error::{Doing, Error, Fault};
+use super::existing;
+use super::judge::{Item, ItemOutcome, Refusal, StopCause};
+use crate::deadline::Deadline;
+use crate::document::DataStream;
+
+const FAILURE_STORE_REMEDY: &str = "documents went into the failure store of the data stream, where no search finds \
+    them: switch it off (PUT _data_stream/<name>/_options {\"failure_store\": {\"enabled\": false}}) and roll the data \
+    stream over; the failure store (<name>::failures) tells why they were refused";
+const BLOCKED_REMEDY: &str = "the index is write-blocked or read-only, or its disk is full: look at index.blocks in \
+    GET <data stream>/_settings and at GET _cat/allocation, give it disk space, and take the block off";
+const UNKNOWN_REMEDY: &str = "this version does not know that refusal, so nothing was put aside: look it up in the log \
+    of Elasticsearch, and report it to the project";
+const NO_TEMPLATE: &str = "no index template makes a data stream of that name";
+const PIPELINE: &str = "documents were refused before they came to an index, as happens where the template names an \
+    ingest pipeline that does not exist (index.final_pipeline, perhaps of a @custom component template), or one that fails";
+
+/// How much goes into one bulk, and how long an unreachable cluster is asked again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) max_bytes: usize,
+    pub(super) max_documents: usize,
+    pub(super) first_pause: Duration,
+    pub(super) patience: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_bytes: MAX_BULK_BYTES,
+            max_documents: MAX_BULK_DOCUMENTS,
+            first_pause: super::client::FIRST_PAUSE,
+            patience: super::client::PATIENCE,
+        }
+    }
+}
+
+/// What became of a document for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fate {
+    Created,
+    AlreadyThere,
+    Dead(Refusal),
+}
+
+/// The way to one data stream.
+#[derive(Debug)]
+pub(super) struct Channel {
+    pub(super) client: Client,
+    pub(super) data_stream: DataStream,
+    doing: Doing,
+    limits: Limits,
+    /// Smaller than the limit once a 413 said so.
+    max_bytes: AtomicUsize,
+    requests: AtomicU64,
+    doubles: AtomicU64,
+}
+
+/// Documents that are sent together, by their positions.
+struct Batch {
+    positions: Vec<usize>,
+    /// Whether they may have been written by a bulk whose answer was lost.
+    unknown: bool,
+}
+
+enum Posted {
+    Items(Vec<Item>),
+    TooLarge,
+}
+
+impl Channel {
+    pub(super) fn new(client: Client, data_stream: DataStream, doing: Doing, limits: Limits) -> Self {
+        Self {
+            client,
+            data_stream,
+            doing,
+            limits,
+            max_bytes: AtomicUsize::new(limits.max_bytes),
+            requests: AtomicU64::new(0),
+            doubles: AtomicU64::new(0),
+        }
+    }
+
+    /// `_bulk` requests sent, repetitions included.
+    pub(super) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Documents found in two backing indices.
+    pub(super) fn doubles(&self) -> u64 {
+        self.doubles.load(Ordering::Relaxed)
+    }
+
+    /// The largest bulk that is tried now, in bytes before gzip.
+    pub(super) fn max_bytes(&self) -> usize {
+        self.max_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Creates the documents of one chunk, or finds them there: one fate each, in their order.
+    ///
+    /// # Errors
+    /// [`Error`]: then nothing is known of the documents.
+    pub(super) async fn send(&self, lines: &[Line<'_>], deadline: Deadline) -> Result<Vec<Fate>, Error> {
+        let mut fates = vec![None; lines.len()];
+        let sizes = lines.iter().map(Line::body_bytes);
+        let mut batches: VecDeque<Batch> = chunks(sizes, self.max_bytes(), self.limits.max_documents)
+            .into_iter()
+            .map(|range| Batch { positions: range.collect(), unknown: false })
+            .collect();
+        while let Some(batch) = batches.pop_front() {
+            if let Some((first, second)) = self.settle(lines, batch, &mut fates, deadline).await? {
+                batches.push_front(second);
+                batches.push_front(first);
+            }
+        }
+        let answered = fates.iter().flatten().count();
+        let fault = Fault::ItemMismatch { sent: lines.len(), answered };
+        fates.into_iter().collect::<Option<_>>().ok_or_else(|| self.client.unreachable(self.doing, fault))
+    }
+
+    /// Brings a batch to its end, or returns its halves where it is too large.
+    async fn settle(
+        &self,
+        lines: &[Line<'_>],
+        batch: Batch,
+        fates: &mut [Option<Fate>],
+        deadline: Deadline,
+    ) -> Result<Option<(Batch, Batch)>, Error> {
+        let Batch { positions: mut pending, mut unknown } = batch;
+        let mut pauses = Pauses::new(self.limits.first_pause, self.limits.patience);
+        loop {
+            let known = existing::backing_indices(&self.client, self.data_stream.as_str(), deadline).await?;
+            // The write index too, though `create` answers 409 there: a rollover may come before the writing.
+            let found = self.find(lines, &pending, &known, deadline).await?;
+            pending.retain(|position| {
+                let is_there = found.iter().any(|(found, _)| found == position);
+                if is_there {
+                    fates[*position] = Some(Fate::AlreadyThere);
+                }
+                !is_there
+            });
+            if pending.is_empty() {
+                return Ok(None);
+            }
+            let cause = match self.post(lines, &pending, deadline).await {
+                Ok(Posted::Items(items)) => {
+                    let taken = self.take(pending, items, fates)?;
+                    let doubtful: Vec<_> =
+                        taken.created.into_iter().filter(|(_, index)| unknown || !known.contains(index)).collect();
+                    self.report_doubles(lines, &doubtful, deadline).await?;
+                    pending = taken.again;
+                    match taken.cause {
+                        Some(cause) => cause,
+                        None => return Ok(None),
+                    }
+                }
+                Ok(Posted::TooLarge) => match halves(pending, unknown) {
+                    Ok(halves) => return Ok(Some(halves)),
+                    Err(alone) => {
+                        fates[alone] = Some(Fate::Dead(too_large()));
+                        return Ok(None);
+                    }
+                },
+                Err(error) => {
+                    unknown |= matches!(error, Error::Unreachable { .. });
+                    error
+                }
+            };
+            pauses.before_repeating(cause, deadline).await?;
+        }
+    }
+
+    /// Sends one `_bulk` request.
+    async fn post(&self, lines: &[Line<'_>], positions: &[usize], deadline: Deadline) -> Result<Posted, Error> {
+        #[derive(Deserialize)]
+        struct Answer {
+            items: Vec<Action>,
+        }
+        #[derive(Deserialize)]
+        struct Action {
+            create: Item,
+        }
+        let body = bulk_body(positions.iter().map(|position| lines[*position]))
+            // Writing into memory can't fail; if it did, nothing would have been sent.
+            .map_err(|_| self.client.unreachable(self.doing, Fault::Connection))?;
+        let call = Call {
+            doing: self.doing,
+            method: Method::POST,
+            path: &[self.data_stream.as_str(), "_bulk"],
+            query: &[
+                ("require_data_stream", "true"),
+                // Switches off a default pipeline, not the final one, which our own template may name.
+                ("pipeline", "_none"),
+                // Below the timeout of the call, so that what waits for a shard is answered, not cut.
+                ("timeout", "20s"),
+                (
+                    "filter_path",
+                    "items.create._id,items.create._index,items.create.status,items.create.failure_store,\
+                     items.create.error.type,items.create.error.reason,items.create.error.caused_by",
+                ),
+            ],
+            body: Body::GzipNdjson(body),
+        };
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let answer = self.client.send(&call, deadline).await?;
+        if let Some(error) = self.client.trouble(&answer) {
+            return Err(error);
+        }
+        match answer.status.as_u16() {
+            200 => {}
+            413 => {
+                let bytes: usize = positions.iter().map(|position| lines[*position].body_bytes()).sum();
+                self.max_bytes.fetch_min((bytes / 2).max(1), Ordering::Relaxed);
+                return Ok(Posted::TooLarge);
+            }
+            status => {
+                let error_type = answer.error_type();
+                let cause = match error_type.as_str() {
+                    CLUSTER_BLOCK => StopCause::Blocked,
+                    "index_not_found_exception" => StopCause::NoTemplate,
+                    _ => StopCause::Unknown,
+                };
+                return Err(self.stop(cause, status, error_type));
+            }
+        }
+        let items: Vec<Item> =
+            self.client.parse::<Answer>(&answer)?.items.into_iter().map(|action| action.create).collect();
+        let is_same = |(position, item): (&usize, &Item)| {
+            item.id.as_deref() == Some(lines[*position].id.as_str()) && item.index.is_some()
+        };
+        if items.len() != positions.len() || !positions.iter().zip(&items).all(is_same) {
+            let fault = Fault::ItemMismatch { sent: positions.len(), answered: items.len() };
+            return Err(self.client.unreachable(self.doing, fault));
+        }
+        Ok(Posted::Items(items))
+    }
+
+    /// Gives each item its fate, and keeps those that are to be sent again.
+    fn take(&self, positions: Vec<usize>, items: Vec<Item>, fates: &mut [Option<Fate>]) -> Result<Taken, Error> {
+        let mut taken = Taken { created: Vec::new(), again: Vec::new(), cause: None };
+        for (position, item) in positions.into_iter().zip(items) {
+            let index = item.index.clone().unwrap_or_default();
+            match item.judge(self.data_stream.as_str()) {
+                ItemOutcome::Created => {
+                    taken.created.push((position, index));
+                    fates[position] = Some(Fate::Created);
+                }
+                ItemOutcome::AlreadyThere => fates[position] = Some(Fate::AlreadyThere),
+                ItemOutcome::DeadLetter(refusal) => fates[position] = Some(Fate::Dead(refusal)),
+                ItemOutcome::RetryLater { status, error_type } => {
+                    taken.again.push(position);
+                    // One item that isn't just throttled decides how long it is tried.
+                    if taken.cause.as_ref().is_none_or(|cause| matches!(cause, Error::Throttled { .. })) {
+                        let (host, doing) = (self.client.host(), self.doing);
+                        taken.cause = Some(match status {
+                            429 => Error::Throttled { host, doing, retry_after: None },
+                            _ => self.client.unreachable(doing, Fault::Items { status, error_type }),
+                        });
+                    }
+                }
+                ItemOutcome::Stop { cause, status, error_type } => return Err(self.stop(cause, status, error_type)),
+            }
+        }
+        Ok(taken)
+    }
+
+    async fn find(
+        &self,
+        lines: &[Line<'_>],
+        positions: &[usize],
+        indices: &[String],
+        deadline: Deadline,
+    ) -> Result<Vec<(usize, String)>, Error> {
+        if indices.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<_> = positions.iter().map(|position| lines[*position].id).collect();
+        let found = existing::find(&self.client, self.data_stream.as_str(), &ids, indices, deadline).await?;
+        Ok(found.into_iter().map(|(at, index)| (positions[at], index)).collect())
+    }
+
+    /// Looks for created documents in the other backing indices, where a rollover came between the asking and the
+    /// writing, and reports them: the key has no right to delete one.
+    async fn report_doubles(
+        &self,
+        lines: &[Line<'_>],
+        created: &[(usize, String)],
+        deadline: Deadline,
+    ) -> Result<(), Error> {
+        let Some((_, newest)) = created.last() else { return Ok(()) };
+        let positions: Vec<usize> = created.iter().map(|(position, _)| *position).collect();
+        let ids = |positions: &mut dyn Iterator<Item = usize>| {
+            positions.map(|position| lines[position].id.as_str()).collect::<Vec<_>>().join(" ")
+        };
+        match self.find_elsewhere(lines, &positions, newest, deadline).await {
+            Ok(doubles) if doubles.is_empty() => Ok(()),
+            Ok(doubles) => {
+                self.doubles.fetch_add(doubles.len() as u64, Ordering::Relaxed);
+                tracing::warn!(
+                    data_stream = %self.data_stream,
+                    write_index = newest,
+                    ids = ids(&mut doubles.iter().map(|(position, _)| *position)),
+                    "documents are in two backing indices: the data stream was rolled over while they were written"
+                );
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(
+                    data_stream = %self.data_stream,
+                    write_index = newest,
+                    ids = ids(&mut positions.iter().copied()),
+                    "documents were written during a rollover, and whether an older backing index has them could not be asked"
+                );
+                Err(error)
+            }
+        }
+    }
+
+    async fn find_elsewhere(
+        &self,
+        lines: &[Line<'_>],
+        positions: &[usize],
+        newest: &str,
+        deadline: Deadline,
+    ) -> Result<Vec<(usize, String)>, Error> {
+        let mut others = existing::backing_indices(&self.client, self.data_stream.as_str(), deadline).await?;
+        others.retain(|index| index != newest);
+        self.find(lines, positions, &others, deadline).await
+    }
+
+    pub(super) fn stop(&self, cause: StopCause, status: u16, error_type: String) -> Error {
+        let (host, doing) = (self.client.host(), self.doing);
+        let refused =
+            |host, error_type, remedy| Error::Refused { host, doing, status, error_type, reason: None, remedy };
+        match cause {
+            StopCause::FailureStore => refused(host, error_type, FAILURE_STORE_REMEDY),
+            StopCause::Blocked => refused(host, error_type, BLOCKED_REMEDY),
+            StopCause::Unknown => refused(host, error_type, UNKNOWN_REMEDY),
+            StopCause::Unauthorized => Error::Unauthorized { host },
+            StopCause::Forbidden => Error::Forbidden { host, doing },
+            StopCause::NoTemplate => Error::NotSetUp { host, doing, missing: NO_TEMPLATE },
+            StopCause::Pipeline => Error::NotSetUp { host, doing, missing: PIPELINE },
+        }
+    }
+}
+
+/// What one answer said.
+struct Taken {
+    created: Vec<(usize, String)>,
+    again: Vec<usize>,
+    /// Why some are sent again.
+    cause: Option<Error>,
+}
+
+/// Two halves of at least one each, or the position that is alone.
+fn halves(mut positions: Vec<usize>, unknown: bool) -> Result<(Batch, Batch), usize> {
+    if let [alone] = positions[..] {
+        return Err(alone);
+    }
+    let second = positions.split_off(positions.len() / 2);
+    Ok((Batch { positions, unknown }, Batch { positions: second, unknown }))
+}
+
+fn too_large() -> Refusal {
+    Refusal {
+        error_type: "request_too_large".to_owned(),
+        reason: "this document alone is more than the cluster, or a proxy before it, takes in one request".to_owned(),
+    }
+}

@@ -1,0 +1,652 @@
+//! The writer and `setup` against the in-process stand-in: what happens when things go wrong.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use super::fake::{Fake, Fault as Wrong, KEY};
+use super::*;
+use crate::document::{AccountNumber, Namespace, Stream};
+
+const USERS: &str = "logs-lastpass.user-default";
+const LETTERS: &str = "logs-lastpass.dead_letter-default";
+const NOW: &str = "2026-11-23T04:05:06Z";
+
+#[expect(clippy::disallowed_methods, reason = "the tests' own client, which has no TLS to set up")]
+fn try_client(url: &str, key: &str) -> Result<Client, Error> {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    Client::new(http, Endpoint::from_url(url).unwrap(), &SecretString::from(key))
+}
+
+fn client_with_key(url: &str, key: &str) -> Client {
+    try_client(url, key).unwrap()
+}
+
+fn client(fake: &Fake) -> Client {
+    client_with_key(&fake.url, KEY)
+}
+
+fn origin() -> Origin {
+    Origin {
+        account: AccountNumber::new("1234567").unwrap(),
+        request_id: "request-1".to_owned(),
+        request: json!({"action": "collect", "stream": "user"}),
+    }
+}
+
+fn limits() -> Limits {
+    Limits { first_pause: Duration::from_millis(2), patience: Duration::from_millis(200), ..Limits::default() }
+}
+
+fn writer_with(fake: &Fake, limits: Limits) -> BulkWriter {
+    let namespace = Namespace::new("default").unwrap();
+    let users = Stream::User.data_stream(&namespace);
+    BulkWriter::with_limits(&client(fake), users, DataStream::dead_letter(&namespace), origin(), limits)
+}
+
+fn writer(fake: &Fake) -> BulkWriter {
+    writer_with(fake, limits())
+}
+
+fn documents(ids: std::ops::Range<usize>) -> Vec<Document> {
+    ids.map(|id| Document {
+        id: DocId(format!("id{id:04}")),
+        timestamp: NOW.parse().unwrap(),
+        source: json!({"@timestamp": NOW, "n": format!("{id:04}")}).to_string(),
+        original: json!({"n": id, "whole": "record"}).to_string(),
+    })
+    .collect()
+}
+
+fn deadline() -> Deadline {
+    Deadline::after(Duration::from_secs(20))
+}
+
+async fn deliver(writer: &BulkWriter, documents: &[Document]) -> Result<Vec<Delivery>, Error> {
+    writer.deliver(documents, NOW.parse::<Timestamp>().unwrap(), deadline()).await
+}
+
+fn ids(documents: &[Document]) -> Vec<String> {
+    documents.iter().map(|document| document.id.to_string()).collect()
+}
+
+#[tokio::test]
+async fn documents_are_created_once_and_answered_in_their_order() {
+    let fake = Fake::start().await;
+    let writer = writer_with(&fake, Limits { max_documents: 3, ..limits() });
+    let documents = documents(0..10);
+    fake.insert(USERS, "id0004");
+    let deliveries = deliver(&writer, &documents).await.unwrap();
+    let expected: Vec<_> = (0..10).map(|id| if id == 4 { Delivery::AlreadyThere } else { Delivery::Created }).collect();
+    assert_eq!(deliveries, expected);
+    assert_eq!(fake.ids(USERS), ids(&documents));
+    assert_eq!(writer.requests(), 4);
+    assert_eq!(deliver(&writer, &documents).await.unwrap(), [Delivery::AlreadyThere; 10]);
+    assert_eq!(fake.ids(USERS), ids(&documents));
+    assert!(deliver(&writer, &[]).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_bulk_is_asked_as_elasticsearch_wants_it() {
+    let fake = Fake::start().await;
+    deliver(&writer(&fake), &documents(0..1)).await.unwrap();
+    let bulk = &fake.seen("_bulk")[0];
+    assert!(bulk.path.starts_with("/logs-lastpass.user-default/_bulk?require_data_stream=true&pipeline=_none&"));
+    assert_eq!(bulk.headers["content-type"], "application/x-ndjson");
+    assert_eq!(bulk.headers["accept"], "application/json");
+    assert_eq!(bulk.headers["content-encoding"], "gzip");
+    assert_eq!(bulk.headers["authorization"], format!("ApiKey {KEY}"));
+    assert_eq!(bulk.body, format!("{{\"create\":{{\"_id\":\"id0000\"}}}}\n{}\n", documents(0..1)[0].source));
+}
+
+#[tokio::test]
+async fn the_key_is_in_no_debug_and_no_error() {
+    let key = "c2VjcmV0LWtleQ==";
+    let fake = Fake::start().await;
+    let client = client_with_key(&fake.url, key);
+    let writer = BulkWriter::new(
+        &client,
+        Stream::User.data_stream(&Namespace::new("default").unwrap()),
+        DataStream::dead_letter(&Namespace::new("default").unwrap()),
+        origin(),
+    );
+    let error = deliver(&writer, &documents(0..1)).await.unwrap_err();
+    assert_eq!(error.error_type(), "Elasticsearch.Unauthorized");
+    assert!(error.is_auth());
+    for text in [format!("{client:?}"), format!("{writer:?}"), format!("{error:?}"), error.to_string()] {
+        assert!(!text.contains(key), "{text}");
+    }
+    let error = try_client(&fake.url, "broken\nkey").unwrap_err();
+    assert_eq!(error.error_type(), "Elasticsearch.Unauthorized");
+    assert!(!format!("{error:?} {error}").contains("broken"));
+}
+
+#[tokio::test]
+async fn only_the_items_that_were_not_taken_are_sent_again() {
+    let fake = Fake::start().await;
+    fake.fault("_bulk", Wrong::RefuseItems(vec![1, 3], 429, "es_rejected_execution_exception"));
+    fake.fault("_bulk", Wrong::RefuseItems(vec![0], 503, "unavailable_shards_exception"));
+    let documents = documents(0..5);
+    let deliveries = deliver(&writer(&fake), &documents).await.unwrap();
+    assert_eq!(deliveries, [Delivery::Created; 5]);
+    assert_eq!(fake.ids(USERS), ids(&documents));
+    let sent: Vec<_> = fake.seen("_bulk").iter().map(|bulk| bulk.body.lines().count() / 2).collect();
+    assert_eq!(sent, [5, 2, 1]);
+}
+
+#[tokio::test]
+async fn items_that_stay_throttled_end_at_the_deadline() {
+    let fake = Fake::start().await;
+    for _ in 0..200 {
+        fake.fault("_bulk", Wrong::RefuseItems(vec![0], 429, "es_rejected_execution_exception"));
+    }
+    // Long enough for a first answer on a busy machine.
+    let deadline = Deadline::after(Duration::from_secs(3));
+    let error = writer(&fake).deliver(&documents(0..1), Timestamp::MIN, deadline).await.unwrap_err();
+    assert_eq!(error.error_type(), "Elasticsearch.Throttled", "{error}");
+}
+
+#[tokio::test]
+async fn items_that_stay_unavailable_end_with_patience() {
+    let fake = Fake::start().await;
+    for _ in 0..200 {
+        fake.fault("_bulk", Wrong::RefuseItems(vec![0], 503, "unavailable_shards_exception"));
+    }
+    let error = deliver(&writer(&fake), &documents(0..1)).await.unwrap_err();
+    assert_eq!(error.error_type(), "Elasticsearch.Unreachable");
+    assert!(error.to_string().contains("answered items with 503 (unavailable_shards_exception)"), "{error}");
+}
+
+#[tokio::test]
+async fn a_throttled_cluster_is_asked_again_when_it_says() {
+    let fake = Fake::start().await;
+    let busy = "{\"error\": {\"type\": \"es_rejected_execution_exception\", \"reason\": \"busy\"}, \"status\": 429}";
+    fake.fault("_bulk", Wrong::AnswerWith(429, ("retry-after", "1"), busy));
+    let started = Instant::now();
+    assert_eq!(deliver(&writer(&fake), &documents(0..2)).await.unwrap(), [Delivery::Created; 2]);
+    assert!(started.elapsed() >= Duration::from_secs(1));
+
+    fake.fault("_bulk", Wrong::AnswerWith(429, ("retry-after", "3600"), "busy"));
+    let error = deliver(&writer(&fake), &documents(2..4)).await.unwrap_err();
+    assert_eq!(error.error_type(), "Elasticsearch.Throttled");
+    assert!(error.is_retryable() && !error.is_out_of_time());
+}
+
+#[tokio::test]
+async fn a_bulk_whose_answer_was_lost_adds_nothing_twice() {
+    for lost in [
+        Wrong::TakeThenCut,
+        Wrong::TakeThenCutBody,
+        Wrong::TakeThenAnswer(502, "<html>Bad gateway</html>"),
+        Wrong::TakeThenAnswer(504, ""),
+        Wrong::TakeThenAnswer(200, "<html>Sign in</html>"),
+        Wrong::Change(|answer| {
+            answer["items"].as_array_mut().unwrap().pop();
+        }),
+        Wrong::Change(|answer| answer["items"].as_array_mut().unwrap().swap(0, 1)),
+    ] {
+        let fake = Fake::start().await;
+        let documents = documents(0..3);
+        fake.fault("_bulk", lost);
+        // The repetition asks every backing index, and the rollover came before.
+        fake.fault("_resolve", Wrong::Change(|_| {}));
+        fake.fault("_resolve", Wrong::RollOver);
+        let deliveries = deliver(&writer(&fake), &documents).await.unwrap();
+        assert_eq!(deliveries, [Delivery::AlreadyThere; 3]);
+        assert_eq!(fake.ids(USERS), ids(&documents));
+        assert_eq!(fake.seen("_bulk").len(), 1, "found by _mget, so not sent again");
+        assert_eq!(fake.faults_left(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_bulk_that_was_cut_before_it_was_taken_is_sent_again() {
+    for lost in [Wrong::Cut, Wrong::Answer(503, "{\"error\": {\"type\": \"x\"}, \"status\": 503}")] {
+        let fake = Fake::start().await;
+        fake.fault("_bulk", lost);
+        assert_eq!(deliver(&writer(&fake), &documents(0..3)).await.unwrap(), [Delivery::Created; 3]);
+        assert_eq!(fake.ids(USERS), ids(&documents(0..3)));
+    }
+}
+
+#[tokio::test]
+async fn what_an_older_backing_index_has_is_not_sent() {
+    let fake = Fake::start().await;
+    for id in ["id0001", "id0002"] {
+        fake.insert(USERS, id);
+        fake.roll_over(USERS);
+    }
+    let deliveries = deliver(&writer(&fake), &documents(0..4)).await.unwrap();
+    let (created, there) = (Delivery::Created, Delivery::AlreadyThere);
+    assert_eq!(deliveries, [created, there, there, created]);
+    assert_eq!(fake.documents(USERS).len(), 4);
+    let asked = &fake.seen("_mget")[0];
+    assert_eq!(asked.body.matches("_index").count(), 12, "three backing indices, four documents");
+    assert_eq!(fake.seen("_bulk")[0].body.lines().count(), 4, "two are known");
+}
+
+#[tokio::test]
+async fn a_rollover_between_asking_and_writing_doubles_nothing_that_was_there() {
+    let fake = Fake::start().await;
+    fake.insert(USERS, "id0001");
+    fake.fault("_bulk", Wrong::RollOver);
+    let writer = writer(&fake);
+    let (created, there) = (Delivery::Created, Delivery::AlreadyThere);
+    assert_eq!(deliver(&writer, &documents(0..3)).await.unwrap(), [created, there, created]);
+    assert_eq!(fake.documents(USERS).len(), 3);
+    assert_eq!(writer.late_doubles(), 0);
+}
+
+#[tokio::test]
+async fn a_double_of_two_writers_and_a_rollover_at_once_is_counted() {
+    let fake = Fake::start().await;
+    fake.insert(USERS, "id0001");
+    fake.fault("_bulk", Wrong::AnotherWriter);
+    let writer = writer(&fake);
+    deliver(&writer, &documents(0..3)).await.unwrap();
+    assert_eq!(fake.documents(USERS).len(), 5);
+    assert_eq!(writer.late_doubles(), 2);
+    // Known from here on, in either index.
+    assert_eq!(deliver(&writer, &documents(0..3)).await.unwrap(), [Delivery::AlreadyThere; 3]);
+    assert_eq!(writer.late_doubles(), 2);
+}
+
+#[tokio::test]
+async fn a_rollover_with_new_documents_reports_nothing() {
+    let fake = Fake::start().await;
+    fake.fault("_bulk", Wrong::RollOver);
+    let writer = writer(&fake);
+    deliver(&writer, &documents(0..3)).await.unwrap();
+    fake.fault("_bulk", Wrong::RollOver);
+    deliver(&writer, &documents(3..6)).await.unwrap();
+    assert_eq!(writer.late_doubles(), 0);
+    assert_eq!(fake.documents(USERS).len(), 6);
+}
+
+#[tokio::test]
+async fn an_entry_with_an_error_is_not_taken_for_absent() {
+    /// The older index is asked for last.
+    fn error(answer: &mut Value, error_type: &str) {
+        let entry = answer["docs"].as_array_mut().unwrap().last_mut().unwrap();
+        *entry = json!({"_index": entry["_index"], "_id": entry["_id"], "error": {"type": error_type}});
+    }
+    let fake = Fake::start().await;
+    fake.insert(USERS, "id0000");
+    fake.roll_over(USERS);
+    fake.fault("_mget", Wrong::Change(|answer| error(answer, "no_shard_available_action_exception")));
+    assert_eq!(deliver(&writer(&fake), &documents(0..1)).await.unwrap(), [Delivery::AlreadyThere]);
+    for (wrong, error_type) in [
+        (Wrong::Change(|answer| error(answer, "index_closed_exception")), "Elasticsearch.Refused"),
+        (Wrong::Change(|answer| error(answer, "cluster_block_exception")), "Elasticsearch.Refused"),
+        (Wrong::Change(|answer| error(answer, "security_exception")), "Elasticsearch.Forbidden"),
+        (Wrong::Change(|answer| *answer = json!({"docs": []})), "Elasticsearch.Unreachable"),
+    ] {
+        fake.fault("_mget", wrong);
+        let error = deliver(&writer(&fake), &documents(0..1)).await.unwrap_err();
+        assert_eq!(error.error_type(), error_type, "{error}");
+    }
+    assert!(fake.seen("_bulk").is_empty());
+}
+
+#[tokio::test]
+async fn a_backing_index_deleted_meanwhile_is_left_out() {
+    let fake = Fake::start().await;
+    for id in ["id0000", "id0001"] {
+        fake.insert(USERS, id);
+        fake.roll_over(USERS);
+    }
+    // Listed before the deletion, asked after it.
+    fake.fault(
+        "_resolve",
+        Wrong::Change(|answer| {
+            let indices = answer["data_streams"][0]["backing_indices"].as_array_mut().unwrap();
+            indices.insert(0, json!(".ds-logs-lastpass.user-default-2026.11.23-000001"));
+        }),
+    );
+    fake.drop_oldest(USERS);
+    let deliveries = deliver(&writer(&fake), &documents(0..2)).await.unwrap();
+    assert_eq!(deliveries, [Delivery::Created, Delivery::AlreadyThere]);
+}
+
+#[tokio::test]
+async fn a_refused_document_is_kept_whole_as_dead_letter_once() {
+    let fake = Fake::start().await;
+    let writer = writer(&fake);
+    let documents = documents(0..3);
+    fake.fault("_bulk", Wrong::RefuseItems(vec![1], 400, "document_parsing_exception"));
+    let deliveries = deliver(&writer, &documents).await.unwrap();
+    assert_eq!(deliveries, [Delivery::Created, Delivery::DeadLetter, Delivery::Created]);
+    assert_eq!(fake.ids(USERS), ["id0000", "id0002"]);
+    let letters = fake.documents(LETTERS);
+    assert_eq!(
+        letters[0].1,
+        json!({
+            "@timestamp": NOW,
+            "data_stream": {"type": "logs", "dataset": "lastpass.dead_letter", "namespace": "default"},
+            "event": {"original": documents[1].original},
+            "error": {"type": "document_parsing_exception", "message": "refused by the test"},
+            "lastpass": {"dead_letter": {
+                "data_stream": USERS,
+                "document_id": "id0001",
+                "account": "1234567",
+                "request_id": "request-1",
+                "request": {"action": "collect", "stream": "user"},
+            }},
+        })
+    );
+    // The others are known, so it is sent alone.
+    fake.fault("_bulk", Wrong::RefuseItems(vec![0], 400, "document_parsing_exception"));
+    assert_eq!(deliver(&writer, &documents).await.unwrap(), [Delivery::AlreadyThere; 3]);
+    assert_eq!(fake.ids(LETTERS).len(), 1);
+    assert_eq!(writer.requests(), 3, "the letter is known as well");
+}
+
+#[tokio::test]
+async fn a_refused_dead_letter_stops() {
+    let fake = Fake::start().await;
+    fake.fault("user-default/_bulk", Wrong::RefuseItems(vec![1], 400, "document_parsing_exception"));
+    fake.fault("dead_letter-default/_bulk", Wrong::RefuseItems(vec![0], 400, "document_parsing_exception"));
+    let error = deliver(&writer(&fake), &documents(0..3)).await.unwrap_err();
+    assert_eq!(error.error_type(), "Elasticsearch.Refused");
+    assert!(error.to_string().contains("the dead letter of a document was refused as well"), "{error}");
+    assert!(!error.to_string().contains("refused by the test"), "a reason may echo the record");
+}
+
+#[tokio::test]
+async fn most_of_a_bulk_refused_stops_and_puts_nothing_aside() {
+    let fake = Fake::start().await;
+    fake.fault("_bulk", Wrong::RefuseItems((0..11).collect(), 400, "document_parsing_exception"));
+    let error = deliver(&writer(&fake), &documents(0..20)).await.unwrap_err();
+    assert_eq!(error.error_type(), "Elasticsearch.Refused");
+    assert!(error.to_string().contains("more than half"), "{error}");
+    assert!(fake.ids(LETTERS).is_empty());
+
+    fake.fault("_bulk", Wrong::RefuseItems((0..10).collect(), 400, "document_parsing_exception"));
+    let half = deliver(&writer(&fake), &documents(100..120)).await.unwrap();
+    assert_eq!(half.iter().filter(|delivery| **delivery == Delivery::DeadLetter).count(), 10);
+    fake.fault("_bulk", Wrong::RefuseItems((0..19).collect(), 400, "document_parsing_exception"));
+    assert_eq!(deliver(&writer(&fake), &documents(200..219)).await.unwrap(), [Delivery::DeadLetter; 19]);
+}
+
+#[tokio::test]
+async fn a_bulk_that_is_too_large_is_halved_and_the_limit_learned() {
+    let fake = Fake::start().await;
+    fake.fault("_bulk", Wrong::Answer(413, "<html>Too large</html>"));
+    fake.fault("_bulk", Wrong::Answer(413, ""));
+    let writer = writer(&fake);
+    assert_eq!(deliver(&writer, &documents(0..8)).await.unwrap(), [Delivery::Created; 8]);
+    let sent = |from: usize| -> Vec<usize> {
+        fake.seen("_bulk")[from..].iter().map(|bulk| bulk.body.lines().count() / 2).collect()
+    };
+    assert_eq!(sent(0), [8, 4, 2, 2, 4]);
+    deliver(&writer, &documents(8..12)).await.unwrap();
+    assert_eq!(sent(5), [2, 2]);
+}
+
+#[tokio::test]
+async fn a_document_too_large_alone_is_a_dead_letter() {
+    let fake = Fake::start().await;
+    fake.fault("user-default/_bulk", Wrong::Answer(413, ""));
+    fake.fault("user-default/_bulk", Wrong::Answer(413, ""));
+    let deliveries = deliver(&writer(&fake), &documents(0..2)).await.unwrap();
+    assert_eq!(deliveries, [Delivery::DeadLetter, Delivery::Created]);
+    assert_eq!(fake.documents(LETTERS)[0].1["error"]["type"], "request_too_large");
+    for _ in 0..2 {
+        fake.fault("_bulk", Wrong::Answer(413, ""));
+    }
+    let error = deliver(&writer(&fake), &documents(2..3)).await.unwrap_err();
+    assert_eq!(error.error_type(), "Elasticsearch.Refused");
+}
+
+#[tokio::test]
+async fn a_document_in_a_failure_store_stops() {
+    for change in
+        [(|answer| answer["items"][1]["create"]["failure_store"] = json!("used")) as fn(&mut Value), |answer| {
+            answer["items"][1]["create"]["_index"] = json!(".fs-logs-lastpass.user-default-2026.11.23-000002")
+        }]
+    {
+        let fake = Fake::start().await;
+        fake.fault("_bulk", Wrong::Change(change));
+        let error = deliver(&writer(&fake), &documents(0..3)).await.unwrap_err();
+        assert_eq!(error.error_type(), "Elasticsearch.Refused");
+        assert!(error.to_string().contains("_options {\"failure_store\": {\"enabled\": false}}"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_lasting_refusal_stops_at_once_with_its_name() {
+    let whole = [
+        (401, "security_exception", "Elasticsearch.Unauthorized"),
+        (403, "security_exception", "Elasticsearch.Forbidden"),
+        (403, "cluster_block_exception", "Elasticsearch.Refused"),
+        (429, "cluster_block_exception", "Elasticsearch.Refused"),
+        (404, "index_not_found_exception", "Elasticsearch.NotSetUp"),
+        (400, "action_request_validation_exception", "Elasticsearch.Refused"),
+    ];
+    for (status, refusal, error_type) in whole {
+        let fake = Fake::start().await;
+        let body = json!({"error": {"type": refusal, "reason": "r"}, "status": status}).to_string();
+        fake.fault("_bulk", Wrong::Answer(status, body.leak()));
+        let error = deliver(&writer(&fake), &documents(0..3)).await.unwrap_err();
+        assert_eq!(error.error_type(), error_type, "{status} {refusal}: {error}");
+        assert_eq!(fake.seen("_bulk").len(), 1);
+        fake.fault("_bulk", Wrong::RefuseItems(vec![2], status, refusal));
+        if status != 400 {
+            let error = deliver(&writer(&fake), &documents(0..3)).await.unwrap_err();
+            assert_eq!(error.error_type(), error_type, "item {status} {refusal}: {error}");
+        }
+    }
+    let fake = Fake::start().await;
+    fake.fault(
+        "_bulk",
+        Wrong::Change(|answer| {
+            for item in answer["items"].as_array_mut().unwrap() {
+                item["create"] = json!({"_index": USERS, "_id": item["create"]["_id"], "status": 400, "error": {
+                "type": "illegal_argument_exception", "reason": "pipeline with id [x] does not exist"}});
+            }
+        }),
+    );
+    let error = deliver(&writer(&fake), &documents(0..3)).await.unwrap_err();
+    assert_eq!(error.error_type(), "Elasticsearch.NotSetUp");
+    assert!(error.to_string().contains("index.final_pipeline"), "{error}");
+}
+
+#[tokio::test]
+async fn what_isnt_elasticsearch_is_unreachable() {
+    for (status, body) in [
+        (200, "<html>Sign in</html>"),
+        (200, "{\"ok\": true}"),
+        (404, "{\"ok\": false, \"message\": \"Unknown resource.\"}"),
+        (403, "{\"ok\": false, \"message\": \"Forbidden\"}"),
+        (502, "<html>Bad gateway</html>"),
+    ] {
+        let fake = Fake::start().await;
+        for _ in 0..50 {
+            fake.fault("_bulk", Wrong::Answer(status, body));
+        }
+        let error = deliver(&writer(&fake), &documents(0..3)).await.unwrap_err();
+        assert_eq!(error.error_type(), "Elasticsearch.Unreachable", "{status} {body}: {error}");
+        assert!(!error.to_string().contains(body));
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let target = Fake::start().await;
+    let fake = Fake::start().await;
+    for _ in 0..50 {
+        let location = format!("{}/elsewhere", target.url).leak();
+        fake.fault("_bulk", Wrong::AnswerWith(307, ("location", location), ""));
+    }
+    let error = deliver(&writer(&fake), &documents(0..1)).await.unwrap_err();
+    assert_eq!(error.error_type(), "Elasticsearch.Unreachable");
+    assert!(error.to_string().contains("redirect"), "{error}");
+    assert!(target.seen("").is_empty());
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_too_late_is_the_deadlines_doing() {
+    let fake = Fake::start().await;
+    fake.fault("_bulk", Wrong::Hang);
+    let deadline = Deadline::after(Duration::from_millis(300));
+    let error = writer(&fake).deliver(&documents(0..1), Timestamp::MIN, deadline).await.unwrap_err();
+    assert!(error.is_out_of_time(), "{error}");
+    let passed = Deadline::after(Duration::ZERO);
+    let error = writer(&fake).deliver(&documents(0..1), Timestamp::MIN, passed).await.unwrap_err();
+    assert!(error.is_out_of_time(), "{error}");
+    assert_eq!(fake.seen("_bulk").len(), 1);
+}
+
+#[tokio::test]
+async fn an_unreachable_cluster_is_said_to_be_one_before_the_deadline() {
+    let url = {
+        let fake = Fake::start().await;
+        fake.url.clone()
+    };
+    let client = client_with_key(&url, KEY);
+    let deadline = Deadline::after(Duration::from_secs(2));
+    let error = cluster_info(&client, deadline).await.unwrap_err();
+    assert_eq!(error.error_type(), "Elasticsearch.Unreachable");
+    assert!(!error.is_out_of_time() && !deadline.remaining().is_zero());
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(!source.contains("http://"), "{source}");
+}
+
+#[test]
+fn a_delivery_can_move_between_threads() {
+    fn is_send<T: Send>(_: T) {}
+    fn with(writer: &BulkWriter, documents: &[Document]) {
+        is_send(writer.deliver(documents, Timestamp::MIN, deadline()));
+    }
+    let _ = with;
+}
+
+// ---- setup
+
+fn names() -> [&'static str; 4] {
+    ["dead_letter", "detailed_shared_folder", "event_report", "user"]
+}
+
+#[tokio::test]
+async fn setup_installs_every_asset_and_can_be_repeated() {
+    let fake = Fake::start().await;
+    let client = client(&fake);
+    assert!(!is_set_up(&client, deadline()).await.unwrap());
+    for _ in 0..2 {
+        let installed = setup(&client, &SetupOptions::default(), deadline()).await.unwrap();
+        assert_eq!(installed.len(), 10);
+        assert!(installed.contains(&"index template lastpass-elastic.user".to_owned()));
+    }
+    assert!(is_set_up(&client, deadline()).await.unwrap());
+    let events = fake.installed("/_component_template/lastpass-elastic.event_report").unwrap();
+    assert_eq!(events["template"]["settings"]["index"]["final_pipeline"], "lastpass-elastic-geoip");
+    assert!(fake.installed("/_ingest/pipeline/lastpass-elastic-geoip").is_some());
+    assert!(fake.seen("_rollover").is_empty());
+}
+
+#[tokio::test]
+async fn templates_of_a_newer_version_will_do_and_older_ones_will_not() {
+    let fake = Fake::start().await;
+    let client = client(&fake);
+    for (version, is_enough) in [(0, false), (1, true), (2, true)] {
+        for name in names() {
+            let body = json!({"_meta": {"lastpass_elastic": {"version": version}}});
+            fake.put(&format!("/_index_template/lastpass-elastic.{name}"), body);
+        }
+        assert_eq!(is_set_up(&client, deadline()).await.unwrap(), is_enough, "{version}");
+    }
+    fake.put("/_index_template/lastpass-elastic.user", json!({"_meta": {}}));
+    assert!(!is_set_up(&client, deadline()).await.unwrap());
+}
+
+#[tokio::test]
+async fn without_a_geoip_processor_no_template_names_the_pipeline() {
+    let fake = Fake::start().await;
+    let refusal = r#"{"error": {"type": "parse_exception", "reason": "No processor type exists with name [geoip]", "processor_type": "geoip"}, "status": 400}"#;
+    fake.fault("_ingest", Wrong::Answer(400, refusal));
+    let installed = setup(&client(&fake), &SetupOptions::default(), deadline()).await.unwrap();
+    assert_eq!(installed.len(), 9);
+    for name in names() {
+        let template = fake.installed(&format!("/_component_template/lastpass-elastic.{name}")).unwrap();
+        assert_eq!(template["template"].get("settings"), None);
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_without_failure_stores_gets_templates_without_their_switch() {
+    let fake = Fake::start().await;
+    let unknown = r#"{"error": {"type": "x_content_parse_exception", "reason": "[1:79] [index_template] failed to parse field [template]"}, "status": 400}"#;
+    for _ in names() {
+        fake.fault("_index_template", Wrong::Answer(400, unknown));
+        setup(&client(&fake), &SetupOptions::default(), deadline()).await.unwrap();
+    }
+    for name in names() {
+        let template = fake.installed(&format!("/_index_template/lastpass-elastic.{name}")).unwrap();
+        let has_switch = template.pointer("/template/data_stream_options/failure_store/enabled") == Some(&json!(false));
+        assert!(has_switch || template.get("template").is_none());
+    }
+    let first = fake.installed("/_index_template/lastpass-elastic.event_report").unwrap();
+    assert_eq!(first.get("template"), None);
+}
+
+#[tokio::test]
+async fn a_retention_is_set_and_stays() {
+    let fake = Fake::start().await;
+    let client = client(&fake);
+    let path = "/_component_template/lastpass-elastic@lifecycle";
+    let lifecycle = || fake.installed(path).unwrap()["template"]["lifecycle"].clone();
+    setup(&client, &SetupOptions::default(), deadline()).await.unwrap();
+    assert_eq!(lifecycle(), json!({"enabled": true}));
+    let year = SetupOptions { retention: Some("365d".to_owned()) };
+    setup(&client, &year, deadline()).await.unwrap();
+    assert_eq!(lifecycle(), json!({"enabled": true, "data_retention": "365d"}));
+    setup(&client, &SetupOptions::default(), deadline()).await.unwrap();
+    assert_eq!(lifecycle(), json!({"enabled": true, "data_retention": "365d"}));
+    // What the user made of it stays as well.
+    fake.put(path, json!({"template": {"lifecycle": {"enabled": false}}}));
+    setup(&client, &SetupOptions::default(), deadline()).await.unwrap();
+    assert_eq!(lifecycle(), json!({"enabled": false}));
+    assert!(fake.seen("_lifecycle").is_empty(), "there is no data stream yet");
+
+    fake.insert(USERS, "a");
+    setup(&client, &SetupOptions::default(), deadline()).await.unwrap();
+    assert!(fake.installed(&format!("/_data_stream/{USERS}/_lifecycle")).is_none());
+    setup(&client, &year, deadline()).await.unwrap();
+    let applied = fake.installed(&format!("/_data_stream/{USERS}/_lifecycle")).unwrap();
+    assert_eq!(applied, json!({"data_retention": "365d"}));
+}
+
+#[tokio::test]
+async fn data_streams_made_by_other_templates_are_rolled_over_once() {
+    let fake = Fake::start().await;
+    let client = client(&fake);
+    let mapping = |version: u64, at: usize| {
+        let index = format!(".ds-{USERS}-2026.11.23-{at:06}");
+        let mut mappings = serde_json::Map::new();
+        mappings.insert(index.clone(), json!({"mappings": {"_meta": {"lastpass_elastic": {"version": version}}}}));
+        fake.put(&format!("/{index}/_mapping"), Value::Object(mappings));
+    };
+    fake.insert(USERS, "a");
+    mapping(0, 1);
+    setup(&client, &SetupOptions::default(), deadline()).await.unwrap();
+    assert_eq!(fake.seen("_rollover").len(), 1);
+    let options = fake.installed(&format!("/_data_stream/{USERS}/_options")).unwrap();
+    assert_eq!(options, json!({"failure_store": {"enabled": false}}));
+    mapping(1, 2);
+    setup(&client, &SetupOptions::default(), deadline()).await.unwrap();
+    assert_eq!(fake.seen("_rollover").len(), 1);
+}
+
+#[tokio::test]
+async fn a_refused_template_is_told_with_its_reason() {
+    let fake = Fake::start().await;
+    let refusal =
+        r#"{"error": {"type": "illegal_argument_exception", "reason": "same priority [350]"}, "status": 400}"#;
+    fake.fault("_index_template", Wrong::Answer(400, refusal));
+    let error = setup(&client(&fake), &SetupOptions::default(), deadline()).await.unwrap_err();
+    assert_eq!(error.error_type(), "Elasticsearch.Refused");
+    assert!(error.to_string().contains("same priority [350]"), "{error}");
+}

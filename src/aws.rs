@@ -1,0 +1,225 @@
+//! What a call to an AWS service may end in, and how it is repeated.
+//!
+//! Owns the judging of AWS errors for [`checkpoint`](crate::checkpoint) and [`secrets`](crate::secrets), which put
+//! the remedy to it; knows nothing of items or credentials. A [`Fault`] never holds a response: the one of Secrets
+//! Manager is the secret itself.
+//!
+//! The SDK's own repetitions are switched off ([`retries`]): they stop after three attempts within about a second,
+//! know nothing of the invocation's deadline, and can't be seen in the log. Repeating is safe here because
+//! every write carries an id by which it is known again.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::deadline::{Backoff, Deadline};
+
+/// The cause of an error, for `source()`.
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Longest wait for one answer. Chosen: both services answer within 0.1 s; a connection that died while the sandbox
+/// was frozen must not eat up the time of a short invocation.
+const ATTEMPT: Duration = Duration::from_secs(3);
+
+/// Longest wait for a connection with TLS. Chosen: less than [`ATTEMPT`], so that the cause is told apart.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// First pause before a call is repeated. Chosen: that of the SDK's own repetitions for DynamoDB is 50 ms.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// Longest pause before a call is repeated. Chosen: short, because the lease runs meanwhile.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
+/// What an error asks of the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It may go away by itself: repeated inside the deadline.
+    Transient,
+    /// The role lacks a permission, or its credentials are refused.
+    Forbidden,
+    /// A key of KMS is out of reach: its policy, its state, or the role's right to it.
+    Key,
+    /// The thing that was named does not exist.
+    Missing,
+    /// Anything else: repeating it changes nothing.
+    Refused,
+}
+
+/// What the error codes of both services mean. A code that isn't listed is judged by its HTTP status.
+/// Sources: "Error handling with DynamoDB", "GetSecretValue: Errors" and "Common Error Types" of the AWS API references.
+const CODES: &[(&str, Verdict)] = &[
+    // The table's or the account's throughput, and the control plane's.
+    ("ProvisionedThroughputExceededException", Verdict::Transient),
+    ("RequestLimitExceeded", Verdict::Transient),
+    ("ThrottlingException", Verdict::Transient),
+    ("Throttling", Verdict::Transient),
+    // Another write of the same item was under way.
+    ("TransactionConflictException", Verdict::Transient),
+    ("ReplicatedWriteConflictException", Verdict::Transient),
+    ("InternalServerError", Verdict::Transient),
+    ("InternalServiceError", Verdict::Transient),
+    ("InternalFailure", Verdict::Transient),
+    ("ServiceUnavailable", Verdict::Transient),
+    ("RequestTimeout", Verdict::Transient),
+    ("AccessDeniedException", Verdict::Forbidden),
+    ("AccessDenied", Verdict::Forbidden),
+    ("UnrecognizedClientException", Verdict::Forbidden),
+    ("InvalidSignatureException", Verdict::Forbidden),
+    ("IncompleteSignature", Verdict::Forbidden),
+    ("MissingAuthenticationToken", Verdict::Forbidden),
+    ("ExpiredTokenException", Verdict::Forbidden),
+    ("InvalidClientTokenId", Verdict::Forbidden),
+    ("OptInRequired", Verdict::Forbidden),
+    ("DecryptionFailure", Verdict::Key),
+    ("KMSAccessDeniedException", Verdict::Key),
+    ("KMSDisabledException", Verdict::Key),
+    ("KMSInvalidStateException", Verdict::Key),
+    ("KMSNotFoundException", Verdict::Key),
+    ("ResourceNotFoundException", Verdict::Missing),
+];
+
+/// Why a call failed, without anything of what was sent or received but the service's code and message.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub(crate) struct Fault {
+    pub(crate) verdict: Verdict,
+    text: String,
+    source: Option<BoxError>,
+}
+
+impl Fault {
+    /// No time was left for an answer.
+    pub(crate) fn no_time(text: &str) -> Self {
+        Self { verdict: Verdict::Transient, text: text.to_owned(), source: None }
+    }
+
+    fn transient(text: String, source: Option<BoxError>) -> Self {
+        Self { verdict: Verdict::Transient, text, source }
+    }
+
+    /// An answer that says no: `code` and `message` are `None` where it wasn't the service that answered.
+    fn answered(status: u16, code: Option<&str>, message: Option<&str>) -> Self {
+        let Some(code) = code else {
+            return Self::transient(format!("an answer with HTTP status {status} that is not the service's own"), None);
+        };
+        let message = message.unwrap_or("no message");
+        let listed = CODES.iter().find(|(known, _)| *known == code).map(|(_, verdict)| *verdict);
+        let verdict = match listed {
+            // A key of KMS that is out of reach has no code of its own here: the message alone tells it.
+            Some(Verdict::Forbidden) if message.contains("KMS") || message.contains("kms:") => Verdict::Key,
+            Some(verdict) => verdict,
+            None if status >= 500 || status == 429 => Verdict::Transient,
+            None => Verdict::Refused,
+        };
+        Self { verdict, text: format!("{code}: {message}"), source: None }
+    }
+}
+
+impl<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static> From<SdkError<E>> for Fault {
+    fn from(error: SdkError<E>) -> Self {
+        match error {
+            SdkError::ServiceError(answer) => {
+                let (status, error) = (answer.raw().status().as_u16(), answer.err());
+                Self::answered(status, error.code(), error.message())
+            }
+            SdkError::TimeoutError(_) => Self::transient(format!("no answer within {ATTEMPT:?}"), None),
+            // The response is left behind: it may be the secret.
+            SdkError::ResponseError(_) => Self::transient("the answer broke off or could not be read".into(), None),
+            // Whatever its kind: the SDK counts a connection that was cut among the "other" ones.
+            failure @ SdkError::DispatchFailure(_) => {
+                Self::transient("the request could not be sent, or no answer came".into(), failure.into_source().ok())
+            }
+            other => Self {
+                verdict: Verdict::Refused,
+                text: "the request could not be made".into(),
+                source: other.into_source().ok(),
+            },
+        }
+    }
+}
+
+/// The SDK repeats nothing: [`call`] does.
+pub(crate) fn retries() -> RetryConfig {
+    RetryConfig::disabled()
+}
+
+/// The time-out of one attempt is the SDK's own, because it then drops the connection, which may be a dead one.
+pub(crate) fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build()
+}
+
+/// Makes a call and repeats it while its fault is [`Verdict::Transient`], for at most `patience` and never past
+/// `deadline`.
+pub(crate) async fn call<T, E, Fut>(
+    action: &'static str,
+    patience: Duration,
+    deadline: Deadline,
+    mut attempt: impl FnMut() -> Fut,
+) -> Result<T, Fault>
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    Fut: Future<Output = Result<T, SdkError<E>>>,
+{
+    let stop = deadline.instant().min(Instant::now() + patience);
+    let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+    let mut last = None;
+    loop {
+        let fault = match timeout_at(stop, attempt()).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => Fault::from(error),
+            Err(_) => {
+                return Err(last.unwrap_or_else(|| Fault::no_time("no answer before the time was up")));
+            }
+        };
+        let pause = backoff.pause();
+        if fault.verdict != Verdict::Transient || Instant::now() + pause >= stop {
+            return Err(fault);
+        }
+        tracing::warn!(action, cause = %fault, pause_ms = pause.as_millis(), "AWS call is repeated");
+        sleep(pause).await;
+        last = Some(fault);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn throttling_and_server_errors_are_repeated() {
+        for code in ["ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"] {
+            assert_eq!(Fault::answered(400, Some(code), None).verdict, Verdict::Transient, "{code}");
+        }
+        assert_eq!(Fault::answered(503, Some("SomethingNew"), None).verdict, Verdict::Transient);
+        assert_eq!(Fault::answered(429, Some("SomethingNew"), None).verdict, Verdict::Transient);
+    }
+
+    #[test]
+    fn an_answer_without_a_code_is_a_proxys() {
+        let fault = Fault::answered(200, None, None);
+        assert_eq!(fault.verdict, Verdict::Transient);
+        assert_eq!(fault.to_string(), "an answer with HTTP status 200 that is not the service's own");
+    }
+
+    #[test]
+    fn what_the_role_may_not_do_is_not_repeated() {
+        let denied = Fault::answered(400, Some("AccessDeniedException"), Some("User: x is not authorized"));
+        assert_eq!(denied.verdict, Verdict::Forbidden);
+        assert_eq!(denied.to_string(), "AccessDeniedException: User: x is not authorized");
+        assert_eq!(Fault::answered(400, Some("ExpiredTokenException"), None).verdict, Verdict::Forbidden);
+        assert_eq!(Fault::answered(400, Some("ValidationException"), None).verdict, Verdict::Refused);
+        assert_eq!(Fault::answered(400, Some("ResourceNotFoundException"), None).verdict, Verdict::Missing);
+    }
+
+    #[test]
+    fn a_key_out_of_reach_is_told_from_a_missing_permission() {
+        let kms = Fault::answered(400, Some("AccessDeniedException"), Some("Access to KMS is not allowed"));
+        assert_eq!(kms.verdict, Verdict::Key);
+        let role = "User: arn:aws:sts::1:assumed-role/x is not authorized to perform: kms:Decrypt on resource: y";
+        assert_eq!(Fault::answered(400, Some("AccessDeniedException"), Some(role)).verdict, Verdict::Key);
+        assert_eq!(Fault::answered(400, Some("DecryptionFailure"), None).verdict, Verdict::Key);
+    }
+}

@@ -1,0 +1,246 @@
+//! What may go wrong with a checkpoint, and what the user does about it.
+
+use jiff::Timestamp;
+
+use super::Destination;
+use crate::aws::{BoxError, Fault, Verdict};
+
+/// Why a checkpoint could not be read or written.
+///
+/// After any of them the stored position is one that was acknowledged: nothing is ever written that isn't.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// DynamoDB did not answer, or asked to come back later, until the time was up. A write may have taken effect.
+    #[error(
+        "DynamoDB could not be reached for `{action}` on the table {table}: the next run goes on from the last \
+         checkpoint; if this stays, look at the table's throttling in CloudWatch and, in a VPC, at the route or \
+         gateway endpoint to DynamoDB"
+    )]
+    Unreachable {
+        /// The IAM name of the call.
+        action: &'static str,
+        /// The table.
+        table: String,
+        /// What the last attempt ended in.
+        source: BoxError,
+    },
+    /// The function's role may not do it.
+    #[error(
+        "DynamoDB refused `{action}` on the table {table}: the function's role must allow it (statement \
+         `KeepCheckpoints` of its policy in template.yaml), and no boundary or table policy may deny it"
+    )]
+    Forbidden {
+        /// The IAM name of the call.
+        action: &'static str,
+        /// The table.
+        table: String,
+        /// DynamoDB's own words.
+        source: BoxError,
+    },
+    /// The key that encrypts the table is out of reach.
+    #[error(
+        "DynamoDB could not use the KMS key of the table {table} for `{action}`: enable the key, and allow the \
+         function's role `kms:Decrypt` in the key's policy"
+    )]
+    Key {
+        /// The IAM name of the call.
+        action: &'static str,
+        /// The table.
+        table: String,
+        /// DynamoDB's own words.
+        source: BoxError,
+    },
+    /// There is no such table.
+    #[error(
+        "DynamoDB has no table {table} in the function's account and region: set CHECKPOINT_TABLE to the stack's \
+         output `TableName`"
+    )]
+    TableMissing {
+        /// The table.
+        table: String,
+        /// DynamoDB's own words.
+        source: BoxError,
+    },
+    /// DynamoDB refused the call for a reason that repeating doesn't change.
+    #[error(
+        "DynamoDB refused `{action}` on the table {table}: CHECKPOINT_TABLE must name the stack's own table \
+         (partition key `pk`, a string, and no sort key)"
+    )]
+    Refused {
+        /// The IAM name of the call.
+        action: &'static str,
+        /// The table.
+        table: String,
+        /// DynamoDB's own words.
+        source: BoxError,
+    },
+    /// An item was changed by hand, or by another program, into something that can't be read.
+    #[error(
+        "the checkpoint `{pk}` in the table {table} can't be read: its attribute `{attribute}` must be {wanted}; \
+         correct it in the DynamoDB console, or delete the item to start anew (what is already in Elasticsearch is \
+         not doubled)"
+    )]
+    Broken {
+        /// The table.
+        table: String,
+        /// The item's key.
+        pk: String,
+        /// The attribute, with a dot between a map and its entry.
+        attribute: String,
+        /// What it must be.
+        wanted: &'static str,
+    },
+    /// The checkpoint tells what another cluster, namespace or account has. Nothing was read or written.
+    #[error(
+        "the checkpoint `{pk}` in the table {table} tells what {stored} has, but the settings now say {now}, which \
+         would lack all history: put the settings back, or deploy a second stack for the new place"
+    )]
+    DestinationChanged {
+        /// The table.
+        table: String,
+        /// The item's key.
+        pk: String,
+        /// What the checkpoint was made for.
+        stored: Box<Destination>,
+        /// What the settings say.
+        now: Box<Destination>,
+    },
+    /// Another run took the lease, or the item was deleted: this run must stop. Nothing was written by this call.
+    #[error(
+        "the lease of the checkpoint `{pk}` in the table {table} went to another run{}: nothing is lost, that run \
+         goes on from the last checkpoint", until(*.expires)
+    )]
+    LeaseLost {
+        /// The table.
+        table: String,
+        /// The item's key.
+        pk: String,
+        /// Until when the other run holds it; `None` when nobody does.
+        expires: Option<Timestamp>,
+    },
+}
+
+fn until(expires: Option<Timestamp>) -> String {
+    expires.map_or_else(String::new, |at| format!(", which holds it until {at}"))
+}
+
+impl Error {
+    /// The stable name that answers, alarms and docs use.
+    ///
+    /// A table or an item that can't be used counts as unreachable: its text tells them apart.
+    #[must_use]
+    pub const fn error_type(&self) -> &'static str {
+        match self {
+            Self::Forbidden { .. } | Self::Key { .. } => "Checkpoint.Forbidden",
+            Self::DestinationChanged { .. } => "Checkpoint.DestinationChanged",
+            Self::Unreachable { .. }
+            | Self::TableMissing { .. }
+            | Self::Refused { .. }
+            | Self::Broken { .. }
+            | Self::LeaseLost { .. } => "Checkpoint.Unreachable",
+        }
+    }
+
+    /// Whether another run works in this one's place: no failure, but the end of this run.
+    #[must_use]
+    pub const fn is_lease_lost(&self) -> bool {
+        matches!(self, Self::LeaseLost { .. })
+    }
+
+    pub(super) fn of_call(fault: Fault, action: &'static str, table: &str) -> Self {
+        let table = table.to_owned();
+        let verdict = fault.verdict;
+        let source = Box::new(fault);
+        match verdict {
+            Verdict::Transient => Self::Unreachable { action, table, source },
+            Verdict::Forbidden => Self::Forbidden { action, table, source },
+            Verdict::Key => Self::Key { action, table, source },
+            Verdict::Missing => Self::TableMissing { table, source },
+            Verdict::Refused => Self::Refused { action, table, source },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::{AccountNumber, Namespace};
+
+    fn fault() -> Box<Fault> {
+        Box::new(Fault::no_time("no answer before the time was up"))
+    }
+
+    fn destination(host: &str) -> Box<Destination> {
+        let namespace = Namespace::new("default").unwrap();
+        Box::new(Destination { host: host.into(), namespace, account: AccountNumber::new("7").unwrap() })
+    }
+
+    #[test]
+    fn every_text_says_what_to_do() {
+        let (action, table, pk) = ("dynamodb:UpdateItem", || "checkpoints".to_owned(), || "stream#user".to_owned());
+        let texts = [
+            (
+                Error::Unreachable { action, table: table(), source: fault() },
+                "Checkpoint.Unreachable",
+                "DynamoDB could not be reached for `dynamodb:UpdateItem` on the table checkpoints: the next run goes on \
+                 from the last checkpoint; if this stays, look at the table's throttling in CloudWatch and, in a VPC, \
+                 at the route or gateway endpoint to DynamoDB",
+            ),
+            (
+                Error::Forbidden { action, table: table(), source: fault() },
+                "Checkpoint.Forbidden",
+                "DynamoDB refused `dynamodb:UpdateItem` on the table checkpoints: the function's role must allow it \
+                 (statement `KeepCheckpoints` of its policy in template.yaml), and no boundary or table policy may \
+                 deny it",
+            ),
+            (
+                Error::Key { action, table: table(), source: fault() },
+                "Checkpoint.Forbidden",
+                "DynamoDB could not use the KMS key of the table checkpoints for `dynamodb:UpdateItem`: enable the \
+                 key, and allow the function's role `kms:Decrypt` in the key's policy",
+            ),
+            (
+                Error::TableMissing { table: table(), source: fault() },
+                "Checkpoint.Unreachable",
+                "DynamoDB has no table checkpoints in the function's account and region: set CHECKPOINT_TABLE to the \
+                 stack's output `TableName`",
+            ),
+            (
+                Error::Refused { action, table: table(), source: fault() },
+                "Checkpoint.Unreachable",
+                "DynamoDB refused `dynamodb:UpdateItem` on the table checkpoints: CHECKPOINT_TABLE must name the \
+                 stack's own table (partition key `pk`, a string, and no sort key)",
+            ),
+            (
+                Error::Broken { table: table(), pk: pk(), attribute: "lease.expires".into(), wanted: "a map" },
+                "Checkpoint.Unreachable",
+                "the checkpoint `stream#user` in the table checkpoints can't be read: its attribute `lease.expires` \
+                 must be a map; correct it in the DynamoDB console, or delete the item to start anew (what is already \
+                 in Elasticsearch is not doubled)",
+            ),
+            (
+                Error::DestinationChanged {
+                    table: table(),
+                    pk: pk(),
+                    stored: destination("old.example"),
+                    now: destination("new.example"),
+                },
+                "Checkpoint.DestinationChanged",
+                "the checkpoint `stream#user` in the table checkpoints tells what old.example (namespace default, \
+                 account 7) has, but the settings now say new.example (namespace default, account 7), which would lack \
+                 all history: put the settings back, or deploy a second stack for the new place",
+            ),
+            (
+                Error::LeaseLost { table: table(), pk: pk(), expires: "2024-05-01T12:00:00Z".parse().ok() },
+                "Checkpoint.Unreachable",
+                "the lease of the checkpoint `stream#user` in the table checkpoints went to another run, which holds \
+                 it until 2024-05-01T12:00:00Z: nothing is lost, that run goes on from the last checkpoint",
+            ),
+        ];
+        for (error, error_type, text) in texts {
+            assert_eq!(error.to_string(), text);
+            assert_eq!(error.error_type(), error_type, "{text}");
+            assert_eq!(error.is_lease_lost(), matches!(error, Error::LeaseLost { .. }));
+        }
+    }
+}

@@ -1,0 +1,518 @@
+//! An item of the table and its attributes, both ways (pure).
+//!
+//! Reading is tolerant of attributes it doesn't know, strict with those it does: a position that can't be read must
+//! not be taken for none.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Destination, Error, Key, LastRun, State, Unfinished};
+use crate::document::{AccountNumber, Namespace};
+
+pub(super) type Attributes = HashMap<String, AttributeValue>;
+
+pub(super) const PK: &str = "pk";
+pub(super) const VERSION: &str = "version";
+pub(super) const WRITE_ID: &str = "write_id";
+pub(super) const DESTINATION: &str = "destination";
+pub(super) const LEASE: &str = "lease";
+pub(super) const TOKEN: &str = "token";
+pub(super) const EXPIRES_AT: &str = "expires_at";
+const EXPIRES: &str = "expires";
+
+/// How long a complete backfill or redrive is kept. Chosen: `status` shows it for a quarter, and `skip_completed`
+/// knows it; after that the same request reads again, which adds nothing that is there.
+const COMPLETE_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
+
+/// A checkpoint as the table has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// Which one.
+    pub key: Key,
+    /// What it remembers.
+    pub state: State,
+    /// Who works on it. The lease may have run out.
+    pub lease: Option<Holder>,
+    /// What it is true for.
+    pub destination: Destination,
+    pub(super) version: u64,
+    pub(super) write_id: String,
+}
+
+/// Who holds a lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Lambda's id of the request that took it; the same for Lambda's repetition of that request.
+    pub request_id: String,
+    /// When it runs out, unless it is renewed.
+    pub expires: Timestamp,
+}
+
+impl Item {
+    /// Until when `request_id` has to wait at `now`; `None` if it may take the lease.
+    ///
+    /// The same request takes it over at once: Lambda repeats a request only after its run ended, however it did.
+    pub(super) fn busy_for(&self, request_id: &str, now: Timestamp) -> Option<Timestamp> {
+        let holder = self.lease.as_ref()?;
+        (holder.request_id != request_id && now < holder.expires).then_some(holder.expires)
+    }
+
+    pub(super) fn read(attributes: &Attributes, table: &str) -> Result<Option<Self>, Error> {
+        let pk = attributes.get(PK).and_then(|value| value.as_s().ok()).map_or("", String::as_str);
+        let Some(key) = Key::parse(pk) else {
+            return Ok(None);
+        };
+        Self::read_as(key, attributes).map(Some).map_err(|Unreadable { attribute, wanted }| Error::Broken {
+            table: table.to_owned(),
+            pk: pk.to_owned(),
+            attribute,
+            wanted,
+        })
+    }
+
+    fn read_as(key: Key, attributes: &Attributes) -> Result<Self, Unreadable> {
+        let item = Map { name: "", attributes };
+        let destination = item.map(DESTINATION)?.ok_or_else(|| item.unreadable(DESTINATION, A_MAP))?;
+        Ok(Self {
+            key,
+            state: State {
+                watermark: item.optional_time("watermark")?,
+                unfinished: item.map("unfinished")?.map(|map| read_unfinished(&map)).transpose()?,
+                reread_at: item.optional_time("reread_at")?,
+                last_run: item.map("last_run")?.map(|map| read_last_run(&map)).transpose()?,
+                complete: item.flag("complete")?,
+            },
+            lease: item.map(LEASE)?.map(|map| read_holder(&map)).transpose()?,
+            destination: Destination {
+                host: destination.text("host")?,
+                namespace: destination.parsed("namespace", "a namespace", |text| Namespace::new(text).ok())?,
+                account: destination.parsed("account", "an account number in digits", AccountNumber::new)?,
+            },
+            version: item.number(VERSION)?,
+            write_id: item.text(WRITE_ID)?,
+        })
+    }
+}
+
+fn read_unfinished(map: &Map<'_>) -> Result<Unfinished, Unreadable> {
+    match map.text("kind")?.as_str() {
+        "window" => {
+            let (from, to, position) = (map.time("from")?, map.time("to")?, map.time("position")?);
+            Ok(Unfinished::Window { from, to, position, alert: map.flag("alert")? })
+        }
+        "snapshot" => Ok(Unfinished::Snapshot {
+            scheduled_time: map.time("scheduled_time")?,
+            timestamp: map.time("timestamp")?,
+            started_at: map.time("started_at")?,
+            page_index: map.number("page_index")?,
+            read: map.number("read")?,
+            total: map.optional_number("total")?,
+            restarts: map.number("restarts")?,
+        }),
+        _ => Err(map.unreadable("kind", "`window` or `snapshot`")),
+    }
+}
+
+fn read_last_run(map: &Map<'_>) -> Result<LastRun, Unreadable> {
+    Ok(LastRun {
+        finished_at: map.time("finished_at")?,
+        request_id: map.text("request_id")?,
+        status: map.text("status")?,
+        fetched: map.number("fetched")?,
+        created: map.number("created")?,
+        duplicates: map.number("duplicates")?,
+        dead_letters: map.number("dead_letters")?,
+        late: map.number("late")?,
+    })
+}
+
+fn read_holder(map: &Map<'_>) -> Result<Holder, Unreadable> {
+    map.text(TOKEN)?;
+    Ok(Holder { request_id: map.text("request_id")?, expires: map.time(EXPIRES)? })
+}
+
+const A_MAP: &str = "a map";
+const A_TEXT: &str = "a string";
+const A_TIME: &str = "a string with an RFC 3339 time, such as 2024-05-01T12:00:00Z";
+const A_NUMBER: &str = "a whole number that isn't negative";
+
+/// Which attribute can't be read.
+#[derive(Debug, PartialEq, Eq)]
+struct Unreadable {
+    attribute: String,
+    wanted: &'static str,
+}
+
+/// A map of attributes; `name` is empty for the item itself.
+struct Map<'a> {
+    name: &'a str,
+    attributes: &'a Attributes,
+}
+
+impl<'a> Map<'a> {
+    fn unreadable(&self, name: &str, wanted: &'static str) -> Unreadable {
+        let dot = if self.name.is_empty() { "" } else { "." };
+        Unreadable { attribute: format!("{}{dot}{name}", self.name), wanted }
+    }
+
+    fn read<T>(
+        &self,
+        name: &str,
+        wanted: &'static str,
+        read: impl Fn(&'a AttributeValue) -> Option<T>,
+    ) -> Result<Option<T>, Unreadable> {
+        let value = self.attributes.get(name).filter(|value| !value.is_null());
+        value.map(|value| read(value).ok_or_else(|| self.unreadable(name, wanted))).transpose()
+    }
+
+    fn optional_time(&self, name: &str) -> Result<Option<Timestamp>, Unreadable> {
+        self.read(name, A_TIME, |value| value.as_s().ok()?.parse().ok())
+    }
+
+    fn optional_number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, Unreadable> {
+        self.read(name, A_NUMBER, |value| value.as_n().ok()?.parse().ok())
+    }
+
+    fn map(&self, name: &'a str) -> Result<Option<Map<'a>>, Unreadable> {
+        self.read(name, A_MAP, |value| Some(Map { name, attributes: value.as_m().ok()? }))
+    }
+
+    fn flag(&self, name: &str) -> Result<bool, Unreadable> {
+        Ok(self.read(name, "a boolean", |value| value.as_bool().ok().copied())?.unwrap_or(false))
+    }
+
+    fn parsed<T>(&self, name: &str, wanted: &'static str, parse: impl Fn(&str) -> Option<T>) -> Result<T, Unreadable> {
+        self.read(name, wanted, |value| parse(value.as_s().ok()?))?.ok_or_else(|| self.unreadable(name, wanted))
+    }
+
+    fn text(&self, name: &str) -> Result<String, Unreadable> {
+        self.parsed(name, A_TEXT, |text| Some(text.to_owned()))
+    }
+
+    fn time(&self, name: &str) -> Result<Timestamp, Unreadable> {
+        self.optional_time(name)?.ok_or_else(|| self.unreadable(name, A_TIME))
+    }
+
+    fn number<T: std::str::FromStr>(&self, name: &str) -> Result<T, Unreadable> {
+        self.optional_number(name)?.ok_or_else(|| self.unreadable(name, A_NUMBER))
+    }
+}
+
+/// One attribute to write: `None` takes it away.
+pub(super) type Change = (&'static str, Option<AttributeValue>);
+
+fn text(value: impl ToString) -> AttributeValue {
+    AttributeValue::S(value.to_string())
+}
+
+pub(super) fn number(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+fn map<const N: usize>(entries: [(&str, AttributeValue); N]) -> AttributeValue {
+    AttributeValue::M(entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+/// Everything that `state` says, for an item of `key` written at `now`.
+pub(super) fn state_changes(key: Key, state: &State, now: Timestamp) -> Vec<Change> {
+    let expires_at = (key.expires() && state.complete).then(|| now.checked_add(COMPLETE_KEPT).ok()).flatten();
+    vec![
+        ("watermark", state.watermark.map(text)),
+        ("unfinished", state.unfinished.as_ref().map(write_unfinished)),
+        ("reread_at", state.reread_at.map(text)),
+        ("last_run", state.last_run.as_ref().map(write_last_run)),
+        ("complete", state.complete.then_some(AttributeValue::Bool(true))),
+        (EXPIRES_AT, expires_at.map(|at| number(at.as_second()))),
+    ]
+}
+
+pub(super) fn destination_change(destination: &Destination) -> Change {
+    let value = map([
+        ("host", text(&destination.host)),
+        ("namespace", text(&destination.namespace)),
+        ("account", text(&destination.account)),
+    ]);
+    (DESTINATION, Some(value))
+}
+
+pub(super) fn lease_change(token: &str, request_id: &str, expires: Timestamp) -> Change {
+    (LEASE, Some(map([(TOKEN, text(token)), ("request_id", text(request_id)), (EXPIRES, text(expires))])))
+}
+
+fn write_unfinished(unfinished: &Unfinished) -> AttributeValue {
+    match *unfinished {
+        Unfinished::Window { from, to, position, alert } => {
+            let alert = AttributeValue::Bool(alert);
+            map([
+                ("kind", text("window")),
+                ("from", text(from)),
+                ("to", text(to)),
+                ("position", text(position)),
+                ("alert", alert),
+            ])
+        }
+        Unfinished::Snapshot { scheduled_time, timestamp, started_at, page_index, read, total, restarts } => map([
+            ("kind", text("snapshot")),
+            ("scheduled_time", text(scheduled_time)),
+            ("timestamp", text(timestamp)),
+            ("started_at", text(started_at)),
+            ("page_index", number(page_index)),
+            ("read", number(read)),
+            ("total", total.map_or(AttributeValue::Null(true), number)),
+            ("restarts", number(restarts)),
+        ]),
+    }
+}
+
+fn write_last_run(run: &LastRun) -> AttributeValue {
+    map([
+        ("finished_at", text(run.finished_at)),
+        ("request_id", text(&run.request_id)),
+        ("status", text(&run.status)),
+        ("fetched", number(run.fetched)),
+        ("created", number(run.created)),
+        ("duplicates", number(run.duplicates)),
+        ("dead_letters", number(run.dead_letters)),
+        ("late", number(run.late)),
+    ])
+}
+
+/// What became of a write that was refused, by the item that was found in its place.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// An earlier attempt of this very write took effect.
+    Written,
+    /// An earlier write of this lease, whose end nobody waited for, took effect: go on from its version.
+    Behind {
+        /// The version the item has.
+        version: u64,
+    },
+    /// Another run holds it, or nobody.
+    Lost {
+        /// Until when the other run holds it.
+        expires: Option<Timestamp>,
+    },
+}
+
+impl Refused {
+    /// Whether the item bears the id of the write that was refused: an earlier attempt took effect.
+    pub(super) fn is_written(found: Option<&Attributes>, write_id: &str) -> bool {
+        found.and_then(|found| text_of(found, WRITE_ID)) == Some(write_id)
+    }
+
+    /// Judges `found`, where a write `write_id` of the lease `token` was to build upon `version`.
+    pub(super) fn judge(found: Option<&Attributes>, write_id: &str, token: &str, version: u64) -> Self {
+        let Some(found) = found else {
+            return Self::Lost { expires: None };
+        };
+        if Self::is_written(Some(found), write_id) {
+            return Self::Written;
+        }
+        let lease = found.get(LEASE).and_then(|lease| lease.as_m().ok());
+        let theirs = found.get(VERSION).and_then(|value| value.as_n().ok()?.parse().ok());
+        match (lease.and_then(|lease| text_of(lease, TOKEN)), theirs) {
+            (Some(theirs), Some(newer)) if theirs == token && newer > version => Self::Behind { version: newer },
+            _ => Self::Lost { expires: lease.and_then(|lease| text_of(lease, EXPIRES)?.parse().ok()) },
+        }
+    }
+}
+
+fn text_of<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a str> {
+    attributes.get(name).and_then(|value| value.as_s().ok()).map(String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::Stream;
+
+    const BACKFILL: &str = "backfill#detailed_shared_folder#2024-01-01T00:00:00.000000001Z#2024-02-01T00:00:00Z";
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    /// The largest state there is: every field set, every number at its largest.
+    fn full(unfinished: Unfinished) -> State {
+        let last = at("2024-05-01T12:00:00.123456789Z");
+        State {
+            watermark: Some(last),
+            unfinished: Some(unfinished),
+            reread_at: Some(last),
+            last_run: Some(LastRun {
+                finished_at: last,
+                request_id: "c6af9ac6-7b61-11e6-9a41-93e8deadbeef".into(),
+                status: "complete".into(),
+                fetched: u64::MAX,
+                created: u64::MAX,
+                duplicates: 1,
+                dead_letters: 2,
+                late: 3,
+            }),
+            complete: true,
+        }
+    }
+
+    fn window() -> Unfinished {
+        let (from, to) = (at("2024-01-01T00:00:00Z"), at("2024-02-01T00:00:00Z"));
+        Unfinished::Window { from, to, position: at("2024-01-09T10:11:12Z"), alert: true }
+    }
+
+    fn snapshot(total: Option<u64>) -> Unfinished {
+        Unfinished::Snapshot {
+            scheduled_time: at("2024-05-01T00:00:00Z"),
+            timestamp: at("2024-05-01T00:00:01Z"),
+            started_at: at("2024-05-01T00:00:02Z"),
+            page_index: 7,
+            read: 14_000,
+            total,
+            restarts: 2,
+        }
+    }
+
+    fn destination() -> Destination {
+        Destination {
+            host: "cluster.example".into(),
+            namespace: Namespace::new("default").unwrap(),
+            account: AccountNumber::new("1234567").unwrap(),
+        }
+    }
+
+    /// The item as the table has it after one write.
+    fn attributes(pk: &str, state: &State, destination: &Destination) -> Attributes {
+        let mut changes = state_changes(Key::parse(pk).unwrap(), state, at("2024-05-01T12:00:00Z"));
+        changes.push(destination_change(destination));
+        changes.push(lease_change("token", "request", at("2024-05-01T12:01:00Z")));
+        changes.extend([(PK, Some(text(pk))), (VERSION, Some(number(3))), (WRITE_ID, Some(text("written")))]);
+        changes.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    }
+
+    fn broken(change: impl Fn(&mut Attributes)) -> String {
+        let mut attributes = attributes("stream#user", &full(snapshot(None)), &destination());
+        change(&mut attributes);
+        match Item::read(&attributes, "checkpoints") {
+            Err(Error::Broken { pk, attribute, .. }) => format!("{pk} {attribute}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_state_comes_back_as_it_was_written() {
+        for state in [State::default(), full(window()), full(snapshot(Some(2_500))), full(snapshot(None))] {
+            let item = Item::read(&attributes("stream#user", &state, &destination()), "checkpoints").unwrap().unwrap();
+            let lease = Some(Holder { request_id: "request".into(), expires: at("2024-05-01T12:01:00Z") });
+            let (key, write_id) = (Key::Stream(Stream::User), "written".to_owned());
+            assert_eq!(item, Item { key, state, lease, destination: destination(), version: 3, write_id });
+        }
+    }
+
+    #[test]
+    fn what_a_state_lacks_is_taken_away() {
+        let changes = state_changes(Key::Stream(Stream::User), &State::default(), at("2024-05-01T12:00:00Z"));
+        assert_eq!(changes.len(), 6);
+        assert!(changes.iter().all(|(_, value)| value.is_none()), "{changes:?}");
+    }
+
+    #[test]
+    fn only_complete_backfills_and_redrives_expire() {
+        let expires = |pk: &str, complete: bool| {
+            let state = State { complete, ..State::default() };
+            attributes(pk, &state, &destination()).remove(EXPIRES_AT).map(|value| value.as_n().unwrap().clone())
+        };
+        let ninety_days_on = Some(at("2024-07-30T12:00:00Z").as_second().to_string());
+        assert_eq!(expires(BACKFILL, true), ninety_days_on);
+        assert_eq!(expires("redrive#user", true), ninety_days_on);
+        assert_eq!(expires(BACKFILL, false), None);
+        assert_eq!(expires("stream#user", true), None);
+    }
+
+    #[test]
+    fn the_largest_item_is_far_below_4_kilobytes() {
+        // As DynamoDB counts: names and values in UTF-8, 21 bytes for a number at most, 3 bytes for a map and 1 for each entry.
+        fn size(attributes: &Attributes) -> usize {
+            let value = |value: &AttributeValue| match value {
+                AttributeValue::S(text) => text.len(),
+                AttributeValue::N(_) => 21,
+                AttributeValue::M(map) => 3 + size(map),
+                _ => 1,
+            };
+            attributes.iter().map(|(name, attribute)| name.len() + 1 + value(attribute)).sum()
+        }
+        let widest = Destination {
+            host: "h".repeat(253),
+            namespace: Namespace::new(&"n".repeat(100)).unwrap(),
+            account: AccountNumber::new(&"9".repeat(20)).unwrap(),
+        };
+        let bytes = size(&attributes(BACKFILL, &full(snapshot(Some(u64::MAX))), &widest));
+        assert!(bytes < 2_048, "{bytes}");
+    }
+
+    #[test]
+    fn an_unknown_attribute_changes_nothing() {
+        let mut attributes = attributes("stream#user", &full(window()), &destination());
+        let known = Item::read(&attributes, "checkpoints").unwrap();
+        attributes.insert("of_a_newer_version".into(), AttributeValue::Bool(true));
+        assert_eq!(Item::read(&attributes, "checkpoints").unwrap(), known);
+    }
+
+    #[test]
+    fn an_item_of_an_unknown_key_is_none_of_ours() {
+        let mut attributes = attributes("stream#user", &State::default(), &destination());
+        attributes.insert(PK.into(), text("account#7#stream#user"));
+        assert_eq!(Item::read(&attributes, "checkpoints").unwrap(), None);
+    }
+
+    #[test]
+    fn an_attribute_that_cannot_be_read_is_named_and_never_taken_for_absent() {
+        let inside = |map: &'static str, name: &'static str, value: AttributeValue| {
+            broken(|item| {
+                let AttributeValue::M(map) = item.get_mut(map).unwrap() else { panic!("no map") };
+                map.insert(name.into(), value.clone());
+            })
+        };
+        let set = |name: &'static str, value: AttributeValue| {
+            broken(|item| {
+                item.insert(name.into(), value.clone());
+            })
+        };
+        assert_eq!(set("watermark", text("yesterday")), "stream#user watermark");
+        assert_eq!(set("watermark", number(1_714_564_800)), "stream#user watermark");
+        assert_eq!(set("complete", text("yes")), "stream#user complete");
+        assert_eq!(set("unfinished", text("window")), "stream#user unfinished");
+        assert_eq!(inside("unfinished", "kind", text("page")), "stream#user unfinished.kind");
+        assert_eq!(inside("unfinished", "page_index", number(-1)), "stream#user unfinished.page_index");
+        assert_eq!(inside("lease", "expires", text("soon")), "stream#user lease.expires");
+        assert_eq!(inside("destination", "account", text("seven")), "stream#user destination.account");
+        assert_eq!(broken(|item| drop(item.remove(DESTINATION))), "stream#user destination");
+        assert_eq!(broken(|item| drop(item.remove(VERSION))), "stream#user version");
+    }
+
+    #[test]
+    fn a_lease_is_free_for_its_own_request_and_once_it_has_run_out() {
+        let item = Item::read(&attributes("stream#user", &State::default(), &destination()), "checkpoints");
+        let mut item = item.unwrap().unwrap();
+        let (before, end) = (at("2024-05-01T12:00:59.999Z"), at("2024-05-01T12:01:00Z"));
+        assert_eq!(item.busy_for("another", before), Some(end));
+        assert_eq!(item.busy_for("another", end), None);
+        assert_eq!(item.busy_for("request", before), None);
+        item.lease = None;
+        assert_eq!(item.busy_for("another", before), None);
+    }
+
+    #[test]
+    fn a_refused_write_is_judged_by_what_is_in_its_place() {
+        let found = attributes("stream#user", &State::default(), &destination());
+        let judge = |write_id, token, version| Refused::judge(Some(&found), write_id, token, version);
+        let theirs = Refused::Lost { expires: Some(at("2024-05-01T12:01:00Z")) };
+        assert_eq!(judge("written", "token", 2), Refused::Written);
+        // A release: it has taken the token away, so the write id alone tells.
+        assert_eq!(judge("written", "gone", 2), Refused::Written);
+        assert_eq!(judge("lost", "token", 2), Refused::Behind { version: 3 });
+        assert_eq!(judge("lost", "other", 2), theirs);
+        // An item that is not ahead can't have refused: go no further in circles.
+        assert_eq!(judge("lost", "token", 3), theirs);
+        assert_eq!(Refused::judge(None, "lost", "token", 2), Refused::Lost { expires: None });
+    }
+}

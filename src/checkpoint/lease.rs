@@ -1,0 +1,158 @@
+//! The lease: the right to move one checkpoint, for a short time.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::timeout_at;
+
+use super::item::{Change, LEASE, Refused, lease_change, state_changes};
+use super::table::{Condition, Outcome, Table, Write};
+use super::{Error, Key, State};
+use crate::aws::Fault;
+use crate::deadline::Deadline;
+
+/// How long a lease runs from each write. Chosen: long enough that one slow page or bulk doesn't lose it between two
+/// renewals, short enough that a crashed run holds up no more than one schedule. Too short costs reading twice, never
+/// correctness.
+pub(super) const LEASE_TIME: Duration = Duration::from_secs(60);
+
+/// The right to move one checkpoint.
+///
+/// Its methods may be called from several futures at once, such as the work and a timer that renews: they write one
+/// after the other. A future may be dropped at any point; whether its write took effect is seen by the next one.
+/// A lease that is dropped without [`release`](Self::release) runs out by itself.
+#[derive(Debug)]
+pub struct Lease {
+    table: Table,
+    key: Key,
+    token: String,
+    request_id: String,
+    until_at_most: Timestamp,
+    state: Mutex<State>,
+    written: tokio::sync::Mutex<Written>,
+}
+
+/// The last write that is known to have taken effect.
+#[derive(Debug)]
+struct Written {
+    version: u64,
+    expires: Timestamp,
+}
+
+/// What a new [`Lease`] starts from.
+pub(super) struct Start {
+    pub(super) table: Table,
+    pub(super) key: Key,
+    pub(super) token: String,
+    pub(super) request_id: String,
+    pub(super) until_at_most: Timestamp,
+    pub(super) state: State,
+    pub(super) version: u64,
+    pub(super) expires: Timestamp,
+}
+
+/// When a lease that is written at `now` runs out.
+pub(super) fn expiry(now: Timestamp, until_at_most: Timestamp) -> Timestamp {
+    now.saturating_add(LEASE_TIME).map_or(until_at_most, |at| at.min(until_at_most))
+}
+
+impl Lease {
+    pub(super) fn new(start: Start) -> Self {
+        let Start { table, key, token, request_id, until_at_most, state, version, expires } = start;
+        let written = tokio::sync::Mutex::new(Written { version, expires });
+        Self { table, key, token, request_id, until_at_most, state: Mutex::new(state), written }
+    }
+
+    /// Which checkpoint it is for.
+    #[must_use]
+    pub const fn key(&self) -> Key {
+        self.key
+    }
+
+    /// What the checkpoint says: as it was found, or as it was last saved.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Saves `state`, which must tell of nothing that wasn't acknowledged, and renews the lease.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`]: stop, another run goes on. [`Error::Unreachable`]: nobody knows whether it took effect;
+    /// calling again settles it. Any other: the settings or permissions are wrong.
+    pub async fn save(&self, state: State, now: Timestamp, deadline: Deadline) -> Result<(), Error> {
+        self.write(state_changes(self.key, &state, now), Some(now), deadline).await?;
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        Ok(())
+    }
+
+    /// Renews the lease and changes nothing else.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save).
+    pub async fn renew(&self, now: Timestamp, deadline: Deadline) -> Result<(), Error> {
+        self.write(Vec::new(), Some(now), deadline).await
+    }
+
+    /// Saves `state` and gives the lease up, at the end of a run.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save). The lease then runs out by itself.
+    pub async fn release(self, state: State, now: Timestamp, deadline: Deadline) -> Result<(), Error> {
+        self.write(state_changes(self.key, &state, now), None, deadline).await
+    }
+
+    /// Writes `changes`, and the lease: renewed at `renewed`, given up where that is `None`.
+    async fn write(
+        &self,
+        mut changes: Vec<Change>,
+        renewed: Option<Timestamp>,
+        deadline: Deadline,
+    ) -> Result<(), Error> {
+        let mut written = timeout_at(deadline.instant(), self.written.lock()).await.map_err(|_| {
+            let fault = Fault::no_time("another write of the same checkpoint was still under way");
+            Error::of_call(fault, "dynamodb:UpdateItem", &self.table.name)
+        })?;
+        let expires = renewed.map(|now| expiry(now, self.until_at_most).max(written.expires));
+        changes.push(match expires {
+            Some(expires) => lease_change(&self.token, &self.request_id, expires),
+            None => (LEASE, None),
+        });
+        let condition = Condition::Held { version: written.version, token: self.token.clone() };
+        let mut write = Write::new(condition, changes);
+        loop {
+            let found = match self.table.update(&self.key.to_string(), &write, deadline).await? {
+                Outcome::Done => break,
+                Outcome::Refused(found) => found,
+            };
+            match Refused::judge(found.as_ref(), &write.id, &self.token, written.version) {
+                Refused::Written => break,
+                Refused::Behind { version } => {
+                    written.version = version;
+                    write.condition = Condition::Held { version, token: self.token.clone() };
+                }
+                Refused::Lost { expires } => {
+                    let (table, pk) = (self.table.name.clone(), self.key.to_string());
+                    return Err(Error::LeaseLost { table, pk, expires });
+                }
+            }
+        }
+        *written = Written { version: write.version(), expires: expires.unwrap_or(written.expires) };
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_runs_a_minute_and_never_beyond_its_run() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let now = at("2024-05-01T12:00:00Z");
+        assert_eq!(expiry(now, at("2024-05-01T12:15:00Z")), at("2024-05-01T12:01:00Z"));
+        assert_eq!(expiry(now, at("2024-05-01T12:00:20Z")), at("2024-05-01T12:00:20Z"));
+        assert_eq!(expiry(Timestamp::MAX, now), now);
+    }
+}

@@ -1,0 +1,229 @@
+//! What a run remembers for the next one, in DynamoDB, and the lease that keeps two runs from working at once.
+//!
+//! Owns the items of the checkpoint table; knows nothing of LastPass or Elasticsearch. Invariants:
+//!
+//! - A write names the version and the lease token it builds upon, so a run that lost its lease changes nothing.
+//! - A write carries an id. Where DynamoDB refuses it and the item bears that id, an earlier attempt took effect and
+//!   its answer was lost: it counts as done.
+//! - Reads are consistent. The clock is always the caller's.
+//!
+//! # The items
+//!
+//! Partition key `pk`: `stream#<stream>`, `backfill#<stream>#<from>#<to>` or `redrive#<stream>`. Times are RFC 3339
+//! in UTC, counters are numbers. Attributes that a newer version added are left as they are.
+//!
+//! | attribute | type | meaning |
+//! | --- | --- | --- |
+//! | `version` | number | counts the writes |
+//! | `write_id` | text | the last write |
+//! | `destination` | map | `host`, `namespace`, `account`: what the positions are true for |
+//! | `lease` | map | `token`, `request_id`, `expires`; absent while nobody works |
+//! | `watermark` | time | [`State::watermark`] |
+//! | `unfinished` | map | [`Unfinished`], with `kind`: `window` or `snapshot` |
+//! | `reread_at` | time | [`State::reread_at`] |
+//! | `last_run` | map | [`LastRun`] |
+//! | `complete` | boolean | [`State::complete`]; absent for no |
+//! | `expires_at` | number | seconds since 1970, when DynamoDB deletes the item; complete backfills and redrives only |
+
+mod error;
+mod item;
+mod lease;
+mod store;
+mod table;
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+pub use self::error::Error;
+pub use self::item::{Holder, Item};
+pub use self::lease::Lease;
+pub use self::store::{Acquired, Listing, Reset, Store};
+use crate::document::{AccountNumber, Namespace, Stream};
+
+/// Which item: its text is the partition key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// The live run of a stream.
+    Stream(Stream),
+    /// One backfill, known by its stream and range.
+    Backfill {
+        /// The stream.
+        stream: Stream,
+        /// The range's start.
+        from: Timestamp,
+        /// The range's end, exclusive.
+        to: Timestamp,
+    },
+    /// The redrive of a stream's dead letters.
+    Redrive(Stream),
+}
+
+impl Key {
+    /// The stream it belongs to.
+    #[must_use]
+    pub const fn stream(self) -> Stream {
+        match self {
+            Self::Stream(stream) | Self::Backfill { stream, .. } | Self::Redrive(stream) => stream,
+        }
+    }
+
+    /// Reads a partition key; `None` for one that this version doesn't write.
+    #[must_use]
+    pub fn parse(pk: &str) -> Option<Self> {
+        let stream = |name: &str| Stream::ALL.into_iter().find(|stream| stream.as_str() == name);
+        match *pk.split('#').collect::<Vec<_>>() {
+            ["stream", name] => Some(Self::Stream(stream(name)?)),
+            ["redrive", name] => Some(Self::Redrive(stream(name)?)),
+            ["backfill", name, from, to] => {
+                Some(Self::Backfill { stream: stream(name)?, from: from.parse().ok()?, to: to.parse().ok()? })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the item goes away some time after its work is complete.
+    const fn expires(self) -> bool {
+        match self {
+            Self::Stream(_) => false,
+            Self::Backfill { .. } | Self::Redrive(_) => true,
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stream(stream) => write!(f, "stream#{stream}"),
+            Self::Backfill { stream, from, to } => write!(f, "backfill#{stream}#{from}#{to}"),
+            Self::Redrive(stream) => write!(f, "redrive#{stream}"),
+        }
+    }
+}
+
+/// What a checkpoint is true for. Elsewhere the same positions would skip what was never sent there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    /// The host of Elasticsearch.
+    pub host: String,
+    /// The namespace of the data streams.
+    pub namespace: Namespace,
+    /// The LastPass account.
+    pub account: AccountNumber,
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (namespace {}, account {})", self.host, self.namespace, self.account)
+    }
+}
+
+/// What a run remembers: positions, never lists of ids.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct State {
+    /// Event report: everything before it is acknowledged. Snapshot: `scheduled_time` of the last whole one.
+    /// Backfill: unused.
+    pub watermark: Option<Timestamp>,
+    /// Work that the deadline cut.
+    pub unfinished: Option<Unfinished>,
+    /// When the wide re-reading for events that came late was last done.
+    pub reread_at: Option<Timestamp>,
+    /// How the last run ended.
+    pub last_run: Option<LastRun>,
+    /// Backfill, redrive: nothing is left to do.
+    pub complete: bool,
+}
+
+/// Work that the deadline cut, and where it goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfinished {
+    /// A range of events, read from its end to its start.
+    Window {
+        /// The range's start.
+        from: Timestamp,
+        /// The range's end, exclusive.
+        to: Timestamp,
+        /// [`position`, `to`) is acknowledged, [`from`, `position`) is left.
+        position: Timestamp,
+        /// Whether detection rules are to look at its documents (`event.ingested`).
+        alert: bool,
+    },
+    /// A snapshot, read page by page.
+    Snapshot {
+        /// The time by which the snapshot is known.
+        scheduled_time: Timestamp,
+        /// The `@timestamp` of all its documents: when its first page was read.
+        timestamp: Timestamp,
+        /// When its reading last began.
+        started_at: Timestamp,
+        /// The next page.
+        page_index: u32,
+        /// How many entries were read.
+        read: u64,
+        /// How many entries there are, as the pages so far said.
+        total: Option<u64>,
+        /// How often it was begun again because `total` changed.
+        restarts: u32,
+    },
+}
+
+/// How a run ended, for `status`. The counters count documents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastRun {
+    /// When it ended.
+    pub finished_at: Timestamp,
+    /// Lambda's request id.
+    pub request_id: String,
+    /// The answer's `status`.
+    pub status: String,
+    /// Records that were read.
+    pub fetched: u64,
+    /// Documents that were new.
+    pub created: u64,
+    /// Documents that were there already.
+    pub duplicates: u64,
+    /// Records that became dead letters.
+    pub dead_letters: u64,
+    /// Events that came after their window.
+    pub late: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_partition_key_reads_back_as_its_key() {
+        let backfill = Key::Backfill {
+            stream: Stream::EventReport,
+            from: at("2024-01-01T00:00:00Z"),
+            to: at("2024-02-01T12:30:00.5Z"),
+        };
+        for (key, pk) in [
+            (Key::Stream(Stream::EventReport), "stream#event_report"),
+            (Key::Stream(Stream::DetailedSharedFolder), "stream#detailed_shared_folder"),
+            (backfill, "backfill#event_report#2024-01-01T00:00:00Z#2024-02-01T12:30:00.5Z"),
+            (Key::Redrive(Stream::User), "redrive#user"),
+        ] {
+            assert_eq!(key.to_string(), pk);
+            assert_eq!(Key::parse(pk), Some(key));
+        }
+    }
+
+    #[test]
+    fn one_range_has_one_key_however_it_is_written() {
+        let key = |from: &str| Key::Backfill { stream: Stream::EventReport, from: at(from), to: at("2024-02-01T00Z") };
+        assert_eq!(key("2024-01-01T00:00:00.000+00:00").to_string(), key("2023-12-31T19:00:00-05:00").to_string());
+    }
+
+    #[test]
+    fn a_partition_key_of_another_version_is_no_key() {
+        for pk in ["", "stream", "stream#groups", "12#stream#user", "backfill#event_report#yesterday#today"] {
+            assert_eq!(Key::parse(pk), None, "{pk}");
+        }
+    }
+}

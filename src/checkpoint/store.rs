@@ -1,0 +1,245 @@
+//! The table as a whole: taking a lease, looking at items, starting one anew.
+
+use aws_sdk_dynamodb::Client;
+use jiff::Timestamp;
+
+use super::item::{Change, EXPIRES_AT, Item, LEASE, Refused, destination_change, lease_change, state_changes};
+use super::lease::{Lease, Start, expiry};
+use super::table::{Condition, Outcome, Table, Write, random_id};
+use super::{Destination, Error, Key, State};
+use crate::deadline::Deadline;
+
+/// The checkpoint table, for one destination. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    table: Table,
+    destination: Destination,
+}
+
+/// The end of [`Store::acquire`].
+#[derive(Debug)]
+pub enum Acquired {
+    /// This run works.
+    Held(Box<Lease>),
+    /// Another run does.
+    Busy {
+        /// When its lease runs out, unless it is renewed.
+        expires: Timestamp,
+    },
+}
+
+/// The end of [`Store::reset`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reset {
+    /// The checkpoint was set.
+    Done {
+        /// What it was before, if there was one.
+        before: Option<Box<Item>>,
+    },
+    /// A run works on it.
+    Busy {
+        /// When its lease runs out, unless it is renewed.
+        expires: Timestamp,
+    },
+}
+
+/// All items of the table.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// Those that could be read, in no order.
+    pub items: Vec<Item>,
+    /// An [`Error::Broken`] for each of the others. One that is broken must not hold up the rest.
+    pub broken: Vec<Error>,
+}
+
+/// Who asks, and when.
+struct Claim<'a> {
+    key: Key,
+    request_id: &'a str,
+    now: Timestamp,
+}
+
+/// The end of [`Store::change`].
+enum Changed {
+    Done { before: Option<Box<Item>>, version: u64 },
+    Busy { expires: Timestamp },
+}
+
+impl Store {
+    /// A store that keeps its items in `table`, for `destination`. The client's own retries and time-outs are replaced.
+    #[must_use]
+    pub fn new(client: &Client, table: String, destination: Destination) -> Self {
+        Self { table: Table::new(client, table), destination }
+    }
+
+    /// Takes the lease of `key` for `request_id`, and makes the item where there is none.
+    ///
+    /// The lease never runs beyond `lease_until_at_most`: by then Lambda has ended the run.
+    ///
+    /// # Errors
+    /// [`Error::DestinationChanged`] where the item is true for another destination, unless it is a complete backfill
+    /// or redrive, which begins anew. [`Error::Broken`] for an item that can't be read; otherwise those of the calls
+    /// to DynamoDB.
+    pub async fn acquire(
+        &self,
+        key: Key,
+        request_id: &str,
+        now: Timestamp,
+        lease_until_at_most: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Acquired, Error> {
+        let token = random_id();
+        let expires = expiry(now, lease_until_at_most);
+        let claim = Claim { key, request_id, now };
+        let take = |found: Option<&Item>| {
+            let mut changes = vec![lease_change(&token, request_id, expires)];
+            match self.fit(found)? {
+                // An item that DynamoDB deletes under its owner's hands would begin anew.
+                Fit::Same => changes.push((EXPIRES_AT, None)),
+                Fit::Anew => {
+                    changes.push(destination_change(&self.destination));
+                    changes.extend(state_changes(key, &State::default(), now));
+                }
+            }
+            Ok(changes)
+        };
+        Ok(match self.change(&claim, deadline, take).await? {
+            Changed::Busy { expires } => Acquired::Busy { expires },
+            Changed::Done { before, version } => Acquired::Held(Box::new(Lease::new(Start {
+                table: self.table.clone(),
+                key,
+                token,
+                request_id: request_id.to_owned(),
+                until_at_most: lease_until_at_most,
+                state: match self.fit(before.as_deref())? {
+                    Fit::Same => before.map(|item| item.state).unwrap_or_default(),
+                    Fit::Anew => State::default(),
+                },
+                version,
+                expires,
+            }))),
+        })
+    }
+
+    /// Sets the checkpoint of `key` to `watermark` and this destination, forgetting all else, unless a run works on it.
+    ///
+    /// # Errors
+    /// Those of the calls to DynamoDB, and [`Error::Broken`].
+    pub async fn reset(
+        &self,
+        key: Key,
+        watermark: Option<Timestamp>,
+        request_id: &str,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Reset, Error> {
+        let state = State { watermark, ..State::default() };
+        let anew = |_: Option<&Item>| {
+            let mut changes = state_changes(key, &state, now);
+            changes.extend([destination_change(&self.destination), (LEASE, None)]);
+            Ok(changes)
+        };
+        Ok(match self.change(&Claim { key, request_id, now }, deadline, anew).await? {
+            Changed::Busy { expires } => Reset::Busy { expires },
+            Changed::Done { before, .. } => Reset::Done { before },
+        })
+    }
+
+    /// Reads one item as it is, whatever destination it is for.
+    ///
+    /// # Errors
+    /// Those of the call to DynamoDB, and [`Error::Broken`].
+    pub async fn load(&self, key: Key, deadline: Deadline) -> Result<Option<Item>, Error> {
+        match self.table.get(&key.to_string(), deadline).await? {
+            Some(attributes) => Item::read(&attributes, &self.table.name),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads all items, whatever destination they are for. Those of a newer version, whose key isn't known, are left out.
+    ///
+    /// # Errors
+    /// Those of the call to DynamoDB.
+    pub async fn list(&self, deadline: Deadline) -> Result<Listing, Error> {
+        let mut listing = Listing::default();
+        for attributes in self.table.scan(deadline).await? {
+            match Item::read(&attributes, &self.table.name) {
+                Ok(item) => listing.items.extend(item),
+                Err(error) => listing.broken.push(error),
+            }
+        }
+        Ok(listing)
+    }
+
+    /// Tries each call that a run makes, and changes nothing: the write is refused by its own condition.
+    ///
+    /// # Errors
+    /// Those of the calls to DynamoDB.
+    pub async fn check_access(&self, deadline: Deadline) -> Result<(), Error> {
+        /// A key that no item has.
+        const NO_ITEM: &str = "check";
+        self.table.get(NO_ITEM, deadline).await?;
+        let condition = Condition::Held { version: 0, token: random_id() };
+        self.table.update(NO_ITEM, &Write::new(condition, Vec::new()), deadline).await?;
+        self.table.scan(deadline).await?;
+        Ok(())
+    }
+
+    /// Reads the item, and writes what `changes` makes of it if it is still the same then; else again, with the item
+    /// that was found. Each refusal means that another run has written, so this ends.
+    async fn change(
+        &self,
+        claim: &Claim<'_>,
+        deadline: Deadline,
+        changes: impl Fn(Option<&Item>) -> Result<Vec<Change>, Error>,
+    ) -> Result<Changed, Error> {
+        let pk = claim.key.to_string();
+        let mut before = self.load(claim.key, deadline).await?;
+        loop {
+            let changes = changes(before.as_ref())?;
+            if let Some(expires) = before.as_ref().and_then(|item| item.busy_for(claim.request_id, claim.now)) {
+                return Ok(Changed::Busy { expires });
+            }
+            let condition = before.as_ref().map_or(Condition::Absent, |item| Condition::Unchanged {
+                version: item.version,
+                write_id: item.write_id.clone(),
+            });
+            let write = Write::new(condition, changes);
+            let done = match self.table.update(&pk, &write, deadline).await? {
+                Outcome::Done => true,
+                Outcome::Refused(found) if Refused::is_written(found.as_ref(), &write.id) => true,
+                Outcome::Refused(found) => {
+                    before = found.map(|found| Item::read(&found, &self.table.name)).transpose()?.flatten();
+                    false
+                }
+            };
+            if done {
+                return Ok(Changed::Done { before: before.map(Box::new), version: write.version() });
+            }
+        }
+    }
+
+    /// Whether this run may go on from `found`.
+    fn fit(&self, found: Option<&Item>) -> Result<Fit, Error> {
+        match found {
+            None => Ok(Fit::Anew),
+            Some(item) if item.destination == self.destination => Ok(Fit::Same),
+            // Done there says nothing about here, and nothing of it would be lost.
+            Some(item) if item.key.expires() && item.state.complete => Ok(Fit::Anew),
+            Some(item) => Err(Error::DestinationChanged {
+                table: self.table.name.clone(),
+                pk: item.key.to_string(),
+                stored: Box::new(item.destination.clone()),
+                now: Box::new(self.destination.clone()),
+            }),
+        }
+    }
+}
+
+/// How an item goes with this store's destination.
+enum Fit {
+    /// It tells how far this destination is.
+    Same,
+    /// There is none, or a complete one for another destination.
+    Anew,
+}

@@ -1,0 +1,182 @@
+//! The three calls to DynamoDB: read one item, change one item under a condition, read all.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+
+use super::Error;
+use super::item::{Attributes, Change, LEASE, PK, TOKEN, VERSION, WRITE_ID, number};
+use super::lease::LEASE_TIME;
+use crate::aws;
+use crate::deadline::Deadline;
+
+/// How long one call is repeated at most: after that the lease has run out, and what the call would say is old.
+const PATIENCE: Duration = LEASE_TIME;
+
+const GET: &str = "dynamodb:GetItem";
+const UPDATE: &str = "dynamodb:UpdateItem";
+const SCAN: &str = "dynamodb:Scan";
+
+/// What a write builds upon. It fails where that isn't so.
+#[derive(Debug, Clone)]
+pub(super) enum Condition {
+    /// There is no such item.
+    Absent,
+    /// The item is the one that was read.
+    Unchanged {
+        /// Its version.
+        version: u64,
+        /// Its last write. The version alone would not tell an item that was deleted and made anew.
+        write_id: String,
+    },
+    /// This run holds the lease, and nothing was written since.
+    Held {
+        /// The version of the last write.
+        version: u64,
+        /// The lease's token.
+        token: String,
+    },
+}
+
+/// One conditional change of an item, known by its id however often it is sent.
+#[derive(Debug, Clone)]
+pub(super) struct Write {
+    pub(super) id: String,
+    pub(super) condition: Condition,
+    pub(super) changes: Vec<Change>,
+}
+
+/// What became of a [`Write`].
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It took effect.
+    Done,
+    /// Its condition isn't met by what was found.
+    Refused(Option<Attributes>),
+}
+
+/// The table. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Table {
+    client: Client,
+    pub(super) name: String,
+}
+
+impl Table {
+    pub(super) fn new(client: &Client, name: String) -> Self {
+        let config = client.config().to_builder().retry_config(aws::retries()).timeout_config(aws::timeouts());
+        Self { client: Client::from_conf(config.build()), name }
+    }
+
+    pub(super) async fn get(&self, pk: &str, deadline: Deadline) -> Result<Option<Attributes>, Error> {
+        let key = AttributeValue::S(pk.to_owned());
+        let request = self.client.get_item().table_name(&self.name).key(PK, key).consistent_read(true);
+        let answer = aws::call(GET, PATIENCE, deadline, || request.clone().send()).await;
+        Ok(answer.map_err(|fault| Error::of_call(fault, GET, &self.name))?.item)
+    }
+
+    /// Every item. One page holds 1 MB: thousands of them.
+    pub(super) async fn scan(&self, deadline: Deadline) -> Result<Vec<Attributes>, Error> {
+        let mut items = Vec::new();
+        let mut start = None;
+        loop {
+            let request =
+                self.client.scan().table_name(&self.name).consistent_read(true).set_exclusive_start_key(start);
+            let answer = aws::call(SCAN, PATIENCE, deadline, || request.clone().send()).await;
+            let page = answer.map_err(|fault| Error::of_call(fault, SCAN, &self.name))?;
+            items.extend(page.items.unwrap_or_default());
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(items);
+            }
+        }
+    }
+
+    pub(super) async fn update(&self, pk: &str, write: &Write, deadline: Deadline) -> Result<Outcome, Error> {
+        let request = write.request(self.client.update_item().table_name(&self.name), pk);
+        let answer = aws::call(UPDATE, PATIENCE, deadline, || {
+            let sent = request.clone().send();
+            async {
+                match sent.await {
+                    Ok(_) => Ok(Outcome::Done),
+                    Err(SdkError::ServiceError(answer)) => match answer.err() {
+                        UpdateItemError::ConditionalCheckFailedException(failed) => {
+                            Ok(Outcome::Refused(failed.item.clone()))
+                        }
+                        _ => Err(SdkError::ServiceError(answer)),
+                    },
+                    Err(error) => Err(error),
+                }
+            }
+        });
+        answer.await.map_err(|fault| Error::of_call(fault, UPDATE, &self.name))
+    }
+}
+
+impl Write {
+    pub(super) fn new(condition: Condition, changes: Vec<Change>) -> Self {
+        Self { id: random_id(), condition, changes }
+    }
+
+    /// The version the item has once this has taken effect.
+    pub(super) const fn version(&self) -> u64 {
+        match self.condition {
+            Condition::Absent => 1,
+            Condition::Unchanged { version, .. } | Condition::Held { version, .. } => version + 1,
+        }
+    }
+
+    /// An `UpdateItem`, not a `PutItem`: attributes of a newer version stay. Every name is given by a placeholder, so
+    /// that none can be a reserved word.
+    fn request(&self, request: UpdateItemFluentBuilder, pk: &str) -> UpdateItemFluentBuilder {
+        let always = [(VERSION, Some(number(self.version()))), (WRITE_ID, Some(AttributeValue::S(self.id.clone())))];
+        let (mut set, mut remove) = (Vec::new(), Vec::new());
+        let mut request = request
+            .key(PK, AttributeValue::S(pk.to_owned()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        for (name, value) in self.changes.iter().cloned().chain(always) {
+            request = request.expression_attribute_names(format!("#{name}"), name);
+            match value {
+                Some(value) => {
+                    request = request.expression_attribute_values(format!(":{name}"), value);
+                    set.push(format!("#{name} = :{name}"));
+                }
+                None => remove.push(format!("#{name}")),
+            }
+        }
+        let mut update = format!("SET {}", set.join(", "));
+        if !remove.is_empty() {
+            update = format!("{update} REMOVE {}", remove.join(", "));
+        }
+        let request = request.update_expression(update);
+        match &self.condition {
+            Condition::Absent => {
+                request.expression_attribute_names("#pk", PK).condition_expression("attribute_not_exists(#pk)")
+            }
+            Condition::Unchanged { version, write_id } => request
+                .expression_attribute_values(":was_version", number(version))
+                .expression_attribute_values(":was_write_id", AttributeValue::S(write_id.clone()))
+                .condition_expression("#version = :was_version AND #write_id = :was_write_id"),
+            Condition::Held { version, token } => request
+                .expression_attribute_names("#lease", LEASE)
+                .expression_attribute_names("#token", TOKEN)
+                .expression_attribute_values(":was_version", number(version))
+                .expression_attribute_values(":was_token", AttributeValue::S(token.clone()))
+                .condition_expression("#version = :was_version AND #lease.#token = :was_token"),
+        }
+    }
+}
+
+/// 128 random bits in hexadecimal, to tell one write or lease from another; no secret.
+///
+/// The keys of `RandomState` come from the operating system, and no two hashers of a process have the same.
+pub(super) fn random_id() -> String {
+    let word = || RandomState::new().hash_one(0_u8);
+    format!("{:016x}{:016x}", word(), word())
+}

@@ -1,0 +1,339 @@
+//! The document's fields, checked (pure).
+
+use std::collections::HashMap;
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::{
+    ACCOUNT_NUMBER, ELASTIC_API_KEY, ELASTIC_SETUP_API_KEY, Error, PLACEHOLDER, PROVISIONING_HASH, Problem, Problems,
+    REQUIRED,
+};
+use crate::document::AccountNumber;
+
+/// What the secret holds, checked.
+#[derive(Debug)]
+pub struct Credentials {
+    /// The LastPass account (`cid`).
+    pub account_number: AccountNumber,
+    /// Its provisioning hash (`provhash`).
+    pub provisioning_hash: SecretString,
+    /// The API key for reading and writing documents, encoded: what follows `ApiKey ` in the `Authorization` header.
+    pub elastic_api_key: SecretString,
+    /// The API key that `setup` uses in its place, if one is given.
+    pub elastic_setup_api_key: Option<SecretString>,
+}
+
+impl Credentials {
+    /// Whether they are the same as `others`.
+    #[must_use]
+    pub fn are(&self, others: &Self) -> bool {
+        let texts = |credentials: &Self| {
+            let setup_key = credentials.elastic_setup_api_key.as_ref();
+            [Some(credentials.provisioning_hash.clone()), Some(credentials.elastic_api_key.clone()), setup_key.cloned()]
+        };
+        let same = |one: &Option<SecretString>, other: &Option<SecretString>| {
+            one.as_ref().map(ExposeSecret::expose_secret) == other.as_ref().map(ExposeSecret::expose_secret)
+        };
+        self.account_number == others.account_number
+            && texts(self).iter().zip(&texts(others)).all(|(one, other)| same(one, other))
+    }
+
+    /// Reads the document of the secret `secret_id`. Fields it doesn't know are left alone.
+    pub(super) fn parse(document: &SecretString, secret_id: &str) -> Result<Self, Error> {
+        let invalid = |problems| Error::Invalid { secret_id: secret_id.to_owned(), problems: Problems(problems) };
+        let fields = serde_json::from_str(document.expose_secret()).map_err(|error| {
+            invalid(vec![if error.is_data() {
+                Problem::NotAnObject
+            } else {
+                Problem::NotJson { line: error.line(), column: error.column() }
+            }])
+        })?;
+        let mut fields = Fields { values: fields, problems: Vec::new() };
+        let unfilled: Vec<_> = REQUIRED.into_iter().filter(|name| fields.is_placeholder(name)).collect();
+        if !unfilled.is_empty() {
+            return Err(Error::Placeholder { secret_id: secret_id.to_owned(), fields: unfilled });
+        }
+        let account_number = fields.required(ACCOUNT_NUMBER).and_then(|text| {
+            let number = AccountNumber::new(text.expose_secret());
+            number.or_else(|| fields.wrong(Problem::NotDigits))
+        });
+        let provisioning_hash = fields.required(PROVISIONING_HASH);
+        let elastic_api_key = fields.required(ELASTIC_API_KEY).and_then(|key| fields.api_key(ELASTIC_API_KEY, key));
+        // Left as the placeholder, it is the same as left out.
+        let setup_key = (!fields.is_placeholder(ELASTIC_SETUP_API_KEY)).then(|| fields.text(ELASTIC_SETUP_API_KEY));
+        let elastic_setup_api_key = setup_key.flatten().and_then(|key| fields.api_key(ELASTIC_SETUP_API_KEY, key));
+        match (account_number, provisioning_hash, elastic_api_key) {
+            (Some(account_number), Some(provisioning_hash), Some(elastic_api_key)) if fields.problems.is_empty() => {
+                Ok(Self { account_number, provisioning_hash, elastic_api_key, elastic_setup_api_key })
+            }
+            _ => Err(invalid(fields.problems)),
+        }
+    }
+}
+
+/// The document's fields, and what was found wrong with them so far.
+struct Fields {
+    values: HashMap<String, Value>,
+    problems: Vec<Problem>,
+}
+
+impl Fields {
+    fn is_placeholder(&self, name: &str) -> bool {
+        matches!(self.values.get(name), Some(Value::Text(text)) if text.expose_secret() == PLACEHOLDER)
+    }
+
+    fn wrong<T>(&mut self, problem: Problem) -> Option<T> {
+        self.problems.push(problem);
+        None
+    }
+
+    /// A field's text, `None` if it is missing, `null` or empty.
+    fn text(&mut self, name: &'static str) -> Option<SecretString> {
+        match self.values.remove(name) {
+            Some(Value::Text(text)) => (!text.expose_secret().is_empty()).then_some(text),
+            Some(Value::Other) => self.wrong(Problem::NotText { field: name }),
+            Some(Value::Null) | None => None,
+        }
+    }
+
+    fn required(&mut self, name: &'static str) -> Option<SecretString> {
+        let before = self.problems.len();
+        let text = self.text(name);
+        if text.is_none() && self.problems.len() == before {
+            return self.wrong(Problem::Lacks { field: name });
+        }
+        text
+    }
+
+    fn api_key(&mut self, name: &'static str, key: SecretString) -> Option<SecretString> {
+        match api_key_form(key.expose_secret()) {
+            KeyForm::Encoded => Some(key),
+            KeyForm::IdAndKey => self.wrong(Problem::IdAndKey { field: name }),
+            KeyForm::Unknown => self.wrong(Problem::NotEncoded { field: name }),
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum KeyForm {
+    Encoded,
+    IdAndKey,
+    Unknown,
+}
+
+/// The form of an API key. Its encoded form is one token without a colon; which ones there are is Elasticsearch's
+/// affair (keys of Elastic Cloud have a prefix), so nothing more is asked here.
+/// <https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-security-create-api-key>
+fn api_key_form(key: &str) -> KeyForm {
+    if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        KeyForm::Unknown
+    } else if key.contains(':') {
+        KeyForm::IdAndKey
+    } else {
+        KeyForm::Encoded
+    }
+}
+
+/// One field of the document.
+enum Value {
+    /// A text, without white space around it (a pasted line end), or a whole number in digits.
+    Text(SecretString),
+    /// `null`.
+    Null,
+    /// Anything else.
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+
+        impl<'de> Visitor<'de> for Any {
+            type Value = Value;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("any JSON")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+                Ok(Value::Text(SecretString::from(text.trim())))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+                Ok(Value::Text(SecretString::from(number.to_string())))
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Value, E> {
+                Ok(Value::Other)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
+                Ok(Value::Other)
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Value, E> {
+                Ok(Value::Other)
+            }
+
+            fn visit_unit<E>(self) -> Result<Value, E> {
+                Ok(Value::Null)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+                while entries.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Value::Other)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+                while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Value::Other)
+            }
+        }
+
+        deserializer.deserialize_any(Any)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: &str = "f00dfeedf00dfeed";
+    /// base64 of `VuaCfGcBCdbkQm-e5aOx:ui2lp2axTNmsyakw9tvNnw`.
+    const KEY: &str = "VnVhQ2ZHY0JDZGJrUW0tZTVhT3g6dWkybHAyYXhUTm1zeWFrdzl0dk5udw==";
+
+    fn parse(document: &str) -> Result<Credentials, Error> {
+        Credentials::parse(&SecretString::from(document), "arn:secret")
+    }
+
+    /// A whole document with `name` set to `value`.
+    fn with(name: &str, value: serde_json::Value) -> String {
+        let mut document = serde_json::json!({
+            "account_number": "1234567", "provisioning_hash": HASH, "elastic_api_key": KEY,
+        });
+        document[name] = value;
+        document.to_string()
+    }
+
+    fn problems(document: &str) -> Vec<Problem> {
+        match parse(document) {
+            Err(Error::Invalid { problems, .. }) => problems.0,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_whole_document_is_read() {
+        let credentials = parse(&with("elastic_setup_api_key", KEY.into())).unwrap();
+        assert_eq!(credentials.account_number.as_str(), "1234567");
+        assert_eq!(credentials.provisioning_hash.expose_secret(), HASH);
+        assert_eq!(credentials.elastic_api_key.expose_secret(), KEY);
+        assert_eq!(credentials.elastic_setup_api_key.unwrap().expose_secret(), KEY);
+    }
+
+    #[test]
+    fn an_account_number_may_be_a_number() {
+        assert_eq!(parse(&with("account_number", 1_234_567.into())).unwrap().account_number.as_str(), "1234567");
+    }
+
+    #[test]
+    fn a_pasted_line_end_is_dropped() {
+        let hash = parse(&with("provisioning_hash", format!(" {HASH}\n").into())).unwrap().provisioning_hash;
+        assert_eq!(hash.expose_secret(), HASH);
+        let key = parse(&with("elastic_api_key", format!("{KEY}\r\n").into())).unwrap().elastic_api_key;
+        assert_eq!(key.expose_secret(), KEY);
+    }
+
+    #[test]
+    fn unknown_fields_are_left_alone() {
+        for value in [serde_json::json!({"a": [1, {}]}), serde_json::json!([null, true, 1.5]), serde_json::json!(-1)] {
+            assert!(parse(&with("note", value)).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_setup_key_may_be_left_out_empty_or_unfilled() {
+        for value in [serde_json::Value::Null, "".into(), " ".into(), PLACEHOLDER.into()] {
+            assert!(parse(&with("elastic_setup_api_key", value)).unwrap().elastic_setup_api_key.is_none());
+        }
+    }
+
+    #[test]
+    fn a_placeholder_in_a_required_field_is_a_state_of_its_own() {
+        for name in REQUIRED {
+            // Even where another field is wrong: it isn't filled in yet.
+            let document = with(name, PLACEHOLDER.into()).replace(KEY, "id:key");
+            match parse(&document) {
+                Err(error @ Error::Placeholder { .. }) => {
+                    assert!(error.is_placeholder());
+                    assert!(error.to_string().contains(&format!("in `{name}`:")), "{error}");
+                }
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_said_at_once() {
+        let found = problems(r#"{"account_number": "12a", "provisioning_hash": "", "elastic_api_key": ["x"]}"#);
+        let (hash, key) = (PROVISIONING_HASH, ELASTIC_API_KEY);
+        assert_eq!(found, [Problem::NotDigits, Problem::Lacks { field: hash }, Problem::NotText { field: key }]);
+        assert_eq!(problems("{}"), REQUIRED.map(|field| Problem::Lacks { field }));
+    }
+
+    #[test]
+    fn an_account_number_that_is_no_number_of_digits_is_refused() {
+        for value in [serde_json::json!(-5), serde_json::json!(1.5), serde_json::json!(true)] {
+            assert_eq!(problems(&with("account_number", value)), [Problem::NotText { field: ACCOUNT_NUMBER }]);
+        }
+        assert_eq!(problems(&with("account_number", "CID 7".into())), [Problem::NotDigits]);
+    }
+
+    #[test]
+    fn a_document_that_is_no_json_object_is_refused_by_its_place() {
+        assert_eq!(problems("{\n\"provisioning_hash\": \"x"), [Problem::NotJson { line: 2, column: 23 }]);
+        assert_eq!(problems(""), [Problem::NotJson { line: 1, column: 0 }]);
+        for document in ["[\"1\", \"hash\", \"key\"]", "\"hash\"", "null", "7"] {
+            assert_eq!(problems(document), [Problem::NotAnObject], "{document}");
+        }
+    }
+
+    #[test]
+    fn an_api_key_is_wanted_as_kibana_encodes_it() {
+        let unpadded = KEY.trim_end_matches('=');
+        assert_eq!(api_key_form(KEY), KeyForm::Encoded);
+        assert_eq!(api_key_form(unpadded), KeyForm::Encoded);
+        assert_eq!(api_key_form("VuaCfGcBCdbkQm-e5aOx:ui2lp2axTNmsyakw9tvNnw"), KeyForm::IdAndKey);
+        assert_eq!(api_key_form("essu_VnVhQ2ZHY0JDZGJr"), KeyForm::Encoded);
+        assert_eq!(api_key_form(&format!("ApiKey {KEY}")), KeyForm::Unknown);
+        assert_eq!(
+            problems(&with("elastic_setup_api_key", "id:key".into())),
+            [Problem::IdAndKey { field: ELASTIC_SETUP_API_KEY }]
+        );
+    }
+
+    #[test]
+    fn no_text_and_no_debug_quotes_the_document() {
+        let whole = parse(&with("elastic_setup_api_key", KEY.into())).unwrap();
+        let mut printed = format!("{whole:?} {whole:#?}");
+        let secret = "s3cr3t-value";
+        for document in [
+            with("account_number", secret.into()),
+            with("elastic_api_key", format!("{secret}:{secret}").into()),
+            format!("\"{secret}\""),
+            secret.to_string(),
+            format!("{{\"provisioning_hash\": \"{secret}\", {secret}}}"),
+            format!("{{\"{secret}\": 1, \"{secret}\": 2}}"),
+            format!("{{\"account_number\": \"{PLACEHOLDER}\", \"provisioning_hash\": \"{secret}\"}}"),
+        ] {
+            let error = parse(&document).unwrap_err();
+            assert!(std::error::Error::source(&error).is_none());
+            printed.push_str(&format!("{error} {error:?}"));
+        }
+        for secret in [secret, HASH, KEY] {
+            assert!(!printed.contains(secret), "{printed}");
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! What may be wrong with the secret, and what the user does about it.
+
+use std::fmt;
+
+use super::{ACCOUNT_NUMBER, PLACEHOLDER, PROVISIONING_HASH};
+use crate::aws::{BoxError, Fault, Verdict};
+
+/// Why there are no credentials. Nothing of the document is in it but the names of fields.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Secrets Manager did not answer, or asked to come back later, until the time was up.
+    #[error(
+        "Secrets Manager could not be reached for the secret {secret_id}: the next run tries again; if this stays, \
+         look, in a VPC, at the route or interface endpoint to Secrets Manager"
+    )]
+    Unreachable {
+        /// The secret.
+        secret_id: String,
+        /// What the last attempt ended in.
+        source: BoxError,
+    },
+    /// The function's role may not read it.
+    #[error(
+        "Secrets Manager refused `secretsmanager:GetSecretValue` on the secret {secret_id}: the function's role must \
+         allow it (statement `ReadCredentials` of its policy in template.yaml), and the secret's own policy must not \
+         deny it"
+    )]
+    Forbidden {
+        /// The secret.
+        secret_id: String,
+        /// Secrets Manager's own words.
+        source: BoxError,
+    },
+    /// The key that encrypts it is out of reach.
+    #[error(
+        "Secrets Manager could not decrypt the secret {secret_id}: it is encrypted with a KMS key of your own; enable \
+         the key, and allow the function's role `kms:Decrypt` both in the role and in the key's policy"
+    )]
+    Key {
+        /// The secret.
+        secret_id: String,
+        /// Secrets Manager's own words.
+        source: BoxError,
+    },
+    /// There is no such secret, or it has no value.
+    #[error(
+        "Secrets Manager has no secret {secret_id} in the function's account and region, or no value in it: set \
+         SECRET_ARN (parameter `SecretArn`) to the ARN of a secret that holds the credentials"
+    )]
+    Missing {
+        /// The secret.
+        secret_id: String,
+        /// Secrets Manager's own words.
+        source: BoxError,
+    },
+    /// Secrets Manager refused the call for a reason that repeating doesn't change.
+    #[error(
+        "Secrets Manager refused to give the secret {secret_id}: look in its console whether it is scheduled for \
+         deletion, and whether SECRET_ARN is its ARN"
+    )]
+    Refused {
+        /// The secret.
+        secret_id: String,
+        /// Secrets Manager's own words.
+        source: BoxError,
+    },
+    /// What it holds can't be used.
+    #[error(
+        "the secret {secret_id} can't be used: {problems}; put the corrected JSON in the Secrets Manager console or \
+         with `aws secretsmanager put-secret-value`"
+    )]
+    Invalid {
+        /// The secret.
+        secret_id: String,
+        /// Everything that is wrong with it.
+        problems: Problems,
+    },
+    /// It still holds the template's placeholder: no failure, but nothing can be collected yet.
+    #[error(
+        "the secret {secret_id} still holds the placeholder {PLACEHOLDER} in {}: put the credentials into it in the \
+         Secrets Manager console or with `aws secretsmanager put-secret-value`, then run `setup`",
+        quoted(fields)
+    )]
+    Placeholder {
+        /// The secret.
+        secret_id: String,
+        /// The fields that hold it.
+        fields: Vec<&'static str>,
+    },
+}
+
+impl Error {
+    /// The stable name that answers, alarms and docs use.
+    ///
+    /// A secret that doesn't exist counts as unreachable; [`Placeholder`](Self::Placeholder) as invalid where a caller
+    /// has no use for it.
+    #[must_use]
+    pub const fn error_type(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } | Self::Missing { .. } | Self::Refused { .. } => "Secret.Unreachable",
+            Self::Forbidden { .. } | Self::Key { .. } => "Secret.Forbidden",
+            Self::Invalid { .. } | Self::Placeholder { .. } => "Secret.Invalid",
+        }
+    }
+
+    /// Whether the secret was never filled in: the caller answers `skipped`.
+    #[must_use]
+    pub const fn is_placeholder(&self) -> bool {
+        matches!(self, Self::Placeholder { .. })
+    }
+
+    pub(super) fn of_call(fault: Fault, secret_id: &str) -> Self {
+        let secret_id = secret_id.to_owned();
+        let verdict = fault.verdict;
+        let source = Box::new(fault);
+        match verdict {
+            Verdict::Transient => Self::Unreachable { secret_id, source },
+            Verdict::Forbidden => Self::Forbidden { secret_id, source },
+            Verdict::Key => Self::Key { secret_id, source },
+            Verdict::Missing => Self::Missing { secret_id, source },
+            Verdict::Refused => Self::Refused { secret_id, source },
+        }
+    }
+}
+
+/// One thing that is wrong with the document.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// `SecretBinary` instead of `SecretString`.
+    #[error("it holds binary data, but the credentials must be stored as text (`SecretString`)")]
+    Binary,
+    /// It can't be parsed. The parser's own words would quote it.
+    #[error("it isn't valid JSON (line {line}, column {column}): check its quotes and commas")]
+    NotJson {
+        /// Where, counted from 1.
+        line: usize,
+        /// Where, counted from 1.
+        column: usize,
+    },
+    /// It is JSON, but no object.
+    #[error("it must be a JSON object with the fields `account_number`, `provisioning_hash` and `elastic_api_key`")]
+    NotAnObject,
+    /// A required field isn't there, or is empty.
+    #[error("`{field}` is missing or empty: {}", origin(.field))]
+    Lacks {
+        /// Its name.
+        field: &'static str,
+    },
+    /// A field is a list, an object or a boolean.
+    #[error("`{field}` must be a text: {}", origin(.field))]
+    NotText {
+        /// Its name.
+        field: &'static str,
+    },
+    /// An account number with anything but digits.
+    #[error("`account_number` must be digits alone: {}", origin(ACCOUNT_NUMBER))]
+    NotDigits,
+    /// An API key in another form.
+    #[error("`{field}` isn't an encoded API key: {}", origin(.field))]
+    NotEncoded {
+        /// Its name.
+        field: &'static str,
+    },
+    /// An API key as id and key.
+    #[error("`{field}` looks like `id:key`, but its encoded form is needed (the base64 of `id:key`): {}", origin(.field))]
+    IdAndKey {
+        /// Its name.
+        field: &'static str,
+    },
+}
+
+/// Where the user finds what belongs into a field.
+/// <https://support.lastpass.com/help/where-can-i-find-the-cid-and-api-secret>
+fn origin(field: &str) -> &'static str {
+    match field {
+        ACCOUNT_NUMBER => "the LastPass Admin Console shows it as `Account number` at the top of its Dashboard",
+        PROVISIONING_HASH => "the LastPass Admin Console creates it under Advanced > Enterprise API",
+        _ => "Kibana shows it once, as `Encoded`, when the key is created under Stack Management > API keys",
+    }
+}
+
+fn quoted(fields: &[&str]) -> String {
+    fields.iter().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// Everything that is wrong with the document, at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ELASTIC_API_KEY;
+    use super::*;
+
+    #[test]
+    fn every_text_says_what_to_do() {
+        let (secret_id, source) = (|| "arn:secret".to_owned(), || Box::new(Fault::no_time("no answer")));
+        let problems = Problems(vec![Problem::NotDigits, Problem::Lacks { field: PROVISIONING_HASH }]);
+        let texts = [
+            (
+                Error::Unreachable { secret_id: secret_id(), source: source() },
+                "Secret.Unreachable",
+                "Secrets Manager could not be reached for the secret arn:secret: the next run tries again; if this \
+                 stays, look, in a VPC, at the route or interface endpoint to Secrets Manager",
+            ),
+            (
+                Error::Forbidden { secret_id: secret_id(), source: source() },
+                "Secret.Forbidden",
+                "Secrets Manager refused `secretsmanager:GetSecretValue` on the secret arn:secret: the function's role \
+                 must allow it (statement `ReadCredentials` of its policy in template.yaml), and the secret's own \
+                 policy must not deny it",
+            ),
+            (
+                Error::Key { secret_id: secret_id(), source: source() },
+                "Secret.Forbidden",
+                "Secrets Manager could not decrypt the secret arn:secret: it is encrypted with a KMS key of your own; \
+                 enable the key, and allow the function's role `kms:Decrypt` both in the role and in the key's policy",
+            ),
+            (
+                Error::Missing { secret_id: secret_id(), source: source() },
+                "Secret.Unreachable",
+                "Secrets Manager has no secret arn:secret in the function's account and region, or no value in it: set \
+                 SECRET_ARN (parameter `SecretArn`) to the ARN of a secret that holds the credentials",
+            ),
+            (
+                Error::Refused { secret_id: secret_id(), source: source() },
+                "Secret.Unreachable",
+                "Secrets Manager refused to give the secret arn:secret: look in its console whether it is scheduled \
+                 for deletion, and whether SECRET_ARN is its ARN",
+            ),
+            (
+                Error::Invalid { secret_id: secret_id(), problems },
+                "Secret.Invalid",
+                "the secret arn:secret can't be used: `account_number` must be digits alone: the LastPass Admin \
+                 Console shows it as `Account number` at the top of its Dashboard; `provisioning_hash` is missing or \
+                 empty: the LastPass Admin Console creates it under Advanced > Enterprise API; put the corrected JSON \
+                 in the Secrets Manager console or with `aws secretsmanager put-secret-value`",
+            ),
+            (
+                Error::Placeholder { secret_id: secret_id(), fields: vec![PROVISIONING_HASH, ELASTIC_API_KEY] },
+                "Secret.Invalid",
+                "the secret arn:secret still holds the placeholder REPLACE_ME in `provisioning_hash`, \
+                 `elastic_api_key`: put the credentials into it in the Secrets Manager console or with `aws \
+                 secretsmanager put-secret-value`, then run `setup`",
+            ),
+        ];
+        for (error, error_type, text) in texts {
+            assert_eq!(error.to_string(), text);
+            assert_eq!(error.error_type(), error_type, "{text}");
+            assert_eq!(error.is_placeholder(), matches!(error, Error::Placeholder { .. }));
+        }
+    }
+
+    #[test]
+    fn every_problem_says_where_to_look() {
+        let field = ELASTIC_API_KEY;
+        let texts = [
+            (Problem::Binary, "it holds binary data, but the credentials must be stored as text (`SecretString`)"),
+            (
+                Problem::NotJson { line: 2, column: 5 },
+                "it isn't valid JSON (line 2, column 5): check its quotes and commas",
+            ),
+            (
+                Problem::NotAnObject,
+                "it must be a JSON object with the fields `account_number`, `provisioning_hash` and `elastic_api_key`",
+            ),
+            (
+                Problem::NotText { field },
+                "`elastic_api_key` must be a text: Kibana shows it once, as `Encoded`, when the key is created under \
+                 Stack Management > API keys",
+            ),
+            (
+                Problem::NotEncoded { field },
+                "`elastic_api_key` isn't an encoded API key: Kibana shows it once, as `Encoded`, when the key is \
+                 created under Stack Management > API keys",
+            ),
+            (
+                Problem::IdAndKey { field },
+                "`elastic_api_key` looks like `id:key`, but its encoded form is needed (the base64 of `id:key`): \
+                 Kibana shows it once, as `Encoded`, when the key is created under Stack Management > API keys",
+            ),
+        ];
+        for (problem, text) in texts {
+            assert_eq!(problem.to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The credentials, from one Secrets Manager document.
+//!
+//! Owns reading, checking and keeping it for a while; knows nothing of streams. Invariant: no value of the document
+//! is ever printed, in an error, a log line or by `Debug`. The document goes into zeroized memory as soon as the SDK
+//! hands it over; what the SDK and the parser keep for themselves on the way is out of reach.
+
+mod document;
+mod error;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_secretsmanager::Client;
+use jiff::{SignedDuration, Timestamp};
+use secrecy::SecretString;
+use tokio::sync::Mutex;
+
+pub use self::document::Credentials;
+pub use self::error::{Error, Problem, Problems};
+use crate::aws;
+use crate::deadline::Deadline;
+
+/// What a new stack's secret holds in each field until the credentials are put in. The same text as in template.yaml.
+pub const PLACEHOLDER: &str = "REPLACE_ME";
+
+/// How long a warm sandbox keeps the credentials. Chosen: a rotated secret is in use after this long even where the
+/// old one still works; one that was refused is read again at once.
+const KEPT: SignedDuration = SignedDuration::from_mins(15);
+
+/// How long one call is repeated at most. Chosen: half a minute outlasts throttling, not an outage.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const GET: &str = "secretsmanager:GetSecretValue";
+
+const ACCOUNT_NUMBER: &str = "account_number";
+const PROVISIONING_HASH: &str = "provisioning_hash";
+const ELASTIC_API_KEY: &str = "elastic_api_key";
+const ELASTIC_SETUP_API_KEY: &str = "elastic_setup_api_key";
+const REQUIRED: [&str; 3] = [ACCOUNT_NUMBER, PROVISIONING_HASH, ELASTIC_API_KEY];
+
+/// Reads the secret, and keeps what it held for up to 15 minutes.
+#[derive(Debug)]
+pub struct Secrets {
+    client: Client,
+    secret_id: String,
+    kept: Mutex<Option<Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    credentials: Arc<Credentials>,
+    read_at: Timestamp,
+}
+
+impl Secrets {
+    /// Reads the secret `secret_id` (its ARN). The client's own retries and time-outs are replaced.
+    #[must_use]
+    pub fn new(client: &Client, secret_id: String) -> Self {
+        let config = client.config().to_builder().retry_config(aws::retries()).timeout_config(aws::timeouts());
+        Self { client: Client::from_conf(config.build()), secret_id, kept: Mutex::new(None) }
+    }
+
+    /// The secret's ARN, for texts that name it.
+    #[must_use]
+    pub fn secret_id(&self) -> &str {
+        &self.secret_id
+    }
+
+    /// The credentials, read again if those at hand are older than 15 minutes at `now`.
+    ///
+    /// # Errors
+    /// [`Error::Placeholder`]: the stack isn't set up yet, which is no failure. Any other: see its text.
+    pub async fn get(&self, now: Timestamp, deadline: Deadline) -> Result<Arc<Credentials>, Error> {
+        let mut kept = self.kept.lock().await;
+        match &*kept {
+            Some(known) if known.is_fresh(now) => Ok(Arc::clone(&known.credentials)),
+            _ => self.read(&mut kept, now, deadline).await,
+        }
+    }
+
+    /// The credentials as they are in Secrets Manager now: for the case that a system refused those at hand.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get), which then reads again as well.
+    pub async fn reload(&self, now: Timestamp, deadline: Deadline) -> Result<Arc<Credentials>, Error> {
+        let mut kept = self.kept.lock().await;
+        self.read(&mut kept, now, deadline).await
+    }
+
+    async fn read(
+        &self,
+        kept: &mut Option<Kept>,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Arc<Credentials>, Error> {
+        *kept = None;
+        let document = self.fetch(deadline).await?;
+        let credentials = Arc::new(Credentials::parse(&document, &self.secret_id)?);
+        *kept = Some(Kept { credentials: Arc::clone(&credentials), read_at: now });
+        Ok(credentials)
+    }
+
+    async fn fetch(&self, deadline: Deadline) -> Result<SecretString, Error> {
+        let request = self.client.get_secret_value().secret_id(&self.secret_id);
+        let answer = aws::call(GET, PATIENCE, deadline, || request.clone().send()).await;
+        let answer = answer.map_err(|fault| Error::of_call(fault, &self.secret_id))?;
+        let text = answer.secret_string.ok_or_else(|| self.invalid(Problem::Binary))?;
+        Ok(SecretString::from(text))
+    }
+
+    fn invalid(&self, problem: Problem) -> Error {
+        Error::Invalid { secret_id: self.secret_id.clone(), problems: Problems(vec![problem]) }
+    }
+}
+
+impl Kept {
+    /// A clock that was set back makes it stale as well.
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        (SignedDuration::ZERO..KEPT).contains(&now.duration_since(self.read_at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::AccountNumber;
+
+    #[test]
+    fn credentials_are_fresh_for_a_quarter_of_an_hour_and_not_before_they_were_read() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let secret = || SecretString::from("x");
+        let credentials = Credentials {
+            account_number: AccountNumber::new("7").unwrap(),
+            provisioning_hash: secret(),
+            elastic_api_key: secret(),
+            elastic_setup_api_key: None,
+        };
+        let kept = Kept { credentials: Arc::new(credentials), read_at: at("2024-05-01T12:00:00Z") };
+        assert!(kept.is_fresh(at("2024-05-01T12:00:00Z")));
+        assert!(kept.is_fresh(at("2024-05-01T12:14:59Z")));
+        assert!(!kept.is_fresh(at("2024-05-01T12:15:00Z")));
+        assert!(!kept.is_fresh(at("2024-05-01T11:59:59Z")));
+    }
+}

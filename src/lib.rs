@@ -1,10 +1,22 @@
 //! Copies the data streams of a LastPass Business account into Elasticsearch, every event exactly once.
+//!
+//! Data flows one way, [`lastpass`] → [`streams`] → [`elastic`], with [`collect`] as the only conductor and
+//! [`checkpoint`] as its memory.
 
 mod aws;
+mod check;
 pub mod checkpoint;
+pub mod collect;
+pub mod config;
 pub mod deadline;
 pub mod document;
 pub mod elastic;
+pub mod error;
+pub mod function;
+mod http;
 pub mod lastpass;
+pub mod request;
 pub mod secrets;
+mod status;
 pub mod streams;
+pub mod telemetry;

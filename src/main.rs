@@ -1,2 +1,33 @@
-//! The `bootstrap` binary.
-fn main() {}
+//! The `bootstrap` binary that Lambda starts: log, settings, clients, run.
+
+use std::process::ExitCode;
+
+use lambda_runtime::{LambdaEvent, service_fn};
+use lastpass_elastic::{
+    config::{self, Config},
+    function::Function,
+    telemetry,
+};
+use serde_json::Value;
+use tracing::level_filters::LevelFilter;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    // A wrong LOG_LEVEL is reported with the other settings.
+    telemetry::init(config::log_level(variable).unwrap_or(LevelFilter::INFO));
+    let function = Function::new(Config::read(variable), &aws_config::load_from_env().await);
+    let function = &function;
+    match lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| function.handle(event))).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error, "the Lambda runtime ended");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The environment is read here and nowhere else.
+fn variable(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "settings are checked by `config`, which is given this reader")]
+    std::env::var(name).ok()
+}

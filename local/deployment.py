@@ -1,0 +1,257 @@
+"""Deploys `template.yaml`, with a function that is already built, to the local AWS emulator.
+
+The template is the project's own, to the letter, apart from `CodeUri`, which names the uploaded archive. The emulator's
+address and credentials come from the environment (`AWS_ENDPOINT_URL` and so on, as the stack's launcher sets them); an
+address that isn't a loopback one is refused, so that nothing here can reach a real account.
+
+    with Deployment.create("demo", {"ElasticsearchUrl": "http://127.0.0.1:9200"}, "target/release/bootstrap") as stack:
+        stack.put_secret({"account_number": "1", "provisioning_hash": "...", "elastic_api_key": "..."})
+        stack.invoke({"action": "setup"})
+"""
+
+import hashlib
+import io
+import json
+import os
+import stat
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Iterator
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError, WaiterError
+
+ROOT = Path(__file__).resolve().parents[1]
+TEMPLATE = ROOT / "template.yaml"
+CODE_URI = "CodeUri: ."
+# The bucket for archives; the emulator keeps it in memory, for all stacks.
+CODE_BUCKET = "lastpass-elastic-code"
+# The most messages SQS hands out at once.
+RECEIVE_MAX_MESSAGES = 10
+# Longer than Lambda's longest run (900 s), so that a slow run isn't taken for a cut connection.
+READ_TIMEOUT_S = 930
+# Pause and number of looks at a stack that is being made, updated or deleted: two minutes together.
+WAITER = {"Delay": 1, "MaxAttempts": 120}
+
+
+class DeploymentError(Exception):
+    """The stack could not be made, updated or deleted; the text holds the emulator's reasons."""
+
+
+class FunctionError(Exception):
+    """The function answered with an error."""
+
+    def __init__(self, error_type: str, message: str, log: str = ""):
+        super().__init__(f"{error_type}: {message}")
+        self.error_type = error_type
+        self.message = message
+        # The last 4 KB of the run's log, as Lambda hands them out.
+        self.log = log
+
+
+@dataclass
+class Deployment:
+    """One deployed stack."""
+
+    stack_name: str
+    parameters: dict[str, str]
+    outputs: dict[str, str] = field(default_factory=dict)
+    # Logical id -> physical id, of the retained resources too.
+    resources: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def create(
+        cls,
+        stack_name: str,
+        parameters: dict[str, Any],
+        bootstrap_path: str | os.PathLike,
+        template_path: str | os.PathLike = TEMPLATE,
+    ) -> "Deployment":
+        """Makes the stack and waits until it is there.
+
+        Raises `DeploymentError` if it can't be made; what there is of it then is deleted again.
+        """
+        deployment = cls(stack_name, {name: str(value) for name, value in parameters.items()})
+        arguments = deployment._arguments(bootstrap_path, template_path)
+        try:
+            client("cloudformation").create_stack(**arguments)
+        except ClientError as error:
+            raise DeploymentError(f"stack {stack_name}: {error}") from error
+        try:
+            deployment._wait("stack_create_complete")
+        except DeploymentError:
+            deployment.delete()
+            raise
+        return deployment
+
+    def update(
+        self,
+        parameters: dict[str, Any],
+        bootstrap_path: str | os.PathLike,
+        template_path: str | os.PathLike = TEMPLATE,
+    ) -> None:
+        """Deploys once more, with `parameters` added to the present ones. Nothing to change is no error."""
+        self.parameters |= {name: str(value) for name, value in parameters.items()}
+        try:
+            client("cloudformation").update_stack(**self._arguments(bootstrap_path, template_path))
+        except ClientError as error:
+            if "No updates are to be performed" in str(error):
+                return
+            raise DeploymentError(f"stack {self.stack_name}: {error}") from error
+        self._wait("stack_update_complete")
+
+    def invoke(self, payload: Any) -> Any:
+        """Invokes the function, waits, and returns its answer.
+
+        Raises `FunctionError` if the function answers with an error.
+        """
+        response = client("lambda").invoke(
+            FunctionName=self.outputs["FunctionName"], Payload=json.dumps(payload).encode(), LogType="Tail"
+        )
+        answer = json.loads(response["Payload"].read() or "null")
+        if "FunctionError" not in response:
+            return answer
+        if not isinstance(answer, dict):
+            answer = {"errorMessage": str(answer)}
+        raise FunctionError(answer.get("errorType", "Unknown"), answer.get("errorMessage", ""), response.get("LogResult", ""))
+
+    def invoke_event(self, payload: Any) -> None:
+        """Starts the function the way a schedule does: its answer is dropped, an error goes to the failure queue."""
+        client("lambda").invoke(
+            FunctionName=self.outputs["FunctionName"], Payload=json.dumps(payload).encode(), InvocationType="Event"
+        )
+
+    def put_secret(self, secret: dict[str, str] | str) -> None:
+        """Stores the credentials; a string goes in as it is, so that a broken document can be tried."""
+        text = secret if isinstance(secret, str) else json.dumps(secret)
+        client("secretsmanager").put_secret_value(SecretId=self.outputs["SecretArn"], SecretString=text)
+
+    def secret(self) -> str:
+        """The text that is in the secret now."""
+        return client("secretsmanager").get_secret_value(SecretId=self.outputs["SecretArn"])["SecretString"]
+
+    def items(self) -> list[dict]:
+        """All items of the checkpoint table, in DynamoDB's own form."""
+        pages = client("dynamodb").get_paginator("scan").paginate(TableName=self.outputs["TableName"], ConsistentRead=True)
+        return [item for page in pages for item in page["Items"]]
+
+    def failures(self, wait_s: int = 0) -> list[dict]:
+        """Takes the messages out of the failure queue; waits up to `wait_s` seconds (at most 20) for the first one."""
+        sqs, url, messages = client("sqs"), self.outputs["FailureQueueUrl"], []
+        receive = {"QueueUrl": url, "MaxNumberOfMessages": RECEIVE_MAX_MESSAGES}
+        while batch := sqs.receive_message(WaitTimeSeconds=0 if messages else wait_s, **receive).get("Messages"):
+            for message in batch:
+                messages.append(json.loads(message["Body"]))
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return messages
+
+    def log_lines(self) -> Iterator[str]:
+        """Everything the function has logged, line by line."""
+        pages = client("logs").get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{self.stack_name}")
+        for page in pages:
+            for event in page["events"]:
+                yield from event["message"].splitlines()
+
+    def delete(self) -> None:
+        """Deletes the stack, and the secret and the table, which a deletion of the stack leaves behind."""
+        self._read_stack()
+        cloudformation = client("cloudformation")
+        cloudformation.delete_stack(StackName=self.stack_name)
+        try:
+            cloudformation.get_waiter("stack_delete_complete").wait(StackName=self.stack_name, WaiterConfig=WAITER)
+        except WaiterError as error:
+            raise DeploymentError(f"stack {self.stack_name} could not be deleted: {self._reasons()}") from error
+        if "Secret" in self.resources:
+            drop("secretsmanager", "delete_secret", SecretId=self.resources["Secret"], ForceDeleteWithoutRecovery=True)
+        if "Table" in self.resources:
+            drop("dynamodb", "delete_table", TableName=self.resources["Table"])
+
+    def __enter__(self) -> "Deployment":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.delete()
+
+    def _arguments(self, bootstrap_path: str | os.PathLike, template_path: str | os.PathLike) -> dict:
+        location = upload(Path(bootstrap_path))
+        return {
+            "StackName": self.stack_name,
+            "TemplateBody": with_code(Path(template_path).read_text(), location),
+            "Parameters": [{"ParameterKey": k, "ParameterValue": v} for k, v in self.parameters.items()],
+            # AUTO_EXPAND: the SAM transform is done by CloudFormation.
+            "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        }
+
+    def _wait(self, waiter: str) -> None:
+        try:
+            client("cloudformation").get_waiter(waiter).wait(StackName=self.stack_name, WaiterConfig=WAITER)
+        except WaiterError as error:
+            raise DeploymentError(f"stack {self.stack_name}: {self._reasons() or error}") from error
+        self._read_stack()
+
+    def _read_stack(self) -> None:
+        cloudformation = client("cloudformation")
+        try:
+            (stack,) = cloudformation.describe_stacks(StackName=self.stack_name)["Stacks"]
+            listed = cloudformation.describe_stack_resources(StackName=self.stack_name)["StackResources"]
+        except ClientError as error:
+            raise DeploymentError(f"stack {self.stack_name}: {error}") from error
+        self.outputs = {o["OutputKey"]: o["OutputValue"] for o in stack.get("Outputs", [])}
+        self.resources = {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in listed if r.get("PhysicalResourceId")}
+
+    def _reasons(self) -> str:
+        events = client("cloudformation").describe_stack_events(StackName=self.stack_name)["StackEvents"]
+        failed = [e for e in reversed(events) if e["ResourceStatus"].endswith("FAILED")]
+        return "; ".join(f"{e['LogicalResourceId']}: {e.get('ResourceStatusReason', e['ResourceStatus'])}" for e in failed)
+
+
+def client(service: str):
+    """A client of the emulator. Nothing is repeated: a repeated invocation would be another one."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
+    if urlsplit(endpoint).hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise DeploymentError("AWS_ENDPOINT_URL has to be the local emulator's address; start the local stack first")
+    config = Config(read_timeout=READ_TIMEOUT_S, retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
+    return boto3.client(service, endpoint_url=endpoint, config=config)
+
+
+def archive(bootstrap_path: Path) -> bytes:
+    """The deployment archive: `bootstrap` alone, executable, the same bytes for the same binary."""
+    entry = zipfile.ZipInfo("bootstrap")
+    entry.external_attr = (stat.S_IFREG | 0o755) << 16
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compresslevel=1) as file:
+        file.writestr(entry, bootstrap_path.read_bytes())
+    return buffer.getvalue()
+
+
+def upload(bootstrap_path: Path) -> str:
+    """Puts the archive where CloudFormation takes it from, under a name that changes with the binary."""
+    if not bootstrap_path.is_file():
+        raise DeploymentError(f"there is no {bootstrap_path}; build it with `cargo build --release`")
+    body = archive(bootstrap_path)
+    key = f"{hashlib.sha256(body).hexdigest()}.zip"
+    s3 = client("s3")
+    if CODE_BUCKET not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
+        s3.create_bucket(Bucket=CODE_BUCKET)
+    s3.put_object(Bucket=CODE_BUCKET, Key=key, Body=body)
+    return f"s3://{CODE_BUCKET}/{key}"
+
+
+def with_code(template: str, location: str) -> str:
+    """The template with the archive's place as its `CodeUri`; nothing else is touched."""
+    if template.count(CODE_URI + "\n") != 1:
+        raise DeploymentError(f"the template has to have exactly one line `{CODE_URI}`")
+    return template.replace(CODE_URI + "\n", f"CodeUri: {location}\n")
+
+
+def drop(service: str, operation: str, **arguments: Any) -> None:
+    """Deletes what may be gone already."""
+    try:
+        getattr(client(service), operation)(**arguments)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceNotFoundException":
+            raise

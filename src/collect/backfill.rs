@@ -1,0 +1,76 @@
+//! A range of the event report.
+
+use jiff::Timestamp;
+
+use super::{
+    Begun, Ended, Run, Session,
+    events::{EventWindow, whole_second},
+    now,
+};
+use crate::{
+    checkpoint::{Key, State, Unfinished},
+    document::Stream,
+    error::Error,
+    request::{Backfill, Counters, RunAnswer, RunStatus, SkipReason, Window},
+};
+
+/// Reads a range of events, from where an earlier run left it. A complete one is read again, which adds only what is
+/// missing.
+///
+/// # Errors
+/// See [`super::collect`].
+pub async fn backfill(session: &Session<'_>, request: Backfill) -> Result<RunAnswer, Error> {
+    let Backfill { from, to, skip_completed, alert } = request;
+    let key = Key::Backfill { stream: Stream::EventReport, from, to };
+    let run = match Run::begin(session, "backfill", key).await? {
+        Begun::Run(run) => run,
+        Begun::Busy(answer) => return Ok(answer),
+    };
+    let state = run.lease.state();
+    let window = Window { from, to };
+    if skip_completed && state.complete {
+        return run.leave(state, window).await;
+    }
+    let ended = run.work(run.read_backfill(from, to, alert)).await;
+    run.end(ended, Some(window)).await
+}
+
+impl Run<'_> {
+    /// Gives the lease of a complete backfill up, and leaves its checkpoint as it is.
+    async fn leave(self, state: State, window: Window) -> Result<RunAnswer, Error> {
+        self.lease.release(state, now(), self.session.save_deadline).await?;
+        Ok(RunAnswer {
+            status: RunStatus::Complete,
+            window: Some(window),
+            counters: Counters::default(),
+            checkpoint: Some(window.from),
+            ..RunAnswer::skipped(self.action, Stream::EventReport, SkipReason::AlreadyComplete)
+        })
+    }
+
+    async fn read_backfill(&self, from: Timestamp, to: Timestamp, alert: bool) -> Result<Ended, Error> {
+        let zone = &self.session.config.zone;
+        let mut state = self.lease.state();
+        let window = match state.unfinished {
+            Some(Unfinished::Window { from, to, position, alert }) => {
+                EventWindow { from, to, position, late_before: None, alert }
+            }
+            Some(Unfinished::Snapshot { .. }) | None => {
+                let from = zone.begin_outside_fold(from);
+                let end = zone.end_outside_fold(to.min(whole_second(now())));
+                EventWindow { from, to: end, position: end.max(from), late_before: None, alert }
+            }
+        };
+        state.complete = false;
+        state.unfinished = Some(window.unfinished(window.position));
+        self.save(state).await?;
+        if window.from < window.position && self.read_window(window).await? == Ended::DeadlineCame {
+            return Ok(Ended::DeadlineCame);
+        }
+        let mut state = self.lease.state();
+        state.complete = true;
+        state.unfinished = None;
+        self.save(state).await?;
+        Ok(Ended::Complete)
+    }
+}

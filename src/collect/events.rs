@@ -1,0 +1,174 @@
+//! The event report up to now.
+
+use std::sync::atomic::Ordering;
+
+use jiff::Timestamp;
+
+use super::{
+    Begun, Ended, Run, Session, now,
+    plan::{Advance, LivePlan, Reach},
+};
+use crate::{
+    checkpoint::{Key, State, Unfinished},
+    document::Stream,
+    error::Error,
+    lastpass::{
+        self,
+        reporting::Page,
+        whole_seconds::{Contradiction, Reading as WholeSecondReading, WholeSeconds},
+    },
+    request::RunAnswer,
+    streams::{self, event_report},
+};
+
+/// What a window of events is read for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct EventWindow {
+    /// Where reading begins.
+    pub(super) from: Timestamp,
+    /// The window's end as it is remembered.
+    pub(super) to: Timestamp,
+    /// Everything from here on is acknowledged.
+    pub(super) position: Timestamp,
+    /// Events from before this are late.
+    pub(super) late_before: Option<Timestamp>,
+    /// Whether detection rules are to look at the documents.
+    pub(super) alert: bool,
+}
+
+impl EventWindow {
+    /// What a checkpoint remembers once everything from `position` on is acknowledged.
+    pub(super) const fn unfinished(self, position: Timestamp) -> Unfinished {
+        Unfinished::Window { from: self.from, to: self.to, position, alert: self.alert }
+    }
+}
+
+/// Reads the event report from its watermark to now, after what an earlier run left.
+///
+/// # Errors
+/// See [`super::collect`].
+pub async fn collect_events(session: &Session<'_>, scheduled_time: Option<Timestamp>) -> Result<RunAnswer, Error> {
+    let run = match Run::begin(session, "collect", Key::Stream(Stream::EventReport)).await? {
+        Begun::Run(run) => run,
+        Begun::Busy(answer) => return Ok(answer),
+    };
+    let clock = now();
+    let now = whole_second(scheduled_time.map_or(clock, |scheduled| scheduled.min(clock)));
+    let state = run.lease.state();
+    let reach = Reach { initial_lookback: session.config.initial_lookback, overlap: session.config.overlap };
+    let plan = LivePlan::new(now, state.watermark, state.reread_at, reach, &session.config.zone);
+    let ended = run.work(run.read_up_to(now, reach)).await;
+    run.end(ended, Some(plan.window)).await
+}
+
+impl Run<'_> {
+    async fn read_up_to(&self, now: Timestamp, reach: Reach) -> Result<Ended, Error> {
+        let zone = &self.session.config.zone;
+        let mut state = self.lease.state();
+        if let Some(Unfinished::Window { from, to, position, alert }) = state.unfinished {
+            let late_before = state.watermark;
+            let window = EventWindow { from, to, position, late_before, alert };
+            if self.read_window(window).await? == Ended::DeadlineCame {
+                return Ok(Ended::DeadlineCame);
+            }
+            state = self.advance(from, to).await?;
+        }
+        let plan = LivePlan::new(now, state.watermark, state.reread_at, reach, zone);
+        let window = EventWindow {
+            from: plan.read_from,
+            to: plan.window.to,
+            position: plan.read_to,
+            late_before: Some(plan.window.from),
+            alert: true,
+        };
+        if self.read_window(window).await? == Ended::DeadlineCame {
+            return Ok(Ended::DeadlineCame);
+        }
+        self.advance(plan.read_from, plan.window.to).await?;
+        Ok(Ended::Complete)
+    }
+
+    /// Moves the watermark over what was acknowledged.
+    async fn advance(&self, read_from: Timestamp, to: Timestamp) -> Result<State, Error> {
+        let mut state = self.lease.state();
+        let zone = &self.session.config.zone;
+        let advance = Advance::new(read_from, to, state.watermark, state.reread_at, zone);
+        state.watermark = Some(advance.watermark);
+        state.reread_at = advance.reread_at;
+        state.unfinished = None;
+        self.save(state.clone()).await?;
+        Ok(state)
+    }
+
+    /// Reads and delivers what is left of a window, page by page, and saves the position after each. The next page is
+    /// fetched while the one before is delivered.
+    pub(super) async fn read_window(&self, window: EventWindow) -> Result<Ended, Error> {
+        let session = self.session;
+        let mut reading = WholeSecondReading::new(&session.config.zone, window.from, window.position);
+        let mut page = self.fetch(&reading).await?;
+        loop {
+            let clock = now();
+            let whole = reading.take(page, clock).map_err(|contradiction| self.contradicted(&contradiction))?;
+            let (position, complete) = (whole.position, whole.complete);
+            let documents = self.documents(whole, clock, window.alert);
+            if complete {
+                self.deliver(documents, window.late_before).await?;
+                return Ok(Ended::Complete);
+            }
+            let (delivered, next) = tokio::join!(self.deliver(documents, window.late_before), self.fetch(&reading));
+            delivered?;
+            self.save_position(window, position).await?;
+            if session.is_nearly_over() {
+                return Ok(Ended::DeadlineCame);
+            }
+            page = next?;
+        }
+    }
+
+    async fn fetch(&self, reading: &WholeSecondReading<'_>) -> Result<Page, Error> {
+        let session = self.session;
+        let page = session.lastpass.fetch_events(&reading.request(), &session.config.zone, session.deadline).await?;
+        self.progress.pages.fetch_add(1, Ordering::Relaxed);
+        Ok(page)
+    }
+
+    fn documents(&self, whole: WholeSeconds, clock: Timestamp, alert: bool) -> Vec<crate::document::Document> {
+        let events: Vec<event_report::Event> =
+            whole.events.into_iter().map(|(event, time)| event_report::Event { record: event.record, time }).collect();
+        let reading = streams::Reading { created: clock, ingested: alert.then_some(clock) };
+        event_report::documents(self.session.mapper, &reading, &events)
+    }
+
+    async fn save_position(&self, window: EventWindow, position: Timestamp) -> Result<(), Error> {
+        let mut state = self.lease.state();
+        let unfinished = Some(window.unfinished(position));
+        if state.unfinished == unfinished {
+            return Ok(());
+        }
+        state.unfinished = unfinished;
+        self.save(state).await
+    }
+
+    fn contradicted(&self, contradiction: &Contradiction) -> Error {
+        let zone = self.session.config.zone.name().to_owned();
+        let proof = match contradiction {
+            Contradiction::AheadOfClock { event, clock } => {
+                format!("it puts an event at {event}, ahead of the clock, which shows {clock:.0}")
+            }
+            Contradiction::NextAfterPage { next, oldest } => format!(
+                "LastPass says that its next page begins at {next:.0} or earlier, and the zone puts the page before at {oldest}"
+            ),
+            Contradiction::NextStands => {
+                let why = "its `next` leads nowhere";
+                let command = lastpass::Command::Reporting;
+                return lastpass::Error::BadAnswer { command, why }.into();
+            }
+        };
+        lastpass::Error::WrongTimeZone { zone, proof }.into()
+    }
+}
+
+/// Events have whole seconds, and so have the ends of windows.
+pub(super) fn whole_second(instant: Timestamp) -> Timestamp {
+    Timestamp::from_second(instant.as_second()).unwrap_or(instant)
+}

@@ -1,0 +1,224 @@
+//! Snapshots of users and of shared folders.
+//!
+//! A snapshot is known by its `scheduled_time`, which is in the `_id` of each of its documents: read again, it adds
+//! nothing. All its documents have the `@timestamp` at which its first page was read.
+
+use std::sync::atomic::Ordering;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Begun, Ended, Run, Session, now};
+use crate::{
+    checkpoint::{Key, Unfinished},
+    document::{Document, Stream},
+    error::Error,
+    lastpass::whole_seconds::CLOCK_TOLERANCE,
+    request::RunAnswer,
+    streams::{self, detailed_shared_folder, user},
+};
+
+/// After this long an unfinished snapshot is given up for a newer one. Chosen: the default rate of the schedules.
+const GIVE_UP_AFTER: SignedDuration = SignedDuration::from_hours(24);
+/// How often one snapshot is begun again because its `total` changed. Chosen: an account that never holds still gets a
+/// snapshot all the same.
+const MAX_RESTARTS: u32 = 10;
+
+/// How far the reading of a snapshot is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Position {
+    scheduled_time: Timestamp,
+    timestamp: Timestamp,
+    started_at: Timestamp,
+    page_index: u32,
+    read: u64,
+    total: Option<u64>,
+    restarts: u32,
+    /// Whether its first page was read before, and its times are those of that reading.
+    begun: bool,
+}
+
+/// One page's documents, and what it says of the whole.
+struct SnapshotPage {
+    entries: Vec<(String, String)>,
+    total: Option<u64>,
+    is_last: bool,
+}
+
+/// Reads a snapshot, after one that an earlier run left.
+///
+/// # Errors
+/// See [`super::collect`].
+pub async fn collect_snapshot(
+    session: &Session<'_>,
+    stream: Stream,
+    scheduled_time: Option<Timestamp>,
+) -> Result<RunAnswer, Error> {
+    let run = match Run::begin(session, "collect", Key::Stream(stream)).await? {
+        Begun::Run(run) => run,
+        Begun::Busy(answer) => return Ok(answer),
+    };
+    let ended = run.work(run.read_snapshots(stream, scheduled_time)).await;
+    run.end(ended, None).await
+}
+
+impl Run<'_> {
+    async fn read_snapshots(&self, stream: Stream, scheduled_time: Option<Timestamp>) -> Result<Ended, Error> {
+        let state = self.lease.state();
+        let unfinished = Position::of(state.unfinished);
+        let clock = now();
+        let wanted = match (scheduled_time, unfinished) {
+            (Some(scheduled_time), _) => not_ahead(scheduled_time, clock),
+            (None, Some(unfinished)) => unfinished.scheduled_time,
+            (None, None) => whole_minute(clock),
+        };
+        if let Some(unfinished) = unfinished {
+            let is_given_up = wanted.duration_since(unfinished.scheduled_time) >= GIVE_UP_AFTER;
+            if is_given_up {
+                tracing::warn!(given_up = %unfinished.scheduled_time, "an unfinished snapshot was given up for a newer one");
+            } else if self.read_snapshot(stream, unfinished).await? == Ended::DeadlineCame {
+                return Ok(Ended::DeadlineCame);
+            }
+        }
+        // A repetition, or one that comes after a newer snapshot, adds nothing.
+        if self.lease.state().watermark.is_some_and(|watermark| wanted <= watermark) {
+            return Ok(Ended::Complete);
+        }
+        self.read_snapshot(stream, Position::start(wanted)).await
+    }
+
+    async fn read_snapshot(&self, stream: Stream, mut position: Position) -> Result<Ended, Error> {
+        let session = self.session;
+        loop {
+            let page = self.fetch_page(stream, position).await?;
+            self.progress.pages.fetch_add(1, Ordering::Relaxed);
+            if !position.begun {
+                let clock = now();
+                position = Position { timestamp: clock, started_at: clock, total: page.total, begun: true, ..position };
+                // Before the first document is sent: a run that takes over has to use the same `@timestamp`.
+                self.save_snapshot(position).await?;
+            } else if page.total != position.total && position.restarts < MAX_RESTARTS {
+                tracing::info!(
+                    before = position.total,
+                    now = page.total,
+                    "the account changed; reading it from the start"
+                );
+                position = Position {
+                    page_index: 0,
+                    read: 0,
+                    total: page.total,
+                    restarts: position.restarts + 1,
+                    started_at: now(),
+                    ..position
+                };
+                self.save_snapshot(position).await?;
+                continue;
+            }
+            position.read += page.entries.len() as u64;
+            let is_last = page.is_last || position.total.is_some_and(|total| position.read >= total);
+            self.deliver(self.snapshot_documents(stream, &position, &page.entries), None).await?;
+            if is_last {
+                let mut state = self.lease.state();
+                state.watermark = state.watermark.max(Some(position.scheduled_time));
+                state.unfinished = None;
+                self.save(state).await?;
+                return Ok(Ended::Complete);
+            }
+            position.page_index += 1;
+            self.save_snapshot(position).await?;
+            if session.is_nearly_over() {
+                return Ok(Ended::DeadlineCame);
+            }
+        }
+    }
+
+    async fn fetch_page(&self, stream: Stream, position: Position) -> Result<SnapshotPage, Error> {
+        let (lastpass, deadline) = (self.session.lastpass, self.session.deadline);
+        if stream == Stream::User {
+            let page = lastpass.fetch_users(position.page_index, deadline).await?;
+            let is_last = page.is_last(position.read + page.users.len() as u64);
+            Ok(SnapshotPage { is_last, total: page.total, entries: page.users })
+        } else {
+            let page = lastpass.fetch_folders(position.page_index, deadline).await?;
+            Ok(SnapshotPage { is_last: page.is_last(), total: None, entries: page.folders })
+        }
+    }
+
+    fn snapshot_documents(&self, stream: Stream, position: &Position, entries: &[(String, String)]) -> Vec<Document> {
+        let clock = now();
+        let reading = streams::Reading { created: clock, ingested: Some(clock) };
+        let snapshot = streams::Snapshot { scheduled_time: position.scheduled_time, timestamp: position.timestamp };
+        let mapper = self.session.mapper;
+        if stream == Stream::User {
+            entries.iter().map(|(key, record)| user::document(mapper, &reading, &snapshot, key, record)).collect()
+        } else {
+            entries
+                .iter()
+                .flat_map(|(key, record)| detailed_shared_folder::documents(mapper, &reading, &snapshot, key, record))
+                .collect()
+        }
+    }
+
+    async fn save_snapshot(&self, position: Position) -> Result<(), Error> {
+        let mut state = self.lease.state();
+        state.unfinished = Some(position.unfinished());
+        self.save(state).await
+    }
+}
+
+impl Position {
+    /// The start of a snapshot. Its times are set when its first page is read.
+    const fn start(scheduled_time: Timestamp) -> Self {
+        Self {
+            scheduled_time,
+            timestamp: scheduled_time,
+            started_at: scheduled_time,
+            page_index: 0,
+            read: 0,
+            total: None,
+            restarts: 0,
+            begun: false,
+        }
+    }
+
+    const fn of(unfinished: Option<Unfinished>) -> Option<Self> {
+        match unfinished {
+            Some(Unfinished::Snapshot { scheduled_time, timestamp, started_at, page_index, read, total, restarts }) => {
+                Some(Self { scheduled_time, timestamp, started_at, page_index, read, total, restarts, begun: true })
+            }
+            Some(Unfinished::Window { .. }) | None => None,
+        }
+    }
+
+    const fn unfinished(self) -> Unfinished {
+        let Self { scheduled_time, timestamp, started_at, page_index, read, total, restarts, begun: _ } = self;
+        Unfinished::Snapshot { scheduled_time, timestamp, started_at, page_index, read, total, restarts }
+    }
+}
+
+/// `scheduled_time`, unless it lies ahead of the clock for more than clocks are off: every snapshot until then would
+/// pass for one that was taken already.
+fn not_ahead(scheduled_time: Timestamp, clock: Timestamp) -> Timestamp {
+    if scheduled_time.duration_since(clock) <= CLOCK_TOLERANCE {
+        return scheduled_time;
+    }
+    tracing::warn!(%scheduled_time, "`scheduled_time` lies in the future; taking the clock");
+    whole_minute(clock)
+}
+
+/// Schedules run at whole minutes or later; a snapshot asked for by hand is known by its minute.
+fn whole_minute(instant: Timestamp) -> Timestamp {
+    Timestamp::from_second(instant.as_second().div_euclid(60) * 60).unwrap_or(instant)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scheduled_time_far_ahead_of_the_clock_is_not_taken() {
+        let at = |text: &str| text.parse::<Timestamp>().expect("a time");
+        let clock = at("2026-01-01T12:00:30Z");
+        assert_eq!(not_ahead(at("2026-01-01T12:02:00Z"), clock), at("2026-01-01T12:02:00Z"));
+        assert_eq!(not_ahead(at("2030-01-01T00:00:00Z"), clock), at("2026-01-01T12:00:00Z"));
+    }
+}

@@ -1,0 +1,327 @@
+//! Settings from the environment.
+//!
+//! Knows nothing of the clients. All settings are checked before the first client is built, and every fault is
+//! reported at once. The faults are kept and given by each invocation as `Config.Invalid`: a process that exits in its
+//! start would tell Lambda nothing.
+
+use jiff::SignedDuration;
+use tracing::level_filters::LevelFilter;
+use url::{Host, Url};
+
+use crate::{document::Namespace, elastic::Endpoint, http, lastpass::time::ApiZone};
+
+/// `LASTPASS_URL` unless set. Source: LASTPASS_API.md, "Transport".
+const LASTPASS_URL: &str = "https://lastpass.com/enterpriseapi.php";
+/// `LASTPASS_TIME_ZONE` unless set. Source: LASTPASS_API.md, "reporting".
+const LASTPASS_TIME_ZONE: &str = "US/Eastern";
+/// `NAMESPACE` unless set: Elastic's own default.
+const NAMESPACE: &str = "default";
+/// `INITIAL_LOOKBACK` unless set. Chosen: that of Elastic's integration; more is a backfill's work.
+const INITIAL_LOOKBACK: &str = "24h";
+/// `OVERLAP` unless set. Chosen: events are known to appear minutes late.
+const OVERLAP: &str = "15m";
+/// Longest `OVERLAP`. Chosen: every run reads it again.
+const LONGEST_OVERLAP: SignedDuration = SignedDuration::from_hours(24);
+/// Longest `INITIAL_LOOKBACK`. Source: LASTPASS_API.md, "reporting": the retention is about a year.
+const LONGEST_LOOKBACK: SignedDuration = SignedDuration::from_hours(400 * 24);
+
+/// The settings of the function, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `SECRET_ARN`: where the credentials are.
+    pub secret_arn: String,
+    /// `CHECKPOINT_TABLE`: the DynamoDB table.
+    pub checkpoint_table: String,
+    /// `ELASTICSEARCH_URL` or `ELASTIC_CLOUD_ID`.
+    pub elasticsearch: Endpoint,
+    /// `ELASTICSEARCH_CA`: the certificates of a self-managed cluster's own authority, as PEM.
+    pub elasticsearch_ca: Option<String>,
+    /// `LASTPASS_URL`: the address of the Enterprise API.
+    pub lastpass_url: Url,
+    /// `LASTPASS_TIME_ZONE`: the zone in which the API writes times.
+    pub zone: ApiZone,
+    /// `NAMESPACE`: of the data streams.
+    pub namespace: Namespace,
+    /// `INITIAL_LOOKBACK`: how far back the first run reads.
+    pub initial_lookback: SignedDuration,
+    /// `OVERLAP`: how much before its watermark every run reads again, for late events.
+    pub overlap: SignedDuration,
+    /// `TAGS`: of every document.
+    pub tags: Vec<String>,
+    /// `PRESERVE_ORIGINAL_EVENT`.
+    pub preserve_original_event: bool,
+    /// `PRESERVE_DUPLICATE_CUSTOM_FIELDS`.
+    pub preserve_duplicate_custom_fields: bool,
+}
+
+/// Settings that can't be used, with everything that is wrong with them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the function's settings are not valid: {}. Mend them with the parameters of its CloudFormation stack (environment variables of the function); the README explains each under \"Settings\"", faults.join("; "))]
+pub struct Invalid {
+    faults: Vec<String>,
+}
+
+impl From<http::Error> for Invalid {
+    fn from(error: http::Error) -> Self {
+        Self { faults: vec![error.to_string()] }
+    }
+}
+
+impl Config {
+    /// Reads the settings through `variable`, which gives the value of an environment variable.
+    ///
+    /// # Errors
+    /// [`Invalid`], naming every fault.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Invalid> {
+        let mut reader = Reader { variable, faults: Vec::new() };
+        let secret_arn = reader.required("SECRET_ARN", "the ARN of the secret with the credentials");
+        let checkpoint_table = reader.required("CHECKPOINT_TABLE", "the name of the DynamoDB table");
+        let elasticsearch = reader.elasticsearch();
+        let elasticsearch_ca = reader.certificates("ELASTICSEARCH_CA");
+        let lastpass_url = reader.lastpass_url();
+        let zone = reader.or_default("LASTPASS_TIME_ZONE", LASTPASS_TIME_ZONE);
+        let zone = reader.checked("LASTPASS_TIME_ZONE", ApiZone::new(&zone));
+        let namespace = reader.or_default("NAMESPACE", NAMESPACE);
+        let namespace = reader.checked("NAMESPACE", Namespace::new(&namespace));
+        let initial_lookback = reader.duration("INITIAL_LOOKBACK", INITIAL_LOOKBACK, LONGEST_LOOKBACK);
+        let overlap = reader.duration("OVERLAP", OVERLAP, LONGEST_OVERLAP);
+        let tags = reader.tags();
+        let preserve_original_event = reader.flag("PRESERVE_ORIGINAL_EVENT");
+        let preserve_duplicate_custom_fields = reader.flag("PRESERVE_DUPLICATE_CUSTOM_FIELDS");
+        if let Err(fault) = log_level(&reader.variable) {
+            reader.faults.push(fault);
+        }
+        match (elasticsearch, lastpass_url, zone, namespace) {
+            (Some(elasticsearch), Some(lastpass_url), Some(zone), Some(namespace)) if reader.faults.is_empty() => {
+                Ok(Self {
+                    secret_arn,
+                    checkpoint_table,
+                    elasticsearch,
+                    elasticsearch_ca,
+                    lastpass_url,
+                    zone,
+                    namespace,
+                    initial_lookback,
+                    overlap,
+                    tags,
+                    preserve_original_event,
+                    preserve_duplicate_custom_fields,
+                })
+            }
+            _ => Err(Invalid { faults: reader.faults }),
+        }
+    }
+}
+
+/// `LOG_LEVEL`: which messages are logged.
+///
+/// # Errors
+/// The fault as text. Messages are then logged as if it weren't set.
+pub fn log_level(variable: impl Fn(&str) -> Option<String>) -> Result<LevelFilter, String> {
+    match variable("LOG_LEVEL").unwrap_or_default().trim().to_lowercase().as_str() {
+        "" | "info" => Ok(LevelFilter::INFO),
+        "error" => Ok(LevelFilter::ERROR),
+        "warn" => Ok(LevelFilter::WARN),
+        "debug" => Ok(LevelFilter::DEBUG),
+        "trace" => Ok(LevelFilter::TRACE),
+        other => Err(format!("LOG_LEVEL is {other:?}: use error, warn, info or debug")),
+    }
+}
+
+struct Reader<V> {
+    variable: V,
+    faults: Vec<String>,
+}
+
+impl<V: Fn(&str) -> Option<String>> Reader<V> {
+    /// The value of a variable. An empty value is an unset one.
+    fn optional(&self, name: &str) -> Option<String> {
+        (self.variable)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    fn required(&mut self, name: &str, meaning: &str) -> String {
+        self.optional(name).unwrap_or_else(|| {
+            self.faults.push(format!("{name} is not set: {meaning}"));
+            String::new()
+        })
+    }
+
+    fn or_default(&self, name: &str, default: &str) -> String {
+        self.optional(name).unwrap_or_else(|| default.to_owned())
+    }
+
+    fn checked<T, E: std::fmt::Display>(&mut self, name: &str, value: Result<T, E>) -> Option<T> {
+        value.map_err(|fault| self.faults.push(format!("{name}: {fault}"))).ok()
+    }
+
+    fn elasticsearch(&mut self) -> Option<Endpoint> {
+        match (self.optional("ELASTICSEARCH_URL"), self.optional("ELASTIC_CLOUD_ID")) {
+            (Some(url), None) => self.checked("ELASTICSEARCH_URL", Endpoint::from_url(&url)),
+            (None, Some(id)) => self.checked("ELASTIC_CLOUD_ID", Endpoint::from_cloud_id(&id)),
+            (None, None) => {
+                self.faults.push(
+                    "neither ELASTICSEARCH_URL nor ELASTIC_CLOUD_ID is set: set one, from the deployment's page in Elastic Cloud"
+                        .to_owned(),
+                );
+                None
+            }
+            (Some(_), Some(_)) => {
+                self.faults.push("ELASTICSEARCH_URL and ELASTIC_CLOUD_ID are both set: keep one".to_owned());
+                None
+            }
+        }
+    }
+
+    /// Certificates as PEM. A line end may be written as `\n`, which survives a console's one-line field.
+    fn certificates(&mut self, name: &str) -> Option<String> {
+        let pem = self.optional(name)?.replace("\\n", "\n");
+        self.checked(name, http::certificates(&pem)).map(|_| pem)
+    }
+
+    fn lastpass_url(&mut self) -> Option<Url> {
+        let text = self.or_default("LASTPASS_URL", LASTPASS_URL);
+        let url = match Url::parse(&text) {
+            Ok(url) if url.host().is_some() => url,
+            _ => {
+                self.faults
+                    .push(format!("LASTPASS_URL is not a URL: use {LASTPASS_URL}, or lastpass.eu for accounts there"));
+                return None;
+            }
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            self.faults.push("LASTPASS_URL holds a user name or password: credentials belong in the secret".to_owned());
+            return None;
+        }
+        if url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url)) {
+            return Some(url);
+        }
+        self.faults.push("LASTPASS_URL does not begin with https://: credentials are not sent unprotected".to_owned());
+        None
+    }
+
+    fn duration(&mut self, name: &str, default: &str, longest: SignedDuration) -> SignedDuration {
+        let text = self.or_default(name, default);
+        match parse_duration(&text) {
+            Some(duration) if duration <= longest => duration,
+            Some(_) => {
+                self.faults.push(format!("{name} is {text:?}: at most {longest:#}"));
+                longest
+            }
+            None => {
+                self.faults.push(format!("{name} is {text:?}, not a time span: write 90s, 15m, 24h or 7d"));
+                longest
+            }
+        }
+    }
+
+    fn tags(&self) -> Vec<String> {
+        let tags = self.optional("TAGS").unwrap_or_default();
+        tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect()
+    }
+
+    fn flag(&mut self, name: &str) -> bool {
+        match self.or_default(name, "false").to_lowercase().as_str() {
+            "true" => true,
+            "false" => false,
+            other => {
+                self.faults.push(format!("{name} is {other:?}: use true or false"));
+                false
+            }
+        }
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// A whole number with its unit: `s`, `m`, `h` or `d`.
+fn parse_duration(text: &str) -> Option<SignedDuration> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    let number: u32 = number.bytes().all(|b| b.is_ascii_digit()).then(|| number.parse().ok())??;
+    Some(SignedDuration::from_secs(i64::from(number) * seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Config, Invalid> {
+        let variables: std::collections::HashMap<String, String> =
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Config::read(|name| variables.get(name).cloned())
+    }
+
+    const NEEDED: [(&str, &str); 3] = [
+        ("SECRET_ARN", "arn:aws:secretsmanager:us-east-1:000000000000:secret:lastpass"),
+        ("CHECKPOINT_TABLE", "checkpoints"),
+        ("ELASTICSEARCH_URL", "https://es.example:9243"),
+    ];
+
+    fn fault(name: &str, value: &str) -> String {
+        let mut pairs = NEEDED.to_vec();
+        pairs.retain(|(other, _)| *other != name);
+        pairs.push((name, value));
+        read(&pairs).expect_err("a fault").to_string()
+    }
+
+    #[test]
+    fn what_is_not_set_has_its_default() {
+        let mut pairs = NEEDED.to_vec();
+        pairs.push(("OVERLAP", ""));
+        let config = read(&pairs).expect("settings");
+        assert_eq!(config.overlap, SignedDuration::from_mins(15));
+        assert_eq!(config.initial_lookback, SignedDuration::from_hours(24));
+        assert_eq!((config.zone.name(), config.namespace.as_str()), ("US/Eastern", "default"));
+        assert!(config.tags.is_empty());
+    }
+
+    #[test]
+    fn every_fault_is_named_at_once() {
+        let text = read(&[("OVERLAP", "soon"), ("LASTPASS_TIME_ZONE", "Mars"), ("LOG_LEVEL", "loud")])
+            .expect_err("faults")
+            .to_string();
+        for name in ["SECRET_ARN", "CHECKPOINT_TABLE", "ELASTIC_CLOUD_ID", "OVERLAP", "LASTPASS_TIME_ZONE", "LOG_LEVEL"]
+        {
+            assert!(text.contains(name), "{name} in {text}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_setting_is_refused_with_its_name() {
+        for (name, value) in [
+            ("OVERLAP", "25h"),
+            ("INITIAL_LOOKBACK", "401d"),
+            ("INITIAL_LOOKBACK", "-1h"),
+            ("NAMESPACE", "a-b"),
+            ("LASTPASS_URL", "http://lastpass.com/"),
+            ("LASTPASS_URL", "https://a:b@lastpass.com/"),
+            ("LASTPASS_URL", "lastpass"),
+            ("ELASTICSEARCH_URL", "http://es.example:9200"),
+            ("ELASTIC_CLOUD_ID", "x:y"),
+            ("ELASTICSEARCH_CA", "PEM"),
+            ("PRESERVE_ORIGINAL_EVENT", "yes"),
+        ] {
+            assert!(fault(name, value).contains(name), "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn the_simulator_may_be_asked_without_tls() {
+        let mut pairs = NEEDED.to_vec();
+        pairs.push(("LASTPASS_URL", "http://127.0.0.1:8080/enterpriseapi.php"));
+        assert!(read(&pairs).is_ok());
+    }
+}

@@ -1,0 +1,100 @@
+//! What an invocation answers when it fails.
+//!
+//! Each module has errors of its own. Here they meet: each gives a stable `errorType` that alarms and docs use, and a
+//! text that says which system refused, why, and what mends it. Causes are joined once, here at the edge, because
+//! Lambda's answer carries a text alone.
+
+use std::error::Error as _;
+
+use lambda_runtime::Diagnostic;
+
+use crate::{checkpoint, config, elastic, lastpass, request, secrets};
+
+/// Why an invocation failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The payload.
+    #[error(transparent)]
+    Request(#[from] request::Invalid),
+    /// The settings.
+    #[error(transparent)]
+    Config(#[from] config::Invalid),
+    /// The secret.
+    #[error(transparent)]
+    Secret(#[from] secrets::Error),
+    /// DynamoDB.
+    #[error(transparent)]
+    Checkpoint(#[from] checkpoint::Error),
+    /// LastPass.
+    #[error(transparent)]
+    LastPass(#[from] lastpass::Error),
+    /// Elasticsearch.
+    #[error(transparent)]
+    Elasticsearch(#[from] elastic::Error),
+}
+
+impl Error {
+    /// The stable name of this error in answers, alarms and docs.
+    #[must_use]
+    pub const fn error_type(&self) -> &'static str {
+        match self {
+            Self::Request(_) => "Request.Invalid",
+            Self::Config(_) => "Config.Invalid",
+            Self::Secret(error) => error.error_type(),
+            Self::Checkpoint(error) => error.error_type(),
+            Self::LastPass(error) => error.error_type(),
+            Self::Elasticsearch(error) => error.error_type(),
+        }
+    }
+
+    /// Whether other credentials may mend it: the secret is then read again.
+    #[must_use]
+    pub const fn is_auth(&self) -> bool {
+        match self {
+            Self::LastPass(error) => error.is_auth(),
+            Self::Elasticsearch(error) => error.is_auth(),
+            Self::Request(_) | Self::Config(_) | Self::Secret(_) | Self::Checkpoint(_) => false,
+        }
+    }
+
+    /// Whether a later run may go through without anyone's doing.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::LastPass(error) => error.is_retryable(),
+            Self::Elasticsearch(error) => error.is_retryable(),
+            Self::Request(_) | Self::Config(_) | Self::Secret(_) | Self::Checkpoint(_) => false,
+        }
+    }
+
+    /// Whether the invocation's deadline came, and nothing else went wrong.
+    #[must_use]
+    pub const fn is_out_of_time(&self) -> bool {
+        match self {
+            Self::Elasticsearch(error) => error.is_out_of_time(),
+            Self::Request(_) | Self::Config(_) | Self::Secret(_) | Self::Checkpoint(_) | Self::LastPass(_) => false,
+        }
+    }
+
+    /// The error's text with those of its causes.
+    #[must_use]
+    pub fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let said = error.to_string();
+            if !text.contains(&said) {
+                text.push_str(": ");
+                text.push_str(&said);
+            }
+            cause = error.source();
+        }
+        text
+    }
+}
+
+impl From<Error> for Diagnostic {
+    fn from(error: Error) -> Self {
+        Self { error_type: error.error_type().to_owned(), error_message: error.with_causes() }
+    }
+}

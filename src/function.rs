@@ -1,0 +1,314 @@
+//! One invocation: request → action → answer.
+//!
+//! Owns what lives as long as the sandbox (settings, clients, the cached secret, what is known of the cluster) and puts
+//! together what lives as long as an invocation. When a system answers "not authorised", the secret is read again and,
+//! if it holds something else now, the action is begun anew: its saved position and the ids see to it that nothing is
+//! done twice.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use aws_config::SdkConfig;
+use jiff::{SignedDuration, Timestamp};
+use lambda_runtime::{Context, LambdaEvent};
+use secrecy::SecretString;
+use serde_json::Value;
+use tracing::Instrument;
+
+use crate::{
+    check::{self, CheckAnswer},
+    checkpoint::{self, Store},
+    collect::{self, Session},
+    config::{self, Config},
+    deadline::Deadline,
+    elastic::{self, Origin, SetupOptions},
+    error::Error,
+    http, lastpass,
+    request::{Request, RunAnswer, SkipReason},
+    secrets::{self, Credentials, Secrets},
+    status::StatusAnswer,
+    streams::Mapper,
+};
+
+/// Share of an invocation's time that is kept for saving progress and answering.
+const RESERVED_SHARE: u32 = 10;
+/// Least and most of it. Chosen: a conditional write takes milliseconds; the reserve bears a repetition of it.
+const RESERVED: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
+/// What of it is left for the answer itself.
+const ANSWERING: Duration = Duration::from_millis(200);
+/// How long a lease may outlive Lambda's deadline: by then the sandbox is gone.
+const LEASE_BEYOND_DEADLINE: SignedDuration = SignedDuration::from_secs(5);
+
+/// The function as long as its sandbox lives.
+pub struct Function {
+    sandbox: Result<Sandbox, config::Invalid>,
+}
+
+struct Sandbox {
+    config: Config,
+    http: http::Clients,
+    secrets: Secrets,
+    dynamodb: aws_sdk_dynamodb::Client,
+    /// Whether the index templates were seen: they are looked for before the first write only.
+    is_set_up: AtomicBool,
+}
+
+/// One invocation.
+struct Invocation<'a> {
+    sandbox: &'a Sandbox,
+    http: reqwest::Client,
+    payload: &'a Value,
+    request: Request,
+    request_id: &'a str,
+    deadline: Deadline,
+    save_deadline: Deadline,
+    lease_until: Timestamp,
+}
+
+impl Function {
+    /// Makes the clients, unless the settings are wrong: then every invocation says so.
+    #[must_use]
+    pub fn new(config: Result<Config, config::Invalid>, aws: &SdkConfig) -> Self {
+        let sandbox = config.and_then(|config| {
+            let http = http::Clients::new(config.elasticsearch_ca.as_deref()).map_err(config::Invalid::from)?;
+            Ok(Sandbox {
+                secrets: Secrets::new(&aws_sdk_secretsmanager::Client::new(aws), config.secret_arn.clone()),
+                dynamodb: aws_sdk_dynamodb::Client::new(aws),
+                http,
+                config,
+                is_set_up: AtomicBool::new(false),
+            })
+        });
+        Self { sandbox }
+    }
+
+    /// Answers one invocation.
+    ///
+    /// # Errors
+    /// [`Error`]: its `error_type` and text become Lambda's `errorType` and `errorMessage`.
+    pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, Error> {
+        let LambdaEvent { payload, context } = event;
+        let span = tracing::info_span!(
+            "invocation",
+            request_id = context.request_id,
+            action = tracing::field::Empty,
+            stream = tracing::field::Empty
+        );
+        async {
+            // Boxed: the future of a whole invocation is too large a type for the compiler to lay out in one piece.
+            let answer = Box::pin(self.answer(&payload, &context)).await;
+            match &answer {
+                Ok(answer) => tracing::debug!(%answer, "answered"),
+                Err(error) => {
+                    tracing::error!(error_type = error.error_type(), error = error.with_causes(), "failed");
+                }
+            }
+            answer
+        }
+        .instrument(span)
+        .await
+    }
+
+    async fn answer(&self, payload: &Value, context: &Context) -> Result<Value, Error> {
+        let request = Request::parse(payload)?;
+        let span = tracing::Span::current();
+        span.record("action", request.action());
+        if let Some(stream) = request.stream() {
+            span.record("stream", stream.as_str());
+        }
+        let sandbox = match &self.sandbox {
+            Ok(sandbox) => sandbox,
+            Err(invalid) => {
+                let error = Error::from(invalid.clone());
+                return if request == Request::Check {
+                    Ok(json(&CheckAnswer::without_settings(&error)))
+                } else {
+                    Err(error)
+                };
+            }
+        };
+        let now = collect::now();
+        let ends = Timestamp::try_from(context.deadline()).unwrap_or(now);
+        let left = Duration::try_from(ends.duration_since(now)).unwrap_or_default();
+        let reserved = (left / RESERVED_SHARE).clamp(RESERVED.0, RESERVED.1);
+        let invocation = Invocation {
+            sandbox,
+            http: sandbox.http.fresh().map_err(config::Invalid::from)?,
+            payload,
+            request,
+            request_id: &context.request_id,
+            deadline: Deadline::after(left.saturating_sub(reserved)),
+            save_deadline: Deadline::after(left.saturating_sub(ANSWERING)),
+            lease_until: ends.saturating_add(LEASE_BEYOND_DEADLINE).unwrap_or(ends),
+        };
+        invocation.answer().await
+    }
+}
+
+impl Invocation<'_> {
+    async fn answer(&self) -> Result<Value, Error> {
+        match &self.request {
+            Request::Check => return Ok(json(&self.check().await)),
+            Request::Status => return self.status().await,
+            Request::Collect { .. } | Request::Backfill(_) | Request::Resume | Request::Setup { .. } => {}
+        }
+        let secrets = &self.sandbox.secrets;
+        let credentials = match secrets.get(collect::now(), self.deadline).await {
+            Ok(credentials) => credentials,
+            Err(error) => return self.without_credentials(error),
+        };
+        match self.act(&credentials).await {
+            Err(error) if error.is_auth() => match secrets.reload(collect::now(), self.deadline).await {
+                Ok(reloaded) if !reloaded.are(&credentials) => {
+                    tracing::info!("the secret holds other credentials now; beginning anew with them");
+                    self.act(&reloaded).await
+                }
+                _ => Err(error),
+            },
+            answer => answer,
+        }
+    }
+
+    /// A secret that was not filled in yet is no fault: schedules may be on from the first deployment.
+    fn without_credentials(&self, error: secrets::Error) -> Result<Value, Error> {
+        match (&self.request, error) {
+            (Request::Setup { .. }, error) => Err(error.into()),
+            (_, error @ secrets::Error::Placeholder { .. }) => {
+                tracing::warn!(%error, "nothing is collected yet");
+                Ok(self.skipped(SkipReason::SetupRequired))
+            }
+            (_, error) => Err(error.into()),
+        }
+    }
+
+    fn skipped(&self, reason: SkipReason) -> Value {
+        let action = self.request.action();
+        match self.request.stream() {
+            Some(stream) => json(&RunAnswer::skipped(action, stream, reason)),
+            None => serde_json::json!({"action": action, "status": "skipped", "reason": reason}),
+        }
+    }
+
+    async fn act(&self, credentials: &Arc<Credentials>) -> Result<Value, Error> {
+        if let Request::Setup { retention } = &self.request {
+            let key = credentials.elastic_setup_api_key.as_ref().unwrap_or(&credentials.elastic_api_key);
+            let options = SetupOptions { retention: retention.clone() };
+            let installed = elastic::setup(&self.elastic(key)?, &options, self.deadline).await?;
+            return Ok(serde_json::json!({"action": "setup", "status": "complete", "installed": installed}));
+        }
+        let elastic = self.elastic(&credentials.elastic_api_key)?;
+        if !self.sandbox.is_set_up.load(Ordering::Relaxed) {
+            if !elastic::is_set_up(&elastic, self.deadline).await? {
+                tracing::warn!(
+                    "the index templates are not installed: run the action `setup`; nothing is collected yet"
+                );
+                return Ok(self.skipped(SkipReason::SetupRequired));
+            }
+            self.sandbox.is_set_up.store(true, Ordering::Relaxed);
+        }
+        let config = &self.sandbox.config;
+        let mapper = Mapper {
+            account: credentials.account_number.clone(),
+            namespace: config.namespace.clone(),
+            zone: config.zone.clone(),
+            tags: config.tags.clone(),
+            preserve_original_event: config.preserve_original_event,
+            preserve_duplicate_custom_fields: config.preserve_duplicate_custom_fields,
+        };
+        let session = Session {
+            config,
+            lastpass: &self.lastpass(credentials),
+            elastic: &elastic,
+            store: &self.store(credentials),
+            mapper: &mapper,
+            origin: &Origin {
+                account: credentials.account_number.clone(),
+                request_id: self.request_id.to_owned(),
+                request: self.payload.clone(),
+            },
+            request_id: self.request_id,
+            deadline: self.deadline,
+            save_deadline: self.save_deadline,
+            lease_until: self.lease_until,
+        };
+        Ok(match &self.request {
+            Request::Collect { stream, scheduled_time } => {
+                json(&collect::collect(&session, *stream, *scheduled_time).await?)
+            }
+            Request::Backfill(request) => json(&collect::backfill(&session, *request).await?),
+            Request::Resume => json(&collect::resume(&session).await?),
+            Request::Setup { .. } | Request::Check | Request::Status => Value::Null,
+        })
+    }
+
+    async fn check(&self) -> CheckAnswer {
+        let config = &self.sandbox.config;
+        // Read anew: what is checked is what the next invocation will find.
+        let credentials = match self.sandbox.secrets.reload(collect::now(), self.deadline).await {
+            Ok(credentials) => credentials,
+            Err(error) => return CheckAnswer::without_secret(&error.into()),
+        };
+        let elastic = match self.elastic(&credentials.elastic_api_key) {
+            Ok(elastic) => elastic,
+            Err(error) => return CheckAnswer::without_secret(&error),
+        };
+        check::check(&check::Systems {
+            lastpass: &self.lastpass(&credentials),
+            elastic: &elastic,
+            store: &self.store(&credentials),
+            zone: &config.zone,
+            namespace: &config.namespace,
+            now: collect::now(),
+            deadline: self.deadline,
+        })
+        .await
+    }
+
+    async fn status(&self) -> Result<Value, Error> {
+        let credentials = self.sandbox.secrets.get(collect::now(), self.deadline).await?;
+        let listing = self.store(&credentials).list(self.deadline).await?;
+        for error in &listing.broken {
+            tracing::error!(%error, "a checkpoint can't be read");
+        }
+        let elastic = self.elastic(&credentials.elastic_api_key)?;
+        let waiting = elastic::waiting_dead_letters(&elastic, &self.sandbox.config.namespace, self.deadline).await;
+        if let Err(error) = &waiting {
+            tracing::warn!(%error, "the dead letters were not counted");
+        }
+        Ok(json(&StatusAnswer::new(&listing.items, waiting.ok(), collect::now())))
+    }
+
+    fn elastic(&self, api_key: &SecretString) -> Result<elastic::Client, Error> {
+        let endpoint = self.sandbox.config.elasticsearch.clone();
+        Ok(elastic::Client::new(self.http.clone(), endpoint, api_key)?)
+    }
+
+    fn lastpass(&self, credentials: &Credentials) -> lastpass::Client {
+        lastpass::Client::new(
+            self.http.clone(),
+            self.sandbox.config.lastpass_url.clone(),
+            credentials.account_number.clone(),
+            credentials.provisioning_hash.clone(),
+        )
+    }
+
+    fn store(&self, credentials: &Credentials) -> Store {
+        let config = &self.sandbox.config;
+        let destination = checkpoint::Destination {
+            host: config.elasticsearch.host().to_owned(),
+            namespace: config.namespace.clone(),
+            account: credentials.account_number.clone(),
+        };
+        Store::new(&self.sandbox.dynamodb, config.checkpoint_table.clone(), destination)
+    }
+}
+
+/// An answer as JSON. Ours are plain structs, which always have one.
+fn json<T: serde::Serialize>(answer: &T) -> Value {
+    serde_json::to_value(answer).unwrap_or_default()
+}

@@ -1,0 +1,81 @@
+//! The HTTP client for LastPass and Elasticsearch.
+//!
+//! One TLS set-up for a sandbox's life, one client for each invocation: a frozen sandbox leaves dead connections
+//! behind, and a client made anew has none.
+
+use std::{sync::Arc, time::Duration};
+
+use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::CertificateDer, pki_types::pem::PemObject};
+
+/// Longest that a connection may take to be made. Chosen: a host in another continent answers within a second.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why no TLS connection can be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A text that should hold certificates.
+    #[error(
+        "there is no certificate in it: give the authority's certificate as PEM, from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----"
+    )]
+    Certificate,
+    /// The TLS library or the client.
+    #[error("TLS can't be set up in this process")]
+    SetUp(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Makes clients that trust the system's authorities and, where given, one more.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    tls: Arc<ClientConfig>,
+}
+
+impl Clients {
+    /// Reads the authorities. `ca` holds further ones as PEM.
+    ///
+    /// # Errors
+    /// [`Error::Certificate`] if `ca` holds none.
+    pub fn new(ca: Option<&str>) -> Result<Self, Error> {
+        let mut roots = RootCertStore::empty();
+        // What can't be read of the system's is left out: a missing authority shows as a refused connection.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if let Some(pem) = ca {
+            for certificate in certificates(pem)? {
+                roots.add(certificate).map_err(|_| Error::Certificate)?;
+            }
+        }
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Error::SetUp(error.into()))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self { tls: Arc::new(tls) })
+    }
+
+    /// A client without connections.
+    ///
+    /// # Errors
+    /// [`Error::SetUp`] if the library refuses the set-up.
+    pub fn fresh(&self) -> Result<reqwest::Client, Error> {
+        #[expect(clippy::disallowed_methods, reason = "the one place where clients are made")]
+        let builder = reqwest::Client::builder();
+        builder
+            .use_preconfigured_tls(ClientConfig::clone(&self.tls))
+            .connect_timeout(CONNECT_TIMEOUT)
+            // A redirect would carry credentials to another address.
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("lastpass-elastic/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| Error::SetUp(error.into()))
+    }
+}
+
+/// The certificates in a PEM text: at least one.
+///
+/// # Errors
+/// [`Error::Certificate`] if there is none, or one can't be read.
+pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let certificates: Vec<_> =
+        CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().map_err(|_| Error::Certificate)?;
+    if certificates.is_empty() { Err(Error::Certificate) } else { Ok(certificates) }
+}

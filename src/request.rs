@@ -1,0 +1,428 @@
+//! The invocation payload and the answers.
+//!
+//! Knows nothing of AWS or HTTP. A payload is checked whole, and what is wrong is named: an unknown field refused here
+//! is a typing error found, not a setting silently ignored.
+
+use jiff::{Timestamp, civil, tz::TimeZone};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::document::Stream;
+
+/// What an invocation is asked to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// Read a stream up to now.
+    Collect {
+        /// Which one.
+        stream: Stream,
+        /// When the schedule meant it to run.
+        scheduled_time: Option<Timestamp>,
+    },
+    /// Read a range of the event report.
+    Backfill(Backfill),
+    /// Go on with unfinished snapshots and backfills.
+    Resume,
+    /// Install the index assets.
+    Setup {
+        /// How long Elasticsearch keeps the documents, such as `365d`; what is set stays where it isn't given.
+        retention: Option<String>,
+    },
+    /// Try every system and right.
+    Check,
+    /// Tell how far each stream is.
+    Status,
+}
+
+/// A range of the event report to read, known by its ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backfill {
+    /// The first second.
+    pub from: Timestamp,
+    /// The second after the last one.
+    pub to: Timestamp,
+    /// Answer at once if the same range was read before.
+    pub skip_completed: bool,
+    /// Set `event.ingested`, so that detection rules look at the documents.
+    pub alert: bool,
+}
+
+/// A payload that can't be carried out, with everything that is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the request is not valid: {}. The README lists every action under \"Operate\", and events/ holds one payload for each", faults.join("; "))]
+pub struct Invalid {
+    faults: Vec<String>,
+}
+
+/// The actions in the order in which texts list them.
+const ACTIONS: &[&str] = &["collect", "backfill", "resume", "setup", "check", "status"];
+
+impl Request {
+    /// Reads a payload.
+    ///
+    /// # Errors
+    /// [`Invalid`], naming each fault.
+    pub fn parse(payload: &Value) -> Result<Self, Invalid> {
+        let Value::Object(fields) = payload else {
+            return Err(Invalid { faults: vec![format!("it is {}, not a JSON object", kind(payload))] });
+        };
+        let mut reader = Fields { fields, known: vec!["action"], faults: Vec::new() };
+        let request = match reader.action() {
+            Some("collect") => {
+                let stream = reader.stream();
+                let scheduled_time = reader.scheduled_time();
+                stream.map(|stream| Self::Collect { stream, scheduled_time })
+            }
+            Some("backfill") => reader.backfill().map(Self::Backfill),
+            Some("resume") => {
+                // The schedule sends the same fields to every action.
+                reader.scheduled_time();
+                Some(Self::Resume)
+            }
+            Some("setup") => Some(Self::Setup { retention: reader.retention() }),
+            Some("check") => Some(Self::Check),
+            Some("status") => Some(Self::Status),
+            _ => None,
+        };
+        reader.refuse_unknown_fields();
+        match request {
+            Some(request) if reader.faults.is_empty() => Ok(request),
+            _ => Err(Invalid { faults: reader.faults }),
+        }
+    }
+
+    /// The action's name.
+    #[must_use]
+    pub const fn action(&self) -> &'static str {
+        match self {
+            Self::Collect { .. } => "collect",
+            Self::Backfill(_) => "backfill",
+            Self::Resume => "resume",
+            Self::Setup { .. } => "setup",
+            Self::Check => "check",
+            Self::Status => "status",
+        }
+    }
+
+    /// The stream it is about, if it is about one.
+    #[must_use]
+    pub const fn stream(&self) -> Option<Stream> {
+        match self {
+            Self::Collect { stream, .. } => Some(*stream),
+            Self::Backfill(_) => Some(Stream::EventReport),
+            Self::Resume | Self::Setup { .. } | Self::Check | Self::Status => None,
+        }
+    }
+}
+
+/// Reads the fields of a payload and collects what is wrong with them.
+struct Fields<'a> {
+    fields: &'a Map<String, Value>,
+    known: Vec<&'static str>,
+    faults: Vec<String>,
+}
+
+impl<'a> Fields<'a> {
+    fn get(&mut self, name: &'static str) -> Option<&'a Value> {
+        self.known.push(name);
+        self.fields.get(name).filter(|value| !value.is_null())
+    }
+
+    fn text(&mut self, name: &'static str) -> Option<&'a str> {
+        match self.get(name)? {
+            Value::String(text) => Some(text),
+            other => {
+                self.faults.push(format!("`{name}` is {}, not a text", kind(other)));
+                None
+            }
+        }
+    }
+
+    fn flag(&mut self, name: &'static str) -> bool {
+        match self.get(name) {
+            None => false,
+            Some(Value::Bool(flag)) => *flag,
+            Some(other) => {
+                self.faults.push(format!("`{name}` is {}, not true or false", kind(other)));
+                false
+            }
+        }
+    }
+
+    fn action(&mut self) -> Option<&'static str> {
+        let name = match self.fields.get("action") {
+            None | Some(Value::Null) => return Some("collect"),
+            Some(Value::String(name)) => name,
+            Some(other) => {
+                self.faults.push(format!("`action` is {}, not a text", kind(other)));
+                return None;
+            }
+        };
+        let action = ACTIONS.iter().find(|action| *action == name).copied();
+        if action.is_none() {
+            self.faults.push(format!("there is no action {name:?}: use {}", ACTIONS.join(", ")));
+        }
+        action
+    }
+
+    fn stream(&mut self) -> Option<Stream> {
+        let names = Stream::ALL.map(Stream::as_str).join(", ");
+        match self.text("stream") {
+            Some(name) => {
+                let stream = Stream::ALL.into_iter().find(|stream| stream.as_str() == name);
+                if stream.is_none() {
+                    self.faults.push(format!("there is no stream {name:?}: use {names}"));
+                }
+                stream
+            }
+            None => {
+                if self.fields.get("stream").is_none_or(Value::is_null) {
+                    self.faults.push(format!("`stream` is missing: use {names}"));
+                }
+                None
+            }
+        }
+    }
+
+    fn scheduled_time(&mut self) -> Option<Timestamp> {
+        /// How EventBridge Scheduler's context attributes begin. One that arrives as it was written was not filled in.
+        const CONTEXT_ATTRIBUTE: &str = "<aws.";
+        let text = self.text("scheduled_time")?;
+        if text.starts_with(CONTEXT_ATTRIBUTE) {
+            tracing::warn!("the schedule's context attribute in `scheduled_time` was not filled in; taking the clock");
+            return None;
+        }
+        self.time("scheduled_time", text)
+    }
+
+    fn time(&mut self, name: &str, text: &str) -> Option<Timestamp> {
+        let time = parse_time(text);
+        if time.is_none() {
+            self.faults.push(format!(
+                "`{name}` is {text:?}, not a time: write 2025-01-31T12:00:00Z, or a date such as 2025-01-31 for its midnight in UTC"
+            ));
+        }
+        time
+    }
+
+    fn end(&mut self, name: &'static str) -> Option<Timestamp> {
+        let text = self.text(name);
+        if text.is_none() && self.fields.get(name).is_none_or(Value::is_null) {
+            self.faults.push(format!("`{name}` is missing: write a time such as 2025-01-31T12:00:00Z or a date"));
+        }
+        self.time(name, text?)
+    }
+
+    fn backfill(&mut self) -> Option<Backfill> {
+        match self.stream() {
+            None | Some(Stream::EventReport) => {}
+            Some(stream) => self.faults.push(format!(
+                "{stream} can't be filled back: LastPass has only its present state; only event_report has a past"
+            )),
+        }
+        let (from, to) = (self.end("from"), self.end("to"));
+        let (skip_completed, alert) = (self.flag("skip_completed"), self.flag("alert"));
+        let (from, to) = (from?, to?);
+        if from >= to {
+            self.faults.push(format!("`from` ({from}) is not before `to` ({to}), which is exclusive"));
+        }
+        Some(Backfill { from, to, skip_completed, alert })
+    }
+
+    fn retention(&mut self) -> Option<String> {
+        let text = self.text("retention")?;
+        let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at(unit_at);
+        if number.is_empty() || number.bytes().all(|digit| digit == b'0') || !["d", "h", "m", "s"].contains(&unit) {
+            self.faults.push(format!("`retention` is {text:?}, not a time span of Elasticsearch such as 365d"));
+        }
+        Some(text.to_owned())
+    }
+
+    fn refuse_unknown_fields(&mut self) {
+        for name in self.fields.keys().filter(|name| !self.known.contains(&name.as_str())) {
+            self.faults.push(format!("there is no field {name:?} here: use {}", self.known.join(", ")));
+        }
+    }
+}
+
+/// RFC 3339, or a date for its midnight in UTC. Below the second is cut off: events have whole seconds.
+fn parse_time(text: &str) -> Option<Timestamp> {
+    let instant = match text.parse::<civil::Date>() {
+        Ok(date) if text.len() == "2025-01-31".len() => date.to_zoned(TimeZone::UTC).ok()?.timestamp(),
+        _ => text.parse::<Timestamp>().ok()?,
+    };
+    Timestamp::from_second(instant.as_second()).ok()
+}
+
+const fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// All that was asked for is in Elasticsearch.
+    Complete,
+    /// The deadline came first; what is done is saved.
+    Partial,
+    /// Nothing was done.
+    Skipped,
+}
+
+impl RunStatus {
+    /// The status as answers spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Partial => "partial",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// Why a run was skipped, where it wasn't for another run's lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SkipReason {
+    /// The secret still holds the template's placeholder, or the index templates are not there: put the credentials
+    /// in, and run `setup`. The log says which.
+    SetupRequired,
+    /// Another run holds the lease.
+    LeaseHeld,
+    /// The backfill was completed before, and `skip_completed` asks to leave it at that.
+    AlreadyComplete,
+}
+
+/// A range of time, its end exclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Window {
+    /// The first second.
+    pub from: Timestamp,
+    /// The second after the last one.
+    pub to: Timestamp,
+}
+
+/// What a run did to documents. `fetched` = `created` + `duplicates` + `dead_letters`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counters {
+    /// Documents made from what LastPass answered.
+    pub fetched: u64,
+    /// Documents that Elasticsearch did not have.
+    pub created: u64,
+    /// Documents that it had.
+    pub duplicates: u64,
+    /// Documents that it refused for good, kept as dead letters.
+    pub dead_letters: u64,
+    /// Of the created ones, those from before the window.
+    pub late: u64,
+}
+
+/// The answer to `collect` and `backfill`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RunAnswer {
+    /// The action.
+    pub action: &'static str,
+    /// The stream.
+    pub stream: Stream,
+    /// How it ended.
+    pub status: RunStatus,
+    /// Why it was skipped.
+    pub reason: Option<SkipReason>,
+    /// The event report's window without the overlap; none for snapshots.
+    pub window: Option<Window>,
+    /// What was done to documents by this invocation.
+    #[serde(flatten)]
+    pub counters: Counters,
+    /// Requests to LastPass by this invocation.
+    pub lastpass_requests: u64,
+    /// Bulk requests to Elasticsearch by this invocation.
+    pub bulk_requests: u64,
+    /// How far the stream is now.
+    pub checkpoint: Option<Timestamp>,
+    /// Until when another run holds the lease.
+    pub lease_expires: Option<Timestamp>,
+}
+
+impl RunAnswer {
+    /// The answer of a run that did nothing.
+    #[must_use]
+    pub fn skipped(action: &'static str, stream: Stream, reason: SkipReason) -> Self {
+        Self {
+            action,
+            stream,
+            status: RunStatus::Skipped,
+            reason: Some(reason),
+            window: None,
+            counters: Counters::default(),
+            lastpass_requests: 0,
+            bulk_requests: 0,
+            checkpoint: None,
+            lease_expires: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn fault(payload: Value) -> String {
+        Request::parse(&payload).expect_err("a fault").to_string()
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a time of the test")
+    }
+
+    #[test]
+    fn collect_is_the_default_action() {
+        for payload in [
+            json!({"stream": "user"}),
+            json!({"action": "collect", "stream": "user", "scheduled_time": "<aws.scheduler.scheduled-time>"}),
+        ] {
+            let expected = Request::Collect { stream: Stream::User, scheduled_time: None };
+            assert_eq!(Request::parse(&payload), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn a_date_is_its_midnight_in_utc() {
+        let payload = json!({"action": "backfill", "stream": "event_report", "from": "2025-01-01", "to": "2025-01-02T01:00:00+01:00"});
+        let (from, to) = (at("2025-01-01T00:00:00Z"), at("2025-01-02T00:00:00Z"));
+        let expected = Backfill { from, to, skip_completed: false, alert: false };
+        assert_eq!(Request::parse(&payload), Ok(Request::Backfill(expected)));
+    }
+
+    #[test]
+    fn every_fault_is_named() {
+        let text = fault(json!({"action": "backfill", "stream": "user", "from": "soon", "tp": 1, "alert": "yes"}));
+        for part in ["user can't be filled back", "\"soon\"", "`to` is missing", "\"tp\"", "`alert` is a text"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        assert!(
+            fault(json!({"stream": "users"}))
+                .contains("no stream \"users\": use event_report, user, detailed_shared_folder")
+        );
+        assert!(fault(json!({})).contains("`stream` is missing"));
+        assert!(fault(json!({"stream": 5})).contains("`stream` is a number"));
+        assert!(fault(json!([])).contains("a list, not a JSON object"));
+        assert!(fault(json!({"action": "explode"})).contains("no action \"explode\""));
+        assert!(fault(json!({"action": "reset", "stream": "user"})).contains("no action \"reset\""));
+        assert!(fault(json!({"action": "check", "stream": "user"})).contains("no field \"stream\" here"));
+        assert!(fault(json!({"action": "setup", "retention": "forever"})).contains("365d"));
+        let backwards =
+            json!({"action": "backfill", "stream": "event_report", "from": "2025-01-02", "to": "2025-01-01"});
+        assert!(fault(backwards).contains("is not before `to`"));
+    }
+}

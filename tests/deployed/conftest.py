@@ -1,0 +1,60 @@
+"""The template on the emulator. What these tests need is named when it is missing: a skip at home, a failure in CI."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "local"))
+
+from deployment import Deployment  # noqa: E402
+from stacks import QUIET, name  # noqa: E402
+
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
+PROBE = Path(__file__).with_name("probe.py")
+
+
+def missing(what: str) -> None:
+    if os.environ.get("CI"):
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def emulator() -> None:
+    if not os.environ.get("AWS_ENDPOINT_URL"):
+        missing("the local stack is not running: `make local-up`, then set the environment it prints")
+
+
+@pytest.fixture(scope="session")
+def bootstrap() -> Path:
+    """The function, built: from BOOTSTRAP_DIR, else from cargo's target folder."""
+    path = Path(os.environ.get("BOOTSTRAP_DIR") or TARGET / "release") / "bootstrap"
+    if not path.is_file():
+        missing(f"there is no {path}: `cargo build --release`")
+    return path
+
+
+@pytest.fixture(scope="session")
+def probe(tmp_path_factory) -> Path:
+    """A function that makes the AWS call it is told to make, to try the role it runs under (`probe.py`)."""
+    path = tmp_path_factory.mktemp("probe") / "bootstrap"
+    path.write_text(f"#!{sys.executable}\n{PROBE.read_text()}")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture(scope="module")
+def probed(probe):
+    """A stack of the template, its schedules off, with the probe as its function."""
+    with Deployment.create(name("probe"), QUIET, probe) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def deployed(bootstrap):
+    """A stack of the template, its schedules off, with the function itself."""
+    with Deployment.create(name("stack"), QUIET, bootstrap) as stack:
+        yield stack

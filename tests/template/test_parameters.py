@@ -1,0 +1,187 @@
+"""Parameters: all of the interface, each used, bounded and explained, none of them a secret."""
+
+import re
+
+import pytest
+import yaml
+
+# Parameter -> environment variable; the two lists are the interface users and the function rely on.
+SETTINGS = {
+    "ElasticsearchUrl": "ELASTICSEARCH_URL",
+    "ElasticCloudId": "ELASTIC_CLOUD_ID",
+    "ElasticsearchCa": "ELASTICSEARCH_CA",
+    "SecretArn": "SECRET_ARN",
+    "LastPassUrl": "LASTPASS_URL",
+    "LastPassTimeZone": "LASTPASS_TIME_ZONE",
+    "Namespace": "NAMESPACE",
+    "InitialLookback": "INITIAL_LOOKBACK",
+    "Overlap": "OVERLAP",
+    "Tags": "TAGS",
+    "PreserveOriginalEvent": "PRESERVE_ORIGINAL_EVENT",
+    "PreserveDuplicateCustomFields": "PRESERVE_DUPLICATE_CUSTOM_FIELDS",
+    "LogLevel": "LOG_LEVEL",
+}
+DEFAULTS = {
+    "ElasticsearchUrl": "",
+    "ElasticCloudId": "",
+    "ElasticsearchCa": "",
+    "SecretArn": "",
+    "LastPassUrl": "https://lastpass.com/enterpriseapi.php",
+    "LastPassTimeZone": "US/Eastern",
+    "Namespace": "default",
+    "Tags": "",
+    "PreserveOriginalEvent": "false",
+    "PreserveDuplicateCustomFields": "false",
+    "InitialLookback": "24h",
+    "Overlap": "15m",
+    "EventReportRate": "rate(5 minutes)",
+    "EventReportState": "ENABLED",
+    "UserRate": "rate(24 hours)",
+    "UserState": "ENABLED",
+    "DetailedSharedFolderRate": "rate(24 hours)",
+    "DetailedSharedFolderState": "ENABLED",
+    "Timeout": 300,
+    "MemorySize": 512,
+    "ReservedConcurrency": "",
+    "LogLevel": "info",
+}
+ROOT_CA = "-----BEGIN CERTIFICATE-----\nMIIB+/9=\nAAAA\n-----END CERTIFICATE-----\n"
+
+# Parameter -> values that are taken, values that are refused.
+VALUES = {
+    "ElasticsearchUrl": (
+        ["https://es.example.com", "https://es.example.com:9243/prefix", "http://127.0.0.1:9200", "http://localhost:9200/",
+         "http://[::1]:9200"],
+        ["http://es.example.com", "es.example.com:9243", "https://elastic:secret@es.example.com", "https://", "https://a b",
+         "http://127.0.0.1.example.com:9200", "http://localhost@example.com"],
+    ),
+    "ElasticCloudId": (["security:ZXUtd2VzdC0xLmF3cyRhYmMkZGVm", "two words:YQ=="], ["ZXUtd2VzdC0xLmF3cyRhYmMkZGVm", "a:b:c"]),
+    "ElasticsearchCa": (
+        [ROOT_CA, ROOT_CA * 2, ROOT_CA.replace("\n", "\\n"), ROOT_CA.replace("\n", "\r\n")],
+        ["MIIB", ROOT_CA.replace("CERTIFICATE", "PRIVATE KEY"), ROOT_CA + "x", "/etc/ssl/ca.crt"],
+    ),
+    "SecretArn": (
+        ["arn:aws:secretsmanager:eu-west-1:123456789012:secret:lastpass/elastic-a1B2c3",
+         "arn:aws-us-gov:secretsmanager:us-gov-west-1:123456789012:secret:x-a1B2c3"],
+        ["lastpass/elastic", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:lastpass",
+         "arn:aws:secretsmanager:eu-west-1:123456789012:secret:*", "arn:aws:kms:eu-west-1:123456789012:key/a-a1B2c3"],
+    ),
+    "LastPassUrl": (
+        ["https://lastpass.eu/enterpriseapi.php", "http://127.0.0.1:8080/enterpriseapi.php"],
+        ["", "http://lastpass.com/enterpriseapi.php", "lastpass.com", "https://u:p@lastpass.com/enterpriseapi.php"],
+    ),
+    "LastPassTimeZone": (["US/Eastern", "UTC", "America/Argentina/Buenos_Aires", "Etc/GMT+5"], ["", "+02:00", "US/", "US Eastern"]),
+    "Namespace": (["default", "prod_eu", "a" * 100], ["", "Prod", "prod-eu", "a/b", "a" * 101, "a,b", "_a"]),
+    "Tags": (["forwarded", "forwarded,lastpass", "two words,b"], [",", "a,,b", "a, b", " a", "a,"]),
+    "InitialLookback": (["24h", "7d", "90m", "30s"], ["", "24", "0h", "-1h", "1w", "1.5h", "24 h"]),
+    "Overlap": (["15m", "1h"], ["", "0m", "15", "15 min"]),
+    "EventReportRate": (
+        ["rate(1 minute)", "rate(5 minutes)", "rate(24 hours)", "cron(0/10 * * * ? *)"],
+        ["", "5 minutes", "rate(0 minutes)", "rate(5)", "rate(5 seconds)", "cron(* * * * *)", "at(2026-01-01T00:00:00)"],
+    ),
+    "ReservedConcurrency": (["", "1", "50"], ["0", "-1", "many", "1.5"]),
+}
+VALUES["UserRate"] = VALUES["DetailedSharedFolderRate"] = VALUES["EventReportRate"]
+
+
+def references(node) -> set[str]:
+    if isinstance(node, dict):
+        found = {node["Ref"]} if isinstance(node.get("Ref"), str) else set()
+        return found.union(*(references(value) for value in node.values()))
+    if isinstance(node, list):
+        return set().union(*(references(value) for value in node))
+    return set()
+
+
+def test_parameters_and_defaults_are_those_of_the_interface(template):
+    assert {name: p["Default"] for name, p in template["Parameters"].items()} == DEFAULTS
+
+
+def test_each_parameter_is_used_by_a_resource(template):
+    used = references(template["Resources"]) | references(template["Globals"])
+    assert set(template["Parameters"]) - used == set()
+
+
+def test_each_setting_reaches_its_environment_variable(function):
+    variables = function["Environment"]["Variables"]
+    assert set(variables) == {*SETTINGS.values(), "CHECKPOINT_TABLE"}
+    assert variables["CHECKPOINT_TABLE"] == {"Ref": "Table"}
+    for parameter, variable in SETTINGS.items():
+        assert parameter in references(variables[variable]), variable
+
+
+def test_settings_are_handed_on_unchanged(function):
+    changed = {"ElasticsearchCa", "SecretArn"}
+    variables = function["Environment"]["Variables"]
+    for parameter, variable in SETTINGS.items():
+        if parameter not in changed:
+            assert variables[variable] == {"Ref": parameter}
+
+
+def test_a_ca_entered_in_one_line_gets_its_line_ends(function):
+    join = function["Environment"]["Variables"]["ELASTICSEARCH_CA"]
+    assert join == {"Fn::Join": ["\n", {"Fn::Split": ["\\n", {"Ref": "ElasticsearchCa"}]}]}
+
+
+def test_no_parameter_takes_a_secret(template):
+    secret = re.compile(r"hash|key|token|password|credential|account.?number", re.IGNORECASE)
+    assert [name for name, p in template["Parameters"].items() if secret.search(name) or p.get("NoEcho")] == []
+
+
+def test_each_parameter_says_what_it_is_its_default_and_how_to_mend_it(template):
+    for name, parameter in template["Parameters"].items():
+        assert "Default:" in parameter["Description"], name
+        assert parameter["ConstraintDescription"].startswith("must "), name
+        assert {"AllowedPattern", "AllowedValues", "MinValue"} & set(parameter), name
+
+
+def test_each_parameter_has_a_group_and_a_label(template):
+    interface = template["Metadata"]["AWS::CloudFormation::Interface"]
+    grouped = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
+    assert sorted(grouped) == sorted(template["Parameters"])
+    assert set(interface["ParameterLabels"]) == set(template["Parameters"])
+
+
+def cases(position: int) -> list[tuple[str, str]]:
+    return [(name, value) for name, values in VALUES.items() for value in values[position]]
+
+
+def takes(parameter: dict, value: str) -> bool:
+    return re.fullmatch(parameter["AllowedPattern"], value) is not None and len(value) <= parameter.get("MaxLength", 4096)
+
+
+@pytest.mark.parametrize(("name", "value"), cases(0))
+def test_right_values_are_taken(template, name, value):
+    assert takes(template["Parameters"][name], value)
+
+
+@pytest.mark.parametrize(("name", "value"), cases(1))
+def test_wrong_values_are_refused(template, name, value):
+    assert not takes(template["Parameters"][name], value)
+
+
+def test_each_default_is_taken(template):
+    for name, parameter in template["Parameters"].items():
+        if "AllowedPattern" in parameter:
+            assert takes(parameter, parameter["Default"]), name
+        elif "AllowedValues" in parameter:
+            assert parameter["Default"] in parameter["AllowedValues"], name
+        else:
+            assert parameter["MinValue"] <= parameter["Default"] <= parameter["MaxValue"], name
+
+
+def test_exactly_one_address_of_elasticsearch_is_asked_for(template):
+    url, cloud = ({"Fn::Equals": [{"Ref": name}, ""]} for name in ("ElasticsearchUrl", "ElasticCloudId"))
+    asserts = [assertion["Assert"] for assertion in template["Rules"]["OneElasticsearch"]["Assertions"]]
+    assert asserts == [{"Fn::Not": [{"Fn::And": [url, cloud]}]}, {"Fn::Or": [url, cloud]}]
+
+
+def test_values_that_yaml_could_misread_are_strings(root):
+    """Unquoted `true`, `OFF` and version dates become booleans and dates on their way."""
+    loader = type("Loader", (yaml.SafeLoader,), {})
+    loader.add_multi_constructor("!", lambda *_: "intrinsic")
+    template = yaml.load((root / "template.yaml").read_text(), loader)
+    for event in template["Resources"]["Function"]["Properties"]["Events"].values():
+        assert event["Properties"]["FlexibleTimeWindow"] == {"Mode": "OFF"}
+    for name, parameter in template["Parameters"].items():
+        assert all(isinstance(value, str) for value in parameter.get("AllowedValues", [])), name

@@ -1,0 +1,130 @@
+"""What the stack consists of, and what of it outlives a deletion."""
+
+import json
+
+# Resource -> (type, what happens to it when the stack goes), in the order of the story.
+RESOURCES = {
+    "Secret": ("AWS::SecretsManager::Secret", "Retain"),
+    "Table": ("AWS::DynamoDB::Table", "Retain"),
+    "FunctionRole": ("AWS::IAM::Role", None),
+    "Function": ("AWS::Serverless::Function", None),
+    "ScheduleRole": ("AWS::IAM::Role", None),
+    "FailureQueue": ("AWS::SQS::Queue", "Delete"),
+    "LogGroup": ("AWS::Logs::LogGroup", "Delete"),
+}
+# The function answers `setup_required` as long as one of these texts stands in its secret.
+PLACEHOLDER = "REPLACE_ME"
+
+
+def test_resources_are_the_listed_ones_in_this_order(resources):
+    assert [(name, r["Type"]) for name, r in resources.items()] == [(name, kind) for name, (kind, _) in RESOURCES.items()]
+
+
+def test_what_cannot_be_made_again_is_retained(resources):
+    for name, (_, policy) in RESOURCES.items():
+        assert resources[name].get("DeletionPolicy") == policy, name
+        assert resources[name].get("UpdateReplacePolicy") == policy, name
+
+
+def test_the_secret_is_made_only_where_none_is_given(template):
+    assert template["Conditions"]["MakesSecret"] == {"Fn::Equals": [{"Ref": "SecretArn"}, ""]}
+    assert template["Resources"]["Secret"]["Condition"] == "MakesSecret"
+
+
+def test_the_placeholder_is_frozen(resources):
+    """Another text would be written over the credentials at the next deployment."""
+    secret = resources["Secret"]["Properties"]
+    assert secret["SecretString"] == (
+        '{"account_number":"REPLACE_ME","provisioning_hash":"REPLACE_ME","elastic_api_key":"REPLACE_ME"}'
+    )
+    assert set(json.loads(secret["SecretString"]).values()) == {PLACEHOLDER}
+    assert set(secret) == {"Description", "SecretString"}
+
+
+def test_the_table_is_on_demand_encrypted_and_recoverable(resources):
+    assert resources["Table"]["Properties"] == {
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+        "SSESpecification": {"SSEEnabled": True},
+        "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
+        "TimeToLiveSpecification": {"AttributeName": "expires_at", "Enabled": True},
+    }
+
+
+def test_a_failed_request_is_repeated_once_then_kept(function, resources):
+    assert function["EventInvokeConfig"] == {
+        "MaximumRetryAttempts": 1,
+        "MaximumEventAgeInSeconds": 3600,
+        "DestinationConfig": {"OnFailure": {"Type": "SQS", "Destination": {"Fn::GetAtt": ["FailureQueue", "Arn"]}}},
+    }
+    fourteen_days_s = 14 * 24 * 60 * 60
+    assert resources["FailureQueue"]["Properties"] == {"MessageRetentionPeriod": fourteen_days_s, "SqsManagedSseEnabled": True}
+
+
+def test_logs_go_to_the_stacks_group_and_end(function, resources):
+    assert function["FunctionName"] == {"Ref": "AWS::StackName"}
+    assert function["LoggingConfig"] == {"LogGroup": {"Ref": "LogGroup"}}
+    assert resources["LogGroup"]["Properties"] == {
+        "LogGroupName": {"Fn::Sub": "/aws/lambda/${AWS::StackName}"},
+        "RetentionInDays": 30,
+    }
+
+
+def test_the_function_is_the_rust_binary(template, function, resources):
+    assert template["Globals"]["Function"] == {
+        "Runtime": "provided.al2023",
+        "Architectures": ["x86_64"],
+        "Timeout": {"Ref": "Timeout"},
+        "MemorySize": {"Ref": "MemorySize"},
+    }
+    assert (function["Handler"], function["CodeUri"]) == ("bootstrap", ".")
+    assert resources["Function"]["Metadata"] == {
+        "BuildMethod": "rust-cargolambda",
+        "BuildProperties": {"Binary": "bootstrap"},
+    }
+
+
+def test_concurrency_is_reserved_only_on_request(template, function):
+    assert template["Conditions"]["ReservesConcurrency"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "ReservedConcurrency"}, ""]}]}
+    assert function["ReservedConcurrentExecutions"] == {
+        "Fn::If": ["ReservesConcurrency", {"Ref": "ReservedConcurrency"}, {"Ref": "AWS::NoValue"}]
+    }
+
+
+def test_outputs(template):
+    secret = {"Fn::If": ["MakesSecret", {"Fn::GetAtt": ["Secret", "Id"]}, {"Ref": "SecretArn"}]}
+    assert {name: output["Value"] for name, output in template["Outputs"].items()} == {
+        "FunctionName": {"Ref": "Function"},
+        "SecretArn": secret,
+        "TableName": {"Ref": "Table"},
+        "FailureQueueUrl": {"Ref": "FailureQueue"},
+    }
+
+
+def test_samples_are_the_payloads_of_the_interface(samples):
+    assert samples == {
+        "collect-event-report": {"action": "collect", "stream": "event_report"},
+        "collect-user": {"action": "collect", "stream": "user"},
+        "collect-detailed-shared-folder": {"action": "collect", "stream": "detailed_shared_folder"},
+        "backfill": {"action": "backfill", "stream": "event_report", "from": "2026-10-01", "to": "2026-11-01"},
+        "resume": {"action": "resume"},
+        "setup": {"action": "setup"},
+        "check": {"action": "check"},
+        "status": {"action": "status"},
+    }
+
+
+def test_elasticsearch_roles_are_the_documented_ones(root):
+    roles = {path.stem: json.loads(path.read_text()) for path in (root / "assets" / "roles").glob("*.json")}
+    names = ["logs-lastpass.*-*"]
+    assert roles == {
+        "writer": {
+            "cluster": ["monitor"],
+            "indices": [{"names": names, "privileges": ["auto_configure", "create_doc", "read", "view_index_metadata"]}],
+        },
+        "installer": {
+            "cluster": ["monitor", "manage_index_templates", "manage_ingest_pipelines"],
+            "indices": [{"names": names, "privileges": ["manage"]}],
+        },
+    }

@@ -1,0 +1,56 @@
+"""Schedules: one per stream and one that resumes, each with a payload that `events/` shows."""
+
+import json
+
+import pytest
+
+SCHEDULED_TIME = "<aws.scheduler.scheduled-time>"
+
+# Event -> (end of the name, rate, state, file in events/)
+SCHEDULES = {
+    "EventReport": ("event-report", {"Ref": "EventReportRate"}, {"Ref": "EventReportState"}, "collect-event-report"),
+    "User": ("user", {"Ref": "UserRate"}, {"Ref": "UserState"}, "collect-user"),
+    "DetailedSharedFolder": (
+        "detailed-shared-folder",
+        {"Ref": "DetailedSharedFolderRate"},
+        {"Ref": "DetailedSharedFolderState"},
+        "collect-detailed-shared-folder",
+    ),
+    "Resume": ("resume", "rate(5 minutes)", "ENABLED", "resume"),
+}
+# The longest name EventBridge Scheduler takes, in characters; the template's Description tells what is left for the stack.
+NAME_MAX_CHARS = 64
+
+
+def test_schedules_are_the_listed_ones(function):
+    assert {name: event["Type"] for name, event in function["Events"].items()} == dict.fromkeys(SCHEDULES, "ScheduleV2")
+
+
+@pytest.mark.parametrize("event", SCHEDULES)
+def test_rate_state_and_name(schedules, event):
+    end, rate, state, _ = SCHEDULES[event]
+    schedule = schedules[event]
+    assert schedule["Name"] == {"Fn::Sub": "${AWS::StackName}-" + end}
+    assert (schedule["ScheduleExpression"], schedule["State"]) == (rate, state)
+
+
+@pytest.mark.parametrize("event", SCHEDULES)
+def test_payload_is_the_sample_at_the_scheduled_time(schedules, samples, event):
+    sample = samples[SCHEDULES[event][3]]
+    payload = json.loads(schedules[event]["Input"])
+    if sample["action"] == "collect":
+        assert payload.pop("scheduled_time") == SCHEDULED_TIME
+    assert payload == sample
+
+
+@pytest.mark.parametrize("event", SCHEDULES)
+def test_a_start_that_fails_is_repeated_then_kept(schedules, event):
+    schedule = schedules[event]
+    assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
+    assert schedule["RetryPolicy"] == {"MaximumRetryAttempts": 3, "MaximumEventAgeInSeconds": 900}
+    assert schedule["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["FailureQueue", "Arn"]}}
+
+
+def test_the_description_tells_how_long_a_stack_name_may_be(template):
+    longest = max(len("-" + end) for end, *_ in SCHEDULES.values())
+    assert f"Stack names may have up to {NAME_MAX_CHARS - longest} characters" in " ".join(template["Description"].split())

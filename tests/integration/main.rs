@@ -1,4 +1,21 @@
 //! Journeys through the public entry points: one binary, one module each.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod aws_emulator;
+mod aws_faults;
+mod backfill;
+mod checkpoint;
+mod collect;
+mod crash;
+mod daylight_saving;
+mod elastic;
+mod errors;
 mod golden;
+mod lease;
+mod readme;
+mod resume;
+mod secrets;
+mod security;
+mod setup;
+mod snapshot;
+mod stage;

@@ -1,0 +1,199 @@
+//! What LastPass holds against what Elasticsearch holds, event by event, with the instant of each.
+//!
+//! An event is known by its record, which its document keeps in `event.original`; equal records are told apart by their
+//! number alone. Nothing here knows how the product makes an `_id`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use lastpass_simulator::TruthEvent;
+use serde_json::Value;
+
+use crate::StoredDocument;
+
+/// Tag of a document whose instant could not be decided.
+const AMBIGUOUS: &str = "ambiguous_time";
+/// Most examples of each kind in a printed comparison.
+const EXAMPLES: usize = 5;
+
+/// What came of a comparison. The lists name the records.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Comparison {
+    /// What LastPass holds.
+    pub truth: usize,
+    /// What Elasticsearch holds.
+    pub documents: usize,
+    /// Held by LastPass alone.
+    pub lost: Vec<String>,
+    /// Documents beyond the number that LastPass holds of that record.
+    pub doubled: Vec<String>,
+    /// At another instant, and not tagged as undecided.
+    pub mistimed: Vec<String>,
+    /// Documents of what LastPass does not hold at all, and documents that keep no record.
+    pub extra: Vec<String>,
+    /// Documents tagged as undecided, whatever their instant.
+    pub ambiguous_time: usize,
+}
+
+impl Comparison {
+    /// Nothing lost, doubled, mistimed or extra.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        self.lost.is_empty() && self.doubled.is_empty() && self.mistimed.is_empty() && self.extra.is_empty()
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds =
+            [("lost", &self.lost), ("doubled", &self.doubled), ("mistimed", &self.mistimed), ("extra", &self.extra)];
+        write!(f, "truth {} documents {}", self.truth, self.documents)?;
+        for (name, records) in kinds {
+            write!(f, " {name} {}", records.len())?;
+        }
+        write!(f, " ambiguous_time {}", self.ambiguous_time)?;
+        for (name, records) in kinds {
+            for record in records.iter().take(EXAMPLES) {
+                write!(f, "\n  {name}: {record}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Compares events with all documents of their stream.
+#[must_use]
+pub fn compare_events(truth: &[TruthEvent], documents: &[StoredDocument]) -> Comparison {
+    /// What both sides have of one record.
+    #[derive(Default)]
+    struct Both {
+        truth: Vec<Timestamp>,
+        documents: Vec<(Option<Timestamp>, bool)>,
+    }
+    let mut comparison = Comparison { truth: truth.len(), documents: documents.len(), ..Comparison::default() };
+    let mut records: BTreeMap<String, Both> = BTreeMap::new();
+    for event in truth {
+        records.entry(canonical(&event.record)).or_default().truth.push(event.instant);
+    }
+    for document in documents {
+        let Some(original) = document.text("event.original") else {
+            comparison.extra.push(format!("{} keeps no record", document.id));
+            continue;
+        };
+        let instant = document.text("@timestamp").and_then(|text| text.parse().ok());
+        let tags = document.get("tags").and_then(Value::as_array);
+        let is_ambiguous = tags.is_some_and(|tags| tags.iter().any(|tag| tag == AMBIGUOUS));
+        comparison.ambiguous_time += usize::from(is_ambiguous);
+        records.entry(canonical(original)).or_default().documents.push((instant, is_ambiguous));
+    }
+    for (record, Both { mut truth, mut documents }) in records {
+        if truth.is_empty() {
+            comparison.extra.extend(documents.iter().map(|(instant, _)| name(&record, *instant)));
+            continue;
+        }
+        // First those that agree, so that what is left is as little as can be.
+        documents.retain(|(instant, _)| {
+            let equal = truth.iter().position(|held| Some(*held) == *instant);
+            equal.map(|index| truth.swap_remove(index)).is_none()
+        });
+        let has_time = has_readable_time(&record);
+        for (instant, is_ambiguous) in documents {
+            match truth.pop() {
+                Some(held) if has_time && !is_ambiguous => {
+                    comparison.mistimed.push(format!("{}, at {held}", name(&record, instant)));
+                }
+                Some(_) => {}
+                None => comparison.doubled.push(name(&record, instant)),
+            }
+        }
+        comparison.lost.extend(truth.into_iter().map(|held| name(&record, Some(held))));
+    }
+    comparison
+}
+
+/// A record with its keys in order: two spellings of one record are equal.
+#[must_use]
+pub fn canonical(record: &str) -> String {
+    serde_json::from_str(record).map_or_else(|_| record.to_owned(), |value: Value| sorted(value).to_string())
+}
+
+pub(crate) fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields: BTreeMap<String, Value> = fields.into_iter().map(|(key, value)| (key, sorted(value))).collect();
+            fields.into_iter().collect()
+        }
+        Value::Array(values) => values.into_iter().map(sorted).collect(),
+        other => other,
+    }
+}
+
+/// Whether a record says when it was: one that does not belongs to no instant.
+fn has_readable_time(record: &str) -> bool {
+    let record: Value = serde_json::from_str(record).unwrap_or_default();
+    record["Time"].as_str().is_some_and(|time| DateTime::strptime("%Y-%m-%d %H:%M:%S", time).is_ok())
+}
+
+fn name(record: &str, instant: Option<Timestamp>) -> String {
+    instant.map_or_else(|| format!("{record} at no instant"), |instant| format!("{record} at {instant}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const FIRST: &str = "2025-11-02T05:30:00Z";
+    const SECOND: &str = "2025-11-02T06:30:00Z";
+
+    fn event(instant: &str, user: &str) -> TruthEvent {
+        let time = "2025-11-02 01:30:00".to_owned();
+        let record = format!(r#"{{"Time":"{time}","Username":"{user}"}}"#);
+        TruthEvent { instant: instant.parse().unwrap_or_default(), time, record }
+    }
+
+    fn document(instant: &str, user: &str, tags: &[&str]) -> StoredDocument {
+        let original = format!(r#"{{"Username":"{user}","Time":"2025-11-02 01:30:00"}}"#);
+        let source = json!({"@timestamp": instant, "event": {"original": original}, "tags": tags});
+        StoredDocument { id: "1".to_owned(), index: ".ds".to_owned(), source }
+    }
+
+    fn numbers(truth: &[TruthEvent], documents: &[StoredDocument]) -> [usize; 5] {
+        let Comparison { lost, doubled, mistimed, extra, ambiguous_time, .. } = compare_events(truth, documents);
+        [lost.len(), doubled.len(), mistimed.len(), extra.len(), ambiguous_time]
+    }
+
+    #[test]
+    fn equal_events_are_told_apart_by_their_number() {
+        let truth = [event(FIRST, "a"), event(FIRST, "a"), event(SECOND, "a"), event(FIRST, "b")];
+        let [a, again, later, b] =
+            [(FIRST, "a"), (FIRST, "a"), (SECOND, "a"), (FIRST, "b")].map(|(at, user)| document(at, user, &[]));
+        let all = [a.clone(), again.clone(), later.clone(), b.clone()];
+        assert_eq!(numbers(&truth, &all), [0, 0, 0, 0, 0]);
+        assert_eq!(numbers(&truth, &all[1..]), [1, 0, 0, 0, 0]);
+        assert_eq!(numbers(&truth, &[a.clone(), again, later.clone(), b.clone(), a.clone()]), [0, 1, 0, 0, 0]);
+        // One of the first pass stands at the second.
+        assert_eq!(numbers(&truth, &[a.clone(), later.clone(), later.clone(), b.clone()]), [0, 0, 1, 0, 0]);
+        let undecided = document(SECOND, "a", &[AMBIGUOUS]);
+        assert_eq!(numbers(&truth, &[a, later, undecided, b]), [0, 0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn what_lastpass_does_not_hold_is_extra() {
+        let no_record =
+            StoredDocument { id: "1".to_owned(), index: ".ds".to_owned(), source: json!({"@timestamp": FIRST}) };
+        assert_eq!(numbers(&[], &[document(FIRST, "c", &[]), no_record]), [0, 0, 0, 2, 0]);
+    }
+
+    #[test]
+    fn a_record_without_a_readable_time_is_at_no_instant() {
+        let held = TruthEvent { record: r#"{"Time":"soon"}"#.to_owned(), ..event(FIRST, "") };
+        let source = json!({"@timestamp": SECOND, "event": {"original": r#"{"Time":"soon"}"#}});
+        let kept = StoredDocument { id: "1".to_owned(), index: ".ds".to_owned(), source };
+        assert_eq!(numbers(std::slice::from_ref(&held), std::slice::from_ref(&kept)), [0, 0, 0, 0, 0]);
+        assert_eq!(numbers(&[held], &[kept.clone(), kept]), [0, 1, 0, 0, 0]);
+    }
+}

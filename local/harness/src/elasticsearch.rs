@@ -1,0 +1,226 @@
+//! The cluster, asked and changed with the superuser's rights.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use hyper::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::Error;
+use crate::http::Http;
+
+/// Documents fetched at once. Chosen: a few megabytes.
+const SCROLL_SIZE: usize = 5_000;
+
+/// A document as it is stored.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct StoredDocument {
+    /// `_id`.
+    #[serde(rename = "_id")]
+    pub id: String,
+    /// `_index`: the backing index.
+    #[serde(rename = "_index")]
+    pub index: String,
+    /// `_source`.
+    #[serde(rename = "_source")]
+    pub source: Value,
+}
+
+impl StoredDocument {
+    /// A value by the path of its keys, each key's dots between objects: `event.original`.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Option<&Value> {
+        path.split('.').try_fold(&self.source, |value, key| value.get(key))
+    }
+
+    /// A text by its path.
+    #[must_use]
+    pub fn text(&self, path: &str) -> Option<&str> {
+        self.get(path)?.as_str()
+    }
+}
+
+/// An API key. Its `Debug` shows the id alone.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+pub struct ApiKey {
+    /// Its id.
+    pub id: String,
+    /// The key itself.
+    #[serde(rename = "api_key")]
+    pub key: String,
+    /// Both, as Kibana shows them.
+    pub encoded: String,
+}
+
+impl std::fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ApiKey({})", self.id)
+    }
+}
+
+/// The superuser's client.
+#[derive(Clone)]
+pub struct Elasticsearch {
+    url: String,
+    authorization: String,
+    http: Http,
+}
+
+impl std::fmt::Debug for Elasticsearch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Elasticsearch({})", self.url)
+    }
+}
+
+impl Elasticsearch {
+    pub(crate) fn new(url: &str, user: &str, password: &str) -> Self {
+        let authorization = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+        Self { url: url.trim_end_matches('/').to_owned(), authorization, http: Http::new() }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Sends any request: status and JSON, whatever the status.
+    ///
+    /// # Errors
+    /// [`Error::Unanswered`], [`Error::Json`].
+    pub async fn try_request(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(u16, Value), Error> {
+        // A client of its own where the runtime changes from test to test: connections belong to theirs.
+        let body = body.map(|body| Bytes::from(body.to_string()));
+        let url = format!("{}{path}", self.url);
+        let (status, body) = self.http.send(&method, &url, &self.authorization, body).await?;
+        if body.is_empty() {
+            return Ok((status, Value::Null));
+        }
+        let what = || format!("the answer to {method} {path}");
+        let body = serde_json::from_slice(&body).map_err(|source| Error::Json { what: what(), source })?;
+        Ok((status, body))
+    }
+
+    /// Sends any request and expects it to be done.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for every status from 300 on.
+    pub async fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Error> {
+        let (status, answer) = self.try_request(method.clone(), path, body).await?;
+        if status < 300 {
+            return Ok(answer);
+        }
+        let (method, path) = (method.to_string(), path.to_owned());
+        Err(Error::Refused { method, path, status, body: answer.to_string() })
+    }
+
+    /// Every document of a data stream or index, after a refresh; none where it does not exist.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn documents(&self, target: &str) -> Result<Vec<StoredDocument>, Error> {
+        #[derive(Deserialize)]
+        struct Page {
+            _scroll_id: String,
+            hits: Hits,
+        }
+        #[derive(Deserialize)]
+        struct Hits {
+            hits: Vec<StoredDocument>,
+        }
+        let page = |answer| {
+            serde_json::from_value::<Page>(answer).map_err(|source| Error::Json { what: "a search".to_owned(), source })
+        };
+        if !self.refresh(target).await? {
+            return Ok(Vec::new());
+        }
+        let query = json!({"size": SCROLL_SIZE, "sort": ["_doc"], "query": {"match_all": {}}});
+        let path = format!("/{target}/_search?scroll=1m");
+        let mut found = page(self.request(Method::POST, &path, Some(&query)).await?)?;
+        let mut all = Vec::new();
+        while !found.hits.hits.is_empty() {
+            all.append(&mut found.hits.hits);
+            let more = json!({"scroll": "1m", "scroll_id": found._scroll_id});
+            found = page(self.request(Method::POST, "/_search/scroll", Some(&more)).await?)?;
+        }
+        let done = json!({"scroll_id": found._scroll_id});
+        self.try_request(Method::DELETE, "/_search/scroll", Some(&done)).await?;
+        Ok(all)
+    }
+
+    /// How many documents a data stream or index has, after a refresh; 0 where it does not exist.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn count(&self, target: &str) -> Result<u64, Error> {
+        if !self.refresh(target).await? {
+            return Ok(0);
+        }
+        let answer = self.request(Method::GET, &format!("/{target}/_count"), None).await?;
+        answer["count"].as_u64().ok_or_else(|| Error::Answer(format!("{target} was not counted")))
+    }
+
+    /// Makes what was written visible to searches; `false` where there is no such data stream or index.
+    async fn refresh(&self, target: &str) -> Result<bool, Error> {
+        let path = format!("/{target}/_refresh");
+        match self.try_request(Method::POST, &path, None).await? {
+            (404, _) => Ok(false),
+            (200, _) => Ok(true),
+            (status, body) => Err(Error::Refused { method: "POST".to_owned(), path, status, body: body.to_string() }),
+        }
+    }
+
+    /// The backing indices of a data stream, oldest first.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn backing_indices(&self, data_stream: &str) -> Result<Vec<String>, Error> {
+        let answer = self.request(Method::GET, &format!("/_resolve/index/{data_stream}"), None).await?;
+        let indices = &answer["data_streams"][0]["backing_indices"];
+        let names = indices.as_array().into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned));
+        Ok(names.collect())
+    }
+
+    /// Gives a data stream a new backing index.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn roll_over(&self, data_stream: &str) -> Result<(), Error> {
+        self.request(Method::POST, &format!("/{data_stream}/_rollover"), None).await.map(drop)
+    }
+
+    /// Blocks writes to an index or a data stream's indices, or allows them again.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn block_writes(&self, target: &str, block: bool) -> Result<(), Error> {
+        let settings = json!({"index.blocks.write": block.then_some(true)});
+        self.request(Method::PUT, &format!("/{target}/_settings"), Some(&settings)).await.map(drop)
+    }
+
+    /// Deletes a data stream, if it exists.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn delete_data_stream(&self, data_stream: &str) -> Result<(), Error> {
+        self.try_request(Method::DELETE, &format!("/_data_stream/{data_stream}"), None).await.map(drop)
+    }
+
+    /// Creates an API key that may do what `role` says: the content of a file such as `assets/roles/writer.json`.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn create_key(&self, name: &str, role: &Value) -> Result<ApiKey, Error> {
+        let body = json!({"name": name, "role_descriptors": {"role": role}});
+        let answer = self.request(Method::POST, "/_security/api_key?refresh=true", Some(&body)).await?;
+        serde_json::from_value(answer).map_err(|source| Error::Json { what: "an API key".to_owned(), source })
+    }
+
+    /// Makes an API key invalid.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn invalidate_key(&self, key: &ApiKey) -> Result<(), Error> {
+        let body = json!({"ids": [key.id]});
+        self.request(Method::DELETE, "/_security/api_key", Some(&body)).await.map(drop)
+    }
+}

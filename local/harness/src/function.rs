@@ -1,0 +1,230 @@
+//! The function as Lambda runs it: one process, one invocation at a time, started again when it is gone.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::SignedDuration;
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use crate::process::Process;
+use crate::runtime_api::{RuntimeApi, Work};
+use crate::{Error, Killer, Output, now};
+
+/// Longest that a process may take to ask for its first invocation. Source: Lambda's limit for the init phase.
+const INIT_LIMIT: Duration = Duration::from_secs(10);
+
+/// What the function is asked.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    /// The payload.
+    pub payload: Value,
+    /// Lambda's request id: a retry of Lambda has that of the first attempt.
+    pub request_id: String,
+    /// The function's timeout.
+    pub timeout: Duration,
+}
+
+impl Invocation {
+    /// An invocation with a request id of its own and a timeout of 60 s.
+    #[must_use]
+    pub fn new(payload: Value) -> Self {
+        let bits = fastrand::u128(..);
+        let request_id = format!(
+            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            bits >> 96,
+            (bits >> 80) & 0xffff,
+            (bits >> 64) & 0xffff,
+            (bits >> 48) & 0xffff,
+            bits & 0xffff_ffff_ffff
+        );
+        Self { payload, request_id, timeout: Duration::from_secs(60) }
+    }
+
+    /// With this request id.
+    #[must_use]
+    pub fn with_request_id(self, request_id: &str) -> Self {
+        Self { request_id: request_id.to_owned(), ..self }
+    }
+
+    /// With this timeout.
+    #[must_use]
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+}
+
+/// How an invocation ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// With an answer.
+    Answer(Value),
+    /// With a function error.
+    Error {
+        /// `errorType`.
+        error_type: String,
+        /// `errorMessage`.
+        error_message: String,
+    },
+    /// The process ended, or was killed.
+    Died {
+        /// Its exit status.
+        how: String,
+    },
+    /// The deadline passed, and the process was killed, as Lambda does.
+    TimedOut,
+}
+
+impl Outcome {
+    /// The answer, or the outcome as the error that it was.
+    ///
+    /// # Errors
+    /// [`Error::Answer`] with what there was instead.
+    pub fn answer(self) -> Result<Value, Error> {
+        match self {
+            Self::Answer(answer) => Ok(answer),
+            other => Err(Error::Answer(format!("an answer was expected; there was {other:?}"))),
+        }
+    }
+
+    /// `errorType` and `errorMessage`.
+    ///
+    /// # Errors
+    /// [`Error::Answer`] with what there was instead.
+    pub fn error(self) -> Result<(String, String), Error> {
+        match self {
+            Self::Error { error_type, error_message } => Ok((error_type, error_message)),
+            other => Err(Error::Answer(format!("a function error was expected; there was {other:?}"))),
+        }
+    }
+
+    /// Whether the process was killed, by whomever.
+    #[must_use]
+    pub const fn is_dead(&self) -> bool {
+        matches!(self, Self::Died { .. } | Self::TimedOut)
+    }
+}
+
+/// One execution environment of the function. Its process is killed when this is dropped.
+#[derive(Debug)]
+pub struct Function {
+    binary: PathBuf,
+    environment: BTreeMap<String, String>,
+    output: Output,
+    killer: Killer,
+    sandbox: Option<Sandbox>,
+}
+
+#[derive(Debug)]
+struct Sandbox {
+    process: Process,
+    api: RuntimeApi,
+}
+
+impl Function {
+    /// The function `binary` with these variables besides Lambda's own. It is started by its first invocation.
+    #[must_use]
+    pub fn new(binary: PathBuf, variables: BTreeMap<String, String>) -> Self {
+        let lambda = [
+            ("AWS_LAMBDA_FUNCTION_NAME", "lastpass-elastic"),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512"),
+            ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/lastpass-elastic"),
+            ("AWS_LAMBDA_LOG_STREAM_NAME", "local"),
+            ("AWS_EXECUTION_ENV", "AWS_Lambda_provided.al2023"),
+            ("TZ", ":UTC"),
+        ];
+        let mut environment: BTreeMap<String, String> =
+            lambda.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        environment.extend(variables);
+        Self { binary, environment, output: Output::default(), killer: Killer::default(), sandbox: None }
+    }
+
+    /// Sets one variable of its environment; a process that is running is ended first.
+    pub async fn set(&mut self, name: &str, value: &str) {
+        self.stop().await;
+        self.environment.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Everything its processes have written so far. That of a running process may lag behind: [`Function::stop`] it.
+    #[must_use]
+    pub const fn output(&self) -> &Output {
+        &self.output
+    }
+
+    /// Kills its process, whoever holds it and whenever.
+    #[must_use]
+    pub fn killer(&self) -> Killer {
+        self.killer.clone()
+    }
+
+    /// Invokes it, after starting a process where none is running.
+    ///
+    /// # Errors
+    /// [`Error`] where no process can be started, or it ends before it asks for work.
+    pub async fn invoke(&mut self, invocation: Invocation) -> Result<Outcome, Error> {
+        let Invocation { payload, request_id, timeout } = invocation;
+        let mut sandbox = match self.sandbox.take() {
+            Some(sandbox) => sandbox,
+            None => self.start().await?,
+        };
+        let (sender, outcome) = oneshot::channel();
+        let deadline = now() + SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX);
+        let payload = Bytes::from(payload.to_string());
+        sandbox.api.hand_over(Work { request_id, deadline, payload, outcome: sender });
+        let outcome = tokio::select! {
+            biased;
+            Ok(outcome) = outcome => Some(outcome),
+            how = sandbox.process.ended() => return Ok(Outcome::Died { how }),
+            () = tokio::time::sleep(timeout) => None,
+        };
+        self.sandbox = Some(sandbox);
+        match outcome {
+            Some(outcome) => Ok(outcome),
+            None => {
+                self.stop().await;
+                Ok(Outcome::TimedOut)
+            }
+        }
+    }
+
+    /// Invokes it and expects an answer.
+    ///
+    /// # Errors
+    /// [`Error::Answer`] for any other outcome.
+    pub async fn ask(&mut self, payload: Value) -> Result<Value, Error> {
+        self.invoke(Invocation::new(payload)).await?.answer()
+    }
+
+    /// Invokes it and expects a function error: its type and its text.
+    ///
+    /// # Errors
+    /// [`Error::Answer`] for any other outcome.
+    pub async fn refuse(&mut self, payload: Value) -> Result<(String, String), Error> {
+        self.invoke(Invocation::new(payload)).await?.error()
+    }
+
+    /// Ends its process; [`Function::output`] is complete afterwards, and the next invocation is a cold start.
+    pub async fn stop(&mut self) {
+        if let Some(mut sandbox) = self.sandbox.take() {
+            self.killer.kill();
+            sandbox.process.ended().await;
+        }
+    }
+
+    async fn start(&self) -> Result<Sandbox, Error> {
+        let api = RuntimeApi::start().await?;
+        let mut environment = self.environment.clone();
+        environment.insert("AWS_LAMBDA_RUNTIME_API".to_owned(), api.address());
+        let mut process = Process::start(&self.binary, &environment, self.killer.clone(), &self.output)?;
+        let how = tokio::select! {
+            biased;
+            () = api.ready() => return Ok(Sandbox { process, api }),
+            how = process.ended() => how,
+            () = tokio::time::sleep(INIT_LIMIT) => format!("not ready after {INIT_LIMIT:?}"),
+        };
+        Err(Error::Start { how, output: self.output.text() })
+    }
+}

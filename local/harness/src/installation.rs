@@ -1,0 +1,251 @@
+//! All that one installation of the product needs, used by nobody else.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use lastpass_simulator::{Quirks, Simulator, World};
+use serde_json::{Value, json};
+
+use crate::proxy::{Proxy, Upstream};
+use crate::{
+    ApiKey, Aws, Calls, Comparison, Error, Function, Secrets, Services, StoredDocument, compare_events,
+    compare_folders, compare_users, unique,
+};
+
+/// The account number of every installation.
+const ACCOUNT: &str = "7654321";
+const WRITER: &str = include_str!("../../../assets/roles/writer.json");
+const INSTALLER: &str = include_str!("../../../assets/roles/installer.json");
+
+/// What an installation is to be like.
+#[derive(Debug)]
+pub struct Plan {
+    name: String,
+    binary: PathBuf,
+    world: World,
+    quirks: Quirks,
+    variables: BTreeMap<String, String>,
+}
+
+impl Plan {
+    /// What LastPass holds. Its credentials are replaced by the installation's own.
+    #[must_use]
+    pub fn world(self, world: World) -> Self {
+        Self { world, ..self }
+    }
+
+    /// How LastPass behaves.
+    #[must_use]
+    pub fn quirks(self, quirks: Quirks) -> Self {
+        Self { quirks, ..self }
+    }
+
+    /// A variable of the function's environment.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Makes it.
+    ///
+    /// # Errors
+    /// [`Error`] where a service refuses.
+    pub async fn make(self, services: &Services) -> Result<Installation, Error> {
+        let namespace = unique(&self.name).to_lowercase().replace('-', "_");
+        let table = namespace.clone();
+        let provisioning_hash = format!("{:032x}", fastrand::u128(..));
+        let simulator = Simulator::start(self.world.with_credentials(ACCOUNT, &provisioning_hash), self.quirks)?;
+        let calls = Calls::default();
+        let lastpass = Proxy::start(Upstream::LastPass, &simulator.url(), calls.clone()).await?;
+        let elasticsearch = Proxy::start(Upstream::Elasticsearch, services.elasticsearch.url(), calls.clone()).await?;
+        let aws = Proxy::start(Upstream::Aws, services.aws.endpoint(), calls.clone()).await?;
+
+        services.aws.create_table(&table).await?;
+        let writer = services.elasticsearch.create_key(&namespace, &role(WRITER)?).await?;
+        let installer = services.elasticsearch.create_key(&namespace, &role(INSTALLER)?).await?;
+        let credentials = json!({
+            "account_number": ACCOUNT,
+            "provisioning_hash": provisioning_hash,
+            "elastic_api_key": writer.encoded,
+            "elastic_setup_api_key": installer.encoded,
+        });
+        let secret_arn = services.aws.create_secret(&namespace, &credentials.to_string()).await?;
+
+        let mut variables = Aws::variables(&aws.url());
+        let own = [
+            ("SECRET_ARN", secret_arn.clone()),
+            ("CHECKPOINT_TABLE", table.clone()),
+            ("ELASTICSEARCH_URL", elasticsearch.url()),
+            ("LASTPASS_URL", format!("{}/enterpriseapi.php", lastpass.url())),
+            ("NAMESPACE", namespace.clone()),
+            // What is compared is the record itself.
+            ("PRESERVE_ORIGINAL_EVENT", "true".to_owned()),
+        ];
+        variables.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        variables.extend(self.variables);
+        Ok(Installation {
+            binary: self.binary,
+            services: services.clone(),
+            simulator,
+            calls,
+            namespace,
+            table,
+            secret_arn,
+            credentials,
+            writer,
+            installer,
+            variables,
+            _proxies: [lastpass, elasticsearch, aws],
+        })
+    }
+}
+
+fn role(text: &str) -> Result<Value, Error> {
+    serde_json::from_str(text).map_err(|source| Error::Json { what: "assets/roles".to_owned(), source })
+}
+
+/// One installation. Its functions reach every system through a proxy of [`Installation::calls`].
+pub struct Installation {
+    binary: PathBuf,
+    /// The services behind the proxies.
+    pub services: Services,
+    /// Its LastPass.
+    pub simulator: Simulator,
+    /// The outside calls of its functions, and what they meet.
+    pub calls: Calls,
+    /// `NAMESPACE`.
+    pub namespace: String,
+    /// `CHECKPOINT_TABLE`.
+    pub table: String,
+    /// `SECRET_ARN`.
+    pub secret_arn: String,
+    /// What the secret held at first.
+    pub credentials: Value,
+    /// The key of the role *writer*.
+    pub writer: ApiKey,
+    /// The key of the role *installer*.
+    pub installer: ApiKey,
+    variables: BTreeMap<String, String>,
+    _proxies: [Proxy; 3],
+}
+
+impl Installation {
+    /// Begins to plan one: `name` is a part of its names, `binary` the function.
+    #[must_use]
+    pub fn plan(name: &str, binary: PathBuf) -> Plan {
+        Plan {
+            name: name.to_owned(),
+            binary,
+            world: World::default(),
+            quirks: Quirks::default(),
+            variables: BTreeMap::new(),
+        }
+    }
+
+    /// An execution environment of its function; several of them run side by side.
+    #[must_use]
+    pub fn function(&self) -> Function {
+        Function::new(self.binary.clone(), self.variables.clone())
+    }
+
+    /// The name of a stream's data stream: `event_report`, `user`, `detailed_shared_folder` or `dead_letter`.
+    #[must_use]
+    pub fn data_stream(&self, stream: &str) -> String {
+        format!("logs-lastpass.{stream}-{}", self.namespace)
+    }
+
+    /// All documents of a stream.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn documents(&self, stream: &str) -> Result<Vec<StoredDocument>, Error> {
+        self.services.elasticsearch.documents(&self.data_stream(stream)).await
+    }
+
+    /// All events that LastPass shows against all documents of the event report.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn compare_events(&self) -> Result<Comparison, Error> {
+        Ok(compare_events(&self.simulator.truth_events(), &self.documents("event_report").await?))
+    }
+
+    /// The events of a range, its end exclusive, against all documents of the event report.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn compare_events_in(&self, from: Timestamp, to: Timestamp) -> Result<Comparison, Error> {
+        let mut truth = self.simulator.truth_events();
+        truth.retain(|event| (from..to).contains(&event.instant));
+        Ok(compare_events(&truth, &self.documents("event_report").await?))
+    }
+
+    /// The users that LastPass holds against all documents of their stream, which is one snapshot.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn compare_users(&self) -> Result<Comparison, Error> {
+        Ok(compare_users(&self.simulator.truth_users(), &self.documents("user").await?))
+    }
+
+    /// The shared folders that LastPass holds against all documents of their stream, which is one snapshot.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn compare_folders(&self) -> Result<Comparison, Error> {
+        let documents = self.documents("detailed_shared_folder").await?;
+        Ok(compare_folders(&self.simulator.truth_folders(), &documents))
+    }
+
+    /// The items of its checkpoint table.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn checkpoints(&self) -> Result<BTreeMap<String, BTreeMap<String, AttributeValue>>, Error> {
+        self.services.aws.items(&self.table).await
+    }
+
+    /// How far a stream is: the checkpoint's `watermark`.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn watermark(&self, stream: &str) -> Result<Option<String>, Error> {
+        self.services.aws.text(&self.table, &format!("stream#{stream}"), "watermark").await
+    }
+
+    /// Replaces what its secret holds.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn put_secret(&self, value: &str) -> Result<(), Error> {
+        self.services.aws.put_secret(&self.secret_arn, value).await
+    }
+
+    /// Replaces one field of what its secret held at first; `None` takes it out.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn put_credential(&self, field: &str, value: Option<&str>) -> Result<(), Error> {
+        let mut credentials = self.credentials.clone();
+        match (credentials.as_object_mut(), value) {
+            (Some(fields), Some(value)) => drop(fields.insert(field.to_owned(), value.into())),
+            (Some(fields), None) => drop(fields.shift_remove(field)),
+            (None, _) => {}
+        }
+        self.put_secret(&credentials.to_string()).await
+    }
+
+    /// Everything that nobody may ever see.
+    #[must_use]
+    pub fn secrets(&self) -> Secrets {
+        let hash = self.credentials["provisioning_hash"].as_str().unwrap_or_default();
+        let mut secrets = Secrets::default().with("provisioning_hash", hash);
+        for (name, key) in [("elastic_api_key", &self.writer), ("elastic_setup_api_key", &self.installer)] {
+            secrets = secrets.with(name, &key.encoded).with(&format!("{name}, decoded"), &key.key);
+        }
+        secrets
+    }
+}

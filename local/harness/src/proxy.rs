@@ -1,0 +1,197 @@
+//! A proxy in front of one service: HTTP/1.1, each call whole, and what a rule wants done to it.
+
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::http::Http;
+use crate::{Answer, Calls, Error, Fault, Moment, System};
+
+/// Says to hyper that the connection is to be closed here and now.
+#[derive(Debug, thiserror::Error)]
+#[error("cut on purpose")]
+struct Cut;
+
+type Body = BoxBody<Bytes, Cut>;
+
+/// What a proxy stands before. The two AWS services share an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Upstream {
+    LastPass,
+    Elasticsearch,
+    Aws,
+}
+
+/// A running proxy. It stops when it is dropped, with all its connections.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    address: SocketAddr,
+    server: JoinHandle<()>,
+}
+
+/// What each connection needs.
+#[derive(Debug, Clone)]
+struct Way {
+    upstream: Upstream,
+    /// `host:port`.
+    to: String,
+    calls: Calls,
+    http: Http,
+}
+
+impl Proxy {
+    /// Starts one before `url`.
+    pub(crate) async fn start(upstream: Upstream, url: &str, calls: Calls) -> Result<Self, Error> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(Error::Listen)?;
+        let address = listener.local_addr().map_err(Error::Listen)?;
+        let to = url.parse::<Uri>().ok().and_then(|url| url.authority().map(ToString::to_string));
+        let to = to.ok_or_else(|| Error::Answer(format!("{url} is no address of a service")))?;
+        let way = Way { upstream, to, calls, http: Http::new() };
+        let server = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            loop {
+                tokio::select! {
+                    Ok((stream, _)) = listener.accept() => { connections.spawn(serve(stream, way.clone())); }
+                    Some(_) = connections.join_next() => {}
+                }
+            }
+        });
+        Ok(Self { address, server })
+    }
+
+    /// `http://127.0.0.1:…`, without a slash at its end.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn serve(stream: TcpStream, way: Way) {
+    // Small answers must not wait for an acknowledgement; without it they are only slower.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(|request| answer(request, &way));
+    // A connection that was cut is an error to hyper, and meant.
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}
+
+async fn answer(request: Request<Incoming>, way: &Way) -> Result<Response<Body>, Cut> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
+    let (system, operation) = what_is_asked(way.upstream, &head, &body);
+    let (number, fault) = way.calls.begin(system, operation, body.clone());
+    match &fault {
+        Some(Fault::Kill(killer, Moment::Before)) => {
+            killer.kill();
+            return Err(Cut);
+        }
+        Some(Fault::Cut(Moment::Before)) => return Err(Cut),
+        Some(Fault::Answer(answer)) => {
+            way.calls.answered(number, answer.status);
+            return scripted(answer);
+        }
+        Some(Fault::Delay(delay)) => tokio::time::sleep(*delay).await,
+        Some(Fault::Hold(gate)) => gate.pass().await,
+        Some(Fault::Kill(..) | Fault::Cut(_) | Fault::Change(_) | Fault::Silence) | None => {}
+    }
+    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+    let mut forwarded = Request::new(Full::new(body));
+    *forwarded.method_mut() = head.method.clone();
+    // The address is the proxy's own work, the `Host` header the client's: it is in the signature of AWS requests.
+    *forwarded.uri_mut() = format!("http://{}{path}", way.to).parse().map_err(|_| Cut)?;
+    *forwarded.headers_mut() = head.headers;
+    forwarded.headers_mut().remove(CONNECTION);
+    if matches!(fault, Some(Fault::Change(_))) {
+        // What is to be changed has to come unpacked.
+        forwarded.headers_mut().remove(ACCEPT_ENCODING);
+    }
+    // A system that closes the connection without an answer does so to the function as well.
+    let answer = way.http.forward(forwarded).await.map_err(|_| Cut)?;
+    let mut answer = match answer {
+        Ok(answer) => answer,
+        Err(head) => return Ok(broken(head.map(|()| Bytes::new()))),
+    };
+    match fault {
+        Some(Fault::Kill(killer, _)) => {
+            killer.kill();
+            return Err(Cut);
+        }
+        Some(Fault::Cut(Moment::Inside)) => return Ok(broken(answer)),
+        Some(Fault::Cut(_)) => return Err(Cut),
+        Some(Fault::Silence) => std::future::pending().await,
+        Some(Fault::Change(change)) => {
+            let value: Value = serde_json::from_slice(answer.body()).map_err(|_| Cut)?;
+            *answer.body_mut() = change(value).to_string().into();
+        }
+        Some(Fault::Answer(_) | Fault::Delay(_) | Fault::Hold(_)) | None => {}
+    }
+    way.calls.answered(number, answer.status().as_u16());
+    // The body's length is known again, whatever was changed in it.
+    answer.headers_mut().remove(CONTENT_LENGTH);
+    answer.headers_mut().remove(TRANSFER_ENCODING);
+    answer.headers_mut().remove(CONNECTION);
+    Ok(answer.map(whole))
+}
+
+/// The system and the operation of a call.
+fn what_is_asked(upstream: Upstream, head: &hyper::http::request::Parts, body: &Bytes) -> (System, String) {
+    match upstream {
+        Upstream::LastPass => {
+            let command = serde_json::from_slice::<Value>(body).ok();
+            let command = command.as_ref().and_then(|body| body["cmd"].as_str()).unwrap_or_default();
+            (System::LastPass, command.to_owned())
+        }
+        Upstream::Elasticsearch => (System::Elasticsearch, format!("{} {}", head.method, head.uri.path())),
+        Upstream::Aws => {
+            let target = head.headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+            let (service, operation) = target.split_once('.').unwrap_or_default();
+            let system = if service == "secretsmanager" { System::SecretsManager } else { System::DynamoDb };
+            (system, operation.to_owned())
+        }
+    }
+}
+
+fn scripted(answer: &Answer) -> Result<Response<Body>, Cut> {
+    let mut response = Response::new(whole(answer.body.clone()));
+    *response.status_mut() = StatusCode::from_u16(answer.status).map_err(|_| Cut)?;
+    let content_type = HeaderValue::from_str(&answer.content_type).map_err(|_| Cut)?;
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    for (name, value) in &answer.headers {
+        let name: hyper::header::HeaderName = name.parse().map_err(|_| Cut)?;
+        response.headers_mut().insert(name, HeaderValue::from_str(value).map_err(|_| Cut)?);
+    }
+    Ok(response)
+}
+
+fn whole(body: Bytes) -> Body {
+    Full::new(body).map_err(|never: Infallible| match never {}).boxed()
+}
+
+/// The head with the full length, half of the body, and the end of the connection.
+fn broken(answer: Response<Bytes>) -> Response<Body> {
+    let (mut head, body) = answer.into_parts();
+    head.headers.remove(TRANSFER_ENCODING);
+    if !head.headers.contains_key(CONTENT_LENGTH) {
+        head.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len().max(1)));
+    }
+    let half = body.slice(..body.len() / 2);
+    let frames = stream::iter([Ok(Frame::data(half)), Err(Cut)]);
+    Response::from_parts(head, StreamBody::new(frames).boxed())
+}

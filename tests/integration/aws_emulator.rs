@@ -1,0 +1,44 @@
+//! The AWS emulator that `AWS_ENDPOINT_URL` names, and clients for it.
+
+use std::io::Write as _;
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use tokio::net::TcpStream;
+
+/// The configuration of clients for the emulator. `None`, said on the terminal, where there is none; a failure in CI.
+///
+/// Only a loopback address will do: tests make and change things.
+pub async fn config() -> Option<SdkConfig> {
+    let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
+    let address = config.endpoint_url().and_then(|url| url::Url::parse(url).ok()).and_then(|url| {
+        let loopback = ["127.0.0.1", "localhost", "[::1]"].contains(&url.host_str()?);
+        loopback.then_some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
+    });
+    let reached = match &address {
+        Some(address) => TcpStream::connect(address).await.is_ok(),
+        None => false,
+    };
+    if reached {
+        return Some(config);
+    }
+    let missing = format!("no AWS emulator at AWS_ENDPOINT_URL ({address:?}; a loopback address is needed)");
+    assert!(!in_ci(), "{missing}");
+    say_skipped(&missing);
+    None
+}
+
+/// Not by `eprintln`: that goes to the harness, which hides what a passing test prints.
+fn say_skipped(why: &str) {
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    writeln!(std::io::stderr(), "SKIPPED {test}: {why}").expect("the terminal takes a line");
+}
+
+#[expect(clippy::disallowed_methods, reason = "`config` is the product's; whether this is CI is the tests' own")]
+fn in_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| !value.is_empty())
+}
+
+/// A name that no other test has.
+pub fn unique(prefix: &str) -> String {
+    format!("{prefix}-{:016x}", fastrand::u64(..))
+}

@@ -1,0 +1,101 @@
+//! The past, read again: over the live watermark, twice, and with other cuts.
+
+use jiff::{SignedDuration, Timestamp};
+use lastpass_harness::{Error, Function};
+use lastpass_simulator::Quirks;
+use serde_json::{Value, json};
+
+use crate::stage::{ago, assert_accounted, collect, company, number, plan};
+
+fn backfill(from: Timestamp, to: Timestamp) -> Value {
+    json!({"action": "backfill", "stream": "event_report", "from": from, "to": to})
+}
+
+async fn complete(function: &mut Function, request: Value) -> Result<Value, Error> {
+    let answer = function.ask(request).await?;
+    assert_eq!(answer["status"], "complete", "{answer}");
+    assert_accounted(&answer);
+    Ok(answer)
+}
+
+#[tokio::test]
+async fn a_backfill_holds_its_range_and_a_second_one_adds_nothing() -> Result<(), Error> {
+    let Some((services, plan)) = plan("range").await else { return Ok(()) };
+    let installation = plan.world(company(3, 2_000, 20)).make(&services).await?;
+    let mut function = installation.function();
+    let (from, to) = (ago(SignedDuration::from_hours(15 * 24)), ago(SignedDuration::from_hours(5 * 24)));
+
+    let first = complete(&mut function, backfill(from, to)).await?;
+    let held = installation.compare_events_in(from, to).await?;
+    assert!(held.is_exact() && held.truth > 500, "{held}");
+    assert_eq!(number(&first, "created"), held.truth as u64, "{first}");
+
+    let again = complete(&mut function, backfill(from, to)).await?;
+    assert_eq!((number(&again, "created"), number(&again, "duplicates")), (0, held.truth as u64), "{again}");
+
+    let mut skipped = backfill(from, to);
+    skipped["skip_completed"] = true.into();
+    let skipped = complete(&mut function, skipped).await?;
+    assert_eq!(number(&skipped, "lastpass_requests"), 0, "{skipped}");
+    assert!(installation.compare_events_in(from, to).await?.is_exact());
+    Ok(())
+}
+
+#[tokio::test]
+async fn ranges_that_overlap_each_other_and_the_live_watermark_double_nothing() -> Result<(), Error> {
+    let Some((services, plan)) = plan("cuts").await else { return Ok(()) };
+    let quirks = Quirks { page_size: 150, ..Quirks::default() };
+    let installation =
+        plan.world(company(4, 1_500, 10)).quirks(quirks).variable("INITIAL_LOOKBACK", "3d").make(&services).await?;
+    let mut function = installation.function();
+    complete(&mut function, backfill(ago(SignedDuration::from_hours(100)), ago(SignedDuration::from_hours(40))))
+        .await?;
+    complete(&mut function, collect("event_report")).await?;
+    let all = ago(SignedDuration::from_hours(11 * 24));
+    complete(&mut function, backfill(all, ago(SignedDuration::from_hours(-1)))).await?;
+    complete(&mut function, backfill(ago(SignedDuration::from_hours(77)), ago(SignedDuration::from_hours(1)))).await?;
+    let held = installation.compare_events().await?;
+    assert!(held.is_exact() && held.truth == 1_500, "{held}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_rollover_between_two_readings_doubles_nothing() -> Result<(), Error> {
+    let Some((services, plan)) = plan("rollover").await else { return Ok(()) };
+    let installation = plan.world(company(5, 600, 10)).make(&services).await?;
+    let mut function = installation.function();
+    complete(&mut function, collect("event_report")).await?;
+    let data_stream = installation.data_stream("event_report");
+    services.elasticsearch.roll_over(&data_stream).await?;
+    let (from, to) = (ago(SignedDuration::from_hours(11 * 24)), ago(SignedDuration::from_hours(1)));
+    let again = complete(&mut function, backfill(from, to)).await?;
+    assert_eq!(number(&again, "created"), 0, "{again}");
+    assert_eq!(services.elasticsearch.backing_indices(&data_stream).await?.len(), 2);
+    let held = installation.compare_events().await?;
+    assert!(held.is_exact() && held.truth == 600, "{held}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_backfill_is_no_alert_unless_it_is_asked_for() -> Result<(), Error> {
+    let Some((services, plan)) = plan("alert").await else { return Ok(()) };
+    let installation = plan.world(company(6, 200, 10)).make(&services).await?;
+    let mut function = installation.function();
+    let (early, middle, late) = (
+        ago(SignedDuration::from_hours(264)),
+        ago(SignedDuration::from_hours(120)),
+        ago(SignedDuration::from_hours(1)),
+    );
+    complete(&mut function, backfill(early, middle)).await?;
+    let documents = installation.documents("event_report").await?;
+    assert!(!documents.is_empty() && documents.iter().all(|document| document.get("event.ingested").is_none()));
+    let mut alerting = backfill(middle, late);
+    alerting["alert"] = true.into();
+    complete(&mut function, alerting).await?;
+    let is_after = |text: &str| text.parse::<Timestamp>().is_ok_and(|instant| instant >= middle);
+    for document in installation.documents("event_report").await? {
+        let alerts = document.text("@timestamp").is_some_and(is_after);
+        assert_eq!(document.get("event.ingested").is_some(), alerts, "{document:?}");
+    }
+    Ok(())
+}

@@ -1,0 +1,621 @@
+//! Checkpoints and their lease on a real table.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+};
+use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use lastpass_elastic::checkpoint::{
+    Acquired, Destination, Error, Holder, Item, Key, LastRun, Lease, Reset, State, Store, Unfinished,
+};
+use lastpass_elastic::deadline::Deadline;
+use lastpass_elastic::document::{AccountNumber, Namespace, Stream};
+
+use crate::aws_emulator;
+use crate::aws_faults::{Fault, Proxy};
+
+const KEY: Key = Key::Stream(Stream::EventReport);
+const UPDATE: &str = "UpdateItem";
+const THROTTLED: Fault =
+    Fault::Answer { status: 400, code: "ProvisionedThroughputExceededException", message: "too much" };
+
+/// One table of its own, as `template.yaml` makes it.
+struct Table {
+    config: SdkConfig,
+    client: Client,
+    name: String,
+}
+
+impl Table {
+    /// `None` where there is no emulator.
+    async fn make() -> Option<Self> {
+        let config = aws_emulator::config().await?;
+        let client = Client::new(&config);
+        let name = aws_emulator::unique("checkpoints");
+        let pk = AttributeDefinition::builder().attribute_name("pk").attribute_type(ScalarAttributeType::S);
+        let key = KeySchemaElement::builder().attribute_name("pk").key_type(KeyType::Hash);
+        let request = client.create_table().table_name(&name).billing_mode(BillingMode::PayPerRequest);
+        let request = request.attribute_definitions(pk.build().unwrap()).key_schema(key.build().unwrap());
+        request.send().await.unwrap();
+        Some(Self { config, client, name })
+    }
+
+    fn store(&self) -> Store {
+        Store::new(&self.client, self.name.clone(), destination("cluster.example"))
+    }
+
+    fn store_of(&self, destination: Destination) -> Store {
+        Store::new(&self.client, self.name.clone(), destination)
+    }
+
+    /// A store behind a proxy that does as it is told.
+    async fn store_behind_proxy(&self) -> (Store, Proxy) {
+        let proxy = Proxy::start(&self.config).await;
+        // Set for this one service: that of the environment goes before that of all services.
+        let config = aws_sdk_dynamodb::config::Builder::from(&self.config).endpoint_url(&proxy.url);
+        (Store::new(&Client::from_conf(config.build()), self.name.clone(), destination("cluster.example")), proxy)
+    }
+
+    /// Sets one attribute past the store, as a hand in the console does.
+    async fn set(&self, key: Key, name: &str, value: AttributeValue) {
+        let request = self.client.update_item().table_name(&self.name).key("pk", AttributeValue::S(key.to_string()));
+        let request = request.update_expression("SET #name = :value").expression_attribute_names("#name", name);
+        request.expression_attribute_values(":value", value).send().await.unwrap();
+    }
+
+    async fn attribute(&self, key: Key, name: &str) -> Option<AttributeValue> {
+        let request = self.client.get_item().table_name(&self.name).key("pk", AttributeValue::S(key.to_string()));
+        request.consistent_read(true).send().await.unwrap().item?.remove(name)
+    }
+
+    async fn delete(&self, key: Key) {
+        let request = self.client.delete_item().table_name(&self.name).key("pk", AttributeValue::S(key.to_string()));
+        request.send().await.unwrap();
+    }
+
+    async fn version(&self, key: Key) -> u64 {
+        self.attribute(key, "version").await.unwrap().as_n().unwrap().parse().unwrap()
+    }
+}
+
+fn destination(host: &str) -> Destination {
+    Destination {
+        host: host.to_owned(),
+        namespace: Namespace::new("default").unwrap(),
+        account: AccountNumber::new("1234567").unwrap(),
+    }
+}
+
+fn now() -> Timestamp {
+    "2024-05-01T12:00:00Z".parse().unwrap()
+}
+
+fn later(seconds: i64) -> Timestamp {
+    now() + SignedDuration::from_secs(seconds)
+}
+
+/// Lambda's longest run from [`now`], and 5 s.
+fn at_most() -> Timestamp {
+    later(905)
+}
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(20))
+}
+
+fn state(watermark_seconds: i64) -> State {
+    State { watermark: Some(later(watermark_seconds)), ..State::default() }
+}
+
+async fn acquire(store: &Store, request_id: &str, at: Timestamp) -> Result<Acquired, Error> {
+    store.acquire(KEY, request_id, at, at_most(), soon()).await
+}
+
+async fn hold(store: &Store, request_id: &str, at: Timestamp) -> Box<Lease> {
+    match acquire(store, request_id, at).await.unwrap() {
+        Acquired::Held(lease) => lease,
+        Acquired::Busy { expires } => panic!("busy until {expires}"),
+    }
+}
+
+async fn stored(store: &Store) -> Item {
+    store.load(KEY, soon()).await.unwrap().unwrap()
+}
+
+/// Runs out with the store's table, or is skipped where there is no emulator.
+macro_rules! table {
+    () => {
+        match Table::make().await {
+            Some(table) => table,
+            None => return,
+        }
+    };
+}
+
+#[tokio::test]
+async fn what_one_run_saves_the_next_one_finds() {
+    let table = table!();
+    let store = table.store();
+    assert_eq!(store.load(KEY, soon()).await.unwrap(), None);
+
+    let lease = hold(&store, "first", now()).await;
+    assert_eq!((lease.key(), lease.state()), (KEY, State::default()));
+    let saved = State {
+        watermark: Some(later(-60)),
+        unfinished: Some(Unfinished::Window { from: later(-600), to: later(0), position: later(-300), alert: false }),
+        reread_at: Some(later(-3_600)),
+        last_run: Some(LastRun {
+            finished_at: later(5),
+            request_id: "first".into(),
+            status: "partial".into(),
+            fetched: 6,
+            created: 3,
+            duplicates: 2,
+            dead_letters: 1,
+            late: 1,
+        }),
+        complete: false,
+    };
+    lease.save(saved.clone(), later(5), soon()).await.unwrap();
+    assert_eq!(lease.state(), saved);
+    let item = stored(&store).await;
+    assert_eq!((&item.state, &item.destination), (&saved, &destination("cluster.example")));
+    assert_eq!(item.lease, Some(Holder { request_id: "first".into(), expires: later(65) }));
+
+    let unfinished = Unfinished::Snapshot {
+        scheduled_time: later(0),
+        timestamp: later(1),
+        started_at: later(2),
+        page_index: 3,
+        read: 6_000,
+        total: None,
+        restarts: 1,
+    };
+    let released = State { unfinished: Some(unfinished), reread_at: None, ..saved };
+    lease.release(released.clone(), later(6), soon()).await.unwrap();
+    let item = stored(&store).await;
+    assert_eq!((&item.state, &item.lease), (&released, &None));
+    assert_eq!(hold(&store, "second", later(7)).await.state(), released);
+}
+
+#[tokio::test]
+async fn of_several_runs_at_once_one_works() {
+    let table = table!();
+    let store = table.store();
+    for round in 0..3 {
+        let names = [0, 1, 2, 3, 4].map(|run| format!("{round}-{run}"));
+        let runs = join_all(names.iter().map(|name| acquire(&store, name, later(100 * round)))).await;
+        let (held, busy): (Vec<_>, Vec<_>) =
+            runs.into_iter().map(Result::unwrap).partition(|run| matches!(run, Acquired::Held(_)));
+        assert_eq!(held.len(), 1, "round {round}");
+        for run in busy {
+            assert!(matches!(run, Acquired::Busy { expires } if expires == later(100 * round + 60)), "{run:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_same_request_takes_its_lease_over_at_once() {
+    let table = table!();
+    let store = table.store();
+    let crashed = hold(&store, "request", now()).await;
+    crashed.save(state(-60), now(), soon()).await.unwrap();
+    let again = hold(&store, "request", later(1)).await;
+    assert_eq!(again.state(), state(-60));
+    // Should the first one still live, it is told apart by its token.
+    let error = crashed.save(state(0), later(2), soon()).await.unwrap_err();
+    assert!(error.is_lease_lost(), "{error}");
+    again.save(state(-30), later(3), soon()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lease_that_has_run_out_is_taken_over_and_its_owner_changes_nothing_more() {
+    let table = table!();
+    let store = table.store();
+    let old = hold(&store, "old", now()).await;
+    old.save(state(-60), later(10), soon()).await.unwrap();
+    assert!(matches!(acquire(&store, "new", later(69)).await.unwrap(), Acquired::Busy { .. }));
+    let new = hold(&store, "new", later(70)).await;
+    assert_eq!(new.state(), state(-60));
+    new.save(state(-30), later(71), soon()).await.unwrap();
+
+    for error in [
+        old.save(state(-50), later(72), soon()).await.unwrap_err(),
+        old.renew(later(73), soon()).await.unwrap_err(),
+        old.release(state(-40), later(74), soon()).await.unwrap_err(),
+    ] {
+        assert!(matches!(&error, Error::LeaseLost { expires: Some(at), .. } if *at == later(131)), "{error:?}");
+    }
+    let item = stored(&store).await;
+    assert_eq!(item.state, state(-30));
+    assert_eq!(item.lease.unwrap().request_id, "new");
+}
+
+#[tokio::test]
+async fn a_lease_that_has_run_out_is_still_its_owners_while_nobody_took_it() {
+    let table = table!();
+    let store = table.store();
+    let lease = hold(&store, "slow", now()).await;
+    lease.save(state(-60), later(300), soon()).await.unwrap();
+    assert_eq!(stored(&store).await.lease.unwrap().expires, later(360));
+}
+
+#[tokio::test]
+async fn a_lease_never_outlives_its_run() {
+    let table = table!();
+    let store = table.store();
+    let Acquired::Held(lease) = store.acquire(KEY, "short", now(), later(20), soon()).await.unwrap() else {
+        panic!("busy")
+    };
+    assert_eq!(stored(&store).await.lease.unwrap().expires, later(20));
+    lease.renew(later(10), soon()).await.unwrap();
+    assert_eq!(stored(&store).await.lease.unwrap().expires, later(20));
+    assert!(matches!(acquire(&store, "next", later(20)).await.unwrap(), Acquired::Held(_)));
+}
+
+#[tokio::test]
+async fn a_late_renewal_does_not_shorten_the_lease() {
+    let table = table!();
+    let store = table.store();
+    let lease = hold(&store, "run", now()).await;
+    lease.save(state(0), later(30), soon()).await.unwrap();
+    lease.renew(later(20), soon()).await.unwrap();
+    assert_eq!(stored(&store).await.lease.unwrap().expires, later(90));
+}
+
+#[tokio::test]
+async fn renewals_and_saves_at_once_all_succeed() {
+    let table = table!();
+    let store = table.store();
+    let lease = hold(&store, "run", now()).await;
+    let renewals = join_all((1..=10).map(|second| lease.renew(later(second), soon())));
+    let saves = async {
+        for second in 1..=10 {
+            lease.save(state(second), later(second), soon()).await.unwrap();
+        }
+    };
+    let (renewals, ()) = tokio::join!(renewals, saves);
+    assert!(renewals.iter().all(Result::is_ok), "{renewals:?}");
+    assert_eq!((stored(&store).await.state, lease.state()), (state(10), state(10)));
+    assert_eq!(table.version(KEY).await, 21);
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_was_lost_counts_as_done_and_is_done_once() {
+    let table = table!();
+    let mut version = 0;
+    for fault in [Fault::CutAfter, Fault::CutInAnswer] {
+        let (store, proxy) = table.store_behind_proxy().await;
+        let mut done_once = async || {
+            version += 1;
+            assert_eq!(table.version(KEY).await, version, "{fault:?}");
+        };
+        proxy.order(UPDATE, [fault]);
+        let lease = hold(&store, "run", now()).await;
+        done_once().await;
+        proxy.order(UPDATE, [fault]);
+        lease.save(state(1), later(1), soon()).await.unwrap();
+        done_once().await;
+        proxy.order(UPDATE, [fault]);
+        lease.renew(later(2), soon()).await.unwrap();
+        done_once().await;
+        proxy.order(UPDATE, [fault]);
+        lease.release(state(2), later(3), soon()).await.unwrap();
+        done_once().await;
+        assert_eq!(proxy.count(UPDATE), 8, "{fault:?}: each write was to be repeated");
+        let item = stored(&store).await;
+        assert_eq!((item.state, item.lease), (state(2), None), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_never_comes_is_given_up_for_another_attempt() {
+    let table = table!();
+    let (store, proxy) = table.store_behind_proxy().await;
+    let lease = hold(&store, "run", now()).await;
+    proxy.order(UPDATE, [Fault::Stall]);
+    lease.save(state(1), later(1), soon()).await.unwrap();
+    assert_eq!((proxy.count(UPDATE), table.version(KEY).await), (3, 2));
+}
+
+#[tokio::test]
+async fn a_write_whose_end_nobody_waited_for_does_not_cost_the_lease() {
+    let table = table!();
+    let (store, proxy) = table.store_behind_proxy().await;
+    let lease = hold(&store, "run", now()).await;
+
+    // The deadline came first, and the write took effect.
+    proxy.order(UPDATE, [Fault::Stall]);
+    let hurried = Deadline::after(Duration::from_millis(500));
+    let error = lease.save(state(1), later(1), hurried).await.unwrap_err();
+    assert_eq!(error.error_type(), "Checkpoint.Unreachable");
+    assert_eq!((lease.state(), stored(&store).await.state), (State::default(), state(1)));
+
+    // The timer's future was dropped with its write under way.
+    proxy.order(UPDATE, [Fault::Stall]);
+    let dropped = tokio::time::timeout(Duration::from_millis(500), lease.renew(later(2), soon())).await;
+    assert!(dropped.is_err());
+
+    lease.save(state(3), later(3), soon()).await.unwrap();
+    assert_eq!(stored(&store).await.state, state(3));
+    lease.release(state(4), later(4), soon()).await.unwrap();
+    assert_eq!(stored(&store).await.state, state(4));
+}
+
+#[tokio::test]
+async fn a_write_that_comes_late_does_not_undo_a_newer_one() {
+    let table = table!();
+    let (store, proxy) = table.store_behind_proxy().await;
+    let lease = hold(&store, "run", now()).await;
+    proxy.order(UPDATE, [Fault::Hold]);
+    let hurried = Deadline::after(Duration::from_millis(300));
+    lease.save(state(1), later(1), hurried).await.unwrap_err();
+    lease.save(state(2), later(2), soon()).await.unwrap();
+    proxy.let_go().await;
+    assert_eq!((stored(&store).await.state, table.version(KEY).await), (state(2), 2));
+}
+
+#[tokio::test]
+async fn an_item_that_was_deleted_and_made_anew_is_not_taken_for_the_old_one() {
+    let table = table!();
+    let (store, proxy) = table.store_behind_proxy().await;
+    let other = table.store();
+    // The lease of the deleted item, at a version that the new one has as well.
+    let old = hold(&store, "old", now()).await;
+    table.delete(KEY).await;
+    let new = hold(&other, "new", now()).await;
+    assert_eq!(table.version(KEY).await, 1);
+    let error = old.save(state(1), later(1), soon()).await.unwrap_err();
+    assert!(error.is_lease_lost(), "{error}");
+
+    // An attempt to take the item as it was read, which comes once that has been deleted and made anew.
+    new.release(state(2), later(1), soon()).await.unwrap();
+    proxy.order(UPDATE, [Fault::Hold]);
+    let mut attempt = Box::pin(acquire(&store, "late", later(2)));
+    let seen = proxy.count(UPDATE);
+    tokio::select! {
+        _ = &mut attempt => panic!("nothing was kept back"),
+        () = async { while proxy.count(UPDATE) == seen { tokio::task::yield_now().await } } => {}
+    }
+    drop(attempt);
+    table.delete(KEY).await;
+    let new = hold(&other, "new", later(3)).await;
+    new.save(state(3), later(3), soon()).await.unwrap();
+    assert_eq!(table.version(KEY).await, 2);
+    proxy.let_go().await;
+    assert_eq!(stored(&store).await.lease.unwrap().request_id, "new");
+}
+
+#[tokio::test]
+async fn another_run_between_the_reading_and_the_writing_is_seen() {
+    let table = table!();
+    let (store, proxy) = table.store_behind_proxy().await;
+    hold(&store, "old", now()).await.release(state(1), now(), soon()).await.unwrap();
+
+    // While the first attempt is repeated, another run comes and goes; then one comes and stays.
+    proxy.order(UPDATE, [Fault::CutBefore; 4]);
+    let other = table.store();
+    let meanwhile = async {
+        while proxy.count(UPDATE) < 3 {
+            tokio::task::yield_now().await;
+        }
+        hold(&other, "other", later(1)).await.release(state(2), later(1), soon()).await.unwrap();
+    };
+    let (lease, ()) = tokio::join!(hold(&store, "run", later(2)), meanwhile);
+    assert_eq!(lease.state(), state(2));
+    lease.release(state(3), later(3), soon()).await.unwrap();
+
+    let seen = proxy.count(UPDATE);
+    proxy.order(UPDATE, [Fault::CutBefore; 3]);
+    let meanwhile = async {
+        while proxy.count(UPDATE) < seen + 1 {
+            tokio::task::yield_now().await;
+        }
+        hold(&other, "other", later(4)).await
+    };
+    let (run, _other) = tokio::join!(acquire(&store, "run", later(4)), meanwhile);
+    assert!(matches!(run, Ok(Acquired::Busy { expires }) if expires == later(64)), "{run:?}");
+}
+
+#[tokio::test]
+async fn throttling_and_server_errors_are_waited_out() {
+    let table = table!();
+    let (store, proxy) = table.store_behind_proxy().await;
+    let broken = Fault::Answer { status: 500, code: "InternalServerError", message: "sorry" };
+    proxy.order("GetItem", [THROTTLED, broken, Fault::CutBefore, Fault::Page]);
+    proxy.order(UPDATE, [THROTTLED, broken]);
+    hold(&store, "run", now()).await;
+    assert_eq!((proxy.count("GetItem"), proxy.count(UPDATE)), (5, 3));
+    proxy.order("Scan", [THROTTLED]);
+    assert_eq!(store.list(soon()).await.unwrap().items.len(), 1);
+}
+
+#[tokio::test]
+async fn waiting_ends_with_the_deadline() {
+    let table = table!();
+    let (store, proxy) = table.store_behind_proxy().await;
+    proxy.order("GetItem", [THROTTLED; 100]);
+    let begun = std::time::Instant::now();
+    let error = store.load(KEY, Deadline::after(Duration::from_secs(1))).await.unwrap_err();
+    // Without the deadline it would be tried for a minute.
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    assert_eq!(error.error_type(), "Checkpoint.Unreachable");
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(cause, "ProvisionedThroughputExceededException: too much");
+}
+
+#[tokio::test]
+async fn what_the_role_may_not_do_is_said_at_once() {
+    let table = table!();
+    let (store, proxy) = table.store_behind_proxy().await;
+    let denied = Fault::Answer { status: 400, code: "AccessDeniedException", message: "not authorized" };
+    proxy.order(UPDATE, [denied]);
+    let error = acquire(&store, "run", now()).await.unwrap_err();
+    assert_eq!(error.error_type(), "Checkpoint.Forbidden");
+    assert!(error.to_string().contains("`dynamodb:UpdateItem`"), "{error}");
+    assert_eq!(proxy.count(UPDATE), 1);
+    assert_eq!(store.load(KEY, soon()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_missing_table_is_named() {
+    let table = table!();
+    let store = Store::new(&table.client, "no-such-table".into(), destination("cluster.example"));
+    let error = acquire(&store, "run", now()).await.unwrap_err();
+    assert!(matches!(&error, Error::TableMissing { table, .. } if table == "no-such-table"), "{error:?}");
+    assert!(error.to_string().contains("CHECKPOINT_TABLE"), "{error}");
+}
+
+#[tokio::test]
+async fn another_cluster_namespace_or_account_stops_and_changes_nothing() {
+    let table = table!();
+    hold(&table.store(), "run", now()).await.release(state(1), now(), soon()).await.unwrap();
+    let same = destination("cluster.example");
+    for changed in [
+        destination("other.example"),
+        Destination { namespace: Namespace::new("prod").unwrap(), ..same.clone() },
+        Destination { account: AccountNumber::new("7").unwrap(), ..same.clone() },
+    ] {
+        let error = acquire(&table.store_of(changed.clone()), "run", later(1)).await.unwrap_err();
+        match error {
+            Error::DestinationChanged { pk, stored, now, .. } => {
+                assert_eq!((pk.as_str(), *stored, *now), ("stream#event_report", same.clone(), changed));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(table.version(KEY).await, 2);
+    assert_eq!(hold(&table.store(), "run", later(2)).await.state(), state(1));
+}
+
+#[tokio::test]
+async fn a_backfill_that_is_complete_begins_anew_for_another_cluster_and_one_that_is_not_stops() {
+    let table = table!();
+    let key = Key::Backfill { stream: Stream::EventReport, from: later(-900), to: later(0) };
+    let new = table.store_of(destination("new.example"));
+    let unfinished = Unfinished::Window { from: later(-900), to: later(0), position: later(-500), alert: true };
+    let cut = State { unfinished: Some(unfinished), ..State::default() };
+    let done = State { complete: true, ..cut.clone() };
+    for (left, stops) in [(cut, true), (done, false)] {
+        let Acquired::Held(lease) = table.store().acquire(key, "old", now(), at_most(), soon()).await.unwrap() else {
+            panic!("busy")
+        };
+        lease.release(left, now(), soon()).await.unwrap();
+        match new.acquire(key, "new", later(1), at_most(), soon()).await {
+            Err(Error::DestinationChanged { .. }) => assert!(stops),
+            Ok(Acquired::Held(lease)) => {
+                assert!(!stops);
+                assert_eq!(lease.state(), State::default());
+                let item = new.load(key, soon()).await.unwrap().unwrap();
+                assert_eq!((item.state, item.destination), (State::default(), destination("new.example")));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_complete_backfill_is_kept_for_ninety_days_but_not_deleted_under_a_run() {
+    let table = table!();
+    let store = table.store();
+    let key = Key::Backfill { stream: Stream::EventReport, from: later(-900), to: later(0) };
+    let again = async |at| match store.acquire(key, "run", at, at_most(), soon()).await.unwrap() {
+        Acquired::Held(lease) => lease,
+        Acquired::Busy { .. } => panic!("busy"),
+    };
+    let lease = again(now()).await;
+    lease.save(State::default(), now(), soon()).await.unwrap();
+    assert_eq!(table.attribute(key, "expires_at").await, None);
+    let complete = State { complete: true, ..State::default() };
+    lease.release(complete.clone(), now(), soon()).await.unwrap();
+    let at = later(90 * 24 * 3_600).as_second().to_string();
+    assert_eq!(table.attribute(key, "expires_at").await, Some(AttributeValue::N(at)));
+
+    let lease = again(later(100)).await;
+    assert_eq!(lease.state(), complete);
+    assert_eq!(table.attribute(key, "expires_at").await, None);
+}
+
+#[tokio::test]
+async fn an_item_that_was_deleted_is_not_made_again_by_its_old_owner() {
+    let table = table!();
+    let store = table.store();
+    let lease = hold(&store, "run", now()).await;
+    table.delete(KEY).await;
+    let error = lease.save(state(1), later(1), soon()).await.unwrap_err();
+    assert!(matches!(error, Error::LeaseLost { expires: None, .. }), "{error:?}");
+    assert_eq!(store.load(KEY, soon()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn attributes_of_a_newer_version_stay() {
+    let table = table!();
+    let store = table.store();
+    let lease = hold(&store, "run", now()).await;
+    let newer = AttributeValue::S("of a newer version".into());
+    table.set(KEY, "newer", newer.clone()).await;
+    lease.save(state(1), later(1), soon()).await.unwrap();
+    lease.release(state(2), later(2), soon()).await.unwrap();
+    hold(&store, "next", later(3)).await;
+    assert_eq!(table.attribute(KEY, "newer").await, Some(newer));
+}
+
+#[tokio::test]
+async fn a_broken_item_is_named_and_does_not_hold_up_the_others() {
+    let table = table!();
+    let store = table.store();
+    hold(&store, "run", now()).await.release(state(1), now(), soon()).await.unwrap();
+    let user = Key::Stream(Stream::User);
+    store.acquire(user, "run", now(), at_most(), soon()).await.unwrap();
+    table.set(KEY, "watermark", AttributeValue::S("yesterday".into())).await;
+
+    let is_broken = |error: &Error| matches!(error, Error::Broken { pk, attribute, .. } if pk == "stream#event_report" && attribute == "watermark");
+    let error = acquire(&store, "run", later(1)).await.unwrap_err();
+    assert!(is_broken(&error), "{error:?}");
+    let listing = store.list(soon()).await.unwrap();
+    assert_eq!(listing.items.iter().map(|item| item.key).collect::<Vec<_>>(), [user]);
+    assert!(listing.broken.len() == 1 && is_broken(&listing.broken[0]), "{:?}", listing.broken);
+    // Nothing was taken for absent and written over.
+    let watermark = table.attribute(KEY, "watermark").await;
+    assert_eq!(watermark, Some(AttributeValue::S("yesterday".into())));
+}
+
+#[tokio::test]
+async fn all_pages_of_a_large_table_are_listed() {
+    let table = table!();
+    let (store, proxy) = table.store_behind_proxy().await;
+    for day in 0..8 {
+        let (from, to) = (later(86_400 * day), later(86_400 * (day + 1)));
+        let key = Key::Backfill { stream: Stream::EventReport, from, to };
+        store.acquire(key, "run", now(), at_most(), soon()).await.unwrap();
+        table.set(key, "newer", AttributeValue::S("x".repeat(300_000))).await;
+    }
+    assert_eq!(store.list(soon()).await.unwrap().items.len(), 8);
+    assert!(proxy.count("Scan") > 1, "the table is too small for a second page");
+}
+
+#[tokio::test]
+async fn a_reset_sets_watermark_and_destination_unless_a_run_works() {
+    let table = table!();
+    let old = table.store();
+    let lease = hold(&old, "run", now()).await;
+    let new = table.store_of(destination("new.example"));
+    let reset = async |at| new.reset(KEY, Some(later(-100)), "reset", at, soon()).await.unwrap();
+    assert_eq!(reset(later(1)).await, Reset::Busy { expires: later(60) });
+
+    let unfinished = Unfinished::Window { from: later(-900), to: later(0), position: later(-500), alert: true };
+    let left = State { unfinished: Some(unfinished), ..state(-10) };
+    lease.release(left.clone(), later(2), soon()).await.unwrap();
+    match reset(later(3)).await {
+        Reset::Done { before: Some(before) } => {
+            assert_eq!((before.state, before.destination), (left, destination("cluster.example")))
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(hold(&new, "run", later(4)).await.state(), state(-100));
+}

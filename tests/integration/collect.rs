@@ -1,0 +1,147 @@
+//! The main journey: what LastPass holds arrives in Elasticsearch, each record once.
+
+use jiff::{SignedDuration, ToSpan as _};
+use lastpass_harness::{Comparison, Error, Installation};
+use lastpass_simulator::{Bound, CompanySize, Event, Order, Quirks, World};
+
+use crate::stage::{ago, assert_accounted, collect, company, number, plan, twins};
+
+fn assert_exact(comparison: &Comparison, what: &str) {
+    assert!(comparison.is_exact() && comparison.truth == comparison.documents, "{what}: {comparison}");
+}
+
+#[tokio::test]
+async fn all_three_streams_arrive_whole() -> Result<(), Error> {
+    let Some((services, plan)) = plan("streams").await else { return Ok(()) };
+    let size = CompanySize { events: 3_000, days: 20, users: 300, folders: 40, ..CompanySize::default() };
+    let world = World::company(7, &size, lastpass_harness::now());
+    let installation = plan.world(world).make(&services).await?;
+    let mut function = installation.function();
+
+    for stream in ["event_report", "user", "detailed_shared_folder"] {
+        let answer = function.ask(collect(stream)).await?;
+        assert_eq!(answer["status"], "complete", "{answer}");
+        assert_accounted(&answer);
+        assert_eq!(number(&answer, "dead_letters"), 0, "{answer}");
+    }
+    let events = installation.compare_events().await?;
+    assert_eq!(events.truth, 3_000);
+    assert_exact(&events, "events");
+    assert_exact(&installation.compare_users().await?, "users");
+    let folders = installation.compare_folders().await?;
+    assert_eq!(folders.truth, installation.simulator.folder_documents());
+    assert_exact(&folders, "folders");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_second_read_adds_nothing_and_what_is_new_arrives() -> Result<(), Error> {
+    let Some((services, plan)) = plan("again").await else { return Ok(()) };
+    let installation = plan.world(company(2, 500, 10)).make(&services).await?;
+    let recent = Event::at(ago(SignedDuration::from_mins(3))).by("twin@example.com").doing("Log in");
+    installation.simulator.push_events([recent.clone()]);
+    let mut function = installation.function();
+    function.ask(collect("event_report")).await?;
+
+    let again = function.ask(collect("event_report")).await?;
+    assert_eq!(number(&again, "created"), 0, "{again}");
+    assert_exact(&installation.compare_events().await?, "read twice");
+
+    // A new one, one that comes late, and one more twin of an event that is known.
+    let late = Event::at(ago(SignedDuration::from_mins(5))).by("late@example.com").doing("Log in");
+    let new = Event::at(ago(SignedDuration::ZERO)).by("new@example.com").doing("Log in");
+    installation.simulator.push_events([late, recent, new]);
+    let third = function.ask(collect("event_report")).await?;
+    assert_exact(&installation.compare_events().await?, "with new ones");
+    // What is newer than the watermark is not late.
+    assert_eq!((number(&third, "created"), number(&third, "late")), (3, 2), "{third}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn n_equal_events_in_one_second_are_n_documents() -> Result<(), Error> {
+    let Some((services, plan)) = plan("twins").await else { return Ok(()) };
+    let instant = ago(SignedDuration::from_mins(8));
+    let installation = plan.world(World::of_events(twins(instant, 7))).make(&services).await?;
+    let mut function = installation.function();
+    let first = function.ask(collect("event_report")).await?;
+    assert_eq!(number(&first, "created"), 7, "{first}");
+    let again = function.ask(collect("event_report")).await?;
+    assert_eq!((number(&again, "created"), number(&again, "duplicates")), (0, 7), "{again}");
+    // An eighth, after the others were stored.
+    installation.simulator.push_events(twins(instant, 1));
+    let more = function.ask(collect("event_report")).await?;
+    assert_eq!((number(&more, "created"), number(&more, "duplicates")), (1, 7), "{more}");
+    assert_exact(&installation.compare_events().await?, "twins");
+    Ok(())
+}
+
+/// Bursts of twins and of other events in the same seconds, so that pages of every size end inside one.
+fn bursts() -> World {
+    let begin = ago(SignedDuration::from_hours(2));
+    let mut world = World::default();
+    for burst in 0..6_i64 {
+        let instant = begin + (burst * 97).seconds();
+        world.events.extend(twins(instant, 3));
+        let others = ["Log in", "Log out", "Site Added"].map(|action| {
+            Event::at(instant).by("ann@example.com").from_ip("2001:db8::1").doing(action).with_data("example.com")
+        });
+        world.events.extend(others);
+        world.events.extend(twins(instant + 1.second(), 2));
+    }
+    world
+}
+
+async fn read_bursts(quirks: Quirks, what: &str) -> Result<Installation, Error> {
+    let (services, plan) = plan("pages").await.expect("services, seen before");
+    let installation = plan.world(bursts()).quirks(quirks).make(&services).await?;
+    let mut function = installation.function();
+    for reading in ["first", "second"] {
+        let answer = function.ask(collect("event_report")).await?;
+        assert_eq!(answer["status"], "complete", "{what}, {reading}: {answer}");
+        assert_exact(&installation.compare_events().await?, &format!("{what}, {reading}"));
+    }
+    Ok(installation)
+}
+
+#[tokio::test]
+async fn a_page_that_ends_inside_a_second_loses_nothing_in_any_order() -> Result<(), Error> {
+    if plan("pages").await.is_none() {
+        return Ok(());
+    }
+    let orders =
+        [Order::Descending, Order::Ascending, Order::Shuffled(5), Order::DescendingByTime, Order::AscendingByTime];
+    for (order, page_size) in orders.into_iter().zip([9, 10, 11, 13, 7]) {
+        let quirks = Quirks { order, page_size, ..Quirks::default() };
+        read_bursts(quirks, &format!("{order:?}, pages of {page_size}")).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn bounds_that_belong_to_their_range_or_not_make_no_difference() -> Result<(), Error> {
+    if plan("pages").await.is_none() {
+        return Ok(());
+    }
+    for (from, to) in [
+        (Bound::Inclusive, Bound::Exclusive),
+        (Bound::Exclusive, Bound::Inclusive),
+        (Bound::Exclusive, Bound::Exclusive),
+    ] {
+        let quirks = Quirks { from, to, page_size: 10, ..Quirks::default() };
+        read_bursts(quirks, &format!("from {from:?}, to {to:?}")).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_second_that_holds_more_events_than_a_page_is_read_whole() -> Result<(), Error> {
+    if plan("pages").await.is_none() {
+        return Ok(());
+    }
+    for page_size in [1, 2, 5] {
+        let quirks = Quirks { page_size, ..Quirks::default() };
+        read_bursts(quirks, &format!("pages of {page_size}")).await?;
+    }
+    Ok(())
+}

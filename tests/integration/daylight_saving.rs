@@ -1,0 +1,63 @@
+//! The hour that the wall clock shows twice, and the one that it skips.
+
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use lastpass_harness::Error;
+use lastpass_simulator::{Event, Order, Pass, Quirks, World};
+use serde_json::json;
+
+use crate::stage::{assert_accounted, number, plan};
+
+/// A zone and the moment its clock is set.
+const CHANGES: [(&str, &str); 7] = [
+    ("America/New_York", "2025-11-02T06:00:00Z"),
+    ("America/New_York", "2025-03-09T07:00:00Z"),
+    ("Europe/London", "2025-10-26T01:00:00Z"),
+    ("Europe/London", "2025-03-30T01:00:00Z"),
+    ("Australia/Lord_Howe", "2025-04-05T15:00:00Z"),
+    ("Australia/Lord_Howe", "2025-10-04T15:30:00Z"),
+    ("UTC", "2025-11-02T06:00:00Z"),
+];
+
+/// Events around `change`: every half minute one of three actions, so that most wall times of a repeated hour have an
+/// equal event in the other pass.
+fn around(change: Timestamp) -> World {
+    let actions = ["Log in", "Failed Login Attempt", "Open secure note"];
+    let events = (-180..180_i64).map(|step| {
+        let action = actions[usize::try_from(step.rem_euclid(3)).expect("a small number")];
+        Event::at(change + SignedDuration::from_secs(step * 30)).by("ann@example.com").doing(action)
+    });
+    World::of_events(events)
+}
+
+#[tokio::test]
+async fn a_backfill_over_a_change_of_the_clock_holds_every_event_once_at_its_instant() -> Result<(), Error> {
+    for (zone, change) in CHANGES {
+        let change: Timestamp = change.parse().expect("a time");
+        // Pages smaller than a repeated hour, and larger than all of it; bounds read in either pass.
+        for (page_size, order, repeated_hour) in
+            [(40, Order::Descending, Pass::First), (10_000, Order::Ascending, Pass::Second)]
+        {
+            let Some((services, plan)) = plan("clock").await else { return Ok(()) };
+            let time_zone = TimeZone::get(zone).expect("a zone");
+            let quirks = Quirks { time_zone, page_size, order, repeated_hour, ..Quirks::default() };
+            let installation =
+                plan.world(around(change)).quirks(quirks).variable("LASTPASS_TIME_ZONE", zone).make(&services).await?;
+            let mut function = installation.function();
+            let (from, to) = (change - SignedDuration::from_hours(2), change + SignedDuration::from_hours(2));
+            // In two ranges that meet inside the repeated hour.
+            for (from, to) in [(change, to), (from, change)] {
+                let request = json!({"action": "backfill", "stream": "event_report", "from": from, "to": to});
+                let answer = function.ask(request).await?;
+                assert_eq!(answer["status"], "complete", "{answer}");
+                assert_accounted(&answer);
+                assert_eq!(number(&answer, "dead_letters"), 0, "{answer}");
+            }
+            let held = installation.compare_events().await?;
+            let case = format!("{zone} {change} {page_size}: {held}");
+            assert!(held.is_exact() && held.truth == 360, "{case}");
+            // The order of the answers tells the pass.
+            assert_eq!(held.ambiguous_time, 0, "{case}");
+        }
+    }
+    Ok(())
+}

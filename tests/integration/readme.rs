@@ -1,0 +1,64 @@
+//! The sample documents of the README are what the mapping makes of these records, to the letter.
+
+use std::{fs, path::Path};
+
+use jiff::Timestamp;
+use lastpass_elastic::{
+    document::{AccountNumber, Document, Namespace, Stream},
+    lastpass::time::ApiZone,
+    streams::{Mapper, Reading, Snapshot, detailed_shared_folder, event_report, user},
+};
+use serde_json::Value;
+
+const EVENT: &str = r#"{"Time":"2026-10-05 09:41:07","Username":"ann@example.com","IP_Address":"203.0.113.9",
+    "Action":"Add to Shared Folder","Data":"'Finance' 'bob@example.com'"}"#;
+const USER_KEY: &str = "101";
+const USER: &str = r#"{"username":"ann@example.com","fullname":"Ann Smith","mpstrength":"100","created":"2024-03-12 10:02:56",
+    "last_pw_change":"2026-05-19 10:58:33","last_login":"2026-10-05 11:45:05","neverloggedin":false,"disabled":false,
+    "admin":false,"totalscore":"87.5","sites":72,"notes":19,"formfills":2,"applications":0,"attachments":1,
+    "password_reset_required":false,"groups":["Domain Admins","Support"]}"#;
+const FOLDER_KEY: &str = "2001";
+const FOLDER: &str = r#"{"sharedfoldername":"Finance","score":99,"deleted":false,"users":[{"username":"bob@example.com",
+    "superadmin":0,"readonly":1,"give":"0","can_administer":false,"sites":["bank.example.com"]}]}"#;
+
+fn at(text: &str) -> Timestamp {
+    text.parse().expect("a time")
+}
+
+fn mapper() -> Mapper {
+    Mapper {
+        account: AccountNumber::new("12345").expect("an account number"),
+        namespace: Namespace::new("default").expect("a namespace"),
+        zone: ApiZone::new("US/Eastern").expect("a zone"),
+        tags: Vec::new(),
+        preserve_original_event: false,
+        preserve_duplicate_custom_fields: false,
+    }
+}
+
+fn document(stream: Stream) -> Document {
+    let reading = Reading { created: at("2026-10-05T13:45:00.182Z"), ingested: Some(at("2026-10-05T13:45:00.182Z")) };
+    let snapshot = Snapshot { scheduled_time: at("2026-10-05T13:45:00Z"), timestamp: at("2026-10-05T13:45:00.182Z") };
+    let mut documents = match stream {
+        Stream::EventReport => {
+            let events = [event_report::Event { record: EVENT.to_owned(), time: None }];
+            event_report::documents(&mapper(), &reading, &events)
+        }
+        Stream::User => vec![user::document(&mapper(), &reading, &snapshot, USER_KEY, USER)],
+        Stream::DetailedSharedFolder => {
+            detailed_shared_folder::documents(&mapper(), &reading, &snapshot, FOLDER_KEY, FOLDER)
+        }
+    };
+    documents.pop().expect("a document")
+}
+
+#[test]
+fn the_sample_documents_of_the_readme_are_what_is_stored() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("the README");
+    let sample = |stream| {
+        let source: Value = serde_json::from_str(&document(stream).source).expect("a source is JSON");
+        format!("```json\n{}\n```\n", serde_json::to_string_pretty(&source).expect("JSON"))
+    };
+    let missing: Vec<String> = Stream::ALL.map(sample).into_iter().filter(|sample| !readme.contains(sample)).collect();
+    assert!(missing.is_empty(), "README.md has these samples otherwise; put them in:\n{}", missing.join("\n"));
+}

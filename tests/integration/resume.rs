@@ -1,0 +1,55 @@
+//! Work that a deadline cut goes on without anyone's doing.
+
+use jiff::SignedDuration;
+use lastpass_harness::{Error, Invocation};
+use lastpass_simulator::{CompanySize, Quirks, World};
+use serde_json::json;
+
+use crate::stage::{SHORT, ago, company, number, plan, slow_pages, until_complete};
+
+#[tokio::test]
+async fn an_unfinished_backfill_is_taken_up() -> Result<(), Error> {
+    let Some((services, plan)) = plan("resume").await else { return Ok(()) };
+    let quirks = Quirks { page_size: 30, ..Quirks::default() };
+    let installation = plan.world(company(51, 400, 10)).quirks(quirks).make(&services).await?;
+    installation.calls.add(slow_pages());
+    let mut function = installation.function();
+    let (from, to) = (ago(SignedDuration::from_hours(264)), ago(SignedDuration::from_hours(-1)));
+    let request = json!({"action": "backfill", "stream": "event_report", "from": from, "to": to});
+    let first = function.invoke(Invocation::new(request).with_timeout(SHORT)).await?.answer()?;
+    assert_eq!(first["status"], "partial", "{first}");
+
+    let resume = Invocation::new(json!({"action": "resume"})).with_timeout(SHORT);
+    let answers = until_complete(&mut function, &resume).await?;
+    let resumed = answers.iter().flat_map(|answer| answer["resumed"].as_array().cloned().unwrap_or_default());
+    let created: u64 = resumed.map(|answer| number(&answer, "created")).sum();
+    let held = installation.compare_events().await?;
+    assert!(held.is_exact() && held.truth == 400, "{held}");
+    assert_eq!(created + number(&first, "created"), 400);
+    // Nothing is left.
+    let nothing = function.ask(json!({"action": "resume"})).await?;
+    assert_eq!((&nothing["status"], &nothing["resumed"]), (&json!("complete"), &json!([])), "{nothing}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_unfinished_snapshot_is_taken_up_with_its_own_scheduled_time() -> Result<(), Error> {
+    let Some((services, plan)) = plan("resume_users").await else { return Ok(()) };
+    let size = CompanySize { events: 0, users: 100, folders: 1, ..CompanySize::default() };
+    let quirks = Quirks { user_page_cap: 9, ..Quirks::default() };
+    let world = World::company(52, &size, lastpass_harness::now());
+    let installation = plan.world(world).quirks(quirks).make(&services).await?;
+    installation.calls.add(slow_pages());
+    let mut function = installation.function();
+    let scheduled_time = "2025-06-01T00:00:00Z";
+    let request = json!({"action": "collect", "stream": "user", "scheduled_time": scheduled_time});
+    let first = function.invoke(Invocation::new(request).with_timeout(SHORT)).await?.answer()?;
+    assert_eq!(first["status"], "partial", "{first}");
+
+    let resume = Invocation::new(json!({"action": "resume"})).with_timeout(SHORT);
+    until_complete(&mut function, &resume).await?;
+    let users = installation.compare_users().await?;
+    assert!(users.is_exact() && users.truth == 100, "{users}");
+    assert_eq!(installation.watermark("user").await?.as_deref(), Some(scheduled_time));
+    Ok(())
+}

@@ -1,0 +1,225 @@
+//! The secret in a real Secrets Manager.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::config::Builder;
+use aws_sdk_secretsmanager::primitives::Blob;
+use jiff::{SignedDuration, Timestamp};
+use lastpass_elastic::deadline::Deadline;
+use lastpass_elastic::secrets::{Error, Secrets};
+use secrecy::ExposeSecret;
+
+use crate::aws_emulator;
+use crate::aws_faults::{Fault, Proxy};
+
+const GET: &str = "GetSecretValue";
+const HASH: &str = "f00dfeedf00dfeed";
+/// base64 of `VuaCfGcBCdbkQm-e5aOx:ui2lp2axTNmsyakw9tvNnw`.
+const API_KEY: &str = "VnVhQ2ZHY0JDZGJrUW0tZTVhT3g6dWkybHAyYXhUTm1zeWFrdzl0dk5udw==";
+
+/// A secret of its own, behind a proxy.
+struct Stored {
+    client: Client,
+    arn: String,
+    proxy: Proxy,
+    config: SdkConfig,
+}
+
+impl Stored {
+    /// `None` where there is no emulator.
+    async fn make(document: &str) -> Option<Self> {
+        let config = aws_emulator::config().await?;
+        let client = Client::new(&config);
+        let name = aws_emulator::unique("secret");
+        let made = client.create_secret().name(name).secret_string(document).send().await.unwrap();
+        let proxy = Proxy::start(&config).await;
+        Some(Self { client, arn: made.arn.unwrap(), proxy, config })
+    }
+
+    fn secrets(&self) -> Secrets {
+        self.secrets_of(&self.arn)
+    }
+
+    fn secrets_of(&self, secret_id: &str) -> Secrets {
+        let config = Builder::from(&self.config).endpoint_url(&self.proxy.url);
+        Secrets::new(&Client::from_conf(config.build()), secret_id.to_owned())
+    }
+
+    async fn put(&self, document: &str) {
+        self.client.put_secret_value().secret_id(&self.arn).secret_string(document).send().await.unwrap();
+    }
+}
+
+fn document(hash: &str) -> String {
+    format!(r#"{{"account_number": "1234567", "provisioning_hash": "{hash}", "elastic_api_key": "{API_KEY}"}}"#)
+}
+
+fn later(minutes: i64) -> Timestamp {
+    "2024-05-01T12:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_mins(minutes)
+}
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(20))
+}
+
+/// A secret that holds `$document`, or the test is skipped where there is no emulator.
+macro_rules! stored {
+    ($document:expr) => {
+        match Stored::make($document).await {
+            Some(stored) => stored,
+            None => return,
+        }
+    };
+}
+
+#[tokio::test]
+async fn the_secret_is_read_once_in_a_quarter_of_an_hour() {
+    let stored = stored!(&document(HASH));
+    let secrets = stored.secrets();
+    let first = secrets.get(later(0), soon()).await.unwrap();
+    assert_eq!(first.account_number.as_str(), "1234567");
+    assert_eq!(first.provisioning_hash.expose_secret(), HASH);
+    assert_eq!(first.elastic_api_key.expose_secret(), API_KEY);
+
+    stored.put(&document("rotated")).await;
+    let kept = secrets.get(later(14), soon()).await.unwrap();
+    assert!(Arc::ptr_eq(&first, &kept));
+    assert_eq!(stored.proxy.count(GET), 1);
+    let read_again = secrets.get(later(15), soon()).await.unwrap();
+    assert_eq!(read_again.provisioning_hash.expose_secret(), "rotated");
+    assert_eq!(stored.proxy.count(GET), 2);
+}
+
+#[tokio::test]
+async fn a_secret_that_was_refused_somewhere_is_read_again_at_once() {
+    let stored = stored!(&document(HASH));
+    let secrets = stored.secrets();
+    secrets.get(later(0), soon()).await.unwrap();
+    stored.put(&document("rotated")).await;
+    assert_eq!(secrets.reload(later(1), soon()).await.unwrap().provisioning_hash.expose_secret(), "rotated");
+    assert_eq!(secrets.get(later(2), soon()).await.unwrap().provisioning_hash.expose_secret(), "rotated");
+    assert_eq!(stored.proxy.count(GET), 2);
+}
+
+#[tokio::test]
+async fn credentials_that_were_refused_are_not_used_again_when_the_reading_fails() {
+    let stored = stored!(&document(HASH));
+    let secrets = stored.secrets();
+    secrets.get(later(0), soon()).await.unwrap();
+    stored.put("{").await;
+    assert!(secrets.reload(later(1), soon()).await.is_err());
+    assert!(secrets.get(later(2), soon()).await.is_err());
+    stored.put(&document("mended")).await;
+    assert_eq!(secrets.get(later(2), soon()).await.unwrap().provisioning_hash.expose_secret(), "mended");
+}
+
+#[tokio::test]
+async fn a_secret_as_the_template_makes_it_is_told_apart_until_it_is_filled_in() {
+    let placeholder =
+        r#"{"account_number":"REPLACE_ME","provisioning_hash":"REPLACE_ME","elastic_api_key":"REPLACE_ME"}"#;
+    let stored = stored!(placeholder);
+    let secrets = stored.secrets();
+    let error = secrets.get(later(0), soon()).await.unwrap_err();
+    assert!(error.is_placeholder(), "{error}");
+    stored.put(&document(HASH)).await;
+    secrets.get(later(0), soon()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_binary_secret_is_refused() {
+    let stored = stored!(&document(HASH));
+    let put = stored.client.put_secret_value().secret_id(&stored.arn);
+    put.secret_binary(Blob::new(document(HASH))).send().await.unwrap();
+    let error = stored.secrets().get(later(0), soon()).await.unwrap_err();
+    assert_eq!(error.error_type(), "Secret.Invalid");
+    assert!(error.to_string().contains("binary"), "{error}");
+}
+
+#[tokio::test]
+async fn a_missing_secret_is_named() {
+    let stored = stored!(&document(HASH));
+    let error = stored.secrets_of("no-such-secret").get(later(0), soon()).await.unwrap_err();
+    assert!(matches!(&error, Error::Missing { secret_id, .. } if secret_id == "no-such-secret"), "{error:?}");
+    assert_eq!(stored.proxy.count(GET), 1);
+}
+
+#[tokio::test]
+async fn faults_that_may_go_away_are_waited_out() {
+    let stored = stored!(&document(HASH));
+    let throttled = Fault::Answer { status: 400, code: "ThrottlingException", message: "slow down" };
+    let broken = Fault::Answer { status: 500, code: "InternalServiceError", message: "sorry" };
+    stored.proxy.order(GET, [throttled, broken, Fault::CutBefore, Fault::CutAfter, Fault::CutInAnswer, Fault::Page]);
+    stored.secrets().get(later(0), soon()).await.unwrap();
+    assert_eq!(stored.proxy.count(GET), 7);
+}
+
+#[tokio::test]
+async fn what_the_role_or_the_key_does_not_allow_is_said_at_once() {
+    let stored = stored!(&document(HASH));
+    let denied = |message| Fault::Answer { status: 400, code: "AccessDeniedException", message };
+    for (message, text) in [
+        ("User: x is not authorized to perform: secretsmanager:GetSecretValue", "secretsmanager:GetSecretValue"),
+        ("Access to KMS is not allowed", "kms:Decrypt"),
+    ] {
+        let seen = stored.proxy.count(GET);
+        stored.proxy.order(GET, [denied(message)]);
+        let error = stored.secrets().get(later(0), soon()).await.unwrap_err();
+        assert_eq!(error.error_type(), "Secret.Forbidden");
+        assert!(error.to_string().contains(text), "{error}");
+        assert_eq!(stored.proxy.count(GET), seen + 1);
+    }
+}
+
+/// Keeps what is logged, on the thread of the test.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_the_secret_is_printed_at_any_log_level() {
+    let stored = stored!(&document(HASH));
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::level_filters::LevelFilter::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    // Each test runs on a thread and a runtime of its own, so this sees all that it does. With one subscriber alone,
+    // tracing would ask the thread that comes first by a log statement whether anybody wants it: maybe another test's.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
+    let guard = tracing::subscriber::set_default(subscriber);
+    let secrets = stored.secrets();
+    stored.proxy.order(GET, [Fault::CutInAnswer]);
+    let credentials = secrets.get(later(0), soon()).await.unwrap();
+    let mut printed = format!("{credentials:?} {secrets:?}");
+    stored.put(&document(HASH).replace(API_KEY, "s3cr3t").replace('}', ",}")).await;
+    let error = secrets.reload(later(0), soon()).await.unwrap_err();
+    printed.push_str(&format!("{error} {error:?}"));
+    for fault in [Fault::CutInAnswer, Fault::Garbled] {
+        stored.proxy.order(GET, [fault; 5]);
+        let error = secrets.reload(later(0), Deadline::after(Duration::from_millis(300))).await.unwrap_err();
+        printed.push_str(&format!("{error} {error:?} {:?}", std::error::Error::source(&error)));
+    }
+    drop(guard);
+
+    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(logged.contains("AWS call is repeated") && logged.contains("TRACE"), "the log was not caught");
+    for secret in [HASH, API_KEY, "s3cr3t"] {
+        assert!(!printed.contains(secret), "{printed}");
+        assert!(!logged.contains(secret), "{}", logged.lines().find(|line| line.contains(secret)).unwrap());
+    }
+}

@@ -1,0 +1,92 @@
+//! Users and shared folders: whole, once for each `scheduled_time`, and of one moment.
+
+use lastpass_harness::{Error, Fault, Rule, System};
+use lastpass_simulator::{Command, CompanySize, Quirks, World};
+use serde_json::{Value, json};
+
+use crate::stage::{assert_accounted, number, plan};
+
+const SCHEDULED: &str = "2025-06-01T00:00:00Z";
+const LATER: &str = "2025-06-02T00:00:00Z";
+
+fn at(stream: &str, scheduled_time: &str) -> Value {
+    json!({"action": "collect", "stream": stream, "scheduled_time": scheduled_time})
+}
+
+fn world(users: usize, folders: usize) -> World {
+    let size = CompanySize { events: 0, users, folders, ..CompanySize::default() };
+    World::company(11, &size, lastpass_harness::now())
+}
+
+#[tokio::test]
+async fn the_same_scheduled_time_adds_nothing_and_the_next_is_another_snapshot() -> Result<(), Error> {
+    let Some((services, plan)) = plan("scheduled").await else { return Ok(()) };
+    let installation = plan.world(world(60, 12)).make(&services).await?;
+    let mut function = installation.function();
+    for (stream, documents) in
+        [("user", 60), ("detailed_shared_folder", installation.simulator.folder_documents() as u64)]
+    {
+        let first = function.ask(at(stream, SCHEDULED)).await?;
+        assert_accounted(&first);
+        assert_eq!((&first["status"], number(&first, "created")), (&json!("complete"), documents), "{first}");
+        assert_eq!(first["checkpoint"], SCHEDULED, "{first}");
+        assert_eq!(first["window"], Value::Null, "{first}");
+        // Lambda may run an invocation twice, and so may a schedule.
+        let again = function.ask(at(stream, SCHEDULED)).await?;
+        assert_eq!(number(&again, "created"), 0, "{again}");
+        let next = function.ask(at(stream, LATER)).await?;
+        assert_eq!((number(&next, "created"), &next["checkpoint"]), (documents, &json!(LATER)), "{next}");
+        assert_eq!(services.elasticsearch.count(&installation.data_stream(stream)).await?, 2 * documents);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn pages_of_every_size_make_one_snapshot_of_one_moment() -> Result<(), Error> {
+    for user_page_cap in [7, 20, 60] {
+        let Some((services, plan)) = plan("user_pages").await else { return Ok(()) };
+        let quirks = Quirks { user_page_cap, ..Quirks::default() };
+        let installation = plan.world(world(60, 12)).quirks(quirks).make(&services).await?;
+        let mut function = installation.function();
+        for stream in ["user", "detailed_shared_folder"] {
+            let answer = function.ask(at(stream, SCHEDULED)).await?;
+            assert_eq!(answer["status"], "complete", "{answer}");
+        }
+        let (users, folders) = (installation.compare_users().await?, installation.compare_folders().await?);
+        assert!(users.is_exact() && users.truth == 60, "pages of {user_page_cap}: {users}");
+        assert!(folders.is_exact(), "{folders}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn users_that_come_while_pages_are_read_lose_nobody() -> Result<(), Error> {
+    let Some((services, plan)) = plan("moving").await else { return Ok(()) };
+    let quirks = Quirks { user_page_cap: 10, ..Quirks::default() };
+    let installation = plan.world(world(35, 1)).quirks(quirks).make(&services).await?;
+    // Everybody behind moves on by one place, into the next page.
+    let newcomer = json!({"username": "new@example.com", "fullname": "New"});
+    installation.simulator.after_page(Command::GetUserData, 2, |world| world.users.put_first("new", newcomer));
+    let mut function = installation.function();
+    let answer = function.ask(at("user", SCHEDULED)).await?;
+    assert_eq!(answer["status"], "complete", "{answer}");
+    let users = installation.compare_users().await?;
+    assert!(users.is_exact() && users.truth == 36, "{users}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_lost_answer_to_a_bulk_doubles_nothing() -> Result<(), Error> {
+    let Some((services, plan)) = plan("lost_answer").await else { return Ok(()) };
+    let installation = plan.world(world(60, 12)).make(&services).await?;
+    let cut = Fault::Cut(lastpass_harness::Moment::After);
+    installation.calls.add(Rule::on(System::Elasticsearch, "_bulk", cut).times(1));
+    let mut function = installation.function();
+    let answer = function.ask(at("user", SCHEDULED)).await?;
+    assert_eq!(answer["status"], "complete", "{answer}");
+    assert_eq!(number(&answer, "created") + number(&answer, "duplicates"), 60, "{answer}");
+    assert_eq!(installation.calls.count_of(System::Elasticsearch, "_mget"), 1, "asked before the repetition");
+    let users = installation.compare_users().await?;
+    assert!(users.is_exact(), "{users}");
+    Ok(())
+}

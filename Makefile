@@ -1,0 +1,65 @@
+# What can be done with this checkout: `make help`.
+#
+# Tools go to .tools/ (or TOOLS_DIR), build results to target/ (or CARGO_TARGET_DIR); nothing is installed on the machine.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+STACK := $(PYTHON) local/stack.py
+
+.PHONY: help tools demo test test-unit test-es9 lint docs package local-up local-down python-here
+
+help: ## List these targets
+	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
+	  printf '%-14s %s\n' "$$name" "$$text"; done
+
+# Everything starts with Python, so its absence is told by the shell.
+python-here:
+	@command -v $(PYTHON) >/dev/null || { echo "This machine lacks Python 3.11 or later: Debian and Ubuntu have it as" \
+	  "\`python3 python3-venv\`, others at https://www.python.org/downloads/" >&2; exit 1; }
+
+tools: python-here ## Install what the other targets need into .tools/
+	@$(PYTHON) local/tools.py
+
+demo: python-here ## Deploy to the local stack and copy the simulated company's streams, twice
+	@$(PYTHON) local/tools.py rust python es8
+	@echo "==> building the release binaries"
+	@cargo build --release --locked --bin bootstrap
+	@cargo build --release --locked --package lastpass-simulator
+	@$(STACK) run --iam -- python local/demo.py
+
+test: tools lint ## Everything CI runs: lint, then all tests on a local stack
+	@$(STACK) run --iam -- local/test.sh
+
+test-unit: python-here ## The tests that need no local stack
+	@$(PYTHON) local/tools.py rust
+	@cargo test --workspace --locked --lib --bins
+
+test-es9: python-here ## All tests again, on Elasticsearch 9
+	@$(PYTHON) local/tools.py rust python es9
+	@$(STACK) run --es 9 --iam -- local/test.sh
+
+lint: python-here ## Formatting, clippy, docs, licences, template, glibc of the release binary
+	@$(PYTHON) local/tools.py rust python cargo-deny
+	@local/lint.sh
+
+docs: python-here ## Build the documentation of the code
+	@$(PYTHON) local/tools.py rust
+	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	@echo "==> $(TARGET)/doc/lastpass_elastic/index.html"
+
+package: python-here ## Build dist/lastpass-elastic-x86_64.zip for the runtime provided.al2023
+	@$(PYTHON) local/tools.py rust
+	@echo "==> building the release binary"
+	@cargo build --release --locked --bin bootstrap
+	@$(PYTHON) local/check_glibc.py $(TARGET)/release/bootstrap
+	@$(PYTHON) local/package.py $(TARGET)/release/bootstrap dist/lastpass-elastic-x86_64.zip
+
+local-up: python-here ## Start Elasticsearch and the AWS emulator, and leave them running
+	@$(STACK) up
+
+local-down: python-here ## Stop what local-up has started, and remove its data
+	@$(STACK) down

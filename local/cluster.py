@@ -1,0 +1,77 @@
+"""What demo and tests ask the local Elasticsearch node as its administrator; the product itself never does.
+
+The node's address and password come from the environment, as the stack's launcher sets them.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from stack import LOOPBACK
+
+ROLES = Path(__file__).resolve().parents[1] / "assets" / "roles"
+# Documents in one answer; Elasticsearch gives at most 10,000.
+PAGE_DOCUMENTS = 5_000
+TIMEOUT_SECONDS = 60
+
+
+class ClusterError(Exception):
+    """Elasticsearch is not there or has refused a request; the text is for the user."""
+
+
+class Cluster:
+    """The local node."""
+
+    def __init__(self) -> None:
+        url = os.environ.get("LOCAL_ELASTICSEARCH_URL", "")
+        if urlsplit(url).hostname not in ("127.0.0.1", "localhost", "::1"):
+            raise ClusterError("there is no local Elasticsearch: start the stack with `make local-up` and take its environment")
+        login = f"{os.environ['LOCAL_ELASTICSEARCH_USER']}:{os.environ['LOCAL_ELASTICSEARCH_PASSWORD']}"
+        self.url = url
+        self.version = os.environ["LOCAL_ELASTICSEARCH_VERSION"]
+        self._login = base64.b64encode(login.encode()).decode()
+
+    def ask(self, method: str, path: str, body: object = None) -> dict:
+        headers = {"Authorization": f"Basic {self._login}", "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url}/{path}", data, headers, method=method)
+        try:
+            with LOOPBACK.open(request, timeout=TIMEOUT_SECONDS) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as refused:
+            reason = refused.read().decode(errors="replace")[:500]
+            raise ClusterError(f"Elasticsearch refused {method} {path} with {refused.code}: {reason}") from refused
+
+    def create_api_key(self, role: str) -> str:
+        """A key with the rights of `assets/roles/<role>.json`, in the encoded form that Kibana shows."""
+        rights = json.loads((ROLES / f"{role}.json").read_text())
+        body = {"name": f"lastpass-{role}", "role_descriptors": {f"lastpass-{role}": rights}}
+        return self.ask("POST", "_security/api_key", body)["encoded"]
+
+    def count(self, data_stream: str) -> int:
+        """The documents that are there now; none where there is no such data stream."""
+        self.ask("POST", f"{data_stream}/_refresh?ignore_unavailable=true")
+        return self.ask("GET", f"{data_stream}/_count?ignore_unavailable=true")["count"]
+
+    def document_with(self, data_stream: str, field: str) -> dict | None:
+        """The newest document that has this field."""
+        body = {"size": 1, "sort": [{"@timestamp": "desc"}], "query": {"exists": {"field": field}}}
+        hits = self.ask("POST", f"{data_stream}/_search?ignore_unavailable=true", body)["hits"]["hits"]
+        return hits[0]["_source"] if hits else None
+
+    def documents(self, data_stream: str) -> Iterator[dict]:
+        """All documents that are there now."""
+        self.ask("POST", f"{data_stream}/_refresh?ignore_unavailable=true")
+        body = {"size": PAGE_DOCUMENTS, "sort": ["_doc"]}
+        answer = self.ask("POST", f"{data_stream}/_search?scroll=2m&ignore_unavailable=true", body)
+        while hits := answer["hits"]["hits"]:
+            for hit in hits:
+                yield hit["_source"]
+            answer = self.ask("POST", "_search/scroll", {"scroll": "2m", "scroll_id": answer["_scroll_id"]})

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# All tests that need the local stack. Run through `make test`, which starts one around this script.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '==> %s\n' "$*" >&2; }
+
+# An absent service is a failure here, never a skipped test.
+export CI=true
+
+step "the release binaries, which the tests deploy and start"
+cargo build --release --locked --bin bootstrap
+cargo build --release --locked --package lastpass-simulator
+
+step "Rust tests: unit, golden, integration"
+cargo test --workspace --locked
+
+step "Python tests: local stack, template, deployed function"
+python -m pytest -p no:cacheprovider local/elasticsearch local/aws tests

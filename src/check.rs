@@ -171,7 +171,7 @@ pub async fn check(systems: &Systems<'_>) -> CheckAnswer {
     CheckAnswer::new(checks)
 }
 
-/// Asks for the last hour's events, and sees whether their times can be right.
+/// Asks for the events around the last hour.
 async fn check_events(
     lastpass: &lastpass::Client,
     zone: &ApiZone,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    checkpoint::{Item, Key, LastRun, Unfinished},
+    checkpoint::{Item, Key, LastRun, SnapshotPosition, Unfinished},
     document::Stream,
     request::{Counters, Window},
 };
@@ -84,7 +84,7 @@ fn stream_status(item: &Item, now: Timestamp) -> StreamStatus {
             Unfinished::Window { from, to, position, .. } => {
                 UnfinishedStatus::Window { window: Window { from, to }, position }
             }
-            Unfinished::Snapshot { scheduled_time, page_index, read, total, .. } => {
+            Unfinished::Snapshot(SnapshotPosition { scheduled_time, page_index, read, total, .. }) => {
                 UnfinishedStatus::Snapshot { scheduled_time, page_index, read, total }
             }
         }),
@@ -109,10 +109,6 @@ fn last_run_status(last_run: &LastRun) -> LastRunStatus {
 }
 
 fn backfill_status(item: &Item, from: Timestamp, to: Timestamp) -> BackfillStatus {
-    let position = match item.state.unfinished {
-        Some(Unfinished::Window { position, .. }) => Some(position),
-        Some(Unfinished::Snapshot { .. }) => None,
-        None => item.state.complete.then_some(from),
-    };
+    let position = item.key.reached(&item.state);
     BackfillStatus { from, to, position, status: if item.state.complete { "complete" } else { "unfinished" } }
 }

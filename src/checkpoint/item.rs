@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Destination, Error, Key, LastRun, State, Unfinished};
+use super::{Destination, Error, Key, LastRun, SnapshotPosition, State, Unfinished};
 use crate::document::{AccountNumber, Namespace};
 
 pub(super) type Attributes = HashMap<String, AttributeValue>;
@@ -102,7 +102,7 @@ fn read_unfinished(map: &Map<'_>) -> Result<Unfinished, Unreadable> {
             let (from, to, position) = (map.time("from")?, map.time("to")?, map.time("position")?);
             Ok(Unfinished::Window { from, to, position, alert: map.flag("alert")? })
         }
-        "snapshot" => Ok(Unfinished::Snapshot {
+        "snapshot" => Ok(Unfinished::Snapshot(SnapshotPosition {
             scheduled_time: map.time("scheduled_time")?,
             timestamp: map.time("timestamp")?,
             started_at: map.time("started_at")?,
@@ -110,7 +110,7 @@ fn read_unfinished(map: &Map<'_>) -> Result<Unfinished, Unreadable> {
             read: map.number("read")?,
             total: map.optional_number("total")?,
             restarts: map.number("restarts")?,
-        }),
+        })),
         _ => Err(map.unreadable("kind", "`window` or `snapshot`")),
     }
 }
@@ -253,15 +253,15 @@ fn write_unfinished(unfinished: &Unfinished) -> AttributeValue {
                 ("alert", alert),
             ])
         }
-        Unfinished::Snapshot { scheduled_time, timestamp, started_at, page_index, read, total, restarts } => map([
+        Unfinished::Snapshot(snapshot) => map([
             ("kind", text("snapshot")),
-            ("scheduled_time", text(scheduled_time)),
-            ("timestamp", text(timestamp)),
-            ("started_at", text(started_at)),
-            ("page_index", number(page_index)),
-            ("read", number(read)),
-            ("total", total.map_or(AttributeValue::Null(true), number)),
-            ("restarts", number(restarts)),
+            ("scheduled_time", text(snapshot.scheduled_time)),
+            ("timestamp", text(snapshot.timestamp)),
+            ("started_at", text(snapshot.started_at)),
+            ("page_index", number(snapshot.page_index)),
+            ("read", number(snapshot.read)),
+            ("total", snapshot.total.map_or(AttributeValue::Null(true), number)),
+            ("restarts", number(snapshot.restarts)),
         ]),
     }
 }
@@ -361,7 +361,7 @@ mod tests {
     }
 
     fn snapshot(total: Option<u64>) -> Unfinished {
-        Unfinished::Snapshot {
+        Unfinished::Snapshot(SnapshotPosition {
             scheduled_time: at("2024-05-01T00:00:00Z"),
             timestamp: at("2024-05-01T00:00:01Z"),
             started_at: at("2024-05-01T00:00:02Z"),
@@ -369,7 +369,7 @@ mod tests {
             read: 14_000,
             total,
             restarts: 2,
-        }
+        })
     }
 
     fn destination() -> Destination {

@@ -68,6 +68,17 @@ impl Key {
         }
     }
 
+    /// How far its work is, as answers show it: the watermark, or how far down a backfill's range was read.
+    #[must_use]
+    pub fn reached(self, state: &State) -> Option<Timestamp> {
+        match (self, state.unfinished) {
+            (Self::Backfill { from, .. }, None) => state.complete.then_some(from),
+            (Self::Backfill { .. }, Some(Unfinished::Window { position, .. })) => Some(position),
+            (Self::Backfill { .. }, Some(Unfinished::Snapshot(_))) => None,
+            (Self::Stream(_) | Self::Redrive(_), _) => state.watermark,
+        }
+    }
+
     /// Reads a partition key; `None` for one that this version doesn't write.
     #[must_use]
     pub fn parse(pk: &str) -> Option<Self> {
@@ -149,22 +160,26 @@ pub enum Unfinished {
         alert: bool,
     },
     /// A snapshot, read page by page.
-    Snapshot {
-        /// The time by which the snapshot is known.
-        scheduled_time: Timestamp,
-        /// The `@timestamp` of all its documents: when its first page was read.
-        timestamp: Timestamp,
-        /// When its reading last began.
-        started_at: Timestamp,
-        /// The next page.
-        page_index: u32,
-        /// How many entries were read.
-        read: u64,
-        /// How many entries there are, as the pages so far said.
-        total: Option<u64>,
-        /// How often it was begun again because `total` changed.
-        restarts: u32,
-    },
+    Snapshot(SnapshotPosition),
+}
+
+/// How far the reading of a snapshot is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnapshotPosition {
+    /// The time by which the snapshot is known.
+    pub scheduled_time: Timestamp,
+    /// The `@timestamp` of all its documents: when its first page was read.
+    pub timestamp: Timestamp,
+    /// When its reading last began.
+    pub started_at: Timestamp,
+    /// The next page.
+    pub page_index: u32,
+    /// How many entries were read.
+    pub read: u64,
+    /// How many entries there are, as the pages so far said.
+    pub total: Option<u64>,
+    /// How often it was begun again because `total` changed.
+    pub restarts: u32,
 }
 
 /// How a run ended, for `status`. The counters count documents.

@@ -55,7 +55,7 @@ impl Run<'_> {
             Some(Unfinished::Window { from, to, position, alert }) => {
                 EventWindow { from, to, position, late_before: None, alert }
             }
-            Some(Unfinished::Snapshot { .. }) | None => {
+            Some(Unfinished::Snapshot(_)) | None => {
                 let from = zone.begin_outside_fold(from);
                 let end = zone.end_outside_fold(to.min(whole_second(now())));
                 EventWindow { from, to: end, position: end.max(from), late_before: None, alert }

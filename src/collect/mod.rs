@@ -204,7 +204,8 @@ impl<'a> Run<'a> {
             Err(error) => Err(error),
         };
         let mut state = self.lease.state();
-        let (stream, checkpoint) = (self.lease.key().stream(), checkpoint_of(self.lease.key(), &state));
+        let key = self.lease.key();
+        let checkpoint = key.reached(&state);
         state.last_run = Some(LastRun {
             finished_at: events::whole_second(now()),
             request_id: self.session.request_id.to_owned(),
@@ -221,23 +222,9 @@ impl<'a> Run<'a> {
         }
         let status = outcome?;
         released?;
-        tracing::info!(
-            status = status.as_str(),
-            fetched = counters.fetched,
-            created = counters.created,
-            duplicates = counters.duplicates,
-            dead_letters = counters.dead_letters,
-            late = counters.late,
-            lastpass_requests = self.session.lastpass.requests() - self.lastpass_requests_before,
-            lastpass_throttled = self.session.lastpass.throttled(),
-            bulk_requests = self.writer.requests(),
-            checkpoint = checkpoint.map(|checkpoint| checkpoint.to_string()),
-            time_left_ms = u64::try_from(self.session.deadline.remaining().as_millis()).unwrap_or(u64::MAX),
-            "the run ended"
-        );
-        Ok(RunAnswer {
+        let answer = RunAnswer {
             action: self.action,
-            stream,
+            stream: key.stream(),
             status,
             reason: None,
             window,
@@ -246,7 +233,22 @@ impl<'a> Run<'a> {
             bulk_requests: self.writer.requests(),
             checkpoint,
             lease_expires: None,
-        })
+        };
+        tracing::info!(
+            status = status.as_str(),
+            fetched = counters.fetched,
+            created = counters.created,
+            duplicates = counters.duplicates,
+            dead_letters = counters.dead_letters,
+            late = counters.late,
+            lastpass_requests = answer.lastpass_requests,
+            lastpass_throttled = self.session.lastpass.throttled(),
+            bulk_requests = answer.bulk_requests,
+            checkpoint = checkpoint.map(|checkpoint| checkpoint.to_string()),
+            time_left_ms = u64::try_from(self.session.deadline.remaining().as_millis()).unwrap_or(u64::MAX),
+            "the run ended"
+        );
+        Ok(answer)
     }
 }
 
@@ -254,17 +256,6 @@ impl Session<'_> {
     /// Whether too little time is left for another page to be worth beginning.
     fn is_nearly_over(&self) -> bool {
         !self.deadline.allows(Duration::from_secs(1))
-    }
-}
-
-/// How far a key is, as answers show it.
-fn checkpoint_of(key: Key, state: &State) -> Option<Timestamp> {
-    use crate::checkpoint::Unfinished;
-    match (key, state.unfinished) {
-        (Key::Backfill { from, .. }, None) => state.complete.then_some(from),
-        (Key::Backfill { .. }, Some(Unfinished::Window { position, .. })) => Some(position),
-        (Key::Backfill { .. }, Some(Unfinished::Snapshot { .. })) => None,
-        (Key::Stream(_) | Key::Redrive(_), _) => state.watermark,
     }
 }
 

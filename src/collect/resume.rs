@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Session, backfill, collect_snapshot};
 use crate::{
-    checkpoint::{Item, Key, Unfinished},
+    checkpoint::{Item, Key, SnapshotPosition, Unfinished},
     error::Error,
     request::{Backfill, RunAnswer, RunStatus},
 };
@@ -75,14 +75,14 @@ pub async fn resume(session: &Session<'_>) -> Result<ResumeAnswer, Error> {
 /// What is left of an item, and since when.
 fn left_of(item: &Item) -> Option<(Timestamp, Left)> {
     match (item.key, item.state.unfinished?) {
-        (Key::Stream(_), Unfinished::Snapshot { scheduled_time, .. }) => {
+        (Key::Stream(_), Unfinished::Snapshot(SnapshotPosition { scheduled_time, .. })) => {
             Some((scheduled_time, Left::Snapshot { key: item.key, scheduled_time }))
         }
         (Key::Backfill { from, to, .. }, Unfinished::Window { alert, .. }) => {
             Some((from, Left::Backfill { from, to, alert }))
         }
         (Key::Stream(_), Unfinished::Window { .. })
-        | (Key::Backfill { .. }, Unfinished::Snapshot { .. })
+        | (Key::Backfill { .. }, Unfinished::Snapshot(_))
         | (Key::Redrive(_), _) => None,
     }
 }

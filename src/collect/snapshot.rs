@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Begun, Ended, Run, Session, now};
 use crate::{
-    checkpoint::{Key, Unfinished},
+    checkpoint::{Key, SnapshotPosition, Unfinished},
     document::{Document, Stream},
     error::Error,
     lastpass::whole_seconds::CLOCK_TOLERANCE,
@@ -22,20 +22,6 @@ const GIVE_UP_AFTER: SignedDuration = SignedDuration::from_hours(24);
 /// How often one snapshot is begun again because its `total` changed. Chosen: an account that never holds still gets a
 /// snapshot all the same.
 const MAX_RESTARTS: u32 = 10;
-
-/// How far the reading of a snapshot is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Position {
-    scheduled_time: Timestamp,
-    timestamp: Timestamp,
-    started_at: Timestamp,
-    page_index: u32,
-    read: u64,
-    total: Option<u64>,
-    restarts: u32,
-    /// Whether its first page was read before, and its times are those of that reading.
-    begun: bool,
-}
 
 /// One page's documents, and what it says of the whole.
 struct SnapshotPage {
@@ -64,7 +50,10 @@ pub async fn collect_snapshot(
 impl Run<'_> {
     async fn read_snapshots(&self, stream: Stream, scheduled_time: Option<Timestamp>) -> Result<Ended, Error> {
         let state = self.lease.state();
-        let unfinished = Position::of(state.unfinished);
+        let unfinished = match state.unfinished {
+            Some(Unfinished::Snapshot(position)) => Some(position),
+            Some(Unfinished::Window { .. }) | None => None,
+        };
         let clock = now();
         let wanted = match (scheduled_time, unfinished) {
             (Some(scheduled_time), _) => not_ahead(scheduled_time, clock),
@@ -75,7 +64,9 @@ impl Run<'_> {
             let is_given_up = wanted.duration_since(unfinished.scheduled_time) >= GIVE_UP_AFTER;
             if is_given_up {
                 tracing::warn!(given_up = %unfinished.scheduled_time, "an unfinished snapshot was given up for a newer one");
-            } else if self.read_snapshot(stream, unfinished).await? == Ended::DeadlineCame {
+            } else if self.read_snapshot(stream, unfinished.scheduled_time, Some(unfinished)).await?
+                == Ended::DeadlineCame
+            {
                 return Ok(Ended::DeadlineCame);
             }
         }
@@ -83,26 +74,45 @@ impl Run<'_> {
         if self.lease.state().watermark.is_some_and(|watermark| wanted <= watermark) {
             return Ok(Ended::Complete);
         }
-        self.read_snapshot(stream, Position::start(wanted)).await
+        self.read_snapshot(stream, wanted, None).await
     }
 
-    async fn read_snapshot(&self, stream: Stream, mut position: Position) -> Result<Ended, Error> {
+    /// Reads a snapshot from its start, or from where it was `left`.
+    async fn read_snapshot(
+        &self,
+        stream: Stream,
+        scheduled_time: Timestamp,
+        mut left: Option<SnapshotPosition>,
+    ) -> Result<Ended, Error> {
         let session = self.session;
         loop {
-            let page = self.fetch_page(stream, position).await?;
+            let page = self.fetch_page(stream, left).await?;
             self.progress.pages.fetch_add(1, Ordering::Relaxed);
-            if !position.begun {
-                let clock = now();
-                position = Position { timestamp: clock, started_at: clock, total: page.total, begun: true, ..position };
-                // Before the first document is sent: a run that takes over has to use the same `@timestamp`.
-                self.save_snapshot(position).await?;
-            } else if page.total != position.total && position.restarts < MAX_RESTARTS {
+            let mut position = match left {
+                Some(position) => position,
+                None => {
+                    let clock = now();
+                    let begun = SnapshotPosition {
+                        scheduled_time,
+                        timestamp: clock,
+                        started_at: clock,
+                        page_index: 0,
+                        read: 0,
+                        total: page.total,
+                        restarts: 0,
+                    };
+                    // Before the first document is sent: a run that takes over has to use the same `@timestamp`.
+                    self.save_snapshot(begun).await?;
+                    begun
+                }
+            };
+            if page.total != position.total && position.restarts < MAX_RESTARTS {
                 tracing::info!(
                     before = position.total,
                     now = page.total,
                     "the account changed; reading it from the start"
                 );
-                position = Position {
+                position = SnapshotPosition {
                     page_index: 0,
                     read: 0,
                     total: page.total,
@@ -111,6 +121,7 @@ impl Run<'_> {
                     ..position
                 };
                 self.save_snapshot(position).await?;
+                left = Some(position);
                 continue;
             }
             position.read += page.entries.len() as u64;
@@ -125,25 +136,32 @@ impl Run<'_> {
             }
             position.page_index += 1;
             self.save_snapshot(position).await?;
+            left = Some(position);
             if session.is_nearly_over() {
                 return Ok(Ended::DeadlineCame);
             }
         }
     }
 
-    async fn fetch_page(&self, stream: Stream, position: Position) -> Result<SnapshotPage, Error> {
+    async fn fetch_page(&self, stream: Stream, left: Option<SnapshotPosition>) -> Result<SnapshotPage, Error> {
+        let (page_index, read) = left.map_or((0, 0), |position| (position.page_index, position.read));
         let (lastpass, deadline) = (self.session.lastpass, self.session.deadline);
         if stream == Stream::User {
-            let page = lastpass.fetch_users(position.page_index, deadline).await?;
-            let is_last = page.is_last(position.read + page.users.len() as u64);
+            let page = lastpass.fetch_users(page_index, deadline).await?;
+            let is_last = page.is_last(read + page.users.len() as u64);
             Ok(SnapshotPage { is_last, total: page.total, entries: page.users })
         } else {
-            let page = lastpass.fetch_folders(position.page_index, deadline).await?;
+            let page = lastpass.fetch_folders(page_index, deadline).await?;
             Ok(SnapshotPage { is_last: page.is_last(), total: None, entries: page.folders })
         }
     }
 
-    fn snapshot_documents(&self, stream: Stream, position: &Position, entries: &[(String, String)]) -> Vec<Document> {
+    fn snapshot_documents(
+        &self,
+        stream: Stream,
+        position: &SnapshotPosition,
+        entries: &[(String, String)],
+    ) -> Vec<Document> {
         let clock = now();
         let reading = streams::Reading { created: clock, ingested: Some(clock) };
         let snapshot = streams::Snapshot { scheduled_time: position.scheduled_time, timestamp: position.timestamp };
@@ -158,40 +176,10 @@ impl Run<'_> {
         }
     }
 
-    async fn save_snapshot(&self, position: Position) -> Result<(), Error> {
+    async fn save_snapshot(&self, position: SnapshotPosition) -> Result<(), Error> {
         let mut state = self.lease.state();
-        state.unfinished = Some(position.unfinished());
+        state.unfinished = Some(Unfinished::Snapshot(position));
         self.save(state).await
-    }
-}
-
-impl Position {
-    /// The start of a snapshot. Its times are set when its first page is read.
-    const fn start(scheduled_time: Timestamp) -> Self {
-        Self {
-            scheduled_time,
-            timestamp: scheduled_time,
-            started_at: scheduled_time,
-            page_index: 0,
-            read: 0,
-            total: None,
-            restarts: 0,
-            begun: false,
-        }
-    }
-
-    const fn of(unfinished: Option<Unfinished>) -> Option<Self> {
-        match unfinished {
-            Some(Unfinished::Snapshot { scheduled_time, timestamp, started_at, page_index, read, total, restarts }) => {
-                Some(Self { scheduled_time, timestamp, started_at, page_index, read, total, restarts, begun: true })
-            }
-            Some(Unfinished::Window { .. }) | None => None,
-        }
-    }
-
-    const fn unfinished(self) -> Unfinished {
-        let Self { scheduled_time, timestamp, started_at, page_index, read, total, restarts, begun: _ } = self;
-        Unfinished::Snapshot { scheduled_time, timestamp, started_at, page_index, read, total, restarts }
     }
 }
 

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::{
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use lastpass_elastic::checkpoint::{
-    Acquired, Destination, Error, Holder, Item, Key, LastRun, Lease, Reset, State, Store, Unfinished,
+    Acquired, Destination, Error, Holder, Item, Key, LastRun, Lease, Reset, SnapshotPosition, State, Store, Unfinished,
 };
 use lastpass_elastic::deadline::Deadline;
 use lastpass_elastic::document::{AccountNumber, Namespace, Stream};
@@ -167,7 +167,7 @@ async fn what_one_run_saves_the_next_one_finds() {
     assert_eq!((&item.state, &item.destination), (&saved, &destination("cluster.example")));
     assert_eq!(item.lease, Some(Holder { request_id: "first".into(), expires: later(65) }));
 
-    let unfinished = Unfinished::Snapshot {
+    let unfinished = Unfinished::Snapshot(SnapshotPosition {
         scheduled_time: later(0),
         timestamp: later(1),
         started_at: later(2),
@@ -175,7 +175,7 @@ async fn what_one_run_saves_the_next_one_finds() {
         read: 6_000,
         total: None,
         restarts: 1,
-    };
+    });
     let released = State { unfinished: Some(unfinished), reread_at: None, ..saved };
     lease.release(released.clone(), later(6), soon()).await.unwrap();
     let item = stored(&store).await;

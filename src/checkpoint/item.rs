@@ -105,11 +105,12 @@ fn read_unfinished(map: &Map<'_>) -> Result<Unfinished, Unreadable> {
         "snapshot" => Ok(Unfinished::Snapshot(SnapshotPosition {
             scheduled_time: map.time("scheduled_time")?,
             timestamp: map.time("timestamp")?,
-            started_at: map.time("started_at")?,
+            pass: map.number("pass")?,
             page_index: map.number("page_index")?,
             read: map.number("read")?,
             total: map.optional_number("total")?,
-            restarts: map.number("restarts")?,
+            seen: map.number("seen")?,
+            seen_before: map.optional_number("seen_before")?,
         })),
         _ => Err(map.unreadable("kind", "`window` or `snapshot`")),
     }
@@ -257,11 +258,12 @@ fn write_unfinished(unfinished: &Unfinished) -> AttributeValue {
             ("kind", text("snapshot")),
             ("scheduled_time", text(snapshot.scheduled_time)),
             ("timestamp", text(snapshot.timestamp)),
-            ("started_at", text(snapshot.started_at)),
+            ("pass", number(snapshot.pass)),
             ("page_index", number(snapshot.page_index)),
             ("read", number(snapshot.read)),
             ("total", snapshot.total.map_or(AttributeValue::Null(true), number)),
-            ("restarts", number(snapshot.restarts)),
+            ("seen", number(snapshot.seen)),
+            ("seen_before", snapshot.seen_before.map_or(AttributeValue::Null(true), number)),
         ]),
     }
 }
@@ -364,11 +366,12 @@ mod tests {
         Unfinished::Snapshot(SnapshotPosition {
             scheduled_time: at("2024-05-01T00:00:00Z"),
             timestamp: at("2024-05-01T00:00:01Z"),
-            started_at: at("2024-05-01T00:00:02Z"),
+            pass: 2,
             page_index: 7,
             read: 14_000,
             total,
-            restarts: 2,
+            seen: u64::MAX,
+            seen_before: Some(0),
         })
     }
 

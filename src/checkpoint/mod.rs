@@ -170,16 +170,39 @@ pub struct SnapshotPosition {
     pub scheduled_time: Timestamp,
     /// The `@timestamp` of all its documents: when its first page was read.
     pub timestamp: Timestamp,
-    /// When its reading last began.
-    pub started_at: Timestamp,
-    /// The next page.
+    /// The reading that is under way, from 1: a snapshot of several pages is read until two readings agree.
+    pub pass: u32,
+    /// Its next page.
     pub page_index: u32,
-    /// How many entries were read.
+    /// How many entries it has read.
     pub read: u64,
-    /// How many entries there are, as the pages so far said.
+    /// How many entries there are, as its last page said.
     pub total: Option<u64>,
-    /// How often it was begun again because `total` changed.
-    pub restarts: u32,
+    /// What the entries that it has read come to, in their order.
+    pub seen: u64,
+    /// What all entries of the pass before came to.
+    pub seen_before: Option<u64>,
+}
+
+impl SnapshotPosition {
+    /// The snapshot of `scheduled_time`, whose first page was read at `timestamp`.
+    #[must_use]
+    pub const fn begin(scheduled_time: Timestamp, timestamp: Timestamp) -> Self {
+        Self { scheduled_time, timestamp, pass: 1, page_index: 0, read: 0, total: None, seen: 0, seen_before: None }
+    }
+
+    /// The same snapshot, read once more.
+    #[must_use]
+    pub const fn next_pass(self) -> Self {
+        let Self { scheduled_time, timestamp, pass, total, seen, .. } = self;
+        Self { pass: pass + 1, total, seen_before: Some(seen), ..Self::begin(scheduled_time, timestamp) }
+    }
+
+    /// Whether this pass has found what the pass before found.
+    #[must_use]
+    pub fn is_confirmed(&self) -> bool {
+        self.seen_before == Some(self.seen)
+    }
 }
 
 /// How a run ended, for `status`. The counters count documents.

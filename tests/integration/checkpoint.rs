@@ -170,11 +170,12 @@ async fn what_one_run_saves_the_next_one_finds() {
     let unfinished = Unfinished::Snapshot(SnapshotPosition {
         scheduled_time: later(0),
         timestamp: later(1),
-        started_at: later(2),
+        pass: 2,
         page_index: 3,
         read: 6_000,
         total: None,
-        restarts: 1,
+        seen: 18_446_744_073_709_551_615,
+        seen_before: None,
     });
     let released = State { unfinished: Some(unfinished), reread_at: None, ..saved };
     lease.release(released.clone(), later(6), soon()).await.unwrap();

@@ -76,6 +76,56 @@ async fn users_that_come_while_pages_are_read_lose_nobody() -> Result<(), Error>
 }
 
 #[tokio::test]
+async fn users_that_go_while_pages_are_read_lose_nobody_else_though_the_total_stays() -> Result<(), Error> {
+    let Some((services, plan)) = plan("going").await else { return Ok(()) };
+    let quirks = Quirks { user_page_cap: 10, ..Quirks::default() };
+    let installation = plan.world(world(35, 1)).quirks(quirks).make(&services).await?;
+    // Everybody behind moves back by one place, the first of the next page into the page that was read.
+    installation.simulator.after_page(Command::GetUserData, 1, |world| {
+        let first = world.users.iter().next().map(|(key, _)| key.to_owned()).expect("a user");
+        world.users.remove(&first);
+        world.users.put("new", json!({"username": "new@example.com"}));
+    });
+    let mut function = installation.function();
+    let answer = function.ask(at("user", SCHEDULED)).await?;
+    assert_eq!((&answer["status"], number(&answer, "created")), (&json!("complete"), 36), "{answer}");
+    assert_accounted(&answer);
+    let users = installation.compare_users().await?;
+    assert!(users.lost.is_empty() && users.truth == 35, "{users}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn folders_that_go_while_pages_are_read_lose_no_other() -> Result<(), Error> {
+    let Some((services, plan)) = plan("folders").await else { return Ok(()) };
+    let mut world = World::default();
+    for number in 0..1_200 {
+        world.folders.put(number.to_string(), json!({"sharedfoldername": format!("Folder {number}"), "users": []}));
+    }
+    let installation = plan.world(world).make(&services).await?;
+    installation.simulator.after_page(Command::GetDetailedSfData, 1, |world| {
+        world.folders.remove("7");
+    });
+    let mut function = installation.function();
+    let answer = function.ask(at("detailed_shared_folder", SCHEDULED)).await?;
+    assert_eq!((&answer["status"], number(&answer, "created")), (&json!("complete"), 1_200), "{answer}");
+    let folders = installation.compare_folders().await?;
+    assert!(folders.lost.is_empty() && folders.truth == 1_199, "{folders}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_snapshot_of_one_page_is_read_once() -> Result<(), Error> {
+    let Some((services, plan)) = plan("one_page").await else { return Ok(()) };
+    let installation = plan.world(world(60, 12)).make(&services).await?;
+    let mut function = installation.function();
+    for stream in ["user", "detailed_shared_folder"] {
+        assert_eq!(number(&function.ask(at(stream, SCHEDULED)).await?, "lastpass_requests"), 1);
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_lost_answer_to_a_bulk_doubles_nothing() -> Result<(), Error> {
     let Some((services, plan)) = plan("lost_answer").await else { return Ok(()) };
     let installation = plan.world(world(60, 12)).make(&services).await?;

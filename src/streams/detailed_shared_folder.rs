@@ -1,10 +1,11 @@
 //! Shared folders: a snapshot of every folder and who may use it. One document for each user of a folder, and one for a
 //! folder without users.
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{
-    Mapper, Reading, Snapshot,
+    Again, Mapper, Reading, Snapshot,
     convert::Type::{Boolean, Double},
     doc_id::{IdParts, Ordinals},
     draft::{Draft, written},
@@ -47,25 +48,18 @@ pub fn documents(mapper: &Mapper, reading: &Reading, snapshot: &Snapshot, key: &
         let record = parse(&original);
         let parts = id_parts(mapper, snapshot, key, record.as_ref());
         let ordinal = ordinals.next(&parts);
-        map(mapper, reading, snapshot, Parsed { original, record, id: parts.with_ordinal(ordinal).finish() })
+        let id = parts.with_ordinal(ordinal).finish();
+        map(mapper, reading, Parsed { original, record, id, timestamp: snapshot.timestamp })
     };
     split(key, record).into_iter().map(document).collect()
 }
 
-/// One of these documents again, from the `original` of the first; `ordinal` is its place among the folder's entries
-/// of the same user.
+/// One of these documents again, from the `original` of the first.
 #[must_use]
-pub fn document_again(
-    mapper: &Mapper,
-    reading: &Reading,
-    snapshot: &Snapshot,
-    original: &str,
-    ordinal: u32,
-) -> Document {
-    let record = parse(original);
-    let key = canonical(record.as_ref().and_then(|record| record.value.get("id"))).into_owned();
-    let id = id_parts(mapper, snapshot, &key, record.as_ref()).with_ordinal(ordinal).finish();
-    map(mapper, reading, snapshot, Parsed { original: original.to_owned(), record, id })
+pub fn again(mapper: &Mapper, reading: &Reading, again: Again, original: &str) -> Document {
+    let Again { id, timestamp, .. } = again;
+    let (record, timestamp) = (parse(original), timestamp.unwrap_or(reading.created));
+    map(mapper, reading, Parsed { original: original.to_owned(), record, id, timestamp })
 }
 
 /// The records of a folder: one for each entry of its `users`, which stand in a list or, in PHP's other spelling of
@@ -97,17 +91,18 @@ fn is_map_of_users(entries: &Map<String, Value>) -> bool {
     entries.values().any(Value::is_object) && USER.iter().all(|field| !entries.contains_key(field.input()))
 }
 
-/// A folder with one user, whose record is read and whose `_id` is settled.
+/// A folder with one user, whose record is read, and whose `_id` and `@timestamp` are settled.
 struct Parsed {
     original: String,
     record: Option<Record>,
     id: DocId,
+    timestamp: Timestamp,
 }
 
-fn map(mapper: &Mapper, reading: &Reading, snapshot: &Snapshot, parsed: Parsed) -> Document {
-    let Parsed { original, record, id } = parsed;
+fn map(mapper: &Mapper, reading: &Reading, parsed: Parsed) -> Document {
+    let Parsed { original, record, id, timestamp } = parsed;
     let mut draft = Draft::new(mapper, reading, Stream::DetailedSharedFolder);
-    draft.put("@timestamp", written(snapshot.timestamp));
+    draft.put("@timestamp", written(timestamp));
     let content = content(record);
     if !matches!(content, Content::Refused(_)) {
         draft.put("event.type", vec!["info"]);
@@ -117,7 +112,7 @@ fn map(mapper: &Mapper, reading: &Reading, snapshot: &Snapshot, parsed: Parsed) 
         Content::Other(why) | Content::Refused(why) => draft.stop(why),
     }
     let source = draft.finish(&original, DUPLICATES);
-    Document { id, timestamp: snapshot.timestamp, source, original }
+    Document { id, timestamp, source, original }
 }
 
 fn map_fields(mut record: Map<String, Value>, draft: &mut Draft) {
@@ -150,7 +145,7 @@ fn id_parts(mapper: &Mapper, snapshot: &Snapshot, key: &str, record: Option<&Rec
 mod tests {
     use serde_json::json;
 
-    use super::super::testing::{errors, field, map_folder, mapper, plain_mapper, reading, snapshot, source};
+    use super::super::testing::{again_of, errors, field, map_folder, mapper, plain_mapper, reading, snapshot, source};
     use super::*;
 
     fn documents_of(record: &Value) -> Vec<Document> {
@@ -305,11 +300,8 @@ mod tests {
         ] });
         let first = documents_of(&folder);
         assert_eq!(first.len(), 6);
-        for (document, ordinal) in first.iter().zip([0, 0, 1, 0, 0, 1]) {
-            assert_eq!(&document_again(&mapper(), &reading(), &snapshot(), &document.original, ordinal), document);
-        }
-        for document in documents_of(&json!({ "users": [] })) {
-            assert_eq!(document_again(&mapper(), &reading(), &snapshot(), &document.original, 0), document);
+        for document in first.iter().chain(&documents_of(&json!({ "users": [] }))) {
+            assert_eq!(&again(&mapper(), &reading(), again_of(document), &document.original), document);
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Events: what a user, an admin or the API did. One document each.
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{
-    Mapper, Reading, actions,
+    Again, Mapper, Reading, actions,
     convert::{self, Type, WrongType},
     data::{self, NoSpace},
     doc_id::{IdParts, Ordinals},
@@ -26,8 +27,8 @@ pub struct Event {
     pub time: Option<EventTime>,
 }
 
-/// Tells that the hour repeats in which an event happened, and that nothing told which pass of it is meant.
-const AMBIGUOUS_TIME: &str = "ambiguous_time";
+/// The tag of an event of an hour that repeats, where nothing told which pass of it is meant.
+pub const AMBIGUOUS_TIME: &str = "ambiguous_time";
 
 const ACTION: &str = "lastpass.event_report.action";
 const TIME: &str = "lastpass.event_report.time";
@@ -55,17 +56,22 @@ pub fn documents(mapper: &Mapper, reading: &Reading, events: &[Event]) -> Vec<Do
         let record = parse(&event.record);
         let parts = id_parts(mapper, record.as_ref(), &event.record);
         let ordinal = ordinals.next(&parts);
-        map(mapper, reading, Parsed { event, record, id: parts.with_ordinal(ordinal).finish() })
+        let id = parts.with_ordinal(ordinal).finish();
+        map(mapper, reading, Parsed { event, record, id, without_time: reading.created })
     };
     events.iter().map(document).collect()
 }
 
-/// The document of one event, of which the `ordinal`th of its equals is meant: to map again what once was mapped.
+/// One of these documents again, from the `original` of the first.
 #[must_use]
-pub fn document(mapper: &Mapper, reading: &Reading, event: &Event, ordinal: u32) -> Document {
-    let record = parse(&event.record);
-    let id = id_parts(mapper, record.as_ref(), &event.record).with_ordinal(ordinal).finish();
-    map(mapper, reading, Parsed { event, record, id })
+pub fn again(mapper: &Mapper, reading: &Reading, again: Again, original: &str) -> Document {
+    let Again { id, timestamp, ambiguous } = again;
+    let record = parse(original);
+    // Of an event without a `Time` that can be read, the timestamp tells when it was read first.
+    let readable = mapper.zone.read(record.as_ref().and_then(|record| record.value.get("Time"))).ok().flatten();
+    let time = readable.and(timestamp).map(|timestamp| EventTime { timestamp, ambiguous });
+    let event = Event { record: original.to_owned(), time };
+    map(mapper, reading, Parsed { event: &event, record, id, without_time: timestamp.unwrap_or(reading.created) })
 }
 
 /// An event whose record is read and whose `_id` is settled.
@@ -73,11 +79,14 @@ struct Parsed<'a> {
     event: &'a Event,
     record: Option<Record>,
     id: DocId,
+    /// Its `@timestamp` where its `Time` tells none.
+    without_time: Timestamp,
 }
 
-fn map(mapper: &Mapper, reading: &Reading, Parsed { event, record, id }: Parsed<'_>) -> Document {
+fn map(mapper: &Mapper, reading: &Reading, parsed: Parsed<'_>) -> Document {
+    let Parsed { event, record, id, without_time } = parsed;
     let time = read_time(mapper, event, record.as_ref());
-    let timestamp = time.as_ref().ok().copied().flatten().map_or(reading.created, |time| time.timestamp);
+    let timestamp = time.as_ref().ok().copied().flatten().map_or(without_time, |time| time.timestamp);
     let mut draft = Draft::new(mapper, reading, Stream::EventReport);
     draft.put("@timestamp", written(timestamp));
     if matches!(time, Ok(Some(EventTime { ambiguous: true, .. }))) {
@@ -225,7 +234,9 @@ fn id_parts(mapper: &Mapper, record: Option<&Record>, text: &str) -> IdParts {
 mod tests {
     use serde_json::json;
 
-    use super::super::testing::{READ, at, errors, event, field, map_event, mapper, plain_mapper, reading, source};
+    use super::super::testing::{
+        READ, again_of, at, errors, event, field, map_event, map_one_event, mapper, plain_mapper, reading, source,
+    };
     use super::*;
 
     fn mapped(record: &Value) -> Value {
@@ -233,7 +244,7 @@ mod tests {
     }
 
     fn text(record: &str) -> Document {
-        document(&plain_mapper(), &reading(), &event(record), 0)
+        map_one_event(&plain_mapper(), &reading(), &event(record))
     }
 
     fn id(record: &str) -> String {
@@ -244,7 +255,7 @@ mod tests {
     fn a_document_as_it_is_sent() {
         let record = r#"{ "Time":"2025-07-17 09:51:51", "Username":"ann@example.com","IP_Address":"192.0.2.1","Action":"Log In","Data":"ex\u00e4mple.com","New":1}"#;
         let reading = Reading { ingested: Some(at("2031-05-06T07:08:10Z")), ..reading() };
-        let document = document(&Mapper { tags: vec!["eu".into()], ..mapper() }, &reading, &event(record), 0);
+        let document = map_one_event(&Mapper { tags: vec!["eu".into()], ..mapper() }, &reading, &event(record));
         let original = record.replace("{ ", "{").replace(", ", ",");
         assert_eq!(document.original, original);
         assert_eq!(document.timestamp, at("2025-07-17T13:51:51Z"));
@@ -395,7 +406,7 @@ mod tests {
     fn the_settled_time_is_taken_and_a_guess_is_said() {
         let record = r#"{"Time":"2025-11-02 01:30:00","Action":"Log in"}"#;
         let local = mapper().zone.read(Some(&json!("2025-11-02 01:30:00"))).expect("readable").expect("a time");
-        let map = |time| document(&plain_mapper(), &reading(), &Event { record: record.to_owned(), time }, 0);
+        let map = |time| map_one_event(&plain_mapper(), &reading(), &Event { record: record.to_owned(), time });
         for (time, timestamp, tags) in [
             (Some(local.first_pass()), "2025-11-02T05:30:00Z", Value::Null),
             (Some(local.second_pass()), "2025-11-02T06:30:00Z", Value::Null),
@@ -439,13 +450,12 @@ mod tests {
         let documents = documents(&plain_mapper(), &reading(), &[record, other, spelled].map(event));
         let ids: Vec<&str> = documents.iter().map(|document| document.id.as_str()).collect();
         assert_eq!((ids[0], ids[2]), ("aU5SDLL_maQwgq7Sm_5hu1oK", "apJC75vDP-0asy3MHsUjulEm"));
-        assert_eq!(documents[2], document(&plain_mapper(), &reading(), &event(spelled), 1));
     }
 
     #[test]
     fn no_setting_is_in_the_id_but_the_account() {
         let record = event(r#"{"Action":"Log in"}"#);
-        let with = |mapper: Mapper| document(&mapper, &reading(), &record, 0).id;
+        let with = |mapper: Mapper| map_one_event(&mapper, &reading(), &record).id;
         let other = Mapper {
             namespace: crate::document::Namespace::new("other").expect("a namespace"),
             zone: crate::lastpass::time::ApiZone::new("UTC").expect("a zone"),
@@ -455,5 +465,39 @@ mod tests {
         assert_eq!(with(other), with(plain_mapper()));
         let account = crate::document::AccountNumber::new("12346").expect("an account number");
         assert_ne!(with(Mapper { account, ..mapper() }), with(mapper()));
+    }
+
+    #[test]
+    fn the_original_is_enough_to_map_again() {
+        let local = mapper().zone.read(Some(&json!("2025-11-02 01:30:00"))).expect("readable").expect("a time");
+        for (record, time) in [
+            (r#"{ "Time":"2025-07-17 09:51:51","Action":"Log in","Data":"x"}"#, None),
+            (r#"{"Time":"2025-11-02 01:30:00"}"#, Some(local.second_pass())),
+            (r#"{"Time":"2025-11-02 01:30:00"}"#, Some(local.either_pass())),
+            (r#"{"Time":"yesterday","Action":"Log in"}"#, None),
+            ("{}", None),
+            ("no JSON", None),
+        ] {
+            let event = Event { record: record.to_owned(), time };
+            let first = map_one_event(&mapper(), &reading(), &event);
+            assert_eq!(again(&mapper(), &reading(), again_of(&first), &first.original), first, "{record}");
+            // Read at another time, it still is the document of that instant.
+            let later = Reading { created: at("2031-06-01T00:00:00Z"), ..reading() };
+            let second = again(&mapper(), &later, again_of(&first), &first.original);
+            assert_eq!((&second.id, second.timestamp), (&first.id, first.timestamp), "{record}");
+        }
+    }
+
+    #[test]
+    fn without_a_timestamp_an_event_is_mapped_again_by_its_time() {
+        let unknown = |record: &str| {
+            let first = text(record);
+            let unknown = Again { timestamp: None, ambiguous: false, ..again_of(&first) };
+            (again(&plain_mapper(), &reading(), unknown, &first.original), first)
+        };
+        for record in [r#"{"Time":"2025-07-17 09:51:51"}"#, r#"{"Time":"2025-11-02 01:30:00"}"#, "{}"] {
+            let (second, first) = unknown(record);
+            assert_eq!(second, first);
+        }
     }
 }

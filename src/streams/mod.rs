@@ -16,7 +16,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    document::{AccountNumber, Namespace},
+    document::{AccountNumber, DocId, Document, Namespace, Stream},
     lastpass::time::ApiZone,
 };
 
@@ -68,4 +68,25 @@ pub struct Snapshot {
     pub scheduled_time: Timestamp,
     /// When its first page was read: the `@timestamp` of all its documents.
     pub timestamp: Timestamp,
+}
+
+/// What stays of a document when its record is mapped again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Again {
+    /// Its `_id`.
+    pub id: DocId,
+    /// Its `@timestamp`. Where that isn't known, an event's is what its `Time` says, any other's [`Reading::created`].
+    pub timestamp: Option<Timestamp>,
+    /// Whether it has the tag [`AMBIGUOUS_TIME`](event_report::AMBIGUOUS_TIME).
+    pub ambiguous: bool,
+}
+
+/// Maps the record of a document again, from the `original` of the first mapping.
+#[must_use]
+pub fn again(mapper: &Mapper, reading: &Reading, stream: Stream, again: Again, original: &str) -> Document {
+    match stream {
+        Stream::EventReport => event_report::again(mapper, reading, again, original),
+        Stream::User => user::again(mapper, reading, again, original),
+        Stream::DetailedSharedFolder => detailed_shared_folder::again(mapper, reading, again, original),
+    }
 }

@@ -6,12 +6,12 @@ use proptest::prelude::*;
 use serde_json::{Map, Value};
 
 use super::{
-    detailed_shared_folder,
+    Again, again, detailed_shared_folder,
     event_report::{self, Event},
     testing::{event, mapper, plain_mapper, reading, snapshot, source},
     user,
 };
-use crate::document::{DocId, Document};
+use crate::document::{DocId, Document, Stream};
 
 /// Texts that the rules look for, and others.
 fn text() -> impl Strategy<Value = String> {
@@ -104,9 +104,11 @@ fn map(record: &str) -> Vec<Document> {
     for mapper in [mapper(), plain_mapper()] {
         documents.extend(event_report::documents(&mapper, &reading(), &[event(record)]));
         documents.push(user::document(&mapper, &reading(), &snapshot(), "101", record));
-        documents.push(user::document_again(&mapper, &reading(), &snapshot(), record));
         documents.extend(detailed_shared_folder::documents(&mapper, &reading(), &snapshot(), "101", record));
-        documents.push(detailed_shared_folder::document_again(&mapper, &reading(), &snapshot(), record, 0));
+        for stream in Stream::ALL {
+            let id = DocId("a".to_owned());
+            documents.push(again(&mapper, &reading(), stream, Again { id, timestamp: None, ambiguous: false }, record));
+        }
     }
     documents
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    Mapper, Reading, Snapshot, detailed_shared_folder,
+    Again, Mapper, Reading, Snapshot, detailed_shared_folder,
     event_report::{self, Event},
     user,
 };
@@ -51,7 +51,18 @@ pub(super) fn event(record: &str) -> Event {
 }
 
 pub(super) fn map_event(record: &Value) -> Document {
-    event_report::document(&mapper(), &reading(), &event(&record.to_string()), 0)
+    map_one_event(&mapper(), &reading(), &event(&record.to_string()))
+}
+
+pub(super) fn map_one_event(mapper: &Mapper, reading: &Reading, event: &Event) -> Document {
+    event_report::documents(mapper, reading, std::slice::from_ref(event)).pop().expect("a document")
+}
+
+/// What is known of a document when its record is mapped again.
+pub(super) fn again_of(document: &Document) -> Again {
+    let tags = field(&source(document), "/tags");
+    let ambiguous = tags.as_array().is_some_and(|tags| tags.iter().any(|tag| tag == event_report::AMBIGUOUS_TIME));
+    Again { id: document.id.clone(), timestamp: Some(document.timestamp), ambiguous }
 }
 
 pub(super) fn source(document: &Document) -> Value {

@@ -1,14 +1,15 @@
 //! Users: a snapshot of every user of the account. One document each.
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{
-    Mapper, Reading, Snapshot,
+    Again, Mapper, Reading, Snapshot,
     convert::Type::{Boolean, Date, Double, Long},
     doc_id::IdParts,
     draft::{Draft, written},
     field::{self, Field},
-    record::{Content, canonical, content, parse, with_id},
+    record::{Content, content, parse, with_id},
 };
 use crate::document::{DocId, Document, Stream};
 
@@ -45,20 +46,28 @@ const DUPLICATES: &[&str] =
 #[must_use]
 pub fn document(mapper: &Mapper, reading: &Reading, snapshot: &Snapshot, key: &str, record: &str) -> Document {
     let original = with_id(key, record);
-    map(mapper, reading, snapshot, original, doc_id(mapper, snapshot, key))
+    map(mapper, reading, Settled { original, id: doc_id(mapper, snapshot, key), timestamp: snapshot.timestamp })
 }
 
 /// The same document again, from the `original` of the first.
 #[must_use]
-pub fn document_again(mapper: &Mapper, reading: &Reading, snapshot: &Snapshot, original: &str) -> Document {
-    let record = parse(original).map(|record| record.value);
-    let key = canonical(record.as_ref().and_then(|record| record.get("id"))).into_owned();
-    map(mapper, reading, snapshot, original.to_owned(), doc_id(mapper, snapshot, &key))
+pub fn again(mapper: &Mapper, reading: &Reading, again: Again, original: &str) -> Document {
+    let Again { id, timestamp, .. } = again;
+    let timestamp = timestamp.unwrap_or(reading.created);
+    map(mapper, reading, Settled { original: original.to_owned(), id, timestamp })
 }
 
-fn map(mapper: &Mapper, reading: &Reading, snapshot: &Snapshot, original: String, id: DocId) -> Document {
+/// A user whose `_id` and `@timestamp` are settled.
+struct Settled {
+    original: String,
+    id: DocId,
+    timestamp: Timestamp,
+}
+
+fn map(mapper: &Mapper, reading: &Reading, settled: Settled) -> Document {
+    let Settled { original, id, timestamp } = settled;
     let mut draft = Draft::new(mapper, reading, Stream::User);
-    draft.put("@timestamp", written(snapshot.timestamp));
+    draft.put("@timestamp", written(timestamp));
     let content = content(parse(&original));
     if !matches!(content, Content::Refused(_)) {
         draft.put("event.category", vec!["iam"]);
@@ -69,7 +78,7 @@ fn map(mapper: &Mapper, reading: &Reading, snapshot: &Snapshot, original: String
         Content::Other(why) | Content::Refused(why) => draft.stop(why),
     }
     let source = draft.finish(&original, DUPLICATES);
-    Document { id, timestamp: snapshot.timestamp, source, original }
+    Document { id, timestamp, source, original }
 }
 
 fn map_fields(mut record: Map<String, Value>, draft: &mut Draft) {
@@ -85,7 +94,7 @@ fn doc_id(mapper: &Mapper, snapshot: &Snapshot, key: &str) -> DocId {
 mod tests {
     use serde_json::json;
 
-    use super::super::testing::{errors, field, map_user, mapper, plain_mapper, reading, snapshot, source};
+    use super::super::testing::{again_of, errors, field, map_user, mapper, plain_mapper, reading, snapshot, source};
     use super::*;
 
     fn record() -> Value {
@@ -203,7 +212,9 @@ mod tests {
     fn the_original_is_enough_to_map_again() {
         for record in [record(), json!({}), json!({ "id": "9", "username": "a" })] {
             let first = document(&mapper(), &reading(), &snapshot(), "101", &record.to_string());
-            assert_eq!(document_again(&mapper(), &reading(), &snapshot(), &first.original), first);
+            assert_eq!(again(&mapper(), &reading(), again_of(&first), &first.original), first);
+            let unknown = Again { timestamp: None, ..again_of(&first) };
+            assert_eq!(again(&mapper(), &reading(), unknown, &first.original).timestamp, reading().created);
         }
     }
 }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use lastpass_elastic::{
     document::{AccountNumber, Document, Namespace},
     lastpass::time::ApiZone,
-    streams::{Mapper, Reading, Snapshot, detailed_shared_folder, event_report, user},
+    streams::{Again, Mapper, Reading, Snapshot, detailed_shared_folder, event_report, user},
 };
 use serde_json::{Map, Value, json};
 
@@ -118,7 +118,9 @@ fn map_user(mapper: &Mapper, raw: &str) -> Vec<Document> {
 }
 
 fn map_folder(mapper: &Mapper, raw: &str) -> Vec<Document> {
-    vec![detailed_shared_folder::document_again(mapper, &reading(), &snapshot(), raw, 0)]
+    let id = serde_json::from_value(json!("an id")).expect("an id");
+    let again = Again { id, timestamp: Some(snapshot().timestamp), ambiguous: false };
+    vec![detailed_shared_folder::again(mapper, &reading(), again, raw)]
 }
 
 /// The same, with the one user in a list, as LastPass sends it.

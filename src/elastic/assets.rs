@@ -15,7 +15,7 @@ use super::existing;
 use crate::deadline::Deadline;
 
 /// The version of the assets, in each one's `_meta.lastpass_elastic.version`. To be raised with every change of them.
-const VERSION: u64 = 1;
+pub(super) const VERSION: u64 = 2;
 
 /// How the names of the index templates begin: each has the name of its stream behind it.
 const PREFIX: &str = "lastpass-elastic.";
@@ -333,9 +333,10 @@ mod tests {
     const DEAD_LETTER: &str = "@timestamp date
         data_stream.type constant_keyword, data_stream.dataset constant_keyword, data_stream.namespace constant_keyword
         event.original keyword, error.type keyword, error.message match_only_text
+        event.created date, event.ingested date, tags keyword
         lastpass.dead_letter.data_stream keyword, lastpass.dead_letter.document_id keyword
-        lastpass.dead_letter.account keyword, lastpass.dead_letter.request_id keyword
-        lastpass.dead_letter.request object";
+        lastpass.dead_letter.timestamp date, lastpass.dead_letter.account keyword
+        lastpass.dead_letter.request_id keyword, lastpass.dead_letter.request object";
 
     fn listed(lists: &[&str]) -> BTreeMap<String, String> {
         lists
@@ -446,7 +447,7 @@ mod tests {
         let hash: String = hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(
             (VERSION, hash.as_str()),
-            (1, "44fd631f7c8dc96a"),
+            (2, "051fc1bf5a6b8fce"),
             "raise the version of the assets, then freeze them here again"
         );
     }

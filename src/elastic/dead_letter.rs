@@ -1,16 +1,18 @@
 //! Dead letters: documents that keep a record whole which Elasticsearch refused for good.
 //!
 //! A letter's `_id` is made from its target and the document's `_id`, so a second refusal adds none. A letter waits as
-//! long as its target has no document of that `_id`.
+//! long as its target has no document of that `_id`. Beside the record it repeats what else the document was made of, so
+//! that the same one can be made again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use reqwest::Method;
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::client::{Body, Call, Client};
@@ -23,8 +25,16 @@ use crate::document::{AccountNumber, DataStream, DocId, Document, Namespace};
 /// The first letter of a dead letter's `_id`: it names the scheme, which never changes.
 const ID_SCHEME: &str = "d";
 
-/// Dead letters read at once. Chosen: about 300 bytes each.
+/// Dead letters looked at at once. Chosen: about 300 bytes each.
 const PAGE: usize = 1_000;
+
+/// Dead letters read whole at once. Chosen: an answer has room for records of 1.6 MB each.
+const TAKEN_UP_AT_ONCE: usize = 20;
+
+/// The order of dead letters: oldest first. The three together are a letter's identity, so no page ends between two that
+/// can't be told apart.
+const ORDER: [&str; 3] = ["@timestamp", TARGET, "lastpass.dead_letter.document_id"];
+const TARGET: &str = "lastpass.dead_letter.data_stream";
 
 const READ_REMEDY: &str = "see whether the dead letters' data stream can be searched, and whether `setup` was run";
 
@@ -58,22 +68,39 @@ pub(super) fn letter_source(
     origin: &Origin,
     now: Timestamp,
 ) -> String {
+    #[derive(Default, Deserialize)]
+    struct Made {
+        #[serde(default)]
+        event: Map<String, Value>,
+        tags: Option<Value>,
+    }
     // A namespace has no hyphen, so the last one ends the dataset.
     let namespace = letters.as_str().rsplit_once('-').map_or("", |(_, namespace)| namespace);
-    json!({
+    // Every source is JSON; a letter that repeated nothing would be one of an older version.
+    let mut made: Made = serde_json::from_str(&document.source).unwrap_or_default();
+    let mut event = Map::new();
+    for name in ["created", "ingested"] {
+        event.extend(made.event.swap_remove(name).map(|value| (name.to_owned(), value)));
+    }
+    event.insert("original".to_owned(), document.original.as_str().into());
+    let mut letter = json!({
         "@timestamp": now,
         "data_stream": {"type": "logs", "dataset": "lastpass.dead_letter", "namespace": namespace},
-        "event": {"original": document.original},
+        "event": event,
         "error": {"type": refusal.error_type, "message": refusal.reason},
         "lastpass": {"dead_letter": {
             "data_stream": target,
             "document_id": document.id,
+            "timestamp": document.timestamp,
             "account": origin.account,
             "request_id": origin.request_id,
             "request": origin.request,
         }},
-    })
-    .to_string()
+    });
+    if let Some(tags) = made.tags {
+        letter["tags"] = tags;
+    }
+    letter.to_string()
 }
 
 /// Counts the dead letters of `namespace` that wait: those whose target has no document with their `document_id`.
@@ -83,89 +110,233 @@ pub(super) fn letter_source(
 /// # Errors
 /// [`Error`].
 pub async fn waiting_dead_letters(client: &Client, namespace: &Namespace, deadline: Deadline) -> Result<u64, Error> {
-    let letters = DataStream::dead_letter(namespace);
+    let mut pages = Pages { client, letters: DataStream::dead_letter(namespace), filters: Vec::new(), after: None };
+    // One that a rollover doubled counts once.
     let mut waiting = BTreeSet::new();
-    let mut after = None;
     loop {
-        let page = search(client, &letters, after, deadline).await?;
-        let Some(last) = page.last() else { return Ok(waiting.len() as u64) };
-        after = Some(last.sort.clone());
-        let mut by_target: BTreeMap<&str, Vec<&DocId>> = BTreeMap::new();
-        for hit in &page {
-            let letter = &hit.source.lastpass.dead_letter;
-            by_target.entry(&letter.data_stream).or_default().push(&letter.document_id);
+        let page = pages.next(deadline).await?;
+        if page.is_empty() {
+            return Ok(waiting.len() as u64);
         }
-        for (target, ids) in by_target {
-            let indices = existing::backing_indices(client, target, deadline).await?;
-            let found = existing::find(client, target, &ids, &indices, deadline).await?;
-            let missing = ids.iter().enumerate().filter(|(at, _)| !found.contains_key(at));
-            waiting.extend(missing.map(|(_, id)| letter_id(target, id)));
-        }
+        waiting.extend(those_that_wait(client, page, deadline).await?.map(|hit| hit.id));
     }
 }
 
+/// Which dead letters are to be delivered again.
+#[derive(Debug, Clone)]
+pub struct LetterFilter {
+    /// The data stream whose documents they are.
+    pub target: DataStream,
+    /// The LastPass account.
+    pub account: AccountNumber,
+    /// Refused then or later.
+    pub refused_from: Option<Timestamp>,
+}
+
+/// A dead letter that waits, with what its document was made of. Letters of older versions have neither `timestamp` nor
+/// `created` nor `ingested`, and no tags.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(from = "LetterSource")]
+pub struct DeadLetter {
+    /// The document's `_id`.
+    pub document_id: DocId,
+    /// When it was refused.
+    pub refused_at: Timestamp,
+    /// The record it was mapped from.
+    pub original: String,
+    /// Its `@timestamp`.
+    pub timestamp: Option<Timestamp>,
+    /// Its `event.created`.
+    pub created: Option<Timestamp>,
+    /// Its `event.ingested`.
+    pub ingested: Option<Timestamp>,
+    /// Its `tags`.
+    pub tags: Vec<String>,
+    /// The payload of the invocation that it was refused in.
+    pub request: Value,
+}
+
+/// The `_source` of a dead letter, as far as a redrive needs it.
 #[derive(Deserialize)]
-struct Hit {
-    #[serde(rename = "_source")]
-    source: Source,
-    sort: serde_json::Value,
+struct LetterSource {
+    #[serde(rename = "@timestamp")]
+    refused_at: Timestamp,
+    event: LetterEvent,
+    #[serde(default)]
+    tags: Vec<String>,
+    lastpass: Lastpass<Letter>,
 }
 
 #[derive(Deserialize)]
-struct Source {
-    lastpass: Lastpass,
-}
-
-#[derive(Deserialize)]
-struct Lastpass {
-    dead_letter: Letter,
+struct LetterEvent {
+    original: String,
+    created: Option<Timestamp>,
+    ingested: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
 struct Letter {
+    document_id: DocId,
+    timestamp: Option<Timestamp>,
+    #[serde(default)]
+    request: Value,
+}
+
+impl From<LetterSource> for DeadLetter {
+    fn from(source: LetterSource) -> Self {
+        let LetterSource { refused_at, event, tags, lastpass: Lastpass { dead_letter } } = source;
+        let LetterEvent { original, created, ingested } = event;
+        let Letter { document_id, timestamp, request } = dead_letter;
+        Self { document_id, refused_at, original, timestamp, created, ingested, tags, request }
+    }
+}
+
+/// Reads the dead letters that wait, oldest first, a few at a time.
+pub struct WaitingLetters<'a> {
+    pages: Pages<'a>,
+    /// The `_id`s of those of the last page that were not read yet.
+    ids: VecDeque<String>,
+}
+
+impl<'a> WaitingLetters<'a> {
+    /// Reads those in `letters` that `filter` lets through.
+    #[must_use]
+    pub fn new(client: &'a Client, letters: DataStream, filter: &LetterFilter) -> Self {
+        let mut filters = vec![
+            json!({"term": {TARGET: filter.target}}),
+            json!({"term": {"lastpass.dead_letter.account": filter.account}}),
+        ];
+        if let Some(from) = filter.refused_from {
+            filters.push(json!({"range": {"@timestamp": {"gte": from}}}));
+        }
+        Self { pages: Pages { client, letters, filters, after: None }, ids: VecDeque::new() }
+    }
+
+    /// The next ones; none at the end. A letter of the last second may not be seen yet: this is a search.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn next(&mut self, deadline: Deadline) -> Result<Vec<DeadLetter>, Error> {
+        let client = self.pages.client;
+        loop {
+            if self.ids.is_empty() {
+                let page = self.pages.next(deadline).await?;
+                if page.is_empty() {
+                    return Ok(Vec::new());
+                }
+                self.ids = those_that_wait(client, page, deadline).await?.map(|hit| hit.id).collect();
+            }
+            let ids: Vec<String> = self.ids.drain(..self.ids.len().min(TAKEN_UP_AT_ONCE)).collect();
+            // A letter that a rollover doubled is found twice.
+            let query = json!({"size": PAGE, "sort": ORDER, "query": {"ids": {"values": ids}}});
+            let found = search::<DeadLetter>(client, &self.pages.letters, &query, deadline).await?;
+            let mut found: Vec<DeadLetter> = found.into_iter().map(|hit| hit.source).collect();
+            found.dedup_by(|second, first| second.document_id == first.document_id);
+            // None are left where their backing index was deleted meanwhile.
+            if !found.is_empty() {
+                return Ok(found);
+            }
+        }
+    }
+}
+
+/// Pages of dead letters, oldest first.
+struct Pages<'a> {
+    client: &'a Client,
+    letters: DataStream,
+    filters: Vec<Value>,
+    /// The sort values of the last one read.
+    after: Option<Value>,
+}
+
+impl Pages<'_> {
+    /// The next page; empty at the end.
+    async fn next(&mut self, deadline: Deadline) -> Result<Vec<Hit<Key>>, Error> {
+        let mut query = json!({
+            "size": PAGE,
+            "_source": [TARGET, "lastpass.dead_letter.document_id"],
+            "sort": ORDER,
+            "query": {"bool": {"filter": self.filters}},
+        });
+        if let Some(after) = &self.after {
+            query["search_after"] = after.clone();
+        }
+        let page: Vec<Hit<Key>> = search(self.client, &self.letters, &query, deadline).await?;
+        self.after = page.last().map(|hit| hit.sort.clone());
+        Ok(page)
+    }
+}
+
+/// Those of a page whose target has no document with their `document_id`, in its order.
+async fn those_that_wait(
+    client: &Client,
+    page: Vec<Hit<Key>>,
+    deadline: Deadline,
+) -> Result<impl Iterator<Item = Hit<Key>>, Error> {
+    let mut by_target: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (position, hit) in page.iter().enumerate() {
+        by_target.entry(&hit.source.lastpass.dead_letter.data_stream).or_default().push(position);
+    }
+    let mut waits = vec![true; page.len()];
+    for (target, positions) in by_target {
+        let ids: Vec<&DocId> =
+            positions.iter().map(|position| &page[*position].source.lastpass.dead_letter.document_id).collect();
+        let indices = existing::backing_indices(client, target, deadline).await?;
+        for found in existing::find(client, target, &ids, &indices, deadline).await?.keys() {
+            waits[positions[*found]] = false;
+        }
+    }
+    Ok(page.into_iter().zip(waits).filter_map(|(hit, waits)| waits.then_some(hit)))
+}
+
+#[derive(Deserialize)]
+struct Hit<T> {
+    #[serde(rename = "_id")]
+    id: String,
+    #[serde(rename = "_source")]
+    source: T,
+    sort: Value,
+}
+
+/// What tells a letter from others.
+#[derive(Deserialize)]
+struct Key {
+    lastpass: Lastpass<KeyLetter>,
+}
+
+#[derive(Deserialize)]
+struct Lastpass<T> {
+    dead_letter: T,
+}
+
+#[derive(Deserialize)]
+struct KeyLetter {
     data_stream: String,
     document_id: DocId,
 }
 
-/// A page of dead letters, oldest first, after the one with these sort values.
-async fn search(
+async fn search<T: DeserializeOwned>(
     client: &Client,
     letters: &DataStream,
-    after: Option<serde_json::Value>,
+    query: &Value,
     deadline: Deadline,
-) -> Result<Vec<Hit>, Error> {
-    #[derive(Serialize)]
-    struct Query {
-        size: usize,
-        #[serde(rename = "_source")]
-        source: [&'static str; 2],
-        sort: [&'static str; 3],
-        #[serde(skip_serializing_if = "Option::is_none")]
-        search_after: Option<serde_json::Value>,
+) -> Result<Vec<Hit<T>>, Error> {
+    #[derive(Deserialize)]
+    struct Found<T> {
+        hits: Hits<T>,
     }
     #[derive(Deserialize)]
-    struct Found {
-        hits: Hits,
+    struct Hits<T> {
+        hits: Vec<Hit<T>>,
     }
-    #[derive(Deserialize)]
-    struct Hits {
-        hits: Vec<Hit>,
-    }
-    let query = Query {
-        size: PAGE,
-        source: ["lastpass.dead_letter.data_stream", "lastpass.dead_letter.document_id"],
-        // The three together are a letter's identity, so no page ends between two that can't be told apart.
-        sort: ["@timestamp", "lastpass.dead_letter.data_stream", "lastpass.dead_letter.document_id"],
-        search_after: after,
-    };
     let call = Call {
         doing: Doing::ReadDeadLetters,
         method: Method::POST,
         path: &[letters.as_str(), "_search"],
         query: &[("ignore_unavailable", "true"), ("allow_partial_search_results", "false")],
-        body: Body::Json(json!(query).to_string().into_bytes()),
+        body: Body::Json(query.to_string().into_bytes()),
     };
-    Ok(client.read::<Found>(&call, READ_REMEDY, deadline).await?.hits.hits)
+    Ok(client.read::<Found<T>>(&call, READ_REMEDY, deadline).await?.hits.hits)
 }
 
 #[cfg(test)]

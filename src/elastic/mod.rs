@@ -20,6 +20,8 @@ mod fake;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 
@@ -28,7 +30,7 @@ use crate::document::{DataStream, DocId, Document};
 
 pub use assets::{SetupOptions, is_set_up, setup};
 pub use client::Client;
-pub use dead_letter::{Origin, waiting_dead_letters};
+pub use dead_letter::{DeadLetter, LetterFilter, Origin, WaitingLetters, waiting_dead_letters};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use error::{Doing, Error, Fault};
 pub use judge::{ItemOutcome, Refusal, StopCause};
@@ -60,6 +62,15 @@ pub enum Delivery {
     AlreadyThere,
     /// It was refused for good, and its dead letter was written now.
     DeadLetter,
+}
+
+/// What became of documents that have a dead letter each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redelivered {
+    /// What became of each, in their order: one that was refused again is a [`Delivery::DeadLetter`].
+    pub deliveries: Vec<Delivery>,
+    /// How many were refused again, by their `error.type`.
+    pub refused: BTreeMap<String, u64>,
 }
 
 /// Writes the documents of one data stream.
@@ -112,6 +123,25 @@ impl BulkWriter {
             .try_collect()
             .await?;
         Ok(deliveries.into_iter().flatten().collect())
+    }
+
+    /// Delivers `documents` that have a dead letter each: what is refused again keeps the one it has.
+    ///
+    /// # Errors
+    /// As [`deliver`](Self::deliver).
+    pub async fn redeliver(&self, documents: &[Document], deadline: Deadline) -> Result<Redelivered, Error> {
+        let lines: Vec<Line<'_>> = documents.iter().map(line).collect();
+        let mut refused = BTreeMap::new();
+        let mut delivery = |fate| match fate {
+            Fate::Created => Delivery::Created,
+            Fate::AlreadyThere => Delivery::AlreadyThere,
+            Fate::Dead(refusal) => {
+                *refused.entry(refusal.error_type).or_default() += 1;
+                Delivery::DeadLetter
+            }
+        };
+        let deliveries = self.documents.send(&lines, deadline).await?.into_iter().map(&mut delivery).collect();
+        Ok(Redelivered { deliveries, refused })
     }
 
     /// `_bulk` requests sent so far, repetitions and dead letters included.

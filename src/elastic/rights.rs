@@ -1,4 +1,4 @@
-//! What the `check` action asks: which cluster this is, and which rights the API key lacks.
+//! Which cluster this is, and which rights the API key lacks.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +12,10 @@ use crate::document::{DataStream, Namespace, Stream};
 
 const READ_REMEDY: &str = "see whether ELASTICSEARCH_URL or ELASTIC_CLOUD_ID is that of Elasticsearch, not of Kibana";
 
+/// The `cluster_uuid` that a node answers before it has joined a cluster. Source: Elasticsearch, `Metadata.java`,
+/// `UNKNOWN_CLUSTER_UUID`.
+const NOT_FORMED: &str = "_na_";
+
 /// The data streams that the installer role is for: every dataset of LastPass in every namespace.
 const ALL_DATA_STREAMS: &str = "logs-lastpass.*-*";
 
@@ -20,6 +24,8 @@ const ALL_DATA_STREAMS: &str = "logs-lastpass.*-*";
 pub struct ClusterInfo {
     /// Its name.
     pub name: String,
+    /// Its UUID, which another cluster under the same host hasn't; none from a cluster that has not formed yet.
+    pub uuid: Option<String>,
     /// Its version, such as `8.19.21`. That of a serverless project says little.
     pub version: String,
     /// Whether it is a serverless project of Elastic Cloud.
@@ -64,7 +70,7 @@ impl Role {
     }
 }
 
-/// Asks the cluster for its version: proof that the way to it and the key are right.
+/// Asks the cluster who it is: proof that the way to it and the key are right.
 ///
 /// # Errors
 /// [`Error`].
@@ -72,6 +78,7 @@ pub async fn cluster_info(client: &Client, deadline: Deadline) -> Result<Cluster
     #[derive(Deserialize)]
     struct Info {
         cluster_name: String,
+        cluster_uuid: Option<String>,
         version: Version,
     }
     #[derive(Deserialize)]
@@ -83,6 +90,7 @@ pub async fn cluster_info(client: &Client, deadline: Deadline) -> Result<Cluster
     let info: Info = client.read(&call, READ_REMEDY, deadline).await?;
     Ok(ClusterInfo {
         name: info.cluster_name,
+        uuid: info.cluster_uuid.filter(|uuid| uuid != NOT_FORMED),
         version: info.version.number,
         serverless: info.version.build_flavor.as_deref() == Some("serverless"),
     })

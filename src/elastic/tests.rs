@@ -55,7 +55,8 @@ fn documents(ids: std::ops::Range<usize>) -> Vec<Document> {
     ids.map(|id| Document {
         id: DocId(format!("id{id:04}")),
         timestamp: NOW.parse().unwrap(),
-        source: json!({"@timestamp": NOW, "n": format!("{id:04}")}).to_string(),
+        source: json!({"@timestamp": NOW, "n": format!("{id:04}"), "event": {"created": NOW, "kind": "state"}, "tags": ["eu"]})
+            .to_string(),
         original: json!({"n": id, "whole": "record"}).to_string(),
     })
     .collect()
@@ -326,11 +327,13 @@ async fn a_refused_document_is_kept_whole_as_dead_letter_once() {
         json!({
             "@timestamp": NOW,
             "data_stream": {"type": "logs", "dataset": "lastpass.dead_letter", "namespace": "default"},
-            "event": {"original": documents[1].original},
+            "event": {"original": documents[1].original, "created": NOW},
+            "tags": ["eu"],
             "error": {"type": "document_parsing_exception", "message": "refused by the test"},
             "lastpass": {"dead_letter": {
                 "data_stream": USERS,
                 "document_id": "id0001",
+                "timestamp": NOW,
                 "account": "1234567",
                 "request_id": "request-1",
                 "request": {"action": "collect", "stream": "user"},
@@ -342,6 +345,38 @@ async fn a_refused_document_is_kept_whole_as_dead_letter_once() {
     assert_eq!(deliver(&writer, &documents).await.unwrap(), [Delivery::AlreadyThere; 3]);
     assert_eq!(fake.ids(LETTERS).len(), 1);
     assert_eq!(writer.requests(), 3, "the letter is known as well");
+}
+
+#[tokio::test]
+async fn what_is_redelivered_adds_no_dead_letter_however_much_is_refused() {
+    let fake = Fake::start().await;
+    fake.insert(USERS, "id0000");
+    fake.fault("_bulk", Wrong::RefuseItems((0..22).collect(), 400, "document_parsing_exception"));
+    let writer = writer(&fake);
+    let Redelivered { deliveries, refused } = writer.redeliver(&documents(0..30), deadline()).await.unwrap();
+    let count = |wanted| deliveries.iter().filter(|delivery| **delivery == wanted).count();
+    assert_eq!(
+        [Delivery::Created, Delivery::AlreadyThere, Delivery::DeadLetter].map(count),
+        [7, 1, 22],
+        "{deliveries:?}"
+    );
+    assert_eq!(refused, BTreeMap::from([("document_parsing_exception".to_owned(), 22)]));
+    assert!(fake.ids(LETTERS).is_empty());
+    assert_eq!(writer.requests(), 1);
+
+    fake.fault("_bulk", Wrong::RefuseItems(vec![0], 403, "security_exception"));
+    let error = writer.redeliver(&documents(30..31), deadline()).await.unwrap_err();
+    assert_eq!(error.error_type(), "Elasticsearch.Forbidden");
+}
+
+#[tokio::test]
+async fn a_cluster_that_has_not_formed_yet_has_no_uuid() {
+    for (uuid, expected) in [(json!("Xy-1"), Some("Xy-1")), (json!("_na_"), None), (Value::Null, None)] {
+        let fake = Fake::start().await;
+        let body = json!({"cluster_name": "c", "cluster_uuid": uuid, "version": {"number": "8.19.0"}}).to_string();
+        fake.fault("/", Wrong::Answer(200, body.leak()));
+        assert_eq!(cluster_info(&client(&fake), deadline()).await.unwrap().uuid.as_deref(), expected);
+    }
 }
 
 #[tokio::test]
@@ -551,7 +586,7 @@ async fn setup_installs_every_asset_and_can_be_repeated() {
 async fn templates_of_a_newer_version_will_do_and_older_ones_will_not() {
     let fake = Fake::start().await;
     let client = client(&fake);
-    for (version, is_enough) in [(0, false), (1, true), (2, true)] {
+    for (version, is_enough) in [(assets::VERSION - 1, false), (assets::VERSION, true), (assets::VERSION + 1, true)] {
         for name in names() {
             let body = json!({"_meta": {"lastpass_elastic": {"version": version}}});
             fake.put(&format!("/_index_template/lastpass-elastic.{name}"), body);
@@ -630,12 +665,12 @@ async fn data_streams_made_by_other_templates_are_rolled_over_once() {
         fake.put(&format!("/{index}/_mapping"), Value::Object(mappings));
     };
     fake.insert(USERS, "a");
-    mapping(0, 1);
+    mapping(assets::VERSION - 1, 1);
     setup(&client, &SetupOptions::default(), deadline()).await.unwrap();
     assert_eq!(fake.seen("_rollover").len(), 1);
     let options = fake.installed(&format!("/_data_stream/{USERS}/_options")).unwrap();
     assert_eq!(options, json!({"failure_store": {"enabled": false}}));
-    mapping(1, 2);
+    mapping(assets::VERSION, 2);
     setup(&client, &SetupOptions::default(), deadline()).await.unwrap();
     assert_eq!(fake.seen("_rollover").len(), 1);
 }

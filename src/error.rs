@@ -76,6 +76,15 @@ impl Error {
         }
     }
 
+    /// Whether another run works in this one's place: no failure, but the end of this run.
+    #[must_use]
+    pub const fn is_lease_lost(&self) -> bool {
+        match self {
+            Self::Checkpoint(error) => error.is_lease_lost(),
+            Self::Request(_) | Self::Config(_) | Self::Secret(_) | Self::LastPass(_) | Self::Elasticsearch(_) => false,
+        }
+    }
+
     /// The error's text with those of its causes.
     #[must_use]
     pub fn with_causes(&self) -> String {

@@ -6,10 +6,7 @@
 //! done twice.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -29,7 +26,7 @@ use crate::{
     elastic::{self, Origin, SetupOptions},
     error::Error,
     http, lastpass,
-    request::{Request, RunAnswer, SkipReason},
+    request::{Reason, Request, RunAnswer},
     secrets::{self, Credentials, Secrets},
     status::StatusAnswer,
     streams::Mapper,
@@ -54,8 +51,8 @@ struct Sandbox {
     http: http::Clients,
     secrets: Secrets,
     dynamodb: aws_sdk_dynamodb::Client,
-    /// Whether the index templates were seen: they are looked for before the first write only.
-    is_set_up: AtomicBool,
+    /// The UUID of the cluster in which the index templates were seen: they are looked for before the first write only.
+    set_up_cluster: Mutex<Option<String>>,
 }
 
 /// One invocation.
@@ -81,7 +78,7 @@ impl Function {
                 dynamodb: aws_sdk_dynamodb::Client::new(aws),
                 http,
                 config,
-                is_set_up: AtomicBool::new(false),
+                set_up_cluster: Mutex::new(None),
             })
         });
         Self { sandbox }
@@ -115,7 +112,8 @@ impl Function {
     }
 
     async fn answer(&self, payload: &Value, context: &Context) -> Result<Value, Error> {
-        let request = Request::parse(payload)?;
+        let now = collect::now();
+        let request = Request::parse(payload, now)?;
         let span = tracing::Span::current();
         span.record("action", request.action());
         if let Some(stream) = request.stream() {
@@ -132,7 +130,6 @@ impl Function {
                 };
             }
         };
-        let now = collect::now();
         let ends = Timestamp::try_from(context.deadline()).unwrap_or(now);
         let left = Duration::try_from(ends.duration_since(now)).unwrap_or_default();
         let reserved = (left / RESERVED_SHARE).clamp(RESERVED.0, RESERVED.1);
@@ -155,7 +152,12 @@ impl Invocation<'_> {
         match &self.request {
             Request::Check => return Ok(json(&self.check().await)),
             Request::Status => return self.status().await,
-            Request::Collect { .. } | Request::Backfill(_) | Request::Resume | Request::Setup { .. } => {}
+            Request::Collect { .. }
+            | Request::Backfill(_)
+            | Request::Resume
+            | Request::Reset { .. }
+            | Request::Redrive { .. }
+            | Request::Setup { .. } => {}
         }
         let secrets = &self.sandbox.secrets;
         let credentials = match secrets.get(collect::now(), self.deadline).await {
@@ -177,16 +179,16 @@ impl Invocation<'_> {
     /// A secret that was not filled in yet is no fault: schedules may be on from the first deployment.
     fn without_credentials(&self, error: secrets::Error) -> Result<Value, Error> {
         match (&self.request, error) {
-            (Request::Setup { .. }, error) => Err(error.into()),
+            (Request::Setup { .. } | Request::Reset { .. }, error) => Err(error.into()),
             (_, error @ secrets::Error::Placeholder { .. }) => {
                 tracing::warn!(%error, "nothing is collected yet");
-                Ok(self.skipped(SkipReason::SetupRequired))
+                Ok(self.skipped(Reason::SetupRequired))
             }
             (_, error) => Err(error.into()),
         }
     }
 
-    fn skipped(&self, reason: SkipReason) -> Value {
+    fn skipped(&self, reason: Reason) -> Value {
         let action = self.request.action();
         match self.request.stream() {
             Some(stream) => json(&RunAnswer::skipped(action, stream, reason)),
@@ -202,14 +204,12 @@ impl Invocation<'_> {
             return Ok(serde_json::json!({"action": "setup", "status": "complete", "installed": installed}));
         }
         let elastic = self.elastic(&credentials.elastic_api_key)?;
-        if !self.sandbox.is_set_up.load(Ordering::Relaxed) {
-            if !elastic::is_set_up(&elastic, self.deadline).await? {
-                tracing::warn!(
-                    "the index templates are not installed: run the action `setup`; nothing is collected yet"
-                );
-                return Ok(self.skipped(SkipReason::SetupRequired));
-            }
-            self.sandbox.is_set_up.store(true, Ordering::Relaxed);
+        let cluster_uuid = elastic::cluster_info(&elastic, self.deadline).await?.uuid;
+        // A reset writes nothing to Elasticsearch.
+        let writes = !matches!(self.request, Request::Reset { .. });
+        if writes && !self.is_set_up(&elastic, cluster_uuid.as_deref()).await? {
+            tracing::warn!("the index templates are not installed: run the action `setup`; nothing is collected yet");
+            return Ok(self.skipped(Reason::SetupRequired));
         }
         let config = &self.sandbox.config;
         let mapper = Mapper {
@@ -224,7 +224,7 @@ impl Invocation<'_> {
             config,
             lastpass: &self.lastpass(credentials),
             elastic: &elastic,
-            store: &self.store(credentials),
+            store: &self.store(credentials, cluster_uuid),
             mapper: &mapper,
             origin: &Origin {
                 account: credentials.account_number.clone(),
@@ -242,8 +242,24 @@ impl Invocation<'_> {
             }
             Request::Backfill(request) => json(&collect::backfill(&session, *request).await?),
             Request::Resume => json(&collect::resume(&session).await?),
+            Request::Reset { stream, to } => json(&collect::reset(&session, *stream, *to).await?),
+            Request::Redrive { stream } => json(&collect::redrive(&session, *stream).await?),
             Request::Setup { .. } | Request::Check | Request::Status => Value::Null,
         })
+    }
+
+    /// Whether the cluster has the index templates. One that was seen before is not asked again; another one that came
+    /// in its place is, and so is one without a UUID.
+    async fn is_set_up(&self, elastic: &elastic::Client, cluster_uuid: Option<&str>) -> Result<bool, Error> {
+        let seen = || self.sandbox.set_up_cluster.lock().unwrap_or_else(PoisonError::into_inner);
+        if cluster_uuid.is_some() && seen().as_deref() == cluster_uuid {
+            return Ok(true);
+        }
+        let is_set_up = elastic::is_set_up(elastic, self.deadline).await?;
+        if is_set_up {
+            *seen() = cluster_uuid.map(str::to_owned);
+        }
+        Ok(is_set_up)
     }
 
     async fn check(&self) -> CheckAnswer {
@@ -260,7 +276,7 @@ impl Invocation<'_> {
         check::check(&check::Systems {
             lastpass: &self.lastpass(&credentials),
             elastic: &elastic,
-            store: &self.store(&credentials),
+            store: &self.store(&credentials, None),
             zone: &config.zone,
             namespace: &config.namespace,
             now: collect::now(),
@@ -271,7 +287,7 @@ impl Invocation<'_> {
 
     async fn status(&self) -> Result<Value, Error> {
         let credentials = self.sandbox.secrets.get(collect::now(), self.deadline).await?;
-        let listing = self.store(&credentials).list(self.deadline).await?;
+        let listing = self.store(&credentials, None).list(self.deadline).await?;
         for error in &listing.broken {
             tracing::error!(%error, "a checkpoint can't be read");
         }
@@ -297,12 +313,14 @@ impl Invocation<'_> {
         )
     }
 
-    fn store(&self, credentials: &Credentials) -> Store {
+    /// The checkpoints; `cluster_uuid` where it was asked for.
+    fn store(&self, credentials: &Credentials, cluster_uuid: Option<String>) -> Store {
         let config = &self.sandbox.config;
         let destination = checkpoint::Destination {
             host: config.elasticsearch.host().to_owned(),
             namespace: config.namespace.clone(),
             account: credentials.account_number.clone(),
+            cluster_uuid,
         };
         Store::new(&self.sandbox.dynamodb, config.checkpoint_table.clone(), destination)
     }

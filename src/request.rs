@@ -7,7 +7,7 @@ use jiff::{Timestamp, civil, tz::TimeZone};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::document::Stream;
+use crate::{document::Stream, lastpass::whole_seconds::CLOCK_TOLERANCE};
 
 /// What an invocation is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +21,20 @@ pub enum Request {
     },
     /// Read a range of the event report.
     Backfill(Backfill),
-    /// Go on with unfinished snapshots and backfills.
+    /// Go on with unfinished snapshots, backfills and redrives.
     Resume,
+    /// Set a stream's watermark, and confirm a destination that has changed.
+    Reset {
+        /// Which one.
+        stream: Stream,
+        /// The new watermark.
+        to: Timestamp,
+    },
+    /// Deliver a stream's dead letters again.
+    Redrive {
+        /// Which one.
+        stream: Stream,
+    },
     /// Install the index assets.
     Setup {
         /// How long Elasticsearch keeps the documents, such as `365d`; what is set stays where it isn't given.
@@ -55,14 +67,14 @@ pub struct Invalid {
 }
 
 /// The actions in the order in which texts list them.
-const ACTIONS: &[&str] = &["collect", "backfill", "resume", "setup", "check", "status"];
+const ACTIONS: &[&str] = &["collect", "backfill", "resume", "reset", "redrive", "setup", "check", "status"];
 
 impl Request {
-    /// Reads a payload.
+    /// Reads a payload, when the clock shows `now`.
     ///
     /// # Errors
     /// [`Invalid`], naming each fault.
-    pub fn parse(payload: &Value) -> Result<Self, Invalid> {
+    pub fn parse(payload: &Value, now: Timestamp) -> Result<Self, Invalid> {
         let Value::Object(fields) = payload else {
             return Err(Invalid { faults: vec![format!("it is {}, not a JSON object", kind(payload))] });
         };
@@ -79,6 +91,11 @@ impl Request {
                 reader.scheduled_time();
                 Some(Self::Resume)
             }
+            Some("reset") => {
+                let (stream, to) = (reader.stream(), reader.reset_to(now));
+                stream.zip(to).map(|(stream, to)| Self::Reset { stream, to })
+            }
+            Some("redrive") => reader.stream().map(|stream| Self::Redrive { stream }),
             Some("setup") => Some(Self::Setup { retention: reader.retention() }),
             Some("check") => Some(Self::Check),
             Some("status") => Some(Self::Status),
@@ -98,6 +115,8 @@ impl Request {
             Self::Collect { .. } => "collect",
             Self::Backfill(_) => "backfill",
             Self::Resume => "resume",
+            Self::Reset { .. } => "reset",
+            Self::Redrive { .. } => "redrive",
             Self::Setup { .. } => "setup",
             Self::Check => "check",
             Self::Status => "status",
@@ -108,7 +127,7 @@ impl Request {
     #[must_use]
     pub const fn stream(&self) -> Option<Stream> {
         match self {
-            Self::Collect { stream, .. } => Some(*stream),
+            Self::Collect { stream, .. } | Self::Reset { stream, .. } | Self::Redrive { stream } => Some(*stream),
             Self::Backfill(_) => Some(Stream::EventReport),
             Self::Resume | Self::Setup { .. } | Self::Check | Self::Status => None,
         }
@@ -213,6 +232,15 @@ impl<'a> Fields<'a> {
         self.time(name, text?)
     }
 
+    /// The time to which a stream is reset: not in the future, because everything until then would be skipped.
+    fn reset_to(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let to = self.end("to")?;
+        if to.duration_since(now) > CLOCK_TOLERANCE {
+            self.faults.push(format!("`to` ({to}) lies in the future: everything until then would be skipped"));
+        }
+        Some(to)
+    }
+
     fn backfill(&mut self) -> Option<Backfill> {
         match self.stream() {
             None | Some(Stream::EventReport) => {}
@@ -290,15 +318,17 @@ impl RunStatus {
     }
 }
 
-/// Why a run was skipped, where it wasn't for another run's lease.
+/// Why a run did nothing, or ended early for another reason than its deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum SkipReason {
+pub enum Reason {
     /// The secret still holds the template's placeholder, or the index templates are not there: put the credentials
     /// in, and run `setup`. The log says which.
     SetupRequired,
     /// Another run holds the lease.
     LeaseHeld,
+    /// Another run took the lease over while this one worked, and goes on from the last checkpoint.
+    LeaseLost,
     /// The backfill was completed before, and `skip_completed` asks to leave it at that.
     AlreadyComplete,
 }
@@ -315,19 +345,19 @@ pub struct Window {
 /// What a run did to documents. `fetched` = `created` + `duplicates` + `dead_letters`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counters {
-    /// Documents made from what LastPass answered.
+    /// Documents made from what LastPass answered, or from dead letters.
     pub fetched: u64,
     /// Documents that Elasticsearch did not have.
     pub created: u64,
     /// Documents that it had.
     pub duplicates: u64,
-    /// Documents that it refused for good, kept as dead letters.
+    /// Documents that it refused for good, kept as dead letters; in a redrive, refused again.
     pub dead_letters: u64,
     /// Of the created ones, those from before the window.
     pub late: u64,
 }
 
-/// The answer to `collect` and `backfill`.
+/// The answer to `collect`, `backfill` and `redrive`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RunAnswer {
     /// The action.
@@ -336,9 +366,9 @@ pub struct RunAnswer {
     pub stream: Stream,
     /// How it ended.
     pub status: RunStatus,
-    /// Why it was skipped.
-    pub reason: Option<SkipReason>,
-    /// The event report's window without the overlap; none for snapshots.
+    /// Why it was skipped, or ended early for another reason than its deadline.
+    pub reason: Option<Reason>,
+    /// The event report's window without the overlap; none for snapshots and redrives.
     pub window: Option<Window>,
     /// What was done to documents by this invocation.
     #[serde(flatten)]
@@ -347,7 +377,7 @@ pub struct RunAnswer {
     pub lastpass_requests: u64,
     /// Bulk requests to Elasticsearch by this invocation.
     pub bulk_requests: u64,
-    /// How far the stream is now.
+    /// How far the stream is now; of a redrive, when the dead letters were refused that it has come to.
     pub checkpoint: Option<Timestamp>,
     /// Until when another run holds the lease.
     pub lease_expires: Option<Timestamp>,
@@ -356,7 +386,7 @@ pub struct RunAnswer {
 impl RunAnswer {
     /// The answer of a run that did nothing.
     #[must_use]
-    pub fn skipped(action: &'static str, stream: Stream, reason: SkipReason) -> Self {
+    pub fn skipped(action: &'static str, stream: Stream, reason: Reason) -> Self {
         Self {
             action,
             stream,
@@ -377,8 +407,15 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    /// The tests' clock.
+    const NOW: &str = "2025-06-01T12:00:00Z";
+
+    fn parse(payload: &Value) -> Result<Request, Invalid> {
+        Request::parse(payload, at(NOW))
+    }
+
     fn fault(payload: Value) -> String {
-        Request::parse(&payload).expect_err("a fault").to_string()
+        parse(&payload).expect_err("a fault").to_string()
     }
 
     fn at(text: &str) -> Timestamp {
@@ -392,7 +429,7 @@ mod tests {
             json!({"action": "collect", "stream": "user", "scheduled_time": "<aws.scheduler.scheduled-time>"}),
         ] {
             let expected = Request::Collect { stream: Stream::User, scheduled_time: None };
-            assert_eq!(Request::parse(&payload), Ok(expected));
+            assert_eq!(parse(&payload), Ok(expected));
         }
     }
 
@@ -401,7 +438,17 @@ mod tests {
         let payload = json!({"action": "backfill", "stream": "event_report", "from": "2025-01-01", "to": "2025-01-02T01:00:00+01:00"});
         let (from, to) = (at("2025-01-01T00:00:00Z"), at("2025-01-02T00:00:00Z"));
         let expected = Backfill { from, to, skip_completed: false, alert: false };
-        assert_eq!(Request::parse(&payload), Ok(Request::Backfill(expected)));
+        assert_eq!(parse(&payload), Ok(Request::Backfill(expected)));
+    }
+
+    #[test]
+    fn a_stream_is_not_reset_into_the_future() {
+        let to = |to: &str| parse(&json!({"action": "reset", "stream": "user", "to": to}));
+        for (text, time) in [("2025-01-01", "2025-01-01T00:00:00Z"), ("2025-06-01T12:05:00Z", "2025-06-01T12:05:00Z")] {
+            assert_eq!(to(text), Ok(Request::Reset { stream: Stream::User, to: at(time) }));
+        }
+        let text = to("2025-06-01T12:05:01Z").expect_err("a fault").to_string();
+        assert!(text.contains("`to` (2025-06-01T12:05:01Z) lies in the future"), "{text}");
     }
 
     #[test]
@@ -418,9 +465,17 @@ mod tests {
         assert!(fault(json!({"stream": 5})).contains("`stream` is a number"));
         assert!(fault(json!([])).contains("a list, not a JSON object"));
         assert!(fault(json!({"action": "explode"})).contains("no action \"explode\""));
-        assert!(fault(json!({"action": "reset", "stream": "user"})).contains("no action \"reset\""));
+        assert!(fault(json!({"action": "reset", "stream": "user"})).contains("`to` is missing"));
         assert!(fault(json!({"action": "check", "stream": "user"})).contains("no field \"stream\" here"));
         assert!(fault(json!({"action": "setup", "retention": "forever"})).contains("365d"));
+        let text = fault(json!({"action": "reset", "stream": "groups", "to": 7, "from": "2025-01-01"}));
+        for part in ["no stream \"groups\"", "`to` is a number", "no field \"from\" here: use action, stream, to"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        let text = fault(json!({"action": "redrive", "to": "2025-01-01"}));
+        for part in ["`stream` is missing", "no field \"to\" here"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
         let backwards =
             json!({"action": "backfill", "stream": "event_report", "from": "2025-01-02", "to": "2025-01-01"});
         assert!(fault(backwards).contains("is not before `to`"));

@@ -66,8 +66,11 @@ impl StatusAnswer {
                 Key::Stream(stream) => {
                     streams.insert(stream, stream_status(item, now));
                 }
-                Key::Backfill { from, to, .. } => backfills.push(backfill_status(item, from, to)),
-                Key::Redrive(_) => {}
+                // One that a reset gave up remembers nothing.
+                Key::Backfill { from, to, .. } if item.state.complete || item.state.unfinished.is_some() => {
+                    backfills.push(backfill_status(item, from, to));
+                }
+                Key::Backfill { .. } | Key::Redrive(_) => {}
             }
         }
         backfills.sort_by_key(|backfill| (backfill.from, backfill.to));
@@ -80,13 +83,15 @@ fn stream_status(item: &Item, now: Timestamp) -> StreamStatus {
     StreamStatus {
         watermark: state.watermark,
         lag_seconds: state.watermark.map(|watermark| now.duration_since(watermark).as_secs()),
-        unfinished: state.unfinished.map(|unfinished| match unfinished {
+        unfinished: state.unfinished.and_then(|unfinished| match unfinished {
             Unfinished::Window { from, to, position, .. } => {
-                UnfinishedStatus::Window { window: Window { from, to }, position }
+                Some(UnfinishedStatus::Window { window: Window { from, to }, position })
             }
             Unfinished::Snapshot(SnapshotPosition { scheduled_time, page_index, read, total, .. }) => {
-                UnfinishedStatus::Snapshot { scheduled_time, page_index, read, total }
+                Some(UnfinishedStatus::Snapshot { scheduled_time, page_index, read, total })
             }
+            // A redrive has an item of its own.
+            Unfinished::Redrive { .. } => None,
         }),
         lease_expires: item.lease.as_ref().map(|lease| lease.expires).filter(|expires| *expires > now),
         last_run: state.last_run.as_ref().map(last_run_status),

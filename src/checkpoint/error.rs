@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::Destination;
+use super::{Destination, Key};
 use crate::aws::{BoxError, Fault, Verdict};
 
 /// Why a checkpoint could not be read or written.
@@ -92,17 +92,18 @@ pub enum Error {
     },
     /// The checkpoint tells what another cluster, namespace or account has. Nothing was read or written.
     #[error(
-        "the checkpoint `{pk}` in the table {table} tells what {stored} has, but the settings now say {now}, which \
-         would lack all history: put the settings back, or deploy a second stack for the new place"
+        "the checkpoint `{key}` in the table {table} tells what {stored} has, but {}, or confirm the new destination \
+         with {{\"action\": \"reset\", \"stream\": \"{}\", \"to\": \"...\"}} (`to`: from where on the new destination is to \
+         get events), or deploy a second stack for it", what_changed(stored, now), key.stream()
     )]
     DestinationChanged {
         /// The table.
         table: String,
         /// The item's key.
-        pk: String,
+        key: Key,
         /// What the checkpoint was made for.
         stored: Box<Destination>,
-        /// What the settings say.
+        /// What there is now.
         now: Box<Destination>,
     },
     /// Another run took the lease, or the item was deleted: this run must stop. Nothing was written by this call.
@@ -118,6 +119,20 @@ pub enum Error {
         /// Until when the other run holds it; `None` when nobody does.
         expires: Option<Timestamp>,
     },
+}
+
+/// What is another destination now, and what would make it the former one again.
+fn what_changed(stored: &Destination, now: &Destination) -> String {
+    if stored.has_same_settings(now) {
+        let uuid = |destination: &Destination| destination.cluster_uuid.clone().unwrap_or_default();
+        return format!(
+            "another cluster answers under this host now (its `cluster_uuid` is {}, and was {}), which would lack all \
+             history: bring the former cluster back",
+            uuid(now),
+            uuid(stored)
+        );
+    }
+    format!("the settings now say {now}, which would lack all history: put the settings back")
 }
 
 fn until(expires: Option<Timestamp>) -> String {
@@ -164,7 +179,7 @@ impl Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::{AccountNumber, Namespace};
+    use crate::document::{AccountNumber, Namespace, Stream};
 
     fn fault() -> Box<Fault> {
         Box::new(Fault::no_time("no answer before the time was up"))
@@ -172,7 +187,8 @@ mod tests {
 
     fn destination(host: &str) -> Box<Destination> {
         let namespace = Namespace::new("default").unwrap();
-        Box::new(Destination { host: host.into(), namespace, account: AccountNumber::new("7").unwrap() })
+        let cluster_uuid = Some("first".to_owned());
+        Box::new(Destination { host: host.into(), namespace, account: AccountNumber::new("7").unwrap(), cluster_uuid })
     }
 
     #[test]
@@ -221,14 +237,30 @@ mod tests {
             (
                 Error::DestinationChanged {
                     table: table(),
-                    pk: pk(),
+                    key: Key::Stream(Stream::User),
                     stored: destination("old.example"),
                     now: destination("new.example"),
                 },
                 "Checkpoint.DestinationChanged",
                 "the checkpoint `stream#user` in the table checkpoints tells what old.example (namespace default, \
                  account 7) has, but the settings now say new.example (namespace default, account 7), which would lack \
-                 all history: put the settings back, or deploy a second stack for the new place",
+                 all history: put the settings back, or confirm the new destination with {\"action\": \"reset\", \
+                 \"stream\": \"user\", \"to\": \"...\"} (`to`: from where on the new destination is to get events), or \
+                 deploy a second stack for it",
+            ),
+            (
+                Error::DestinationChanged {
+                    table: table(),
+                    key: Key::Redrive(Stream::EventReport),
+                    stored: destination("es.example"),
+                    now: Box::new(Destination { cluster_uuid: Some("second".into()), ..*destination("es.example") }),
+                },
+                "Checkpoint.DestinationChanged",
+                "the checkpoint `redrive#event_report` in the table checkpoints tells what es.example (namespace \
+                 default, account 7) has, but another cluster answers under this host now (its `cluster_uuid` is \
+                 second, and was first), which would lack all history: bring the former cluster back, or confirm the \
+                 new destination with {\"action\": \"reset\", \"stream\": \"event_report\", \"to\": \"...\"} (`to`: from \
+                 where on the new destination is to get events), or deploy a second stack for it",
             ),
             (
                 Error::LeaseLost { table: table(), pk: pk(), expires: "2024-05-01T12:00:00Z".parse().ok() },

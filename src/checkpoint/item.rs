@@ -21,6 +21,7 @@ pub(super) const LEASE: &str = "lease";
 pub(super) const TOKEN: &str = "token";
 pub(super) const EXPIRES_AT: &str = "expires_at";
 const EXPIRES: &str = "expires";
+const CLUSTER_UUID: &str = "cluster_uuid";
 
 /// How long a complete backfill or redrive is kept. Chosen: `status` shows it for a quarter, and `skip_completed`
 /// knows it; after that the same request reads again, which adds nothing that is there.
@@ -59,6 +60,12 @@ impl Item {
         (holder.request_id != request_id && now < holder.expires).then_some(holder.expires)
     }
 
+    /// An item that nobody works on.
+    #[cfg(test)]
+    pub(crate) const fn of(key: Key, state: State, destination: Destination) -> Self {
+        Self { key, state, lease: None, destination, version: 1, write_id: String::new() }
+    }
+
     pub(super) fn read(attributes: &Attributes, table: &str) -> Result<Option<Self>, Error> {
         let pk = attributes.get(PK).and_then(|value| value.as_s().ok()).map_or("", String::as_str);
         let Some(key) = Key::parse(pk) else {
@@ -89,6 +96,7 @@ impl Item {
                 host: destination.text("host")?,
                 namespace: destination.parsed("namespace", "a namespace", |text| Namespace::new(text).ok())?,
                 account: destination.parsed("account", "an account number in digits", AccountNumber::new)?,
+                cluster_uuid: destination.optional_text(CLUSTER_UUID)?,
             },
             version: item.number(VERSION)?,
             write_id: item.text(WRITE_ID)?,
@@ -112,7 +120,8 @@ fn read_unfinished(map: &Map<'_>) -> Result<Unfinished, Unreadable> {
             seen: map.number("seen")?,
             seen_before: map.optional_number("seen_before")?,
         })),
-        _ => Err(map.unreadable("kind", "`window` or `snapshot`")),
+        "redrive" => Ok(Unfinished::Redrive { position: map.time("position")? }),
+        _ => Err(map.unreadable("kind", "`window`, `snapshot` or `redrive`")),
     }
 }
 
@@ -170,6 +179,10 @@ impl<'a> Map<'a> {
 
     fn optional_time(&self, name: &str) -> Result<Option<Timestamp>, Unreadable> {
         self.read(name, A_TIME, |value| value.as_s().ok()?.parse().ok())
+    }
+
+    fn optional_text(&self, name: &str) -> Result<Option<String>, Unreadable> {
+        self.read(name, A_TEXT, |value| value.as_s().ok().cloned())
     }
 
     fn optional_number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, Unreadable> {
@@ -234,6 +247,7 @@ pub(super) fn destination_change(destination: &Destination) -> Change {
         ("host", text(&destination.host)),
         ("namespace", text(&destination.namespace)),
         ("account", text(&destination.account)),
+        (CLUSTER_UUID, destination.cluster_uuid.as_ref().map_or(AttributeValue::Null(true), text)),
     ]);
     (DESTINATION, Some(value))
 }
@@ -265,6 +279,7 @@ fn write_unfinished(unfinished: &Unfinished) -> AttributeValue {
             ("seen", number(snapshot.seen)),
             ("seen_before", snapshot.seen_before.map_or(AttributeValue::Null(true), number)),
         ]),
+        Unfinished::Redrive { position } => map([("kind", text("redrive")), ("position", text(position))]),
     }
 }
 
@@ -380,6 +395,7 @@ mod tests {
             host: "cluster.example".into(),
             namespace: Namespace::new("default").unwrap(),
             account: AccountNumber::new("1234567").unwrap(),
+            cluster_uuid: Some("Zm9ybWVkIG9uY2UsIGhlcmU".into()),
         }
     }
 
@@ -403,12 +419,23 @@ mod tests {
 
     #[test]
     fn a_state_comes_back_as_it_was_written() {
-        for state in [State::default(), full(window()), full(snapshot(Some(2_500))), full(snapshot(None))] {
+        let redrive = full(Unfinished::Redrive { position: at("2024-01-09T10:11:12.345Z") });
+        for state in [State::default(), full(window()), full(snapshot(Some(2_500))), full(snapshot(None)), redrive] {
             let item = Item::read(&attributes("stream#user", &state, &destination()), "checkpoints").unwrap().unwrap();
             let lease = Some(Holder { request_id: "request".into(), expires: at("2024-05-01T12:01:00Z") });
             let (key, write_id) = (Key::Stream(Stream::User), "written".to_owned());
             assert_eq!(item, Item { key, state, lease, destination: destination(), version: 3, write_id });
         }
+    }
+
+    #[test]
+    fn an_item_of_an_older_version_does_not_know_its_cluster() {
+        let unknown = Destination { cluster_uuid: None, ..destination() };
+        let mut attributes = attributes("stream#user", &State::default(), &unknown);
+        assert_eq!(Item::read(&attributes, "checkpoints").unwrap().unwrap().destination, unknown);
+        let Some(AttributeValue::M(map)) = attributes.get_mut(DESTINATION) else { panic!("no map") };
+        map.remove(CLUSTER_UUID);
+        assert_eq!(Item::read(&attributes, "checkpoints").unwrap().unwrap().destination, unknown);
     }
 
     #[test]
@@ -447,6 +474,7 @@ mod tests {
             host: "h".repeat(253),
             namespace: Namespace::new(&"n".repeat(100)).unwrap(),
             account: AccountNumber::new(&"9".repeat(20)).unwrap(),
+            cluster_uuid: Some("u".repeat(22)),
         };
         let bytes = size(&attributes(BACKFILL, &full(snapshot(Some(u64::MAX))), &widest));
         assert!(bytes < 2_048, "{bytes}");
@@ -488,6 +516,7 @@ mod tests {
         assert_eq!(inside("unfinished", "page_index", number(-1)), "stream#user unfinished.page_index");
         assert_eq!(inside("lease", "expires", text("soon")), "stream#user lease.expires");
         assert_eq!(inside("destination", "account", text("seven")), "stream#user destination.account");
+        assert_eq!(inside("destination", "cluster_uuid", number(7)), "stream#user destination.cluster_uuid");
         assert_eq!(broken(|item| drop(item.remove(DESTINATION))), "stream#user destination");
         assert_eq!(broken(|item| drop(item.remove(VERSION))), "stream#user version");
     }

@@ -16,10 +16,10 @@
 //! | --- | --- | --- |
 //! | `version` | number | counts the writes |
 //! | `write_id` | text | the last write |
-//! | `destination` | map | `host`, `namespace`, `account`: what the positions are true for |
+//! | `destination` | map | `host`, `namespace`, `account`, `cluster_uuid` where it is known: what the positions are true for |
 //! | `lease` | map | `token`, `request_id`, `expires`; absent while nobody works |
 //! | `watermark` | time | [`State::watermark`] |
-//! | `unfinished` | map | [`Unfinished`], with `kind`: `window` or `snapshot` |
+//! | `unfinished` | map | [`Unfinished`], with `kind`: `window`, `snapshot` or `redrive` |
 //! | `reread_at` | time | [`State::reread_at`] |
 //! | `last_run` | map | [`LastRun`] |
 //! | `complete` | boolean | [`State::complete`]; absent for no |
@@ -68,14 +68,17 @@ impl Key {
         }
     }
 
-    /// How far its work is, as answers show it: the watermark, or how far down a backfill's range was read.
+    /// How far its work is, as answers show it: the watermark, how far down a backfill's range was read, or how far an
+    /// unfinished redrive is.
     #[must_use]
     pub fn reached(self, state: &State) -> Option<Timestamp> {
         match (self, state.unfinished) {
             (Self::Backfill { from, .. }, None) => state.complete.then_some(from),
-            (Self::Backfill { .. }, Some(Unfinished::Window { position, .. })) => Some(position),
-            (Self::Backfill { .. }, Some(Unfinished::Snapshot(_))) => None,
-            (Self::Stream(_) | Self::Redrive(_), _) => state.watermark,
+            (Self::Backfill { .. }, Some(Unfinished::Window { position, .. }))
+            | (Self::Redrive(_), Some(Unfinished::Redrive { position })) => Some(position),
+            (Self::Stream(_), _) => state.watermark,
+            (Self::Backfill { .. }, Some(Unfinished::Snapshot(_) | Unfinished::Redrive { .. }))
+            | (Self::Redrive(_), Some(Unfinished::Window { .. } | Unfinished::Snapshot(_)) | None) => None,
         }
     }
 
@@ -121,6 +124,24 @@ pub struct Destination {
     pub namespace: Namespace,
     /// The LastPass account.
     pub account: AccountNumber,
+    /// The UUID of the cluster, where it is known: another cluster may answer under the same host.
+    pub cluster_uuid: Option<String>,
+}
+
+impl Destination {
+    /// Whether both are the same place, as far as is known.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let is_same_cluster = match (&self.cluster_uuid, &other.cluster_uuid) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            (None, _) | (_, None) => true,
+        };
+        self.has_same_settings(other) && is_same_cluster
+    }
+
+    /// Whether both are the same to the settings and the secret.
+    pub(crate) fn has_same_settings(&self, other: &Self) -> bool {
+        (&self.host, &self.namespace, &self.account) == (&other.host, &other.namespace, &other.account)
+    }
 }
 
 impl fmt::Display for Destination {
@@ -161,6 +182,11 @@ pub enum Unfinished {
     },
     /// A snapshot, read page by page.
     Snapshot(SnapshotPosition),
+    /// A redrive, which takes up the oldest dead letters first.
+    Redrive {
+        /// When the dead letters were refused that were taken up last. Others of the same moment may be left.
+        position: Timestamp,
+    },
 }
 
 /// How far the reading of a snapshot is.

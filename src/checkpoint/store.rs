@@ -74,7 +74,8 @@ impl Store {
 
     /// Takes the lease of `key` for `request_id`, and makes the item where there is none.
     ///
-    /// The lease never runs beyond `lease_until_at_most`: by then Lambda has ended the run.
+    /// The lease never runs beyond `lease_until_at_most`: by then Lambda has ended the run. An item that doesn't know its
+    /// cluster, because an older version made it, learns it here.
     ///
     /// # Errors
     /// [`Error::DestinationChanged`] where the item is true for another destination, unless it is a complete backfill
@@ -95,7 +96,12 @@ impl Store {
             let mut changes = vec![lease_change(&token, request_id, expires)];
             match self.fit(found)? {
                 // An item that DynamoDB deletes under its owner's hands would begin anew.
-                Fit::Same => changes.push((EXPIRES_AT, None)),
+                Fit::Same => {
+                    changes.push((EXPIRES_AT, None));
+                    if found.is_some_and(|item| item.destination.cluster_uuid.is_none()) {
+                        changes.push(destination_change(&self.destination));
+                    }
+                }
                 Fit::Anew => {
                     changes.push(destination_change(&self.destination));
                     changes.extend(state_changes(key, &State::default(), now));
@@ -143,6 +149,12 @@ impl Store {
             Changed::Busy { expires } => Reset::Busy { expires },
             Changed::Done { before, .. } => Reset::Done { before },
         })
+    }
+
+    /// What this store's checkpoints are true for.
+    #[must_use]
+    pub const fn destination(&self) -> &Destination {
+        &self.destination
     }
 
     /// Reads one item as it is, whatever destination it is for.
@@ -223,12 +235,12 @@ impl Store {
     fn fit(&self, found: Option<&Item>) -> Result<Fit, Error> {
         match found {
             None => Ok(Fit::Anew),
-            Some(item) if item.destination == self.destination => Ok(Fit::Same),
+            Some(item) if item.destination.is_same(&self.destination) => Ok(Fit::Same),
             // Done there says nothing about here, and nothing of it would be lost.
             Some(item) if item.key.expires() && item.state.complete => Ok(Fit::Anew),
             Some(item) => Err(Error::DestinationChanged {
                 table: self.table.name.clone(),
-                pk: item.key.to_string(),
+                key: item.key,
                 stored: Box::new(item.destination.clone()),
                 now: Box::new(self.destination.clone()),
             }),

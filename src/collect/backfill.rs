@@ -11,7 +11,7 @@ use crate::{
     checkpoint::{Key, State, Unfinished},
     document::Stream,
     error::Error,
-    request::{Backfill, Counters, RunAnswer, RunStatus, SkipReason, Window},
+    request::{Backfill, Counters, Reason, RunAnswer, RunStatus, Window},
 };
 
 /// Reads a range of events, from where an earlier run left it. A complete one is read again, which adds only what is
@@ -44,7 +44,7 @@ impl Run<'_> {
             window: Some(window),
             counters: Counters::default(),
             checkpoint: Some(window.from),
-            ..RunAnswer::skipped(self.action, Stream::EventReport, SkipReason::AlreadyComplete)
+            ..RunAnswer::skipped(self.action, Stream::EventReport, Reason::AlreadyComplete)
         })
     }
 
@@ -55,7 +55,7 @@ impl Run<'_> {
             Some(Unfinished::Window { from, to, position, alert }) => {
                 EventWindow { from, to, position, late_before: None, alert }
             }
-            Some(Unfinished::Snapshot(_)) | None => {
+            Some(Unfinished::Snapshot(_) | Unfinished::Redrive { .. }) | None => {
                 let from = zone.begin_outside_fold(from);
                 let end = zone.end_outside_fold(to.min(whole_second(now())));
                 EventWindow { from, to: end, position: end.max(from), late_before: None, alert }

@@ -7,6 +7,8 @@
 mod backfill;
 mod events;
 mod plan;
+mod redrive;
+mod reset;
 mod resume;
 mod snapshot;
 
@@ -23,6 +25,8 @@ use jiff::Timestamp;
 pub use self::{
     backfill::backfill,
     events::collect_events,
+    redrive::redrive,
+    reset::{ResetAnswer, reset},
     resume::{ResumeAnswer, resume},
     snapshot::collect_snapshot,
 };
@@ -34,7 +38,7 @@ use crate::{
     elastic::{self, BulkWriter, Delivery, Origin},
     error::Error,
     lastpass,
-    request::{Counters, RunAnswer, RunStatus, SkipReason, Window},
+    request::{Counters, Reason, RunAnswer, RunStatus, Window},
     streams::Mapper,
 };
 
@@ -85,7 +89,7 @@ enum Ended {
 #[derive(Debug, Default)]
 struct Progress {
     counters: Mutex<Counters>,
-    /// Answers of LastPass that were taken.
+    /// Answers of LastPass, or pages of dead letters, that were taken.
     pages: AtomicU64,
 }
 
@@ -134,7 +138,7 @@ impl<'a> Run<'a> {
         let lease = match held {
             Acquired::Held(lease) => *lease,
             Acquired::Busy { expires } => {
-                let mut answer = RunAnswer::skipped(action, stream, SkipReason::LeaseHeld);
+                let mut answer = RunAnswer::skipped(action, stream, Reason::LeaseHeld);
                 answer.lease_expires = Some(expires);
                 return Ok(Begun::Busy(answer));
             }
@@ -184,21 +188,28 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Whether the deadline ended the run rather than a fault: as long as LastPass answers, the run gets on, and what
+    /// Whether the deadline ended the run rather than a fault: as long as pages come, the run gets on, and what
     /// it has delivered is skipped by the next one.
     fn was_cut_short(&self, error: &Error) -> bool {
         let is_out_of_time = error.is_out_of_time() || (error.is_retryable() && self.session.is_nearly_over());
         is_out_of_time && self.progress.pages.load(Ordering::Relaxed) > 0
     }
 
-    /// Gives the lease up and makes the answer, or the error if the run failed for more than its deadline.
+    /// Gives the lease up, unless it is another's already, and makes the answer, or the error if the run failed for more
+    /// than its deadline.
     async fn end(self, ended: Result<Ended, Error>, window: Option<Window>) -> Result<RunAnswer, Error> {
         let counters = self.progress.counters();
+        let mut is_lease_lost = false;
         let outcome = match ended {
             Ok(Ended::Complete) => Ok(RunStatus::Complete),
             Ok(Ended::DeadlineCame) => Ok(RunStatus::Partial),
             Err(error) if self.was_cut_short(&error) => {
                 tracing::warn!(%error, "the deadline came first; the next run goes on");
+                Ok(RunStatus::Partial)
+            }
+            Err(error) if error.is_lease_lost() => {
+                tracing::warn!(%error, "another run goes on in this one's place");
+                is_lease_lost = true;
                 Ok(RunStatus::Partial)
             }
             Err(error) => Err(error),
@@ -216,17 +227,25 @@ impl<'a> Run<'a> {
             dead_letters: counters.dead_letters,
             late: counters.late,
         });
-        let released = self.lease.release(state, now(), self.session.save_deadline).await;
-        if let (Err(_), Err(error)) = (&outcome, &released) {
-            tracing::warn!(%error, "the lease was not given up; it runs out by itself");
+        if !is_lease_lost {
+            match self.lease.release(state, now(), self.session.save_deadline).await {
+                Ok(()) => {}
+                Err(error) if error.is_lease_lost() => {
+                    tracing::warn!(%error, "another run goes on in this one's place");
+                    is_lease_lost = true;
+                }
+                Err(error) if outcome.is_err() => {
+                    tracing::warn!(%error, "the lease was not given up; it runs out by itself");
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
-        let status = outcome?;
-        released?;
+        let status = outcome.map(|status| if is_lease_lost { RunStatus::Partial } else { status })?;
         let answer = RunAnswer {
             action: self.action,
             stream: key.stream(),
             status,
-            reason: None,
+            reason: is_lease_lost.then_some(Reason::LeaseLost),
             window,
             counters,
             lastpass_requests: self.session.lastpass.requests() - self.lastpass_requests_before,
@@ -236,6 +255,7 @@ impl<'a> Run<'a> {
         };
         tracing::info!(
             status = status.as_str(),
+            is_lease_lost,
             fetched = counters.fetched,
             created = counters.created,
             duplicates = counters.duplicates,

@@ -1,4 +1,4 @@
-//! Unfinished snapshots and backfills, oldest first.
+//! Unfinished snapshots, backfills and redrives, oldest first.
 //!
 //! A schedule sends `resume` every few minutes, so that work which a deadline cut goes on without anyone's doing. The
 //! event report's own window is taken up by its next run.
@@ -6,9 +6,10 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Session, backfill, collect_snapshot};
+use super::{Session, backfill, collect_snapshot, redrive};
 use crate::{
     checkpoint::{Item, Key, SnapshotPosition, Unfinished},
+    document::Stream,
     error::Error,
     request::{Backfill, RunAnswer, RunStatus},
 };
@@ -26,6 +27,7 @@ pub struct ResumeAnswer {
 enum Left {
     Snapshot { key: Key, scheduled_time: Timestamp },
     Backfill { from: Timestamp, to: Timestamp, alert: bool },
+    Redrive { stream: Stream },
 }
 
 /// Goes on with what is unfinished, until it is done or the deadline comes. Work that another run has the lease of is
@@ -53,6 +55,7 @@ pub async fn resume(session: &Session<'_>) -> Result<ResumeAnswer, Error> {
             Left::Backfill { from, to, alert } => {
                 backfill(session, Backfill { from, to, skip_completed: true, alert }).await
             }
+            Left::Redrive { stream } => redrive(session, stream).await,
         };
         match answer {
             Ok(answer) => resumed.push(answer),
@@ -81,8 +84,9 @@ fn left_of(item: &Item) -> Option<(Timestamp, Left)> {
         (Key::Backfill { from, to, .. }, Unfinished::Window { alert, .. }) => {
             Some((from, Left::Backfill { from, to, alert }))
         }
-        (Key::Stream(_), Unfinished::Window { .. })
-        | (Key::Backfill { .. }, Unfinished::Snapshot(_))
-        | (Key::Redrive(_), _) => None,
+        (Key::Redrive(stream), Unfinished::Redrive { position }) => Some((position, Left::Redrive { stream })),
+        (Key::Stream(_), Unfinished::Window { .. } | Unfinished::Redrive { .. })
+        | (Key::Backfill { .. }, Unfinished::Snapshot(_) | Unfinished::Redrive { .. })
+        | (Key::Redrive(_), Unfinished::Window { .. } | Unfinished::Snapshot(_)) => None,
     }
 }

@@ -114,7 +114,7 @@ pub async fn waiting_dead_letters(client: &Client, namespace: &Namespace, deadli
     // One that a rollover doubled counts once.
     let mut waiting = BTreeSet::new();
     loop {
-        let page = pages.next(deadline).await?;
+        let page = pages.fetch(deadline).await?;
         if page.is_empty() {
             return Ok(waiting.len() as u64);
         }
@@ -216,11 +216,11 @@ impl<'a> WaitingLetters<'a> {
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn next(&mut self, deadline: Deadline) -> Result<Vec<DeadLetter>, Error> {
+    pub async fn fetch(&mut self, deadline: Deadline) -> Result<Vec<DeadLetter>, Error> {
         let client = self.pages.client;
         loop {
             if self.ids.is_empty() {
-                let page = self.pages.next(deadline).await?;
+                let page = self.pages.fetch(deadline).await?;
                 if page.is_empty() {
                     return Ok(Vec::new());
                 }
@@ -251,7 +251,7 @@ struct Pages<'a> {
 
 impl Pages<'_> {
     /// The next page; empty at the end.
-    async fn next(&mut self, deadline: Deadline) -> Result<Vec<Hit<Key>>, Error> {
+    async fn fetch(&mut self, deadline: Deadline) -> Result<Vec<Hit<Key>>, Error> {
         let mut query = json!({
             "size": PAGE,
             "_source": [TARGET, "lastpass.dead_letter.document_id"],

@@ -88,6 +88,7 @@ fn destination(host: &str) -> Destination {
         host: host.to_owned(),
         namespace: Namespace::new("default").unwrap(),
         account: AccountNumber::new("1234567").unwrap(),
+        cluster_uuid: Some("first".to_owned()),
     }
 }
 
@@ -481,17 +482,37 @@ async fn another_cluster_namespace_or_account_stops_and_changes_nothing() {
         destination("other.example"),
         Destination { namespace: Namespace::new("prod").unwrap(), ..same.clone() },
         Destination { account: AccountNumber::new("7").unwrap(), ..same.clone() },
+        Destination { cluster_uuid: Some("second".into()), ..same.clone() },
     ] {
         let error = acquire(&table.store_of(changed.clone()), "run", later(1)).await.unwrap_err();
         match error {
-            Error::DestinationChanged { pk, stored, now, .. } => {
-                assert_eq!((pk.as_str(), *stored, *now), ("stream#event_report", same.clone(), changed));
+            Error::DestinationChanged { key, stored, now, .. } => {
+                assert_eq!((key, *stored, *now), (KEY, same.clone(), changed));
             }
             other => panic!("{other:?}"),
         }
     }
     assert_eq!(table.version(KEY).await, 2);
     assert_eq!(hold(&table.store(), "run", later(2)).await.state(), state(1));
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_does_not_know_its_cluster_learns_it_and_keeps_it() {
+    let table = table!();
+    let of_cluster = |uuid: Option<&str>| {
+        table.store_of(Destination { cluster_uuid: uuid.map(str::to_owned), ..destination("cluster.example") })
+    };
+    let learned = async |uuid: Option<&str>, second| {
+        hold(&of_cluster(uuid), "run", later(second)).await.release(state(1), later(second), soon()).await.unwrap();
+        stored(&of_cluster(uuid)).await.destination.cluster_uuid
+    };
+    assert_eq!(learned(None, 0).await, None);
+    assert_eq!(learned(Some("first"), 1).await.as_deref(), Some("first"));
+    assert_eq!(learned(None, 2).await.as_deref(), Some("first"));
+    let error = acquire(&of_cluster(Some("second")), "run", later(3)).await.unwrap_err();
+    assert!(error.to_string().contains("another cluster answers under this host"), "{error}");
+    of_cluster(Some("second")).reset(KEY, Some(later(0)), "reset", later(4), soon()).await.unwrap();
+    assert_eq!(learned(Some("second"), 5).await.as_deref(), Some("second"));
 }
 
 #[tokio::test]

@@ -1,0 +1,197 @@
+//! Dead letters, delivered again.
+//!
+//! Each record is mapped anew, so that a newer mapping may mend it, and sent under the `_id` and with the instant that
+//! the refused document had. What is refused again stays the dead letter that it is.
+
+use std::{collections::BTreeMap, sync::atomic::Ordering};
+
+use jiff::Timestamp;
+
+use super::{Begun, Ended, Run, Session, now};
+use crate::{
+    checkpoint::{Key, State, Unfinished},
+    document::{DataStream, Document, Stream},
+    elastic::{DeadLetter, LetterFilter, WaitingLetters},
+    error::Error,
+    request::RunAnswer,
+    streams::{self, Again, Mapper, Reading, event_report::AMBIGUOUS_TIME},
+};
+
+/// Delivers the dead letters of `stream` that wait, oldest first, from where an earlier run left them.
+///
+/// # Errors
+/// See [`super::collect`].
+pub async fn redrive(session: &Session<'_>, stream: Stream) -> Result<RunAnswer, Error> {
+    let run = match Run::begin(session, "redrive", Key::Redrive(stream)).await? {
+        Begun::Run(run) => run,
+        Begun::Busy(answer) => return Ok(answer),
+    };
+    let mut refused = BTreeMap::new();
+    let ended = run.work(run.redeliver_letters(stream, &mut refused)).await;
+    if !refused.is_empty() {
+        tracing::warn!(error_types = ?refused, "records were refused again; they stay dead letters");
+    }
+    run.end(ended, None).await
+}
+
+impl Run<'_> {
+    /// Counts what is refused again, by its `error.type`, in `refused`.
+    async fn redeliver_letters(&self, stream: Stream, refused: &mut BTreeMap<String, u64>) -> Result<Ended, Error> {
+        let session = self.session;
+        let namespace = &session.config.namespace;
+        let filter = LetterFilter {
+            target: stream.data_stream(namespace),
+            account: session.mapper.account.clone(),
+            refused_from: match self.lease.state().unfinished {
+                Some(Unfinished::Redrive { position }) => Some(position),
+                Some(Unfinished::Window { .. } | Unfinished::Snapshot(_)) | None => None,
+            },
+        };
+        let mut waiting = WaitingLetters::new(session.elastic, DataStream::dead_letter(namespace), &filter);
+        loop {
+            let letters = waiting.fetch(session.deadline).await?;
+            let (Some(first), Some(last)) = (letters.first(), letters.last()) else {
+                let state = State { complete: true, unfinished: None, ..self.lease.state() };
+                self.save(state).await?;
+                return Ok(Ended::Complete);
+            };
+            self.progress.pages.fetch_add(1, Ordering::Relaxed);
+            self.save_redrive(first.refused_at).await?;
+            let documents: Vec<Document> =
+                letters.iter().map(|letter| document(session.mapper, stream, letter, now())).collect();
+            let redelivered = self.writer.redeliver(&documents, session.deadline).await?;
+            let timestamps = documents.iter().map(|document| document.timestamp);
+            self.progress.count(timestamps.zip(redelivered.deliveries), None);
+            for (error_type, count) in redelivered.refused {
+                *refused.entry(error_type).or_default() += count;
+            }
+            if session.is_nearly_over() {
+                self.save_redrive(last.refused_at).await?;
+                return Ok(Ended::DeadlineCame);
+            }
+        }
+    }
+
+    /// Remembers that all dead letters from before `position` were taken up.
+    async fn save_redrive(&self, position: Timestamp) -> Result<(), Error> {
+        let state = self.lease.state();
+        let unfinished = Some(Unfinished::Redrive { position });
+        if state.unfinished == unfinished {
+            return Ok(());
+        }
+        self.save(State { complete: false, unfinished, ..state }).await
+    }
+}
+
+/// The document of a dead letter, to be sent at `clock`.
+fn document(mapper: &Mapper, stream: Stream, letter: &DeadLetter, clock: Timestamp) -> Document {
+    let reading =
+        Reading { created: letter.created.unwrap_or(letter.refused_at), ingested: was_live(letter).then_some(clock) };
+    let again = Again {
+        id: letter.document_id.clone(),
+        timestamp: letter.timestamp,
+        ambiguous: letter.tags.iter().any(|tag| tag == AMBIGUOUS_TIME),
+    };
+    streams::again(mapper, &reading, stream, again, &letter.original)
+}
+
+/// Whether detection rules were to look at the document: not at that of a backfill, unless it was asked for.
+fn was_live(letter: &DeadLetter) -> bool {
+    // A letter of an older version repeats nothing of its document; what the invocation was asked tells it.
+    let is_older = letter.timestamp.is_none();
+    let is_quiet = letter.request["action"] == "backfill" && letter.request["alert"] != true;
+    letter.ingested.is_some() || (is_older && !is_quiet)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        document::{AccountNumber, Namespace},
+        lastpass::time::ApiZone,
+    };
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a time of the test")
+    }
+
+    fn mapper() -> Mapper {
+        Mapper {
+            account: AccountNumber::new("12345").expect("an account number"),
+            namespace: Namespace::new("default").expect("a namespace"),
+            zone: ApiZone::new("US/Eastern").expect("a zone"),
+            tags: Vec::new(),
+            preserve_original_event: false,
+            preserve_duplicate_custom_fields: false,
+        }
+    }
+
+    fn letter(letter: Value) -> DeadLetter {
+        let mut whole = json!({"@timestamp": "2025-11-03T00:00:00Z", "event": {"original": "{}"}});
+        for (name, value) in letter.as_object().expect("an object") {
+            whole[name] = value.clone();
+        }
+        serde_json::from_value(whole).expect("a dead letter")
+    }
+
+    fn source(letter: &DeadLetter, stream: Stream) -> Value {
+        let document = document(&mapper(), stream, letter, at("2025-11-04T00:00:00Z"));
+        assert_eq!(document.id, letter.document_id);
+        serde_json::from_str(&document.source).expect("a source is JSON")
+    }
+
+    #[test]
+    fn a_document_keeps_its_id_its_instant_and_when_it_was_read() {
+        let letter = letter(json!({
+            "event": {
+                "original": r#"{"Time":"2025-11-02 01:30:00","Action":"Log in"}"#,
+                "created": "2025-11-02T07:00:00.123Z",
+                "ingested": "2025-11-02T07:00:00.123Z",
+            },
+            "tags": ["eu", "ambiguous_time"],
+            "lastpass": {"dead_letter": {"document_id": "a1", "timestamp": "2025-11-02T06:30:00Z"}},
+        }));
+        let source = source(&letter, Stream::EventReport);
+        assert_eq!(source["@timestamp"], "2025-11-02T06:30:00.000Z", "the second pass");
+        assert_eq!(source["event"]["created"], "2025-11-02T07:00:00.123Z");
+        assert_eq!(source["event"]["ingested"], "2025-11-04T00:00:00.000Z");
+        assert_eq!(source["tags"], json!(["ambiguous_time"]), "the others are those of the settings now");
+    }
+
+    #[test]
+    fn a_letter_of_an_older_version_tells_enough() {
+        let older = |original: &str, stream| {
+            let letter = letter(json!({
+                "event": {"original": original},
+                "lastpass": {"dead_letter": {"document_id": "a1", "request": {"action": "collect"}}},
+            }));
+            source(&letter, stream)
+        };
+        let event = older(r#"{"Time":"2025-07-17 09:51:51"}"#, Stream::EventReport);
+        assert_eq!(event["@timestamp"], "2025-07-17T13:51:51.000Z");
+        let user = older(r#"{"username":"a","id":"7"}"#, Stream::User);
+        for field in [&user["@timestamp"], &user["event"]["created"]] {
+            assert_eq!(field, "2025-11-03T00:00:00.000Z");
+        }
+        assert_eq!(user["event"]["ingested"], "2025-11-04T00:00:00.000Z");
+    }
+
+    #[test]
+    fn only_what_was_live_is_live_again() {
+        let live = |timestamp: Value, ingested: Value, request: Value| {
+            was_live(&letter(json!({
+                "event": {"original": "{}", "ingested": ingested},
+                "lastpass": {"dead_letter": {"document_id": "a1", "timestamp": timestamp, "request": request}},
+            })))
+        };
+        let instant = json!("2025-11-02T06:30:00Z");
+        let quiet = json!({"action": "backfill", "alert": false});
+        let older = |request| live(Value::Null, Value::Null, request);
+        assert!(live(instant.clone(), instant.clone(), json!({"action": "resume"})));
+        assert!(!live(instant.clone(), Value::Null, json!({"action": "resume"})));
+        assert!(older(json!({"action": "collect"})) && older(json!({"action": "backfill", "alert": true})));
+        assert!(!older(quiet) && !older(json!({"action": "backfill"})));
+    }
+}

@@ -1,0 +1,280 @@
+//! A stream's watermark, set by hand.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Session, now};
+use crate::{
+    checkpoint::{self, Destination, Item, Key, SnapshotPosition, Unfinished},
+    document::Stream,
+    error::Error,
+    request::RunStatus,
+};
+
+/// The answer to `reset`.
+#[derive(Debug, Serialize)]
+pub struct ResetAnswer {
+    action: &'static str,
+    stream: Stream,
+    /// `complete`, or `skipped` where a run is at work.
+    status: RunStatus,
+    /// The watermark as it was.
+    before: Option<Timestamp>,
+    /// The watermark as it is now.
+    after: Option<Timestamp>,
+    /// Until when a run holds a lease that stands against it.
+    lease_expires: Option<Timestamp>,
+    /// What it means.
+    message: String,
+}
+
+/// Sets the watermark of `stream` to `to` and its destination to the present one, and forgets its unfinished work. What
+/// other work of the stream was left unfinished for another destination is given up.
+///
+/// # Errors
+/// Those of the calls to DynamoDB.
+pub async fn reset(session: &Session<'_>, stream: Stream, to: Timestamp) -> Result<ResetAnswer, Error> {
+    let Session { store, request_id, deadline, .. } = *session;
+    let after = match stream {
+        Stream::EventReport => session.config.zone.begin_outside_fold(to),
+        Stream::User | Stream::DetailedSharedFolder => to,
+    };
+    let key = Key::Stream(stream);
+    let before = match store.reset(key, Some(after), request_id, now(), deadline).await? {
+        checkpoint::Reset::Done { before } => before,
+        checkpoint::Reset::Busy { expires } => {
+            let watermark = store.load(key, deadline).await?.and_then(|item| item.state.watermark);
+            return Ok(ResetAnswer {
+                action: "reset",
+                stream,
+                status: RunStatus::Skipped,
+                before: watermark,
+                after: watermark,
+                lease_expires: Some(expires),
+                message: format!(
+                    "nothing was changed: a run of {stream} is at work; repeat this after `lease_expires`"
+                ),
+            });
+        }
+    };
+    let given_up = give_up_elsewhere(session, stream).await?;
+    let change = Change { stream, before: before.as_deref(), after, destination: store.destination(), given_up };
+    tracing::info!(before = change.watermark_before().map(|at| at.to_string()), %after, "the checkpoint was reset");
+    Ok(ResetAnswer {
+        action: "reset",
+        stream,
+        status: RunStatus::Complete,
+        before: change.watermark_before(),
+        after: Some(after),
+        lease_expires: given_up.busy_until,
+        message: change.message(),
+    })
+}
+
+/// Work for another destination that was given up.
+#[derive(Debug, Clone, Copy, Default)]
+struct GivenUp {
+    backfills: u64,
+    /// Until when a run holds the lease of such work: it was not given up.
+    busy_until: Option<Timestamp>,
+}
+
+/// Has the unfinished backfills and the redrive of `stream` that are true for another destination begin anew in the
+/// present one.
+async fn give_up_elsewhere(session: &Session<'_>, stream: Stream) -> Result<GivenUp, Error> {
+    let Session { store, request_id, deadline, .. } = *session;
+    let mut given_up = GivenUp::default();
+    let listing = store.list(deadline).await?;
+    for error in listing.broken {
+        tracing::error!(%error, "a checkpoint can't be read");
+    }
+    for Item { key, state, destination, .. } in listing.items {
+        let is_other_work = key.stream() == stream && key != Key::Stream(stream);
+        if !is_other_work || state.complete || destination.is_same(store.destination()) {
+            continue;
+        }
+        match store.reset(key, None, request_id, now(), deadline).await? {
+            checkpoint::Reset::Done { .. } => given_up.backfills += u64::from(matches!(key, Key::Backfill { .. })),
+            checkpoint::Reset::Busy { expires } => given_up.busy_until = given_up.busy_until.max(Some(expires)),
+        }
+    }
+    Ok(given_up)
+}
+
+/// What a reset has changed.
+struct Change<'a> {
+    stream: Stream,
+    before: Option<&'a Item>,
+    after: Timestamp,
+    destination: &'a Destination,
+    given_up: GivenUp,
+}
+
+impl Change<'_> {
+    fn watermark_before(&self) -> Option<Timestamp> {
+        self.before.and_then(|item| item.state.watermark)
+    }
+
+    /// What it means, in plain words.
+    fn message(&self) -> String {
+        let mut sentences = match self.stream {
+            Stream::EventReport => vec![self.next_events()],
+            Stream::User | Stream::DetailedSharedFolder => self.next_snapshot(),
+        };
+        sentences.extend(self.confirmed());
+        match self.given_up.backfills {
+            0 => {}
+            1 => sentences.push("1 unfinished backfill for another destination was given up: send it again".to_owned()),
+            n => sentences
+                .push(format!("{n} unfinished backfills for another destination were given up: send them again")),
+        }
+        if self.given_up.busy_until.is_some() {
+            sentences.push(
+                "a backfill or redrive for another destination is still at work: repeat this after `lease_expires`"
+                    .to_owned(),
+            );
+        }
+        sentences.join("; ")
+    }
+
+    /// That another destination counts from now on, if it does.
+    fn confirmed(&self) -> Option<String> {
+        let (before, now) = (&self.before?.destination, self.destination);
+        if before.is_same(now) {
+            return None;
+        }
+        let confirmed = if before.has_same_settings(now) {
+            format!("the cluster that answers at {} now is confirmed", now.host)
+        } else {
+            format!("{now} is confirmed in place of {before}")
+        };
+        Some(match self.stream {
+            Stream::EventReport => {
+                format!("{confirmed}: events from before {} come there by a backfill alone", self.after)
+            }
+            Stream::User | Stream::DetailedSharedFolder => confirmed,
+        })
+    }
+
+    fn next_events(&self) -> String {
+        let after = self.after;
+        match self.watermark_before() {
+            Some(before) if before < after => format!(
+                "the next run reads on from {after}: events between {before} and {after} that were not delivered yet \
+                 are not read by the schedule, but for late ones that it reads again; send {{\"action\": \
+                 \"backfill\", \"stream\": \"event_report\", \"from\": \"{before}\", \"to\": \"{after}\"}} for them"
+            ),
+            _ => format!(
+                "the next run reads the events from {after} on; those that are there already are found by their `_id` \
+                 and count as `duplicates`"
+            ),
+        }
+    }
+
+    fn next_snapshot(&self) -> Vec<String> {
+        let (stream, after) = (self.stream, self.after);
+        let mut sentences = Vec::new();
+        if let Some(Unfinished::Snapshot(SnapshotPosition { scheduled_time, .. })) =
+            self.before.and_then(|item| item.state.unfinished)
+        {
+            sentences.push(format!("the unfinished snapshot of {scheduled_time} was given up"));
+        }
+        sentences.push(format!(
+            "the next snapshot is that of the next run of {stream} whose scheduled time is later than {after}; \
+             those up to then count as taken"
+        ));
+        sentences
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        checkpoint::State,
+        document::{AccountNumber, Namespace},
+    };
+
+    const EARLIER: &str = "2025-05-01T00:00:00Z";
+    const LATER: &str = "2025-06-01T00:00:00Z";
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a time of the test")
+    }
+
+    fn destination(host: &str, cluster_uuid: &str) -> Destination {
+        Destination {
+            host: host.to_owned(),
+            namespace: Namespace::new("default").expect("a namespace"),
+            account: AccountNumber::new("7").expect("an account number"),
+            cluster_uuid: Some(cluster_uuid.to_owned()),
+        }
+    }
+
+    fn message(change: (Stream, &str, &str), unfinished: Option<Unfinished>, before: Destination) -> String {
+        let (stream, watermark, after) = change;
+        let state = State { watermark: Some(at(watermark)), unfinished, ..State::default() };
+        let before = Item::of(Key::Stream(stream), state, before);
+        let (after, given_up) = (at(after), GivenUp::default());
+        let destination = &destination("es.example", "one");
+        Change { stream, before: Some(&before), after, destination, given_up }.message()
+    }
+
+    #[test]
+    fn a_message_says_what_is_read_again_and_what_is_not_read() {
+        let events =
+            |before, after| message((Stream::EventReport, before, after), None, destination("es.example", "one"));
+        let back = "the next run reads the events from 2025-05-01T00:00:00Z on; those that are there already are found \
+                    by their `_id` and count as `duplicates`";
+        assert_eq!(events(LATER, EARLIER), back);
+        assert_eq!(events(EARLIER, EARLIER), back);
+        assert_eq!(
+            events(EARLIER, LATER),
+            "the next run reads on from 2025-06-01T00:00:00Z: events between 2025-05-01T00:00:00Z and \
+             2025-06-01T00:00:00Z that were not delivered yet are not read by the schedule, but for late ones that it \
+             reads again; send {\"action\": \"backfill\", \"stream\": \"event_report\", \"from\": \
+             \"2025-05-01T00:00:00Z\", \"to\": \"2025-06-01T00:00:00Z\"} for them"
+        );
+    }
+
+    #[test]
+    fn a_message_says_which_snapshot_is_next() {
+        let position = SnapshotPosition::begin(at("2025-06-02T00:00:00Z"), at("2025-06-02T00:00:01Z"));
+        let unfinished = Some(Unfinished::Snapshot(position));
+        assert_eq!(
+            message((Stream::User, LATER, EARLIER), unfinished, destination("es.example", "one")),
+            "the unfinished snapshot of 2025-06-02T00:00:00Z was given up; the next snapshot is that of the next run of \
+             user whose scheduled time is later than 2025-05-01T00:00:00Z; those up to then count as taken"
+        );
+    }
+
+    #[test]
+    fn a_message_names_the_destination_that_is_confirmed() {
+        let other = |host, uuid| message((Stream::EventReport, LATER, LATER), None, destination(host, uuid));
+        for (host, uuid, sentence) in [
+            ("old.example", "one", "es.example (namespace default, account 7) is confirmed in place of old.example"),
+            (
+                "es.example",
+                "two",
+                "the cluster that answers at es.example now is confirmed: events from before 2025-06",
+            ),
+        ] {
+            let text = other(host, uuid);
+            assert!(text.contains(sentence), "{text}");
+        }
+        assert!(!other("es.example", "one").contains("confirmed"));
+    }
+
+    #[test]
+    fn a_message_counts_the_backfills_that_were_given_up() {
+        let text = |backfills, busy_until| {
+            let given_up = GivenUp { backfills, busy_until };
+            let destination = &destination("es.example", "one");
+            Change { stream: Stream::EventReport, before: None, after: at(LATER), destination, given_up }.message()
+        };
+        assert!(!text(0, None).contains("given up"));
+        assert!(text(1, None).ends_with("; 1 unfinished backfill for another destination was given up: send it again"));
+        assert!(text(2, None).contains("; 2 unfinished backfills for another destination were given up: send them"));
+        assert!(text(0, Some(at(LATER))).ends_with("is still at work: repeat this after `lease_expires`"));
+    }
+}

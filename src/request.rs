@@ -442,6 +442,24 @@ mod tests {
     }
 
     #[test]
+    fn every_action_has_a_sample_payload() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/events");
+        let mut actions: Vec<&str> = std::fs::read_dir(folder)
+            .expect("the samples")
+            .map(|file| {
+                let text = std::fs::read_to_string(file.expect("a file").path()).expect("a sample");
+                let payload: Value = serde_json::from_str(&text).expect("JSON");
+                Request::parse(&payload, at("2026-11-01T00:00:00Z")).expect("a request").action()
+            })
+            .collect();
+        actions.sort_unstable();
+        actions.dedup();
+        let mut all = ACTIONS.to_vec();
+        all.sort_unstable();
+        assert_eq!(actions, all);
+    }
+
+    #[test]
     fn a_stream_is_not_reset_into_the_future() {
         let to = |to: &str| parse(&json!({"action": "reset", "stream": "user", "to": to}));
         for (text, time) in [("2025-01-01", "2025-01-01T00:00:00Z"), ("2025-06-01T12:05:00Z", "2025-06-01T12:05:00Z")] {

@@ -38,7 +38,11 @@ pub async fn backfill(session: &Session<'_>, request: Backfill) -> Result<RunAns
 impl Run<'_> {
     /// Gives the lease of a complete backfill up, and leaves its checkpoint as it is.
     async fn leave(self, state: State, window: Window) -> Result<RunAnswer, Error> {
-        self.lease.release(state, now(), self.session.save_deadline).await?;
+        match self.lease.release(state, now(), self.session.save_deadline).await {
+            // Another run's now, which found the same.
+            Err(error) if error.is_lease_lost() => {}
+            released => released?,
+        }
         Ok(RunAnswer {
             status: RunStatus::Complete,
             window: Some(window),

@@ -67,10 +67,10 @@ def test_errors_are_those_of_the_code():
     assert set(told) == in_code
 
 
-def test_reasons_for_a_skipped_run_are_those_of_the_code():
+def test_reasons_for_how_a_run_ended_are_those_of_the_code():
     told = {row[0] for row in table(section("Operate"), "reason")}
     source = (ROOT / "src" / "request.rs").read_text()
-    variants = source[source.index("pub enum SkipReason"):].split("}")[0]
+    variants = source[source.index("pub enum Reason"):].split("}")[0]
     in_code = {re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower() for name in re.findall(r"^    (\w+),$", variants, re.MULTILINE)}
     assert told == in_code
 

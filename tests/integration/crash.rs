@@ -2,12 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use lastpass_harness::{Answer, Error, Fault, Installation, Invocation, Moment, Rule, System};
 use lastpass_simulator::Quirks;
 use serde_json::json;
 
-use crate::stage::{SHORT, collect, company, number, plan, slow_pages, until_complete};
+use crate::stage::{SHORT, collect, company, let_the_lease_run_out, number, plan, slow_pages, until_complete};
 
 const EVENTS: usize = 400;
 
@@ -21,13 +20,6 @@ async fn assert_whole(installation: &Installation, what: &str) -> Result<(), Err
     let held = installation.compare_events().await?;
     assert!(held.is_exact() && held.truth == EVENTS, "{what}: {held}");
     Ok(())
-}
-
-/// As if the lease's time had passed.
-async fn let_the_lease_run_out(installation: &Installation) -> Result<(), Error> {
-    let past = AttributeValue::S("2020-01-01T00:00:00Z".to_owned());
-    let (aws, table) = (&installation.services.aws, &installation.table);
-    aws.set_attribute(table, "stream#event_report", "lease.expires", past).await
 }
 
 /// Kills a run at one of its bulks or checkpoint writes, and has Lambda's own retry take it up at once.

@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 use lastpass_harness::{Error, Fault, Gate, Invocation, Rule, System};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::stage::{collect, company, plan};
+use crate::stage::{assert_accounted, collect, company, let_the_lease_run_out, number, plan};
 
 #[tokio::test]
 async fn of_two_at_once_one_works_and_the_other_says_until_when() -> Result<(), Error> {
@@ -53,5 +53,81 @@ async fn of_five_at_once_nothing_is_lost_or_doubled() -> Result<(), Error> {
     assert!(answers.iter().any(|answer| answer["status"] == "complete"), "{answers:?}");
     let held = installation.compare_events().await?;
     assert!(held.is_exact() && held.truth == 300, "{held}");
+    Ok(())
+}
+
+/// What a run answers whose lease another has taken over.
+fn assert_lease_lost(answer: &Value) {
+    assert_accounted(answer);
+    assert_eq!((&answer["status"], &answer["reason"]), (&json!("partial"), &json!("lease_lost")), "{answer}");
+}
+
+#[tokio::test]
+async fn a_run_that_lost_its_lease_ends_partial_and_moves_nothing() -> Result<(), Error> {
+    let Some((services, plan)) = plan("lost").await else { return Ok(()) };
+    let installation = plan.world(company(33, 300, 5)).make(&services).await?;
+    let gate = Gate::closed();
+    installation.calls.add(Rule::on(System::LastPass, "reporting", Fault::Hold(gate.clone())).times(1));
+    let (mut slow, mut other) = (installation.function(), installation.function());
+
+    let at_work = async { slow.invoke(Invocation::new(collect("event_report"))).await?.answer() };
+    let meanwhile = async {
+        gate.reached().await;
+        let_the_lease_run_out(&installation).await?;
+        let answer = other.ask(collect("event_report")).await?;
+        let item = installation.checkpoints().await?;
+        gate.open();
+        Ok::<_, Error>((answer, item))
+    };
+    let (lost, meanwhile) = tokio::join!(at_work, meanwhile);
+    let (lost, (worked, checkpoints)) = (lost?, meanwhile?);
+    assert_eq!((&worked["status"], number(&worked, "created")), (&json!("complete"), 300), "{worked}");
+    assert_lease_lost(&lost);
+    assert_eq!((number(&lost, "created"), number(&lost, "duplicates")), (0, 300), "what it did is counted: {lost}");
+    assert_eq!(installation.checkpoints().await?, checkpoints, "the loser writes nothing");
+    let held = installation.compare_events().await?;
+    assert!(held.is_exact() && held.truth == 300, "{held}");
+
+    slow.stop().await;
+    let said = slow.output().text();
+    assert!(said.contains("another run goes on") && !said.contains("\"ERROR\""), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_run_that_lost_its_lease_leaves_that_of_the_other() -> Result<(), Error> {
+    let Some((services, plan)) = plan("lost_at_work").await else { return Ok(()) };
+    let installation = plan.world(company(34, 300, 5)).make(&services).await?;
+    let (first, second) = (Gate::closed(), Gate::closed());
+    for gate in [&first, &second] {
+        installation.calls.add(Rule::on(System::LastPass, "reporting", Fault::Hold(gate.clone())).times(1));
+    }
+    let (mut slow, mut other) = (installation.function(), installation.function());
+    let lost = async {
+        let lost = slow.invoke(Invocation::new(collect("event_report"))).await?.answer();
+        let held = installation.checkpoints().await?;
+        second.open();
+        Ok::<_, Error>((lost?, held))
+    };
+    let worked = async {
+        first.reached().await;
+        let_the_lease_run_out(&installation).await?;
+        let request = Invocation::new(collect("event_report")).with_request_id("the-other");
+        let let_on = async {
+            second.reached().await;
+            first.open();
+        };
+        let (worked, ()) = tokio::join!(other.invoke(request), let_on);
+        worked?.answer()
+    };
+    let (lost, worked) = tokio::join!(lost, worked);
+    let ((lost, held), worked) = (lost?, worked?);
+    assert_lease_lost(&lost);
+    let lease = held["stream#event_report"]["lease"].as_m().expect("a lease");
+    assert_eq!(lease["request_id"].as_s().map(String::as_str), Ok("the-other"), "{lease:?}");
+    assert_eq!(worked["status"], "complete", "{worked}");
+    assert_eq!(number(&lost, "created") + number(&worked, "created"), 300, "{lost} {worked}");
+    let all = installation.compare_events().await?;
+    assert!(all.is_exact() && all.truth == 300, "{all}");
     Ok(())
 }

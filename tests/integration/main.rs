@@ -13,6 +13,8 @@ mod errors;
 mod golden;
 mod lease;
 mod readme;
+mod redrive;
+mod reset;
 mod resume;
 mod secrets;
 mod security;

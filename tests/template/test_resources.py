@@ -108,6 +108,8 @@ def test_samples_are_the_payloads_of_the_interface(samples):
         "collect-user": {"action": "collect", "stream": "user"},
         "collect-detailed-shared-folder": {"action": "collect", "stream": "detailed_shared_folder"},
         "backfill": {"action": "backfill", "stream": "event_report", "from": "2026-10-01", "to": "2026-11-01"},
+        "reset": {"action": "reset", "stream": "event_report", "to": "2025-01-01T00:00:00Z"},
+        "redrive": {"action": "redrive", "stream": "event_report"},
         "resume": {"action": "resume"},
         "setup": {"action": "setup"},
         "check": {"action": "check"},

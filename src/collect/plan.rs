@@ -2,7 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{lastpass::time::ApiZone, request::Window};
+use crate::{
+    lastpass::{time::ApiZone, whole_seconds::CLOCK_TOLERANCE},
+    request::Window,
+};
 
 /// How far past the run's now a live request reaches, and how far back the first run and one run a day read again.
 /// Chosen: two zones are never further apart than 26 hours, so that an event of a wrongly set zone shows up.
@@ -15,7 +18,7 @@ const REREAD_EVERY: SignedDuration = SignedDuration::from_hours(24);
 pub struct LivePlan {
     /// The window as the answer shows it: from the watermark to the run's now.
     pub window: Window,
-    /// Where reading begins: before the window, for late events.
+    /// Where reading begins: before the window, for late events and a wrong clock.
     pub read_from: Timestamp,
     /// Where reading ends: open, beyond every event there can be.
     pub read_to: Timestamp,
@@ -32,6 +35,10 @@ pub struct Reach {
 
 impl LivePlan {
     /// Plans a run at `now` after one that ended at `watermark`; `reread_at` is when the wide range was last read.
+    ///
+    /// Reading begins [`Reach::overlap`] and [`CLOCK_TOLERANCE`] before the watermark. A clock set the watermark, and it
+    /// may have been ahead by the tolerance: without that room, an event would be missed that comes later than the
+    /// overlap less the clock's error.
     #[must_use]
     pub fn new(
         now: Timestamp,
@@ -44,7 +51,7 @@ impl LivePlan {
         // A schedule's repetition may be older than what was read since.
         let to = now.max(from);
         let is_wide = reread_at.is_none_or(|at| to.duration_since(at) >= REREAD_EVERY);
-        let overlapped = if watermark.is_some() { before(from, reach.overlap) } else { from };
+        let overlapped = if watermark.is_some() { before(before(from, reach.overlap), CLOCK_TOLERANCE) } else { from };
         let read_from = if is_wide { overlapped.min(before(to, ZONE_REACH)) } else { overlapped };
         Self {
             window: Window { from, to },
@@ -114,7 +121,9 @@ mod tests {
         let now = at("2025-07-02T12:05:00Z");
         let watermark = Some(at("2025-07-02T12:00:00Z"));
         let plan = LivePlan::new(now, watermark, Some(at("2025-07-02T00:00:00Z")), REACH, &zone());
-        assert_eq!(plan.read_from, at("2025-07-02T11:45:00Z"));
+        // 15 minutes for late events, and 5 in case the clock was ahead when it set the watermark.
+        assert_eq!(plan.read_from, at("2025-07-02T11:40:00Z"));
+        assert_eq!(plan.window.from, at("2025-07-02T12:00:00Z"));
         let plan = LivePlan::new(now, watermark, Some(at("2025-07-01T12:05:00Z")), REACH, &zone());
         assert_eq!(plan.read_from, at("2025-07-01T10:05:00Z"));
     }

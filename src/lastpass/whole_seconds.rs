@@ -17,8 +17,8 @@ use super::{
     time::{ApiZone, EventTime, LocalTime},
 };
 
-/// How far an event may lie ahead of the clock before it proves a wrong zone. Chosen: clocks are off by seconds, zones
-/// by at least a quarter of an hour.
+/// How wrong the clock may be: an event further ahead of it proves a wrong zone, and live runs read again as much more.
+/// Chosen: clocks are off by seconds, zones by at least a quarter of an hour.
 pub const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 
 /// What is added at both ends of a request.

@@ -9,6 +9,8 @@ mod error;
 pub mod folders;
 pub mod reporting;
 pub mod time;
+#[cfg(test)]
+mod time_properties;
 pub mod users;
 pub mod whole_seconds;
 #[cfg(test)]

@@ -8,6 +8,8 @@ mod client;
 mod error;
 pub mod folders;
 pub mod reporting;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod time;
 #[cfg(test)]
 mod time_properties;

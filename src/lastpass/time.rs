@@ -180,6 +180,15 @@ impl LocalTime {
         self.second.is_some()
     }
 
+    /// Whether both times lie in one repeated hour.
+    #[must_use]
+    pub fn shares_fold(&self, other: &Self) -> bool {
+        // Passes follow one another, so the first instants of two times of one fold are less than a pass apart.
+        let is_near =
+            |second: Timestamp| self.first.duration_since(other.first).abs() < second.duration_since(self.first);
+        other.is_repeated() && self.second.is_some_and(is_near)
+    }
+
     /// In the first pass, or at its only one.
     #[must_use]
     pub const fn first_pass(&self) -> EventTime {

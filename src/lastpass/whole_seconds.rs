@@ -64,7 +64,7 @@ pub enum Contradiction {
         /// The page's oldest event in the zone that is set, as UTC.
         oldest: Timestamp,
     },
-    /// `next` leads nowhere: a page without events, or the same `next` again.
+    /// `next` leads nowhere: a page without events, or a `next` that is not older than the one before.
     NextStands,
 }
 
@@ -75,7 +75,7 @@ enum Order {
     Flat,
     Ascending,
     Descending,
-    /// One step within a repeated hour: an order, or the clock set back in the other one.
+    /// Hardly a step, and within a repeated hour: an order, or the clock set back in the other one.
     Either,
     Unordered,
 }
@@ -157,7 +157,7 @@ impl<'z> Reading<'z> {
         let Some(next_us) = page.next_us else {
             return Ok(());
         };
-        if page.events.is_empty() || self.next_us == Some(next_us) {
+        if page.events.is_empty() || self.next_us.is_some_and(|before| next_us >= before) {
             return Err(Contradiction::NextStands);
         }
         let asked_for = page.events.iter().filter(|event| self.asked_for(event).is_some());
@@ -177,27 +177,34 @@ fn local_time(event: &Event) -> Option<LocalTime> {
 
 /// Puts pages (newest first) in order, oldest event first, and settles the pass of each event in a repeated hour: by a
 /// visible jump back of the wall time, or by the clock where only the first pass could have happened.
+///
+/// A jump tells only inside a page: pages that are sorted by wall time mix the passes and jump from one to the next.
 fn settle(pages: Vec<Vec<Event>>, clock: Timestamp) -> Vec<(Event, EventTime)> {
     let orders = orders_of(&pages);
     let mut events: Vec<(Event, LocalTime)> = Vec::with_capacity(pages.iter().map(Vec::len).sum());
+    // Where the second pass of a fold begins, with a time in that fold.
+    let mut set_back: Vec<(usize, LocalTime)> = Vec::new();
     for (index, mut page) in pages.into_iter().enumerate().rev() {
         if orders.as_ref().is_none_or(|orders| orders[index] != Order::Ascending) {
             page.reverse();
         }
+        let begin = events.len();
         events.extend(page.into_iter().filter_map(|event| local_time(&event).map(|time| (event, time))));
+        if orders.is_some() {
+            let page = events.iter().enumerate().skip(begin);
+            let jumps = page.clone().zip(page.skip(1)).filter_map(|((_, (_, older)), (index, (_, newer)))| {
+                (newer.civil() < older.civil() && newer.shares_fold(older)).then_some((index, *newer))
+            });
+            set_back.extend(jumps);
+        }
     }
-    let jumps = |pair: &[(Event, LocalTime)]| match pair {
-        [(_, older), (_, newer)] => older.is_repeated() && newer.is_repeated() && newer.civil() < older.civil(),
-        _ => false,
-    };
-    let set_back = orders.and_then(|_| events.windows(2).position(jumps));
     let over = clock.saturating_add(CLOCK_TOLERANCE).unwrap_or(clock);
     let mut settled: Vec<(Event, EventTime)> = events
         .into_iter()
         .enumerate()
         .map(|(index, (event, time))| {
-            let settled = match set_back {
-                Some(last_of_first_pass) if index <= last_of_first_pass => time.first_pass(),
+            let settled = match set_back.iter().find(|(_, other)| time.shares_fold(other)) {
+                Some((second_pass, _)) if index < *second_pass => time.first_pass(),
                 Some(_) => time.second_pass(),
                 None if time.latest() > over => time.first_pass(),
                 None => time.either_pass(),
@@ -226,27 +233,27 @@ fn orders_of(pages: &[Vec<Event>]) -> Option<Vec<Order>> {
     Some(orders)
 }
 
-/// The order of a page by its wall times. In a repeated hour one step may go the other way.
+/// The order of a page by its wall times. In each repeated hour one step may go the other way.
 fn order_of(page: &[Event]) -> Order {
     let times: Vec<LocalTime> = page.iter().filter_map(local_time).collect();
-    let (mut up, mut down, mut repeated_up, mut repeated_down) = (0_usize, 0_usize, 0_usize, 0_usize);
-    for (before, after) in times.iter().zip(times.iter().skip(1)) {
-        let repeated = usize::from(before.is_repeated() && after.is_repeated());
-        match after.civil().cmp(&before.civil()) {
-            Ordering::Greater => (up, repeated_up) = (up + 1, repeated_up + repeated),
-            Ordering::Less => (down, repeated_down) = (down + 1, repeated_down + repeated),
-            Ordering::Equal => {}
-        }
-    }
-    match (up, down) {
-        (0, 0) => Order::Flat,
-        (1, 0) if repeated_up == 1 => Order::Either,
-        (0, 1) if repeated_down == 1 => Order::Either,
-        (_, 0) => Order::Ascending,
-        (0, _) => Order::Descending,
-        (1, 2..) if repeated_up == 1 => Order::Descending,
-        (2.., 1) if repeated_down == 1 => Order::Ascending,
-        _ => Order::Unordered,
+    let steps = |direction: Ordering| {
+        let steps = times.iter().zip(times.iter().skip(1));
+        steps.filter(move |(before, after)| after.civil().cmp(&before.civil()) == direction)
+    };
+    let are_set_backs = |direction: Ordering| {
+        let mut last: Option<&LocalTime> = None;
+        steps(direction).all(|(before, after)| {
+            let is_first = last.is_none_or(|last| !last.shares_fold(before));
+            last = Some(before);
+            is_first && before.shares_fold(after)
+        })
+    };
+    match (are_set_backs(Ordering::Less), are_set_backs(Ordering::Greater)) {
+        (true, false) => Order::Ascending,
+        (false, true) => Order::Descending,
+        (false, false) => Order::Unordered,
+        (true, true) if times.iter().all(|time| time.civil() == times[0].civil()) => Order::Flat,
+        (true, true) => Order::Either,
     }
 }
 
@@ -370,6 +377,55 @@ mod tests {
     }
 
     #[test]
+    fn a_jump_between_pages_tells_no_pass() {
+        let zone = zone();
+        let next = at("2025-11-02T06:10:00Z").as_microsecond();
+        // Each page is sorted by wall time. The older one has events of both passes.
+        let pages = [
+            (vec!["40:00", "30:00", "20:00"], Some(next)),
+            (vec!["50:00", "10:00", "05:00"], Some(next - 1)),
+            (vec!["03:00", "02:00", "01:00"], None),
+        ];
+        let mut reading = Reading::new(&zone, at("2025-11-02T05:00:00Z"), at("2025-11-02T07:00:00Z"));
+        let answers = pages.map(|(times, next_us)| {
+            let event = |time: &str| event(&zone, &format!("2025-11-02 01:{time}"), time);
+            reading.take(Page { events: times.into_iter().map(event).collect(), next_us }, at(NOW))
+        });
+        let whole = answers.into_iter().last().expect("an answer").expect("whole seconds");
+        assert_eq!(whole.events.len(), 9);
+        assert!(whole.events.iter().all(|(_, time)| time.is_some_and(|time| time.ambiguous)));
+    }
+
+    #[test]
+    fn a_jump_tells_the_pass_in_its_own_repeated_hour_alone() {
+        let zone = zone();
+        let mut reading = Reading::new(&zone, at("2024-11-01T04:00:00Z"), at("2025-11-03T04:00:00Z"));
+        let events = [
+            ("2025-11-02 01:20:00", "unknown"),
+            ("2025-11-02 01:10:00", "unknown"),
+            ("2024-11-03 01:40:00", "second"),
+            ("2024-11-03 01:10:00", "second"),
+            ("2024-11-03 01:50:00", "first"),
+        ];
+        let events = events.into_iter().map(|(time, data)| event(&zone, time, data)).collect();
+        let whole = reading.take(Page { events, next_us: None }, at(NOW)).expect("whole seconds");
+        assert_eq!(records(&whole), ["first", "second", "second", "unknown", "unknown"]);
+        let ambiguous: Vec<bool> = whole.events.iter().filter_map(|(_, time)| Some(time.as_ref()?.ambiguous)).collect();
+        assert_eq!(ambiguous, [false, false, false, true, true]);
+    }
+
+    #[test]
+    fn each_repeated_hour_of_a_page_may_have_a_jump() {
+        let zone = zone();
+        let mut reading = Reading::new(&zone, at("2024-11-01T04:00:00Z"), at("2025-11-03T04:00:00Z"));
+        let times = ["2024-11-03 01:50:00", "2024-11-03 01:10:00", "2025-11-02 01:20:00", "2025-11-02 01:05:00"];
+        let events = times.into_iter().map(|time| event(&zone, time, time)).collect();
+        let whole = reading.take(Page { events, next_us: None }, at(NOW)).expect("whole seconds");
+        assert_eq!(records(&whole), times);
+        assert!(whole.events.iter().all(|(_, time)| time.is_some_and(|time| !time.ambiguous)));
+    }
+
+    #[test]
     fn the_clock_tells_the_pass_while_only_the_first_could_have_happened() {
         let zone = zone();
         for (clock, ambiguous) in [("2025-11-02T05:45:00Z", false), ("2025-11-02T06:45:00Z", true)] {
@@ -417,5 +473,8 @@ mod tests {
         let page = || Page { events: vec![event(&zone, "2025-07-01 10:00:00", "")], next_us: Some(next) };
         assert!(reading.take(page(), at(NOW)).is_ok());
         assert_eq!(reading.take(page(), at(NOW)), Err(Contradiction::NextStands));
+        // Nor may two of them lead to each other: that would be read for ever, and held.
+        let newer = Page { next_us: Some(next + 1), ..page() };
+        assert_eq!(reading.take(newer, at(NOW)), Err(Contradiction::NextStands));
     }
 }

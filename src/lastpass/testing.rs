@@ -1,0 +1,226 @@
+//! A small LastPass for properties: it pages, orders and bounds as it likes.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::{
+    reporting::{Event, Page, Request},
+    time::ApiZone,
+};
+
+/// How a LastPass answers: what is not documented is drawn.
+#[derive(Debug, Clone)]
+pub(crate) struct Habits {
+    pub(crate) page_size: usize,
+    pub(crate) order: Order,
+    pub(crate) from_inclusive: bool,
+    pub(crate) to_inclusive: bool,
+    /// Whether a bound in a repeated hour means its second pass.
+    pub(crate) second_pass: bool,
+    pub(crate) next: Next,
+}
+
+/// The order inside a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    Descending,
+    Ascending,
+    /// By wall time, which mixes the passes of a repeated hour.
+    DescendingByTime,
+    AscendingByTime,
+    Shuffled,
+}
+
+/// What `next` is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// The position of the newest event that is left.
+    OfRest,
+    /// That of the page's oldest event, which is not repeated.
+    OfPage,
+    /// The same, and every page has one that isn't empty.
+    EvenAtTheEnd,
+    /// That of the page's oldest event, which is repeated.
+    Repeats,
+}
+
+impl Habits {
+    /// One page that holds all.
+    pub(crate) const PLAIN: Self = Self {
+        page_size: usize::MAX,
+        order: Order::Descending,
+        from_inclusive: true,
+        to_inclusive: true,
+        second_pass: false,
+        next: Next::OfRest,
+    };
+}
+
+/// Every habit but `next` that repeats.
+pub(crate) fn habits() -> impl Strategy<Value = Habits> {
+    let order = prop::sample::select(vec![
+        Order::Descending,
+        Order::Ascending,
+        Order::DescendingByTime,
+        Order::AscendingByTime,
+        Order::Shuffled,
+    ]);
+    let next = prop::sample::select(vec![Next::OfRest, Next::OfPage, Next::EvenAtTheEnd]);
+    (1..20_usize, order, any::<bool>(), any::<bool>(), any::<bool>(), next).prop_map(
+        |(page_size, order, from_inclusive, to_inclusive, second_pass, next)| Habits {
+            page_size,
+            order,
+            from_inclusive,
+            to_inclusive,
+            second_pass,
+            next,
+        },
+    )
+}
+
+/// A zone and a moment at which its clock is set, or just a moment.
+pub(crate) fn days() -> impl Strategy<Value = (ApiZone, Timestamp)> {
+    let days = vec![
+        ("America/New_York", "2025-11-02T06:00:00Z"),
+        ("America/New_York", "2025-03-09T07:00:00Z"),
+        ("Europe/London", "2025-10-26T01:00:00Z"),
+        ("Australia/Lord_Howe", "2025-04-05T15:00:00Z"),
+        ("UTC", "2025-07-01T00:00:00Z"),
+    ];
+    prop::sample::select(days)
+        .prop_map(|(zone, middle)| (ApiZone::new(zone).expect("a zone"), middle.parse().expect("a time")))
+}
+
+/// Seconds from the middle of a day within which events lie: more than an hour at both sides, so that folds are met.
+pub(crate) const REACH: i64 = 7_200;
+
+/// 52 weeks: the clock is set on the same Sunday of the year before.
+const YEAR: i64 = 364 * 86_400;
+
+/// Seconds from the middle of a day: near it, at the ends of its fold, or a year earlier.
+pub(crate) fn offsets() -> impl Strategy<Value = i64> {
+    let end = prop::sample::select(vec![-3_600, -1_800, 0, 1_800, 3_600]);
+    let near = prop_oneof![3 => -REACH..REACH, 1 => (end, -1..=1_i64).prop_map(|(end, by)| end + by)];
+    (near, prop::bool::weighted(0.2)).prop_map(|(near, earlier)| if earlier { near - YEAR } else { near })
+}
+
+/// A few of `values` many times: twins, and seconds larger than a page.
+pub(crate) fn repeatedly<T: Clone + std::fmt::Debug>(
+    values: impl Strategy<Value = T>,
+    most: usize,
+) -> impl Strategy<Value = Vec<T>> {
+    (prop::collection::vec(values, 1..12), prop::collection::vec(any::<prop::sample::Index>(), 0..most))
+        .prop_map(|(values, picks)| picks.iter().map(|pick| pick.get(&values).clone()).collect())
+}
+
+/// An event as LastPass keeps it.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    /// When it happened.
+    pub(crate) instant: Timestamp,
+    /// From when on it is shown.
+    pub(crate) shown_from: Timestamp,
+    /// Its `Time` is the wall time, or can't be read.
+    pub(crate) has_time: bool,
+    /// `Data`.
+    pub(crate) data: String,
+}
+
+#[derive(Debug)]
+pub(crate) struct LastPass {
+    pub(crate) zone: ApiZone,
+    habits: Habits,
+    /// Oldest first, each with its position in microseconds.
+    entries: Vec<(i64, Entry)>,
+}
+
+impl LastPass {
+    pub(crate) fn new(zone: ApiZone, habits: Habits, mut entries: Vec<Entry>) -> Self {
+        entries.sort_by_key(|entry| entry.instant);
+        let mut places = BTreeMap::new();
+        let position = |entry: Entry| {
+            let place = places.entry(entry.instant).or_insert(0);
+            *place += 1;
+            (entry.instant.as_microsecond() + *place, entry)
+        };
+        Self { entries: entries.into_iter().map(position).collect(), zone, habits }
+    }
+
+    /// The same account with other habits.
+    pub(crate) fn with_habits(&self, habits: Habits) -> Self {
+        Self { zone: self.zone.clone(), habits, entries: self.entries.clone() }
+    }
+
+    pub(crate) fn habits(&self) -> &Habits {
+        &self.habits
+    }
+
+    /// All that it keeps, oldest first.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().map(|(_, entry)| entry)
+    }
+
+    fn time(&self, entry: &Entry) -> String {
+        if entry.has_time { self.zone.wall_time(entry.instant) } else { "yesterday".to_owned() }
+    }
+
+    /// The record of an entry: equal for entries with equal wall time and data.
+    pub(crate) fn record(&self, entry: &Entry) -> String {
+        let time = self.time(entry);
+        json!({"Time": time, "Username": "ann@example.com", "Action": "Log in", "Data": entry.data}).to_string()
+    }
+
+    /// What a bound's wall time means to this LastPass.
+    fn bound(&self, instant: Timestamp) -> Timestamp {
+        let time = self.zone.read(Some(&json!(self.zone.wall_time(instant)))).expect("readable").expect("a time");
+        if self.habits.second_pass { time.latest() } else { time.earliest() }
+    }
+
+    /// The answer that it gives at `clock`.
+    pub(crate) fn answer(&self, request: &Request, clock: Timestamp) -> Page {
+        let (from, to) = (self.bound(request.from), self.bound(request.to));
+        let is_left = |position: i64| match (request.next_us, self.habits.next) {
+            (None, _) => true,
+            (Some(next_us), Next::OfRest | Next::Repeats) => position <= next_us,
+            (Some(next_us), Next::OfPage | Next::EvenAtTheEnd) => position < next_us,
+        };
+        let is_asked = |(position, entry): &&(i64, Entry)| {
+            let after = entry.instant > from || self.habits.from_inclusive && entry.instant == from;
+            let before = entry.instant < to || self.habits.to_inclusive && entry.instant == to;
+            after && before && entry.shown_from <= clock && is_left(*position)
+        };
+        let mut page: Vec<_> = self.entries.iter().rev().filter(is_asked).collect();
+        let rest = page.split_off(page.len().min(self.habits.page_size));
+        let (oldest, left) = (page.last().map(|(position, _)| *position), rest.first().map(|(position, _)| *position));
+        let next_us = match self.habits.next {
+            Next::OfRest => left,
+            Next::OfPage | Next::Repeats => left.and(oldest),
+            Next::EvenAtTheEnd => oldest,
+        };
+        // Wall times are of the form in which texts have the order of times.
+        let time = |(_, entry): &&(i64, Entry)| self.zone.wall_time(entry.instant);
+        match self.habits.order {
+            Order::Descending => {}
+            Order::Ascending => page.reverse(),
+            Order::DescendingByTime => page.sort_by_key(|event| Reverse(time(event))),
+            Order::AscendingByTime => {
+                page.reverse();
+                page.sort_by_key(time);
+            }
+            Order::Shuffled => page.sort_by_key(|(position, _)| position % 1_009 * 7_919 % 1_013),
+        }
+        Page { events: page.into_iter().map(|(_, entry)| self.event(entry)).collect(), next_us }
+    }
+
+    fn event(&self, entry: &Entry) -> Event {
+        Event { record: self.record(entry), time: self.zone.read(Some(&json!(self.time(entry)))) }
+    }
+}
+
+/// Long after all that happens in a test.
+pub(crate) fn much_later(instant: Timestamp) -> Timestamp {
+    instant + SignedDuration::from_hours(1_000)
+}

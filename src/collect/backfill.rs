@@ -6,6 +6,7 @@ use super::{
     Begun, Ended, Run, Session,
     events::{EventWindow, whole_second},
     now,
+    plan::backfill_window,
 };
 use crate::{
     checkpoint::{Key, State, Unfinished},
@@ -60,9 +61,8 @@ impl Run<'_> {
                 EventWindow { from, to, position, late_before: None, alert }
             }
             Some(Unfinished::Snapshot(_) | Unfinished::Redrive { .. }) | None => {
-                let from = zone.begin_outside_fold(from);
-                let end = zone.end_outside_fold(to.min(whole_second(now())));
-                EventWindow { from, to: end, position: end.max(from), late_before: None, alert }
+                let Window { from, to } = backfill_window(Window { from, to }, whole_second(now()), zone);
+                EventWindow { from, to, position: to, late_before: None, alert }
             }
         };
         state.complete = false;

@@ -6,6 +6,8 @@
 
 mod backfill;
 mod events;
+#[cfg(test)]
+mod events_properties;
 mod plan;
 mod redrive;
 mod reset;

@@ -1,4 +1,4 @@
-//! Which range a live run of the event report reads. Pure arithmetic.
+//! Which range of the event report a run reads. Pure arithmetic.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -89,6 +89,13 @@ impl Advance {
     }
 }
 
+/// What a backfill of `asked` reads at `now`: what has happened of it, with the whole of a repeated hour that it cuts.
+#[must_use]
+pub fn backfill_window(asked: Window, now: Timestamp, zone: &ApiZone) -> Window {
+    let from = zone.begin_outside_fold(asked.from);
+    Window { from, to: zone.end_outside_fold(asked.to.min(now)).max(from) }
+}
+
 fn before(instant: Timestamp, duration: SignedDuration) -> Timestamp {
     instant.saturating_sub(duration).unwrap_or(instant)
 }
@@ -126,6 +133,16 @@ mod tests {
         assert_eq!(plan.window.from, at("2025-07-02T12:00:00Z"));
         let plan = LivePlan::new(now, watermark, Some(at("2025-07-01T12:05:00Z")), REACH, &zone());
         assert_eq!(plan.read_from, at("2025-07-01T10:05:00Z"));
+    }
+
+    #[test]
+    fn a_backfill_reads_repeated_hours_whole_and_no_future() {
+        let asked = Window { from: at("2025-11-02T05:30:00Z"), to: at("2025-11-02T06:30:00Z") };
+        let fold = Window { from: at("2025-11-02T05:00:00Z"), to: at("2025-11-02T07:00:00Z") };
+        assert_eq!(backfill_window(asked, at("2026-01-01T00:00:00Z"), &zone()), fold);
+        assert_eq!(backfill_window(asked, at("2025-11-02T05:45:00Z"), &zone()), fold);
+        let nothing = backfill_window(asked, at("2025-01-01T00:00:00Z"), &zone());
+        assert_eq!(nothing, Window { from: fold.from, to: fold.from });
     }
 
     #[test]

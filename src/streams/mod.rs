@@ -32,7 +32,7 @@ mod field;
 mod properties;
 mod record;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod user;
 
 /// What every document of an account carries: from the settings and the secret.

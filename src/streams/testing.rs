@@ -26,7 +26,7 @@ pub(super) fn mapper() -> Mapper {
 }
 
 /// The default settings.
-pub(super) fn plain_mapper() -> Mapper {
+pub(crate) fn plain_mapper() -> Mapper {
     Mapper {
         account: AccountNumber::new("12345").expect("an account number"),
         namespace: Namespace::new("default").expect("a namespace"),
@@ -37,7 +37,7 @@ pub(super) fn plain_mapper() -> Mapper {
     }
 }
 
-pub(super) fn reading() -> Reading {
+pub(crate) fn reading() -> Reading {
     Reading { created: at(READ), ingested: None }
 }
 

@@ -1,0 +1,362 @@
+//! Properties of reading events again and again: however it goes, what is delivered is what one plain reading of all
+//! would give.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+use super::plan::{Advance, LivePlan, Reach, backfill_window};
+use crate::{
+    document::{DocId, Document},
+    lastpass::{
+        testing::{Entry, Habits, LastPass, Order, REACH, days, habits, much_later, offsets, repeatedly},
+        whole_seconds::{CLOCK_TOLERANCE, Reading, WholeSeconds},
+    },
+    request::Window,
+    streams::{Mapper, event_report, testing},
+};
+
+/// What becomes of a run at one of its pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    GoesOn,
+    CrashesBeforeDelivery,
+    CrashesBeforeSaving,
+    CrashesAfterSaving,
+}
+
+fn fates() -> impl Strategy<Value = Vec<Fate>> {
+    let fate = prop_oneof![
+        3 => Just(Fate::GoesOn),
+        1 => Just(Fate::CrashesBeforeDelivery),
+        1 => Just(Fate::CrashesBeforeSaving),
+        1 => Just(Fate::CrashesAfterSaving),
+    ];
+    prop::collection::vec(fate, 0..6)
+}
+
+#[derive(Debug)]
+struct Crash;
+
+/// What a document says of its instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Delivered {
+    timestamp: Timestamp,
+    ambiguous: bool,
+}
+
+/// The function between a small LastPass and documents that are created once.
+struct Function {
+    lastpass: LastPass,
+    mapper: Mapper,
+    delivered: BTreeMap<DocId, Delivered>,
+    /// The true time.
+    time: Timestamp,
+    /// How far the clock is ahead of it.
+    clock_ahead: SignedDuration,
+    page_takes: SignedDuration,
+    fates: std::vec::IntoIter<Fate>,
+}
+
+/// A window that was not read to its end.
+#[derive(Debug, Clone, Copy)]
+struct Unfinished {
+    from: Timestamp,
+    to: Timestamp,
+    position: Timestamp,
+    /// When its first page was read.
+    begun_at: Timestamp,
+}
+
+#[derive(Debug, Default)]
+struct Checkpoint {
+    watermark: Option<Timestamp>,
+    reread_at: Option<Timestamp>,
+    unfinished: Option<Unfinished>,
+    /// When the first page of what the watermark passed was read.
+    begun_at: Option<Timestamp>,
+}
+
+impl Function {
+    fn new(lastpass: LastPass, time: Timestamp) -> Self {
+        let mapper = Mapper { zone: lastpass.zone.clone(), ..testing::plain_mapper() };
+        Self {
+            lastpass,
+            mapper,
+            delivered: BTreeMap::new(),
+            time,
+            clock_ahead: SignedDuration::ZERO,
+            page_takes: SignedDuration::ZERO,
+            fates: Vec::new().into_iter(),
+        }
+    }
+
+    fn clock(&self) -> Timestamp {
+        self.time + self.clock_ahead
+    }
+
+    fn documents(&self, whole: WholeSeconds) -> Vec<Document> {
+        let events: Vec<event_report::Event> =
+            whole.events.into_iter().map(|(event, time)| event_report::Event { record: event.record, time }).collect();
+        event_report::documents(&self.mapper, &testing::reading(), &events)
+    }
+
+    /// As `Run::read_window`.
+    fn read_window(
+        &mut self,
+        from: Timestamp,
+        position: Timestamp,
+        mut save: impl FnMut(Timestamp),
+    ) -> Result<(), Crash> {
+        let zone = self.lastpass.zone.clone();
+        let mut reading = Reading::new(&zone, from, position);
+        for _ in 0..1_000 {
+            let page = self.lastpass.answer(&reading.request(), self.time);
+            self.time += self.page_takes;
+            let whole = reading.take(page, self.clock()).expect("no contradiction");
+            let (position, complete) = (whole.position, whole.complete);
+            let fate = self.fates.next().unwrap_or(Fate::GoesOn);
+            if fate == Fate::CrashesBeforeDelivery {
+                return Err(Crash);
+            }
+            for document in self.documents(whole) {
+                let ambiguous = document.source.contains("\"ambiguous_time\"");
+                let delivered = Delivered { timestamp: document.timestamp, ambiguous };
+                self.delivered.entry(document.id).or_insert(delivered);
+            }
+            if fate == Fate::CrashesBeforeSaving {
+                return Err(Crash);
+            }
+            if complete {
+                return Ok(());
+            }
+            save(position);
+            if fate == Fate::CrashesAfterSaving {
+                return Err(Crash);
+            }
+        }
+        panic!("reading never ends");
+    }
+
+    /// As `Run::read_backfill`, with as many runs as it takes.
+    fn backfill(&mut self, asked: Window) -> Window {
+        let window = backfill_window(asked, self.clock(), &self.lastpass.zone);
+        let mut position = window.to;
+        while window.from < position && self.read_window(window.from, position, |reached| position = reached).is_err() {
+        }
+        window
+    }
+
+    /// As `Run::read_up_to`.
+    fn run(&mut self, checkpoint: &mut Checkpoint, scheduled: Option<Timestamp>, reach: Reach) -> Result<(), Crash> {
+        let now = scheduled.map_or(self.clock(), |scheduled| scheduled.min(self.clock()));
+        if let Some(left) = checkpoint.unfinished {
+            self.finish(checkpoint, left)?;
+        }
+        let zone = &self.lastpass.zone;
+        let plan = LivePlan::new(now, checkpoint.watermark, checkpoint.reread_at, reach, zone);
+        let left = Unfinished { from: plan.read_from, to: plan.window.to, position: plan.read_to, begun_at: self.time };
+        self.finish(checkpoint, left)
+    }
+
+    fn finish(&mut self, checkpoint: &mut Checkpoint, left: Unfinished) -> Result<(), Crash> {
+        self.read_window(left.from, left.position, |position| {
+            checkpoint.unfinished = Some(Unfinished { position, ..left });
+        })?;
+        let zone = &self.lastpass.zone;
+        let advance = Advance::new(left.from, left.to, checkpoint.watermark, checkpoint.reread_at, zone);
+        *checkpoint = Checkpoint {
+            watermark: Some(advance.watermark),
+            reread_at: advance.reread_at,
+            unfinished: None,
+            begun_at: Some(left.begun_at),
+        };
+        Ok(())
+    }
+
+    /// What one plain reading of everything gives: each `_id` with the event that it belongs to, oldest first.
+    fn truth(&self) -> Vec<(DocId, Entry)> {
+        let lastpass = self.lastpass.with_habits(Habits::PLAIN);
+        let (Some(first), Some(last)) = (lastpass.entries().next(), lastpass.entries().last()) else {
+            return Vec::new();
+        };
+        let window = Window { from: first.instant, to: last.instant + SignedDuration::from_secs(1) };
+        let window = backfill_window(window, much_later(last.instant), &lastpass.zone);
+        let mut reading = Reading::new(&lastpass.zone, window.from, window.to);
+        let clock = much_later(last.instant);
+        let whole = reading.take(lastpass.answer(&reading.request(), clock), clock).expect("no contradiction");
+        assert!(whole.complete);
+        // Equal records have their ids in the order of their ordinals.
+        let mut ids: BTreeMap<String, Vec<DocId>> = BTreeMap::new();
+        let records: Vec<String> = whole.events.iter().map(|(event, _)| event.record.clone()).collect();
+        for (record, document) in records.into_iter().zip(self.documents(whole)).rev() {
+            ids.entry(record).or_default().push(document.id);
+        }
+        let id = |entry: &Entry| ids.get_mut(&lastpass.record(entry)).and_then(Vec::pop).expect("an id for each event");
+        let entries: Vec<Entry> = lastpass.entries().cloned().collect();
+        entries.iter().map(id).zip(entries.clone()).collect()
+    }
+
+    /// Where a document isn't said to be a guess, its instant is the true one. (A shuffled page can look ordered.)
+    fn check_instants(&self, truth: &[(DocId, Entry)]) -> Result<(), TestCaseError> {
+        if self.lastpass.habits().order == Order::Shuffled {
+            return Ok(());
+        }
+        for (id, entry) in truth.iter().filter(|(_, entry)| entry.has_time) {
+            match self.delivered.get(id) {
+                Some(delivered) if !delivered.ambiguous => prop_assert_eq!(delivered.timestamp, entry.instant),
+                Some(_) | None => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What an event is drawn as.
+#[derive(Debug, Clone)]
+struct Drawn {
+    offset: i64,
+    has_time: bool,
+    data: &'static str,
+    /// How late it is shown, in hundredths of the overlap.
+    late: i32,
+}
+
+fn events(offsets: impl Strategy<Value = i64>) -> impl Strategy<Value = Vec<Drawn>> {
+    let late = prop_oneof![2 => Just(0), 1 => 0..=100_i32, 1 => Just(100)];
+    let drawn = (offsets, prop::bool::weighted(0.9), prop::sample::select(vec!["", "example.com"]), late)
+        .prop_map(|(offset, has_time, data, late)| Drawn { offset, has_time, data, late });
+    repeatedly(drawn, 32)
+}
+
+/// Entries of the events drawn. Twins are equal, but for those without a time: they are told apart by what they hold,
+/// as one that stands in two answers counts once.
+fn entries(middle: Timestamp, overlap: SignedDuration, events: &[Drawn]) -> Vec<Entry> {
+    let entry = |(index, drawn): (usize, &Drawn)| {
+        let instant = middle + SignedDuration::from_secs(drawn.offset);
+        // Whole seconds: a moment later would be later than the overlap.
+        let late = SignedDuration::from_secs((overlap * drawn.late / 100).as_secs());
+        let data = if drawn.has_time { drawn.data.to_owned() } else { index.to_string() };
+        Entry { instant, shown_from: instant + late, has_time: drawn.has_time, data }
+    };
+    events.iter().enumerate().map(entry).collect()
+}
+
+/// How a live run is started.
+#[derive(Debug, Clone)]
+struct Start {
+    /// Seconds after the end of the run before.
+    wait: i64,
+    clock_ahead: i64,
+    page_takes: i64,
+    schedule: Schedule,
+    fates: Vec<Fate>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Schedule {
+    None,
+    /// Due so many seconds before the run begins.
+    Own(i64),
+    /// Due when the one before was.
+    Repeated,
+}
+
+fn starts() -> impl Strategy<Value = Vec<Start>> {
+    let tolerance = CLOCK_TOLERANCE.as_secs();
+    let clock_ahead = prop_oneof![2 => -120..=120_i64, 1 => prop::sample::select(vec![-tolerance, tolerance])];
+    let schedule = prop_oneof![Just(Schedule::None), (0..90_i64).prop_map(Schedule::Own), Just(Schedule::Repeated)];
+    let start = (30..1_800_i64, clock_ahead, 0..20_i64, schedule, fates()).prop_map(
+        |(wait, clock_ahead, page_takes, schedule, fates)| Start { wait, clock_ahead, page_takes, schedule, fates },
+    );
+    prop::collection::vec(start, 1..24)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(250))]
+
+    #[test]
+    fn backfills_of_any_ranges_give_the_ids_of_one_reading(
+        (zone, middle) in days(),
+        habits in habits(),
+        events in events(offsets()),
+        ranges in prop::collection::vec((offsets(), offsets()), 1..6),
+        fates in fates(),
+    ) {
+        let entries = entries(middle, SignedDuration::ZERO, &events);
+        let mut function = Function::new(LastPass::new(zone, habits, entries), much_later(middle));
+        function.fates = fates.into_iter();
+        let at = |offset: i64| middle + SignedDuration::from_secs(offset);
+        let windows: Vec<Window> = ranges
+            .into_iter()
+            .map(|(one, other)| function.backfill(Window { from: at(one.min(other)), to: at(one.max(other) + 1) }))
+            .collect();
+
+        let truth = function.truth();
+        let is_read = |entry: &Entry| windows.iter().any(|window| (window.from..window.to).contains(&entry.instant));
+        for (id, entry) in &truth {
+            // What has no time may come with a window that it isn't in.
+            if entry.has_time || is_read(entry) {
+                prop_assert_eq!(function.delivered.contains_key(id), is_read(entry), "{:?}", entry);
+            }
+        }
+        let known: BTreeSet<&DocId> = truth.iter().map(|(id, _)| id).collect();
+        prop_assert!(function.delivered.keys().all(|id| known.contains(id)));
+        function.check_instants(&truth)?;
+    }
+
+    #[test]
+    fn live_runs_give_the_ids_of_one_reading_at_the_end(
+        (zone, middle) in days(),
+        habits in habits(),
+        events in events(-REACH..REACH),
+        // Shorter than a fold, so that the passes of equal events are told by the order in which they are shown.
+        overlap in (1..30_i64).prop_map(SignedDuration::from_mins),
+        starts in starts(),
+    ) {
+        let reach = Reach { initial_lookback: SignedDuration::from_hours(24), overlap };
+        let begin = middle - SignedDuration::from_secs(REACH);
+        let entries = entries(middle, overlap, &events);
+        let mut function = Function::new(LastPass::new(zone, habits, entries), begin);
+        let truth = function.truth();
+        let mut checkpoint = Checkpoint::default();
+        let mut scheduled = begin;
+        for start in starts {
+            function.time += SignedDuration::from_secs(start.wait);
+            function.clock_ahead = SignedDuration::from_secs(start.clock_ahead);
+            function.page_takes = SignedDuration::from_secs(start.page_takes);
+            function.fates = start.fates.into_iter();
+            let due = match start.schedule {
+                Schedule::None => None,
+                Schedule::Own(seconds) => Some(function.time - SignedDuration::from_secs(seconds)),
+                Schedule::Repeated => Some(scheduled),
+            };
+            scheduled = due.unwrap_or(scheduled);
+            let before = checkpoint.watermark;
+            let outcome = function.run(&mut checkpoint, due, reach);
+            prop_assert!(checkpoint.watermark >= before && (outcome.is_err() || checkpoint.unfinished.is_none()));
+
+            // The watermark passes no event that was shown when reading began.
+            let passed = |entry: &&(DocId, Entry)| {
+                Some(entry.1.instant) < checkpoint.watermark && Some(entry.1.shown_from) <= checkpoint.begun_at
+            };
+            let mut ids: BTreeMap<String, (usize, Vec<&DocId>)> = BTreeMap::new();
+            for entry in &truth {
+                let equals = ids.entry(function.lastpass.record(&entry.1)).or_default();
+                equals.0 += usize::from(passed(&entry));
+                equals.1.push(&entry.0);
+            }
+            for (record, (passed, ids)) in ids {
+                let delivered = ids.iter().take(passed).all(|id| function.delivered.contains_key(*id));
+                prop_assert!(delivered, "{:?} passed {} of {}", checkpoint, passed, record);
+            }
+        }
+        function.time = function.time.max(middle + SignedDuration::from_secs(REACH) + overlap);
+        function.fates = Vec::new().into_iter();
+        prop_assert!(function.run(&mut checkpoint, None, reach).is_ok());
+        let delivered: BTreeSet<&DocId> = function.delivered.keys().collect();
+        prop_assert_eq!(delivered, truth.iter().map(|(id, _)| id).collect::<BTreeSet<_>>());
+        function.check_instants(&truth)?;
+    }
+}

@@ -36,9 +36,9 @@ pub struct Reach {
 impl LivePlan {
     /// Plans a run at `now` after one that ended at `watermark`; `reread_at` is when the wide range was last read.
     ///
-    /// Reading begins [`Reach::overlap`] and [`CLOCK_TOLERANCE`] before the watermark. A clock set the watermark, and it
-    /// may have been ahead by the tolerance: without that room, an event would be missed that comes later than the
-    /// overlap less the clock's error.
+    /// Reading begins [`Reach::overlap`] and [`CLOCK_TOLERANCE`] before the watermark. A clock set the watermark, and may
+    /// have been ahead by the tolerance: without that room, an event would be missed that comes later than the overlap
+    /// less the clock's error.
     #[must_use]
     pub fn new(
         now: Timestamp,
@@ -152,6 +152,8 @@ mod tests {
         assert_eq!(plan.window, Window { from: watermark, to: watermark });
         let advance = Advance::new(plan.read_from, plan.window.to, Some(watermark), None, &zone());
         assert_eq!(advance.watermark, watermark);
+        let older = at("2025-07-02T11:00:00Z");
+        assert_eq!(Advance::new(older, older, Some(watermark), None, &zone()).watermark, watermark);
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub(crate) enum Next {
     OfPage,
     /// The same, and every page has one that isn't empty.
     EvenAtTheEnd,
+    /// The position of the newest event that is left, and the first page is empty.
+    AfterAnEmptyPage,
     /// That of the page's oldest event, which is repeated.
     Repeats,
 }
@@ -68,8 +70,9 @@ pub(crate) fn habits() -> impl Strategy<Value = Habits> {
         Order::AscendingByTime,
         Order::Shuffled,
     ]);
-    let next = prop::sample::select(vec![Next::OfRest, Next::OfPage, Next::EvenAtTheEnd]);
-    (1..20_usize, order, any::<bool>(), any::<bool>(), any::<bool>(), next).prop_map(
+    let next = prop::sample::select(vec![Next::OfRest, Next::OfPage, Next::EvenAtTheEnd, Next::AfterAnEmptyPage]);
+    let page_size = prop_oneof![3 => 1..20_usize, 1 => 20..80_usize];
+    (page_size, order, any::<bool>(), any::<bool>(), any::<bool>(), next).prop_map(
         |(page_size, order, from_inclusive, to_inclusive, second_pass, next)| Habits {
             page_size,
             order,
@@ -104,7 +107,7 @@ const YEAR: i64 = 364 * 86_400;
 pub(crate) fn offsets() -> impl Strategy<Value = i64> {
     let end = prop::sample::select(vec![-3_600, -1_800, 0, 1_800, 3_600]);
     let near = prop_oneof![3 => -REACH..REACH, 1 => (end, -1..=1_i64).prop_map(|(end, by)| end + by)];
-    (near, prop::bool::weighted(0.2)).prop_map(|(near, earlier)| if earlier { near - YEAR } else { near })
+    (near, prop::bool::weighted(0.3)).prop_map(|(near, earlier)| if earlier { near - YEAR } else { near })
 }
 
 /// A few of `values` many times: twins, and seconds larger than a page.
@@ -184,7 +187,7 @@ impl LastPass {
         let (from, to) = (self.bound(request.from), self.bound(request.to));
         let is_left = |position: i64| match (request.next_us, self.habits.next) {
             (None, _) => true,
-            (Some(next_us), Next::OfRest | Next::Repeats) => position <= next_us,
+            (Some(next_us), Next::OfRest | Next::AfterAnEmptyPage | Next::Repeats) => position <= next_us,
             (Some(next_us), Next::OfPage | Next::EvenAtTheEnd) => position < next_us,
         };
         let is_asked = |(position, entry): &&(i64, Entry)| {
@@ -193,10 +196,12 @@ impl LastPass {
             after && before && entry.shown_from <= clock && is_left(*position)
         };
         let mut page: Vec<_> = self.entries.iter().rev().filter(is_asked).collect();
-        let rest = page.split_off(page.len().min(self.habits.page_size));
+        let is_empty = self.habits.next == Next::AfterAnEmptyPage && request.next_us.is_none();
+        let page_size = if is_empty { 0 } else { self.habits.page_size };
+        let rest = page.split_off(page.len().min(page_size));
         let (oldest, left) = (page.last().map(|(position, _)| *position), rest.first().map(|(position, _)| *position));
         let next_us = match self.habits.next {
-            Next::OfRest => left,
+            Next::OfRest | Next::AfterAnEmptyPage => left,
             Next::OfPage | Next::Repeats => left.and(oldest),
             Next::EvenAtTheEnd => oldest,
         };

@@ -64,7 +64,7 @@ pub enum Contradiction {
         /// The page's oldest event in the zone that is set, as UTC.
         oldest: Timestamp,
     },
-    /// `next` leads nowhere: a page without events, or a `next` that is not older than the one before.
+    /// `next` leads nowhere: it is not older than the one before.
     NextStands,
 }
 
@@ -157,7 +157,7 @@ impl<'z> Reading<'z> {
         let Some(next_us) = page.next_us else {
             return Ok(());
         };
-        if page.events.is_empty() || self.next_us.is_some_and(|before| next_us >= before) {
+        if self.next_us.is_some_and(|before| next_us >= before) {
             return Err(Contradiction::NextStands);
         }
         let asked_for = page.events.iter().filter(|event| self.asked_for(event).is_some());
@@ -463,6 +463,18 @@ mod tests {
         assert!(matches!(ahead, Err(Contradiction::AheadOfClock { .. })));
         let next = reading.take(page(Some(at("2025-07-01T15:00:00Z").as_microsecond())), at(NOW));
         assert!(matches!(next, Err(Contradiction::NextAfterPage { .. })));
+    }
+
+    #[test]
+    fn an_empty_page_with_a_next_is_not_the_end() {
+        let zone = zone();
+        let mut reading = Reading::new(&zone, at("2025-07-01T04:00:00Z"), at("2025-07-01T14:00:01Z"));
+        let next = at("2025-07-01T14:00:00Z").as_microsecond();
+        let whole = reading.take(Page { events: Vec::new(), next_us: Some(next) }, at(NOW)).expect("whole seconds");
+        assert_eq!((whole.complete, reading.request().next_us), (false, Some(next)));
+        let page = Page { events: vec![event(&zone, "2025-07-01 10:00:00", "a")], next_us: None };
+        let whole = reading.take(page, at(NOW)).expect("whole seconds");
+        assert_eq!((records(&whole), whole.complete), (vec!["a"], true));
     }
 
     #[test]

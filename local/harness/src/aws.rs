@@ -127,4 +127,33 @@ impl Aws {
         put.map_err(|error| Error::Aws("PutSecretValue", error.into()))?;
         Ok(())
     }
+
+    /// Deletes one item.
+    ///
+    /// # Errors
+    /// [`Error::Aws`].
+    pub async fn delete_item(&self, table: &str, pk: &str) -> Result<(), Error> {
+        let key = AttributeValue::S(pk.to_owned());
+        let deleted = self.dynamodb.delete_item().table_name(table).key("pk", key).send().await;
+        deleted.map(drop).map_err(|error| Error::Aws("DeleteItem", error.into()))
+    }
+
+    /// Deletes a table with all its items.
+    ///
+    /// # Errors
+    /// [`Error::Aws`].
+    pub async fn delete_table(&self, name: &str) -> Result<(), Error> {
+        let deleted = self.dynamodb.delete_table().table_name(name).send().await;
+        deleted.map(drop).map_err(|error| Error::Aws("DeleteTable", error.into()))
+    }
+
+    /// Deletes a secret at once.
+    ///
+    /// # Errors
+    /// [`Error::Aws`].
+    pub async fn delete_secret(&self, arn: &str) -> Result<(), Error> {
+        let deleted =
+            self.secrets_manager.delete_secret().secret_id(arn).force_delete_without_recovery(true).send().await;
+        deleted.map(drop).map_err(|error| Error::Aws("DeleteSecret", error.into()))
+    }
 }

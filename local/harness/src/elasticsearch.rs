@@ -197,12 +197,22 @@ impl Elasticsearch {
         self.request(Method::PUT, &format!("/{target}/_settings"), Some(&settings)).await.map(drop)
     }
 
-    /// Deletes a data stream, if it exists.
+    /// Takes all documents out of a data stream, if it exists: it gets a new backing index, and the older ones are deleted.
+    /// The local node can't delete a data stream as a whole.
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn delete_data_stream(&self, data_stream: &str) -> Result<(), Error> {
-        self.try_request(Method::DELETE, &format!("/_data_stream/{data_stream}"), None).await.map(drop)
+    pub async fn empty(&self, data_stream: &str) -> Result<(), Error> {
+        let path = format!("/_resolve/index/{data_stream}");
+        if self.try_request(Method::GET, &path, None).await?.0 == 404 {
+            return Ok(());
+        }
+        let older = self.backing_indices(data_stream).await?;
+        self.roll_over(data_stream).await?;
+        for index in older {
+            self.request(Method::DELETE, &format!("/{index}"), None).await?;
+        }
+        Ok(())
     }
 
     /// Creates an API key that may do what `role` says: the content of a file such as `assets/roles/writer.json`.

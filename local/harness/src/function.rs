@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
+use crate::clock::Clock;
 use crate::process::Process;
 use crate::runtime_api::{RuntimeApi, Work};
 use crate::{Error, Killer, Output, now};
@@ -112,6 +113,7 @@ impl Outcome {
 pub struct Function {
     binary: PathBuf,
     environment: BTreeMap<String, String>,
+    clock: Clock,
     output: Output,
     killer: Killer,
     sandbox: Option<Sandbox>,
@@ -139,13 +141,27 @@ impl Function {
         let mut environment: BTreeMap<String, String> =
             lambda.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         environment.extend(variables);
-        Self { binary, environment, output: Output::default(), killer: Killer::default(), sandbox: None }
+        Self {
+            binary,
+            environment,
+            clock: Clock::default(),
+            output: Output::default(),
+            killer: Killer::default(),
+            sandbox: None,
+        }
     }
 
     /// Sets one variable of its environment; a process that is running is ended first.
     pub async fn set(&mut self, name: &str, value: &str) {
         self.stop().await;
         self.environment.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Sets its clock this far ahead of the machine's, and Lambda's deadlines with it; behind, where negative. A process
+    /// that is running is ended first.
+    pub async fn set_clock(&mut self, ahead: SignedDuration) {
+        self.stop().await;
+        self.clock = Clock { ahead };
     }
 
     /// Everything its processes have written so far. That of a running process may lag behind: [`Function::stop`] it.
@@ -171,7 +187,7 @@ impl Function {
             None => self.start().await?,
         };
         let (sender, outcome) = oneshot::channel();
-        let deadline = now() + SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX);
+        let deadline = now() + self.clock.ahead + SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX);
         let payload = Bytes::from(payload.to_string());
         sandbox.api.hand_over(Work { request_id, deadline, payload, outcome: sender });
         let outcome = tokio::select! {
@@ -218,7 +234,8 @@ impl Function {
         let api = RuntimeApi::start().await?;
         let mut environment = self.environment.clone();
         environment.insert("AWS_LAMBDA_RUNTIME_API".to_owned(), api.address());
-        let mut process = Process::start(&self.binary, &environment, self.killer.clone(), &self.output)?;
+        environment.extend(self.clock.variables()?);
+        let mut process = Process::start(&self.binary, &environment, self.clock, self.killer.clone(), &self.output)?;
         let how = tokio::select! {
             biased;
             () = api.ready() => return Ok(Sandbox { process, api }),

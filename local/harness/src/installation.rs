@@ -16,6 +16,8 @@ use crate::{
 
 /// The account number of every installation.
 const ACCOUNT: &str = "7654321";
+/// What it writes to.
+const DATA_STREAMS: [&str; 4] = ["event_report", "user", "detailed_shared_folder", "dead_letter"];
 const WRITER: &str = include_str!("../../../assets/roles/writer.json");
 const INSTALLER: &str = include_str!("../../../assets/roles/installer.json");
 
@@ -206,6 +208,47 @@ impl Installation {
     /// [`Error`].
     pub async fn checkpoints(&self) -> Result<BTreeMap<String, BTreeMap<String, AttributeValue>>, Error> {
         self.services.aws.items(&self.table).await
+    }
+
+    /// Forgets what its functions have done: all documents and checkpoints are deleted. What LastPass holds stays.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn start_over(&self) -> Result<(), Error> {
+        for stream in DATA_STREAMS {
+            self.services.elasticsearch.empty(&self.data_stream(stream)).await?;
+        }
+        for key in self.checkpoints().await?.keys() {
+            self.services.aws.delete_item(&self.table, key).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes it away: documents, keys, table and secret.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn remove(self) -> Result<(), Error> {
+        self.start_over().await?;
+        for key in [&self.writer, &self.installer] {
+            self.services.elasticsearch.invalidate_key(key).await?;
+        }
+        self.services.aws.delete_table(&self.table).await?;
+        self.services.aws.delete_secret(&self.secret_arn).await
+    }
+
+    /// Has every lease run out, as if its time had passed.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn let_leases_run_out(&self) -> Result<(), Error> {
+        let past = AttributeValue::S("2020-01-01T00:00:00Z".to_owned());
+        for (key, item) in self.checkpoints().await? {
+            if item.contains_key("lease") {
+                self.services.aws.set_attribute(&self.table, &key, "lease.expires", past.clone()).await?;
+            }
+        }
+        Ok(())
     }
 
     /// How far a stream is: the checkpoint's `watermark`.

@@ -10,6 +10,7 @@
 
 mod aws;
 mod calls;
+mod clock;
 mod compare;
 mod elasticsearch;
 mod error;
@@ -29,6 +30,7 @@ pub use compare::{Comparison, canonical, compare_events};
 pub use elasticsearch::{ApiKey, Elasticsearch, StoredDocument};
 pub use error::Error;
 pub use function::{Function, Invocation, Outcome};
+pub use hyper::Method;
 pub use installation::{Installation, Plan};
 pub use process::{Killer, Output};
 pub use secrecy::Secrets;

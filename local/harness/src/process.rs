@@ -1,7 +1,7 @@
 //! One process of the function: what it writes, how it ends, and how it is killed.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
 use crate::Error;
+use crate::clock::Clock;
 
 /// How often a process whose outputs are closed is asked whether it has ended: they close as it ends.
 const EXIT_POLL: Duration = Duration::from_millis(1);
@@ -64,6 +65,7 @@ impl Killer {
 pub(crate) struct Process {
     killer: Killer,
     readers: Vec<JoinHandle<()>>,
+    leftovers: Vec<PathBuf>,
 }
 
 impl Process {
@@ -71,6 +73,7 @@ impl Process {
     pub(crate) fn start(
         binary: &Path,
         environment: &BTreeMap<String, String>,
+        clock: Clock,
         killer: Killer,
         output: &Output,
     ) -> Result<Self, Error> {
@@ -87,8 +90,9 @@ impl Process {
             child.stdout.take().map(|stream| read_lines(stream, output.clone())),
             child.stderr.take().map(|stream| read_lines(stream, output.clone())),
         ];
+        let leftovers = child.id().map(|id| clock.leftovers(id)).unwrap_or_default();
         killer.hold(child);
-        Ok(Self { killer, readers: readers.into_iter().flatten().collect() })
+        Ok(Self { killer, readers: readers.into_iter().flatten().collect(), leftovers })
     }
 
     /// Waits for the end of the process and of what it wrote.
@@ -111,6 +115,10 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.killer.kill();
+        for file in &self.leftovers {
+            // Gone where the process ended by itself.
+            let _ = std::fs::remove_file(file);
+        }
     }
 }
 

@@ -10,7 +10,7 @@ PYTHON ?= python3
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 STACK := $(PYTHON) local/stack.py
 
-.PHONY: help tools demo test test-unit test-es9 lint docs package local-up local-down python-here
+.PHONY: help tools demo test test-unit test-es9 soak lint docs package local-up local-down python-here
 
 help: ## List these targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -41,6 +41,13 @@ test-unit: python-here ## The tests that need no local stack
 test-es9: python-here ## All tests again, on Elasticsearch 9
 	@$(PYTHON) local/tools.py rust python es9
 	@$(STACK) run --es 9 --iam -- local/test.sh
+
+soak: python-here ## Every fault by turns, SEEDS=20 of each scenario; one again: SCENARIO=name SEED=n
+	@$(PYTHON) local/tools.py rust python es8
+	@echo "==> building the release binary, and the soak"
+	@cargo build --release --locked --bin bootstrap
+	@cargo build --locked --package lastpass-soak
+	@$(STACK) run --iam -- env BOOTSTRAP=$(TARGET)/release/bootstrap $(TARGET)/debug/soak
 
 lint: python-here ## Formatting, clippy, docs, licences, template, glibc of the release binary
 	@$(PYTHON) local/tools.py rust python cargo-deny

@@ -15,5 +15,10 @@ cargo build --release --locked --package lastpass-simulator
 step "Rust tests: unit, golden, integration"
 cargo test --workspace --locked
 
+step "a short soak: two seeds of every scenario (make soak plays more)"
+cargo build --locked --package lastpass-soak
+target="${CARGO_TARGET_DIR:-target}"
+BOOTSTRAP="$target/release/bootstrap" "$target/debug/soak" --seeds 2
+
 step "Python tests: local stack, template, deployed function"
 python -m pytest -p no:cacheprovider local/elasticsearch local/aws tests

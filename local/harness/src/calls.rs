@@ -124,6 +124,9 @@ impl Gate {
     }
 }
 
+/// Answers by what a call carries.
+pub type Reply = Arc<dyn Fn(&[u8]) -> Answer + Send + Sync>;
+
 /// Changes an answer's body.
 pub type Change = Arc<dyn Fn(Value) -> Value + Send + Sync>;
 
@@ -138,6 +141,8 @@ pub enum Fault {
     Answer(Answer),
     /// The system answers, and its JSON is changed on the way.
     Change(Change),
+    /// Another answers, by what the call carries; the system does not hear of it.
+    Reply(Reply),
     /// The system hears of it this much later.
     Delay(Duration),
     /// The system hears of it when the gate is opened.
@@ -153,6 +158,7 @@ impl fmt::Debug for Fault {
             Self::Cut(moment) => write!(f, "Cut({moment:?})"),
             Self::Answer(answer) => write!(f, "Answer({})", answer.status),
             Self::Change(_) => f.write_str("Change"),
+            Self::Reply(_) => f.write_str("Reply"),
             Self::Delay(delay) => write!(f, "Delay({delay:?})"),
             Self::Hold(_) => f.write_str("Hold"),
             Self::Silence => f.write_str("Silence"),

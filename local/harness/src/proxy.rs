@@ -107,6 +107,11 @@ async fn answer(request: Request<Incoming>, way: &Way) -> Result<Response<Body>,
             way.calls.answered(number, answer.status);
             return scripted(answer);
         }
+        Some(Fault::Reply(reply)) => {
+            let answer = reply(&body);
+            way.calls.answered(number, answer.status);
+            return scripted(&answer);
+        }
         Some(Fault::Delay(delay)) => tokio::time::sleep(*delay).await,
         Some(Fault::Hold(gate)) => gate.pass().await,
         Some(Fault::Kill(..) | Fault::Cut(_) | Fault::Change(_) | Fault::Silence) | None => {}
@@ -140,7 +145,7 @@ async fn answer(request: Request<Incoming>, way: &Way) -> Result<Response<Body>,
             let value: Value = serde_json::from_slice(answer.body()).map_err(|_| Cut)?;
             *answer.body_mut() = change(value).to_string().into();
         }
-        Some(Fault::Answer(_) | Fault::Delay(_) | Fault::Hold(_)) | None => {}
+        Some(Fault::Answer(_) | Fault::Reply(_) | Fault::Delay(_) | Fault::Hold(_)) | None => {}
     }
     way.calls.answered(number, answer.status().as_u16());
     // The body's length is known again, whatever was changed in it.

@@ -1,0 +1,149 @@
+//! Clocks that are wrong, clocks that are set, and a zone that is not the one.
+
+use fastrand::Rng;
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use lastpass_harness::{Error, Invocation, Outcome, now};
+use lastpass_simulator::{Event, World};
+
+use crate::scenarios::lastpass::live_runs;
+use crate::stage::{CALM, Context, backfill, collect_events};
+use crate::tally::Tally;
+use crate::worlds::{ZONES, event, late_events, pick, quirks, quirks_in, seconds, whole_second};
+
+/// How far around a change of the clock events lie.
+const AROUND: SignedDuration = SignedDuration::from_hours(3);
+
+pub async fn wrong_clock(context: Context) -> Result<Tally, Error> {
+    let mut rng = context.rng();
+    let from = whole_second(now() - SignedDuration::from_hours(5));
+    let to = from + SignedDuration::from_hours(3);
+    let page_size = *pick(&mut rng, &[10, 30, 10_000]);
+    let events = late_events(&mut rng, from - SignedDuration::from_hours(1), to, 150);
+    let mut stage = context.stage(World::of_events(events), quirks(&mut rng, page_size)).await?;
+    let error = SignedDuration::from_mins(if context.seed.is_multiple_of(2) { 2 } else { -2 });
+    live_runs(&mut stage, &mut rng, (from, to), error).await?;
+    stage.set_now(to + SignedDuration::from_mins(20));
+    stage.finish().await
+}
+
+/// The clock's changes of a year in a zone; where it has none, moments at which others change.
+fn changes(zone: &str) -> Vec<Timestamp> {
+    let time = |text: &str| text.parse::<Timestamp>().unwrap_or(Timestamp::UNIX_EPOCH);
+    let begin = time("2025-01-01T00:00:00Z");
+    let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+    let changes: Vec<Timestamp> = zone.following(begin).take(2).map(|change| change.timestamp()).collect();
+    if changes.is_empty() { vec![time("2025-03-09T07:00:00Z"), time("2025-11-02T06:00:00Z")] } else { changes }
+}
+
+/// The zone and the change of its clock that a seed stands for: all of them by turns.
+fn zone_and_change(seed: u64) -> (&'static str, Timestamp) {
+    let all: Vec<_> =
+        ZONES.iter().flat_map(|zone| changes(zone).into_iter().map(move |change| (*zone, change))).collect();
+    all[usize::try_from(seed).unwrap_or_default() % all.len()]
+}
+
+/// Both passes of the hour that is repeated around a change, if it sets the clock back.
+fn repeated_hour(zone: &str, change: Timestamp) -> Option<(Timestamp, Timestamp)> {
+    let zone = TimeZone::get(zone).ok()?;
+    let offset = |at: Timestamp| zone.to_offset(at).seconds();
+    let back = SignedDuration::from_secs((offset(change - SignedDuration::from_secs(1)) - offset(change)).into());
+    back.is_positive().then(|| (change - back, change + back))
+}
+
+pub async fn live_clock_change(context: Context) -> Result<Tally, Error> {
+    let mut rng = context.rng();
+    let (zone, change) = zone_and_change(context.seed);
+    let (from, to) = (change - AROUND, change + AROUND);
+    let events = late_events(&mut rng, from, to, 250);
+    let page_size = *pick(&mut rng, &[25, 80, 10_000]);
+    let mut stage = context.stage(World::of_events(events), quirks_in(&mut rng, page_size, zone)).await?;
+    stage.begin = from;
+    stage.repeated_hour = repeated_hour(zone, change);
+    live_runs(&mut stage, &mut rng, (change - SignedDuration::from_mins(100), to), SignedDuration::ZERO).await?;
+    stage.set_now(to + SignedDuration::from_mins(20));
+    stage.finish().await
+}
+
+/// Events around a change: equal ones at one wall time, of both passes and within a second.
+fn around(rng: &mut Rng, change: Timestamp) -> Vec<Event> {
+    let mut events = Vec::new();
+    while events.len() < 250 {
+        let instant = whole_second(change + seconds(rng, -AROUND.as_secs()..AROUND.as_secs()));
+        let once = event(rng, instant);
+        if rng.u8(..3) == 0 {
+            events.push(Event {
+                instant: instant + SignedDuration::from_hours(1),
+                appears_at: instant,
+                ..once.clone()
+            });
+        }
+        events.extend(std::iter::repeat_n(once, if rng.u8(..4) == 0 { 2 } else { 1 }));
+    }
+    events
+}
+
+pub async fn backfilled_clock_change(context: Context) -> Result<Tally, Error> {
+    let mut rng = context.rng();
+    let (zone, change) = zone_and_change(context.seed);
+    let page_size = *pick(&mut rng, &[7, 40, 10_000]);
+    let world = World::of_events(around(&mut rng, change));
+    let mut stage = context.stage(world, quirks_in(&mut rng, page_size, zone)).await?;
+    let day = SignedDuration::from_hours(24);
+    stage.begin = change - day;
+    let mut function = stage.function().await;
+    // Ranges that end and begin inside the change, one after another in any order, some twice.
+    let mut cuts: Vec<Timestamp> = (0..4).map(|_| whole_second(change + seconds(&mut rng, -7_200..7_200))).collect();
+    cuts.extend([change - day, change, change + day]);
+    cuts.sort();
+    cuts.dedup();
+    let mut ranges: Vec<(Timestamp, Timestamp)> = cuts.windows(2).map(|ends| (ends[0], ends[1])).collect();
+    ranges.push((change - SignedDuration::from_hours(1), change + SignedDuration::from_hours(1)));
+    rng.shuffle(&mut ranges);
+    for (from, to) in ranges {
+        let invocation = Invocation::new(backfill(from, to)).with_timeout(CALM);
+        stage.until_complete(&mut function, &invocation).await?;
+    }
+    let held = stage.compare_events().await?;
+    stage.tally.compare(&held);
+    stage.end().await
+}
+
+/// LastPass's zone, and one that is set instead: further west, which puts events ahead of the clock, and further east,
+/// which `next` tells.
+const WRONG: [(&str, &str); 4] = [
+    ("America/New_York", "America/Los_Angeles"),
+    ("Europe/London", "America/New_York"),
+    ("America/New_York", "Europe/London"),
+    ("America/Los_Angeles", "Asia/Tokyo"),
+];
+
+pub async fn wrong_zone(context: Context) -> Result<Tally, Error> {
+    let mut rng = context.rng();
+    let (right, wrong) = *pick(&mut rng, &WRONG);
+    let recent = now() - SignedDuration::from_hours(20);
+    let events: Vec<Event> = (0..200)
+        .map(|_| {
+            let instant = whole_second(recent + seconds(&mut rng, 0..71_000));
+            event(&mut rng, instant)
+        })
+        .collect();
+    let mut stage = context
+        .stage_with(World::of_events(events), quirks_in(&mut rng, 15, right), &[("LASTPASS_TIME_ZONE", wrong)])
+        .await?;
+    let mut function = stage.function().await;
+    stage.accepted = vec!["LastPass.WrongTimeZone"];
+    for _ in 0..2 {
+        let outcome = stage.invoke(&mut function, Invocation::new(collect_events()).with_timeout(CALM)).await?;
+        let is_said = matches!(&outcome, Outcome::Error { error_type, error_message }
+            if error_type == "LastPass.WrongTimeZone" && error_message.contains("LASTPASS_TIME_ZONE"));
+        stage.tally.expect(is_said, || format!("{wrong} set for {right}: {outcome:?}"));
+    }
+    let delivered = stage.events().await?.len();
+    stage.tally.expect(delivered == 0, || format!("{delivered} events were delivered at a wrong instant"));
+    function.set("LASTPASS_TIME_ZONE", right).await;
+    stage.accepted.clear();
+    stage.until_complete(&mut function, &Invocation::new(collect_events()).with_timeout(CALM)).await?;
+    let held = stage.compare_events().await?;
+    stage.tally.compare(&held);
+    stage.end().await
+}

@@ -1,0 +1,283 @@
+//! What Elasticsearch does.
+
+use std::io::Read as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use flate2::read::GzDecoder;
+use lastpass_harness::{Answer, Error, Fault, Function, Gate, Invocation, Method, Moment, Outcome, Rule, System, now};
+use lastpass_simulator::Event;
+use serde_json::{Value, json};
+
+use crate::stage::{CALM, Context, HINDERED, PASSING, Stage, collect_events, is_bulk, roll_over};
+use crate::tally::Tally;
+use crate::worlds::{burst, company, pick, quirks, seconds, whole_second};
+
+async fn stage_of(context: &Context, rng: &mut Rng) -> Result<Stage, Error> {
+    let page_size = *pick(rng, &[30, 60, 10_000]);
+    let events = rng.usize(80..300);
+    let world = company(rng, events, 4, now());
+    context.stage(world, quirks(rng, page_size)).await
+}
+
+/// Something new for the next run, in a second that is known already.
+pub fn more_events(stage: &Stage, rng: &mut Rng) {
+    let instant = whole_second(stage.now() - seconds(rng, 1..600));
+    let count = rng.usize(1..30);
+    stage.installation.simulator.push_events(burst(rng, instant, count));
+}
+
+/// Something that Elasticsearch, or what stands before it, does wrong.
+pub fn fault(rng: &mut Rng) -> Fault {
+    let overloaded = json!({"error": {"type": "es_rejected_execution_exception", "reason": "full"}, "status": 429});
+    match rng.u8(..10) {
+        0 | 1 => Fault::Answer(Answer::json(429, &overloaded)),
+        2 => {
+            Fault::Answer(Answer::json(503, &json!({"error": {"type": "unavailable_shards_exception"}, "status": 503})))
+        }
+        3 => Fault::Answer(Answer::html(502)),
+        4 => Fault::Answer(Answer::html(200)),
+        5 => Fault::Cut(Moment::Before),
+        6 => Fault::Cut(Moment::After),
+        7 => Fault::Cut(Moment::Inside),
+        8 => Fault::Silence,
+        _ => Fault::Delay(Duration::from_millis(rng.u64(50..1_000))),
+    }
+}
+
+/// Has the cluster say of some items of a bulk that it refused them for now, though it has written them.
+fn disown_some_items(stage: &Stage, every: usize, times: u64) {
+    let change = move |mut answer: Value| {
+        if let Some(items) = answer["items"].as_array_mut() {
+            for item in items.iter_mut().step_by(every) {
+                let created = &mut item["create"];
+                created["status"] = 429.into();
+                created["error"] = json!({"type": "es_rejected_execution_exception", "reason": "full"});
+            }
+        }
+        answer
+    };
+    stage.calls().add(Rule::when(is_bulk, Fault::Change(Arc::new(change))).times(times));
+}
+
+/// Has the cluster refuse every item of a bulk for now, each by itself, and write none of them.
+fn refuse_items(stage: &Stage, times: u64) {
+    let refuse = |body: &[u8]| {
+        let mut lines = String::new();
+        // A body that can't be read would be answered with no items, which the function takes for no answer.
+        let _ = GzDecoder::new(body).read_to_string(&mut lines);
+        let full = json!({"type": "es_rejected_execution_exception", "reason": "full"});
+        let items: Vec<Value> = lines
+            .lines()
+            .filter_map(|line| {
+                let line: Value = serde_json::from_str(line).ok()?;
+                let id = line.get("create")?.get("_id")?;
+                Some(json!({"create": {"_index": "refused", "_id": id, "status": 429, "error": full}}))
+            })
+            .collect();
+        Answer::json(200, &json!({"items": items}))
+    };
+    stage.calls().add(Rule::when(is_bulk, Fault::Reply(Arc::new(refuse))).times(times));
+}
+
+pub async fn elasticsearch_faults(context: Context) -> Result<Tally, Error> {
+    let mut rng = context.rng();
+    let mut stage = stage_of(&context, &mut rng).await?;
+    let mut function = stage.function().await;
+    for _ in 0..4 {
+        stage.calls().clear();
+        stage.accepted = PASSING.to_vec();
+        // First of all: the rule that is met first decides.
+        if rng.bool() {
+            refuse_items(&stage, rng.u64(1..3));
+        }
+        for _ in 0..rng.usize(1..4) {
+            let operation = *pick(&mut rng, &["_bulk", "_bulk", "_bulk", "_mget", "_resolve"]);
+            let rule = Rule::on(System::Elasticsearch, operation, fault(&mut rng));
+            stage.calls().add(rule.after(rng.u64(..3)).times(rng.u64(1..3)));
+        }
+        if rng.bool() {
+            disown_some_items(&stage, rng.usize(1..5), rng.u64(1..3));
+        }
+        stage.invoke(&mut function, Invocation::new(collect_events()).with_timeout(HINDERED)).await?;
+        more_events(&stage, &mut rng);
+    }
+    stage.finish().await
+}
+
+pub async fn cluster_down(context: Context) -> Result<Tally, Error> {
+    let mut rng = context.rng();
+    let mut stage = stage_of(&context, &mut rng).await?;
+    let mut function = stage.function().await;
+    for _ in 0..2 {
+        // Away from one of its calls on, and for some invocations.
+        stage.accepted = PASSING.to_vec();
+        let how = match rng.u8(..3) {
+            0 => Fault::Cut(Moment::Before),
+            1 => Fault::Answer(Answer::html(503)),
+            _ => Fault::Answer(Answer::json(503, &json!({"error": {"type": "no_shard_available_action_exception"}}))),
+        };
+        stage.calls().add(Rule::on(System::Elasticsearch, "", how).after(rng.u64(..8)));
+        for _ in 0..rng.usize(2..4) {
+            stage.invoke(&mut function, Invocation::new(collect_events()).with_timeout(HINDERED)).await?;
+            more_events(&stage, &mut rng);
+        }
+        stage.calm().await?;
+        stage.until_complete(&mut function, &Invocation::new(collect_events()).with_timeout(CALM)).await?;
+    }
+    stage.finish().await
+}
+
+/// Another cluster answers under the host's name: without templates, without documents, with another UUID.
+pub async fn cluster_emptied(context: Context) -> Result<Tally, Error> {
+    let mut rng = context.rng();
+    let mut stage = stage_of(&context, &mut rng).await?;
+    let mut function = stage.function().await;
+    let collect = Invocation::new(collect_events()).with_timeout(CALM);
+    stage.until_complete(&mut function, &collect).await?;
+    let watermark = stage.installation.watermark("event_report").await?;
+
+    let elasticsearch = stage.installation.services.elasticsearch.clone();
+    let data_stream = stage.installation.data_stream("event_report");
+    elasticsearch.empty(&data_stream).await?;
+    let other = |mut answer: Value| {
+        answer["cluster_uuid"] = "AnotherClusterOfThisName".into();
+        answer
+    };
+    let is_root = |call: &lastpass_harness::Call| call.system == System::Elasticsearch && call.operation == "GET /";
+    let nothing = Fault::Answer(Answer::json(200, &json!({"index_templates": []})));
+    stage.calls().add(Rule::when(is_root, Fault::Change(Arc::new(other))));
+    stage.calls().add(Rule::on(System::Elasticsearch, "/_index_template", nothing).times(1));
+    more_events(&stage, &mut rng);
+    // A sandbox that has seen the templates, and one that has not.
+    if rng.bool() {
+        function = stage.function().await;
+    }
+    stage.accepted = vec!["Checkpoint.DestinationChanged", "Elasticsearch.NotSetUp"];
+    for _ in 0..3 {
+        let outcome = stage.invoke(&mut function, collect.clone()).await?;
+        let went_on = matches!(&outcome, Outcome::Answer(answer) if answer["status"] != "skipped");
+        stage.tally.expect(!went_on, || format!("it went on in an empty cluster: {outcome:?}"));
+    }
+    let still = stage.installation.watermark("event_report").await?;
+    stage.tally.expect(still == watermark, || format!("the watermark went from {watermark:?} to {still:?}"));
+    stage.accepted.clear();
+    // The operator confirms, and asks for the past as well.
+    let reset = json!({"action": "reset", "stream": "event_report", "to": stage.begin});
+    let answer = stage.invoke(&mut function, Invocation::new(reset)).await?.answer()?;
+    stage.tally.expect(answer["status"] == "complete", || format!("the reset was answered with {answer}"));
+    stage.until_complete(&mut function, &collect).await?;
+    let held = stage.compare_events().await?;
+    stage.tally.compare(&held);
+    stage.end().await
+}
+
+/// Rolls over while a call waits: what was asked before it, and what is written after it, are two indices.
+async fn roll_over_at(
+    stage: &mut Stage,
+    function: &mut Function,
+    operation: &str,
+    nth: u64,
+    invocation: Invocation,
+) -> Result<Outcome, Error> {
+    let gate = Gate::closed();
+    stage.calls().add(Rule::on(System::Elasticsearch, operation, Fault::Hold(gate.clone())).after(nth).times(1));
+    let services = stage.installation.services.clone();
+    let data_stream = stage.installation.data_stream("event_report");
+    stage.invoke_with(function, invocation, &gate, async { roll_over(&services, &data_stream).await }).await
+}
+
+pub async fn rollovers(context: Context) -> Result<Tally, Error> {
+    let mut rng = context.rng();
+    let mut stage = stage_of(&context, &mut rng).await?;
+    let mut function = stage.function().await;
+    stage.may_be_killed = true;
+    for round in 0..6 {
+        stage.calls().clear();
+        let invocation = Invocation::new(collect_events()).with_timeout(CALM);
+        // Which call of which kind waits for a rollover.
+        let mut waits = (*pick(&mut rng, &["_bulk", "_bulk", "_mget", "_resolve"]), rng.u64(..3));
+        if rng.u8(..3) == 0 {
+            // A run that wrote, and doesn't know it: what it wrote is in an older index for the repetition.
+            let cut =
+                if rng.bool() { Fault::Cut(Moment::After) } else { Fault::Kill(function.killer(), Moment::After) };
+            // Later runs have one bulk.
+            let nth = if round == 0 { rng.u64(..3) } else { 0 };
+            stage.calls().add(Rule::on(System::Elasticsearch, "_bulk", cut).after(nth).times(1));
+            waits = ("_bulk", nth);
+        }
+        let (operation, nth) = waits;
+        let outcome = roll_over_at(&mut stage, &mut function, operation, nth, invocation.clone()).await?;
+        if outcome.is_dead() {
+            stage.roll_over().await?;
+            stage.invoke(&mut function, invocation).await?;
+        }
+        if rng.bool() {
+            stage.roll_over().await?;
+        }
+        more_events(&stage, &mut rng);
+    }
+    stage.finish().await
+}
+
+/// Has the data stream's newest index take only numbers for `user.email`, or what our own template says.
+async fn want_numbers(stage: &Stage, want: bool) -> Result<(), Error> {
+    let elasticsearch = &stage.installation.services.elasticsearch;
+    let data_stream = stage.installation.data_stream("event_report");
+    let path = format!("/_index_template/soak-{}", stage.installation.namespace);
+    if want {
+        let template = json!({
+            "index_patterns": [data_stream], "data_stream": {}, "priority": 500,
+            "composed_of": ["lastpass-elastic.event_report"],
+            "template": {"mappings": {"properties": {"user": {"properties": {"email": {"type": "long"}}}}}},
+        });
+        elasticsearch.request(Method::PUT, &path, Some(&template)).await?;
+    } else {
+        elasticsearch.request(Method::DELETE, &path, None).await?;
+    }
+    elasticsearch.roll_over(&data_stream).await
+}
+
+pub async fn refused_items(context: Context) -> Result<Tally, Error> {
+    let mut rng = context.rng();
+    let mut stage = stage_of(&context, &mut rng).await?;
+    let mut function = stage.function().await;
+    let collect = Invocation::new(collect_events()).with_timeout(CALM);
+    stage.until_complete(&mut function, &collect).await?;
+
+    want_numbers(&stage, true).await?;
+    let refused = rng.usize(1..9);
+    let simulator = stage.installation.simulator.clone();
+    for _ in 0..refused {
+        let instant = whole_second(now() - seconds(&mut rng, 1..600));
+        simulator.push_events([Event::at(instant).by("carol@example.com").doing("Log in")]);
+    }
+    for _ in 0..40 {
+        let instant = whole_second(now() - seconds(&mut rng, 1..600));
+        simulator.push_events([Event::at(instant).doing("Failed Login Attempt")]);
+    }
+    let mut dead = 0;
+    for _ in 0..2 {
+        dead += number(&stage.until_complete(&mut function, &collect).await?, "dead_letters");
+    }
+    stage.tally.expect(dead == refused, || format!("{dead} dead letters of {refused} refused events"));
+    let letters = stage.installation.documents("dead_letter").await?.len();
+    stage.tally.expect(letters == refused, || format!("{letters} letters for {refused} events"));
+
+    let redrive = Invocation::new(json!({"action": "redrive", "stream": "event_report"})).with_timeout(CALM);
+    let still = stage.until_complete(&mut function, &redrive).await?;
+    let again = number(&still, "dead_letters");
+    stage.tally.expect(again == refused, || format!("before the cause is mended: {still}"));
+    want_numbers(&stage, false).await?;
+    let mended = stage.until_complete(&mut function, &redrive).await?;
+    let created = number(&mended, "created");
+    stage.tally.expect(created == refused, || format!("after the cause is mended: {mended}"));
+    let none = stage.until_complete(&mut function, &redrive).await?;
+    stage.tally.expect(number(&none, "fetched") == 0, || format!("when all are delivered: {none}"));
+    stage.finish().await
+}
+
+fn number(answer: &Value, name: &str) -> usize {
+    answer[name].as_u64().and_then(|number| usize::try_from(number).ok()).unwrap_or_default()
+}

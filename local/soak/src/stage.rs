@@ -1,0 +1,407 @@
+//! One installation with one seed: what is done to it, and what is seen after every invocation.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use fastrand::Rng;
+use futures_util::future::try_join_all;
+use jiff::{SignedDuration, Timestamp};
+use lastpass_harness::{
+    Call, Calls, Comparison, Error, Function, Gate, Installation, Invocation, Outcome, Services, StoredDocument,
+    canonical, now,
+};
+use lastpass_simulator::{Clock, Quirks, TruthEvent, World};
+use serde_json::{Value, json};
+
+use crate::tally::Tally;
+
+/// Timeout of an invocation that nothing hinders.
+pub const CALM: Duration = Duration::from_secs(60);
+/// Timeout of an invocation that may meet a system which is away: it is to end early, by itself.
+pub const HINDERED: Duration = Duration::from_secs(4);
+/// The key of the live checkpoint, and how those of backfills begin.
+const LIVE: &str = "stream#event_report";
+const BACKFILL: &str = "backfill#event_report#";
+/// How often a request is repeated until it is complete. More than any scenario needs.
+const MOST_REPETITIONS: usize = 200;
+
+/// Function errors that say that a system failed: what is repeated later.
+pub const PASSING: &[&str] = &[
+    "LastPass.Throttled",
+    "LastPass.Unreachable",
+    "LastPass.BadAnswer",
+    "LastPass.Refused",
+    "Elasticsearch.Throttled",
+    "Elasticsearch.Unreachable",
+    "Checkpoint.Unreachable",
+    "Secret.Unreachable",
+];
+
+/// What a scenario is given.
+#[derive(Debug, Clone)]
+pub struct Context {
+    pub services: Services,
+    pub binary: PathBuf,
+    pub scenario: &'static str,
+    pub seed: u64,
+}
+
+impl Context {
+    /// The chance of this scenario with this seed.
+    pub fn rng(&self) -> Rng {
+        let name = self.scenario.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(131).wrapping_add(byte.into()));
+        Rng::with_seed(self.seed ^ name)
+    }
+
+    /// An installation on the cluster, which reads this world from its beginning.
+    pub async fn stage(&self, world: World, quirks: Quirks) -> Result<Stage, Error> {
+        self.stage_with(world, quirks, &[]).await
+    }
+
+    /// The same with further variables of the function.
+    pub async fn stage_with(&self, world: World, quirks: Quirks, variables: &[(&str, &str)]) -> Result<Stage, Error> {
+        let zone = quirks.time_zone.iana_name().unwrap_or("UTC").to_owned();
+        let mut plan = Installation::plan("soak", self.binary.clone())
+            .variable("INITIAL_LOOKBACK", "40d")
+            .variable("LASTPASS_TIME_ZONE", &zone);
+        for (name, value) in variables {
+            plan = plan.variable(name, value);
+        }
+        let installation = plan.world(world).quirks(quirks).make(&self.services).await?;
+        let begin = now() - SignedDuration::from_hours(40 * 24);
+        Ok(Stage {
+            installation,
+            tally: Tally::default(),
+            accepted: Vec::new(),
+            begin,
+            ahead: SignedDuration::ZERO,
+            shown_to_window: Vec::new(),
+            may_be_killed: false,
+            repeated_hour: None,
+        })
+    }
+}
+
+/// An installation, and what came of it so far.
+pub struct Stage {
+    pub installation: Installation,
+    pub tally: Tally,
+    /// Function errors that are no failure of the product now.
+    pub accepted: Vec<&'static str>,
+    /// Events before this are nobody's to deliver.
+    pub begin: Timestamp,
+    /// Whether functions are killed on purpose.
+    pub may_be_killed: bool,
+    /// The repeated hour that lies in the stage's time, both passes of it: no watermark may lie inside.
+    pub repeated_hour: Option<(Timestamp, Timestamp)>,
+    /// What LastPass showed when the reading of the live window that is unfinished began.
+    shown_to_window: Vec<TruthEvent>,
+    ahead: SignedDuration,
+}
+
+/// What LastPass showed, and how far the checkpoints were, before something was invoked.
+pub struct Before {
+    shown: Vec<TruthEvent>,
+    checkpoints: BTreeMap<String, Reached>,
+}
+
+/// How far a checkpoint is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Reached {
+    watermark: Option<Timestamp>,
+    /// The ends of the unfinished window.
+    window: Option<(Timestamp, Timestamp)>,
+    /// From where on the window is acknowledged.
+    position: Option<Timestamp>,
+    complete: bool,
+}
+
+/// A range of which a checkpoint says since the last invocation that all of it was acknowledged.
+struct Claim<'a> {
+    what: String,
+    from: Timestamp,
+    to: Timestamp,
+    /// What LastPass showed before that was read.
+    shown: &'a [TruthEvent],
+}
+
+impl Stage {
+    pub fn calls(&self) -> &Calls {
+        &self.installation.calls
+    }
+
+    /// An execution environment of the function, at the stage's time.
+    pub async fn function(&self) -> Function {
+        let mut function = self.installation.function();
+        function.set_clock(self.ahead).await;
+        function
+    }
+
+    /// The time on this stage.
+    pub fn now(&self) -> Timestamp {
+        now() + self.ahead
+    }
+
+    /// Moves LastPass's clock to this time, from where it goes on.
+    pub fn set_now(&mut self, time: Timestamp) {
+        self.ahead = time.duration_since(now());
+        self.installation.simulator.set_clock(Clock::OffsetSeconds(self.ahead.as_secs()));
+    }
+
+    /// How far the stage's time is ahead of the machine's.
+    pub fn ahead(&self) -> SignedDuration {
+        self.ahead
+    }
+
+    /// Invokes the function, and looks at what came of it.
+    pub async fn invoke(&mut self, function: &mut Function, invocation: Invocation) -> Result<Outcome, Error> {
+        let before = self.before().await?;
+        let outcome = function.invoke(invocation).await?;
+        self.look(&before, std::slice::from_ref(&outcome)).await?;
+        Ok(outcome)
+    }
+
+    /// Invokes all at once, and looks at what came of it.
+    pub async fn invoke_together(
+        &mut self,
+        functions: &mut [Function],
+        invocations: Vec<Invocation>,
+    ) -> Result<Vec<Outcome>, Error> {
+        let before = self.before().await?;
+        let running = functions.iter_mut().zip(invocations).map(|(function, invocation)| function.invoke(invocation));
+        let outcomes = try_join_all(running).await?;
+        self.look(&before, &outcomes).await?;
+        Ok(outcomes)
+    }
+
+    /// Invokes the function, and does `meanwhile` while a call waits at the gate.
+    pub async fn invoke_with(
+        &mut self,
+        function: &mut Function,
+        invocation: Invocation,
+        gate: &Gate,
+        meanwhile: impl Future<Output = Result<(), Error>>,
+    ) -> Result<Outcome, Error> {
+        let before = self.before().await?;
+        let mut running = Box::pin(function.invoke(invocation));
+        let outcome = tokio::select! {
+            outcome = &mut running => outcome?,
+            () = gate.reached() => {
+                // The call waits; so does the function.
+                meanwhile.await?;
+                gate.open();
+                running.await?
+            }
+        };
+        self.look(&before, std::slice::from_ref(&outcome)).await?;
+        Ok(outcome)
+    }
+
+    /// Repeats a request until it is complete, as a schedule does. Whatever hinders it goes on hindering.
+    pub async fn until_complete(&mut self, function: &mut Function, invocation: &Invocation) -> Result<Value, Error> {
+        for _ in 0..MOST_REPETITIONS {
+            let again = Invocation::new(invocation.payload.clone()).with_timeout(invocation.timeout);
+            if let Outcome::Answer(answer) = self.invoke(function, again).await? {
+                match answer["status"].as_str() {
+                    Some("complete") => return Ok(answer),
+                    Some("skipped") if answer["reason"] == "lease_held" => {
+                        self.installation.let_leases_run_out().await?;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        self.tally.fail(format!("{} is not complete after {MOST_REPETITIONS} invocations", invocation.payload));
+        Ok(Value::Null)
+    }
+
+    /// Takes all that hinders away, lets the function finish what it was about, and compares the events.
+    pub async fn finish(mut self) -> Result<Tally, Error> {
+        self.calm().await?;
+        let mut function = self.function().await;
+        self.until_complete(&mut function, &Invocation::new(collect_events()).with_timeout(CALM)).await?;
+        let held = self.compare_events().await?;
+        self.tally.compare(&held);
+        self.end().await
+    }
+
+    /// Takes all that hinders away.
+    pub async fn calm(&mut self) -> Result<(), Error> {
+        self.calls().clear();
+        self.installation.simulator.clear_faults();
+        self.installation.let_leases_run_out().await?;
+        self.accepted.clear();
+        Ok(())
+    }
+
+    /// The events from the stage's beginning on, against all documents.
+    pub async fn compare_events(&self) -> Result<Comparison, Error> {
+        let end = self.now() + SignedDuration::from_hours(48);
+        self.installation.compare_events_in(self.begin, end).await
+    }
+
+    /// Takes the installation away.
+    pub async fn end(self) -> Result<Tally, Error> {
+        self.installation.remove().await?;
+        Ok(self.tally)
+    }
+
+    pub async fn before(&self) -> Result<Before, Error> {
+        Ok(Before { shown: self.installation.simulator.truth_events(), checkpoints: self.reached().await? })
+    }
+
+    /// Looks at outcomes, and at whether a checkpoint says more than Elasticsearch has acknowledged.
+    pub async fn look(&mut self, before: &Before, outcomes: &[Outcome]) -> Result<(), Error> {
+        for outcome in outcomes {
+            self.tally.invocations += 1;
+            match outcome {
+                Outcome::Answer(answer) => self.look_at_answer(answer),
+                Outcome::Error { error_type, error_message } => {
+                    if !self.accepted.contains(&error_type.as_str()) {
+                        self.tally.fail(format!("{error_type}: {error_message}"));
+                    }
+                }
+                Outcome::Died { how } => self.tally.expect(self.may_be_killed, || format!("it died: {how}")),
+                Outcome::TimedOut => {}
+            }
+        }
+        self.look_at_checkpoints(before).await
+    }
+
+    fn look_at_answer(&mut self, answer: &Value) {
+        for run in answer["resumed"].as_array().into_iter().flatten().chain([answer]) {
+            let number = |name: &str| run[name].as_u64().unwrap_or_default();
+            if number("fetched") != number("created") + number("duplicates") + number("dead_letters") {
+                self.tally.fail(format!("not every record is accounted for: {run}"));
+            }
+        }
+    }
+
+    /// What the checkpoints say to be acknowledged has to be in the data stream, or among the dead letters.
+    async fn look_at_checkpoints(&mut self, before: &Before) -> Result<(), Error> {
+        let after = self.reached().await?;
+        let live = |checkpoints: &BTreeMap<String, Reached>| checkpoints.get(LIVE).copied().unwrap_or_default();
+        let (live_before, live_after) = (live(&before.checkpoints), live(&after));
+        if let (Some((begin, end)), Some(watermark)) = (self.repeated_hour, live_after.watermark) {
+            let is_inside = begin < watermark && watermark < end;
+            self.tally.expect(!is_inside, || format!("the watermark {watermark} lies in the repeated hour"));
+        }
+        let mut claims = Vec::new();
+        if let Some(to) = live_after.watermark.filter(|_| live_after.watermark != live_before.watermark) {
+            // What appeared behind the reader is for the next run, which reads the overlap.
+            let shown = if live_before.window.is_some() { &self.shown_to_window } else { &before.shown };
+            claims.push(Claim { what: format!("the watermark {to}"), from: self.begin, to, shown });
+        }
+        for (key, reached) in &after {
+            let earlier = before.checkpoints.get(key).copied().unwrap_or_default();
+            let range = match reached.window {
+                Some(window) if earlier.window == Some(window) => reached.position.zip(earlier.position),
+                Some((_, to)) => reached.position.map(|position| (position, to)),
+                None if reached.complete && !earlier.complete => {
+                    let range = key.strip_prefix(BACKFILL).and_then(|range| range.split_once('#'));
+                    let range = range.and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
+                    range.map(|(from, to)| (from, earlier.position.unwrap_or(to)))
+                }
+                None => None,
+            };
+            if let Some((from, to)) = range {
+                let begin = if key.starts_with(BACKFILL) { from } else { from.max(self.begin) };
+                let (what, from) = (format!("{key}, at {from},"), begin);
+                claims.push(Claim { what, from, to, shown: &before.shown });
+            }
+        }
+        let missing = self.missing(&claims).await?;
+        missing.into_iter().for_each(|missing| self.tally.fail(missing));
+        if live_after.window != live_before.window {
+            self.shown_to_window.clone_from(&before.shown);
+        }
+        Ok(())
+    }
+
+    /// Those claims that do not hold, in words.
+    async fn missing(&self, claims: &[Claim<'_>]) -> Result<Vec<String>, Error> {
+        if claims.iter().all(|claim| claim.from >= claim.to) {
+            return Ok(Vec::new());
+        }
+        let mut documents: BTreeMap<String, usize> = BTreeMap::new();
+        for stream in ["event_report", "dead_letter"] {
+            for document in self.installation.documents(stream).await? {
+                let record = document.text("event.original").map(canonical).unwrap_or_default();
+                *documents.entry(record).or_default() += 1;
+            }
+        }
+        let mut wrong = Vec::new();
+        for Claim { what, from, to, shown } in claims {
+            let mut due: BTreeMap<String, usize> = BTreeMap::new();
+            for event in shown.iter().filter(|event| (*from..*to).contains(&event.instant)) {
+                *due.entry(canonical(&event.record)).or_default() += 1;
+            }
+            let held = |record: &String| documents.get(record).copied().unwrap_or_default();
+            let missing: usize = due.iter().map(|(record, due)| due.saturating_sub(held(record))).sum();
+            if missing > 0 {
+                wrong.push(format!("{what} is ahead of Elasticsearch: {missing} events before it are missing"));
+            }
+        }
+        Ok(wrong)
+    }
+
+    async fn reached(&self) -> Result<BTreeMap<String, Reached>, Error> {
+        let checkpoints = self.installation.checkpoints().await?;
+        let reached = checkpoints.into_iter().map(|(key, item)| {
+            let unfinished = item.get("unfinished").and_then(|unfinished| unfinished.as_m().ok());
+            let part = |name: &str| time(unfinished?.get(name));
+            let reached = Reached {
+                watermark: time(item.get("watermark")),
+                window: part("from").zip(part("to")),
+                position: part("position"),
+                complete: item.get("complete").is_some_and(|complete| complete.as_bool() == Ok(&true)),
+            };
+            (key, reached)
+        });
+        Ok(reached.collect())
+    }
+
+    /// Gives the stream a new backing index, if there is one yet.
+    pub async fn roll_over(&self) -> Result<(), Error> {
+        roll_over(&self.installation.services, &self.installation.data_stream("event_report")).await
+    }
+
+    /// All documents of the event report.
+    pub async fn events(&self) -> Result<Vec<StoredDocument>, Error> {
+        self.installation.documents("event_report").await
+    }
+}
+
+/// Gives a data stream a new backing index, if it exists.
+pub async fn roll_over(services: &Services, data_stream: &str) -> Result<(), Error> {
+    if services.elasticsearch.backing_indices(data_stream).await.is_ok_and(|indices| !indices.is_empty()) {
+        services.elasticsearch.roll_over(data_stream).await?;
+    }
+    Ok(())
+}
+
+fn time(value: Option<&AttributeValue>) -> Option<Timestamp> {
+    value?.as_s().ok()?.parse().ok()
+}
+
+/// A request for the event report.
+pub fn collect_events() -> Value {
+    collect("event_report")
+}
+
+/// A request for a stream.
+pub fn collect(stream: &str) -> Value {
+    json!({"action": "collect", "stream": stream})
+}
+
+/// A request for a range of events.
+pub fn backfill(from: Timestamp, to: Timestamp) -> Value {
+    json!({"action": "backfill", "stream": "event_report", "from": from, "to": to})
+}
+
+/// Whether a call writes documents.
+pub fn is_bulk(call: &Call) -> bool {
+    call.operation.ends_with("/_bulk")
+}

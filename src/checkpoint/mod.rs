@@ -154,7 +154,7 @@ impl fmt::Display for Destination {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct State {
     /// Event report: everything before it is acknowledged. Snapshot: `scheduled_time` of the last whole one.
-    /// Backfill: unused.
+    /// Backfill: the end of what was read, which lies before the range's own where that lay in the future.
     pub watermark: Option<Timestamp>,
     /// Work that the deadline cut.
     pub unfinished: Option<Unfinished>,

@@ -29,7 +29,9 @@ pub async fn backfill(session: &Session<'_>, request: Backfill) -> Result<RunAns
     };
     let state = run.lease.state();
     let window = Window { from, to };
-    if skip_completed && state.complete {
+    // One that reached into the future has read what had happened by then.
+    let was_read_whole = state.complete && state.watermark.is_none_or(|read_to| read_to >= to);
+    if skip_completed && was_read_whole {
         return run.leave(state, window).await;
     }
     let ended = run.work(run.read_backfill(from, to, alert)).await;
@@ -73,6 +75,7 @@ impl Run<'_> {
         }
         let mut state = self.lease.state();
         state.complete = true;
+        state.watermark = Some(window.to);
         state.unfinished = None;
         self.save(state).await?;
         Ok(Ended::Complete)

@@ -5,7 +5,7 @@ use lastpass_harness::{Error, Function};
 use lastpass_simulator::Quirks;
 use serde_json::{Value, json};
 
-use crate::stage::{ago, assert_accounted, collect, company, number, plan};
+use crate::stage::{ago, assert_accounted, collect, company, number, plan, twins};
 
 fn backfill(from: Timestamp, to: Timestamp) -> Value {
     json!({"action": "backfill", "stream": "event_report", "from": from, "to": to})
@@ -38,6 +38,21 @@ async fn a_backfill_holds_its_range_and_a_second_one_adds_nothing() -> Result<()
     let skipped = complete(&mut function, skipped).await?;
     assert_eq!(number(&skipped, "lastpass_requests"), 0, "{skipped}");
     assert!(installation.compare_events_in(from, to).await?.is_exact());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_range_that_reached_into_the_future_is_read_again_though_it_was_complete() -> Result<(), Error> {
+    let Some((services, plan)) = plan("future").await else { return Ok(()) };
+    let installation = plan.world(company(7, 100, 2)).make(&services).await?;
+    let mut function = installation.function();
+    let mut request = backfill(ago(SignedDuration::from_hours(72)), ago(SignedDuration::from_hours(-1)));
+    request["skip_completed"] = true.into();
+    assert_eq!(number(&complete(&mut function, request.clone()).await?, "created"), 100);
+    installation.simulator.push_events(twins(ago(SignedDuration::from_mins(1)), 2));
+    assert_eq!(number(&complete(&mut function, request).await?, "created"), 2);
+    let held = installation.compare_events().await?;
+    assert!(held.is_exact() && held.truth == 102, "{held}");
     Ok(())
 }
 

@@ -384,7 +384,8 @@ def start(stack: Stack, options: argparse.Namespace) -> None:
     stack.folder.mkdir(parents=True, exist_ok=True)
     stack.environment["PATH"] = f"{tools.VENV / 'bin'}:{os.environ.get('PATH', os.defpath)}"
     # What gives a function a clock of its own.
-    stack.environment |= {"LOCAL_FAKETIME": str(path) for path in tools.VENV.rglob("libfaketime.so.1")}
+    packages = tools.VENV.glob("lib/python*/site-packages/libfaketime")
+    stack.environment |= {"LOCAL_FAKETIME": str(file) for path in packages for file in path.rglob("libfaketime.so.1")}
     started = time.monotonic()
     if "elasticsearch" not in options.without:
         start_elasticsearch(stack, options.es)

@@ -108,24 +108,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{
-        document::{AccountNumber, Namespace},
-        lastpass::time::ApiZone,
-    };
+    use crate::streams::testing::plain_mapper;
 
     fn at(text: &str) -> Timestamp {
         text.parse().expect("a time of the test")
-    }
-
-    fn mapper() -> Mapper {
-        Mapper {
-            account: AccountNumber::new("12345").expect("an account number"),
-            namespace: Namespace::new("default").expect("a namespace"),
-            zone: ApiZone::new("US/Eastern").expect("a zone"),
-            tags: Vec::new(),
-            preserve_original_event: false,
-            preserve_duplicate_custom_fields: false,
-        }
     }
 
     fn letter(letter: Value) -> DeadLetter {
@@ -137,7 +123,7 @@ mod tests {
     }
 
     fn source(letter: &DeadLetter, stream: Stream) -> Value {
-        let document = document(&mapper(), stream, letter, at("2025-11-04T00:00:00Z"));
+        let document = document(&plain_mapper(), stream, letter, at("2025-11-04T00:00:00Z"));
         assert_eq!(document.id, letter.document_id);
         serde_json::from_str(&document.source).expect("a source is JSON")
     }

@@ -4,7 +4,6 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use lastpass_harness::{
     Error, Fault, Function, Installation, Invocation, Plan, Rule, Services, System, binary, now, variable,
@@ -98,9 +97,7 @@ pub fn company(seed: u64, events: usize, days: u32) -> World {
 
 /// As if the time of the event report's lease had passed.
 pub async fn let_the_lease_run_out(installation: &Installation) -> Result<(), Error> {
-    let past = AttributeValue::S("2020-01-01T00:00:00Z".to_owned());
-    let (aws, table) = (&installation.services.aws, &installation.table);
-    aws.set_attribute(table, "stream#event_report", "lease.expires", past).await
+    installation.let_lease_run_out("stream#event_report").await
 }
 
 /// `count` equal events at one instant.

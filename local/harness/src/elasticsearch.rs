@@ -174,10 +174,24 @@ impl Elasticsearch {
     /// # Errors
     /// [`Error`].
     pub async fn backing_indices(&self, data_stream: &str) -> Result<Vec<String>, Error> {
-        let answer = self.request(Method::GET, &format!("/_resolve/index/{data_stream}"), None).await?;
-        let indices = &answer["data_streams"][0]["backing_indices"];
-        let names = indices.as_array().into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned));
-        Ok(names.collect())
+        let found = self.find_backing_indices(data_stream).await?;
+        found.ok_or_else(|| Error::Answer(format!("there is no data stream {data_stream}")))
+    }
+
+    /// The same; `None` where there is no such data stream.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn find_backing_indices(&self, data_stream: &str) -> Result<Option<Vec<String>>, Error> {
+        let path = format!("/_resolve/index/{data_stream}");
+        match self.try_request(Method::GET, &path, None).await? {
+            (404, _) => Ok(None),
+            (200, answer) => {
+                let indices = answer["data_streams"][0]["backing_indices"].as_array().into_iter().flatten();
+                Ok(Some(indices.filter_map(|name| name.as_str().map(str::to_owned)).collect()))
+            }
+            (status, body) => Err(Error::Refused { method: "GET".to_owned(), path, status, body: body.to_string() }),
+        }
     }
 
     /// Gives a data stream a new backing index.
@@ -203,11 +217,7 @@ impl Elasticsearch {
     /// # Errors
     /// [`Error`].
     pub async fn empty(&self, data_stream: &str) -> Result<(), Error> {
-        let path = format!("/_resolve/index/{data_stream}");
-        if self.try_request(Method::GET, &path, None).await?.0 == 404 {
-            return Ok(());
-        }
-        let older = self.backing_indices(data_stream).await?;
+        let Some(older) = self.find_backing_indices(data_stream).await? else { return Ok(()) };
         self.roll_over(data_stream).await?;
         for index in older {
             self.request(Method::DELETE, &format!("/{index}"), None).await?;

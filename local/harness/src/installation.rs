@@ -237,15 +237,23 @@ impl Installation {
         self.services.aws.delete_secret(&self.secret_arn).await
     }
 
-    /// Has every lease run out, as if its time had passed.
+    /// Has the lease of this checkpoint run out, as if its time had passed.
+    ///
+    /// # Errors
+    /// [`Error`], also where there is no lease.
+    pub async fn let_lease_run_out(&self, key: &str) -> Result<(), Error> {
+        let past = AttributeValue::S("2020-01-01T00:00:00Z".to_owned());
+        self.services.aws.set_attribute(&self.table, key, "lease.expires", past).await
+    }
+
+    /// Has every lease run out that there is.
     ///
     /// # Errors
     /// [`Error`].
     pub async fn let_leases_run_out(&self) -> Result<(), Error> {
-        let past = AttributeValue::S("2020-01-01T00:00:00Z".to_owned());
         for (key, item) in self.checkpoints().await? {
             if item.contains_key("lease") {
-                self.services.aws.set_attribute(&self.table, &key, "lease.expires", past.clone()).await?;
+                self.let_lease_run_out(&key).await?;
             }
         }
         Ok(())

@@ -376,7 +376,7 @@ impl Stage {
 
 /// Gives a data stream a new backing index, if it exists.
 pub async fn roll_over(services: &Services, data_stream: &str) -> Result<(), Error> {
-    if services.elasticsearch.backing_indices(data_stream).await.is_ok_and(|indices| !indices.is_empty()) {
+    if services.elasticsearch.find_backing_indices(data_stream).await?.is_some() {
         services.elasticsearch.roll_over(data_stream).await?;
     }
     Ok(())

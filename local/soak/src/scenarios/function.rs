@@ -17,14 +17,17 @@ async fn small_stage(context: &Context, rng: &mut Rng) -> Result<Stage, Error> {
     context.stage(world, quirks(rng, 25)).await
 }
 
+fn is_complete(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Answer(answer) if answer["status"] == "complete")
+}
+
 /// What follows a run that ended in the middle: Lambda's retry, or another invocation when the lease has run out.
 async fn go_on(stage: &mut Stage, function: &mut Function, broken: &Invocation, rng: &mut Rng) -> Result<(), Error> {
     stage.calls().clear();
     if rng.bool() {
         let retry = Invocation { timeout: CALM, ..broken.clone() };
         let outcome = stage.invoke(function, retry).await?;
-        let is_complete = matches!(&outcome, Outcome::Answer(answer) if answer["status"] == "complete");
-        stage.tally.expect(is_complete, || format!("Lambda's retry ended in {outcome:?}"));
+        stage.tally.expect(is_complete(&outcome), || format!("Lambda's retry ended in {outcome:?}"));
     } else {
         stage.installation.let_leases_run_out().await?;
         stage.until_complete(function, &Invocation { timeout: CALM, ..broken.clone() }).await?;
@@ -53,8 +56,7 @@ async fn at_every_call(
         let invocation = Invocation::new(collect_events()).with_timeout(timeout);
         let outcome = stage.invoke(&mut function, invocation.clone()).await?;
         // A slow run may end before it makes that call.
-        let is_complete = matches!(&outcome, Outcome::Answer(answer) if answer["status"] == "complete");
-        let was_met = stage.calls().records().iter().any(|call| call.fault) || !is_complete;
+        let was_met = stage.calls().records().iter().any(|call| call.fault) || !is_complete(&outcome);
         stage.accepted.clear();
         go_on(&mut stage, &mut function, &invocation, &mut rng).await?;
         if !was_met {

@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Context, LambdaEvent};
 use secrecy::SecretString;
 use serde_json::Value;
-use tracing::Instrument;
+use tracing::{Instrument, Level};
 
 use crate::{
     check::{self, CheckAnswer},
@@ -23,6 +23,7 @@ use crate::{
     collect::{self, Session},
     config::{self, Config},
     deadline::Deadline,
+    document::Stream,
     elastic::{self, Origin, SetupOptions},
     error::Error,
     http, lastpass,
@@ -30,6 +31,7 @@ use crate::{
     secrets::{self, Credentials, Secrets},
     status::StatusAnswer,
     streams::Mapper,
+    telemetry::{Journal, Totals, write_metrics},
 };
 
 /// Share of an invocation's time that is kept for saving progress and answering.
@@ -60,7 +62,8 @@ struct Invocation<'a> {
     sandbox: &'a Sandbox,
     http: reqwest::Client,
     payload: &'a Value,
-    request: Request,
+    request: &'a Request,
+    journal: &'a Journal,
     request_id: &'a str,
     deadline: Deadline,
     save_deadline: Deadline,
@@ -84,60 +87,67 @@ impl Function {
         Self { sandbox }
     }
 
-    /// Answers one invocation.
+    /// Answers one invocation, and says at its end what it did: one summary line and the metrics of its streams.
     ///
     /// # Errors
     /// [`Error`]: its `error_type` and text become Lambda's `errorType` and `errorMessage`.
     pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, Error> {
         let LambdaEvent { payload, context } = event;
+        let started = collect::now();
+        let request = Request::parse(&payload, started);
+        let stream = request.as_ref().ok().and_then(Request::stream);
         let span = tracing::info_span!(
             "invocation",
             request_id = context.request_id,
-            action = tracing::field::Empty,
-            stream = tracing::field::Empty
+            action = request.as_ref().ok().map(Request::action),
+            stream = stream.map(Stream::as_str),
         );
+        let journal = Journal::default();
         async {
-            // Boxed: the future of a whole invocation is too large a type for the compiler to lay out in one piece.
-            let answer = Box::pin(self.answer(&payload, &context)).await;
-            match &answer {
-                Ok(answer) => tracing::debug!(%answer, "answered"),
-                Err(error) => {
-                    tracing::error!(error_type = error.error_type(), error = error.with_causes(), "failed");
-                }
-            }
+            let answer = match &request {
+                // Boxed: the future of a whole invocation is too large a type for the compiler to lay out in one piece.
+                Ok(request) => Box::pin(self.answer(request, &payload, &context, started, &journal)).await,
+                Err(invalid) => Err(invalid.clone().into()),
+            };
+            let ended = collect::now();
+            let failed_stream = stream.filter(|_| answer.is_err());
+            write_metrics(&journal.metric_lines(&context.env_config.function_name, failed_stream, ended));
+            let took = Duration::try_from(ended.duration_since(started)).unwrap_or_default();
+            summarize(&answer, journal.totals(), took, left_at(ended, &context));
             answer
         }
         .instrument(span)
         .await
     }
 
-    async fn answer(&self, payload: &Value, context: &Context) -> Result<Value, Error> {
-        let now = collect::now();
-        let request = Request::parse(payload, now)?;
-        let span = tracing::Span::current();
-        span.record("action", request.action());
-        if let Some(stream) = request.stream() {
-            span.record("stream", stream.as_str());
-        }
+    async fn answer(
+        &self,
+        request: &Request,
+        payload: &Value,
+        context: &Context,
+        now: Timestamp,
+        journal: &Journal,
+    ) -> Result<Value, Error> {
         let sandbox = match &self.sandbox {
             Ok(sandbox) => sandbox,
             Err(invalid) => {
                 let error = Error::from(invalid.clone());
-                return if request == Request::Check {
+                return if *request == Request::Check {
                     Ok(json(&CheckAnswer::without_settings(&error)))
                 } else {
                     Err(error)
                 };
             }
         };
+        let left = left_at(now, context);
         let ends = Timestamp::try_from(context.deadline()).unwrap_or(now);
-        let left = Duration::try_from(ends.duration_since(now)).unwrap_or_default();
         let reserved = (left / RESERVED_SHARE).clamp(RESERVED.0, RESERVED.1);
         let invocation = Invocation {
             sandbox,
             http: sandbox.http.fresh().map_err(config::Invalid::from)?,
             payload,
             request,
+            journal,
             request_id: &context.request_id,
             deadline: Deadline::after(left.saturating_sub(reserved)),
             save_deadline: Deadline::after(left.saturating_sub(ANSWERING)),
@@ -149,7 +159,7 @@ impl Function {
 
 impl Invocation<'_> {
     async fn answer(&self) -> Result<Value, Error> {
-        match &self.request {
+        match self.request {
             Request::Check => return Ok(json(&self.check().await)),
             Request::Status => return self.status().await,
             Request::Collect { .. }
@@ -168,6 +178,7 @@ impl Invocation<'_> {
             Err(error) if error.is_auth() => match secrets.reload(collect::now(), self.deadline).await {
                 Ok(reloaded) if !reloaded.are(&credentials) => {
                     tracing::info!("the secret holds other credentials now; beginning anew with them");
+                    self.journal.begin_anew();
                     self.act(&reloaded).await
                 }
                 _ => Err(error),
@@ -178,7 +189,7 @@ impl Invocation<'_> {
 
     /// A secret that was not filled in yet is no fault: schedules may be on from the first deployment.
     fn without_credentials(&self, error: secrets::Error) -> Result<Value, Error> {
-        match (&self.request, error) {
+        match (self.request, error) {
             (Request::Setup { .. } | Request::Reset { .. }, error) => Err(error.into()),
             (_, error @ secrets::Error::Placeholder { .. }) => {
                 tracing::warn!(%error, "nothing is collected yet");
@@ -197,7 +208,7 @@ impl Invocation<'_> {
     }
 
     async fn act(&self, credentials: &Arc<Credentials>) -> Result<Value, Error> {
-        if let Request::Setup { retention } = &self.request {
+        if let Request::Setup { retention } = self.request {
             let key = credentials.elastic_setup_api_key.as_ref().unwrap_or(&credentials.elastic_api_key);
             let options = SetupOptions { retention: retention.clone() };
             let installed = elastic::setup(&self.elastic(key)?, &options, self.deadline).await?;
@@ -231,21 +242,28 @@ impl Invocation<'_> {
                 request_id: self.request_id.to_owned(),
                 request: self.payload.clone(),
             },
+            journal: self.journal,
             request_id: self.request_id,
             deadline: self.deadline,
             save_deadline: self.save_deadline,
             lease_until: self.lease_until,
         };
-        Ok(match &self.request {
+        Ok(match self.request {
             Request::Collect { stream, scheduled_time } => {
-                json(&collect::collect(&session, *stream, *scheduled_time).await?)
+                json(&self.with_totals(collect::collect(&session, *stream, *scheduled_time).await?))
             }
-            Request::Backfill(request) => json(&collect::backfill(&session, *request).await?),
+            Request::Backfill(request) => json(&self.with_totals(collect::backfill(&session, *request).await?)),
             Request::Resume => json(&collect::resume(&session).await?),
             Request::Reset { stream, to } => json(&collect::reset(&session, *stream, *to).await?),
-            Request::Redrive { stream } => json(&collect::redrive(&session, *stream).await?),
+            Request::Redrive { stream } => json(&self.with_totals(collect::redrive(&session, *stream).await?)),
             Request::Setup { .. } | Request::Check | Request::Status => Value::Null,
         })
+    }
+
+    /// The answer with all that this invocation has done, also before it was begun anew.
+    fn with_totals(&self, answer: RunAnswer) -> RunAnswer {
+        let Totals { counters, lastpass_requests, bulk_requests, .. } = self.journal.totals();
+        RunAnswer { counters, lastpass_requests, bulk_requests, ..answer }
     }
 
     /// Whether the cluster has the index templates. One that was seen before is not asked again; another one that came
@@ -323,6 +341,52 @@ impl Invocation<'_> {
             cluster_uuid,
         };
         Store::new(&self.sandbox.dynamodb, config.checkpoint_table.clone(), destination)
+    }
+}
+
+/// How long Lambda still lets an invocation work at `now`.
+fn left_at(now: Timestamp, context: &Context) -> Duration {
+    let ends = Timestamp::try_from(context.deadline()).unwrap_or(now);
+    Duration::try_from(ends.duration_since(now)).unwrap_or_default()
+}
+
+/// Writes the one line that says how an invocation ended: an error where it failed, because someone may have to act.
+fn summarize(answer: &Result<Value, Error>, totals: Totals, took: Duration, left: Duration) {
+    let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    macro_rules! summarize {
+        ($level:expr, $($field:tt)*) => {
+            tracing::event!(
+                $level,
+                $($field)*
+                fetched = totals.counters.fetched,
+                created = totals.counters.created,
+                duplicates = totals.counters.duplicates,
+                dead_letters = totals.counters.dead_letters,
+                late = totals.counters.late,
+                lastpass_requests = totals.lastpass_requests,
+                lastpass_throttled = totals.lastpass_throttled,
+                bulk_requests = totals.bulk_requests,
+                duration_ms = milliseconds(took),
+                time_left_ms = milliseconds(left),
+                "invocation ended"
+            )
+        };
+    }
+    match answer {
+        Ok(answer) => {
+            let text = |pointer| answer.pointer(pointer).and_then(Value::as_str);
+            summarize!(
+                Level::INFO,
+                status = text("/status"),
+                reason = text("/reason"),
+                from = text("/window/from"),
+                to = text("/window/to"),
+                checkpoint = text("/checkpoint"),
+            );
+        }
+        Err(error) => {
+            summarize!(Level::ERROR, status = "failed", error_type = error.error_type(), error = error.with_causes(),)
+        }
     }
 }
 

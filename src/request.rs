@@ -3,6 +3,8 @@
 //! Knows nothing of AWS or HTTP. A payload is checked whole, and what is wrong is named: an unknown field refused here
 //! is a typing error found, not a setting silently ignored.
 
+use std::ops::AddAssign;
+
 use jiff::{Timestamp, civil, tz::TimeZone};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -355,6 +357,16 @@ pub struct Counters {
     pub dead_letters: u64,
     /// Of the created ones, those from before the window.
     pub late: u64,
+}
+
+impl AddAssign for Counters {
+    fn add_assign(&mut self, other: Self) {
+        self.fetched += other.fetched;
+        self.created += other.created;
+        self.duplicates += other.duplicates;
+        self.dead_letters += other.dead_letters;
+        self.late += other.late;
+    }
 }
 
 /// The answer to `collect`, `backfill` and `redrive`.

@@ -1,9 +1,54 @@
-//! Log set-up and the summary of an invocation.
+//! Log set-up, and what an invocation says of itself at its end: one summary line and the metrics of its streams.
 //!
-//! Knows nothing of the other rooms' work. Logs are JSON lines; messages are fixed texts and values are fields.
+//! Knows nothing of the other rooms' work. Logs are JSON lines; messages are fixed texts and values are fields. Metrics
+//! are log lines as well, in CloudWatch's embedded metric format (EMF), which need no call and no permission. They are
+//! written whatever `LOG_LEVEL` is. Every metric costs more in a month than the function, so that only what an alarm or
+//! the dashboard shows is one; all else is a field of the summary line.
+//!
+//! Source: [Amazon CloudWatch User Guide, "Specification: Embedded metric
+//! format"](https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html).
 
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{EnvFilter, fmt};
+
+use crate::{document::Stream, request::Counters};
+
+/// The first part of the namespace of all metrics; the function's name follows, so that two stacks of one account keep
+/// apart. `template.yaml` spells the same.
+const NAMESPACE: &str = "LastPassElastic";
+/// The one dimension of every metric: the stream.
+const DIMENSION: &str = "stream";
+
+/// A metric, as CloudWatch lists it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// Its unit, one of CloudWatch's.
+    pub unit: &'static str,
+}
+
+/// How old the watermark is: everything before it is acknowledged. Of snapshots: how long ago the last whole one was due.
+pub const FRESHNESS: Metric = Metric { name: "Freshness", unit: "Seconds" };
+/// Documents that Elasticsearch did not have.
+pub const CREATED: Metric = Metric { name: "Created", unit: "Count" };
+/// Records that Elasticsearch refused for good.
+pub const DEAD_LETTERS: Metric = Metric { name: "DeadLetters", unit: "Count" };
+/// Runs that failed. A crash or a time-out is in AWS's own `Errors` alone.
+pub const ERRORS: Metric = Metric { name: "Errors", unit: "Count" };
+/// Requests that LastPass answered with 429.
+pub const LASTPASS_THROTTLED: Metric = Metric { name: "LastPassThrottled", unit: "Count" };
+
+/// Every metric there is. The alarms and the dashboard of `template.yaml` name no other.
+pub const METRICS: [Metric; 5] = [FRESHNESS, CREATED, DEAD_LETTERS, ERRORS, LASTPASS_THROTTLED];
 
 /// Writes logs of `level` and above as JSON lines to standard output. Other crates are heard from warnings on: at
 /// `debug` the HTTP crates log headers.
@@ -11,4 +56,228 @@ pub fn init(level: LevelFilter) {
     let filter = EnvFilter::new(format!("warn,lastpass_elastic={level},bootstrap={level}"));
     // Lambda stamps each line with its own time as well; ours is the one of the event.
     fmt().json().flatten_event(true).with_current_span(true).with_span_list(false).with_env_filter(filter).init();
+}
+
+/// What one run did, whether it succeeded or not.
+#[derive(Debug, Clone, Copy)]
+pub struct RunRecord {
+    /// Its stream.
+    pub stream: Stream,
+    /// What it did to documents.
+    pub counters: Counters,
+    /// Requests it sent to LastPass.
+    pub lastpass_requests: u64,
+    /// Those that LastPass answered with 429.
+    pub lastpass_throttled: u64,
+    /// Bulk requests it sent.
+    pub bulk_requests: u64,
+    /// Whether it failed.
+    pub failed: bool,
+}
+
+/// What an invocation has done so far.
+#[derive(Debug, Default)]
+pub struct Journal(Mutex<Records>);
+
+#[derive(Debug, Default)]
+struct Records {
+    runs: Vec<RunRecord>,
+    watermarks: BTreeMap<Stream, Timestamp>,
+}
+
+/// The numbers of the summary line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Of all runs.
+    pub counters: Counters,
+    /// Requests to LastPass.
+    pub lastpass_requests: u64,
+    /// Those that LastPass answered with 429.
+    pub lastpass_throttled: u64,
+    /// Bulk requests to Elasticsearch.
+    pub bulk_requests: u64,
+}
+
+impl Journal {
+    fn records(&self) -> MutexGuard<'_, Records> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters a run that has ended.
+    pub fn enter_run(&self, run: RunRecord) {
+        self.records().runs.push(run);
+    }
+
+    /// Enters how far a stream is.
+    pub fn enter_watermark(&self, stream: Stream, watermark: Timestamp) {
+        self.records().watermarks.insert(stream, watermark);
+    }
+
+    /// Says that the failures so far are mended, because the work is begun anew with other credentials.
+    pub fn begin_anew(&self) {
+        for run in &mut self.records().runs {
+            run.failed = false;
+        }
+    }
+
+    /// What the runs so far have done together.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.records().runs.iter().fold(Totals::default(), |mut totals, run| {
+            totals.counters += run.counters;
+            totals.lastpass_requests += run.lastpass_requests;
+            totals.lastpass_throttled += run.lastpass_throttled;
+            totals.bulk_requests += run.bulk_requests;
+            totals
+        })
+    }
+
+    /// The metrics of each stream that was worked on, as lines of the embedded metric format. `failed` is the stream of
+    /// an invocation that failed: its failure counts also where no run had begun.
+    #[must_use]
+    pub fn metric_lines(&self, function_name: &str, failed: Option<Stream>, now: Timestamp) -> Vec<String> {
+        let records = self.records();
+        Stream::ALL
+            .into_iter()
+            .filter_map(|stream| {
+                let runs: Vec<&RunRecord> = records.runs.iter().filter(|run| run.stream == stream).collect();
+                let has_failed = failed == Some(stream);
+                let sum = |of: fn(&RunRecord) -> u64| runs.iter().copied().map(of).sum::<u64>();
+                let mut values: Vec<(Metric, Value)> = Vec::new();
+                if let Some(watermark) = records.watermarks.get(&stream) {
+                    values.push((FRESHNESS, now.duration_since(*watermark).as_secs().into()));
+                }
+                if !runs.is_empty() {
+                    values.push((CREATED, sum(|run| run.counters.created).into()));
+                    values.push((DEAD_LETTERS, sum(|run| run.counters.dead_letters).into()));
+                    values.push((LASTPASS_THROTTLED, sum(|run| run.lastpass_throttled).into()));
+                }
+                if !runs.is_empty() || has_failed {
+                    values.push((ERRORS, sum(|run| u64::from(run.failed)).max(u64::from(has_failed)).into()));
+                }
+                (!values.is_empty()).then(|| metric_line(function_name, stream, &values, now))
+            })
+            .collect()
+    }
+}
+
+/// Writes the lines of [`Journal::metric_lines`] to standard output, where Lambda takes them up.
+pub fn write_metrics(lines: &[String]) {
+    let mut output = std::io::stdout().lock();
+    for line in lines {
+        // One that can't be written could not be complained about either: the complaint goes the same way.
+        let _ = writeln!(output, "{line}");
+    }
+}
+
+fn metric_line(function_name: &str, stream: Stream, values: &[(Metric, Value)], now: Timestamp) -> String {
+    let metrics: Vec<Value> =
+        values.iter().map(|(metric, _)| json!({"Name": metric.name, "Unit": metric.unit})).collect();
+    let directive =
+        json!({"Namespace": format!("{NAMESPACE}/{function_name}"), "Dimensions": [[DIMENSION]], "Metrics": metrics});
+    let mut line = Map::new();
+    line.insert("_aws".to_owned(), json!({"Timestamp": now.as_millisecond(), "CloudWatchMetrics": [directive]}));
+    line.insert(DIMENSION.to_owned(), stream.as_str().into());
+    line.extend(values.iter().map(|(metric, value)| (metric.name.to_owned(), value.clone())));
+    Value::Object(line).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a time of the test")
+    }
+
+    fn run(stream: Stream, created: u64, failed: bool) -> RunRecord {
+        RunRecord {
+            stream,
+            counters: Counters { fetched: created + 2, created, dead_letters: 2, ..Counters::default() },
+            lastpass_requests: 5,
+            lastpass_throttled: 3,
+            bulk_requests: 1,
+            failed,
+        }
+    }
+
+    fn lines(journal: &Journal, failed: Option<Stream>) -> Vec<Value> {
+        journal
+            .metric_lines("lastpass", failed, at("2026-10-05T12:00:00.250Z"))
+            .iter()
+            .map(|line| serde_json::from_str(line).expect("a line is JSON"))
+            .collect()
+    }
+
+    #[test]
+    fn a_run_is_one_line_with_every_metric_of_its_stream() {
+        let journal = Journal::default();
+        journal.enter_watermark(Stream::EventReport, at("2026-10-05T11:55:00Z"));
+        journal.enter_run(run(Stream::EventReport, 7, false));
+        let expected = json!({
+            "_aws": {
+                "Timestamp": 1_791_201_600_250_i64,
+                "CloudWatchMetrics": [{
+                    "Namespace": "LastPassElastic/lastpass",
+                    "Dimensions": [["stream"]],
+                    "Metrics": [
+                        {"Name": "Freshness", "Unit": "Seconds"},
+                        {"Name": "Created", "Unit": "Count"},
+                        {"Name": "DeadLetters", "Unit": "Count"},
+                        {"Name": "LastPassThrottled", "Unit": "Count"},
+                        {"Name": "Errors", "Unit": "Count"},
+                    ],
+                }],
+            },
+            "stream": "event_report",
+            "Freshness": 300, "Created": 7, "DeadLetters": 2, "LastPassThrottled": 3, "Errors": 0,
+        });
+        assert_eq!(lines(&journal, None), [expected]);
+    }
+
+    #[test]
+    fn a_failure_counts_once_whether_or_not_a_run_had_begun() {
+        let journal = Journal::default();
+        assert_eq!(lines(&journal, None), Vec::<Value>::new());
+        let before = lines(&journal, Some(Stream::User));
+        assert_eq!((&before[0]["stream"], &before[0]["Errors"]), (&json!("user"), &json!(1)));
+        assert!(before[0].get("Created").is_none(), "{}", before[0]);
+        journal.enter_run(run(Stream::User, 1, true));
+        assert_eq!(lines(&journal, Some(Stream::User))[0]["Errors"], 1);
+        journal.begin_anew();
+        journal.enter_run(run(Stream::User, 1, false));
+        assert_eq!(lines(&journal, None)[0]["Errors"], 0);
+        assert_eq!(lines(&journal, None)[0]["Created"], 2);
+    }
+
+    #[test]
+    fn streams_have_lines_of_their_own() {
+        let journal = Journal::default();
+        for stream in Stream::ALL {
+            journal.enter_watermark(stream, at("2026-10-05T11:00:00Z"));
+        }
+        journal.enter_run(run(Stream::User, 4, false));
+        let lines = lines(&journal, None);
+        let created: Vec<_> = lines.iter().map(|line| (&line["stream"], line.get("Created"))).collect();
+        let user = json!(4);
+        assert_eq!(
+            created,
+            [(&json!("event_report"), None), (&json!("user"), Some(&user)), (&json!("detailed_shared_folder"), None),]
+        );
+        assert!(lines.iter().all(|line| line["Freshness"] == 3600));
+    }
+
+    #[test]
+    fn the_totals_are_those_of_all_runs() {
+        let journal = Journal::default();
+        journal.enter_run(run(Stream::User, 4, true));
+        journal.enter_run(run(Stream::EventReport, 1, false));
+        let expected = Totals {
+            counters: Counters { fetched: 9, created: 5, dead_letters: 4, ..Counters::default() },
+            lastpass_requests: 10,
+            lastpass_throttled: 6,
+            bulk_requests: 2,
+        };
+        assert_eq!(journal.totals(), expected);
+    }
 }

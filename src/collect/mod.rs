@@ -42,6 +42,7 @@ use crate::{
     lastpass,
     request::{Counters, Reason, RunAnswer, RunStatus, Window},
     streams::Mapper,
+    telemetry::{Journal, RunRecord},
 };
 
 /// How often a lease of 60 s is renewed while a run works. Chosen: two renewals may fail.
@@ -70,6 +71,8 @@ pub struct Session<'a> {
     pub mapper: &'a Mapper,
     /// What dead letters say of the invocation.
     pub origin: &'a Origin,
+    /// What the invocation does, for its summary and metrics.
+    pub journal: &'a Journal,
     /// Lambda's request id.
     pub request_id: &'a str,
     /// When work stops, before Lambda's own deadline.
@@ -124,6 +127,7 @@ struct Run<'a> {
     writer: BulkWriter,
     progress: Progress,
     lastpass_requests_before: u64,
+    lastpass_throttled_before: u64,
 }
 
 /// A run, or the answer of one that may not begin.
@@ -152,9 +156,15 @@ impl<'a> Run<'a> {
             DataStream::dead_letter(namespace),
             session.origin.clone(),
         );
-        let lastpass_requests_before = session.lastpass.requests();
-        let progress = Progress::default();
-        Ok(Begun::Run(Box::new(Self { session, action, lease, writer, progress, lastpass_requests_before })))
+        Ok(Begun::Run(Box::new(Self {
+            session,
+            action,
+            lease,
+            writer,
+            progress: Progress::default(),
+            lastpass_requests_before: session.lastpass.requests(),
+            lastpass_throttled_before: session.lastpass.throttled(),
+        })))
     }
 
     /// Delivers documents and counts what became of each.
@@ -197,8 +207,8 @@ impl<'a> Run<'a> {
         is_out_of_time && self.progress.pages.load(Ordering::Relaxed) > 0
     }
 
-    /// Gives the lease up, unless it is another's already, and makes the answer, or the error if the run failed for more
-    /// than its deadline.
+    /// Gives the lease up, unless it is another's already, enters the run in the journal, and makes the answer, or the
+    /// error if the run failed for more than its deadline.
     async fn end(self, ended: Result<Ended, Error>, window: Option<Window>) -> Result<RunAnswer, Error> {
         let counters = self.progress.counters();
         let mut is_lease_lost = false;
@@ -219,6 +229,7 @@ impl<'a> Run<'a> {
         let mut state = self.lease.state();
         let key = self.lease.key();
         let checkpoint = key.reached(&state);
+        let (stream, watermark) = (key.stream(), state.watermark);
         state.last_run = Some(LastRun {
             finished_at: events::whole_second(now()),
             request_id: self.session.request_id.to_owned(),
@@ -229,48 +240,45 @@ impl<'a> Run<'a> {
             dead_letters: counters.dead_letters,
             late: counters.late,
         });
-        if !is_lease_lost {
-            match self.lease.release(state, now(), self.session.save_deadline).await {
-                Ok(()) => {}
-                Err(error) if error.is_lease_lost() => {
-                    tracing::warn!(%error, "another run goes on in this one's place");
-                    is_lease_lost = true;
-                }
-                Err(error) if outcome.is_err() => {
-                    tracing::warn!(%error, "the lease was not given up; it runs out by itself");
-                }
-                Err(error) => return Err(error.into()),
+        let released =
+            if is_lease_lost { Ok(()) } else { self.lease.release(state, now(), self.session.save_deadline).await };
+        let outcome = match released {
+            Ok(()) => outcome,
+            Err(error) if error.is_lease_lost() => {
+                tracing::warn!(%error, "another run goes on in this one's place");
+                is_lease_lost = true;
+                outcome.map(|_| RunStatus::Partial)
             }
+            Err(error) if outcome.is_err() => {
+                tracing::warn!(%error, "the lease was not given up; it runs out by itself");
+                outcome
+            }
+            Err(error) => Err(error.into()),
+        };
+        let record = RunRecord {
+            stream,
+            counters,
+            lastpass_requests: self.session.lastpass.requests() - self.lastpass_requests_before,
+            lastpass_throttled: self.session.lastpass.throttled() - self.lastpass_throttled_before,
+            bulk_requests: self.writer.requests(),
+            failed: outcome.is_err(),
+        };
+        self.session.journal.enter_run(record);
+        if let (Key::Stream(_), Some(watermark)) = (key, watermark) {
+            self.session.journal.enter_watermark(stream, watermark);
         }
-        let status = outcome.map(|status| if is_lease_lost { RunStatus::Partial } else { status })?;
-        let answer = RunAnswer {
+        Ok(RunAnswer {
             action: self.action,
-            stream: key.stream(),
-            status,
+            stream,
+            status: outcome?,
             reason: is_lease_lost.then_some(Reason::LeaseLost),
             window,
             counters,
-            lastpass_requests: self.session.lastpass.requests() - self.lastpass_requests_before,
-            bulk_requests: self.writer.requests(),
+            lastpass_requests: record.lastpass_requests,
+            bulk_requests: record.bulk_requests,
             checkpoint,
             lease_expires: None,
-        };
-        tracing::info!(
-            status = status.as_str(),
-            is_lease_lost,
-            fetched = counters.fetched,
-            created = counters.created,
-            duplicates = counters.duplicates,
-            dead_letters = counters.dead_letters,
-            late = counters.late,
-            lastpass_requests = answer.lastpass_requests,
-            lastpass_throttled = self.session.lastpass.throttled(),
-            bulk_requests = answer.bulk_requests,
-            checkpoint = checkpoint.map(|checkpoint| checkpoint.to_string()),
-            time_left_ms = u64::try_from(self.session.deadline.remaining().as_millis()).unwrap_or(u64::MAX),
-            "the run ended"
-        );
-        Ok(answer)
+        })
     }
 }
 

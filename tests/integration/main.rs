@@ -21,3 +21,4 @@ mod security;
 mod setup;
 mod snapshot;
 mod stage;
+mod telemetry;

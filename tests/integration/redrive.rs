@@ -8,27 +8,10 @@ use lastpass_harness::{Error, Fault, Function, Installation, Invocation, Rule, S
 use lastpass_simulator::{CompanySize, Event, Quirks, World};
 use serde_json::{Value, json};
 
-use crate::stage::{SHORT, ago, assert_accounted, collect, company, number, plan, twins, until_complete};
+use crate::stage::{SHORT, ago, assert_accounted, collect, company, number, plan, spoil, twins, until_complete};
 
 fn redrive(stream: &str) -> Value {
     json!({"action": "redrive", "stream": stream})
-}
-
-/// Gives the data stream that a stream will have a mapping in which `field` is a number.
-async fn spoil(installation: &Installation, stream: &str, field: &str) -> Result<(), Error> {
-    let properties = field.rsplit('.').fold(json!({"type": "long"}), |inner, name| match inner.get("type") {
-        Some(_) if inner["type"].is_string() => json!({name: inner}),
-        _ => json!({name: {"properties": inner}}),
-    });
-    let template = json!({
-        "index_patterns": [installation.data_stream(stream)],
-        "priority": 400,
-        "data_stream": {},
-        "composed_of": [format!("lastpass-elastic.{stream}")],
-        "template": {"mappings": {"properties": properties}},
-    });
-    let path = format!("/_index_template/{}", installation.data_stream(stream));
-    installation.services.elasticsearch.request("PUT".parse().expect("PUT"), &path, Some(&template)).await.map(drop)
 }
 
 /// Mends what [`spoil`] did, as `setup` does: a new backing index with the product's own mapping.

@@ -143,3 +143,20 @@ pub fn assert_accounted(answer: &Value) {
 pub fn collect(stream: &str) -> Value {
     json!({"action": "collect", "stream": stream})
 }
+
+/// Gives the data stream that a stream will have a mapping in which `field` is a number.
+pub async fn spoil(installation: &Installation, stream: &str, field: &str) -> Result<(), Error> {
+    let properties = field.rsplit('.').fold(json!({"type": "long"}), |inner, name| match inner.get("type") {
+        Some(_) if inner["type"].is_string() => json!({name: inner}),
+        _ => json!({name: {"properties": inner}}),
+    });
+    let template = json!({
+        "index_patterns": [installation.data_stream(stream)],
+        "priority": 400,
+        "data_stream": {},
+        "composed_of": [format!("lastpass-elastic.{stream}")],
+        "template": {"mappings": {"properties": properties}},
+    });
+    let path = format!("/_index_template/{}", installation.data_stream(stream));
+    installation.services.elasticsearch.request("PUT".parse().expect("PUT"), &path, Some(&template)).await.map(drop)
+}

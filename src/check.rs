@@ -1,18 +1,33 @@
 //! Tries every system and right, each with what it costs least.
 //!
-//! Never fails: what is wrong is the answer.
+//! Never fails: what is wrong is the answer. Nothing is written, and no document is read. The three systems are tried
+//! side by side, so that one that hangs holds up no other.
+
+use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::{
     checkpoint::Store,
+    collect,
     deadline::Deadline,
     document::Namespace,
-    elastic::{self, Role},
+    elastic::{self, ClusterInfo, Role},
     error::Error,
-    lastpass::{self, reporting, time::ApiZone},
+    lastpass::{
+        self, reporting,
+        time::ApiZone,
+        whole_seconds::{CLOCK_TOLERANCE, Reading, judge_follow_up},
+    },
 };
+
+/// How far back events are asked for. Source: LASTPASS_API.md, "reporting": kept for about a year. One answer has 10,000
+/// events at most, and only where there are more is there a `next`, which tells the zone.
+const RETENTION: SignedDuration = SignedDuration::from_hours(366 * 24);
+
+const CREATE_WRITER_KEY: &str = "create one with the role in assets/roles/writer.json in Kibana under Stack Management > \
+    API keys, and store it as `elastic_api_key` in the secret";
 
 /// The answer to `check`.
 #[derive(Debug, Serialize)]
@@ -37,9 +52,52 @@ pub enum CheckStatus {
 /// One thing that was tried.
 #[derive(Debug, Serialize)]
 pub struct Check {
-    name: &'static str,
+    name: Name,
     status: CheckStatus,
     message: String,
+}
+
+/// What is tried, in the order of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Name {
+    Settings,
+    Secret,
+    Checkpoint,
+    CheckpointDestination,
+    Clock,
+    #[serde(rename = "lastpass_event_report")]
+    LastPassEventReport,
+    #[serde(rename = "lastpass_time_zone")]
+    LastPassTimeZone,
+    #[serde(rename = "lastpass_user")]
+    LastPassUser,
+    #[serde(rename = "lastpass_detailed_shared_folder")]
+    LastPassDetailedSharedFolder,
+    Elasticsearch,
+    ElasticsearchRights,
+    ElasticsearchExcessRights,
+    ElasticsearchSetupRights,
+    IndexTemplates,
+}
+
+impl Name {
+    const ALL: [Self; 14] = [
+        Self::Settings,
+        Self::Secret,
+        Self::Checkpoint,
+        Self::CheckpointDestination,
+        Self::Clock,
+        Self::LastPassEventReport,
+        Self::LastPassTimeZone,
+        Self::LastPassUser,
+        Self::LastPassDetailedSharedFolder,
+        Self::Elasticsearch,
+        Self::ElasticsearchRights,
+        Self::ElasticsearchExcessRights,
+        Self::ElasticsearchSetupRights,
+        Self::IndexTemplates,
+    ];
 }
 
 /// What is tried once the settings and the secret are known.
@@ -48,142 +106,345 @@ pub struct Systems<'a> {
     pub lastpass: &'a lastpass::Client,
     /// The cluster, with the key that writes.
     pub elastic: &'a elastic::Client,
+    /// The cluster, with the key of `setup` alone, where the secret has one.
+    pub elastic_setup: Option<&'a elastic::Client>,
     /// The checkpoints.
     pub store: &'a Store,
     /// The zone setting.
     pub zone: &'a ApiZone,
     /// The namespace setting.
     pub namespace: &'a Namespace,
-    /// The clock.
-    pub now: Timestamp,
     /// When to stop.
     pub deadline: Deadline,
 }
 
-/// The names of the checks after the settings and the secret, in their order.
-const OF_SYSTEMS: [&str; 7] = [
-    "checkpoint",
-    "lastpass_event_report",
-    "lastpass_user",
-    "lastpass_detailed_shared_folder",
-    "elasticsearch",
-    "elasticsearch_rights",
-    "index_templates",
-];
+/// What was tried so far.
+#[derive(Debug, Default)]
+struct Checks(Vec<Check>);
 
-impl Check {
-    fn of(name: &'static str, tried: Result<String, String>) -> Self {
-        match tried {
-            Ok(message) => Self { name, status: CheckStatus::Ok, message },
-            Err(message) => Self { name, status: CheckStatus::Failed, message },
-        }
+impl Checks {
+    /// Enters what came of a check; true where it is as it should be.
+    fn enter(&mut self, name: Name, tried: Result<String, String>) -> bool {
+        let (status, message) = match tried {
+            Ok(message) => (CheckStatus::Ok, message),
+            Err(message) => (CheckStatus::Failed, message),
+        };
+        self.0.push(Check { name, status, message });
+        status == CheckStatus::Ok
     }
 
-    fn skipped(name: &'static str, because: &str) -> Self {
-        Self { name, status: CheckStatus::Skipped, message: format!("not tried: {because}") }
+    /// Enters that a check was not tried.
+    fn skip(&mut self, name: Name, because: &str) {
+        self.0.push(Check { name, status: CheckStatus::Skipped, message: format!("not tried: {because}") });
+    }
+
+    /// The answer, in which all that was not entered is skipped.
+    fn answer(mut self, because: &str) -> CheckAnswer {
+        let entered: BTreeSet<Name> = self.0.iter().map(|check| check.name).collect();
+        for name in Name::ALL.into_iter().filter(|name| !entered.contains(name)) {
+            self.skip(name, because);
+        }
+        self.0.sort_by_key(|check| check.name);
+        let all_ok = self.0.iter().all(|check| check.status == CheckStatus::Ok);
+        let status = if all_ok { CheckStatus::Ok } else { CheckStatus::Failed };
+        CheckAnswer { action: "check", status, checks: self.0 }
     }
 }
 
 impl CheckAnswer {
-    fn new(checks: Vec<Check>) -> Self {
-        let all_ok = checks.iter().all(|check| check.status == CheckStatus::Ok);
-        let status = if all_ok { CheckStatus::Ok } else { CheckStatus::Failed };
-        Self { action: "check", status, checks }
-    }
-
     /// The answer where the settings are wrong: nothing else can be tried.
     #[must_use]
     pub fn without_settings(error: &Error) -> Self {
-        let mut checks = vec![Check::of("settings", Err(error.with_causes()))];
-        checks.push(Check::skipped("secret", "the settings have to be mended first"));
-        checks.extend(OF_SYSTEMS.map(|name| Check::skipped(name, "the settings have to be mended first")));
-        Self::new(checks)
+        let mut checks = Checks::default();
+        checks.enter(Name::Settings, Err(error.with_causes()));
+        checks.answer("the settings have to be mended first")
     }
 
     /// The answer where the secret can't be used.
     #[must_use]
     pub fn without_secret(error: &Error) -> Self {
-        let mut checks = vec![settings_ok(), Check::of("secret", Err(error.with_causes()))];
-        checks.extend(OF_SYSTEMS.map(|name| Check::skipped(name, "the secret has to be mended first")));
-        Self::new(checks)
+        let mut checks = Checks::default();
+        checks.enter(Name::Settings, Ok(SETTINGS_OK.to_owned()));
+        checks.enter(Name::Secret, Err(error.with_causes()));
+        checks.answer("the secret has to be mended first")
     }
 }
 
-fn settings_ok() -> Check {
-    Check::of("settings", Ok("the settings are valid".to_owned()))
-}
+const SETTINGS_OK: &str = "the settings are valid";
 
 /// Tries every system.
 pub async fn check(systems: &Systems<'_>) -> CheckAnswer {
-    let Systems { lastpass, elastic, store, zone, namespace, now, deadline } = *systems;
-    let mut checks = vec![settings_ok(), Check::of("secret", Ok("the secret is readable and complete".to_owned()))];
-    let mut tried = |name, result: Result<String, Error>| {
-        checks.push(Check::of(name, result.map_err(|error| error.with_causes())));
+    let mut checks = Checks::default();
+    checks.enter(Name::Settings, Ok(SETTINGS_OK.to_owned()));
+    let secret = match systems.elastic_setup {
+        None => "the secret is readable and complete",
+        Some(_) => {
+            "the secret is readable and complete; take `elastic_setup_api_key` out of it once `setup` has run, and delete that key"
+        }
     };
-    let [checkpoint, events, users, folders, cluster, rights, templates] = OF_SYSTEMS;
-    tried(
-        checkpoint,
-        store
-            .check_access(deadline)
-            .await
-            .map_err(Error::from)
-            .map(|()| "the table can be read and written".to_owned()),
-    );
-    tried(events, check_events(lastpass, zone, now, deadline).await);
-    let answer = lastpass.fetch_users(0, deadline).await;
-    tried(
-        users,
-        answer.map_err(Error::from).map(|page| match page.total {
-            Some(total) => format!("LastPass answers getuserdata: {total} users"),
-            None => "LastPass answers getuserdata".to_owned(),
-        }),
-    );
-    let answer = lastpass.fetch_folders(0, deadline).await;
-    tried(folders, answer.map_err(Error::from).map(|_| "LastPass answers getdetailedsfdata".to_owned()));
-    let info = elastic::cluster_info(elastic, deadline).await;
-    tried(
-        cluster,
-        info.map_err(Error::from).map(|info| {
-            let flavour = if info.serverless { "serverless" } else { "stateful" };
-            format!("Elasticsearch {} ({flavour}) accepts the API key", info.version)
-        }),
-    );
-    let missing = elastic::missing_rights(elastic, Role::Writer, namespace, deadline).await.map_err(Error::from);
-    match missing {
-        Ok(missing) if missing.is_empty() => tried(rights, Ok("the API key has every right of the writer role".to_owned())),
-        Ok(missing) => checks.push(Check::of(
-            rights,
-            Err(format!(
-                "the API key lacks {}: create one with the role in assets/roles/writer.json in Kibana under Stack Management > API keys, and store it as `elastic_api_key` in the secret",
-                missing.join(", ")
-            )),
-        )),
-        Err(error) => tried(rights, Err(error)),
+    checks.enter(Name::Secret, Ok(secret.to_owned()));
+    let (on_table, on_lastpass, (on_elasticsearch, cluster_uuid)) =
+        tokio::join!(check_table(systems), check_lastpass(systems), check_elasticsearch(systems));
+    for system in [on_table, on_lastpass, on_elasticsearch] {
+        checks.0.extend(system.0);
     }
-    checks.push(Check::of(
-        templates,
-        match elastic::is_set_up(elastic, deadline).await {
-            Ok(true) => Ok("the index templates are installed".to_owned()),
-            Ok(false) => Err("the index templates are not installed, or are those of an older version: invoke the function with {\"action\": \"setup\"}".to_owned()),
-            Err(error) => Err(Error::from(error).with_causes()),
-        },
-    ));
-    CheckAnswer::new(checks)
+    if !checks.0.iter().any(|check| check.name == Name::CheckpointDestination) {
+        checks.enter(Name::CheckpointDestination, check_destination(systems, cluster_uuid).await);
+    }
+    checks.answer("what it needs has to be mended first")
 }
 
-/// Asks for the events around the last hour.
-async fn check_events(
-    lastpass: &lastpass::Client,
-    zone: &ApiZone,
-    now: Timestamp,
-    deadline: Deadline,
-) -> Result<String, Error> {
-    let hour = SignedDuration::from_hours(1);
-    let request = reporting::Request {
-        from: now.saturating_sub(hour).unwrap_or(now),
-        to: now.saturating_add(hour).unwrap_or(now),
-        next_us: None,
+async fn check_table(systems: &Systems<'_>) -> Checks {
+    let mut checks = Checks::default();
+    match systems.store.check_access(systems.deadline).await {
+        Ok(server_time) => {
+            checks.enter(Name::Checkpoint, Ok("the table can be read and written".to_owned()));
+            checks.enter(Name::Clock, judge_clock(collect::now(), server_time));
+        }
+        Err(error) => {
+            checks.enter(Name::Checkpoint, Err(Error::from(error).with_causes()));
+            let because = "the table of checkpoints has to answer first";
+            checks.skip(Name::CheckpointDestination, because);
+            checks.skip(Name::Clock, because);
+        }
+    }
+    checks
+}
+
+async fn check_destination(systems: &Systems<'_>, cluster_uuid: Option<String>) -> Result<String, String> {
+    let store = systems.store.in_cluster(cluster_uuid);
+    match store.check_items(systems.deadline).await {
+        Ok(()) => Ok(format!("the checkpoints belong to {}", store.destination())),
+        Err(error) => Err(Error::from(error).with_causes()),
+    }
+}
+
+/// Holds the clock against `server_time`, which DynamoDB's answer tells to the second.
+fn judge_clock(clock: Timestamp, server_time: Option<Timestamp>) -> Result<String, String> {
+    let Some(server_time) = server_time else {
+        return Ok("DynamoDB's answer tells no time; nothing speaks against the clock".to_owned());
     };
+    if clock.duration_since(server_time).abs() > CLOCK_TOLERANCE {
+        return Err(format!(
+            "the function's clock shows {clock:.0}, and AWS's {server_time}: have the machine's clock set by NTP (Lambda's own always is)"
+        ));
+    }
+    Ok("the clock agrees with AWS's".to_owned())
+}
+
+async fn check_lastpass(systems: &Systems<'_>) -> Checks {
+    let Systems { lastpass, deadline, .. } = *systems;
+    let mut checks = Checks::default();
+    match fetch_newest_events(systems).await {
+        Ok(newest) => {
+            let count = newest.page.events.len();
+            checks.enter(
+                Name::LastPassEventReport,
+                Ok(format!("LastPass answers reporting: {count} events in one page of the last year")),
+            );
+            checks
+                .enter(Name::LastPassTimeZone, check_zone(systems, newest).await.map_err(|error| error.with_causes()));
+        }
+        Err(error) => {
+            let is_of_this_command_alone = matches!(error, lastpass::Error::Refused { .. });
+            checks.enter(Name::LastPassEventReport, Err(Error::from(error).with_causes()));
+            let because = "LastPass has to answer `reporting` first";
+            checks.skip(Name::LastPassTimeZone, because);
+            if !is_of_this_command_alone {
+                checks.skip(Name::LastPassUser, because);
+                checks.skip(Name::LastPassDetailedSharedFolder, because);
+                return checks;
+            }
+        }
+    }
+    let answer = lastpass.fetch_users(0, deadline).await;
+    let users = answer.map(|page| match page.total {
+        Some(total) => format!("LastPass answers getuserdata: {total} users"),
+        None => format!("LastPass answers getuserdata: {} users in its first page", page.users.len()),
+    });
+    checks.enter(Name::LastPassUser, users.map_err(|error| Error::from(error).with_causes()));
+    let answer = lastpass.fetch_folders(0, deadline).await;
+    let folders = answer
+        .map(|page| format!("LastPass answers getdetailedsfdata: {} folders in its first page", page.folders.len()));
+    checks.enter(Name::LastPassDetailedSharedFolder, folders.map_err(|error| Error::from(error).with_causes()));
+    checks
+}
+
+/// The newest page of the event report, and how it was asked for.
+struct NewestEvents<'a> {
+    reading: Reading<'a>,
+    request: reporting::Request,
+    page: reporting::Page,
+}
+
+async fn fetch_newest_events<'a>(systems: &Systems<'a>) -> Result<NewestEvents<'a>, lastpass::Error> {
+    let Systems { lastpass, zone, deadline, .. } = *systems;
+    let now = collect::now();
+    let from = zone.begin_outside_fold(now.saturating_sub(RETENTION).unwrap_or(now));
+    let to = zone.end_outside_fold(now.saturating_add(collect::ZONE_REACH).unwrap_or(now));
+    let reading = Reading::new(zone, from, to);
+    let request = reading.request();
     let page = lastpass.fetch_events(&request, zone, deadline).await?;
-    Ok(format!("LastPass answers reporting: {} events around the last hour", page.events.len()))
+    Ok(NewestEvents { reading, request, page })
+}
+
+/// Holds the zone against the clock, against `next`, and against the page that `next` leads to.
+async fn check_zone(systems: &Systems<'_>, newest: NewestEvents<'_>) -> Result<String, Error> {
+    let Systems { lastpass, zone, deadline, .. } = *systems;
+    let NewestEvents { mut reading, request, page } = newest;
+    let name = zone.name();
+    reading
+        .take(page.clone(), collect::now())
+        .map_err(|contradiction| lastpass::Error::of_contradiction(&contradiction, zone))?;
+    if let Some(next_us) = page.next_us {
+        let request = reporting::Request { next_us: Some(next_us), ..request };
+        let follow_up = lastpass.fetch_events(&request, zone, deadline).await?;
+        let agrees = judge_follow_up(&page, next_us, &follow_up)
+            .map_err(|contradiction| lastpass::Error::of_contradiction(&contradiction, zone))?;
+        if agrees {
+            return Ok(format!("{name} agrees with LastPass's own times (`next`)"));
+        }
+    }
+    Ok(format!(
+        "nothing speaks against {name}: no event lies ahead of the clock. LastPass tells more only where it has more events than one page holds; compare an event in Kibana with the Admin Console"
+    ))
+}
+
+/// The checks, and the cluster's UUID where it answered.
+async fn check_elasticsearch(systems: &Systems<'_>) -> (Checks, Option<String>) {
+    let Systems { elastic, elastic_setup, namespace, deadline, .. } = *systems;
+    let mut checks = Checks::default();
+    let info = match elastic::cluster_info(elastic, deadline).await {
+        Ok(info) => info,
+        Err(error) => {
+            checks.enter(Name::Elasticsearch, Err(Error::from(error).with_causes()));
+            let because = "Elasticsearch has to accept the API key first";
+            for name in [
+                Name::CheckpointDestination,
+                Name::ElasticsearchRights,
+                Name::ElasticsearchExcessRights,
+                Name::ElasticsearchSetupRights,
+                Name::IndexTemplates,
+            ] {
+                checks.skip(name, because);
+            }
+            return (checks, None);
+        }
+    };
+    checks.enter(Name::Elasticsearch, judge_version(&info));
+
+    let missing = elastic::missing_rights(elastic, Role::Writer, namespace, deadline).await;
+    let rights = none_of(missing, "the API key has every right of the writer role", |missing| {
+        format!("the API key lacks {missing}: {CREATE_WRITER_KEY}")
+    });
+    checks.enter(Name::ElasticsearchRights, rights);
+
+    let excess = elastic::excess_rights(elastic, namespace, deadline).await;
+    let excess = none_of(excess, "the API key has no right beyond the writer role", |excess| {
+        format!(
+            "the API key can do more than it should: {excess}. Instead of it {CREATE_WRITER_KEY}, then delete the old one"
+        )
+    });
+    checks.enter(Name::ElasticsearchExcessRights, excess);
+
+    let setup_rights = match elastic_setup {
+        None => Ok("the secret has no `elastic_setup_api_key`; only `setup` needs one".to_owned()),
+        Some(client) => {
+            let missing = elastic::missing_rights(client, Role::Installer, namespace, deadline).await;
+            none_of(missing, "the key for `setup` has every right of the installer role", |missing| {
+                format!(
+                    "the key for `setup` lacks {missing}: create one with the role in assets/roles/installer.json, and store it as `elastic_setup_api_key` in the secret"
+                )
+            })
+        }
+    };
+    checks.enter(Name::ElasticsearchSetupRights, setup_rights);
+
+    let stale = elastic::stale_assets(elastic, namespace, deadline).await;
+    let templates = none_of(stale, "the index templates are installed and current", |stale| {
+        format!("{stale}: invoke the function with {{\"action\": \"setup\"}}")
+    });
+    checks.enter(Name::IndexTemplates, templates);
+    (checks, info.uuid)
+}
+
+/// `ok` where nothing was found, else what `wrong` makes of it.
+fn none_of(
+    found: Result<Vec<String>, elastic::Error>,
+    ok: &str,
+    wrong: impl Fn(&str) -> String,
+) -> Result<String, String> {
+    match found {
+        Ok(found) if found.is_empty() => Ok(ok.to_owned()),
+        Ok(found) => Err(wrong(&found.join("; "))),
+        Err(error) => Err(Error::from(error).with_causes()),
+    }
+}
+
+/// Whether the cluster's version has what the templates need. A serverless project is always current.
+fn judge_version(info: &ClusterInfo) -> Result<String, String> {
+    /// Source: README, "What you need".
+    const OLDEST: (u32, u32) = (8, 11);
+    let mut parts = info.version.split('.').map_while(|part| part.parse::<u32>().ok());
+    let version = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    if !info.serverless && version < OLDEST {
+        let (major, minor) = OLDEST;
+        return Err(format!(
+            "the cluster has version {}: Elasticsearch {major}.{minor} or later is needed",
+            info.version
+        ));
+    }
+    let flavour = if info.serverless { "serverless" } else { "stateful" };
+    Ok(format!("Elasticsearch {} ({flavour}) accepts the API key", info.version))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a time of the test")
+    }
+
+    #[test]
+    fn a_clock_that_is_off_is_said_with_both_times() {
+        let clock = at("2026-10-05T12:00:00Z");
+        assert!(judge_clock(clock, None).is_ok());
+        assert!(judge_clock(clock, Some(at("2026-10-05T12:05:00Z"))).is_ok());
+        for server_time in ["2026-10-05T12:05:01Z", "2026-10-05T11:54:59Z"] {
+            let text = judge_clock(clock, Some(at(server_time))).expect_err("a wrong clock");
+            assert!(
+                text.contains("2026-10-05T12:00:00Z") && text.contains(server_time) && text.contains("NTP"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_version_that_lacks_what_the_templates_need_is_said() {
+        let info = |version: &str, serverless| ClusterInfo {
+            name: "c".to_owned(),
+            uuid: None,
+            version: version.to_owned(),
+            serverless,
+        };
+        for (version, serverless) in [("8.11.0", false), ("9.0.0", false), ("10.1.2-SNAPSHOT", false), ("8.11.0", true)]
+        {
+            assert!(judge_version(&info(version, serverless)).is_ok(), "{version}");
+        }
+        for version in ["8.10.4", "7.17.29", "2.19.0", "unknown"] {
+            let text = judge_version(&info(version, false)).expect_err("too old");
+            assert!(text.contains(version) && text.contains("8.11"), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_check_is_in_every_answer_in_its_order() {
+        let error = Error::Config(crate::config::Config::read(|_| None).expect_err("no settings"));
+        for answer in [CheckAnswer::without_settings(&error), CheckAnswer::without_secret(&error)] {
+            let names: Vec<Name> = answer.checks.iter().map(|check| check.name).collect();
+            assert_eq!(names, Name::ALL);
+            assert_eq!(answer.status, CheckStatus::Failed);
+        }
+    }
 }

@@ -42,6 +42,8 @@ const RESERVED: (Duration, Duration) = (Duration::from_millis(500), Duration::fr
 const ANSWERING: Duration = Duration::from_millis(200);
 /// How long a lease may outlive Lambda's deadline: by then the sandbox is gone.
 const LEASE_BEYOND_DEADLINE: SignedDuration = SignedDuration::from_secs(5);
+/// How long `check` and `status` take at most. Chosen: somebody waits for them, and the AWS CLI gives up after a minute.
+const LOOKING: Duration = Duration::from_secs(50);
 
 /// The function as long as its sandbox lives.
 pub struct Function {
@@ -142,6 +144,8 @@ impl Function {
         let left = left_at(now, context);
         let ends = Timestamp::try_from(context.deadline()).unwrap_or(now);
         let reserved = (left / RESERVED_SHARE).clamp(RESERVED.0, RESERVED.1);
+        let is_looked_at = matches!(request, Request::Check | Request::Status);
+        let working = left.saturating_sub(reserved).min(if is_looked_at { LOOKING } else { Duration::MAX });
         let invocation = Invocation {
             sandbox,
             http: sandbox.http.fresh().map_err(config::Invalid::from)?,
@@ -149,7 +153,7 @@ impl Function {
             request,
             journal,
             request_id: &context.request_id,
-            deadline: Deadline::after(left.saturating_sub(reserved)),
+            deadline: Deadline::after(working),
             save_deadline: Deadline::after(left.saturating_sub(ANSWERING)),
             lease_until: ends.saturating_add(LEASE_BEYOND_DEADLINE).unwrap_or(ends),
         };
@@ -287,17 +291,21 @@ impl Invocation<'_> {
             Ok(credentials) => credentials,
             Err(error) => return CheckAnswer::without_secret(&error.into()),
         };
-        let elastic = match self.elastic(&credentials.elastic_api_key) {
-            Ok(elastic) => elastic,
+        let setup_key = credentials.elastic_setup_api_key.as_ref();
+        let clients = self
+            .elastic(&credentials.elastic_api_key)
+            .and_then(|elastic| Ok((elastic, setup_key.map(|key| self.elastic(key)).transpose()?)));
+        let (elastic, elastic_setup) = match clients {
+            Ok(clients) => clients,
             Err(error) => return CheckAnswer::without_secret(&error),
         };
         check::check(&check::Systems {
             lastpass: &self.lastpass(&credentials),
             elastic: &elastic,
+            elastic_setup: elastic_setup.as_ref(),
             store: &self.store(&credentials, None),
             zone: &config.zone,
             namespace: &config.namespace,
-            now: collect::now(),
             deadline: self.deadline,
         })
         .await
@@ -306,15 +314,12 @@ impl Invocation<'_> {
     async fn status(&self) -> Result<Value, Error> {
         let credentials = self.sandbox.secrets.get(collect::now(), self.deadline).await?;
         let listing = self.store(&credentials, None).list(self.deadline).await?;
-        for error in &listing.broken {
-            tracing::error!(%error, "a checkpoint can't be read");
-        }
         let elastic = self.elastic(&credentials.elastic_api_key)?;
         let waiting = elastic::waiting_dead_letters(&elastic, &self.sandbox.config.namespace, self.deadline).await;
         if let Err(error) = &waiting {
             tracing::warn!(%error, "the dead letters were not counted");
         }
-        Ok(json(&StatusAnswer::new(&listing.items, waiting.ok(), collect::now())))
+        Ok(json(&StatusAnswer::new(&listing, waiting.ok(), collect::now())))
     }
 
     fn elastic(&self, api_key: &SecretString) -> Result<elastic::Client, Error> {

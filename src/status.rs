@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    checkpoint::{Item, Key, LastRun, SnapshotPosition, Unfinished},
+    checkpoint::{Item, Key, LastRun, Listing, SnapshotPosition, Unfinished},
     document::Stream,
     request::{Counters, Window},
 };
@@ -17,6 +17,10 @@ pub struct StatusAnswer {
     action: &'static str,
     streams: BTreeMap<Stream, StreamStatus>,
     backfills: Vec<BackfillStatus>,
+    /// Those that are not complete.
+    redrives: Vec<RedriveStatus>,
+    /// Why a checkpoint can't be read: runs of its stream fail until it is mended.
+    unreadable: Vec<String>,
     /// Dead letters whose document is still missing; none where Elasticsearch could not be asked.
     dead_letters: Option<u64>,
 }
@@ -41,6 +45,7 @@ enum UnfinishedStatus {
 struct LastRunStatus {
     finished_at: Timestamp,
     status: String,
+    error_type: Option<String>,
     request_id: String,
     #[serde(flatten)]
     counters: Counters,
@@ -52,30 +57,54 @@ struct BackfillStatus {
     to: Timestamp,
     position: Option<Timestamp>,
     status: &'static str,
+    lease_expires: Option<Timestamp>,
+    last_run: Option<LastRunStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct RedriveStatus {
+    stream: Stream,
+    /// When the dead letters were refused that were taken up last.
+    position: Timestamp,
+    lease_expires: Option<Timestamp>,
+    last_run: Option<LastRunStatus>,
 }
 
 impl StatusAnswer {
-    /// Makes the answer of `items` at `now`.
+    /// Makes the answer of what is in the table at `now`.
     #[must_use]
-    pub fn new(items: &[Item], dead_letters: Option<u64>, now: Timestamp) -> Self {
+    pub fn new(listing: &Listing, dead_letters: Option<u64>, now: Timestamp) -> Self {
         let mut streams: BTreeMap<Stream, StreamStatus> =
             Stream::ALL.into_iter().map(|stream| (stream, StreamStatus::default())).collect();
         let mut backfills = Vec::new();
-        for item in items {
-            match item.key {
-                Key::Stream(stream) => {
+        let mut redrives = Vec::new();
+        for item in &listing.items {
+            match (item.key, item.state.unfinished) {
+                (Key::Stream(stream), _) => {
                     streams.insert(stream, stream_status(item, now));
                 }
+                (Key::Redrive(stream), Some(Unfinished::Redrive { position })) => redrives.push(RedriveStatus {
+                    stream,
+                    position,
+                    lease_expires: lease_expires(item, now),
+                    last_run: item.state.last_run.as_ref().map(last_run_status),
+                }),
                 // One that a reset gave up remembers nothing.
-                Key::Backfill { from, to, .. } if item.state.complete || item.state.unfinished.is_some() => {
-                    backfills.push(backfill_status(item, from, to));
+                (Key::Backfill { from, to, .. }, unfinished) if item.state.complete || unfinished.is_some() => {
+                    backfills.push(backfill_status(item, from, to, now));
                 }
-                Key::Backfill { .. } | Key::Redrive(_) => {}
+                (Key::Backfill { .. } | Key::Redrive(_), _) => {}
             }
         }
         backfills.sort_by_key(|backfill| (backfill.from, backfill.to));
-        Self { action: "status", streams, backfills, dead_letters }
+        redrives.sort_by_key(|redrive| redrive.stream);
+        let unreadable = listing.broken.iter().map(ToString::to_string).collect();
+        Self { action: "status", streams, backfills, redrives, unreadable, dead_letters }
     }
+}
+
+fn lease_expires(item: &Item, now: Timestamp) -> Option<Timestamp> {
+    item.lease.as_ref().map(|lease| lease.expires).filter(|expires| *expires > now)
 }
 
 fn stream_status(item: &Item, now: Timestamp) -> StreamStatus {
@@ -93,7 +122,7 @@ fn stream_status(item: &Item, now: Timestamp) -> StreamStatus {
             // A redrive has an item of its own.
             Unfinished::Redrive { .. } => None,
         }),
-        lease_expires: item.lease.as_ref().map(|lease| lease.expires).filter(|expires| *expires > now),
+        lease_expires: lease_expires(item, now),
         last_run: state.last_run.as_ref().map(last_run_status),
     }
 }
@@ -102,6 +131,7 @@ fn last_run_status(last_run: &LastRun) -> LastRunStatus {
     LastRunStatus {
         finished_at: last_run.finished_at,
         status: last_run.status.clone(),
+        error_type: last_run.error_type.clone(),
         request_id: last_run.request_id.clone(),
         counters: Counters {
             fetched: last_run.fetched,
@@ -113,7 +143,13 @@ fn last_run_status(last_run: &LastRun) -> LastRunStatus {
     }
 }
 
-fn backfill_status(item: &Item, from: Timestamp, to: Timestamp) -> BackfillStatus {
-    let position = item.key.reached(&item.state);
-    BackfillStatus { from, to, position, status: if item.state.complete { "complete" } else { "unfinished" } }
+fn backfill_status(item: &Item, from: Timestamp, to: Timestamp, now: Timestamp) -> BackfillStatus {
+    BackfillStatus {
+        from,
+        to,
+        position: item.key.reached(&item.state),
+        status: if item.state.complete { "complete" } else { "unfinished" },
+        lease_expires: lease_expires(item, now),
+        last_run: item.state.last_run.as_ref().map(last_run_status),
+    }
 }

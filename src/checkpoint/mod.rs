@@ -238,8 +238,10 @@ pub struct LastRun {
     pub finished_at: Timestamp,
     /// Lambda's request id.
     pub request_id: String,
-    /// The answer's `status`.
+    /// The answer's `status`; `failed` where there was an error instead.
     pub status: String,
+    /// The error's type, of a run that failed.
+    pub error_type: Option<String>,
     /// Records that were read.
     pub fetched: u64,
     /// Documents that were new.

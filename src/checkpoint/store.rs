@@ -151,6 +151,12 @@ impl Store {
         })
     }
 
+    /// The same store, for the cluster of this UUID.
+    #[must_use]
+    pub fn in_cluster(&self, cluster_uuid: Option<String>) -> Self {
+        Self { table: self.table.clone(), destination: Destination { cluster_uuid, ..self.destination.clone() } }
+    }
+
     /// What this store's checkpoints are true for.
     #[must_use]
     pub const fn destination(&self) -> &Destination {
@@ -183,18 +189,32 @@ impl Store {
         Ok(listing)
     }
 
-    /// Tries each call that a run makes, and changes nothing: the write is refused by its own condition.
+    /// Tries each call that a run makes, and changes nothing: the write is refused by its own condition. The answer is
+    /// what the clock showed on DynamoDB's side, where it told.
     ///
     /// # Errors
     /// Those of the calls to DynamoDB.
-    pub async fn check_access(&self, deadline: Deadline) -> Result<(), Error> {
+    pub async fn check_access(&self, deadline: Deadline) -> Result<Option<Timestamp>, Error> {
         /// A key that no item has.
         const NO_ITEM: &str = "check";
-        self.table.get(NO_ITEM, deadline).await?;
+        let server_time = self.table.server_time(NO_ITEM, deadline).await?;
         let condition = Condition::Held { version: 0, token: random_id() };
         self.table.update(NO_ITEM, &Write::new(condition, Vec::new()), deadline).await?;
         self.table.scan(deadline).await?;
-        Ok(())
+        Ok(server_time)
+    }
+
+    /// Whether every item can be read and is true for this store's destination.
+    ///
+    /// # Errors
+    /// That of the first item with which a run would fail: [`Error::DestinationChanged`] or [`Error::Broken`]; those of
+    /// the call to DynamoDB.
+    pub async fn check_items(&self, deadline: Deadline) -> Result<(), Error> {
+        let listing = self.list(deadline).await?;
+        if let Some(error) = listing.broken.into_iter().next() {
+            return Err(error);
+        }
+        listing.items.iter().try_for_each(|item| self.fit(Some(item)).map(drop))
     }
 
     /// Reads the item, and writes what `changes` makes of it if it is still the same then; else again, with the item

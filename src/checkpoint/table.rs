@@ -2,13 +2,18 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::interceptors::BeforeDeserializationInterceptorContextRef;
+use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_dynamodb::error::BoxError;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use jiff::Timestamp;
 
 use super::Error;
 use super::item::{Attributes, Change, LEASE, PK, TOKEN, VERSION, WRITE_ID, number};
@@ -81,6 +86,18 @@ impl Table {
         Ok(answer.map_err(|fault| Error::of_call(fault, GET, &self.name))?.item)
     }
 
+    /// Reads an item that may be absent for the time that DynamoDB's answer tells (`Date`, to the second): none where it
+    /// has none.
+    pub(super) async fn server_time(&self, pk: &str, deadline: Deadline) -> Result<Option<Timestamp>, Error> {
+        let date = DateHeader::default();
+        let key = AttributeValue::S(pk.to_owned());
+        let request = self.client.get_item().table_name(&self.name).key(PK, key).consistent_read(true);
+        let answer =
+            aws::call(GET, PATIENCE, deadline, || request.clone().customize().interceptor(date.clone()).send());
+        answer.await.map_err(|fault| Error::of_call(fault, GET, &self.name))?;
+        Ok(date.seen())
+    }
+
     /// Every item. One page holds 1 MB: thousands of them.
     pub(super) async fn scan(&self, deadline: Deadline) -> Result<Vec<Attributes>, Error> {
         let mut items = Vec::new();
@@ -116,6 +133,34 @@ impl Table {
             }
         });
         answer.await.map_err(|fault| Error::of_call(fault, UPDATE, &self.name))
+    }
+}
+
+/// Takes the `Date` of an answer.
+#[derive(Debug, Clone, Default)]
+struct DateHeader(Arc<Mutex<Option<String>>>);
+
+impl DateHeader {
+    fn seen(&self) -> Option<Timestamp> {
+        let text = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(jiff::fmt::rfc2822::parse(text.as_deref()?).ok()?.timestamp())
+    }
+}
+
+impl Intercept for DateHeader {
+    fn name(&self) -> &'static str {
+        "DateHeader"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let date = context.response().headers().get("date").map(str::to_owned);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = date;
+        Ok(())
     }
 }
 

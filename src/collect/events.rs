@@ -15,7 +15,7 @@ use crate::{
     lastpass::{
         self,
         reporting::Page,
-        whole_seconds::{Contradiction, Reading as WholeSecondReading, WholeSeconds},
+        whole_seconds::{Reading as WholeSecondReading, WholeSeconds},
     },
     request::RunAnswer,
     streams::{self, event_report},
@@ -108,7 +108,9 @@ impl Run<'_> {
         let mut page = self.fetch(&reading).await?;
         loop {
             let clock = now();
-            let whole = reading.take(page, clock).map_err(|contradiction| self.contradicted(&contradiction))?;
+            let whole = reading
+                .take(page, clock)
+                .map_err(|contradiction| lastpass::Error::of_contradiction(&contradiction, &session.config.zone))?;
             let (position, complete) = (whole.position, whole.complete);
             let documents = self.documents(whole, clock, window.alert);
             if complete {
@@ -147,24 +149,6 @@ impl Run<'_> {
         }
         state.unfinished = unfinished;
         self.save(state).await
-    }
-
-    fn contradicted(&self, contradiction: &Contradiction) -> Error {
-        let zone = self.session.config.zone.name().to_owned();
-        let proof = match contradiction {
-            Contradiction::AheadOfClock { event, clock } => {
-                format!("it puts an event at {event}, ahead of the clock, which shows {clock:.0}")
-            }
-            Contradiction::NextAfterPage { next, oldest } => format!(
-                "LastPass says that its next page begins at {next:.0} or earlier, and the zone puts the page before at {oldest}"
-            ),
-            Contradiction::NextStands => {
-                let why = "its `next` leads nowhere";
-                let command = lastpass::Command::Reporting;
-                return lastpass::Error::BadAnswer { command, why }.into();
-            }
-        };
-        lastpass::Error::WrongTimeZone { zone, proof }.into()
     }
 }
 

@@ -27,6 +27,7 @@ use jiff::Timestamp;
 pub use self::{
     backfill::backfill,
     events::collect_events,
+    plan::ZONE_REACH,
     redrive::redrive,
     reset::{ResetAnswer, reset},
     resume::{ResumeAnswer, resume},
@@ -234,6 +235,7 @@ impl<'a> Run<'a> {
             finished_at: events::whole_second(now()),
             request_id: self.session.request_id.to_owned(),
             status: outcome.as_ref().map_or("failed", |status| status.as_str()).to_owned(),
+            error_type: outcome.as_ref().err().map(|error| error.error_type().to_owned()),
             fetched: counters.fetched,
             created: counters.created,
             duplicates: counters.duplicates,

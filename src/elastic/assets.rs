@@ -13,6 +13,7 @@ use super::client::{Answer, Body, Call, Client, ErrorBody};
 use super::error::{Doing, Error};
 use super::existing;
 use crate::deadline::Deadline;
+use crate::document::Namespace;
 
 /// The version of the assets, in each one's `_meta.lastpass_elastic.version`. To be raised with every change of them.
 pub(super) const VERSION: u64 = 2;
@@ -124,6 +125,31 @@ pub async fn setup(client: &Client, options: &SetupOptions, deadline: Deadline) 
 /// # Errors
 /// [`Error`].
 pub async fn is_set_up(client: &Client, deadline: Deadline) -> Result<bool, Error> {
+    Ok(stale_templates(client, deadline).await?.is_empty())
+}
+
+/// What `setup` would install or bring up to date: index templates, and data streams of `namespace` that were made by
+/// others. Each as a text such as `the index template lastpass-elastic.user is missing`.
+///
+/// # Errors
+/// [`Error`].
+pub async fn stale_assets(client: &Client, namespace: &Namespace, deadline: Deadline) -> Result<Vec<String>, Error> {
+    let mut stale = stale_templates(client, deadline).await?;
+    for stream in &STREAMS {
+        let data_stream = stream.data_streams.replace('*', namespace.as_str());
+        let Some(write_index) = existing::backing_indices(client, &data_stream, deadline).await?.pop() else {
+            continue;
+        };
+        let made_by = made_by(client, &write_index, Doing::ListBackingIndices, deadline).await?;
+        if made_by.is_none_or(|version| version < VERSION) {
+            stale.push(format!("the data stream {data_stream} has the mapping of another template or version"));
+        }
+    }
+    Ok(stale)
+}
+
+/// The index templates that are missing or older than this version.
+async fn stale_templates(client: &Client, deadline: Deadline) -> Result<Vec<String>, Error> {
     #[derive(Deserialize)]
     struct Found {
         index_templates: Vec<Named>,
@@ -140,10 +166,22 @@ pub async fn is_set_up(client: &Client, deadline: Deadline) -> Result<bool, Erro
         return Err(client.refused(&answer, INSTALL_REMEDY));
     }
     let found: Found = client.parse(&answer)?;
-    Ok(STREAMS.iter().all(|stream| {
-        let is_new_enough = |template: &Named| version(&template.index_template).is_some_and(|it| it >= VERSION);
-        found.index_templates.iter().any(|template| template.name == stream.name && is_new_enough(template))
-    }))
+    let stale = STREAMS.iter().filter_map(|stream| {
+        let Some(there) = found.index_templates.iter().find(|template| template.name == stream.name) else {
+            return Some(format!("the index template {} is missing", stream.name));
+        };
+        let is_new_enough = version(&there.index_template).is_some_and(|version| version >= VERSION);
+        (!is_new_enough).then(|| format!("the index template {} is of an older version", stream.name))
+    });
+    Ok(stale.collect())
+}
+
+/// The version of the templates that an index was made by.
+async fn made_by(client: &Client, index: &str, doing: Doing, deadline: Deadline) -> Result<Option<u64>, Error> {
+    let path = [index, "_mapping"];
+    let call = Call { doing, ..get(&path) };
+    let mappings: Value = client.read(&call, UPDATE_REMEDY, deadline).await?;
+    Ok(mappings.get(index).and_then(|index| version(&index["mappings"])))
 }
 
 /// The version of our assets in the `_meta` of a template or a mapping.
@@ -232,21 +270,16 @@ impl Setup<'_> {
             let answer = self.send(doing, Method::PUT, &["_data_stream", name, "_lifecycle"], &lifecycle).await?;
             self.accept(&answer, RETENTION_REMEDY)?;
         }
-        if self.made_by(write_index).await? != Some(VERSION) {
+        let made_by = match write_index {
+            Some(index) => made_by(self.client, index, doing, self.deadline).await?,
+            None => None,
+        };
+        if made_by != Some(VERSION) {
             let answer = self.send(doing, Method::POST, &[name, "_rollover"], &json!({})).await?;
             self.accept(&answer, UPDATE_REMEDY)?;
             tracing::info!(data_stream = name, "rolled over to the mapping of this version");
         }
         Ok(())
-    }
-
-    /// The version of the templates that an index was made by.
-    async fn made_by(&self, index: Option<&String>) -> Result<Option<u64>, Error> {
-        let Some(index) = index else { return Ok(None) };
-        let path = [index.as_str(), "_mapping"];
-        let call = Call { doing: Doing::UpdateDataStream, ..get(&path) };
-        let mappings: Value = self.client.read(&call, UPDATE_REMEDY, self.deadline).await?;
-        Ok(mappings.get(index).and_then(|index| version(&index["mappings"])))
     }
 
     async fn put(&self, api: &str, name: &str, body: &Value, remedy: &'static str) -> Result<(), Error> {

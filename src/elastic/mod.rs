@@ -28,13 +28,13 @@ use jiff::Timestamp;
 use crate::deadline::Deadline;
 use crate::document::{DataStream, DocId, Document};
 
-pub use assets::{SetupOptions, is_set_up, setup};
+pub use assets::{SetupOptions, is_set_up, setup, stale_assets};
 pub use client::Client;
 pub use dead_letter::{DeadLetter, LetterFilter, Origin, WaitingLetters, waiting_dead_letters};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use error::{Doing, Error, Fault};
 pub use judge::{ItemOutcome, Refusal, StopCause};
-pub use rights::{ClusterInfo, Role, cluster_info, missing_rights};
+pub use rights::{ClusterInfo, Role, cluster_info, excess_rights, missing_rights};
 
 use encode::{Line, chunks};
 use send::{Channel, Fate, Limits};

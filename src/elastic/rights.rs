@@ -96,6 +96,122 @@ pub async fn cluster_info(client: &Client, deadline: Deadline) -> Result<Cluster
     })
 }
 
+/// Cluster privileges that no role of ours has, the widest first. All are known to Elasticsearch 8.11 and later: one that
+/// a version doesn't know has the whole question refused. Source: Elasticsearch, "Security privileges"; what `monitor`
+/// brings along is left out.
+const OTHER_CLUSTER_PRIVILEGES: &[&str] = &[
+    "all",
+    "manage",
+    "manage_security",
+    "manage_api_key",
+    "grant_api_key",
+    "manage_own_api_key",
+    "manage_service_account",
+    "manage_token",
+    "manage_user_profile",
+    "manage_saml",
+    "manage_oidc",
+    "delegate_pki",
+    "read_security",
+    "manage_index_templates",
+    "manage_pipeline",
+    "manage_ingest_pipelines",
+    "manage_logstash_pipelines",
+    "manage_ilm",
+    "manage_slm",
+    "manage_ccr",
+    "manage_enrich",
+    "manage_ml",
+    "manage_transform",
+    "manage_watcher",
+    "manage_autoscaling",
+    "manage_search_application",
+    "manage_search_query_rules",
+    "manage_search_synonyms",
+    "manage_behavioral_analytics",
+    "create_snapshot",
+    "cancel_task",
+    "cross_cluster_search",
+    "cross_cluster_replication",
+    "read_ccr",
+    "read_ilm",
+    "read_pipeline",
+    "read_slm",
+    "read_fleet_secrets",
+    "write_fleet_secrets",
+    "monitor_snapshot",
+];
+/// The same of index privileges.
+const INDEX_PRIVILEGES: &[&str] = &[
+    "all",
+    "manage",
+    "write",
+    "delete_index",
+    "delete",
+    "index",
+    "create",
+    "create_doc",
+    "create_index",
+    "auto_configure",
+    "read",
+    "view_index_metadata",
+    "maintenance",
+    "manage_ilm",
+    "manage_data_stream_lifecycle",
+    "manage_follow_index",
+    "manage_leader_index",
+    "cross_cluster_replication",
+    "read_cross_cluster",
+    "monitor",
+];
+/// Names that are none of LastPass's, of the kinds that a key with wildcards would reach as well.
+const OTHER_INDICES: [&str; 4] =
+    ["logs-other-default", "metrics-other-default", ".alerts-security.alerts-default", "other"];
+/// How many privileges of one place are named. Chosen: the widest tell what the key is, and the rest is counted.
+const MOST_NAMED: usize = 4;
+
+/// What is asked of `_has_privileges`.
+#[derive(Serialize)]
+struct Question {
+    cluster: Vec<&'static str>,
+    index: Vec<IndexQuestion>,
+}
+
+#[derive(Serialize)]
+struct IndexQuestion {
+    names: Vec<String>,
+    privileges: Vec<&'static str>,
+}
+
+/// What the key may do of what was asked. Only a plain `true` is a right: what the answer doesn't name counts as
+/// missing.
+#[derive(Deserialize)]
+struct Rights {
+    cluster: BTreeMap<String, bool>,
+    index: BTreeMap<String, BTreeMap<String, bool>>,
+}
+
+impl Rights {
+    async fn ask(client: &Client, question: &Question, deadline: Deadline) -> Result<Self, Error> {
+        let call = Call {
+            doing: Doing::CheckRights,
+            method: Method::POST,
+            path: &["_security", "user", "_has_privileges"],
+            query: &[],
+            body: Body::Json(serde_json::json!(question).to_string().into_bytes()),
+        };
+        client.read(&call, READ_REMEDY, deadline).await
+    }
+
+    fn on_cluster(&self, privilege: &str) -> bool {
+        self.cluster.get(privilege) == Some(&true)
+    }
+
+    fn on(&self, name: &str, privilege: &str) -> bool {
+        self.index.get(name).and_then(|granted| granted.get(privilege)) == Some(&true)
+    }
+}
+
 /// The privileges of `role` that the key lacks, each as a text such as `create_doc on logs-lastpass.user-default`.
 ///
 /// # Errors
@@ -106,46 +222,60 @@ pub async fn missing_rights(
     namespace: &Namespace,
     deadline: Deadline,
 ) -> Result<Vec<String>, Error> {
-    #[derive(Serialize)]
-    struct Question {
-        cluster: &'static [&'static str],
-        index: [IndexQuestion; 1],
-    }
-    #[derive(Serialize)]
-    struct IndexQuestion {
-        names: Vec<String>,
-        privileges: &'static [&'static str],
-    }
-    #[derive(Deserialize)]
-    struct Answer {
-        cluster: BTreeMap<String, bool>,
-        index: BTreeMap<String, BTreeMap<String, bool>>,
-    }
     let names = role.data_streams(namespace);
+    let (cluster, index) = (role.cluster_privileges(), role.index_privileges());
     let question = Question {
-        cluster: role.cluster_privileges(),
-        index: [IndexQuestion { names: names.clone(), privileges: role.index_privileges() }],
+        cluster: cluster.to_vec(),
+        index: vec![IndexQuestion { names: names.clone(), privileges: index.to_vec() }],
     };
-    let call = Call {
-        doing: Doing::CheckRights,
-        method: Method::POST,
-        path: &["_security", "user", "_has_privileges"],
-        query: &[],
-        body: Body::Json(serde_json::json!(question).to_string().into_bytes()),
-    };
-    let answer: Answer = client.read(&call, READ_REMEDY, deadline).await?;
-    // What the answer doesn't name counts as missing: only a plain `true` is a right.
-    let cluster = role
-        .cluster_privileges()
+    let rights = Rights::ask(client, &question, deadline).await?;
+    let on_cluster = cluster
         .iter()
-        .filter(|privilege| answer.cluster.get(**privilege) != Some(&true))
+        .filter(|privilege| !rights.on_cluster(privilege))
         .map(|privilege| format!("{privilege} on the cluster"));
-    let index = names.iter().flat_map(|name| {
-        let granted = answer.index.get(name);
-        role.index_privileges()
-            .iter()
-            .filter(move |privilege| granted.and_then(|granted| granted.get(**privilege)) != Some(&true))
-            .map(move |privilege| format!("{privilege} on {name}"))
+    let on_indices = names.iter().flat_map(|name| {
+        let missing = index.iter().filter(|privilege| !rights.on(name, privilege));
+        missing.map(move |privilege| format!("{privilege} on {name}"))
     });
-    Ok(cluster.chain(index).collect())
+    Ok(on_cluster.chain(on_indices).collect())
+}
+
+/// What the key may do beyond the writer's role: change or delete documents, read other indices, administer the cluster.
+/// One text for each place, such as `manage, read_ilm on the cluster`.
+///
+/// # Errors
+/// [`Error`].
+pub async fn excess_rights(client: &Client, namespace: &Namespace, deadline: Deadline) -> Result<Vec<String>, Error> {
+    let role = Role::Writer;
+    let ours = role.data_streams(namespace);
+    let others = OTHER_INDICES.map(str::to_owned);
+    let beyond: Vec<&str> =
+        INDEX_PRIVILEGES.iter().copied().filter(|privilege| !role.index_privileges().contains(privilege)).collect();
+    let question = Question {
+        cluster: OTHER_CLUSTER_PRIVILEGES.to_vec(),
+        index: vec![
+            IndexQuestion { names: ours.clone(), privileges: beyond.clone() },
+            IndexQuestion { names: others.to_vec(), privileges: INDEX_PRIVILEGES.to_vec() },
+        ],
+    };
+    let rights = Rights::ask(client, &question, deadline).await?;
+    let on_any = |names: &[String], privilege: &str| names.iter().any(|name| rights.on(name, privilege));
+    let on_cluster = OTHER_CLUSTER_PRIVILEGES.iter().copied().filter(|privilege| rights.on_cluster(privilege));
+    let on_ours = beyond.into_iter().filter(|privilege| on_any(&ours, privilege));
+    let on_others = INDEX_PRIVILEGES.iter().copied().filter(|privilege| on_any(&others, privilege));
+    Ok([
+        told(on_cluster.collect(), "the cluster"),
+        told(on_ours.collect(), &format!("logs-lastpass.*-{namespace}")),
+        told(on_others.collect(), "indices that are not LastPass's"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect())
+}
+
+/// The privileges on one place as a text.
+fn told(privileges: Vec<&str>, place: &str) -> Option<String> {
+    let (named, rest) = privileges.split_at(privileges.len().min(MOST_NAMED));
+    let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+    (!named.is_empty()).then(|| format!("{}{more} on {place}", named.join(", ")))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::document::AccountNumber;
 
-use super::Command;
+use super::{Command, time::ApiZone, whole_seconds::Contradiction};
 
 /// Why LastPass could not be read. No text holds a record, a body or a secret.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +102,26 @@ impl std::fmt::Display for Said {
 }
 
 impl Error {
+    /// What an answer that contradicts itself, the clock or `zone` means.
+    #[must_use]
+    pub fn of_contradiction(contradiction: &Contradiction, zone: &ApiZone) -> Self {
+        let proof = match contradiction {
+            Contradiction::AheadOfClock { event, clock } => {
+                format!("it puts an event at {event}, ahead of the clock, which shows {clock:.0}")
+            }
+            Contradiction::NextAfterPage { next, oldest } => format!(
+                "LastPass says that its next page begins at {next:.0} or earlier, and the zone puts the page before at {oldest}"
+            ),
+            Contradiction::NextBeforePage { next, newest } => format!(
+                "LastPass says that its next page begins at {next:.0} or earlier, and the zone puts an event of that page at {newest}"
+            ),
+            Contradiction::NextStands => {
+                return Self::BadAnswer { command: Command::Reporting, why: "its `next` leads nowhere" };
+            }
+        };
+        Self::WrongTimeZone { zone: zone.name().to_owned(), proof }
+    }
+
     /// The stable name of this error in answers, alarms and docs.
     #[must_use]
     pub const fn error_type(&self) -> &'static str {

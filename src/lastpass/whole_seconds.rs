@@ -64,8 +64,39 @@ pub enum Contradiction {
         /// The page's oldest event in the zone that is set, as UTC.
         oldest: Timestamp,
     },
+    /// `next` (absolute) lies before the newest event of the page that it leads to (local).
+    NextBeforePage {
+        /// `next` as UTC.
+        next: Timestamp,
+        /// The newest event of what is left, in the zone that is set, as UTC.
+        newest: Timestamp,
+    },
     /// `next` leads nowhere: it is not older than the one before.
     NextStands,
+}
+
+/// What `follow_up`, the answer to the `next` of `page`, says of the zone: true where it agrees with `next`, false where
+/// it tells nothing.
+///
+/// What is left occurred at `next` or earlier (LASTPASS_API.md, "reporting"), so that its newest event lies between
+/// `next` and the page before, unless the zone is another.
+///
+/// # Errors
+/// [`Contradiction::NextBeforePage`].
+pub fn judge_follow_up(page: &Page, next_us: i64, follow_up: &Page) -> Result<bool, Contradiction> {
+    let oldest = page.events.iter().filter_map(local_time).map(|time| time.latest()).min();
+    let newest = follow_up.events.iter().filter_map(local_time).map(|time| time.earliest()).max();
+    let (Ok(next), Some(oldest), Some(newest)) = (Timestamp::from_microsecond(next_us), oldest, newest) else {
+        return Ok(false);
+    };
+    // Where `next` was passed over, the same page comes again.
+    if newest > oldest {
+        return Ok(false);
+    }
+    if newest > next.saturating_add(CLOCK_TOLERANCE).unwrap_or(next) {
+        return Err(Contradiction::NextBeforePage { next, newest });
+    }
+    Ok(true)
 }
 
 /// The order of the events in an answer: documented as descending, and shown ascending. Neither is trusted.
@@ -305,6 +336,28 @@ mod tests {
         };
         let whole = reading.take(page, at(NOW)).expect("whole seconds");
         assert_eq!((records(&whole), whole.complete), (vec!["b", "c"], true));
+    }
+
+    #[test]
+    fn the_page_behind_next_shows_a_zone_too_far_west() {
+        let next = at("2025-07-01T14:00:00Z").as_microsecond();
+        let pages = |name: &str| {
+            let zone = ApiZone::new(name).expect("a zone");
+            let page = |times: &[&str]| Page {
+                events: times.iter().map(|time| event(&zone, time, "x")).collect(),
+                next_us: None,
+            };
+            (page(&["2025-07-01 10:00:30", "2025-07-01 10:00:00"]), page(&["2025-07-01 09:59:58"]))
+        };
+        let (page, follow_up) = pages("US/Eastern");
+        assert_eq!(judge_follow_up(&page, next, &follow_up), Ok(true));
+        // The same page again, or an empty one, is no proof of anything.
+        assert_eq!(judge_follow_up(&page, next, &page), Ok(false));
+        assert_eq!(judge_follow_up(&page, next, &Page::default()), Ok(false));
+        let (page, follow_up) = pages("US/Pacific");
+        let newest = at("2025-07-01T16:59:58Z");
+        let expected = Contradiction::NextBeforePage { next: at("2025-07-01T14:00:00Z"), newest };
+        assert_eq!(judge_follow_up(&page, next, &follow_up), Err(expected));
     }
 
     #[test]

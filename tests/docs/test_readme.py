@@ -75,6 +75,13 @@ def test_reasons_for_how_a_run_ended_are_those_of_the_code():
     assert told == in_code
 
 
+def test_metrics_are_those_of_the_code():
+    told = [(row[0], row[1]) for row in table(section("Operate"), "metric")]
+    source = (ROOT / "src" / "telemetry.rs").read_text()
+    in_code = re.findall(r'Metric = Metric \{ name: "(\w+)", unit: "(\w+)" \};', source)
+    assert told == [(name, unit.lower()) for name, unit in in_code] and len(told) == 5
+
+
 def test_payloads_are_those_in_events():
     there = {f"events/{file.name}" for file in (ROOT / "events").glob("*.json")}
     assert set(re.findall(r"events/[\w-]+\.json", README)) == there

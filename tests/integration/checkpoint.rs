@@ -154,6 +154,7 @@ async fn what_one_run_saves_the_next_one_finds() {
             finished_at: later(5),
             request_id: "first".into(),
             status: "partial".into(),
+            error_type: None,
             fetched: 6,
             created: 3,
             duplicates: 2,

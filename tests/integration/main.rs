@@ -4,6 +4,7 @@
 mod aws_emulator;
 mod aws_faults;
 mod backfill;
+mod check;
 mod checkpoint;
 mod collect;
 mod crash;
@@ -21,4 +22,5 @@ mod security;
 mod setup;
 mod snapshot;
 mod stage;
+mod status;
 mod telemetry;

@@ -1,0 +1,332 @@
+//! `check` names what is wrong and what mends it, and is content with what the README describes.
+
+use jiff::{SignedDuration, tz::TimeZone};
+use lastpass_harness::{Answer, Error, Fault, Function, Installation, Invocation, Rule, System, now};
+use lastpass_simulator::{Event, Quirks, World};
+use serde_json::{Value, json};
+
+use crate::stage::{collect, company, plan};
+
+const ALL: [&str; 14] = [
+    "settings",
+    "secret",
+    "checkpoint",
+    "checkpoint_destination",
+    "clock",
+    "lastpass_event_report",
+    "lastpass_time_zone",
+    "lastpass_user",
+    "lastpass_detailed_shared_folder",
+    "elasticsearch",
+    "elasticsearch_rights",
+    "elasticsearch_excess_rights",
+    "elasticsearch_setup_rights",
+    "index_templates",
+];
+
+async fn prepare(name: &str, world: World, quirks: Quirks) -> Result<Option<(Installation, Function)>, Error> {
+    let Some((services, plan)) = plan(name).await else { return Ok(None) };
+    let installation = plan.world(world).quirks(quirks).make(&services).await?;
+    let function = installation.function();
+    Ok(Some((installation, function)))
+}
+
+/// Asks for a check: its answer, in which every check is listed once and in order.
+async fn check(function: &mut Function) -> Result<Value, Error> {
+    let answer = function.ask(json!({"action": "check"})).await?;
+    let names: Vec<&str> = checks(&answer).map(|check| check["name"].as_str().expect("a name")).collect();
+    assert_eq!(names, ALL, "{answer}");
+    assert!(checks(&answer).all(|check| check["message"].as_str().is_some_and(|text| !text.is_empty())), "{answer}");
+    let all_ok = checks(&answer).all(|check| check["status"] == "ok");
+    assert_eq!(answer["status"], if all_ok { "ok" } else { "failed" }, "{answer}");
+    Ok(answer)
+}
+
+fn checks(answer: &Value) -> impl Iterator<Item = &Value> {
+    answer["checks"].as_array().expect("checks").iter()
+}
+
+fn of_status<'a>(answer: &'a Value, status: &str) -> Vec<&'a str> {
+    checks(answer).filter(|check| check["status"] == status).filter_map(|check| check["name"].as_str()).collect()
+}
+
+fn message<'a>(answer: &'a Value, name: &str) -> &'a str {
+    let check = checks(answer).find(|check| check["name"] == name).expect("the check");
+    check["message"].as_str().expect("a message")
+}
+
+/// That these checks alone failed; the texts of the first have these words.
+fn assert_failed(answer: &Value, names: &[&str], words: &[&str]) {
+    assert_eq!(of_status(answer, "failed"), names, "{answer}");
+    let text = message(answer, names[0]);
+    for word in words {
+        assert!(text.contains(word), "{word:?} is not in: {text}");
+    }
+}
+
+fn writer_role() -> Value {
+    serde_json::from_str(include_str!("../../assets/roles/writer.json")).expect("a role")
+}
+
+fn installer_role() -> Value {
+    serde_json::from_str(include_str!("../../assets/roles/installer.json")).expect("a role")
+}
+
+/// The role without one of its rights. The only one on an index gives way to one that no role has.
+fn without(role: &Value, right: &str) -> Value {
+    let whole = role;
+    let mut role = role.clone();
+    for list in ["/cluster", "/indices/0/privileges"] {
+        role.pointer_mut(list).and_then(Value::as_array_mut).expect("rights").retain(|held| held != right);
+    }
+    let on_indices = role.pointer_mut("/indices/0/privileges").and_then(Value::as_array_mut).expect("rights");
+    if on_indices.is_empty() {
+        on_indices.push(json!("monitor"));
+    }
+    assert_ne!(role, *whole, "{right}");
+    role
+}
+
+/// The role with more rights on the cluster, and on indices.
+fn with(role: &Value, cluster: &[&str], indices: &Value) -> Value {
+    let mut role = role.clone();
+    let more = cluster.iter().map(|right| json!(right));
+    role["cluster"].as_array_mut().expect("rights").extend(more);
+    if indices.is_object() {
+        role["indices"].as_array_mut().expect("indices").push(indices.clone());
+    }
+    role
+}
+
+async fn put_key(installation: &Installation, field: &str, role: &Value) -> Result<(), Error> {
+    let key = installation.services.elasticsearch.create_key("check", role).await?;
+    installation.put_credential(field, Some(&key.encoded)).await
+}
+
+#[tokio::test]
+async fn the_documented_roles_pass_every_check() -> Result<(), Error> {
+    let world = company(101, 60, 5);
+    let Some((installation, mut function)) = prepare("check_ok", world, Quirks::default()).await? else {
+        return Ok(());
+    };
+    let answer = check(&mut function).await?;
+    assert_eq!(of_status(&answer, "ok"), ALL, "{answer}");
+    assert!(message(&answer, "secret").contains("elastic_setup_api_key"), "{answer}");
+
+    installation.put_credential("elastic_setup_api_key", None).await?;
+    for stream in ["event_report", "user", "detailed_shared_folder"] {
+        function.ask(collect(stream)).await?;
+    }
+    let answer = check(&mut function).await?;
+    assert_eq!(answer["status"], "ok", "{answer}");
+    assert!(!message(&answer, "secret").contains("elastic_setup_api_key"), "{answer}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_is_named() -> Result<(), Error> {
+    let world = company(102, 5, 5);
+    let Some((installation, mut function)) = prepare("check_lacks", world, Quirks::default()).await? else {
+        return Ok(());
+    };
+    for right in ["auto_configure", "create_doc", "read", "view_index_metadata"] {
+        put_key(&installation, "elastic_api_key", &without(&writer_role(), right)).await?;
+        let answer = check(&mut function).await?;
+        assert!(of_status(&answer, "failed").contains(&"elasticsearch_rights"), "{answer}");
+        let text = message(&answer, "elasticsearch_rights");
+        for word in [right, "assets/roles/writer.json", "elastic_api_key", "Kibana"] {
+            assert!(text.contains(word), "{word} is not in: {text}");
+        }
+        for other in ["auto_configure", "create_doc", "view_index_metadata"].iter().filter(|other| **other != right) {
+            assert!(!text.contains(&format!("{other} on")), "{other} is not missing: {text}");
+        }
+    }
+    put_key(&installation, "elastic_api_key", &without(&writer_role(), "monitor")).await?;
+    let answer = check(&mut function).await?;
+    assert_failed(&answer, &["elasticsearch"], &["`monitor`", "assets/roles"]);
+    put_key(&installation, "elastic_api_key", &writer_role()).await?;
+    for right in ["monitor", "manage_index_templates", "manage_ingest_pipelines", "manage"] {
+        put_key(&installation, "elastic_setup_api_key", &without(&installer_role(), right)).await?;
+        let answer = check(&mut function).await?;
+        let words = [&format!("{right} on"), "assets/roles/installer.json", "elastic_setup_api_key"];
+        assert_failed(&answer, &["elasticsearch_setup_rights"], &words);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_key_that_can_do_too_much_is_found() -> Result<(), Error> {
+    let world = company(103, 5, 5);
+    let Some((installation, mut function)) = prepare("check_excess", world, Quirks::default()).await? else {
+        return Ok(());
+    };
+    let on = |name: &str, rights: &[&str]| json!({"names": [name], "privileges": rights});
+    let ours = "logs-lastpass.*-*";
+    for (cluster, indices, words) in [
+        (vec!["all"], on("*", &["all"]), ["all", "on the cluster"]),
+        (vec!["manage_security"], Value::Null, ["manage_security", "on the cluster"]),
+        (vec!["manage_index_templates"], Value::Null, ["manage_index_templates", "on the cluster"]),
+        (vec!["read_ilm"], Value::Null, ["read_ilm", "on the cluster"]),
+        (vec![], on(ours, &["manage"]), ["manage", "on logs-lastpass.*-"]),
+        (vec![], on(ours, &["delete"]), ["delete", "on logs-lastpass.*-"]),
+        (vec![], on(ours, &["index"]), ["index", "on logs-lastpass.*-"]),
+        (vec![], on("logs-lastpass.user-*", &["delete_index"]), ["delete_index", "on logs-lastpass.*-"]),
+        (vec![], on("*", &["read"]), ["read", "on indices that are not LastPass's"]),
+        (vec![], on("logs-*", &["create_doc"]), ["create_doc", "on indices that are not LastPass's"]),
+        (vec![], on("metrics-*", &["view_index_metadata"]), ["view_index_metadata", "that are not LastPass's"]),
+        (vec![], on(".alerts-*", &["read"]), ["read", "that are not LastPass's"]),
+    ] {
+        put_key(&installation, "elastic_api_key", &with(&writer_role(), &cluster, &indices)).await?;
+        let answer = check(&mut function).await?;
+        assert_failed(&answer, &["elasticsearch_excess_rights"], &words);
+        assert_failed(&answer, &["elasticsearch_excess_rights"], &["assets/roles/writer.json", "delete the old one"]);
+    }
+    // Another namespace of LastPass's is within the role.
+    put_key(&installation, "elastic_api_key", &with(&writer_role(), &[], &on("logs-lastpass.user-x", &["read"])))
+        .await?;
+    assert_eq!(check(&mut function).await?["status"], "ok");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_wrong_zone_is_found_by_next_to_the_east_and_to_the_west() -> Result<(), Error> {
+    for page_size in [20, 10_000] {
+        for (zone, is_right) in [("US/Eastern", true), ("UTC", false), ("US/Pacific", false), ("Europe/Berlin", false)]
+        {
+            // The newest event is a week old, so that none lies ahead of the clock in any zone.
+            let week = SignedDuration::from_hours(7 * 24);
+            let events = (0..400_i64).map(|number| {
+                Event::at(now() - week - SignedDuration::from_mins(17 * number)).by("ann@example.com").doing("Log in")
+            });
+            let world = World::of_events(events);
+            let time_zone = TimeZone::get("US/Eastern").expect("a zone");
+            let quirks = Quirks { page_size, time_zone, ..Quirks::default() };
+            let Some((_installation, mut function)) = prepare("check_zone", world, quirks).await? else {
+                return Ok(());
+            };
+            function.set("LASTPASS_TIME_ZONE", zone).await;
+            let answer = check(&mut function).await?;
+            match (page_size, is_right) {
+                (20, true) => assert!(message(&answer, "lastpass_time_zone").contains("agrees"), "{answer}"),
+                (20, false) => {
+                    assert_failed(&answer, &["lastpass_time_zone"], &["LASTPASS_TIME_ZONE", zone, "Admin Console"]);
+                }
+                // Nothing tells.
+                _ => assert!(message(&answer, "lastpass_time_zone").contains("nothing speaks against"), "{answer}"),
+            }
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_zone_that_puts_an_event_ahead_of_the_clock_is_wrong() -> Result<(), Error> {
+    let quirks = Quirks { time_zone: TimeZone::UTC, ..Quirks::default() };
+    let Some((_installation, mut function)) = prepare("check_ahead", company(105, 300, 1), quirks).await? else {
+        return Ok(());
+    };
+    let answer = check(&mut function).await?;
+    assert_failed(&answer, &["lastpass_time_zone"], &["LASTPASS_TIME_ZONE", "ahead of the clock"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_clock_that_is_off_is_found() -> Result<(), Error> {
+    let Some((_installation, mut function)) = prepare("check_clock", company(106, 5, 5), Quirks::default()).await?
+    else {
+        return Ok(());
+    };
+    for minutes in [10, -10] {
+        function.set_clock(SignedDuration::from_mins(minutes)).await;
+        let answer = check(&mut function).await?;
+        assert!(of_status(&answer, "failed").contains(&"clock"), "{answer}");
+        assert!(message(&answer, "clock").contains("NTP"), "{answer}");
+    }
+    function.set_clock(SignedDuration::from_secs(60)).await;
+    assert_eq!(check(&mut function).await?["status"], "ok");
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_system_is_told_apart() -> Result<(), Error> {
+    let Some((installation, mut function)) = prepare("check_systems", company(107, 5, 5), Quirks::default()).await?
+    else {
+        return Ok(());
+    };
+    let of_lastpass =
+        ["lastpass_event_report", "lastpass_time_zone", "lastpass_user", "lastpass_detailed_shared_folder"];
+    let broken = [
+        (System::LastPass, "", Answer::html(200), "lastpass_event_report", "LASTPASS_URL"),
+        (System::LastPass, "getuserdata", Answer::json(400, &json!({})), "lastpass_user", "Admin Console"),
+        (
+            System::LastPass,
+            "getdetailedsfdata",
+            Answer::json(400, &json!({})),
+            "lastpass_detailed_shared_folder",
+            "Admin Console",
+        ),
+        (System::Elasticsearch, "", Answer::html(200), "elasticsearch", "ELASTICSEARCH_URL"),
+        (
+            System::DynamoDb,
+            "UpdateItem",
+            Answer::json(400, &json!({"__type": "AccessDeniedException", "message": "not authorized"})),
+            "checkpoint",
+            "dynamodb:UpdateItem",
+        ),
+    ];
+    for (system, operation, answer, name, word) in broken {
+        installation.calls.add(Rule::on(system, operation, Fault::Answer(answer)));
+        let invocation = Invocation::new(json!({"action": "check"})).with_timeout(std::time::Duration::from_secs(20));
+        let answer = function.invoke(invocation).await?.answer()?;
+        installation.calls.clear();
+        assert_failed(&answer, &[name], &[word]);
+        // What needs it is not tried, and the other systems are.
+        for skipped in of_status(&answer, "skipped") {
+            let is_of_lastpass = of_lastpass.contains(&skipped);
+            assert!(!is_of_lastpass || system == System::LastPass, "{answer}");
+        }
+    }
+    installation.put_credential("provisioning_hash", Some("wrong-hash-of-this-test")).await?;
+    let answer = check(&mut function).await?;
+    assert_failed(&answer, &["lastpass_event_report"], &["provisioning_hash", "Admin Console"]);
+    assert_eq!(of_status(&answer, "skipped"), of_lastpass[1..], "{answer}");
+
+    installation.put_secret("{").await?;
+    let answer = check(&mut function).await?;
+    assert_failed(&answer, &["secret"], &["secret"]);
+    assert_eq!(of_status(&answer, "skipped"), ALL[2..], "{answer}");
+
+    function.set("OVERLAP", "soon").await;
+    let answer = check(&mut function).await?;
+    assert_failed(&answer, &["settings"], &["OVERLAP"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn checkpoints_of_another_place_and_data_streams_of_other_templates_are_found() -> Result<(), Error> {
+    let Some((installation, mut function)) = prepare("check_places", company(108, 5, 5), Quirks::default()).await?
+    else {
+        return Ok(());
+    };
+    let elasticsearch = &installation.services.elasticsearch;
+    let users = installation.data_stream("user");
+    let template = json!({
+        "index_patterns": [users],
+        "priority": 400,
+        "data_stream": {},
+        "template": {"mappings": {"properties": {"@timestamp": {"type": "date"}}}},
+    });
+    let path = format!("/_index_template/{users}");
+    elasticsearch.request("PUT".parse().expect("PUT"), &path, Some(&template)).await?;
+    function.ask(collect("user")).await?;
+    let answer = check(&mut function).await?;
+    assert_failed(&answer, &["index_templates"], &[&users, "{\"action\": \"setup\"}"]);
+    elasticsearch.request("DELETE".parse().expect("DELETE"), &path, None).await?;
+    elasticsearch.roll_over(&users).await?;
+    assert_eq!(check(&mut function).await?["status"], "ok");
+
+    function.set("NAMESPACE", &format!("{}x", installation.namespace)).await;
+    let answer = check(&mut function).await?;
+    assert_failed(&answer, &["checkpoint_destination"], &["namespace", "reset"]);
+    Ok(())
+}

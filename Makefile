@@ -8,6 +8,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+TOOLS := $(or $(TOOLS_DIR),.tools)
 STACK := $(PYTHON) local/stack.py
 
 .PHONY: help tools demo test test-unit test-es9 soak lint docs package local-up local-down python-here
@@ -58,12 +59,12 @@ docs: python-here ## Build the documentation of the code
 	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	@echo "==> $(TARGET)/doc/lastpass_elastic/index.html"
 
-package: python-here ## Build dist/lastpass-elastic-x86_64.zip for the runtime provided.al2023
-	@$(PYTHON) local/tools.py rust
+package: python-here ## Build dist/lastpass-elastic-x86_64.zip for the runtime provided.al2023, with its SBOM
+	@$(PYTHON) local/tools.py rust python
 	@echo "==> building the release binary"
 	@cargo build --release --locked --bin bootstrap
-	@$(PYTHON) local/check_glibc.py $(TARGET)/release/bootstrap
-	@$(PYTHON) local/package.py $(TARGET)/release/bootstrap dist/lastpass-elastic-x86_64.zip
+	@$(TOOLS)/venv/bin/python local/check_glibc.py $(TARGET)/release/bootstrap
+	@$(TOOLS)/venv/bin/python local/package.py $(TARGET)/release/bootstrap dist/lastpass-elastic-x86_64.zip
 
 local-up: python-here ## Start Elasticsearch and the AWS emulator, and leave them running
 	@$(STACK) up

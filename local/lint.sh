@@ -19,6 +19,13 @@ RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 step "licences, banned crates and sources of all dependencies"
 "$tools/cargo-deny/bin/cargo-deny" --locked check --hide-inclusion-graph licenses bans sources
 
+step "known vulnerabilities of all dependencies"
+if reason="$(timeout 120 "$tools/cargo-deny/bin/cargo-deny" fetch db 2>&1)"; then
+  "$tools/cargo-deny/bin/cargo-deny" --locked --offline check --hide-inclusion-graph advisories
+else
+  printf 'NOT CHECKED: the advisories of RustSec could not be fetched from GitHub:\n%s\n' "$reason" >&2
+fi
+
 step "template.yaml"
 # cfn-lint asks no account, but wants a region.
 AWS_DEFAULT_REGION=us-east-1 "$tools/venv/bin/cfn-lint" template.yaml

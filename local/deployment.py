@@ -27,8 +27,8 @@ from botocore.exceptions import ClientError, WaiterError
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = ROOT / "template.yaml"
 CODE_URI = "CodeUri: ."
-# The bucket for archives; the emulator keeps it in memory, for all stacks.
-CODE_BUCKET = "lastpass-elastic-code"
+# The bucket for archives and templates; the emulator keeps it in memory, for all stacks.
+BUCKET = "lastpass-elastic"
 # The most messages SQS hands out at once.
 RECEIVE_MAX_MESSAGES = 10
 # Longer than Lambda's longest run (900 s), so that a slow run isn't taken for a cut connection.
@@ -176,10 +176,11 @@ class Deployment:
         self.delete()
 
     def _arguments(self, bootstrap_path: str | os.PathLike, template_path: str | os.PathLike) -> dict:
-        location = upload(Path(bootstrap_path))
+        location = upload_code(Path(bootstrap_path))
         return {
             "StackName": self.stack_name,
-            "TemplateBody": with_code(Path(template_path).read_text(), location),
+            # As `sam deploy` does it: a template that is given in the call itself may have 51,200 bytes at most.
+            "TemplateURL": upload_template(with_code(Path(template_path).read_text(), location)),
             "Parameters": [{"ParameterKey": k, "ParameterValue": v} for k, v in self.parameters.items()],
             # AUTO_EXPAND: the SAM transform is done by CloudFormation.
             "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
@@ -228,17 +229,27 @@ def archive(bootstrap_path: Path) -> bytes:
     return buffer.getvalue()
 
 
-def upload(bootstrap_path: Path) -> str:
-    """Puts the archive where CloudFormation takes it from, under a name that changes with the binary."""
+def upload_code(bootstrap_path: Path) -> str:
+    """Puts the archive where CloudFormation takes it from."""
     if not bootstrap_path.is_file():
         raise DeploymentError(f"there is no {bootstrap_path}; build it with `cargo build --release`")
-    body = archive(bootstrap_path)
-    key = f"{hashlib.sha256(body).hexdigest()}.zip"
+    return f"s3://{BUCKET}/{upload(archive(bootstrap_path), 'zip')}"
+
+
+def upload_template(template: str) -> str:
+    """Puts the template where CloudFormation takes it from."""
+    key = upload(template.encode(), "yaml")
+    return f"{client('s3').meta.endpoint_url}/{BUCKET}/{key}"
+
+
+def upload(body: bytes, kind: str) -> str:
+    """Puts a file into the bucket, under a name that changes with its content, and returns the name."""
+    key = f"{hashlib.sha256(body).hexdigest()}.{kind}"
     s3 = client("s3")
-    if CODE_BUCKET not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
-        s3.create_bucket(Bucket=CODE_BUCKET)
-    s3.put_object(Bucket=CODE_BUCKET, Key=key, Body=body)
-    return f"s3://{CODE_BUCKET}/{key}"
+    if BUCKET not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
+        s3.create_bucket(Bucket=BUCKET)
+    s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+    return key
 
 
 def with_code(template: str, location: str) -> str:

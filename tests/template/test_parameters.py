@@ -26,6 +26,7 @@ DEFAULTS = {
     "ElasticCloudId": "",
     "ElasticsearchCa": "",
     "SecretArn": "",
+    "KmsKeyArn": "",
     "LastPassUrl": "https://lastpass.com/enterpriseapi.php",
     "LastPassTimeZone": "US/Eastern",
     "Namespace": "default",
@@ -43,7 +44,14 @@ DEFAULTS = {
     "Timeout": 300,
     "MemorySize": 512,
     "ReservedConcurrency": "",
+    "Architecture": "x86_64",
     "LogLevel": "info",
+    "VpcSubnetIds": "",
+    "VpcSecurityGroupIds": "",
+    "AlarmTopicArn": "",
+    "EventReportFreshness": 10800,
+    "UserFreshness": 93600,
+    "DetailedSharedFolderFreshness": 93600,
 }
 ROOT_CA = "-----BEGIN CERTIFICATE-----\nMIIB+/9=\nAAAA\n-----END CERTIFICATE-----\n"
 
@@ -66,6 +74,13 @@ VALUES = {
         ["lastpass/elastic", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:lastpass",
          "arn:aws:secretsmanager:eu-west-1:123456789012:secret:*", "arn:aws:kms:eu-west-1:123456789012:key/a-a1B2c3"],
     ),
+    "KmsKeyArn": (
+        ["arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+         "arn:aws:kms:eu-west-1:123456789012:key/mrk-1234abcd12ab34cd56ef1234567890ab",
+         "arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"],
+        ["1234abcd-12ab-34cd-56ef-1234567890ab", "alias/lastpass", "arn:aws:kms:eu-west-1:123456789012:alias/lastpass",
+         "arn:aws:kms:eu-west-1:123456789012:key/*", "arn:aws:kms:eu-west-1:123456789012:key/"],
+    ),
     "LastPassUrl": (
         ["https://lastpass.eu/enterpriseapi.php", "http://127.0.0.1:8080/enterpriseapi.php"],
         ["", "http://lastpass.com/enterpriseapi.php", "lastpass.com", "https://u:p@lastpass.com/enterpriseapi.php"],
@@ -80,6 +95,20 @@ VALUES = {
         ["", "5 minutes", "rate(0 minutes)", "rate(5)", "rate(5 seconds)", "cron(* * * * *)", "at(2026-01-01T00:00:00)"],
     ),
     "ReservedConcurrency": (["", "1", "50"], ["0", "-1", "many", "1.5"]),
+    "VpcSubnetIds": (
+        ["subnet-0a1b2c3d", "subnet-0a1b2c3d4e5f60718,subnet-0a1b2c3d"],
+        ["subnet-", "sg-0a1b2c3d", "subnet-0a1b2c3d, subnet-4e5f6a7b", "subnet-0a1b2c3d,", "vpc-0a1b2c3d", "subnet-0A1B2C3D",
+         ",".join(["subnet-0a1b2c3d"] * 17)],
+    ),
+    "VpcSecurityGroupIds": (
+        ["sg-0a1b2c3d", "sg-0a1b2c3d4e5f60718,sg-0a1b2c3d"],
+        ["sg-", "subnet-0a1b2c3d", "sg-0a1b2c3d, sg-4e5f6a7b", "sg-0a1b2c3d,", "default", ",".join(["sg-0a1b2c3d"] * 6)],
+    ),
+    "AlarmTopicArn": (
+        ["arn:aws:sns:eu-west-1:123456789012:on-call", "arn:aws-us-gov:sns:us-gov-west-1:123456789012:On_Call"],
+        ["on-call", "arn:aws:sns:eu-west-1:123456789012:on-call.fifo", "arn:aws:sqs:eu-west-1:123456789012:on-call",
+         "arn:aws:sns:eu-west-1:123456789012:*"],
+    ),
 }
 VALUES["UserRate"] = VALUES["DetailedSharedFolderRate"] = VALUES["EventReportRate"]
 
@@ -98,7 +127,7 @@ def test_parameters_and_defaults_are_those_of_the_interface(template):
 
 
 def test_each_parameter_is_used_by_a_resource(template):
-    used = references(template["Resources"]) | references(template["Globals"])
+    used = references([template["Resources"], template["Globals"], template["Conditions"]])
     assert set(template["Parameters"]) - used == set()
 
 
@@ -125,7 +154,10 @@ def test_a_ca_entered_in_one_line_gets_its_line_ends(function):
 
 def test_no_parameter_takes_a_secret(template):
     secret = re.compile(r"hash|key|token|password|credential|account.?number", re.IGNORECASE)
-    assert [name for name, p in template["Parameters"].items() if secret.search(name) or p.get("NoEcho")] == []
+    # An ARN names a thing and doesn't hold it.
+    names = {name for name in template["Parameters"] if not name.endswith("Arn")}
+    assert [name for name, p in template["Parameters"].items() if p.get("NoEcho")] == []
+    assert [name for name in names if secret.search(name)] == []
 
 
 def test_each_parameter_says_what_it_is_its_default_and_how_to_mend_it(template):
@@ -174,6 +206,13 @@ def test_exactly_one_address_of_elasticsearch_is_asked_for(template):
     url, cloud = ({"Fn::Equals": [{"Ref": name}, ""]} for name in ("ElasticsearchUrl", "ElasticCloudId"))
     asserts = [assertion["Assert"] for assertion in template["Rules"]["OneElasticsearch"]["Assertions"]]
     assert asserts == [{"Fn::Not": [{"Fn::And": [url, cloud]}]}, {"Fn::Or": [url, cloud]}]
+
+
+def test_a_vpc_takes_subnets_and_security_groups_or_neither(template):
+    subnets, groups = ({"Fn::Equals": [{"Ref": name}, ""]} for name in ("VpcSubnetIds", "VpcSecurityGroupIds"))
+    (assertion,) = template["Rules"]["WholeNetwork"]["Assertions"]
+    assert assertion["Assert"] == {"Fn::Or": [{"Fn::And": [subnets, groups]}, {"Fn::Not": [{"Fn::Or": [subnets, groups]}]}]}
+    assert template["Conditions"]["InVpc"] == {"Fn::Not": [subnets]}
 
 
 def test_values_that_yaml_could_misread_are_strings(root):

@@ -1,26 +1,57 @@
-"""The whole list of what the stack's two roles may do; a change of the template has to change it here as well."""
+"""The whole list of what the stack's two roles may do; a change of the template has to change it here as well.
+
+The emulator checks the permissions of the function's own calls (tests/deployed). What AWS's services do with the roles is
+not tried there, so this list is all that stands for it: the logs, the failure queue's destination, the schedules' role, the
+key and the VPC.
+"""
 
 SECRET = {"Fn::If": ["MakesSecret", {"Fn::GetAtt": ["Secret", "Id"]}, {"Ref": "SecretArn"}]}
+KEY = {"Ref": "KmsKeyArn"}
+NETWORK = {"Fn::Sub": "arn:${AWS::Partition}:ec2:${AWS::Region}:*:*/*"}
+FUNCTION = {"Fn::Sub": "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${AWS::StackName}"}
 
 
 def arn(resource: str) -> dict:
     return {"Fn::GetAtt": [resource, "Arn"]}
 
 
-# Role -> (action, resource)
+def only_via(*services: str) -> dict:
+    hosts = [{"Fn::Sub": service + ".${AWS::Region}.amazonaws.com"} for service in services]
+    return {"StringEquals": {"kms:ViaService": hosts if len(hosts) > 1 else hosts[0]}}
+
+
+IN_CODE = {"ArnEquals": {"lambda:SourceFunctionArn": FUNCTION}}
+
+# Role -> (effect, action, resource, IAM's condition, the template's condition)
 PERMISSIONS = {
     "FunctionRole": [
-        ("dynamodb:GetItem", arn("Table")),
-        ("dynamodb:Scan", arn("Table")),
-        ("dynamodb:UpdateItem", arn("Table")),
-        ("logs:CreateLogStream", arn("LogGroup")),
-        ("logs:PutLogEvents", arn("LogGroup")),
-        ("secretsmanager:GetSecretValue", SECRET),
-        ("sqs:SendMessage", arn("FailureQueue")),
+        ("Allow", "secretsmanager:GetSecretValue", SECRET, None, None),
+        ("Allow", "dynamodb:GetItem", arn("Table"), None, None),
+        ("Allow", "dynamodb:UpdateItem", arn("Table"), None, None),
+        ("Allow", "dynamodb:Scan", arn("Table"), None, None),
+        ("Allow", "sqs:SendMessage", arn("FailureQueue"), None, None),
+        ("Allow", "logs:CreateLogStream", arn("LogGroup"), None, None),
+        ("Allow", "logs:PutLogEvents", arn("LogGroup"), None, None),
+        ("Allow", "kms:Decrypt", KEY, only_via("secretsmanager", "dynamodb", "sqs"), "HasKey"),
+        ("Allow", "kms:GenerateDataKey", KEY, only_via("sqs"), "HasKey"),
+        ("Allow", "ec2:CreateNetworkInterface", NETWORK, None, "InVpc"),
+        ("Allow", "ec2:DeleteNetworkInterface", NETWORK, None, "InVpc"),
+        ("Allow", "ec2:AssignPrivateIpAddresses", NETWORK, None, "InVpc"),
+        ("Allow", "ec2:UnassignPrivateIpAddresses", NETWORK, None, "InVpc"),
+        ("Allow", "ec2:DescribeNetworkInterfaces", "*", None, "InVpc"),
+        ("Allow", "ec2:DescribeSubnets", "*", None, "InVpc"),
+        ("Deny", "ec2:CreateNetworkInterface", "*", IN_CODE, "InVpc"),
+        ("Deny", "ec2:DeleteNetworkInterface", "*", IN_CODE, "InVpc"),
+        ("Deny", "ec2:DescribeNetworkInterfaces", "*", IN_CODE, "InVpc"),
+        ("Deny", "ec2:DescribeSubnets", "*", IN_CODE, "InVpc"),
+        ("Deny", "ec2:AssignPrivateIpAddresses", "*", IN_CODE, "InVpc"),
+        ("Deny", "ec2:UnassignPrivateIpAddresses", "*", IN_CODE, "InVpc"),
     ],
     "ScheduleRole": [
-        ("lambda:InvokeFunction", arn("Function")),
-        ("sqs:SendMessage", arn("FailureQueue")),
+        ("Allow", "lambda:InvokeFunction", arn("Function"), None, None),
+        ("Allow", "sqs:SendMessage", arn("FailureQueue"), None, None),
+        ("Allow", "kms:Decrypt", KEY, only_via("sqs"), "HasKey"),
+        ("Allow", "kms:GenerateDataKey", KEY, only_via("sqs"), "HasKey"),
     ],
 }
 PRINCIPALS = {
@@ -32,20 +63,31 @@ PRINCIPALS = {
 }
 
 
-def granted(role: dict) -> list[tuple[str, dict]]:
-    pairs = []
+def granted(role: dict) -> list[tuple]:
+    rows = []
     for policy in role["Properties"]["Policies"]:
         for statement in policy["PolicyDocument"]["Statement"]:
-            assert set(statement) == {"Sid", "Effect", "Action", "Resource"}
-            assert statement["Effect"] == "Allow"
+            only_if = None
+            if "Fn::If" in statement:
+                only_if, statement, otherwise = statement["Fn::If"]
+                assert otherwise == {"Ref": "AWS::NoValue"}
+            assert set(statement) - {"Condition"} == {"Sid", "Effect", "Action", "Resource"}
             actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-            pairs += [(action, statement["Resource"]) for action in actions]
-    return sorted(pairs, key=lambda pair: pair[0])
+            rest = (statement["Resource"], statement.get("Condition"), only_if)
+            rows += [(statement["Effect"], action, *rest) for action in actions]
+    return rows
 
 
 def test_permissions_are_the_listed_ones_and_no_others(resources):
     roles = {name: r for name, r in resources.items() if r["Type"] == "AWS::IAM::Role"}
     assert {name: granted(role) for name, role in roles.items()} == PERMISSIONS
+
+
+def test_only_what_ec2_cannot_limit_is_allowed_on_everything(resources):
+    """https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html: neither has a resource type."""
+    roles = (r for r in resources.values() if r["Type"] == "AWS::IAM::Role")
+    allowed = {row[1] for role in roles for row in granted(role) if row[0] == "Allow" and row[2] == "*"}
+    assert allowed == {"ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"}
 
 
 def test_nothing_else_grants_permissions(resources, function):

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 # Resource -> (type, what happens to it when the stack goes), in the order of the story.
 RESOURCES = {
     "Secret": ("AWS::SecretsManager::Secret", "Retain"),
@@ -11,7 +13,20 @@ RESOURCES = {
     "ScheduleRole": ("AWS::IAM::Role", None),
     "FailureQueue": ("AWS::SQS::Queue", "Delete"),
     "LogGroup": ("AWS::Logs::LogGroup", "Delete"),
+    "EventReportFreshnessAlarm": ("AWS::CloudWatch::Alarm", None),
+    "UserFreshnessAlarm": ("AWS::CloudWatch::Alarm", None),
+    "DetailedSharedFolderFreshnessAlarm": ("AWS::CloudWatch::Alarm", None),
+    "EventReportDeadLettersAlarm": ("AWS::CloudWatch::Alarm", None),
+    "UserDeadLettersAlarm": ("AWS::CloudWatch::Alarm", None),
+    "DetailedSharedFolderDeadLettersAlarm": ("AWS::CloudWatch::Alarm", None),
+    "ErrorsAlarm": ("AWS::CloudWatch::Alarm", None),
+    "FailureQueueAlarm": ("AWS::CloudWatch::Alarm", None),
+    "NoRunAlarm": ("AWS::CloudWatch::Alarm", None),
+    "Dashboard": ("AWS::CloudWatch::Dashboard", None),
 }
+NOTHING = {"Ref": "AWS::NoValue"}
+KEY = {"Ref": "KmsKeyArn"}
+KEY_OR_NOTHING = {"Fn::If": ["HasKey", KEY, NOTHING]}
 # The function answers `setup_required` as long as one of these texts stands in its secret.
 PLACEHOLDER = "REPLACE_ME"
 
@@ -38,7 +53,7 @@ def test_the_placeholder_is_frozen(resources):
         '{"account_number":"REPLACE_ME","provisioning_hash":"REPLACE_ME","elastic_api_key":"REPLACE_ME"}'
     )
     assert set(json.loads(secret["SecretString"]).values()) == {PLACEHOLDER}
-    assert set(secret) == {"Description", "SecretString"}
+    assert set(secret) == {"Description", "SecretString", "KmsKeyId"}
 
 
 def test_the_table_is_on_demand_encrypted_and_recoverable(resources):
@@ -46,7 +61,9 @@ def test_the_table_is_on_demand_encrypted_and_recoverable(resources):
         "BillingMode": "PAY_PER_REQUEST",
         "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
         "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
-        "SSESpecification": {"SSEEnabled": True},
+        "SSESpecification": {
+            "Fn::If": ["HasKey", {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": KEY}, {"SSEEnabled": True}]
+        },
         "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
         "TimeToLiveSpecification": {"AttributeName": "expires_at", "Enabled": True},
     }
@@ -59,7 +76,11 @@ def test_a_failed_request_is_repeated_once_then_kept(function, resources):
         "DestinationConfig": {"OnFailure": {"Type": "SQS", "Destination": {"Fn::GetAtt": ["FailureQueue", "Arn"]}}},
     }
     fourteen_days_s = 14 * 24 * 60 * 60
-    assert resources["FailureQueue"]["Properties"] == {"MessageRetentionPeriod": fourteen_days_s, "SqsManagedSseEnabled": True}
+    assert resources["FailureQueue"]["Properties"] == {
+        "MessageRetentionPeriod": fourteen_days_s,
+        "SqsManagedSseEnabled": {"Fn::If": ["HasKey", NOTHING, True]},
+        "KmsMasterKeyId": KEY_OR_NOTHING,
+    }
 
 
 def test_logs_go_to_the_stacks_group_and_end(function, resources):
@@ -68,13 +89,21 @@ def test_logs_go_to_the_stacks_group_and_end(function, resources):
     assert resources["LogGroup"]["Properties"] == {
         "LogGroupName": {"Fn::Sub": "/aws/lambda/${AWS::StackName}"},
         "RetentionInDays": 30,
+        "KmsKeyId": KEY_OR_NOTHING,
     }
+
+
+@pytest.mark.parametrize("resource", ["Secret", "LogGroup"])
+def test_a_key_of_ones_own_encrypts_it(template, resource):
+    """The table and the queue are compared whole above."""
+    assert template["Conditions"]["HasKey"] == {"Fn::Not": [{"Fn::Equals": [KEY, ""]}]}
+    assert template["Resources"][resource]["Properties"]["KmsKeyId"] == KEY_OR_NOTHING
 
 
 def test_the_function_is_the_rust_binary(template, function, resources):
     assert template["Globals"]["Function"] == {
         "Runtime": "provided.al2023",
-        "Architectures": ["x86_64"],
+        "Architectures": [{"Ref": "Architecture"}],
         "Timeout": {"Ref": "Timeout"},
         "MemorySize": {"Ref": "MemorySize"},
     }
@@ -83,6 +112,14 @@ def test_the_function_is_the_rust_binary(template, function, resources):
         "BuildMethod": "rust-cargolambda",
         "BuildProperties": {"Binary": "bootstrap"},
     }
+
+
+def test_the_function_is_in_a_vpc_only_on_request(function):
+    def split(parameter: str) -> dict:
+        return {"Fn::Split": [",", {"Fn::Join": ["", [{"Ref": parameter}]]}]}
+
+    network = {"SubnetIds": split("VpcSubnetIds"), "SecurityGroupIds": split("VpcSecurityGroupIds")}
+    assert function["VpcConfig"] == {"Fn::If": ["InVpc", network, NOTHING]}
 
 
 def test_concurrency_is_reserved_only_on_request(template, function):

@@ -1,0 +1,200 @@
+"""Alarms and dashboard: the whole table of alarms, and no metric that nobody sends."""
+
+import json
+import re
+
+import pytest
+
+# What the two services send of themselves (CloudWatch's names for them).
+METRICS_OF_AWS = {
+    "AWS/Lambda": ("FunctionName", {"Invocations", "Errors", "Throttles", "Duration"}),
+    "AWS/SQS": ("QueueName", {"ApproximateNumberOfMessagesVisible"}),
+}
+# The end of a resource's name -> the stream as a dimension, and as a part of names.
+STREAMS = {
+    "EventReport": ("event_report", "event-report"),
+    "User": ("user", "user"),
+    "DetailedSharedFolder": ("detailed_shared_folder", "detailed-shared-folder"),
+}
+OURS = {"Fn::Sub": "LastPassElastic/${AWS::StackName}"}
+FUNCTION = {"FunctionName": {"Ref": "Function"}}
+QUEUE = {"QueueName": {"Fn::GetAtt": ["FailureQueue", "QueueName"]}}
+# Alarm -> (end of the name, namespace, metric, dimension, statistic, comparison, threshold, periods of 300 s that have to
+# breach, of how many, missing data, condition)
+ALARMS = {
+    **{
+        f"{resource}FreshnessAlarm": (
+            f"{label}-freshness", OURS, "Freshness", {"stream": stream}, "Maximum", "GreaterThanThreshold",
+            {"Ref": f"{resource}Freshness"}, 3, 3, "breaching", f"Reads{resource}",
+        )
+        for resource, (stream, label) in STREAMS.items()
+    },
+    **{
+        f"{resource}DeadLettersAlarm": (
+            f"{label}-dead-letters", OURS, "DeadLetters", {"stream": stream}, "Sum", "GreaterThanThreshold", 0, 1, 1,
+            "notBreaching", None,
+        )
+        for resource, (stream, label) in STREAMS.items()
+    },
+    "ErrorsAlarm": (
+        "errors", "AWS/Lambda", "Errors", FUNCTION, "Sum", "GreaterThanThreshold", 0, 3, 3, "notBreaching", None,
+    ),
+    "FailureQueueAlarm": (
+        "failure-queue", "AWS/SQS", "ApproximateNumberOfMessagesVisible", QUEUE, "Maximum", "GreaterThanThreshold", 0, 1, 1,
+        "notBreaching", None,
+    ),
+    "NoRunAlarm": (
+        "no-run", "AWS/Lambda", "Invocations", FUNCTION, "Sum", "LessThanThreshold", 1, 3, 3, "breaching", None,
+    ),
+}
+# CloudWatch's own limit.
+DESCRIPTION_MAX_CHARS = 1024
+# In the hour that daylight saving time repeats the watermark waits at its beginning until the hour has passed twice.
+REPEATED_HOUR_S = 2 * 60 * 60
+# The longest stack name, and longer than any value that stands in a description.
+LONGEST_NAME = "s" * 41
+
+
+@pytest.fixture(scope="module")
+def alarms(resources) -> dict:
+    return {name: r for name, r in resources.items() if r["Type"] == "AWS::CloudWatch::Alarm"}
+
+
+@pytest.fixture(scope="module")
+def widgets(template, resources) -> list[dict]:
+    """The widgets of the dashboard, its placeholders replaced by their own names, parameters by their defaults."""
+    text, variables = resources["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    assert set(variables) == {"Alarms"}
+    defaults = {name: str(parameter["Default"]) for name, parameter in template["Parameters"].items()}
+    body = re.sub(r"\$\{([\w:.]+)}", lambda found: defaults.get(found[1], found[1]), text)
+    return json.loads(body)["widgets"]
+
+
+@pytest.fixture(scope="module")
+def metrics_of_the_function(root) -> dict:
+    """Name and unit of each metric, out of the one table there is: `METRICS` in src/telemetry.rs."""
+    source = (root / "src" / "telemetry.rs").read_text()
+    declared = dict(re.findall(r'const (\w+): Metric = Metric \{ name: "(\w+)", unit: "\w+" }', source))
+    listed = re.search(r"const METRICS: \[Metric; \d+] = \[([^]]+)]", source)
+    if not listed:
+        pytest.skip("src/telemetry.rs has no METRICS")
+    return {declared[name.strip()] for name in listed[1].split(",") if name.strip()}
+
+
+def row(alarm: dict) -> tuple:
+    p = alarm["Properties"]
+    prefix = "${AWS::StackName}-"
+    assert p["AlarmName"]["Fn::Sub"].startswith(prefix)
+    assert p["Period"] == 300
+    return (
+        p["AlarmName"]["Fn::Sub"].removeprefix(prefix), p["Namespace"], p["MetricName"],
+        {d["Name"]: d["Value"] for d in p["Dimensions"]}, p["Statistic"], p["ComparisonOperator"], p["Threshold"],
+        p["DatapointsToAlarm"], p["EvaluationPeriods"], p["TreatMissingData"], alarm.get("Condition"),
+    )
+
+
+def test_alarms_are_the_listed_ones(alarms):
+    assert {name: row(alarm) for name, alarm in alarms.items()} == ALARMS
+
+
+def test_only_a_stream_that_is_read_can_be_late(template):
+    for resource in STREAMS:
+        condition = {"Fn::Equals": [{"Ref": f"{resource}State"}, "ENABLED"]}
+        assert template["Conditions"][f"Reads{resource}"] == condition
+
+
+def test_each_alarm_tells_the_topic_its_beginning_and_its_end(template, alarms):
+    assert template["Conditions"]["Notifies"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmTopicArn"}, ""]}]}
+    topic = {"Fn::If": ["Notifies", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
+    for name, alarm in alarms.items():
+        assert (alarm["Properties"]["AlarmActions"], alarm["Properties"]["OKActions"]) == (topic, topic), name
+        assert "ActionsEnabled" not in alarm["Properties"], name
+
+
+def test_each_alarm_says_what_it_means_and_what_to_do_first(root, alarms):
+    headings = set(re.findall(r"^#+ (.+)$", (root / "README.md").read_text(), re.MULTILINE))
+    for name, alarm in alarms.items():
+        text = alarm["Properties"]["AlarmDescription"]["Fn::Sub"]
+        assert len(re.sub(r"\$\{[\w:.]+}", LONGEST_NAME, text)) <= DESCRIPTION_MAX_CHARS, name
+        assert "First: " in text, name
+        sections = re.findall(r'README: "([^"]+)"', text)
+        assert sections and set(sections) <= headings, name
+        payloads = re.findall(r"events/[\w-]+\.json", text)
+        assert [p for p in payloads if not (root / p).is_file()] == [], name
+
+
+@pytest.mark.parametrize("resource", STREAMS)
+def test_a_late_stream_says_that_it_rings_until_it_was_read_once(alarms, resource):
+    text = alarms[f"{resource}FreshnessAlarm"]["Properties"]["AlarmDescription"]["Fn::Sub"]
+    assert "until the credentials are in the secret, setup has run and the stream was read once" in text
+    assert f"--payload fileb://events/collect-{STREAMS[resource][1]}.json" in text
+
+
+def test_the_repeated_hour_of_daylight_saving_time_rings_none(template):
+    """The largest lag: twice the hour, the pause until the next run, and as long as that run may take."""
+    parameters = template["Parameters"]
+    minutes = int(re.fullmatch(r"rate\((\d+) minutes\)", parameters["EventReportRate"]["Default"])[1])
+    largest_lag_s = REPEATED_HOUR_S + minutes * 60 + parameters["Timeout"]["Default"]
+    assert largest_lag_s < parameters["EventReportFreshness"]["Default"]
+
+
+def test_a_snapshot_has_more_time_than_its_schedule(template):
+    for resource in ("User", "DetailedSharedFolder"):
+        hours = int(re.fullmatch(r"rate\((\d+) hours\)", template["Parameters"][f"{resource}Rate"]["Default"])[1])
+        assert template["Parameters"][f"{resource}Freshness"]["Default"] > hours * 60 * 60
+
+
+def graphs(widgets: list[dict]) -> list[tuple]:
+    """Namespace, metric, dimension and its value of each line."""
+    lines = [line for widget in widgets if widget["type"] == "metric" for line in widget["properties"]["metrics"]]
+    return [tuple(line[:4]) for line in lines]
+
+
+def test_alarms_and_dashboard_show_metrics_that_exist(alarms, widgets, metrics_of_the_function):
+    streams = {stream for stream, _ in STREAMS.values()}
+    watched = [
+        (str(p["Namespace"]), p["MetricName"], d["Name"], d["Value"])
+        for p in (alarm["Properties"] for alarm in alarms.values())
+        for d in p["Dimensions"]
+    ]
+    for namespace, metric, dimension, value in [*graphs(widgets), *watched]:
+        if "LastPassElastic/" in namespace:
+            assert (dimension, metric in metrics_of_the_function, value in streams) == ("stream", True, True), metric
+        else:
+            assert (dimension, True) == (METRICS_OF_AWS[namespace][0], metric in METRICS_OF_AWS[namespace][1]), metric
+
+
+def test_the_dashboard_shows_every_metric_of_every_stream(widgets, metrics_of_the_function):
+    """A metric that nothing shows costs without use."""
+    shown = {line[1:] for line in graphs(widgets) if line[0] == "LastPassElastic/AWS::StackName"}
+    assert shown == {(m, "stream", stream) for m in metrics_of_the_function for stream, _ in STREAMS.values()}
+
+
+def test_the_dashboard_shows_the_threshold_beside_each_freshness(template, widgets):
+    shown = {}
+    for widget in (w["properties"] for w in widgets if w["type"] == "metric"):
+        for line in (line for line in widget["metrics"] if line[1] == "Freshness"):
+            shown[line[3]] = [line["value"] for line in widget["annotations"]["horizontal"]]
+    assert shown == {
+        stream: [template["Parameters"][f"{resource}Freshness"]["Default"]] for resource, (stream, _) in STREAMS.items()
+    }
+
+
+def test_the_dashboard_shows_every_alarm_there_is(resources, alarms):
+    _, variables = resources["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    _, shown = variables["Alarms"]["Fn::Join"]
+    nothing = {"Ref": "AWS::NoValue"}
+    arns = {name: {"Fn::GetAtt": [name, "Arn"]} for name in alarms}
+    assert shown == [
+        {"Fn::If": [alarm["Condition"], arns[name], nothing]} if "Condition" in alarm else arns[name]
+        for name, alarm in alarms.items()
+    ]
+
+
+def test_widgets_fill_the_grid_without_overlap(widgets):
+    """CloudWatch's dashboards are 24 units wide; widgets that overlap are moved about."""
+    taken = [
+        (x, y) for w in widgets for x in range(w["x"], w["x"] + w["width"]) for y in range(w["y"], w["y"] + w["height"])
+    ]
+    assert len(taken) == len(set(taken))
+    assert max(x for x, _ in taken) == 23

@@ -102,9 +102,24 @@ class Company:
         folders = json.loads(self._read("folders"))["folders"]
         return [Record.of(record) for key, folder in folders.items() for record in split({**folder, "id": key})]
 
+    def accept(self, provisioning_hash: str) -> None:
+        """Has LastPass accept this provisioning hash and no other, as after "Reset your provisioning hash"."""
+        self._tell("provisioning-hash", {"provisioning_hash": provisioning_hash})
+
+    def add_event(self, at: datetime, username: str, action: str) -> None:
+        """Lets something happen."""
+        self._tell("events", {"instant": rfc3339(at), "username": username, "action": action})
+
     def _read(self, what: str) -> str:
-        with LOOPBACK.open(f"{self.url.rpartition('/')[0]}/_simulator/truth/{what}", timeout=START_SECONDS) as answer:
+        with LOOPBACK.open(f"{self._admin}/truth/{what}", timeout=START_SECONDS) as answer:
             return answer.read().decode()
+
+    def _tell(self, what: str, body: dict) -> None:
+        LOOPBACK.open(f"{self._admin}/{what}", json.dumps(body).encode(), timeout=START_SECONDS).close()
+
+    @property
+    def _admin(self) -> str:
+        return f"{self.url.rpartition('/')[0]}/_simulator"
 
 
 def split(folder: dict) -> list[dict]:

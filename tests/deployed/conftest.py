@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "local"))
 
+from cluster import Cluster  # noqa: E402
 from deployment import Deployment  # noqa: E402
 from stacks import QUIET, name  # noqa: E402
 
@@ -35,6 +36,20 @@ def bootstrap() -> Path:
     if not path.is_file():
         missing(f"there is no {path}: `cargo build --release`")
     return path
+
+
+@pytest.fixture(scope="session")
+def simulator() -> Path:
+    """LastPass, simulated."""
+    path = TARGET / "release" / "lastpass-simulator"
+    if not path.is_file():
+        missing(f"there is no {path}: `cargo build --release --package lastpass-simulator`")
+    return path
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    return Cluster()
 
 
 @pytest.fixture(scope="session")

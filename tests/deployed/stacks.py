@@ -12,3 +12,36 @@ QUIET = {"ElasticsearchUrl": NO_ELASTICSEARCH, **SCHEDULES_OFF}
 def name(purpose: str) -> str:
     """A name no other stack has, so that tests may run side by side."""
     return f"{purpose}-{uuid.uuid4().hex[:8]}"
+
+
+def credentials(company, cluster) -> dict[str, str]:
+    """What the secret holds once the installer's key was taken out: the documented writer role."""
+    return {
+        "account_number": company.account_number,
+        "provisioning_hash": company.provisioning_hash,
+        "elastic_api_key": cluster.create_api_key("writer"),
+    }
+
+
+def spoil(cluster, stream: str, namespace: str, field: str) -> None:
+    """Gives the data stream that a stream will have a mapping in which `field`, a text, is a number: it refuses all records."""
+    data_stream = f"logs-lastpass.{stream}-{namespace}"
+    properties: dict = {"type": "long"}
+    for part in reversed(field.split(".")):
+        properties = {"properties": {part: properties}}
+    template = {
+        "index_patterns": [data_stream],
+        # Above the product's own, which has 350.
+        "priority": 400,
+        "data_stream": {},
+        "composed_of": [f"lastpass-elastic.{stream}"],
+        "template": {"mappings": properties},
+    }
+    cluster.ask("PUT", f"_index_template/{data_stream}", template)
+
+
+def mend(cluster, stream: str, namespace: str) -> None:
+    """Takes back what `spoil` did, with a new backing index that has the product's own mapping."""
+    data_stream = f"logs-lastpass.{stream}-{namespace}"
+    cluster.ask("DELETE", f"_index_template/{data_stream}")
+    cluster.ask("POST", f"{data_stream}/_rollover")

@@ -3,9 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from cluster import Cluster
 from company import Company, Size, rfc3339
-from conftest import TARGET, missing
 from deployment import Deployment, client
 from stacks import QUIET, name
 
@@ -19,15 +17,7 @@ SCHEDULE_SECONDS = 90
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    return Cluster()
-
-
-@pytest.fixture(scope="module")
-def company():
-    simulator = TARGET / "release" / "lastpass-simulator"
-    if not simulator.is_file():
-        missing(f"there is no {simulator}: `cargo build --release --package lastpass-simulator`")
+def company(simulator):
     with Company.start(simulator, SIZE, SEED, END) as company:
         yield company
 

@@ -1,0 +1,259 @@
+"""Each alarm rings when its cause is made, no other does, and it is over when the cause is mended.
+
+The function itself, on a real Elasticsearch, deployed by a copy of the template in which nothing but the alarms' periods
+differs. Three stacks run side by side, each with a cause of its own:
+
+- *silent*: nothing starts it any more.
+- *failing*: LastPass has another provisioning hash than the secret, and its streams are far behind.
+- *refusing*: Elasticsearch refuses what it sends for good.
+
+The tests are one story, in this order; what an alarm did is what its SNS topic was told.
+"""
+
+import json
+import re
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cfnlint.decode import cfn_yaml
+from company import Company, Size, rfc3339
+from deployment import TEMPLATE, Deployment, FunctionError, client
+from stacks import credentials, mend, name, spoil
+
+# AWS judges alarms once a minute at best; the emulator every 5 s.
+PERIOD_S = 10
+# Three periods and a few sweeps are 45 s; the rest is for a busy machine.
+PATIENCE_S = 180
+
+STREAMS = ("event_report", "user", "detailed_shared_folder")
+FRESHNESS = {"event-report-freshness", "user-freshness", "detailed-shared-folder-freshness"}
+DEAD_LETTERS = {"event-report-dead-letters", "user-dead-letters", "detailed-shared-folder-dead-letters"}
+ALARMS = FRESHNESS | DEAD_LETTERS | {"errors", "failure-queue", "no-run"}
+# A text of each stream's documents, which a mapping as a number refuses.
+TEXTS = {"event_report": "event.action", "user": "user.full_name", "detailed_shared_folder": "lastpass.detailed_shared_folder.name"}
+# Fewer than 20 records of each, so that a stream of which all are refused is not stopped.
+SIZE = Size(events=2, days=1, twins=0, users=8, folders=2, users_of_a_folder=3)
+SEED = 6
+
+
+@dataclass
+class Watched:
+    """A stack, and what its alarms have told the topic: (alarm, state), the oldest first."""
+
+    stack: Deployment
+    company: Company
+    told: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def namespace(self) -> str:
+        return self.stack.parameters["Namespace"]
+
+    def ringing(self) -> set[str]:
+        """The alarms that ring now. One that CloudWatch has not judged yet is in neither state."""
+        found = client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{self.stack.stack_name}-")["MetricAlarms"]
+        states = {a["AlarmName"].removeprefix(f"{self.stack.stack_name}-"): a["StateValue"] for a in found}
+        assert set(states) == ALARMS
+        return {alarm for alarm, state in states.items() if state != "OK"}
+
+    def collect(self, stream: str) -> dict:
+        """Runs of one stream in one second would be one snapshot, so each has a time of its own."""
+        return self.stack.invoke({"action": "collect", "stream": stream, "scheduled_time": rfc3339(datetime.now(UTC))})
+
+    def resume(self) -> None:
+        assert self.stack.invoke({"action": "resume"})["status"] == "complete"
+
+
+class Topic:
+    """An SNS topic with a queue behind it, to read what it is told."""
+
+    def __init__(self) -> None:
+        self.arn = client("sns").create_topic(Name=name("bell"))["TopicArn"]
+        sqs = client("sqs")
+        self.queue = sqs.create_queue(QueueName=name("bell"))["QueueUrl"]
+        queue_arn = sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        may_write = {
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": queue_arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": self.arn}},
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [may_write]})
+        sqs.set_queue_attributes(QueueUrl=self.queue, Attributes={"Policy": policy})
+        client("sns").subscribe(TopicArn=self.arn, Protocol="sqs", Endpoint=queue_arn)
+
+    def hand_out(self, watched: list[Watched]) -> None:
+        """Gives each stack what its alarms have told since the last call."""
+        sqs = client("sqs")
+        while messages := sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
+                change = json.loads(json.loads(message["Body"])["Message"])
+                for one in watched:
+                    if change["AlarmName"].startswith(f"{one.stack.stack_name}-"):
+                        alarm = change["AlarmName"].removeprefix(f"{one.stack.stack_name}-")
+                        one.told.append((alarm, change["NewStateValue"]))
+
+
+@dataclass
+class Story:
+    topic: Topic
+    silent: Watched
+    failing: Watched
+    refusing: Watched
+
+    @property
+    def all(self) -> list[Watched]:
+        return [self.silent, self.failing, self.refusing]
+
+    def until(self, expected: dict[str, set[str]], work) -> None:
+        """Works on until each stack was seen with exactly the expected alarms; a failure says what rang instead."""
+        deadline = time.monotonic() + PATIENCE_S
+        missing = set(expected)
+        while missing:
+            work()
+            seen = {stack: getattr(self, stack).ringing() for stack in missing}
+            self.topic.hand_out(self.all)
+            missing = {stack for stack in missing if seen[stack] != expected[stack]}
+            late = {stack: {"rings": sorted(seen[stack]), "should": sorted(expected[stack])} for stack in missing}
+            assert not late or time.monotonic() < deadline, late
+            time.sleep(1)
+
+
+def with_short_periods(template: str) -> str:
+    """The template with the alarms' periods shortened; nothing else is touched."""
+    return re.sub(r"^      Period: 300$", f"      Period: {PERIOD_S}", template, flags=re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory):
+    path = tmp_path_factory.mktemp("template") / "template.yaml"
+    path.write_text(with_short_periods(TEMPLATE.read_text()))
+    return path
+
+
+@pytest.fixture(scope="module")
+def story(bootstrap, simulator, cluster, short):
+    topic = Topic()
+    watched = []
+    contexts = []
+    try:
+        for what in ("silent", "failing", "refusing"):
+            companies = Company.start(simulator, SIZE, SEED, datetime.now(UTC))
+            company = companies.__enter__()
+            contexts.append(companies)
+            # All schedules are on, as they are by default; the emulator starts the first 5 minutes after the deployment.
+            parameters = {
+                "ElasticsearchUrl": cluster.url,
+                "LastPassUrl": company.url,
+                "Namespace": name(what).replace("-", "_"),
+                "AlarmTopicArn": topic.arn,
+            }
+            stack = Deployment.create(name(what), parameters, bootstrap, short)
+            contexts.append(stack)
+            watched.append(Watched(stack, company))
+        yield Story(topic, *watched)
+    finally:
+        for context in reversed(contexts):
+            context.__exit__(None, None, None)
+
+
+def test_the_copy_differs_in_the_periods_alone(short):
+    def plain(path) -> dict:
+        return json.loads(json.dumps(cfn_yaml.load(str(path))))
+
+    original, copy = plain(TEMPLATE), plain(short)
+    alarms = [r for r in copy["Resources"].values() if r["Type"] == "AWS::CloudWatch::Alarm"]
+    assert [alarm["Properties"]["Period"] for alarm in alarms] == [PERIOD_S] * len(ALARMS)
+    for alarm in alarms:
+        alarm["Properties"]["Period"] = 300
+    assert copy == original
+
+
+def test_before_a_stream_was_read_its_freshness_rings(story):
+    """Missing data counts as late."""
+    story.until({"silent": FRESHNESS | {"no-run"}}, lambda: None)
+
+
+def test_none_rings_once_every_stream_was_read(story, cluster):
+    for one in (story.silent, story.failing, story.refusing):
+        keys = credentials(one.company, cluster)
+        one.stack.put_secret({**keys, "elastic_setup_api_key": cluster.create_api_key("installer")})
+        one.stack.invoke({"action": "setup"})
+        if one is story.refusing:
+            continue
+        for stream in STREAMS:
+            assert one.collect(stream)["status"] == "complete"
+
+    def work():
+        story.silent.resume()
+        story.failing.resume()
+
+    story.until({"silent": set(), "failing": set()}, work)
+
+
+def test_each_cause_rings_its_alarm_and_no_other(story, cluster):
+    # What was refused is there from the beginning: none of its data streams takes a document.
+    for stream, text in TEXTS.items():
+        spoil(cluster, stream, story.refusing.namespace, text)
+
+    failing = story.failing
+    failing.company.accept("another one")
+    for stream, hours in (("event_report", 5), ("user", 30), ("detailed_shared_folder", 30)):
+        failing.stack.invoke({"action": "reset", "stream": stream, "to": rfc3339(datetime.now(UTC) - timedelta(hours=hours))})
+    failing.stack.invoke_event({"action": "collect", "stream": "event_report"})
+
+    def work():
+        failing.resume()
+        with pytest.raises(FunctionError) as error:
+            failing.collect("event_report")
+        assert error.value.error_type == "LastPass.Unauthorized"
+        refusing = story.refusing
+        if "event-report-dead-letters" not in refusing.ringing():
+            # Another record to be refused; a snapshot brings all of its own again.
+            refusing.company.add_event(datetime.now(UTC), "ann@example.com", "Log in")
+        for stream in STREAMS:
+            assert refusing.collect(stream)["status"] == "complete"
+
+    expected = {
+        "silent": FRESHNESS | {"no-run"},
+        "failing": FRESHNESS | {"errors", "failure-queue"},
+        "refusing": DEAD_LETTERS,
+    }
+    story.until(expected, work)
+
+
+def test_each_is_over_when_its_cause_is_mended(story, cluster):
+    failing, refusing = story.failing, story.refusing
+    failing.company.accept(failing.company.provisioning_hash)
+    for stream in STREAMS:
+        assert failing.collect(stream)["status"] == "complete"
+        mend(cluster, stream, refusing.namespace)
+        assert refusing.stack.invoke({"action": "redrive", "stream": stream})["dead_letters"] == 0
+    (message,) = failing.stack.failures()
+    assert message["responsePayload"]["errorType"] == "LastPass.Unauthorized"
+
+    def work():
+        for one in story.all:
+            one.resume()
+
+    story.until({"silent": set(), "failing": set(), "refusing": set()}, work)
+
+
+@pytest.mark.parametrize("alarm", sorted(ALARMS))
+def test_its_topic_was_told_that_it_rang_and_that_it_is_over(story, alarm):
+    """In the stack in which its cause was made."""
+    where = story.refusing if alarm in DEAD_LETTERS else story.silent if alarm in FRESHNESS | {"no-run"} else story.failing
+    states = [state for told, state in where.told if told == alarm]
+    assert "ALARM" in states
+    assert states[-1] == "OK"
+
+
+def test_no_other_alarm_has_told_anything(story):
+    """Apart from those that ring until a stream was read."""
+    first = FRESHNESS | {"no-run"}
+    rang = {what: {told for told, state in getattr(story, what).told if state == "ALARM"} - first
+            for what in ("silent", "failing", "refusing")}
+    assert rang == {"silent": set(), "failing": {"errors", "failure-queue"}, "refusing": DEAD_LETTERS}

@@ -10,6 +10,17 @@ PLACEHOLDER = {"account_number": "REPLACE_ME", "provisioning_hash": "REPLACE_ME"
 CREDENTIALS = {"account_number": "4711", "provisioning_hash": "made-up hash", "elastic_api_key": "made-up key"}
 
 
+KEY_STATEMENTS = {"DecryptByServices", "EncryptFailures"}
+NETWORK_STATEMENTS = {"ConnectToVpc", "FindNetworkInterfaces", "KeepCodeFromNetwork"}
+
+
+def statements(stack, role: str) -> dict[str, dict]:
+    """What the deployed role may do, by the statements' names."""
+    iam, name = client("iam"), stack.resources[role]
+    (policy,) = iam.list_role_policies(RoleName=name)["PolicyNames"]
+    return {s["Sid"]: s for s in iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]["Statement"]}
+
+
 def test_settings_reach_the_function(probed):
     environment = probed.invoke({"environment": True})
     settings = {
@@ -74,6 +85,80 @@ def test_an_existing_secret_is_used_and_the_only_one_readable(probe):
         secrets.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)
 
 
+def test_a_key_of_ones_own_comes_later_and_the_credentials_stay(probe):
+    """The emulator writes a secret's value as CloudFormation does: only if `SecretString` itself has changed."""
+    key = client("kms").create_key()["KeyMetadata"]["Arn"]
+    with Deployment.create(name("key"), QUIET, probe) as stack:
+        stack.put_secret(CREDENTIALS)
+        versions = client("secretsmanager").list_secret_version_ids(SecretId=stack.outputs["SecretArn"])["Versions"]
+        assert statements(stack, "FunctionRole").keys() & KEY_STATEMENTS == set()
+        stack.update({"KmsKeyArn": key}, probe)
+
+        secret = client("secretsmanager").describe_secret(SecretId=stack.outputs["SecretArn"])
+        table = client("dynamodb").describe_table(TableName=stack.outputs["TableName"])["Table"]
+        queue = client("sqs").get_queue_attributes(QueueUrl=stack.outputs["FailureQueueUrl"], AttributeNames=["All"])["Attributes"]
+        (group,) = client("logs").describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{stack.stack_name}")["logGroups"]
+        keys = secret["KmsKeyId"], table["SSEDescription"]["KMSMasterKeyArn"], queue["KmsMasterKeyId"], group["kmsKeyId"]
+        assert keys == (key,) * 4
+        assert json.loads(stack.secret()) == CREDENTIALS
+        after = client("secretsmanager").list_secret_version_ids(SecretId=stack.outputs["SecretArn"])["Versions"]
+        assert [v["VersionId"] for v in after] == [v["VersionId"] for v in versions]
+        for role, its in (("FunctionRole", KEY_STATEMENTS), ("ScheduleRole", {"EncryptFailures"})):
+            found = statements(stack, role)
+            assert found.keys() & KEY_STATEMENTS == its
+            assert {found[sid]["Resource"] for sid in its} == {key}
+        read = {"service": "secretsmanager", "operation": "get_secret_value", "arguments": {"SecretId": secret["ARN"]}}
+        assert stack.invoke(read)["allowed"] is True
+
+
+def test_only_a_function_in_a_vpc_may_have_network_interfaces(probed, probe):
+    assert statements(probed, "FunctionRole").keys() & NETWORK_STATEMENTS == set()
+    network = {"VpcSubnetIds": "subnet-0a1b2c3d,subnet-4e5f6a7b", "VpcSecurityGroupIds": "sg-0a1b2c3d"}
+    with Deployment.create(name("vpc"), QUIET | network, probe) as stack:
+        found = statements(stack, "FunctionRole")
+        assert found.keys() & NETWORK_STATEMENTS == NETWORK_STATEMENTS
+        function = found["KeepCodeFromNetwork"]["Condition"]["ArnEquals"]["lambda:SourceFunctionArn"]
+        assert function == client("lambda").get_function(FunctionName=stack.outputs["FunctionName"])["Configuration"]["FunctionArn"]
+        # The emulator has no VPCs and drops the setting itself, so it is looked up in what SAM made of the template.
+        made = client("cloudformation").get_template(StackName=stack.stack_name, TemplateStage="Processed")["TemplateBody"]
+        assert "VpcConfig" in json.dumps(made)
+
+
+def test_the_function_has_the_chosen_architecture(probed, probe):
+    def architecture(stack) -> list[str]:
+        return client("lambda").get_function(FunctionName=stack.outputs["FunctionName"])["Configuration"]["Architectures"]
+
+    assert architecture(probed) == ["x86_64"]
+    with Deployment.create(name("arm"), QUIET | {"Architecture": "arm64"}, probe) as stack:
+        assert architecture(stack) == ["arm64"]
+
+
+def test_the_dashboard_shows_the_alarms_that_there_are(probed, probe):
+    def shown_and_there(stack) -> tuple[set, set]:
+        body = json.loads(client("cloudwatch").get_dashboard(DashboardName=stack.stack_name)["DashboardBody"])
+        (alarms,) = [w["properties"]["alarms"] for w in body["widgets"] if w["type"] == "alarm"]
+        there = client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{stack.stack_name}-")["MetricAlarms"]
+        return set(alarms), {alarm["AlarmArn"] for alarm in there}
+
+    shown, there = shown_and_there(probed)
+    assert shown == there and len(there) == 6, "no stream is read, so none can be late"
+    with Deployment.create(name("one"), QUIET | {"UserState": "ENABLED"}, probe) as stack:
+        shown, there = shown_and_there(stack)
+        assert shown == there and len(there) == 7
+        assert [arn for arn in there if arn.endswith("-user-freshness")]
+
+
+def test_alarms_tell_the_topic_if_there_is_one(probed, probe):
+    def actions(stack) -> list[list[str]]:
+        alarms = client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{stack.stack_name}-")["MetricAlarms"]
+        return [a[kind] for a in alarms for kind in ("AlarmActions", "OKActions")]
+
+    assert actions(probed) == [[]] * 12
+    topic = client("sns").create_topic(Name=name("topic"))["TopicArn"]
+    with Deployment.create(name("told"), QUIET | {"AlarmTopicArn": topic}, probe) as stack:
+        assert actions(stack) == [[topic]] * 12
+
+
 def test_a_ca_in_one_line_arrives_as_pem(probe):
     pem = "-----BEGIN CERTIFICATE-----\nMIIB\nAAAA\n-----END CERTIFICATE-----\n"
     for given in (pem, pem.replace("\n", "\\n")):
@@ -133,6 +218,11 @@ def test_logs_go_to_the_stacks_group(probed):
         ({"ElasticsearchUrl": "http://es.example.com"}, "must be an https:// address"),
         ({"ElasticsearchUrl": NO_ELASTICSEARCH, "Namespace": "Prod"}, "no capital letter"),
         ({"ElasticsearchUrl": NO_ELASTICSEARCH, "SecretArn": "lastpass"}, "must be the whole ARN"),
+        ({"ElasticsearchUrl": NO_ELASTICSEARCH, "KmsKeyArn": "alias/lastpass"}, "must be the whole ARN of a key"),
+        ({"ElasticsearchUrl": NO_ELASTICSEARCH, "VpcSubnetIds": "subnet-0a1b2c3d"}, "Give both, or leave both empty"),
+        ({"ElasticsearchUrl": NO_ELASTICSEARCH, "VpcSecurityGroupIds": "sg-0a1b2c3d"}, "Give both, or leave both empty"),
+        ({"ElasticsearchUrl": NO_ELASTICSEARCH, "AlarmTopicArn": "on-call"}, "must be the whole ARN of a standard SNS topic"),
+        ({"ElasticsearchUrl": NO_ELASTICSEARCH, "EventReportFreshness": "60"}, "rings each autumn"),
         ({"ElasticsearchUrl": NO_ELASTICSEARCH, "EventReportRate": "5 minutes"}, "must be rate(n minutes)"),
     ],
 )

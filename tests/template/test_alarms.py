@@ -49,7 +49,8 @@ ALARMS = {
 }
 # CloudWatch's own limit.
 DESCRIPTION_MAX_CHARS = 1024
-# In the hour that daylight saving time repeats the watermark waits at its beginning until the hour has passed twice.
+# In the hour that daylight saving time repeats the watermark waits at its beginning until the hour has passed twice. Runs at
+# clocks of that hour, every 5 minutes: tests/integration/telemetry.rs.
 REPEATED_HOUR_S = 2 * 60 * 60
 # The longest stack name, and longer than any value that stands in a description.
 LONGEST_NAME = "s" * 41

@@ -5,7 +5,7 @@ differs. Three stacks run side by side, each with a cause of its own:
 
 - *silent*: nothing starts it any more.
 - *failing*: LastPass has another provisioning hash than the secret, and its streams are far behind.
-- *refusing*: Elasticsearch refuses what it sends for good.
+- *refusing*: Elasticsearch refuses what it sends for good, one stream after the other.
 
 The tests are one story, in this order; what an alarm did is what its SNS topic was told.
 """
@@ -28,8 +28,14 @@ PERIOD_S = 10
 PATIENCE_S = 180
 
 STREAMS = ("event_report", "user", "detailed_shared_folder")
-FRESHNESS = {"event-report-freshness", "user-freshness", "detailed-shared-folder-freshness"}
-DEAD_LETTERS = {"event-report-dead-letters", "user-dead-letters", "detailed-shared-folder-dead-letters"}
+
+
+def alarm_of(stream: str, what: str) -> str:
+    return f"{stream.replace('_', '-')}-{what}"
+
+
+FRESHNESS = {alarm_of(stream, "freshness") for stream in STREAMS}
+DEAD_LETTERS = {alarm_of(stream, "dead-letters") for stream in STREAMS}
 ALARMS = FRESHNESS | DEAD_LETTERS | {"errors", "failure-queue", "no-run"}
 # A text of each stream's documents, which a mapping as a number refuses.
 TEXTS = {"event_report": "event.action", "user": "user.full_name", "detailed_shared_folder": "lastpass.detailed_shared_folder.name"}
@@ -191,28 +197,23 @@ def test_before_a_stream_was_read_its_freshness_rings(story):
 
 
 def test_none_rings_once_every_stream_was_read(story, cluster):
-    for one in (story.silent, story.failing, story.refusing):
+    for one in story.all:
         keys = credentials(one.company, cluster)
         one.stack.put_secret({**keys, "elastic_setup_api_key": cluster.create_api_key("installer")})
         one.stack.invoke({"action": "setup"})
-        if one is story.refusing:
-            continue
+        one.stack.put_secret(keys)
         for stream in STREAMS:
             assert one.collect(stream)["status"] == "complete"
 
     def work():
-        story.silent.resume()
-        story.failing.resume()
+        for one in story.all:
+            one.resume()
 
-    story.until({"silent": set(), "failing": set()}, work)
+    story.until({"silent": set(), "failing": set(), "refusing": set()}, work)
 
 
 def test_each_cause_rings_its_alarm_and_no_other(story, cluster):
-    # What was refused is there from the beginning: none of its data streams takes a document.
-    for stream, text in TEXTS.items():
-        spoil(cluster, stream, story.refusing.namespace, text)
-
-    failing = story.failing
+    failing, refusing = story.failing, story.refusing
     failing.company.accept("another one")
     for stream, hours in (("event_report", 5), ("user", 30), ("detailed_shared_folder", 30)):
         failing.stack.invoke({"action": "reset", "stream": stream, "to": rfc3339(datetime.now(UTC) - timedelta(hours=hours))})
@@ -223,31 +224,31 @@ def test_each_cause_rings_its_alarm_and_no_other(story, cluster):
         with pytest.raises(FunctionError) as error:
             failing.collect("event_report")
         assert error.value.error_type == "LastPass.Unauthorized"
-        refusing = story.refusing
-        if refusing.states()["event-report-dead-letters"] == "OK":
-            # Another record to be refused; a snapshot brings all of its own again.
-            refusing.company.add_event(datetime.now(UTC), "ann@example.com", "Log in")
-        for stream in STREAMS:
-            assert refusing.collect(stream)["status"] == "complete"
+        refusing.resume()
 
-    expected = {
-        "silent": FRESHNESS | {"no-run"},
-        "failing": FRESHNESS | {"errors", "failure-queue"},
-        "refusing": DEAD_LETTERS,
-    }
-    story.until(expected, work)
+    for stream, text in TEXTS.items():
+        spoil(cluster, stream, refusing.namespace, text)
+        cluster.ask("POST", f"logs-lastpass.{stream}-{refusing.namespace}/_rollover")
+        alarm = alarm_of(stream, "dead-letters")
+
+        def refuse(stream=stream, alarm=alarm):
+            work()
+            # As long as it doesn't ring: another event to be refused. A snapshot is a new one each time.
+            if refusing.states()[alarm] == "OK":
+                refusing.company.add_event(datetime.now(UTC), "ann@example.com", "Log in")
+                assert refusing.collect(stream)["dead_letters"] > 0
+
+        story.until({"refusing": {alarm}}, refuse)
+        mend(cluster, stream, refusing.namespace)
+    story.until({"silent": FRESHNESS | {"no-run"}, "failing": FRESHNESS | {"errors", "failure-queue"}, "refusing": set()}, work)
     # It was the lag that rang, and no missing data.
     for stream, threshold_s in (("event_report", 10_800), ("user", 93_600), ("detailed_shared_folder", 93_600)):
         assert failing.lag_s(stream) > threshold_s
 
 
-def test_each_is_over_when_its_cause_is_mended(story, cluster):
+def test_each_is_over_when_its_cause_is_mended(story):
     failing, refusing = story.failing, story.refusing
     failing.company.accept(failing.company.provisioning_hash)
-    for stream in STREAMS:
-        assert failing.collect(stream)["status"] == "complete"
-        mend(cluster, stream, refusing.namespace)
-        assert refusing.stack.invoke({"action": "redrive", "stream": stream})["dead_letters"] == 0
     (message,) = failing.stack.failures()
     assert message["responsePayload"]["errorType"] == "LastPass.Unauthorized"
 
@@ -255,6 +256,13 @@ def test_each_is_over_when_its_cause_is_mended(story, cluster):
         for one in story.all:
             one.resume()
 
+    late = set(FRESHNESS)
+    for stream in STREAMS:
+        assert failing.collect(stream)["status"] == "complete"
+        late.remove(alarm_of(stream, "freshness"))
+        story.until({"failing": late, "silent": set()}, work)
+        # What was refused is delivered after all, and rings no more.
+        assert refusing.stack.invoke({"action": "redrive", "stream": stream})["dead_letters"] == 0
     story.until({"silent": set(), "failing": set(), "refusing": set()}, work)
 
 

@@ -121,7 +121,9 @@ def test_only_a_function_in_a_vpc_may_have_network_interfaces(probed, probe):
         assert function == client("lambda").get_function(FunctionName=stack.outputs["FunctionName"])["Configuration"]["FunctionArn"]
         # The emulator has no VPCs and drops the setting itself, so it is looked up in what SAM made of the template.
         made = client("cloudformation").get_template(StackName=stack.stack_name, TemplateStage="Processed")["TemplateBody"]
-        assert "VpcConfig" in json.dumps(made)
+        made = made if isinstance(made, dict) else json.loads(made)
+        assert made["Resources"]["Function"]["Type"] == "AWS::Lambda::Function"
+        assert "VpcConfig" in made["Resources"]["Function"]["Properties"]
 
 
 def test_the_function_has_the_chosen_architecture(probed, probe):

@@ -19,7 +19,7 @@ use tracing::{Instrument, Level};
 
 use crate::{
     check::{self, CheckAnswer},
-    checkpoint::{self, Store},
+    checkpoint::{self, Key, Store},
     collect::{self, Session},
     config::{self, Config},
     deadline::Deadline,
@@ -166,9 +166,9 @@ impl Invocation<'_> {
         match self.request {
             Request::Check => return Ok(json(&self.check().await)),
             Request::Status => return self.status().await,
+            Request::Resume => self.enter_watermarks().await,
             Request::Collect { .. }
             | Request::Backfill(_)
-            | Request::Resume
             | Request::Reset { .. }
             | Request::Redrive { .. }
             | Request::Setup { .. } => {}
@@ -312,14 +312,37 @@ impl Invocation<'_> {
     }
 
     async fn status(&self) -> Result<Value, Error> {
-        let credentials = self.sandbox.secrets.get(collect::now(), self.deadline).await?;
-        let listing = self.store(&credentials, None).list(self.deadline).await?;
-        let elastic = self.elastic(&credentials.elastic_api_key)?;
-        let waiting = elastic::waiting_dead_letters(&elastic, &self.sandbox.config.namespace, self.deadline).await;
+        let listing = self.list_checkpoints().await?;
+        let waiting = self.waiting_dead_letters().await;
         if let Err(error) = &waiting {
             tracing::warn!(%error, "the dead letters were not counted");
         }
         Ok(json(&StatusAnswer::new(&listing, waiting.ok(), collect::now())))
+    }
+
+    async fn waiting_dead_letters(&self) -> Result<u64, Error> {
+        let credentials = self.sandbox.secrets.get(collect::now(), self.deadline).await?;
+        let elastic = self.elastic(&credentials.elastic_api_key)?;
+        Ok(elastic::waiting_dead_letters(&elastic, &self.sandbox.config.namespace, self.deadline).await?)
+    }
+
+    async fn list_checkpoints(&self) -> Result<checkpoint::Listing, Error> {
+        let table = self.sandbox.config.checkpoint_table.clone();
+        Ok(checkpoint::list(&self.sandbox.dynamodb, table, self.deadline).await?)
+    }
+
+    /// Enters how far every stream is, before anything else can fail: an alarm on a stream that is late must not ring for
+    /// another fault, and has to ring for a stream whose own runs don't come.
+    async fn enter_watermarks(&self) {
+        let listing = match self.list_checkpoints().await {
+            Ok(listing) => listing,
+            Err(error) => return tracing::warn!(%error, "how far the streams are is not known"),
+        };
+        for item in &listing.items {
+            if let (Key::Stream(stream), Some(watermark)) = (item.key, item.state.watermark) {
+                self.journal.enter_watermark(stream, watermark);
+            }
+        }
     }
 
     fn elastic(&self, api_key: &SecretString) -> Result<elastic::Client, Error> {

@@ -38,7 +38,7 @@ use jiff::Timestamp;
 pub use self::error::Error;
 pub use self::item::{Holder, Item};
 pub use self::lease::Lease;
-pub use self::store::{Acquired, Listing, Reset, Store};
+pub use self::store::{Acquired, Listing, Reset, Store, list};
 use crate::document::{AccountNumber, Namespace, Stream};
 
 /// Which item: its text is the partition key.

@@ -65,6 +65,27 @@ enum Changed {
     Busy { expires: Timestamp },
 }
 
+/// Reads all items of `table` as they are: of this, no destination and no credentials have to be known.
+///
+/// # Errors
+/// Those of the call to DynamoDB.
+pub async fn list(client: &Client, table: String, deadline: Deadline) -> Result<Listing, Error> {
+    Table::new(client, table).list(deadline).await
+}
+
+impl Table {
+    async fn list(&self, deadline: Deadline) -> Result<Listing, Error> {
+        let mut listing = Listing::default();
+        for attributes in self.scan(deadline).await? {
+            match Item::read(&attributes, &self.name) {
+                Ok(item) => listing.items.extend(item),
+                Err(error) => listing.broken.push(error),
+            }
+        }
+        Ok(listing)
+    }
+}
+
 impl Store {
     /// A store that keeps its items in `table`, for `destination`. The client's own retries and time-outs are replaced.
     #[must_use]
@@ -179,14 +200,7 @@ impl Store {
     /// # Errors
     /// Those of the call to DynamoDB.
     pub async fn list(&self, deadline: Deadline) -> Result<Listing, Error> {
-        let mut listing = Listing::default();
-        for attributes in self.table.scan(deadline).await? {
-            match Item::read(&attributes, &self.table.name) {
-                Ok(item) => listing.items.extend(item),
-                Err(error) => listing.broken.push(error),
-            }
-        }
-        Ok(listing)
+        self.table.list(deadline).await
     }
 
     /// Tries each call that a run makes, and changes nothing: the write is refused by its own condition. The answer is

@@ -40,12 +40,6 @@ pub async fn resume(session: &Session<'_>) -> Result<ResumeAnswer, Error> {
     for error in listing.broken {
         tracing::error!(%error, "a checkpoint can't be read");
     }
-    // Also of the streams whose own runs fail or don't come: how late they are has to show.
-    for item in &listing.items {
-        if let (Key::Stream(stream), Some(watermark)) = (item.key, item.state.watermark) {
-            session.journal.enter_watermark(stream, watermark);
-        }
-    }
     let mut left: Vec<(Timestamp, Left)> = listing.items.iter().filter_map(left_of).collect();
     left.sort_by_key(|(since, _)| *since);
     let mut resumed = Vec::new();

@@ -161,6 +161,16 @@ async fn resume_shows_how_late_every_stream_is() -> Result<(), Error> {
         assert_eq!(freshness > 29 * 3600, stream == "user", "{line}");
         assert_eq!(line.get("Created"), None, "nothing was read: {line}");
     }
+
+    // Also while the other systems are out of reach: else the alarms of all streams would ring for their faults.
+    installation.put_secret("no JSON").await?;
+    function.refuse(json!({"action": "resume"})).await?;
+    let (metrics, _) = written(&mut function, &mut seen).await;
+    for stream in STREAMS {
+        assert!(metrics_of(&metrics, stream)["Freshness"].is_i64());
+    }
+    let status = function.ask(json!({"action": "status"})).await?;
+    assert!(status["dead_letters"].is_null() && status["streams"]["user"]["watermark"].is_string(), "{status}");
     Ok(())
 }
 

@@ -65,8 +65,10 @@ def alarms(resources) -> dict:
 def widgets(template, resources) -> list[dict]:
     """The widgets of the dashboard, its placeholders replaced by their own names, parameters by their defaults."""
     text, variables = resources["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
-    assert set(variables) == {"Alarms"}
+    assert set(variables) == {"Alarms", "Metrics"}
+    assert variables["Metrics"] == OURS
     defaults = {name: str(parameter["Default"]) for name, parameter in template["Parameters"].items()}
+    defaults["Metrics"] = "LastPassElastic/AWS::StackName"
     body = re.sub(r"\$\{([\w:.]+)}", lambda found: defaults.get(found[1], found[1]), text)
     return json.loads(body)["widgets"]
 
@@ -144,10 +146,21 @@ def test_a_snapshot_has_more_time_than_its_schedule(template):
         assert template["Parameters"][f"{resource}Freshness"]["Default"] > hours * 60 * 60
 
 
+def lines(widget: dict) -> list[tuple]:
+    """Namespace, metric, dimension and its value of each line: "." stands for what the line before has in that place, "..."
+    for as many of them as are missing."""
+    whole = []
+    for line in widget["properties"]["metrics"]:
+        names = [part for part in line if isinstance(part, str)]
+        if "..." in names:
+            at = names.index("...")
+            names[at : at + 1] = ["."] * (5 - len(names))
+        whole.append(tuple(whole[-1][at] if name == "." else name for at, name in enumerate(names)))
+    return whole
+
+
 def graphs(widgets: list[dict]) -> list[tuple]:
-    """Namespace, metric, dimension and its value of each line."""
-    lines = [line for widget in widgets if widget["type"] == "metric" for line in widget["properties"]["metrics"]]
-    return [tuple(line[:4]) for line in lines]
+    return [line for widget in widgets if widget["type"] == "metric" for line in lines(widget)]
 
 
 def test_alarms_and_dashboard_show_metrics_that_exist(alarms, widgets, metrics_of_the_function):
@@ -172,9 +185,9 @@ def test_the_dashboard_shows_every_metric_of_every_stream(widgets, metrics_of_th
 
 def test_the_dashboard_shows_the_threshold_beside_each_freshness(template, widgets):
     shown = {}
-    for widget in (w["properties"] for w in widgets if w["type"] == "metric"):
-        for line in (line for line in widget["metrics"] if line[1] == "Freshness"):
-            shown[line[3]] = [line["value"] for line in widget["annotations"]["horizontal"]]
+    for widget in (widget for widget in widgets if widget["type"] == "metric"):
+        for _, _, _, stream in (line for line in lines(widget) if line[1] == "Freshness"):
+            shown[stream] = [line["value"] for line in widget["properties"]["annotations"]["horizontal"]]
     assert shown == {
         stream: [template["Parameters"][f"{resource}Freshness"]["Default"]] for resource, (stream, _) in STREAMS.items()
     }

@@ -3,7 +3,10 @@
 import json
 
 import pytest
+from awscli.customizations.cloudformation.yamlhelper import yaml_dump, yaml_parse
 
+# CloudFormation's limit for a template that comes in the call itself, without a bucket.
+TEMPLATE_MAX_BYTES = 51_200
 # Resource -> (type, what happens to it when the stack goes), in the order of the story.
 RESOURCES = {
     "Secret": ("AWS::SecretsManager::Secret", "Retain"),
@@ -33,6 +36,13 @@ PLACEHOLDER = "REPLACE_ME"
 
 def test_resources_are_the_listed_ones_in_this_order(resources):
     assert [(name, r["Type"]) for name, r in resources.items()] == [(name, kind) for name, (kind, _) in RESOURCES.items()]
+
+
+def test_the_template_can_be_deployed_without_a_bucket_for_it(root):
+    text = (root / "template.yaml").read_text()
+    # `aws cloudformation package` writes it anew, without comments and with other line breaks.
+    for deployed in (text, yaml_dump(yaml_parse(text))):
+        assert len(deployed.encode()) < TEMPLATE_MAX_BYTES
 
 
 def test_what_cannot_be_made_again_is_retained(resources):

@@ -263,14 +263,17 @@ def start_elasticsearch(stack: Stack, version: str) -> None:
         # have the node do without both.
         native = ["--enable-native-access=ALL-UNNAMED", f"-Des.nativelibs.path={home / 'native'}",
                   "-Dorg.elasticsearch.nativeaccess.enableVectorLibrary=false"]
-    command = [
-        java, "-Xms256m", "-Xmx1g", "-XX:+UseSerialGC", "-XX:-UsePerfData", f"-Djava.io.tmpdir={work / 'tmp'}",
-        # The index of users and keys is then made by its first use, and not at some moment after the start, in which
-        # every call is answered 503.
-        "-Des.queryable_built_in_roles_enabled=false",
-        *native, "-cp", f"{home / 'server'}/*:{home / 'launcher'}", "lastpass.local.LocalNode",
-        home / "home", work, port_file,
-    ]
+    def node_command(work: object) -> list[str]:
+        return [
+            java, "-Xms256m", "-Xmx1g", "-XX:+UseSerialGC", "-XX:-UsePerfData", f"-Djava.io.tmpdir={work}/tmp",
+            # The index of users and keys is then made by its first use, and not at some moment after the start, in
+            # which every call is answered 503.
+            "-Des.queryable_built_in_roles_enabled=false",
+            *native, "-cp", f"{home / 'server'}/*:{home / 'launcher'}", "lastpass.local.LocalNode",
+            str(home / "home"), str(work), f"{work}/port",
+        ]
+
+    command = node_command(work)
     environment = {**machine_environment(), "LOCAL_ELASTICSEARCH_PASSWORD": password}
     service = start_service(stack, "elasticsearch", command, environment)
     wait_until(service, port_file.exists)
@@ -284,6 +287,9 @@ def start_elasticsearch(stack: Stack, version: str) -> None:
         "LOCAL_ELASTICSEARCH_USER": "elastic",
         "LOCAL_ELASTICSEARCH_PASSWORD": password,
         "LOCAL_ELASTICSEARCH_VERSION": (home / "version").read_text(),
+        # For a test that wants a node of its own: the folder of its data takes the place of {work}, and `port` in it
+        # will tell the port.
+        "LOCAL_ELASTICSEARCH_NODE": json.dumps(node_command("{work}")),
     }
     stack.save()
 

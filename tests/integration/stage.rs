@@ -64,7 +64,9 @@ pub async fn plan(name: &str) -> Option<(Services, Plan)> {
     let services = services().await?;
     SET_UP.get_or_init(|| async { set_up(&services).await.expect("the cluster can be set up") }).await;
     // Whole histories are read, unless a test says otherwise.
-    Some((services, Installation::plan(name, bootstrap()).variable("INITIAL_LOOKBACK", "40d")))
+    let plan = Installation::plan(name, bootstrap()).variable("INITIAL_LOOKBACK", "40d");
+    // All that can be logged is looked at for secrets.
+    Some((services, plan.variable("LOG_LEVEL", "trace")))
 }
 
 /// What was seen while the cluster was set up.

@@ -52,6 +52,9 @@ pub enum Error {
     /// The AWS emulator refused what the harness asked of it.
     #[error("the AWS emulator refused {0}")]
     Aws(&'static str, #[source] Box<dyn std::error::Error + Send + Sync>),
+    /// No certificate could be made.
+    #[error("no certificate could be made")]
+    Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// An answer without what it should hold.
     #[error("{0}")]
     Answer(String),

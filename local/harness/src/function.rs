@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::process::Process;
 use crate::runtime_api::{RuntimeApi, Work};
-use crate::{Error, Killer, Output, now};
+use crate::{Error, Killer, Output, Watch};
 
 /// Longest that a process may take to ask for its first invocation. Source: Lambda's limit for the init phase.
 const INIT_LIMIT: Duration = Duration::from_secs(10);
@@ -108,13 +108,15 @@ impl Outcome {
     }
 }
 
-/// One execution environment of the function. Its process is killed when this is dropped.
+/// One execution environment of the function. Its process is killed when this is dropped, and the test fails if anything
+/// that it wrote or answered holds a secret.
 #[derive(Debug)]
 pub struct Function {
     binary: PathBuf,
     environment: BTreeMap<String, String>,
     clock: Clock,
     output: Output,
+    watch: Watch,
     killer: Killer,
     sandbox: Option<Sandbox>,
 }
@@ -127,8 +129,7 @@ struct Sandbox {
 
 impl Function {
     /// The function `binary` with these variables besides Lambda's own. It is started by its first invocation.
-    #[must_use]
-    pub fn new(binary: PathBuf, variables: BTreeMap<String, String>) -> Self {
+    pub(crate) fn new(binary: PathBuf, variables: BTreeMap<String, String>, watch: Watch) -> Self {
         let lambda = [
             ("AWS_LAMBDA_FUNCTION_NAME", "lastpass-elastic"),
             ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
@@ -145,7 +146,8 @@ impl Function {
             binary,
             environment,
             clock: Clock::default(),
-            output: Output::default(),
+            output: Output::watched(watch.clone()),
+            watch,
             killer: Killer::default(),
             sandbox: None,
         }
@@ -161,7 +163,20 @@ impl Function {
     /// that is running is ended first.
     pub async fn set_clock(&mut self, ahead: SignedDuration) {
         self.stop().await;
-        self.clock = Clock { ahead };
+        self.clock = Clock::Ahead(ahead);
+    }
+
+    /// Has its clock run so many times as fast as the machine's since they were equal, and Lambda's deadlines and the
+    /// timeouts of its invocations with it. A process that is running is ended first.
+    pub async fn set_fast_clock(&mut self, since: Timestamp, times: u32) {
+        self.stop().await;
+        self.clock = Clock::Fast { since, times };
+    }
+
+    /// The time on its clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Everything its processes have written so far. That of a running process may lag behind: [`Function::stop`] it.
@@ -187,14 +202,14 @@ impl Function {
             None => self.start().await?,
         };
         let (sender, outcome) = oneshot::channel();
-        let deadline = now() + self.clock.ahead + SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX);
+        let deadline = self.clock.now() + SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX);
         let payload = Bytes::from(payload.to_string());
         sandbox.api.hand_over(Work { request_id, deadline, payload, outcome: sender });
         let outcome = tokio::select! {
             biased;
             Ok(outcome) = outcome => Some(outcome),
             how = sandbox.process.ended() => return Ok(Outcome::Died { how }),
-            () = tokio::time::sleep(timeout) => None,
+            () = tokio::time::sleep(self.clock.real(timeout)) => None,
         };
         self.sandbox = Some(sandbox);
         match outcome {
@@ -231,7 +246,7 @@ impl Function {
     }
 
     async fn start(&self) -> Result<Sandbox, Error> {
-        let api = RuntimeApi::start().await?;
+        let api = RuntimeApi::start(self.watch.clone()).await?;
         let mut environment = self.environment.clone();
         environment.insert("AWS_LAMBDA_RUNTIME_API".to_owned(), api.address());
         environment.extend(self.clock.variables()?);
@@ -243,5 +258,13 @@ impl Function {
             () = tokio::time::sleep(INIT_LIMIT) => format!("not ready after {INIT_LIMIT:?}"),
         };
         Err(Error::Start { how, output: self.output.text() })
+    }
+}
+
+impl Drop for Function {
+    fn drop(&mut self) {
+        // Ends the process, and reads what it wrote.
+        self.sandbox = None;
+        self.watch.expect_none();
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::proxy::{Proxy, Upstream};
 use crate::{
-    ApiKey, Aws, Calls, Comparison, Error, Function, Secrets, Services, StoredDocument, compare_events,
+    ApiKey, Aws, Calls, Comparison, Elasticsearch, Error, Function, Services, StoredDocument, Watch, compare_events,
     compare_folders, compare_users, unique,
 };
 
@@ -60,10 +60,14 @@ impl Plan {
         let table = namespace.clone();
         let provisioning_hash = format!("{:032x}", fastrand::u128(..));
         let simulator = Simulator::start(self.world.with_credentials(ACCOUNT, &provisioning_hash), self.quirks)?;
-        let calls = Calls::default();
-        let lastpass = Proxy::start(Upstream::LastPass, &simulator.url(), calls.clone()).await?;
-        let elasticsearch = Proxy::start(Upstream::Elasticsearch, services.elasticsearch.url(), calls.clone()).await?;
-        let aws = Proxy::start(Upstream::Aws, services.aws.endpoint(), calls.clone()).await?;
+        let (calls, watch) = (Calls::default(), Watch::default());
+        let proxy = |upstream, url: String| {
+            let (calls, watch) = (calls.clone(), watch.clone());
+            async move { Proxy::start(upstream, &url, calls, watch).await }
+        };
+        let lastpass = proxy(Upstream::LastPass, simulator.url()).await?;
+        let elasticsearch = proxy(Upstream::Elasticsearch, services.elasticsearch.url().to_owned()).await?;
+        let aws = proxy(Upstream::Aws, services.aws.endpoint().to_owned()).await?;
 
         services.aws.create_table(&table).await?;
         let writer = services.elasticsearch.create_key(&namespace, &role(WRITER)?).await?;
@@ -74,6 +78,7 @@ impl Plan {
             "elastic_api_key": writer.encoded,
             "elastic_setup_api_key": installer.encoded,
         });
+        watch.add_document(&credentials.to_string());
         let secret_arn = services.aws.create_secret(&namespace, &credentials.to_string()).await?;
 
         let mut variables = Aws::variables(&aws.url());
@@ -93,14 +98,17 @@ impl Plan {
             services: services.clone(),
             simulator,
             calls,
+            watch,
             namespace,
             table,
             secret_arn,
             credentials,
             writer,
             installer,
+            more_keys: Vec::new(),
             variables,
-            _proxies: [lastpass, elasticsearch, aws],
+            elasticsearch,
+            _proxies: [lastpass, aws],
         })
     }
 }
@@ -118,6 +126,8 @@ pub struct Installation {
     pub simulator: Simulator,
     /// The outside calls of its functions, and what they meet.
     pub calls: Calls,
+    /// Looks for its secrets in all that its functions write, answer and send, and in all that is stored.
+    pub watch: Watch,
     /// `NAMESPACE`.
     pub namespace: String,
     /// `CHECKPOINT_TABLE`.
@@ -130,8 +140,10 @@ pub struct Installation {
     pub writer: ApiKey,
     /// The key of the role *installer*.
     pub installer: ApiKey,
+    more_keys: Vec<ApiKey>,
     variables: BTreeMap<String, String>,
-    _proxies: [Proxy; 3],
+    elasticsearch: Proxy,
+    _proxies: [Proxy; 2],
 }
 
 impl Installation {
@@ -150,7 +162,34 @@ impl Installation {
     /// An execution environment of its function; several of them run side by side.
     #[must_use]
     pub fn function(&self) -> Function {
-        Function::new(self.binary.clone(), self.variables.clone())
+        Function::new(self.binary.clone(), self.variables.clone(), self.watch.clone())
+    }
+
+    /// Where its functions find a service that the harness stands before, such as `ELASTICSEARCH_URL`.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> &str {
+        self.variables.get(name).map_or("", String::as_str)
+    }
+
+    /// Has the cluster's address stay the same for its functions, though the cluster has moved.
+    ///
+    /// # Errors
+    /// [`Error::Answer`] where that is none.
+    pub fn move_elasticsearch(&mut self, to: Elasticsearch) -> Result<(), Error> {
+        self.elasticsearch.turn_to(to.url())?;
+        self.services.elasticsearch = to;
+        Ok(())
+    }
+
+    /// A further key of the role *writer*.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn another_key(&mut self) -> Result<ApiKey, Error> {
+        let key = self.services.elasticsearch.create_key(&self.namespace, &role(WRITER)?).await?;
+        self.watch.add_key("another elastic_api_key", &key.encoded);
+        self.more_keys.push(key.clone());
+        Ok(key)
     }
 
     /// The name of a stream's data stream: `event_report`, `user`, `detailed_shared_folder` or `dead_letter`.
@@ -164,7 +203,11 @@ impl Installation {
     /// # Errors
     /// [`Error`].
     pub async fn documents(&self, stream: &str) -> Result<Vec<StoredDocument>, Error> {
-        self.services.elasticsearch.documents(&self.data_stream(stream)).await
+        let documents = self.services.elasticsearch.documents(&self.data_stream(stream)).await?;
+        for StoredDocument { id, source, .. } in &documents {
+            self.watch.look(&format!("a document of {stream}"), format!("{id} {source}").as_bytes());
+        }
+        Ok(documents)
     }
 
     /// All events that LastPass shows against all documents of the event report.
@@ -207,7 +250,9 @@ impl Installation {
     /// # Errors
     /// [`Error`].
     pub async fn checkpoints(&self) -> Result<BTreeMap<String, BTreeMap<String, AttributeValue>>, Error> {
-        self.services.aws.items(&self.table).await
+        let items = self.services.aws.items(&self.table).await?;
+        self.watch.look("an item of the table", format!("{items:?}").as_bytes());
+        Ok(items)
     }
 
     /// Forgets what its functions have done: all documents and checkpoints are deleted. What LastPass holds stays.
@@ -224,13 +269,24 @@ impl Installation {
         Ok(())
     }
 
+    /// Looks for secrets in all that is stored.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn look_at_all(&self) -> Result<(), Error> {
+        for stream in DATA_STREAMS {
+            self.documents(stream).await?;
+        }
+        self.checkpoints().await.map(drop)
+    }
+
     /// Takes it away: documents, keys, table and secret.
     ///
     /// # Errors
     /// [`Error`].
     pub async fn remove(self) -> Result<(), Error> {
         self.start_over().await?;
-        for key in [&self.writer, &self.installer] {
+        for key in [&self.writer, &self.installer].into_iter().chain(&self.more_keys) {
             self.services.elasticsearch.invalidate_key(key).await?;
         }
         self.services.aws.delete_table(&self.table).await?;
@@ -272,6 +328,7 @@ impl Installation {
     /// # Errors
     /// [`Error`].
     pub async fn put_secret(&self, value: &str) -> Result<(), Error> {
+        self.watch.add_document(value);
         self.services.aws.put_secret(&self.secret_arn, value).await
     }
 
@@ -288,15 +345,10 @@ impl Installation {
         }
         self.put_secret(&credentials.to_string()).await
     }
+}
 
-    /// Everything that nobody may ever see.
-    #[must_use]
-    pub fn secrets(&self) -> Secrets {
-        let hash = self.credentials["provisioning_hash"].as_str().unwrap_or_default();
-        let mut secrets = Secrets::default().with("provisioning_hash", hash);
-        for (name, key) in [("elastic_api_key", &self.writer), ("elastic_setup_api_key", &self.installer)] {
-            secrets = secrets.with(name, &key.encoded).with(&format!("{name}, decoded"), &key.key);
-        }
-        secrets
+impl Drop for Installation {
+    fn drop(&mut self) {
+        self.watch.expect_none();
     }
 }

@@ -1,40 +1,50 @@
 //! One process of the function: what it writes, how it ends, and how it is killed.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, PipeReader};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
 
-use crate::Error;
 use crate::clock::Clock;
+use crate::{Error, Watch};
 
 /// How often a process whose outputs are closed is asked whether it has ended: they close as it ends.
 const EXIT_POLL: Duration = Duration::from_millis(1);
 
 /// Everything that the processes of a function have written, line by line, standard output and error alike.
 #[derive(Debug, Clone, Default)]
-pub struct Output(Arc<Mutex<Vec<String>>>);
+pub struct Output {
+    lines: Arc<Mutex<Vec<String>>>,
+    watch: Watch,
+}
 
 impl Output {
+    /// An output that is looked at for secrets.
+    pub(crate) fn watched(watch: Watch) -> Self {
+        Self { lines: Arc::default(), watch }
+    }
+
     /// The lines so far.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        lock(&self.0).clone()
+        lock(&self.lines).clone()
     }
 
     /// The lines so far as one text.
     #[must_use]
     pub fn text(&self) -> String {
-        lock(&self.0).join("\n")
+        lock(&self.lines).join("\n")
     }
 
-    fn add(&self, line: String) {
-        lock(&self.0).push(line);
+    fn add(&self, line: &[u8]) {
+        self.watch.look("what the function wrote", line);
+        lock(&self.lines).push(String::from_utf8_lossy(line).into_owned());
     }
 }
 
@@ -60,11 +70,14 @@ impl Killer {
     }
 }
 
-/// A running process. It is killed when this is dropped.
+/// A running process. It is killed when this is dropped, after which all that it wrote is read.
 #[derive(Debug)]
 pub(crate) struct Process {
     killer: Killer,
+    /// Threads: what a killed process wrote is read to its end also when the runtime is gone.
     readers: Vec<JoinHandle<()>>,
+    /// Has a receiver for each output that is open.
+    open: watch::Sender<()>,
     leftovers: Vec<PathBuf>,
 }
 
@@ -77,32 +90,29 @@ impl Process {
         killer: Killer,
         output: &Output,
     ) -> Result<Self, Error> {
-        let mut child = Command::new(binary)
+        let failed = |source| Error::Binary { path: binary.display().to_string(), source };
+        let ((stdout, stdout_end), (stderr, stderr_end)) =
+            (std::io::pipe().map_err(failed)?, std::io::pipe().map_err(failed)?);
+        // The command holds this side's copies of the ends that are written to. It has to be gone before they can close.
+        let child = Command::new(binary)
             .env_clear()
             .envs(environment)
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stdout(stdout_end)
+            .stderr(stderr_end)
             .kill_on_drop(true)
             .spawn()
-            .map_err(|source| Error::Binary { path: binary.display().to_string(), source })?;
-        let readers = [
-            child.stdout.take().map(|stream| read_lines(stream, output.clone())),
-            child.stderr.take().map(|stream| read_lines(stream, output.clone())),
-        ];
+            .map_err(failed)?;
+        let open = watch::Sender::new(());
+        let readers = [stdout, stderr].map(|end| read_lines(end, output.clone(), open.subscribe()));
         let leftovers = child.id().map(|id| clock.leftovers(id)).unwrap_or_default();
         killer.hold(child);
-        Ok(Self { killer, readers: readers.into_iter().flatten().collect(), leftovers })
+        Ok(Self { killer, readers: readers.into(), open, leftovers })
     }
 
     /// Waits for the end of the process and of what it wrote.
     pub(crate) async fn ended(&mut self) -> String {
-        for reader in &mut self.readers {
-            if !reader.is_finished() {
-                // It neither panics nor is cancelled while this lives.
-                let _ = reader.await;
-            }
-        }
+        self.open.closed().await;
         loop {
             if let Some(status) = self.killer.exit_status() {
                 return status.to_string();
@@ -115,6 +125,10 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.killer.kill();
+        for reader in self.readers.drain(..) {
+            // It does not panic.
+            let _ = reader.join();
+        }
         for file in &self.leftovers {
             // Gone where the process ended by itself.
             let _ = std::fs::remove_file(file);
@@ -122,12 +136,12 @@ impl Drop for Process {
     }
 }
 
-fn read_lines(stream: impl AsyncRead + Unpin + Send + 'static, output: Output) -> JoinHandle<()> {
-    tokio::spawn(async move {
-        let mut lines = BufReader::new(stream).split(b'\n');
-        while let Ok(Some(line)) = lines.next_segment().await {
-            output.add(String::from_utf8_lossy(&line).into_owned());
+fn read_lines(end: PipeReader, output: Output, open: watch::Receiver<()>) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        for line in BufReader::new(end).split(b'\n').map_while(Result::ok) {
+            output.add(&line);
         }
+        drop(open);
     })
 }
 

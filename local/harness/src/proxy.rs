@@ -2,13 +2,16 @@
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING};
+use hyper::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING,
+};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Uri};
@@ -18,7 +21,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::http::Http;
-use crate::{Answer, Calls, Error, Fault, Moment, System};
+use crate::process::lock;
+use crate::secrecy::Lock;
+use crate::{Answer, Calls, Error, Fault, Moment, System, Watch};
 
 /// Says to hyper that the connection is to be closed here and now.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +44,7 @@ pub(crate) enum Upstream {
 #[derive(Debug)]
 pub(crate) struct Proxy {
     address: SocketAddr,
+    to: Arc<Mutex<String>>,
     server: JoinHandle<()>,
 }
 
@@ -47,19 +53,19 @@ pub(crate) struct Proxy {
 struct Way {
     upstream: Upstream,
     /// `host:port`.
-    to: String,
+    to: Arc<Mutex<String>>,
     calls: Calls,
+    watch: Watch,
     http: Http,
 }
 
 impl Proxy {
     /// Starts one before `url`.
-    pub(crate) async fn start(upstream: Upstream, url: &str, calls: Calls) -> Result<Self, Error> {
+    pub(crate) async fn start(upstream: Upstream, url: &str, calls: Calls, watch: Watch) -> Result<Self, Error> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(Error::Listen)?;
         let address = listener.local_addr().map_err(Error::Listen)?;
-        let to = url.parse::<Uri>().ok().and_then(|url| url.authority().map(ToString::to_string));
-        let to = to.ok_or_else(|| Error::Answer(format!("{url} is no address of a service")))?;
-        let way = Way { upstream, to, calls, http: Http::new() };
+        let to = Arc::new(Mutex::new(authority(url)?));
+        let way = Way { upstream, to: Arc::clone(&to), calls, watch, http: Http::new() };
         let server = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             loop {
@@ -69,7 +75,13 @@ impl Proxy {
                 }
             }
         });
-        Ok(Self { address, server })
+        Ok(Self { address, to, server })
+    }
+
+    /// Goes on before `url`: its service has moved.
+    pub(crate) fn turn_to(&self, url: &str) -> Result<(), Error> {
+        *lock(&self.to) = authority(url)?;
+        Ok(())
     }
 
     /// `http://127.0.0.1:…`, without a slash at its end.
@@ -84,6 +96,12 @@ impl Drop for Proxy {
     }
 }
 
+/// `host:port` of a URL.
+fn authority(url: &str) -> Result<String, Error> {
+    let authority = url.parse::<Uri>().ok().and_then(|url| url.authority().map(ToString::to_string));
+    authority.ok_or_else(|| Error::Answer(format!("{url} is no address of a service")))
+}
+
 async fn serve(stream: TcpStream, way: Way) {
     // Small answers must not wait for an acknowledgement; without it they are only slower.
     let _ = stream.set_nodelay(true);
@@ -96,6 +114,7 @@ async fn answer(request: Request<Incoming>, way: &Way) -> Result<Response<Body>,
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
     let (system, operation) = what_is_asked(way.upstream, &head, &body);
+    look_for_secrets(way, &operation, &head, &body);
     let (number, fault) = way.calls.begin(system, operation, body.clone());
     match &fault {
         Some(Fault::Kill(killer, Moment::Before)) => {
@@ -120,7 +139,7 @@ async fn answer(request: Request<Incoming>, way: &Way) -> Result<Response<Body>,
     let mut forwarded = Request::new(Full::new(body));
     *forwarded.method_mut() = head.method.clone();
     // The address is the proxy's own work, the `Host` header the client's: it is in the signature of AWS requests.
-    *forwarded.uri_mut() = format!("http://{}{path}", way.to).parse().map_err(|_| Cut)?;
+    *forwarded.uri_mut() = format!("http://{}{path}", lock(&way.to)).parse().map_err(|_| Cut)?;
     *forwarded.headers_mut() = head.headers;
     forwarded.headers_mut().remove(CONNECTION);
     if matches!(fault, Some(Fault::Change(_))) {
@@ -153,6 +172,28 @@ async fn answer(request: Request<Incoming>, way: &Way) -> Result<Response<Body>,
     answer.headers_mut().remove(TRANSFER_ENCODING);
     answer.headers_mut().remove(CONNECTION);
     Ok(answer.map(whole))
+}
+
+/// That what is sent holds no secret but that which opens where it goes, in its place.
+fn look_for_secrets(way: &Way, operation: &str, head: &hyper::http::request::Parts, body: &Bytes) {
+    let Way { upstream, watch, .. } = way;
+    let of = |part: &str| format!("{part} of a request to {upstream:?} ({operation})");
+    watch.look(&of("the address"), head.uri.to_string().as_bytes());
+    for (name, value) in &head.headers {
+        let is_key = *upstream == Upstream::Elasticsearch && name == AUTHORIZATION;
+        let opens = is_key.then_some(Lock::Elasticsearch);
+        watch.look_but_for(opens, &of(&format!("the header {name}")), value.as_bytes());
+    }
+    let mut body = body.clone();
+    if *upstream == Upstream::LastPass
+        && let Ok(Value::Object(mut fields)) = serde_json::from_slice(&body)
+    {
+        if let Some(hash) = fields.shift_remove("provhash") {
+            watch.look_but_for(Some(Lock::LastPass), &of("`provhash`"), hash.to_string().as_bytes());
+        }
+        body = Value::Object(fields).to_string().into();
+    }
+    watch.look_into(&of("the body"), &body);
 }
 
 /// The system and the operation of a call.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
-use axum::http::{Response, StatusCode};
+use axum::http::{HeaderMap, Response, StatusCode};
 use axum::routing::{get, post};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -16,7 +16,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::process::lock;
-use crate::{Error, Outcome};
+use crate::{Error, Outcome, Watch};
 
 /// An invocation on its way to the process.
 #[derive(Debug)]
@@ -42,10 +42,11 @@ struct Shared {
     ready: Notify,
     waiting: tokio::sync::Mutex<mpsc::UnboundedReceiver<Work>>,
     current: Mutex<Option<(String, oneshot::Sender<Outcome>)>>,
+    watch: Watch,
 }
 
 impl RuntimeApi {
-    pub(crate) async fn start() -> Result<Self, Error> {
+    pub(crate) async fn start(watch: Watch) -> Result<Self, Error> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(Error::Listen)?;
         let address = listener.local_addr().map_err(Error::Listen)?;
         let (work, waiting) = mpsc::unbounded_channel();
@@ -53,6 +54,7 @@ impl RuntimeApi {
             ready: Notify::new(),
             waiting: tokio::sync::Mutex::new(waiting),
             current: Mutex::new(None),
+            watch,
         });
         let router = Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next))
@@ -113,15 +115,25 @@ async fn next(State(shared): State<Arc<Shared>>) -> Response<Body> {
 }
 
 async fn response(State(shared): State<Arc<Shared>>, Path(id): Path<String>, body: Bytes) -> Response<Body> {
+    shared.watch.look("an answer", &body);
     finish(&shared, &id, serde_json::from_slice::<Value>(&body).map(Outcome::Answer))
 }
 
-async fn error(State(shared): State<Arc<Shared>>, Path(id): Path<String>, body: Bytes) -> Response<Body> {
+async fn error(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<Body> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Diagnostic {
         error_type: String,
         error_message: String,
+    }
+    shared.watch.look("an error", &body);
+    for value in headers.values() {
+        shared.watch.look("a header of an error", value.as_bytes());
     }
     let outcome = serde_json::from_slice(&body)
         .map(|Diagnostic { error_type, error_message }| Outcome::Error { error_type, error_message });

@@ -71,8 +71,9 @@ impl Error {
     #[must_use]
     pub const fn is_out_of_time(&self) -> bool {
         match self {
+            Self::LastPass(error) => error.is_out_of_time(),
             Self::Elasticsearch(error) => error.is_out_of_time(),
-            Self::Request(_) | Self::Config(_) | Self::Secret(_) | Self::Checkpoint(_) | Self::LastPass(_) => false,
+            Self::Request(_) | Self::Config(_) | Self::Secret(_) | Self::Checkpoint(_) => false,
         }
     }
 

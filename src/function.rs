@@ -178,16 +178,19 @@ impl Invocation<'_> {
             Ok(credentials) => credentials,
             Err(error) => return self.without_credentials(error),
         };
-        match self.act(&credentials).await {
-            Err(error) if error.is_auth() => match secrets.reload(collect::now(), self.deadline).await {
-                Ok(reloaded) if !reloaded.are(&credentials) => {
-                    tracing::info!("the secret holds other credentials now; beginning anew with them");
-                    self.journal.begin_anew();
-                    self.act(&reloaded).await
-                }
-                _ => Err(error),
-            },
-            answer => answer,
+        let mut credentials = credentials;
+        loop {
+            let error = match self.act(&credentials).await {
+                Err(error) if error.is_auth() => error,
+                answer => return answer,
+            };
+            match secrets.reload(collect::now(), self.deadline).await {
+                // Others each time, so it comes to an end.
+                Ok(reloaded) if !reloaded.are(&credentials) => credentials = reloaded,
+                _ => return Err(error),
+            }
+            tracing::info!("the secret holds other credentials now; beginning anew with them");
+            self.journal.begin_anew();
         }
     }
 

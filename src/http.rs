@@ -3,9 +3,12 @@
 //! One TLS set-up for a sandbox's life, one client for each invocation: a frozen sandbox leaves dead connections
 //! behind, and a client made anew has none.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error as _, fmt, io, sync::Arc, time::Duration};
 
-use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::CertificateDer, pki_types::pem::PemObject};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::CertificateDer,
+    pki_types::pem::PemObject,
+};
 
 /// Longest that a connection may take to be made. Chosen: a host in another continent answers within a second.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -21,6 +24,84 @@ pub enum Error {
     /// The TLS library or the client.
     #[error("TLS can't be set up in this process")]
     SetUp(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Why a host with which a connection was made was not talked to. No repetition mends it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TlsFault {
+    /// Its certificate is of an authority that nobody here knows, or says it is of one that is known.
+    UnknownAuthority,
+    /// Its certificate is for others.
+    OtherName {
+        /// Whom it names, where that is known.
+        names: Vec<String>,
+    },
+    /// Its certificate was good until now.
+    Expired,
+    /// Its certificate will be good, or the clock is wrong.
+    NotYetValid,
+    /// Anything else about its certificate.
+    Certificate,
+    /// It knows neither TLS 1.2 nor 1.3, or none of the ciphers.
+    Version,
+    /// What it says is no TLS.
+    NotTls,
+}
+
+impl TlsFault {
+    /// The fault that made a request fail, if it was one of these.
+    #[must_use]
+    pub fn of(error: &reqwest::Error) -> Option<Self> {
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            if let Some(fault) = error.downcast_ref() {
+                return Self::judge(fault);
+            }
+            // It hides what it holds, often itself, and gives the cause of that.
+            let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+            cause = held.map_or_else(|| error.source(), |held| Some(held));
+        }
+        None
+    }
+
+    fn judge(error: &rustls::Error) -> Option<Self> {
+        Some(match error {
+            rustls::Error::InvalidCertificate(fault) => match fault {
+                CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownAuthority,
+                CertificateError::NotValidForName => Self::OtherName { names: Vec::new() },
+                CertificateError::NotValidForNameContext { presented, .. } => {
+                    let name = |name: &String| name.trim_start_matches("DnsName(").trim_matches(['"', ')']).to_owned();
+                    Self::OtherName { names: presented.iter().map(name).collect() }
+                }
+                CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
+                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotYetValid,
+                _ => Self::Certificate,
+            },
+            rustls::Error::PeerIncompatible(_)
+            | rustls::Error::AlertReceived(
+                AlertDescription::ProtocolVersion
+                | AlertDescription::HandshakeFailure
+                | AlertDescription::InsufficientSecurity,
+            ) => Self::Version,
+            rustls::Error::InvalidMessage(_) | rustls::Error::InappropriateMessage { .. } => Self::NotTls,
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for TlsFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownAuthority => f.write_str("its certificate is of an authority that is not trusted"),
+            Self::OtherName { names } if names.is_empty() => f.write_str("its certificate is for another host name"),
+            Self::OtherName { names } => write!(f, "its certificate is for another host name: {}", names.join(", ")),
+            Self::Expired => f.write_str("its certificate has expired"),
+            Self::NotYetValid => f.write_str("its certificate is not valid yet"),
+            Self::Certificate => f.write_str("its certificate is not one for a server"),
+            Self::Version => f.write_str("it offers neither TLS 1.2 nor 1.3"),
+            Self::NotTls => f.write_str("it does not speak TLS"),
+        }
+    }
 }
 
 /// Makes clients that trust the system's authorities and, where given, one more.

@@ -10,6 +10,7 @@ pub mod collect;
 pub mod config;
 pub mod deadline;
 pub mod document;
+mod echo;
 pub mod elastic;
 pub mod error;
 pub mod function;

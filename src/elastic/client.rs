@@ -5,6 +5,8 @@
 //! calls that may be repeated blindly ([`Client::ask`]) and in `send` for `_bulk`.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
@@ -17,6 +19,8 @@ use tokio::time::Instant;
 use super::endpoint::Endpoint;
 use super::error::{Doing, Error, Fault};
 use crate::deadline::{Backoff, Deadline};
+use crate::echo::KeyParts;
+use crate::http::TlsFault;
 
 /// Longest time of one call. Chosen: a bulk of 4 MB is answered within 2 s on two cores, and a cluster that needs ten
 /// times as long is better asked again than waited for.
@@ -32,9 +36,13 @@ pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// Longest pause before a call is repeated.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// How long after its first failure an unreachable cluster is asked again. Chosen: longer than the restart of a proxy,
-/// short enough that the invocation ends with a clear error.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// How long after its first failure an unreachable cluster is asked again that was not heard of before. Chosen: longer
+/// than the restart of a proxy, short enough that a wrong address is told soon.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The same for a cluster that has answered in this invocation: until the deadline. It restarts, and whoever fails
+/// meanwhile has to be looked after.
+pub(super) const PATIENCE_IN_A_RESTART: Duration = Duration::MAX;
 
 /// Plain media types: a next major version refuses the versioned ones (`compatible-with`) of this one.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -49,6 +57,10 @@ pub struct Client {
     http: reqwest::Client,
     endpoint: Endpoint,
     authorization: HeaderValue,
+    /// What is taken out of answers: some proxies give back the headers that they don't like.
+    key: Arc<KeyParts>,
+    /// Whether Elasticsearch has answered. Clones share it.
+    was_heard: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for Client {
@@ -64,7 +76,8 @@ impl Client {
     /// [`Error::Unauthorized`] for a key that no header can carry, such as one with a line break.
     pub fn new(http: reqwest::Client, endpoint: Endpoint, api_key: &SecretString) -> Result<Self, Error> {
         let authorization = authorization(&endpoint, api_key)?;
-        Ok(Self { http, endpoint, authorization })
+        let key = Arc::new(KeyParts::of(api_key));
+        Ok(Self { http, endpoint, authorization, key, was_heard: Arc::default() })
     }
 
     pub(super) fn host(&self) -> String {
@@ -114,7 +127,14 @@ impl Client {
             }
             body.extend_from_slice(&chunk);
         }
+        let body = self.key.take_out_of(body);
         Ok(Answer { doing: call.doing, status: response.status(), retry_after, body })
+    }
+
+    /// The pauses of a call that may be repeated.
+    pub(super) fn pauses(&self) -> Pauses {
+        let was_heard = self.was_heard.load(Ordering::Relaxed);
+        Pauses::new(FIRST_PAUSE, if was_heard { PATIENCE_IN_A_RESTART } else { PATIENCE })
     }
 
     /// Sends `call` until Elasticsearch answers it: pauses and repeats where it is overloaded or can't be reached.
@@ -123,7 +143,7 @@ impl Client {
     /// # Errors
     /// [`Error`], of any kind but [`Error::Refused`]: refusals are answers, see [`Client::read`].
     pub(super) async fn ask(&self, call: &Call<'_>, deadline: Deadline) -> Result<Answer, Error> {
-        let mut pauses = Pauses::default();
+        let mut pauses = self.pauses();
         loop {
             let error = match self.send(call, deadline).await {
                 Ok(answer) => match self.trouble(&answer) {
@@ -158,7 +178,10 @@ impl Client {
     /// # Errors
     /// [`Error::Unreachable`] for a body that isn't what this API answers: then something else has answered.
     pub(super) fn parse<'a, T: Deserialize<'a>>(&self, answer: &'a Answer) -> Result<T, Error> {
-        serde_json::from_slice(&answer.body).map_err(|_| self.unreachable(answer.doing, Fault::NotElasticsearch))
+        let body = serde_json::from_slice(&answer.body)
+            .map_err(|_| self.unreachable(answer.doing, Fault::NotElasticsearch))?;
+        self.was_heard.store(true, Ordering::Relaxed);
+        Ok(body)
     }
 
     /// What is wrong with an answer whatever was asked: its sender, the key, or the moment.
@@ -201,6 +224,9 @@ impl Client {
         let host = self.host();
         if error.is_timeout() && timeout < CALL_TIMEOUT {
             return Error::OutOfTime { host, doing };
+        }
+        if let Some(fault) = TlsFault::of(&error) {
+            return Error::NotTrusted { host, fault, source: error.without_url() };
         }
         let fault = if error.is_timeout() {
             Fault::Timeout(timeout)
@@ -300,12 +326,6 @@ pub(super) struct Pauses {
     patience: Duration,
 }
 
-impl Default for Pauses {
-    fn default() -> Self {
-        Self::new(FIRST_PAUSE, PATIENCE)
-    }
-}
-
 impl Pauses {
     pub(super) const fn new(first: Duration, patience: Duration) -> Self {
         Self { backoff: Backoff::new(first, LONGEST_PAUSE), first_failure: None, last: None, patience }
@@ -320,16 +340,19 @@ impl Pauses {
         let mut pause = self.backoff.pause();
         match &error {
             Error::Throttled { retry_after, .. } => pause = pause.max(retry_after.unwrap_or_default()),
-            Error::Unreachable { .. } => {
+            Error::Unreachable { fault, .. } => {
                 let since = *self.first_failure.get_or_insert_with(Instant::now);
-                if since.elapsed() + pause > self.patience {
+                let patience = if fault.may_be_a_restart() { self.patience } else { self.patience.min(PATIENCE) };
+                if since.elapsed() + pause > patience {
                     return Err(error);
                 }
             }
             Error::OutOfTime { .. } => return Err(self.last.take().unwrap_or(error)),
-            Error::Unauthorized { .. } | Error::Forbidden { .. } | Error::NotSetUp { .. } | Error::Refused { .. } => {
-                return Err(error);
-            }
+            Error::Unauthorized { .. }
+            | Error::Forbidden { .. }
+            | Error::NotTrusted { .. }
+            | Error::NotSetUp { .. }
+            | Error::Refused { .. } => return Err(error),
         }
         if !deadline.allows(pause) {
             return Err(error);
@@ -373,7 +396,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_pause_passes_the_deadline() {
-        let mut pauses = Pauses::default();
+        let mut pauses = Pauses::new(FIRST_PAUSE, PATIENCE);
         let throttled = |retry_after| Error::Throttled {
             host: "es.example.com".to_owned(),
             doing: Doing::Write,

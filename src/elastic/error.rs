@@ -6,6 +6,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::http::TlsFault;
+
 /// What was being asked of Elasticsearch when something went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doing {
@@ -113,6 +115,20 @@ pub enum Fault {
     },
 }
 
+impl Fault {
+    /// Whether a cluster that restarts, or a proxy before it, fails like this.
+    pub(super) const fn may_be_a_restart(&self) -> bool {
+        match self {
+            Self::Connection | Self::Timeout(_) | Self::Status(502..=504) | Self::Items { status: 0 | 503, .. } => true,
+            Self::Status(_)
+            | Self::Redirect
+            | Self::NotElasticsearch
+            | Self::ItemMismatch { .. }
+            | Self::Items { .. } => false,
+        }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -183,6 +199,16 @@ pub enum Error {
         /// The transport's own error, without its URL.
         source: Option<reqwest::Error>,
     },
+    /// No safe connection could be made. Not repeated: a certificate doesn't change within an invocation.
+    #[error("Elasticsearch at {host} is not trusted: {fault}. {}", mending(.fault))]
+    NotTrusted {
+        /// The cluster.
+        host: String,
+        /// What is wrong.
+        fault: TlsFault,
+        /// The transport's own error, without its URL.
+        source: reqwest::Error,
+    },
     /// The invocation's deadline came before the answer. Says nothing against Elasticsearch.
     #[error(
         "the deadline of this invocation came before Elasticsearch at {host} could {doing}; the next run takes it up"
@@ -221,6 +247,32 @@ pub enum Error {
     },
 }
 
+/// What mends a connection that is not safe.
+fn mending(fault: &TlsFault) -> &'static str {
+    match fault {
+        TlsFault::UnknownAuthority => {
+            "For a self-managed cluster with an authority of its own, set ELASTICSEARCH_CA (the stack's parameter \
+             ElasticsearchCa) to the PEM of that authority's certificate, which Elasticsearch keeps as http_ca.crt; \
+             where it is set, it is another authority's"
+        }
+        TlsFault::OtherName { .. } => {
+            "Set ELASTICSEARCH_URL to a host name that the certificate holds, or give the cluster a certificate for this one"
+        }
+        TlsFault::Expired => "Give the cluster a new certificate",
+        TlsFault::NotYetValid => {
+            "Give the cluster a certificate that is valid now, and look at the clock of who made it"
+        }
+        TlsFault::Certificate => {
+            "Give the cluster a certificate for its host name, signed by the authority in ELASTICSEARCH_CA or a public \
+             one; that of the authority itself does not serve"
+        }
+        TlsFault::Version => "Have the cluster, or the proxy before it, offer TLS 1.2 or 1.3",
+        TlsFault::NotTls => {
+            "Check the port in ELASTICSEARCH_URL, and that TLS is on for HTTP (xpack.security.http.ssl.enabled)"
+        }
+    }
+}
+
 fn detail(reason: &Option<String>) -> String {
     reason.as_ref().map(|reason| format!(", {reason}")).unwrap_or_default()
 }
@@ -233,7 +285,7 @@ impl Error {
             Self::Unauthorized { .. } => "Elasticsearch.Unauthorized",
             Self::Forbidden { .. } => "Elasticsearch.Forbidden",
             Self::Throttled { .. } => "Elasticsearch.Throttled",
-            Self::Unreachable { .. } | Self::OutOfTime { .. } => "Elasticsearch.Unreachable",
+            Self::Unreachable { .. } | Self::NotTrusted { .. } | Self::OutOfTime { .. } => "Elasticsearch.Unreachable",
             Self::NotSetUp { .. } => "Elasticsearch.NotSetUp",
             Self::Refused { .. } => "Elasticsearch.Refused",
         }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
-use super::client::{Body, CLUSTER_BLOCK, Call, Client, Pauses};
+use super::client::{Body, CLUSTER_BLOCK, Call, Client};
 use super::encode::gzip;
 use super::error::{Doing, Error, Fault};
 use crate::deadline::Deadline;
@@ -82,7 +82,7 @@ pub(super) async fn find(
     deadline: Deadline,
 ) -> Result<HashMap<usize, String>, Error> {
     let mut indices = indices.to_vec();
-    let mut pauses = Pauses::default();
+    let mut pauses = client.pauses();
     loop {
         match try_find(client, ids, &indices, deadline).await? {
             Lookup::Found(found) => return Ok(found),

@@ -32,7 +32,8 @@ const NO_TEMPLATE: &str = "no index template makes a data stream of that name";
 const PIPELINE: &str = "documents were refused before they came to an index, as happens where the template names an \
     ingest pipeline that does not exist (index.final_pipeline, perhaps of a @custom component template), or one that fails";
 
-/// How much goes into one bulk, and how long an unreachable cluster is asked again.
+/// How much goes into one bulk, and how long a cluster that restarts is asked again: it has answered before, when it was
+/// asked what exists.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) max_bytes: usize,
@@ -47,7 +48,7 @@ impl Default for Limits {
             max_bytes: MAX_BULK_BYTES,
             max_documents: MAX_BULK_DOCUMENTS,
             first_pause: super::client::FIRST_PAUSE,
-            patience: super::client::PATIENCE,
+            patience: super::client::PATIENCE_IN_A_RESTART,
         }
     }
 }

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     deadline::{Backoff, Deadline},
     document::AccountNumber,
+    http::TlsFault,
 };
 
 /// Longest that one answer is waited for. Chosen: a page of 10,000 events takes LastPass seconds; a minute of silence
@@ -29,12 +30,15 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// Longest pause between two tries. Chosen.
 const LONGEST_PAUSE: Duration = Duration::from_secs(16);
+/// The same while LastPass throttles. Chosen: who is asked once a minute is left in peace, and a limit that is lifted is
+/// found within a minute.
+const LONGEST_THROTTLED_PAUSE: Duration = Duration::from_secs(60);
 /// Sum of the pauses after which a host that can't be reached is given up. Chosen: about five tries; the schedule's
 /// next run is the better repetition.
 const FAULT_PATIENCE: Duration = Duration::from_secs(10);
-/// Sum of the pauses after which a throttling LastPass is given up. Chosen: longer than any `Retry-After` seen to be
-/// sent by APIs of this kind.
-const THROTTLED_PATIENCE: Duration = Duration::from_secs(120);
+/// How long before the deadline LastPass is asked once more, at least: sooner than the pause, or `Retry-After`, would
+/// have it. Chosen: a page of 10,000 events takes seconds to come and to be delivered.
+const LAST_TRY: Duration = Duration::from_secs(20);
 
 /// A command of the Enterprise API (`cmd`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,33 +131,37 @@ impl Client {
     ) -> Result<T, Error> {
         let started = Instant::now();
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut throttled = Throttled::default();
         let mut paused = Duration::ZERO;
         loop {
             let fault = match self.send(command, data, deadline, &read).await {
                 Ok(answer) => return Ok(answer),
                 Err(fault) => fault,
             };
-            let (pause, patience) = match &fault {
+            let pause = match &fault {
                 Fault::Throttled { retry_after } => {
                     self.throttled.fetch_add(1, Ordering::Relaxed);
-                    (backoff.pause().max(retry_after.unwrap_or_default()), THROTTLED_PATIENCE)
+                    throttled.pause(*retry_after, deadline.remaining())
                 }
-                Fault::Unreachable { .. } | Fault::BadAnswer { .. } => (backoff.pause(), FAULT_PATIENCE),
-                Fault::Final(_) => (Duration::MAX, Duration::ZERO),
+                Fault::Unreachable { .. } | Fault::BadAnswer { .. } => {
+                    let pause = backoff.pause();
+                    paused += pause;
+                    Some(pause).filter(|pause| paused <= FAULT_PATIENCE && deadline.allows(*pause))
+                }
+                Fault::Final(_) => None,
             };
-            if paused.saturating_add(pause) > patience || !deadline.allows(pause) {
+            let Some(pause) = pause else {
                 return Err(match fault {
-                    Fault::Throttled { .. } => Error::Throttled { command },
+                    Fault::Throttled { .. } => Error::Throttled { command, waited: started.elapsed() },
                     Fault::Unreachable { why, source } => {
                         Error::Unreachable { host: self.host(), waited: started.elapsed(), why, source }
                     }
                     Fault::BadAnswer { why } => Error::BadAnswer { command, why },
                     Fault::Final(error) => error,
                 });
-            }
+            };
             tracing::info!(command = command.as_str(), ?pause, "LastPass did not answer as hoped; asking again");
             tokio::time::sleep(pause).await;
-            paused += pause;
         }
     }
 
@@ -191,7 +199,7 @@ impl Client {
                 return Err(Fault::BadAnswer { why: "it redirects to another address" });
             }
             _ => {
-                let said = Said::new(&format!("HTTP {}", status.as_u16()), hash);
+                let said = Said::new(&format!("HTTP {}", status.as_u16()), &self.provisioning_hash);
                 return Err(Fault::Final(Error::Refused { command, said }));
             }
         }
@@ -201,13 +209,45 @@ impl Client {
         read(answer.as_bytes()).map_err(|problem| match problem {
             wire::Problem::NotTheApi(why) => Fault::BadAnswer { why },
             wire::Problem::Fail { reason } if speaks_of_credentials(&reason) => self.unauthorized(&reason),
-            wire::Problem::Fail { reason } => Fault::Final(Error::Refused { command, said: Said::new(&reason, hash) }),
+            wire::Problem::Fail { reason } => {
+                Fault::Final(Error::Refused { command, said: Said::new(&reason, &self.provisioning_hash) })
+            }
         })
     }
 
     fn unauthorized(&self, reason: &str) -> Fault {
-        let said = Said::new(reason, self.provisioning_hash.expose_secret());
+        let said = Said::new(reason, &self.provisioning_hash);
         Fault::Final(Error::Unauthorized { account: self.account.clone(), said })
+    }
+}
+
+/// The pauses while LastPass throttles: as long as the deadline allows, because the next invocation could do nothing but
+/// wait as well, and one that fails leaves a message for someone to look at.
+struct Throttled {
+    backoff: Backoff,
+    /// How long before the deadline the last try is, once that is known.
+    last_try: Option<Duration>,
+    is_last: bool,
+}
+
+impl Default for Throttled {
+    fn default() -> Self {
+        Self { backoff: Backoff::new(FIRST_PAUSE, LONGEST_THROTTLED_PAUSE), last_try: None, is_last: false }
+    }
+}
+
+impl Throttled {
+    /// The pause before the next try; `None` after the last. What LastPass asks for is respected, but for one try before
+    /// the time that `remains` is over.
+    fn pause(&mut self, retry_after: Option<Duration>, remains: Duration) -> Option<Duration> {
+        if self.is_last {
+            return None;
+        }
+        let pause = self.backoff.pause().max(retry_after.unwrap_or_default());
+        let last_try = *self.last_try.get_or_insert(LAST_TRY.min(remains / 2));
+        let last = remains.saturating_sub(last_try);
+        self.is_last = pause >= last;
+        Some(pause.min(last)).filter(|pause| !pause.is_zero())
     }
 }
 
@@ -221,14 +261,16 @@ fn speaks_of_credentials(reason: &str) -> bool {
 }
 
 fn unreachable(error: reqwest::Error) -> Fault {
-    let why = if error.is_timeout() {
-        "it did not answer in time"
+    let why = if let Some(fault) = TlsFault::of(&error) {
+        fault.to_string()
+    } else if error.is_timeout() {
+        "it did not answer in time".to_owned()
     } else if error.is_connect() {
-        "no connection"
+        "no connection".to_owned()
     } else {
-        "the connection was cut"
+        "the connection was cut".to_owned()
     };
-    Fault::Unreachable { why: why.to_owned(), source: Some(error.without_url()) }
+    Fault::Unreachable { why, source: Some(error.without_url()) }
 }
 
 /// `Retry-After` in either of its forms; LastPass may or may not send it (LASTPASS_API.md, "Transport").
@@ -257,10 +299,43 @@ mod tests {
         assert_eq!(retry_after(&headers("soon")), None);
     }
 
+    /// When LastPass is asked, in seconds from the first 429 on, where it goes on throttling.
+    fn tries(retry_after: Option<u64>, remains: u64) -> Vec<f64> {
+        let remains = Duration::from_secs(remains);
+        let mut throttled = Throttled::default();
+        let mut passed = Duration::ZERO;
+        let mut tries = Vec::new();
+        while let Some(pause) = throttled.pause(retry_after.map(Duration::from_secs), remains - passed) {
+            passed += pause;
+            tries.push(passed.as_secs_f64());
+        }
+        tries
+    }
+
+    #[test]
+    fn a_throttled_run_asks_until_its_deadline_and_not_often() {
+        let long = tries(None, 290);
+        assert!((10..18).contains(&long.len()), "{long:?}");
+        assert!(long.windows(2).all(|pair| pair[1] - pair[0] <= 60.0), "{long:?}");
+        assert_eq!(long.last(), Some(&270.0), "{long:?}");
+        assert_eq!(tries(None, 4).last(), Some(&2.0));
+    }
+
+    #[test]
+    fn retry_after_is_kept_but_for_one_try_before_the_deadline() {
+        assert_eq!(tries(Some(600), 290), [270.0]);
+        assert_eq!(tries(Some(100), 290), [100.0, 200.0, 270.0]);
+        let short = tries(Some(1), 290);
+        assert!(short[0] == 1.0 && short[1] == 2.0 && short.last() == Some(&270.0), "{short:?}");
+    }
+
     #[test]
     fn what_lastpass_said_is_left_out_when_it_echoes_the_hash() {
-        let hash = "0123456789abcdef0123456789abcdef";
-        for echo in [format!("bad hash {hash}"), "bad MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY= here".to_owned()] {
+        let hash = &SecretString::from("0123456789abcdef0123456789abcdef");
+        for echo in [
+            format!("bad hash {}", hash.expose_secret()),
+            "bad MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY= here".to_owned(),
+        ] {
             assert_eq!(Said::new(&echo, hash).to_string(), "");
         }
         assert_eq!(Said::new("Authorization\nError", hash).to_string(), " (it said: \"Authorization Error\")");

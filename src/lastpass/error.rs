@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::document::AccountNumber;
+use secrecy::SecretString;
+
+use crate::{document::AccountNumber, echo::echoes};
 
 use super::{Command, time::ApiZone, whole_seconds::Contradiction};
 
@@ -31,11 +33,13 @@ pub enum Error {
     },
     /// Asked again as often as the deadline allows.
     #[error(
-        "LastPass throttles `{command}` (HTTP 429) for longer than this invocation may wait; the checkpoint keeps what was done, and the next run goes on from there. If it stays so, lower the rate of the schedules or see what else uses this account's Enterprise API"
+        "LastPass throttles `{command}` (HTTP 429): it was asked again for {waited:?}, as long as this invocation could wait; the checkpoint keeps what was done, and the next run goes on from there. If it stays so, lower the rate of the schedules or see what else uses this account's Enterprise API"
     )]
     Throttled {
         /// The command that was throttled.
         command: Command,
+        /// How long it was.
+        waited: Duration,
     },
     /// Connection refused, cut or timed out, or an answer of 5xx: asked again a few times.
     #[error(
@@ -83,12 +87,9 @@ impl Said {
 
     /// Takes `reason`, unless it echoes `secret` in any spelling.
     #[must_use]
-    pub(crate) fn new(reason: &str, secret: &str) -> Self {
-        use base64::Engine as _;
+    pub(crate) fn new(reason: &str, secret: &SecretString) -> Self {
         let line: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(Self::MAX_CHARS).collect();
-        let encoded = base64::engine::general_purpose::STANDARD_NO_PAD.encode(secret);
-        let echoes = !secret.is_empty() && (reason.contains(secret) || reason.contains(&encoded));
-        Self((!echoes && !line.trim().is_empty()).then(|| line.trim().to_owned()))
+        Self((!echoes(reason, secret) && !line.trim().is_empty()).then(|| line.trim().to_owned()))
     }
 }
 
@@ -139,6 +140,12 @@ impl Error {
     #[must_use]
     pub const fn is_auth(&self) -> bool {
         matches!(self, Self::Unauthorized { .. } | Self::Refused { .. })
+    }
+
+    /// Whether the invocation's deadline came while LastPass was waited for: it is asked as long as it throttles.
+    #[must_use]
+    pub const fn is_out_of_time(&self) -> bool {
+        matches!(self, Self::Throttled { .. })
     }
 
     /// Whether a later run may go through without anyone's doing.

@@ -1,0 +1,91 @@
+//! What a system says may hold what was said to it: some give a request back in their errors, with its secret.
+
+use std::borrow::Cow;
+
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
+use secrecy::{ExposeSecret, SecretString};
+
+/// Shortest part of a key that is taken out. Chosen: those of real ones have 20 and 22 characters; a letter that someone
+/// typed in place of a key must not be taken out of every word.
+const SHORTEST_PART: usize = 8;
+/// What stands in the place of a secret.
+const TAKEN_OUT: &str = "[taken out]";
+
+/// Whether a text holds a secret, as it is or as a part of something in Base64.
+#[must_use]
+pub(crate) fn echoes(text: &str, secret: &SecretString) -> bool {
+    let secret = secret.expose_secret();
+    if secret.is_empty() {
+        return false;
+    }
+    let in_base64 = |before: usize| {
+        // Its first byte may be any of the three of a group; what a neighbour has a share in is left out.
+        let mut bytes = vec![0; before];
+        bytes.extend(secret.bytes());
+        let (begin, end) = ((before * 8).div_ceil(6), bytes.len() * 8 / 6);
+        [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)]
+            .iter()
+            .any(|encoded| encoded.get(begin..end).is_some_and(|inner| text.contains(inner)))
+    };
+    text.to_lowercase().contains(&secret.to_lowercase()) || (0..3).any(in_base64)
+}
+
+/// An API key and its parts, to be taken out of what Elasticsearch says.
+#[derive(Clone)]
+pub(crate) struct KeyParts(Vec<SecretString>);
+
+impl KeyParts {
+    /// The parts of a key in its encoded form.
+    pub(crate) fn of(encoded: &SecretString) -> Self {
+        let decoded = STANDARD.decode(encoded.expose_secret()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let halves = decoded.as_deref().and_then(|decoded| decoded.split_once(':'));
+        let parts = [Some(encoded.expose_secret()), halves.map(|(id, _)| id), halves.map(|(_, key)| key)];
+        Self(parts.into_iter().flatten().filter(|part| part.len() >= SHORTEST_PART).map(SecretString::from).collect())
+    }
+
+    /// A body without them.
+    pub(crate) fn take_out_of(&self, body: Vec<u8>) -> Vec<u8> {
+        let Ok(text) = std::str::from_utf8(&body) else { return body };
+        let clean = self.0.iter().fold(Cow::Borrowed(text), |text, part| match text.contains(part.expose_secret()) {
+            true => Cow::Owned(text.replace(part.expose_secret(), TAKEN_OUT)),
+            false => text,
+        });
+        match clean {
+            Cow::Borrowed(_) => body,
+            Cow::Owned(clean) => clean.into_bytes(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_echo_is_known_in_every_spelling() {
+        let secret = SecretString::from("0123456789abcdef0123456789abcdef");
+        for said in ["", "x", "xy", "xyz"] {
+            let body = format!("{said}0123456789abcdef0123456789abcdef and more");
+            for echo in [body.clone(), body.to_uppercase(), STANDARD.encode(&body), URL_SAFE_NO_PAD.encode(&body)] {
+                assert!(echoes(&format!("bad {echo}"), &secret), "{echo}");
+            }
+        }
+        assert!(!echoes("Authorization Error", &secret));
+        assert!(!echoes("anything", &SecretString::from("")));
+    }
+
+    #[test]
+    fn a_key_and_both_its_halves_are_taken_out() {
+        let encoded = STANDARD.encode("id-of-a-key:the-key-itself");
+        let parts = KeyParts::of(&SecretString::from(encoded.as_str()));
+        let said = format!("ApiKey {encoded} is id-of-a-key and the-key-itself");
+        let clean = parts.take_out_of(said.into_bytes());
+        assert_eq!(clean, b"ApiKey [taken out] is [taken out] and [taken out]");
+        assert_eq!(parts.take_out_of(vec![0xff, b'a']), [0xff, b'a']);
+        let unreadable = KeyParts::of(&SecretString::from("not a key"));
+        assert_eq!(unreadable.take_out_of(b"not a key, no more".to_vec()), b"[taken out], no more");
+    }
+}

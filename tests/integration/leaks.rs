@@ -1,0 +1,163 @@
+//! Systems, and what stands before them, that give back what was sent to them: nobody gets to see it. Everything that a
+//! function of any test writes, answers, sends and stores is looked at by the harness, which fails the test that finds a
+//! secret; here is what provokes it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lastpass_harness::{Answer, Error, Fault, Installation, Invocation, Lock, Moment, Outcome, Rule, System};
+use serde_json::{Value, json};
+
+use crate::stage::{collect, company, plan};
+
+/// Enough for an answer, and for one repetition of what may pass.
+const SHORT: Duration = Duration::from_secs(2);
+
+async fn installation(name: &str) -> Result<Option<Installation>, Error> {
+    let Some((services, plan)) = plan(name).await else { return Ok(None) };
+    Ok(Some(plan.world(company(101, 60, 5)).make(&services).await?))
+}
+
+/// Asks for everything, whatever comes of it.
+async fn ask_all(installation: &Installation) -> Result<Vec<Outcome>, Error> {
+    let mut function = installation.function();
+    let mut outcomes = Vec::new();
+    for request in [
+        collect("event_report"),
+        collect("user"),
+        json!({"action": "setup"}),
+        json!({"action": "check"}),
+        json!({"action": "status"}),
+        json!({"action": "resume"}),
+        json!({"action": "redrive", "stream": "event_report"}),
+    ] {
+        outcomes.push(function.invoke(Invocation::new(request).with_timeout(SHORT)).await?);
+    }
+    drop(function);
+    installation.look_at_all().await?;
+    assert_eq!(installation.watch.leaks(), Vec::<String>::new());
+    Ok(outcomes)
+}
+
+fn failed(outcomes: &[Outcome]) -> usize {
+    outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Error { .. })).count()
+}
+
+#[tokio::test]
+async fn a_lastpass_that_gives_the_request_back() -> Result<(), Error> {
+    let Some(installation) = installation("echo_lastpass").await? else { return Ok(()) };
+    let shapes: [fn(&str) -> Answer; 7] = [
+        |body| Answer {
+            status: 400,
+            content_type: "text/plain".into(),
+            headers: Vec::new(),
+            body: body.to_owned().into(),
+        },
+        |body| Answer { headers: vec![("Location".into(), format!("/?{}", body.len()))], ..Answer::html(302) },
+        |body| Answer::json(200, &json!({"status": "FAIL", "error": [format!("you said {body}")]})),
+        |body| Answer::json(200, &json!({"status": "FAIL", "errors": {"authorization": body}})),
+        |body| Answer::json(500, &json!({"error": body})),
+        |body| Answer::json(200, &serde_json::from_str(body).unwrap_or_default()),
+        |body| Answer {
+            status: 403,
+            content_type: "text/html".into(),
+            headers: vec![("X-Request".into(), body.into())],
+            body: body.to_owned().into(),
+        },
+    ];
+    for shape in shapes {
+        let echo = move |body: &[u8]| shape(&String::from_utf8_lossy(body));
+        installation.calls.add(Rule::on(System::LastPass, "", Fault::Reply(Arc::new(echo))));
+        let outcomes = ask_all(&installation).await?;
+        assert!(failed(&outcomes) >= 1, "{outcomes:?}");
+        installation.calls.clear();
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_elasticsearch_that_gives_the_key_back() -> Result<(), Error> {
+    let Some(installation) = installation("echo_cluster").await? else { return Ok(()) };
+    // There is one key for everything, so that it is what was sent.
+    installation.put_credential("elastic_setup_api_key", None).await?;
+    let key = format!("ApiKey {}", installation.writer.encoded);
+    let halves = format!("{}:{}", installation.writer.id, installation.writer.key);
+    let error = |error_type: &str| json!({"error": {"type": error_type, "reason": format!("{key} {halves}"), "header": {"Authorization": key}}});
+    for (status, operations) in
+        [(400, ["", "_bulk"]), (401, ["", "_bulk"]), (403, ["", "_bulk"]), (503, ["_bulk", "_mget"])]
+    {
+        for operation in operations {
+            let answer = Answer {
+                headers: vec![("X-Authorization".to_owned(), key.clone()), ("Warning".to_owned(), halves.clone())],
+                ..Answer::json(status, &error("security_exception"))
+            };
+            installation.calls.add(Rule::on(System::Elasticsearch, operation, Fault::Answer(answer)));
+            let outcomes = ask_all(&installation).await?;
+            // What was written is not written again.
+            assert!(failed(&outcomes) >= 1 || !operation.is_empty(), "{status}: {outcomes:?}");
+            installation.calls.clear();
+            installation.start_over().await?;
+        }
+    }
+    for answer in [
+        Answer { headers: vec![("Location".to_owned(), format!("http://127.0.0.1:1/?{halves}"))], ..Answer::html(307) },
+        Answer::json(200, &json!({"cluster_name": key, "version": {"number": [halves]}})),
+        Answer { body: key.clone().into(), ..Answer::html(200) },
+    ] {
+        installation.calls.add(Rule::on(System::Elasticsearch, "", Fault::Answer(answer)));
+        assert!(failed(&ask_all(&installation).await?) >= 1);
+        installation.calls.clear();
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_secrets_manager_that_breaks_off() -> Result<(), Error> {
+    let Some(installation) = installation("echo_secret").await? else { return Ok(()) };
+    for fault in [
+        Fault::Cut(Moment::Inside),
+        Fault::Change(Arc::new(|answer: Value| json!({"SecretString": {"text": answer["SecretString"]}}))),
+        Fault::Change(Arc::new(|answer: Value| json!({"SecretString": format!("{},", answer["SecretString"])}))),
+        Fault::Change(Arc::new(|answer: Value| json!({"__type": "InternalServiceError", "message": answer}))),
+    ] {
+        installation.calls.add(Rule::on(System::SecretsManager, "", fault));
+        let outcomes = ask_all(&installation).await?;
+        assert!(failed(&outcomes) >= 4, "{outcomes:?}");
+        installation.calls.clear();
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn addresses_with_a_password_and_keys_with_a_line_end() -> Result<(), Error> {
+    let Some(installation) = installation("user_info").await? else { return Ok(()) };
+    installation.watch.add("the password of a URL", "pass-of-this-url", Lock::Other);
+    for (name, value) in [
+        ("ELASTICSEARCH_URL", "https://elastic:pass-of-this-url@es.example.com:9243"),
+        ("ELASTICSEARCH_URL", "https://es.example.com:9243?apikey=pass-of-this-url"),
+        ("ELASTICSEARCH_URL", "https://pass-of-this-url es.example.com"),
+        ("LASTPASS_URL", "https://me:pass-of-this-url@lastpass.com/enterpriseapi.php"),
+        ("LASTPASS_URL", "me:pass-of-this-url@lastpass.com"),
+    ] {
+        let mut function = installation.function();
+        function.set(name, value).await;
+        let (error_type, text) = function.refuse(collect("user")).await?;
+        assert_eq!(error_type, "Config.Invalid", "{text}");
+        assert!(text.contains(name), "{text}");
+        function.ask(json!({"action": "check"})).await?;
+    }
+    let mut credentials = installation.credentials.clone();
+    for (field, value) in [
+        ("elastic_api_key", format!("{}\n", installation.writer.encoded)),
+        ("elastic_api_key", format!("{}:{}", installation.writer.id, installation.writer.key)),
+        ("elastic_api_key", format!("ApiKey {}", installation.writer.encoded)),
+        ("provisioning_hash", "hash-of-\u{7}this-test".to_owned()),
+        ("provisionning_hash", "hash-under-a-wrong-name".to_owned()),
+    ] {
+        credentials[field] = value.into();
+        installation.put_secret(&credentials.to_string()).await?;
+        ask_all(&installation).await?;
+        credentials = installation.credentials.clone();
+    }
+    Ok(())
+}

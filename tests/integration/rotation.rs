@@ -1,0 +1,181 @@
+//! A new provisioning hash or API key in the secret is taken up without anyone's doing but the rotation itself.
+
+use std::time::Duration;
+
+use lastpass_harness::{ApiKey, Error, Fault, Function, Gate, Installation, Invocation, Rule, System, now};
+use lastpass_simulator::{Command, ProvisioningHash, Quirks};
+use serde_json::{Value, json};
+
+use crate::stage::{assert_accounted, collect, company, number, plan};
+
+const EVENTS: usize = 400;
+const PAGE: usize = 110;
+const NEW_HASH: &str = "00112233445566778899aabbccddeeff";
+
+/// An installation with several pages of events, and a sandbox that keeps the secret as it is now.
+async fn warm(name: &str) -> Result<Option<(Installation, Function)>, Error> {
+    let Some((services, plan)) = plan(name).await else { return Ok(None) };
+    let quirks = Quirks { page_size: PAGE, ..Quirks::default() };
+    let installation = plan.world(company(91, EVENTS, 10)).quirks(quirks).make(&services).await?;
+    let mut function = installation.function();
+    let answer = function.ask(collect("user")).await?;
+    assert_eq!(answer["status"], "complete", "{answer}");
+    Ok(Some((installation, function)))
+}
+
+/// Has LastPass know the new hash alone once it has given the n-th page from now on.
+fn rotate_hash_after_page(installation: &Installation, nth: u64) {
+    installation.simulator.after_page(Command::Reporting, nth, |world| {
+        world.provisioning_hash = ProvisioningHash::new(NEW_HASH);
+    });
+}
+
+/// Invokes the function, and takes a key away while its n-th bulk (from 0) waits.
+async fn invoke_while_key_goes(
+    installation: &Installation,
+    function: &mut Function,
+    invocation: Invocation,
+    (nth, key): (u64, &ApiKey),
+) -> Result<lastpass_harness::Outcome, Error> {
+    let gate = Gate::closed();
+    installation
+        .calls
+        .add(Rule::on(System::Elasticsearch, "event_report-", Fault::Hold(gate.clone())).after(nth).times(1));
+    let rotate = async {
+        gate.reached().await;
+        installation.services.elasticsearch.invalidate_key(key).await?;
+        gate.open();
+        Ok::<_, Error>(())
+    };
+    let (outcome, rotated) = tokio::join!(function.invoke(invocation), rotate);
+    rotated?;
+    outcome
+}
+
+/// That one invocation did all of it, and counts all of it.
+async fn assert_whole(installation: &Installation, answer: &Value) -> Result<(), Error> {
+    assert_eq!((&answer["status"], &answer["reason"]), (&json!("complete"), &Value::Null), "{answer}");
+    assert_accounted(answer);
+    assert_eq!(number(answer, "created"), EVENTS as u64, "both halves of the invocation count: {answer}");
+    let requests = |system, operation| installation.calls.count_of(system, operation) as u64;
+    assert_eq!(number(answer, "lastpass_requests"), requests(System::LastPass, "reporting"), "{answer}");
+    assert_eq!(
+        number(answer, "bulk_requests"),
+        requests(System::Elasticsearch, &format!("{}/_bulk", installation.data_stream("event_report"))),
+        "{answer}"
+    );
+    let held = installation.compare_events().await?;
+    assert!(held.is_exact() && held.truth == EVENTS, "{held}");
+    let item = &installation.checkpoints().await?["stream#event_report"];
+    assert!(!item.contains_key("lease") && !item.contains_key("unfinished"), "{item:?}");
+    Ok(())
+}
+
+fn event_report() -> Invocation {
+    Invocation::new(collect("event_report"))
+}
+
+#[tokio::test]
+async fn the_hash_is_rotated_between_two_pages() -> Result<(), Error> {
+    let Some((installation, mut function)) = warm("hash_page").await? else { return Ok(()) };
+    installation.put_credential("provisioning_hash", Some(NEW_HASH)).await?;
+    rotate_hash_after_page(&installation, 2);
+    let answer = function.invoke(event_report()).await?.answer()?;
+    assert_whole(&installation, &answer).await
+}
+
+#[tokio::test]
+async fn the_api_key_is_rotated_between_two_calls_of_any_kind() -> Result<(), Error> {
+    for nth in [0, 1, 3, 4, 7] {
+        let Some((mut installation, mut function)) = warm("key_call").await? else { return Ok(()) };
+        let new = installation.another_key().await?;
+        installation.put_credential("elastic_api_key", Some(&new.encoded)).await?;
+        let rotated = (nth, &installation.writer);
+        let outcome = invoke_while_key_goes(&installation, &mut function, event_report(), rotated).await?;
+        assert_whole(&installation, &outcome.answer()?).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn both_are_rotated_in_one_run() -> Result<(), Error> {
+    let Some((mut installation, mut function)) = warm("hash_and_key").await? else { return Ok(()) };
+    let new = installation.another_key().await?;
+    // The hash is there first: the refusal of the old one is what has the secret read again.
+    installation.put_credential("provisioning_hash", Some(NEW_HASH)).await?;
+    rotate_hash_after_page(&installation, 1);
+    let gate = Gate::closed();
+    let third = Rule::on(System::LastPass, "reporting", Fault::Hold(gate.clone())).after(3).times(1);
+    installation.calls.add(third);
+    let mut both = installation.credentials.clone();
+    both["provisioning_hash"] = NEW_HASH.into();
+    both["elastic_api_key"] = new.encoded.clone().into();
+    let rotate = async {
+        gate.reached().await;
+        installation.put_secret(&both.to_string()).await?;
+        installation.services.elasticsearch.invalidate_key(&installation.writer).await?;
+        gate.open();
+        Ok::<_, Error>(())
+    };
+    let (outcome, rotated) = tokio::join!(function.invoke(event_report()), rotate);
+    rotated?;
+    assert_whole(&installation, &outcome?.answer()?).await
+}
+
+/// The refusal comes first, the secret later: an error that says what to do, and Lambda's own repetition, or the next
+/// run, does the rest.
+#[tokio::test]
+async fn the_secret_is_changed_only_after_the_refusal() -> Result<(), Error> {
+    let Some((mut installation, mut function)) = warm("late").await? else { return Ok(()) };
+    rotate_hash_after_page(&installation, 1);
+    let first = event_report();
+    let (error_type, text) = function.invoke(first.clone()).await?.error()?;
+    assert_eq!(error_type, "LastPass.Unauthorized", "{text}");
+    assert!(text.contains("`provisioning_hash`") && text.contains("SECRET_ARN"), "{text}");
+    let delivered = installation.documents("event_report").await?.len();
+    assert!((1..EVENTS).contains(&delivered), "{delivered}");
+
+    installation.put_credential("provisioning_hash", Some(NEW_HASH)).await?;
+    let new = installation.another_key().await?;
+    let (error_type, text) =
+        invoke_while_key_goes(&installation, &mut function, first, (1, &installation.writer)).await?.error()?;
+    assert_eq!(error_type, "Elasticsearch.Unauthorized", "{text}");
+    assert!(text.contains("`elastic_api_key`") && text.contains("Kibana"), "{text}");
+
+    let mut both = installation.credentials.clone();
+    both["provisioning_hash"] = NEW_HASH.into();
+    both["elastic_api_key"] = new.encoded.into();
+    installation.put_secret(&both.to_string()).await?;
+    let answer = function.ask(collect("event_report")).await?;
+    assert_eq!((&answer["status"], &answer["reason"]), (&json!("complete"), &Value::Null), "{answer}");
+    assert_accounted(&answer);
+    let held = installation.compare_events().await?;
+    assert!(held.is_exact() && held.truth == EVENTS, "{held}");
+    Ok(())
+}
+
+/// A sandbox asks for the secret once in 15 minutes, so the old key has to be good for as long, or be refused.
+#[tokio::test]
+async fn a_new_key_is_used_within_a_quarter_of_an_hour_though_the_old_one_is_good() -> Result<(), Error> {
+    const TIMES: u32 = 30;
+    const QUARTER: Duration = Duration::from_secs(15 * 60);
+    let Some((mut installation, mut function)) = warm("overlap").await? else { return Ok(()) };
+    function.set_fast_clock(now(), TIMES).await;
+    function.ask(collect("user")).await?;
+    let read_by = function.now();
+    let new = installation.another_key().await?;
+    let read = || installation.calls.count_of(System::SecretsManager, "GetSecretValue");
+    let at_first = read();
+    installation.put_credential("elastic_api_key", Some(&new.encoded)).await?;
+    function.ask(collect("event_report")).await?;
+    assert_eq!(read(), at_first, "it is kept");
+
+    let left = QUARTER.saturating_sub(function.now().duration_since(read_by).unsigned_abs());
+    tokio::time::sleep(left / TIMES).await;
+    function.ask(collect("event_report")).await?;
+    assert_eq!(read(), at_first + 1, "it is read again");
+    installation.services.elasticsearch.invalidate_key(&installation.writer).await?;
+    let answer = function.ask(collect("event_report")).await?;
+    assert_eq!((&answer["status"], read()), (&json!("complete"), at_first + 1), "the new key was in use: {answer}");
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! A self-managed cluster with an authority of its own: a real node behind TLS.
+
+use lastpass_harness::{Authority, Error, Function, Greeting, Installation, Invocation, TlsFront};
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+use crate::stage::{SETTING_UP, collect, company, plan};
+
+const TLS_1_2: u16 = 0x0303;
+const TLS_1_3: u16 = 0x0304;
+
+/// An installation whose cluster is reached through TLS alone.
+struct Safe {
+    installation: Installation,
+    front: TlsFront,
+    function: Function,
+}
+
+impl Safe {
+    /// `None` where there are no services. `ca` is the setting ELASTICSEARCH_CA; empty where it is not set.
+    async fn make(name: &str, greeting: Greeting, ca: &str) -> Result<Option<Self>, Error> {
+        let Some((services, plan)) = plan(name).await else { return Ok(None) };
+        let installation = plan.world(company(95, 60, 5)).make(&services).await?;
+        let front = TlsFront::start(installation.variable("ELASTICSEARCH_URL"), greeting).await?;
+        let mut function = installation.function();
+        function.set("ELASTICSEARCH_URL", &front.url()).await;
+        function.set("ELASTICSEARCH_CA", ca).await;
+        Ok(Some(Self { installation, front, function }))
+    }
+
+    /// Everything works.
+    async fn goes(&mut self) -> Result<(), Error> {
+        let setting_up = SETTING_UP.lock().await;
+        let setup = self.function.ask(json!({"action": "setup"})).await?;
+        drop(setting_up);
+        assert_eq!(setup["status"], "complete", "{setup}");
+        for stream in ["event_report", "user", "detailed_shared_folder"] {
+            let answer = self.function.ask(collect(stream)).await?;
+            assert_eq!(answer["status"], "complete", "{answer}");
+        }
+        let held = self.installation.compare_events().await?;
+        assert!(held.is_exact() && held.truth == 60, "{held}");
+        assert!(self.installation.compare_users().await?.is_exact());
+        let check = self.function.ask(json!({"action": "check"})).await?;
+        let cluster = check["checks"].as_array().into_iter().flatten().find(|check| check["name"] == "elasticsearch");
+        assert_eq!(cluster.map(|check| &check["status"]), Some(&json!("ok")), "{check}");
+        let offered = self.front.offered();
+        assert!(!offered.is_empty());
+        for versions in offered {
+            assert_eq!(versions, [TLS_1_3, TLS_1_2], "offered by the client");
+        }
+        Ok(())
+    }
+
+    /// Nothing works, and each text has these words in it.
+    async fn refuses(&mut self, words: &[&str]) -> Result<(), Error> {
+        let begun = Instant::now();
+        for request in [collect("event_report"), json!({"action": "setup"})] {
+            let (error_type, text) = self.function.invoke(Invocation::new(request)).await?.error()?;
+            assert_eq!(error_type, "Elasticsearch.Unreachable", "{text}");
+            for word in words {
+                assert!(text.contains(word), "{word:?} is not in: {text}");
+            }
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10), "it is told at once, not after {:?}", begun.elapsed());
+        let check = self.function.ask(json!({"action": "check"})).await?;
+        let cluster = check["checks"].as_array().into_iter().flatten().find(|check| check["name"] == "elasticsearch");
+        let message = cluster.and_then(|check| check["message"].as_str()).unwrap_or_default();
+        for word in words {
+            assert!(message.contains(word), "{word:?} is not in: {message}");
+        }
+        assert_eq!(self.installation.checkpoints().await?.len(), 0);
+        Ok(())
+    }
+}
+
+fn own() -> Result<Authority, Error> {
+    Authority::make("Elasticsearch security auto-configuration HTTP CA")
+}
+
+#[tokio::test]
+async fn a_cluster_with_its_own_authority() -> Result<(), Error> {
+    let authority = own()?;
+    let greeting = || Ok::<_, Error>(Greeting::Tls(authority.certify("localhost")?));
+    let Some(mut safe) = Safe::make("own_ca", greeting()?, authority.pem()).await? else { return Ok(()) };
+    safe.goes().await?;
+
+    // Not the first of several, and in one line, as a console's field has it.
+    let several = format!("{}\n{}", Authority::make("Another")?.pem(), authority.pem());
+    for ca in [several.clone(), several.replace('\n', "\\n"), several.replace('\n', "\r\n")] {
+        let Some(mut safe) = Safe::make("own_ca", greeting()?, &ca).await? else { return Ok(()) };
+        let answer = safe.function.ask(collect("event_report")).await?;
+        assert_eq!(answer["status"], "complete", "{answer}");
+        assert!(safe.installation.compare_events().await?.is_exact());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_authority_that_is_not_trusted() -> Result<(), Error> {
+    let authority = own()?;
+    let words = ["authority that is not trusted", "ELASTICSEARCH_CA", "ElasticsearchCa", "http_ca.crt"];
+    // None, another one's, and another one's that has the same name.
+    for ca in [String::new(), Authority::make("Another")?.pem().to_owned(), own()?.pem().to_owned()] {
+        let greeting = Greeting::Tls(authority.certify("localhost")?);
+        let Some(mut safe) = Safe::make("other_ca", greeting, &ca).await? else { return Ok(()) };
+        safe.refuses(&words).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_certificate_that_does_not_serve() -> Result<(), Error> {
+    let authority = own()?;
+    for (greeting, words) in [
+        (
+            Greeting::Tls(authority.certify("es.example.com")?),
+            ["another host name: es.example.com", "ELASTICSEARCH_URL", "localhost"],
+        ),
+        (Greeting::Tls(authority.certify_until("localhost", 2020)?), ["expired", "new certificate", "localhost"]),
+        (Greeting::PROTOCOL_VERSION, ["TLS 1.2 nor 1.3", "offer TLS 1.2 or 1.3", "localhost"]),
+        (Greeting::PLAIN_HTTP, ["does not speak TLS", "xpack.security.http.ssl.enabled", "ELASTICSEARCH_URL"]),
+    ] {
+        let Some(mut safe) = Safe::make("certificate", greeting, authority.pem()).await? else { return Ok(()) };
+        safe.refuses(&words).await?;
+    }
+    Ok(())
+}
+
+/// A proxy that looks into TLS, or a wrong address.
+#[tokio::test]
+async fn a_lastpass_that_is_not_trusted() -> Result<(), Error> {
+    let Some((services, plan)) = plan("lastpass_tls").await else { return Ok(()) };
+    let installation = plan.make(&services).await?;
+    let greeting = Greeting::Tls(own()?.certify("localhost")?);
+    let front = TlsFront::start(&installation.simulator.url(), greeting).await?;
+    let mut function = installation.function();
+    function.set("LASTPASS_URL", &format!("{}/enterpriseapi.php", front.url())).await;
+    let invocation = Invocation::new(collect("user")).with_timeout(Duration::from_secs(5));
+    let (error_type, text) = function.invoke(invocation).await?.error()?;
+    assert_eq!(error_type, "LastPass.Unreachable", "{text}");
+    assert!(text.contains("authority that is not trusted") && text.contains("LASTPASS_URL"), "{text}");
+    assert!(front.offered().iter().all(|versions| *versions == [TLS_1_3, TLS_1_2]), "{:?}", front.offered());
+    assert_eq!(installation.simulator.requests().len(), 0, "the hash was not sent");
+    Ok(())
+}

@@ -142,9 +142,19 @@ fn failed(why: String) -> Tally {
 }
 
 fn print_table(rows: &BTreeMap<&str, Row>) {
-    let heads =
-        ["seeds", "truth", "lost", "doubled", "mistimed", "ambiguous_time", "invocations", "failures", "s/seed"];
-    let line = |name: &str, cells: [String; 9]| {
+    let heads = [
+        "seeds",
+        "truth",
+        "lost",
+        "doubled",
+        "mistimed",
+        "ambiguous_time",
+        "invocations",
+        "leaked",
+        "failures",
+        "s/seed",
+    ];
+    let line = |name: &str, cells: [String; 10]| {
         let cells: String = heads.iter().zip(cells).map(|(head, cell)| format!("{cell:>0$}", head.len() + 2)).collect();
         print(&format!("{name:24}{cells}"));
     };
@@ -160,14 +170,15 @@ fn print_table(rows: &BTreeMap<&str, Row>) {
     line("all", cells(&sum));
 }
 
-fn cells(row: &Row) -> [String; 9] {
+fn cells(row: &Row) -> [String; 10] {
     let Row { seeds, tally, took } = row;
     let seconds = took.as_secs_f64() / (*seeds).max(1) as f64;
-    let counts = [tally.truth, tally.lost, tally.doubled, tally.mistimed, tally.ambiguous_time, tally.invocations];
-    let [truth, lost, doubled, mistimed, ambiguous_time, invocations] = counts.map(|count| count.to_string());
+    let counts =
+        [tally.truth, tally.lost, tally.doubled, tally.mistimed, tally.ambiguous_time, tally.invocations, tally.leaked];
+    let [truth, lost, doubled, mistimed, ambiguous_time, invocations, leaked] = counts.map(|count| count.to_string());
     let failures = tally.failures.len().to_string();
     let seconds = format!("{seconds:.1}");
-    [seeds.to_string(), truth, lost, doubled, mistimed, ambiguous_time, invocations, failures, seconds]
+    [seeds.to_string(), truth, lost, doubled, mistimed, ambiguous_time, invocations, leaked, failures, seconds]
 }
 
 fn with_causes(error: &Error) -> String {

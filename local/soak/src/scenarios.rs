@@ -36,6 +36,7 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario!(lastpass::lastpass_faults, "429, 503, web pages, cut and slow answers, FAIL"),
     scenario!(lastpass::late_events, "live runs; events that appear late, twins of known ones among them"),
     scenario!(lastpass::rotated_hash, "the provisioning hash is rotated between two pages"),
+    scenario!(elasticsearch::rotated_api_key, "the API key is rotated between two calls of a run"),
     scenario!(snapshots::changing_users, "users come and go between two pages; killed and faulty in between"),
     scenario!(snapshots::changing_folders, "shared folders come and go between two pages"),
     scenario!(elasticsearch::elasticsearch_faults, "429 and 503, whole and of single items; cut before and after"),

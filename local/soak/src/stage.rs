@@ -65,7 +65,9 @@ impl Context {
         let zone = quirks.time_zone.iana_name().unwrap_or("UTC").to_owned();
         let mut plan = Installation::plan("soak", self.binary.clone())
             .variable("INITIAL_LOOKBACK", "40d")
-            .variable("LASTPASS_TIME_ZONE", &zone);
+            .variable("LASTPASS_TIME_ZONE", &zone)
+            // All that can be logged is looked at for secrets.
+            .variable("LOG_LEVEL", "trace");
         for (name, value) in variables {
             plan = plan.variable(name, value);
         }
@@ -242,8 +244,12 @@ impl Stage {
         self.installation.compare_events_in(self.begin, end).await
     }
 
-    /// Takes the installation away.
-    pub async fn end(self) -> Result<Tally, Error> {
+    /// Looks for secrets in all that was written and stored, and takes the installation away.
+    pub async fn end(mut self) -> Result<Tally, Error> {
+        self.installation.look_at_all().await?;
+        let leaks = self.installation.watch.take_leaks();
+        self.tally.leaked += leaks.len();
+        leaks.into_iter().for_each(|leak| self.tally.fail(leak));
         self.installation.remove().await?;
         Ok(self.tally)
     }

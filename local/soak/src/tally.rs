@@ -16,6 +16,8 @@ pub struct Tally {
     pub mistimed: usize,
     pub ambiguous_time: usize,
     pub invocations: usize,
+    /// Places in which a secret was found.
+    pub leaked: usize,
     /// What else was not as it has to be, in words.
     pub failures: Vec<String>,
 }
@@ -48,7 +50,7 @@ impl Tally {
     }
 
     pub fn is_clean(&self) -> bool {
-        self.lost + self.doubled + self.mistimed == 0 && self.failures.is_empty()
+        self.lost + self.doubled + self.mistimed + self.leaked == 0 && self.failures.is_empty()
     }
 }
 
@@ -60,6 +62,7 @@ impl AddAssign for Tally {
         self.mistimed += other.mistimed;
         self.ambiguous_time += other.ambiguous_time;
         self.invocations += other.invocations;
+        self.leaked += other.leaked;
         self.failures.extend(other.failures);
     }
 }

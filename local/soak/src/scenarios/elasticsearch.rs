@@ -129,6 +129,39 @@ pub async fn cluster_down(context: Context) -> Result<Tally, Error> {
     stage.finish().await
 }
 
+pub async fn rotated_api_key(context: Context) -> Result<Tally, Error> {
+    let mut rng = context.rng();
+    let mut stage = stage_of(&context, &mut rng).await?;
+    let mut function = stage.function().await;
+    let collect = Invocation::new(collect_events()).with_timeout(CALM);
+    let mut old = stage.installation.writer.clone();
+    for _ in 0..3 {
+        let new = stage.installation.another_key().await?;
+        // The secret has the new key before the old one is taken away, as a careful operator does it, or a while after.
+        let is_early = rng.bool();
+        if is_early {
+            stage.installation.put_credential("elastic_api_key", Some(&new.encoded)).await?;
+        }
+        stage.accepted = if is_early { Vec::new() } else { vec!["Elasticsearch.Unauthorized"] };
+        let gate = Gate::closed();
+        let operation = *pick(&mut rng, &["_bulk", "_bulk", "_mget", "_resolve", "GET /"]);
+        let waits = Rule::on(System::Elasticsearch, operation, Fault::Hold(gate.clone()));
+        stage.calls().add(waits.after(rng.u64(..3)).times(1));
+        let elasticsearch = stage.installation.services.elasticsearch.clone();
+        let rotate = async { elasticsearch.invalidate_key(&old).await };
+        stage.invoke_with(&mut function, collect.clone(), &gate, rotate).await?;
+        // It may still be to come, where too few calls were made.
+        elasticsearch.invalidate_key(&old).await?;
+        stage.calls().clear();
+        stage.installation.put_credential("elastic_api_key", Some(&new.encoded)).await?;
+        stage.accepted.clear();
+        stage.until_complete(&mut function, &collect).await?;
+        more_events(&stage, &mut rng);
+        old = new;
+    }
+    stage.finish().await
+}
+
 /// Another cluster answers under the host's name: without templates, without documents, with another UUID.
 pub async fn cluster_emptied(context: Context) -> Result<Tally, Error> {
     let mut rng = context.rng();

@@ -11,7 +11,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := $(or $(TOOLS_DIR),.tools)
 STACK := $(PYTHON) local/stack.py
 
-.PHONY: help tools demo test test-unit test-es9 soak lint docs package local-up local-down python-here
+.PHONY: help tools demo test test-unit test-es9 soak fuzz lint docs package local-up local-down python-here
 
 help: ## List these targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -49,6 +49,10 @@ soak: python-here ## Every fault by turns, SEEDS=20 of each scenario; one again:
 	@cargo build --release --locked --bin bootstrap
 	@cargo build --locked --package lastpass-soak
 	@$(STACK) run --iam -- env BOOTSTRAP=$(TARGET)/release/bootstrap $(TARGET)/debug/soak
+
+fuzz: python-here ## INPUTS=1000000 hostile answers, payloads, secrets, settings and items; one kind: TARGET=name
+	@$(PYTHON) local/tools.py rust cargo-fuzz
+	@local/fuzz.sh
 
 lint: python-here ## Formatting, clippy, docs, licences, template, glibc of the release binary
 	@$(PYTHON) local/tools.py rust python cargo-deny

@@ -38,6 +38,7 @@ FIRST_JAVA_WITH_NATIVE_ZSTD = 21
 # Kept equal to `rust-version` in Cargo.toml.
 OLDEST_RUST = (1, 95)
 CARGO_DENY = "0.20.2"
+CARGO_FUZZ = "0.13.2"
 
 VENV = TOOLS / "venv"
 PYTHON = VENV / "bin" / "python"
@@ -127,6 +128,12 @@ def missing_libzstd() -> list[str]:
     return ["the library libzstd.so.1: Debian and Ubuntu have it as `libzstd1`, Fedora as `libzstd`"]
 
 
+def missing_cxx() -> list[str]:
+    if shutil.which("c++") or shutil.which("g++") or shutil.which("clang++"):
+        return []
+    return ["a C++ compiler, for libFuzzer: Debian and Ubuntu have it as `g++`"]
+
+
 def missing_rust() -> list[str]:
     problems = []
     answer = None
@@ -200,13 +207,21 @@ def install_es9() -> None:
 
 
 def install_cargo_deny() -> None:
-    folder = TOOLS / "cargo-deny"
+    install_crate("cargo-deny", CARGO_DENY, "--no-default-features")
+
+
+def install_cargo_fuzz() -> None:
+    install_crate("cargo-fuzz", CARGO_FUZZ)
+
+
+def install_crate(name: str, version: str, *options: str) -> None:
+    folder = TOOLS / name
     if folder.exists():
         shutil.rmtree(folder)
     # It runs for a second, so it is built fast rather than made fast. Its own target folder keeps it out of ours.
     quick = {**os.environ, "CARGO_PROFILE_RELEASE_LTO": "off", "CARGO_PROFILE_RELEASE_OPT_LEVEL": "0",
              "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "16"}
-    run("cargo", "install", "--quiet", "--locked", "cargo-deny", "--version", CARGO_DENY, "--no-default-features",
+    run("cargo", "install", "--quiet", "--locked", name, "--version", version, *options,
         "--root", folder, "--target-dir", folder / "target", env=quick, cwd=ROOT)
     shutil.rmtree(folder / "target")
 
@@ -262,6 +277,8 @@ STEPS = {
              after=("java21",), optional=True),
         Step("cargo-deny", "cargo-deny, built from source (some minutes)", TOOLS / "cargo-deny" / ".complete",
              install_cargo_deny, missing=(missing_rust,), facts=lambda: CARGO_DENY),
+        Step("cargo-fuzz", "cargo-fuzz, built from source (a minute)", TOOLS / "cargo-fuzz" / ".complete",
+             install_cargo_fuzz, missing=(missing_rust, missing_cxx), facts=lambda: CARGO_FUZZ, optional=True),
         Step("sam-build", "cargo-lambda and zig, for `sam build`", VENV / ".complete-sam-build", install_sam_build,
              missing=(missing_rust,), inputs=("requirements-sam-build.txt",), after=("python",), optional=True),
     )

@@ -101,7 +101,7 @@ impl Fault {
     }
 
     /// An answer that says no: `code` and `message` are `None` where it wasn't the service that answered.
-    fn answered(status: u16, code: Option<&str>, message: Option<&str>) -> Self {
+    pub(crate) fn answered(status: u16, code: Option<&str>, message: Option<&str>) -> Self {
         let Some(code) = code else {
             return Self::transient(format!("an answer with HTTP status {status} that is not the service's own"), None);
         };

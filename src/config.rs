@@ -8,7 +8,13 @@ use jiff::SignedDuration;
 use tracing::level_filters::LevelFilter;
 use url::{Host, Url};
 
-use crate::{document::Namespace, elastic::Endpoint, http, lastpass::time::ApiZone};
+use crate::{
+    document::Namespace,
+    elastic::{Endpoint, InvalidEndpoint},
+    http,
+    lastpass::time::ApiZone,
+    quoted::Quoted,
+};
 
 /// `LASTPASS_URL` unless set. Source: LASTPASS_API.md, "Transport".
 const LASTPASS_URL: &str = "https://lastpass.com/enterpriseapi.php";
@@ -124,7 +130,7 @@ pub fn log_level(variable: impl Fn(&str) -> Option<String>) -> Result<LevelFilte
         "warn" => Ok(LevelFilter::WARN),
         "debug" => Ok(LevelFilter::DEBUG),
         "trace" => Ok(LevelFilter::TRACE),
-        other => Err(format!("LOG_LEVEL is {other:?}: use error, warn, info or debug")),
+        other => Err(format!("LOG_LEVEL is {}: use error, warn, info or debug", Quoted(other))),
     }
 }
 
@@ -156,8 +162,8 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
 
     fn elasticsearch(&mut self) -> Option<Endpoint> {
         match (self.optional("ELASTICSEARCH_URL"), self.optional("ELASTIC_CLOUD_ID")) {
-            (Some(url), None) => self.checked("ELASTICSEARCH_URL", Endpoint::from_url(&url)),
-            (None, Some(id)) => self.checked("ELASTIC_CLOUD_ID", Endpoint::from_cloud_id(&id)),
+            (Some(url), None) => self.endpoint(Endpoint::from_url(&url)),
+            (None, Some(id)) => self.endpoint(Endpoint::from_cloud_id(&id)),
             (None, None) => {
                 self.faults.push(
                     "neither ELASTICSEARCH_URL nor ELASTIC_CLOUD_ID is set: set one, from the deployment's page in Elastic Cloud"
@@ -170,6 +176,11 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
                 None
             }
         }
+    }
+
+    /// The texts of these faults name the setting themselves.
+    fn endpoint(&mut self, endpoint: Result<Endpoint, InvalidEndpoint>) -> Option<Endpoint> {
+        endpoint.map_err(|fault| self.faults.push(fault.to_string())).ok()
     }
 
     /// Certificates as PEM. A line end may be written as `\n`, which survives a console's one-line field.
@@ -192,6 +203,10 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
             self.faults.push("LASTPASS_URL holds a user name or password: credentials belong in the secret".to_owned());
             return None;
         }
+        if url.query().is_some() || url.fragment().is_some() {
+            self.faults.push("LASTPASS_URL must end after host and path: take out what follows the ? or #".to_owned());
+            return None;
+        }
         if url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url)) {
             return Some(url);
         }
@@ -204,11 +219,12 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         match parse_duration(&text) {
             Some(duration) if duration <= longest => duration,
             Some(_) => {
-                self.faults.push(format!("{name} is {text:?}: at most {longest:#}"));
+                let longest_days = longest.as_hours() / 24;
+                self.faults.push(format!("{name} is {}: at most {longest_days}d", Quoted(&text)));
                 longest
             }
             None => {
-                self.faults.push(format!("{name} is {text:?}, not a time span: write 90s, 15m, 24h or 7d"));
+                self.faults.push(format!("{name} is {}, not a time span: write 90s, 15m, 24h or 7d", Quoted(&text)));
                 longest
             }
         }
@@ -224,7 +240,7 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
             "true" => true,
             "false" => false,
             other => {
-                self.faults.push(format!("{name} is {other:?}: use true or false"));
+                self.faults.push(format!("{name} is {}: use true or false", Quoted(other)));
                 false
             }
         }
@@ -309,6 +325,7 @@ mod tests {
             ("LASTPASS_URL", "http://lastpass.com/"),
             ("LASTPASS_URL", "https://a:b@lastpass.com/"),
             ("LASTPASS_URL", "lastpass"),
+            ("LASTPASS_URL", "https://lastpass.com/enterpriseapi.php?provhash=x"),
             ("ELASTICSEARCH_URL", "http://es.example:9200"),
             ("ELASTIC_CLOUD_ID", "x:y"),
             ("ELASTICSEARCH_CA", "PEM"),

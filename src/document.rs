@@ -8,6 +8,8 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::quoted::Quoted;
+
 /// One of the data streams of a LastPass Business account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -64,7 +66,8 @@ pub struct Namespace(String);
 /// Why a text can't be a namespace.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{name:?} can't be a namespace: 1 to 100 bytes, lower case, and none of \\ / * ? \" < > | , # : - or white space"
+    "{} can't be a namespace: 1 to 100 bytes, lower case, and none of \\ / * ? \" < > | , # : - or white space",
+    Quoted(name)
 )]
 pub struct InvalidNamespace {
     name: String,

@@ -160,3 +160,49 @@ pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
         CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().map_err(|_| Error::Certificate)?;
     if certificates.is_empty() { Err(Error::Certificate) } else { Ok(certificates) }
 }
+
+/// A client that is never asked.
+#[cfg(any(test, fuzzing))]
+#[expect(clippy::expect_used, reason = "for tests alone")]
+pub(crate) fn for_tests() -> reqwest::Client {
+    Clients::new(None).and_then(|clients| clients.fresh()).expect("a client")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_certificate_is_told_apart() {
+        let certificate = rustls::Error::InvalidCertificate;
+        for (error, fault) in [
+            (certificate(CertificateError::UnknownIssuer), Some(TlsFault::UnknownAuthority)),
+            (certificate(CertificateError::BadSignature), Some(TlsFault::UnknownAuthority)),
+            (certificate(CertificateError::NotValidForName), Some(TlsFault::OtherName { names: Vec::new() })),
+            (certificate(CertificateError::Expired), Some(TlsFault::Expired)),
+            (certificate(CertificateError::NotValidYet), Some(TlsFault::NotYetValid)),
+            (certificate(CertificateError::BadEncoding), Some(TlsFault::Certificate)),
+            (rustls::Error::AlertReceived(AlertDescription::ProtocolVersion), Some(TlsFault::Version)),
+            (rustls::Error::HandshakeNotComplete, None),
+        ] {
+            assert_eq!(TlsFault::judge(&error), fault, "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_without_tls_is_known_by_what_it_answers() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let _ = (&stream).write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+            }
+        });
+        let error = for_tests().get(format!("https://{address}")).send().await.expect_err("no TLS");
+        assert_eq!(TlsFault::of(&error), Some(TlsFault::NotTls), "{error:?}");
+        let nobody = for_tests().get("https://127.0.0.1:1").send().await.expect_err("nobody");
+        assert_eq!(TlsFault::of(&nobody), None);
+    }
+}

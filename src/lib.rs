@@ -14,10 +14,15 @@ mod echo;
 pub mod elastic;
 pub mod error;
 pub mod function;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod http;
 pub mod lastpass;
+mod quoted;
 pub mod request;
 pub mod secrets;
 mod status;
 pub mod streams;
 pub mod telemetry;
+#[cfg(test)]
+mod texts;

@@ -9,7 +9,7 @@ use jiff::{Timestamp, civil, tz::TimeZone};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{document::Stream, lastpass::whole_seconds::CLOCK_TOLERANCE};
+use crate::{document::Stream, lastpass::whole_seconds::CLOCK_TOLERANCE, quoted::Quoted};
 
 /// What an invocation is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +67,9 @@ pub struct Backfill {
 pub struct Invalid {
     faults: Vec<String>,
 }
+
+/// Most unknown fields that are named. Chosen: who sends more has sent something else.
+const MAX_UNKNOWN: usize = 5;
 
 /// The actions in the order in which texts list them.
 const ACTIONS: &[&str] = &["collect", "backfill", "resume", "reset", "redrive", "setup", "check", "status"];
@@ -181,7 +184,7 @@ impl<'a> Fields<'a> {
         };
         let action = ACTIONS.iter().find(|action| *action == name).copied();
         if action.is_none() {
-            self.faults.push(format!("there is no action {name:?}: use {}", ACTIONS.join(", ")));
+            self.faults.push(format!("there is no action {}: use {}", Quoted(name), ACTIONS.join(", ")));
         }
         action
     }
@@ -192,7 +195,7 @@ impl<'a> Fields<'a> {
             Some(name) => {
                 let stream = Stream::ALL.into_iter().find(|stream| stream.as_str() == name);
                 if stream.is_none() {
-                    self.faults.push(format!("there is no stream {name:?}: use {names}"));
+                    self.faults.push(format!("there is no stream {}: use {names}", Quoted(name)));
                 }
                 stream
             }
@@ -220,7 +223,8 @@ impl<'a> Fields<'a> {
         let time = parse_time(text);
         if time.is_none() {
             self.faults.push(format!(
-                "`{name}` is {text:?}, not a time: write 2025-01-31T12:00:00Z, or a date such as 2025-01-31 for its midnight in UTC"
+                "`{name}` is {}, not a time: write 2025-01-31T12:00:00Z, or a date such as 2025-01-31 for its midnight in UTC",
+                Quoted(text)
             ));
         }
         time
@@ -264,14 +268,19 @@ impl<'a> Fields<'a> {
         let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let (number, unit) = text.split_at(unit_at);
         if number.is_empty() || number.bytes().all(|digit| digit == b'0') || !["d", "h", "m", "s"].contains(&unit) {
-            self.faults.push(format!("`retention` is {text:?}, not a time span of Elasticsearch such as 365d"));
+            self.faults.push(format!("`retention` is {}, not a time span of Elasticsearch such as 365d", Quoted(text)));
         }
         Some(text.to_owned())
     }
 
     fn refuse_unknown_fields(&mut self) {
-        for name in self.fields.keys().filter(|name| !self.known.contains(&name.as_str())) {
-            self.faults.push(format!("there is no field {name:?} here: use {}", self.known.join(", ")));
+        let unknown: Vec<_> = self.fields.keys().filter(|name| !self.known.contains(&name.as_str())).collect();
+        let known = self.known.join(", ");
+        for name in unknown.iter().take(MAX_UNKNOWN) {
+            self.faults.push(format!("there is no field {} here: use {known}", Quoted(name)));
+        }
+        if let Some(more) = unknown.len().checked_sub(MAX_UNKNOWN).filter(|more| *more > 0) {
+            self.faults.push(format!("there are {more} more such fields"));
         }
     }
 }

@@ -162,7 +162,7 @@ impl Error {
         matches!(self, Self::LeaseLost { .. })
     }
 
-    pub(super) fn of_call(fault: Fault, action: &'static str, table: &str) -> Self {
+    pub(crate) fn of_call(fault: Fault, action: &'static str, table: &str) -> Self {
         let table = table.to_owned();
         let verdict = fault.verdict;
         let source = Box::new(fault);

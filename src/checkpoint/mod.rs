@@ -26,6 +26,8 @@
 //! | `expires_at` | number | seconds since 1970, when DynamoDB deletes the item; complete backfills and redrives only |
 
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod item;
 mod lease;
 mod store;

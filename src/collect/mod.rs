@@ -24,6 +24,8 @@ use std::{
 
 use jiff::Timestamp;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::redrive::document as redriven;
 pub use self::{
     backfill::backfill,
     events::collect_events,

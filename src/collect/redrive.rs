@@ -84,7 +84,7 @@ impl Run<'_> {
 }
 
 /// The document of a dead letter, to be sent at `clock`.
-fn document(mapper: &Mapper, stream: Stream, letter: &DeadLetter, clock: Timestamp) -> Document {
+pub(crate) fn document(mapper: &Mapper, stream: Stream, letter: &DeadLetter, clock: Timestamp) -> Document {
     let reading =
         Reading { created: letter.created.unwrap_or(letter.refused_at), ingested: was_live(letter).then_some(clock) };
     let again = Again {

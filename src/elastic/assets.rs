@@ -113,8 +113,10 @@ pub async fn setup(client: &Client, options: &SetupOptions, deadline: Deadline) 
         installed.push(format!("index template {}", stream.name));
     }
     for stream in &STREAMS {
-        for (name, indices) in existing::data_streams(client, stream.data_streams, deadline).await? {
-            setup.update(&name, indices.last(), options.retention.as_deref()).await?;
+        for (name, indices) in
+            existing::data_streams(client, stream.data_streams, Doing::UpdateDataStream, deadline).await?
+        {
+            setup.update_as_it_is(&name, indices.last(), options.retention.as_deref()).await?;
         }
     }
     Ok(installed)
@@ -223,7 +225,10 @@ impl Setup<'_> {
     /// Installs the lifecycle with `retention`, or with the one that is there.
     async fn put_lifecycle(&self, retention: Option<&str>) -> Result<(), Error> {
         let mut body = parsed(LIFECYCLE.json);
-        let answer = self.client.ask(&get(&["_component_template", LIFECYCLE.name]), self.deadline).await?;
+        let path = ["_component_template", LIFECYCLE.name];
+        // With the rights of who installs it.
+        let call = Call { doing: Doing::InstallTemplate, ..get(&path) };
+        let answer = self.client.ask(&call, self.deadline).await?;
         if answer.status != 404 {
             self.accept(&answer, INSTALL_REMEDY)?;
             let there: Value = self.client.parse(&answer)?;
@@ -253,6 +258,25 @@ impl Setup<'_> {
             return self.put("_index_template", stream.name, &body, INSTALL_REMEDY).await;
         }
         self.accept(&answer, INSTALL_REMEDY)
+    }
+
+    /// Brings a data stream to what its template says now, unless it is deleted meanwhile. What a key may do it may do
+    /// through the data stream's name, so Elasticsearch says of an index that is gone that the key has no right to it.
+    async fn update_as_it_is(
+        &self,
+        name: &str,
+        write_index: Option<&String>,
+        retention: Option<&str>,
+    ) -> Result<(), Error> {
+        let Err(error) = self.update(name, write_index, retention).await else { return Ok(()) };
+        match existing::data_streams(self.client, name, Doing::UpdateDataStream, self.deadline).await?.pop() {
+            None => {
+                tracing::info!(data_stream = name, "was deleted while it was to be updated");
+                Ok(())
+            }
+            Some((_, indices)) if indices.last() != write_index => self.update(name, indices.last(), retention).await,
+            Some(_) => Err(error),
+        }
     }
 
     /// Brings an existing data stream to what its template says now.

@@ -17,7 +17,9 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
-use super::error::{Doing, Error, Fault};
+use super::error::{
+    CLUSTER_BLOCK, Doing, Error, Fault, KeyFault, LICENCE_REMEDY, has_form_of_a_name, known_remedy, read_error_type,
+};
 use crate::deadline::{Backoff, Deadline};
 use crate::echo::KeyParts;
 use crate::http::TlsFault;
@@ -189,11 +191,22 @@ impl Client {
         let (host, doing) = (self.host(), answer.doing);
         match answer.status.as_u16() {
             200..=299 => None,
-            401 => Some(Error::Unauthorized { host }),
+            _ if answer.is_kibanas() => Some(self.unreachable(doing, Fault::Kibana)),
+            401 if answer.error().is_some() => Some(Error::Unauthorized { host, why: answer.key_fault() }),
             429 if answer.error_type() != CLUSTER_BLOCK => {
                 Some(Error::Throttled { host, doing, retry_after: answer.retry_after })
             }
-            403 if answer.error_type() == "security_exception" => Some(Error::Forbidden { host, doing }),
+            403 if answer.error_type() == "security_exception" => Some(match answer.expired_feature() {
+                Some(feature) => Error::Refused {
+                    host,
+                    doing,
+                    status: 403,
+                    error_type: answer.error_type(),
+                    reason: Some(format!("licensed feature: {feature}")),
+                    remedy: LICENCE_REMEDY,
+                },
+                None => Error::Forbidden { host, doing },
+            }),
             // A proxy says these, a restarting cluster 503: Elasticsearch may have done what was asked, or not.
             status @ 500..=599 => Some(self.unreachable(doing, Fault::Status(status))),
             // Needs no body to be understood, and a proxy may give it.
@@ -206,13 +219,14 @@ impl Client {
 
     /// The [`Error::Refused`] of an answer, without its reason.
     pub(super) fn refused(&self, answer: &Answer, remedy: &'static str) -> Error {
+        let error_type = answer.error_type();
         Error::Refused {
             host: self.host(),
             doing: answer.doing,
             status: answer.status.as_u16(),
-            error_type: answer.error_type().to_owned(),
+            remedy: known_remedy(&error_type).unwrap_or(remedy),
+            error_type,
             reason: None,
-            remedy,
         }
     }
 
@@ -226,7 +240,7 @@ impl Client {
             return Error::OutOfTime { host, doing };
         }
         if let Some(fault) = TlsFault::of(&error) {
-            return Error::NotTrusted { host, fault, source: error.without_url() };
+            return Error::NotTrusted { host, fault, source: Some(error.without_url()) };
         }
         let fault = if error.is_timeout() {
             Fault::Timeout(timeout)
@@ -239,12 +253,9 @@ impl Client {
     }
 }
 
-/// The `error.type` of a write-blocked or full index (403, 429) and of a cluster without a master (503).
-pub(super) const CLUSTER_BLOCK: &str = "cluster_block_exception";
-
 fn authorization(endpoint: &Endpoint, api_key: &SecretString) -> Result<HeaderValue, Error> {
     let mut value = HeaderValue::from_str(&format!("ApiKey {}", api_key.expose_secret()))
-        .map_err(|_| Error::Unauthorized { host: endpoint.host().to_owned() })?;
+        .map_err(|_| Error::Unauthorized { host: endpoint.host().to_owned(), why: KeyFault::NotEncoded })?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -270,8 +281,8 @@ pub(super) enum Body {
 pub(super) struct Answer {
     pub(super) doing: Doing,
     pub(super) status: StatusCode,
-    retry_after: Option<Duration>,
-    body: Vec<u8>,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) body: Vec<u8>,
 }
 
 /// The `error` of an Elasticsearch answer: an object, or a text where no handler took the request.
@@ -279,12 +290,18 @@ pub(super) struct Answer {
 #[serde(untagged)]
 pub(super) enum ErrorBody {
     Typed {
-        #[serde(rename = "type")]
+        #[serde(rename = "type", deserialize_with = "read_error_type")]
         error_type: String,
         #[serde(default)]
         reason: Option<String>,
         #[serde(default)]
         processor_type: Option<String>,
+        /// What was wrong with the key, in words.
+        #[serde(default)]
+        additional_unsuccessful_credentials: Option<String>,
+        /// The feature that the licence doesn't cover.
+        #[serde(default, rename = "license.expired.feature")]
+        expired_feature: Option<String>,
     },
     Text(String),
 }
@@ -296,6 +313,48 @@ impl Answer {
             error: ErrorBody,
         }
         serde_json::from_slice::<Body>(&self.body).ok().map(|body| body.error)
+    }
+
+    /// What is wrong with a key that was refused. Elasticsearch has words for it, and no code.
+    fn key_fault(&self) -> KeyFault {
+        const WORDS: &[(&str, KeyFault)] = &[
+            ("is expired", KeyFault::Expired),
+            ("has been invalidated", KeyFault::Invalidated),
+            ("unable to find apikey", KeyFault::NoSuchKey),
+            ("invalid credentials for API key", KeyFault::WrongSecret),
+            ("invalid ApiKey value", KeyFault::NotEncoded),
+            ("Illegal base64", KeyFault::NotEncoded),
+        ];
+        let said = match self.error() {
+            Some(ErrorBody::Typed { additional_unsuccessful_credentials: Some(said), .. }) => said,
+            _ => return KeyFault::Unsaid,
+        };
+        WORDS.iter().find(|(words, _)| said.contains(words)).map_or(KeyFault::Unsaid, |(_, fault)| *fault)
+    }
+
+    /// The feature that the cluster's licence doesn't cover, where that is why it refused.
+    fn expired_feature(&self) -> Option<String> {
+        match self.error() {
+            Some(ErrorBody::Typed { expired_feature: Some(feature), .. }) if has_form_of_a_name(&feature) => {
+                Some(feature)
+            }
+            Some(ErrorBody::Typed { expired_feature: Some(_), .. }) => Some("unnamed".to_owned()),
+            Some(ErrorBody::Typed { expired_feature: None, .. }) => None,
+            Some(ErrorBody::Text(_)) | None => None,
+        }
+    }
+
+    /// Whether this is an error of Kibana: it has a `statusCode` where Elasticsearch's have a `status`.
+    fn is_kibanas(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Body {
+            #[expect(dead_code, reason = "only its presence counts")]
+            #[serde(rename = "statusCode")]
+            status_code: u16,
+            #[expect(dead_code, reason = "only its presence counts")]
+            error: String,
+        }
+        !self.status.is_success() && serde_json::from_slice::<Body>(&self.body).is_ok()
     }
 
     /// Whether this is the list of index templates that a pattern fits: a 404 without `error` where none does.

@@ -68,19 +68,25 @@ pub(super) fn letter_source(
     origin: &Origin,
     now: Timestamp,
 ) -> String {
+    // Only what is wanted is read: a value elsewhere may lie deeper than the parser goes.
     #[derive(Default, Deserialize)]
     struct Made {
         #[serde(default)]
-        event: Map<String, Value>,
+        event: MadeEvent,
         tags: Option<Value>,
+    }
+    #[derive(Default, Deserialize)]
+    struct MadeEvent {
+        created: Option<Value>,
+        ingested: Option<Value>,
     }
     // A namespace has no hyphen, so the last one ends the dataset.
     let namespace = letters.as_str().rsplit_once('-').map_or("", |(_, namespace)| namespace);
     // Every source is JSON; a letter that repeated nothing would be one of an older version.
-    let mut made: Made = serde_json::from_str(&document.source).unwrap_or_default();
+    let made: Made = serde_json::from_str(&document.source).unwrap_or_default();
     let mut event = Map::new();
-    for name in ["created", "ingested"] {
-        event.extend(made.event.swap_remove(name).map(|value| (name.to_owned(), value)));
+    for (name, value) in [("created", made.event.created), ("ingested", made.event.ingested)] {
+        event.extend(value.map(|value| (name.to_owned(), value)));
     }
     event.insert("original".to_owned(), document.original.as_str().into());
     let mut letter = json!({
@@ -342,6 +348,20 @@ async fn search<T: DeserializeOwned>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_letter_of_a_deeply_nested_record_keeps_when_it_was_read() {
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        let source =
+            format!(r#"{{"event":{{"action":{deep},"created":"2025-01-01T00:00:00Z"}},"tags":["eu"],"x":{deep}}}"#);
+        let timestamp = Timestamp::UNIX_EPOCH;
+        let document = Document { id: DocId("a".to_owned()), timestamp, source, original: "{}".to_owned() };
+        let target = crate::document::Stream::EventReport.data_stream(&Namespace::new("default").unwrap());
+        let letter: DeadLetter =
+            serde_json::from_str(&super::super::fuzz::letter(&target, &document, timestamp)).unwrap();
+        assert_eq!(letter.created, "2025-01-01T00:00:00Z".parse().ok());
+        assert_eq!(letter.tags, ["eu"]);
+    }
 
     /// Frozen: another value would make a second letter of a record that has one.
     #[test]

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Deserializer};
+
 use crate::http::TlsFault;
 
 /// What was being asked of Elasticsearch when something went wrong.
@@ -86,9 +88,41 @@ impl fmt::Display for Doing {
     }
 }
 
+/// What is wrong with an API key that Elasticsearch refused, where it says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyFault {
+    /// It did not say.
+    Unsaid,
+    /// Its time is over.
+    Expired,
+    /// Someone invalidated it.
+    Invalidated,
+    /// There is no key of that id.
+    NoSuchKey,
+    /// There is a key of that id, with another secret.
+    WrongSecret,
+    /// It is not the base64 of `id:key`.
+    NotEncoded,
+}
+
+impl fmt::Display for KeyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unsaid => "",
+            Self::Expired => ", which has expired",
+            Self::Invalidated => ", which has been invalidated",
+            Self::NoSuchKey => ", which this cluster doesn't know (is it another cluster's?)",
+            Self::WrongSecret => ", whose id is right and whose rest is not (was it copied whole?)",
+            Self::NotEncoded => ", which is not in its encoded form",
+        })
+    }
+}
+
 /// How an answer failed to come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
+    /// An answer in the form that Kibana's have.
+    Kibana,
     /// No connection, or one that was cut.
     Connection,
     /// No whole answer within this time.
@@ -122,6 +156,7 @@ impl Fault {
             Self::Connection | Self::Timeout(_) | Self::Status(502..=504) | Self::Items { status: 0 | 503, .. } => true,
             Self::Status(_)
             | Self::Redirect
+            | Self::Kibana
             | Self::NotElasticsearch
             | Self::ItemMismatch { .. }
             | Self::Items { .. } => false,
@@ -134,9 +169,25 @@ impl fmt::Display for Fault {
         match self {
             Self::Connection => f.write_str("could not be reached, or cut the connection"),
             Self::Timeout(waited) => write!(f, "did not answer within {} s", waited.as_secs_f32().ceil()),
+            Self::Kibana => f.write_str("answered as Kibana does (its address is not that of Elasticsearch)"),
+            Self::Status(401) => f.write_str(
+                "answered 401 in a form that isn't Elasticsearch's, as a proxy does that wants credentials of its own",
+            ),
+            Self::Status(403) => {
+                f.write_str("answered 403 in a form that isn't Elasticsearch's, as a traffic filter or a proxy does")
+            }
+            Self::Status(404) => f.write_str(
+                "answered 404 in a form that isn't Elasticsearch's, as Elastic Cloud does for a deployment that \
+                 doesn't exist",
+            ),
+            Self::Status(407) => f.write_str("was not asked: a proxy in between wants credentials of its own (407)"),
             Self::Status(status) => write!(f, "answered {status}"),
-            Self::Redirect => f.write_str("answered with a redirect, which is not followed"),
-            Self::NotElasticsearch => f.write_str("answered something that isn't Elasticsearch's JSON"),
+            Self::Redirect => {
+                f.write_str("answered with a redirect, which is not followed (Kibana and login pages do)")
+            }
+            Self::NotElasticsearch => {
+                f.write_str("answered something that isn't Elasticsearch's JSON (a proxy or a login page does)")
+            }
             Self::ItemMismatch { sent, answered } => {
                 write!(f, "answered {answered} items for {sent} that were sent, or others than these")
             }
@@ -151,13 +202,15 @@ impl fmt::Display for Fault {
 pub enum Error {
     /// 401, or a key that can't be a header: revoked, expired or not in its encoded form. Nothing was written.
     #[error(
-        "Elasticsearch at {host} refused the API key: create one in Kibana under Stack Management > API keys with the \
+        "Elasticsearch at {host} refused the API key{why}: create one in Kibana under Stack Management > API keys with the \
          role in assets/roles, copy its encoded form and store it as `elastic_api_key` (for setup, \
          `elastic_setup_api_key`) in the secret"
     )]
     Unauthorized {
         /// The cluster.
         host: String,
+        /// What is wrong with the key.
+        why: KeyFault,
     },
     /// 403: the key is valid but lacks a right.
     #[error(
@@ -207,7 +260,7 @@ pub enum Error {
         /// What is wrong.
         fault: TlsFault,
         /// The transport's own error, without its URL.
-        source: reqwest::Error,
+        source: Option<reqwest::Error>,
     },
     /// The invocation's deadline came before the answer. Says nothing against Elasticsearch.
     #[error(
@@ -273,6 +326,60 @@ fn mending(fault: &TlsFault) -> &'static str {
     }
 }
 
+/// What mends a refusal by its `error.type` alone, whatever was asked.
+static REMEDIES: &[(&str, &str)] = &[
+    (
+        CLUSTER_BLOCK,
+        "the index or the whole cluster is write-blocked or read-only, as Elasticsearch itself makes it when a disk is \
+         nearly full (flood-stage watermark): look at GET _cat/allocation, at index.blocks in GET \
+         <data stream>/_settings and at cluster.blocks in GET _cluster/settings, give it disk space, and take the \
+         block off",
+    ),
+    (
+        SHARD_LIMIT,
+        "the cluster has as many shards open as cluster.max_shards_per_node allows, so it makes no index: delete old \
+         indices, add a data node, or raise that setting (PUT _cluster/settings)",
+    ),
+    (
+        "index_closed_exception",
+        "a backing index of the data stream is closed: open it (POST <index>/_open), or delete it if its documents may \
+         be lost",
+    ),
+];
+
+/// The `error.type` of a write-blocked or full index (403, 429) and of a cluster without a master (503).
+pub(super) const CLUSTER_BLOCK: &str = "cluster_block_exception";
+
+/// The `error.type` of an index that may not be made because of the limit of shards (400).
+pub(super) const SHARD_LIMIT: &str = "validation_exception";
+
+/// Reads an `error.type`. Texts repeat it, so what has not the form of one is not taken over: whatever answers in
+/// Elasticsearch's place may put anything there.
+///
+/// # Errors
+/// Where it isn't a text.
+pub(super) fn read_error_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok(if has_form_of_a_name(&text) { text } else { "unreadable_error_type".to_owned() })
+}
+
+/// Whether a text is such as Elasticsearch's names for errors and features are.
+pub(super) fn has_form_of_a_name(text: &str) -> bool {
+    /// Chosen: the longest of Elasticsearch's own is half of it.
+    const MAX_CHARS: usize = 100;
+    let is_part = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
+    (1..=MAX_CHARS).contains(&text.len()) && text.bytes().all(is_part)
+}
+
+/// What mends an expired licence, or one that lacks a feature (403).
+pub(super) const LICENCE_REMEDY: &str = "the licence of the cluster has expired, or does not cover what is named: see \
+    Kibana under Stack Management > License management";
+
+/// What mends a refusal of `error_type`, if that is known without knowing what was asked.
+pub(super) fn known_remedy(error_type: &str) -> Option<&'static str> {
+    REMEDIES.iter().find(|(known, _)| *known == error_type).map(|(_, remedy)| *remedy)
+}
+
 fn detail(reason: &Option<String>) -> String {
     reason.as_ref().map(|reason| format!(", {reason}")).unwrap_or_default()
 }
@@ -322,9 +429,9 @@ mod tests {
     fn texts_say_who_refused_what_and_what_mends_it() {
         let cases = [
             (
-                Error::Unauthorized { host: host() },
+                Error::Unauthorized { host: host(), why: KeyFault::Expired },
                 "Elasticsearch.Unauthorized",
-                "Elasticsearch at es.example.com refused the API key: create one in Kibana under Stack Management > API keys with the role in assets/roles, copy its encoded form and store it as `elastic_api_key` (for setup, `elastic_setup_api_key`) in the secret",
+                "Elasticsearch at es.example.com refused the API key, which has expired: create one in Kibana under Stack Management > API keys with the role in assets/roles, copy its encoded form and store it as `elastic_api_key` (for setup, `elastic_setup_api_key`) in the secret",
             ),
             (
                 Error::Forbidden { host: host(), doing: Doing::Write },

@@ -9,9 +9,9 @@ use std::collections::HashMap;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
-use super::client::{Body, CLUSTER_BLOCK, Call, Client};
+use super::client::{Body, Call, Client};
 use super::encode::gzip;
-use super::error::{Doing, Error, Fault};
+use super::error::{CLUSTER_BLOCK, Doing, Error, Fault, read_error_type};
 use crate::deadline::Deadline;
 use crate::document::DocId;
 
@@ -31,16 +31,21 @@ pub(super) async fn backing_indices(
     data_stream: &str,
     deadline: Deadline,
 ) -> Result<Vec<String>, Error> {
-    Ok(data_streams(client, data_stream, deadline).await?.pop().map(|found| found.1).unwrap_or_default())
+    Ok(data_streams(client, data_stream, Doing::ListBackingIndices, deadline)
+        .await?
+        .pop()
+        .map(|found| found.1)
+        .unwrap_or_default())
 }
 
-/// The data streams whose names fit `pattern`, each with its backing indices.
+/// The data streams whose names fit `pattern`, each with its backing indices; `doing` is what they are listed for.
 ///
 /// # Errors
 /// [`Error`].
 pub(super) async fn data_streams(
     client: &Client,
     pattern: &str,
+    doing: Doing,
     deadline: Deadline,
 ) -> Result<Vec<(String, Vec<String>)>, Error> {
     #[derive(Deserialize)]
@@ -52,13 +57,7 @@ pub(super) async fn data_streams(
         name: String,
         backing_indices: Vec<String>,
     }
-    let call = Call {
-        doing: Doing::ListBackingIndices,
-        method: Method::GET,
-        path: &["_resolve", "index", pattern],
-        query: &[],
-        body: Body::None,
-    };
+    let call = Call { doing, method: Method::GET, path: &["_resolve", "index", pattern], query: &[], body: Body::None };
     let answer = client.ask(&call, deadline).await?;
     if answer.status == 404 && answer.error_type() == "index_not_found_exception" {
         return Ok(Vec::new());
@@ -127,7 +126,7 @@ struct Entry {
 
 #[derive(Deserialize)]
 struct EntryError {
-    #[serde(rename = "type")]
+    #[serde(rename = "type", deserialize_with = "read_error_type")]
     error_type: String,
 }
 

@@ -22,7 +22,7 @@ pub(super) struct Item {
 /// The `error` of an item, with its causes.
 #[derive(Debug, Deserialize)]
 struct ItemError {
-    #[serde(rename = "type")]
+    #[serde(rename = "type", deserialize_with = "super::error::read_error_type")]
     error_type: String,
     #[serde(default)]
     reason: Option<String>,
@@ -77,6 +77,8 @@ pub enum StopCause {
     Forbidden,
     /// The index is write-blocked, read-only, or on a full disk.
     Blocked,
+    /// There may be no further index, because of the limit of shards.
+    ShardLimit,
     /// There is no template for the data stream.
     NoTemplate,
     /// The template names an ingest pipeline that doesn't exist, or a pipeline failed.
@@ -115,8 +117,8 @@ const fn rule(first: u16, last: u16, error_types: &'static [&'static str], verdi
 static RULES: &[Rule] = &[
     rule(409, 409, &["version_conflict_engine_exception"], Verdict::AlreadyThere),
     // 403: index.blocks.*; 429: the disk's flood stage. It stays until someone acts, so it isn't waited for.
-    rule(403, 403, &[super::client::CLUSTER_BLOCK], Verdict::Stop(StopCause::Blocked)),
-    rule(429, 429, &[super::client::CLUSTER_BLOCK], Verdict::Stop(StopCause::Blocked)),
+    rule(403, 403, &[super::error::CLUSTER_BLOCK], Verdict::Stop(StopCause::Blocked)),
+    rule(429, 429, &[super::error::CLUSTER_BLOCK], Verdict::Stop(StopCause::Blocked)),
     rule(429, 429, &[], Verdict::RetryLater),
     rule(500, 599, &[], Verdict::RetryLater),
     rule(401, 401, &[], Verdict::Stop(StopCause::Unauthorized)),
@@ -133,6 +135,8 @@ static RULES: &[Rule] = &[
         ],
         Verdict::DeadLetter,
     ),
+    // The data stream has no index yet, and the cluster makes none: M, 8.19, with cluster.max_shards_per_node reached.
+    rule(400, 400, &[super::error::SHARD_LIMIT], Verdict::Stop(StopCause::ShardLimit)),
     // An item of its own that is too large; a whole request with 413 is halved in `send`.
     rule(413, 413, &[], Verdict::DeadLetter),
     rule(400, 400, &["illegal_argument_exception"], Verdict::DeadLetterFromShard),
@@ -287,6 +291,7 @@ mod tests {
             (403, STREAM, "cluster_block_exception", StopCause::Blocked),
             (429, STREAM, "cluster_block_exception", StopCause::Blocked),
             (404, STREAM, "index_not_found_exception", StopCause::NoTemplate),
+            (400, STREAM, "validation_exception", StopCause::ShardLimit),
             (400, STREAM, "illegal_argument_exception", StopCause::Pipeline),
             (404, STREAM, "shard_not_found_exception", StopCause::Unknown),
             (403, BACKING, "never_seen_exception", StopCause::Unknown),
@@ -295,6 +300,14 @@ mod tests {
             (201, BACKING, "document_parsing_exception", StopCause::Unknown),
         ] {
             assert_eq!(stop_cause(&refused(status, index, error_type)), Some(cause), "{status} {error_type}");
+        }
+    }
+
+    #[test]
+    fn an_error_type_without_the_form_of_one_is_not_repeated() {
+        for error_type in ["ann@example.com", "a\nb", "", "Exception of secret", &"x".repeat(200)] {
+            let ItemOutcome::Stop { error_type, .. } = refused(400, BACKING, error_type) else { panic!("a stop") };
+            assert_eq!(error_type, "unreadable_error_type");
         }
     }
 

@@ -11,6 +11,8 @@ mod encode;
 mod endpoint;
 mod error;
 mod existing;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod judge;
 mod rights;
 mod send;
@@ -19,6 +21,8 @@ mod send;
 mod fake;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod texts;
 
 use std::collections::BTreeMap;
 
@@ -32,7 +36,7 @@ pub use assets::{SetupOptions, is_set_up, setup, stale_assets};
 pub use client::Client;
 pub use dead_letter::{DeadLetter, LetterFilter, Origin, WaitingLetters, waiting_dead_letters};
 pub use endpoint::{Endpoint, InvalidEndpoint};
-pub use error::{Doing, Error, Fault};
+pub use error::{Doing, Error, Fault, KeyFault};
 pub use judge::{ItemOutcome, Refusal, StopCause};
 pub use rights::{ClusterInfo, Role, cluster_info, excess_rights, missing_rights};
 

@@ -13,9 +13,9 @@ use std::time::Duration;
 use reqwest::Method;
 use serde::Deserialize;
 
-use super::client::{Body, CLUSTER_BLOCK, Call, Client, Pauses};
+use super::client::{Answer, Body, Call, Client, Pauses};
 use super::encode::{Line, MAX_BULK_BYTES, MAX_BULK_DOCUMENTS, bulk_body, chunks};
-use super::error::{Doing, Error, Fault};
+use super::error::{CLUSTER_BLOCK, Doing, Error, Fault, KeyFault, SHARD_LIMIT, known_remedy};
 use super::existing;
 use super::judge::{Item, ItemOutcome, Refusal, StopCause};
 use crate::deadline::Deadline;
@@ -24,8 +24,6 @@ use crate::document::DataStream;
 const FAILURE_STORE_REMEDY: &str = "documents went into the failure store of the data stream, where no search finds \
     them: switch it off (PUT _data_stream/<name>/_options {\"failure_store\": {\"enabled\": false}}) and roll the data \
     stream over; the failure store (<name>::failures) tells why they were refused";
-const BLOCKED_REMEDY: &str = "the index is write-blocked or read-only, or its disk is full: look at index.blocks in \
-    GET <data stream>/_settings and at GET _cat/allocation, give it disk space, and take the block off";
 const UNKNOWN_REMEDY: &str = "this version does not know that refusal, so nothing was put aside: look it up in the log \
     of Elasticsearch, and report it to the project";
 const NO_TEMPLATE: &str = "no index template makes a data stream of that name";
@@ -190,14 +188,6 @@ impl Channel {
 
     /// Sends one `_bulk` request.
     async fn post(&self, lines: &[Line<'_>], positions: &[usize], deadline: Deadline) -> Result<Posted, Error> {
-        #[derive(Deserialize)]
-        struct Answer {
-            items: Vec<Action>,
-        }
-        #[derive(Deserialize)]
-        struct Action {
-            create: Item,
-        }
         let body = bulk_body(positions.iter().map(|position| lines[*position]))
             // Writing into memory can't fail; if it did, nothing would have been sent.
             .map_err(|_| self.client.unreachable(self.doing, Fault::Connection))?;
@@ -221,7 +211,20 @@ impl Channel {
         };
         self.requests.fetch_add(1, Ordering::Relaxed);
         let answer = self.client.send(&call, deadline).await?;
-        if let Some(error) = self.client.trouble(&answer) {
+        self.read(&answer, lines, positions)
+    }
+
+    /// Reads the answer to the `_bulk` request for the documents at `positions`.
+    fn read(&self, answer: &Answer, lines: &[Line<'_>], positions: &[usize]) -> Result<Posted, Error> {
+        #[derive(Deserialize)]
+        struct Items {
+            items: Vec<Action>,
+        }
+        #[derive(Deserialize)]
+        struct Action {
+            create: Item,
+        }
+        if let Some(error) = self.client.trouble(answer) {
             return Err(error);
         }
         match answer.status.as_u16() {
@@ -235,6 +238,7 @@ impl Channel {
                 let error_type = answer.error_type();
                 let cause = match error_type.as_str() {
                     CLUSTER_BLOCK => StopCause::Blocked,
+                    SHARD_LIMIT => StopCause::ShardLimit,
                     "index_not_found_exception" => StopCause::NoTemplate,
                     _ => StopCause::Unknown,
                 };
@@ -242,7 +246,7 @@ impl Channel {
             }
         }
         let items: Vec<Item> =
-            self.client.parse::<Answer>(&answer)?.items.into_iter().map(|action| action.create).collect();
+            self.client.parse::<Items>(answer)?.items.into_iter().map(|action| action.create).collect();
         let is_same = |(position, item): (&usize, &Item)| {
             item.id.as_deref() == Some(lines[*position].id.as_str()) && item.index.is_some()
         };
@@ -352,12 +356,35 @@ impl Channel {
             |host, error_type, remedy| Error::Refused { host, doing, status, error_type, reason: None, remedy };
         match cause {
             StopCause::FailureStore => refused(host, error_type, FAILURE_STORE_REMEDY),
-            StopCause::Blocked => refused(host, error_type, BLOCKED_REMEDY),
-            StopCause::Unknown => refused(host, error_type, UNKNOWN_REMEDY),
-            StopCause::Unauthorized => Error::Unauthorized { host },
+            StopCause::Blocked | StopCause::ShardLimit | StopCause::Unknown => {
+                let remedy = known_remedy(&error_type).unwrap_or(UNKNOWN_REMEDY);
+                refused(host, error_type, remedy)
+            }
+            StopCause::Unauthorized => Error::Unauthorized { host, why: KeyFault::Unsaid },
             StopCause::Forbidden => Error::Forbidden { host, doing },
             StopCause::NoTemplate => Error::NotSetUp { host, doing, missing: NO_TEMPLATE },
             StopCause::Pipeline => Error::NotSetUp { host, doing, missing: PIPELINE },
+        }
+    }
+}
+
+/// The fates that an answer settles, and how many documents are sent again.
+#[cfg(any(test, fuzzing))]
+type Judged = (Vec<Option<Fate>>, usize);
+
+/// What an answer comes to, without a server that gives it.
+#[cfg(any(test, fuzzing))]
+impl Channel {
+    /// The fates of `lines` by an answer to their bulk, and how many are sent again; `None` for one that is too large.
+    pub(super) fn judge(&self, answer: &Answer, lines: &[Line<'_>]) -> Result<Option<Judged>, Error> {
+        let positions: Vec<usize> = (0..lines.len()).collect();
+        let mut fates = vec![None; lines.len()];
+        match self.read(answer, lines, &positions)? {
+            Posted::TooLarge => Ok(None),
+            Posted::Items(items) => {
+                let taken = self.take(positions, items, &mut fates)?;
+                Ok(Some((fates, taken.again.len())))
+            }
         }
     }
 }

@@ -685,3 +685,29 @@ async fn a_refused_template_is_told_with_its_reason() {
     assert_eq!(error.error_type(), "Elasticsearch.Refused");
     assert!(error.to_string().contains("same priority [350]"), "{error}");
 }
+
+#[tokio::test]
+async fn a_data_stream_that_is_deleted_during_setup_is_none_of_its_business() {
+    const FORBIDDEN: &str = r#"{"error": {"type": "security_exception", "reason": "no"}, "status": 403}"#;
+    const GONE: &str = r#"{"error": {"type": "index_not_found_exception", "reason": "no"}, "status": 404}"#;
+    let fake = Fake::start().await;
+    let client = client(&fake);
+    fake.insert(USERS, "a");
+    fake.fault("_mapping", Wrong::Answer(403, FORBIDDEN));
+    fake.fault("_resolve/index/logs-lastpass.user-default", Wrong::Answer(404, GONE));
+    setup(&client, &SetupOptions::default(), deadline()).await.unwrap();
+    assert!(fake.seen("_rollover").is_empty());
+
+    // Rolled over meanwhile: the index that is the newest now is looked at.
+    fake.fault("_mapping", Wrong::Answer(403, FORBIDDEN));
+    fake.fault("_resolve/index/logs-lastpass.user-default", Wrong::RollOver);
+    setup(&client, &SetupOptions::default(), deadline()).await.unwrap();
+    assert_eq!(fake.seen("_mapping").last().unwrap().path, format!("/.ds-{USERS}-2026.11.23-000002/_mapping"));
+    assert_eq!(fake.faults_left(), 0);
+
+    // A right that is really missing is still said to be.
+    fake.fault("_mapping", Wrong::Answer(403, FORBIDDEN));
+    let error = setup(&client, &SetupOptions::default(), deadline()).await.unwrap_err();
+    assert_eq!(error.error_type(), "Elasticsearch.Forbidden");
+    assert!(error.to_string().contains("`manage`"), "{error}");
+}

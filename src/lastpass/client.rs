@@ -151,14 +151,7 @@ impl Client {
                 Fault::Final(_) => None,
             };
             let Some(pause) = pause else {
-                return Err(match fault {
-                    Fault::Throttled { .. } => Error::Throttled { command, waited: started.elapsed() },
-                    Fault::Unreachable { why, source } => {
-                        Error::Unreachable { host: self.host(), waited: started.elapsed(), why, source }
-                    }
-                    Fault::BadAnswer { why } => Error::BadAnswer { command, why },
-                    Fault::Final(error) => error,
-                });
+                return Err(self.error(command, fault, started.elapsed()));
             };
             tracing::info!(command = command.as_str(), ?pause, "LastPass did not answer as hoped; asking again");
             tokio::time::sleep(pause).await;
@@ -185,34 +178,61 @@ impl Client {
             .send()
             .await
             .map_err(unreachable)?;
-        let status = response.status();
-        match status {
-            StatusCode::TOO_MANY_REQUESTS => {
-                return Err(Fault::Throttled { retry_after: retry_after(response.headers()) });
-            }
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(self.unauthorized("")),
-            _ if status.is_success() => {}
+        self.judge_status(command, response.status(), response.headers())?;
+        let answer = response.bytes().await.map_err(unreachable)?;
+        self.judge_body(command, &answer, read)
+    }
+
+    /// Refuses an answer whose status is none of a success.
+    fn judge_status(&self, command: Command, status: StatusCode, headers: &header::HeaderMap) -> Result<(), Fault> {
+        Err(match status {
+            _ if status.is_success() => return Ok(()),
+            StatusCode::TOO_MANY_REQUESTS => Fault::Throttled { retry_after: retry_after(headers) },
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.unauthorized(&format!("HTTP {}", status.as_u16())),
             _ if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
-                return Err(Fault::Unreachable { why: format!("it answered HTTP {}", status.as_u16()), source: None });
+                Fault::Unreachable { why: format!("it answered HTTP {}", status.as_u16()), source: None }
             }
-            _ if status.is_redirection() => {
-                return Err(Fault::BadAnswer { why: "it redirects to another address" });
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::GONE => {
+                Fault::BadAnswer { why: "there is no API at that address" }
             }
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                Fault::BadAnswer { why: "a proxy in between wants credentials of its own" }
+            }
+            _ if status.is_redirection() => Fault::BadAnswer { why: "it redirects to another address" },
             _ => {
                 let said = Said::new(&format!("HTTP {}", status.as_u16()), &self.provisioning_hash);
-                return Err(Fault::Final(Error::Refused { command, said }));
+                Fault::Final(Error::Refused { command, said })
             }
-        }
-        let answer = response.bytes().await.map_err(unreachable)?;
+        })
+    }
+
+    /// Gives the body of a success to `read`.
+    fn judge_body<T>(
+        &self,
+        command: Command,
+        answer: &[u8],
+        read: impl Fn(&[u8]) -> Result<T, wire::Problem>,
+    ) -> Result<T, Fault> {
         // A byte that is not UTF-8 would make every later answer with that record unreadable as well.
-        let answer = String::from_utf8_lossy(&answer);
+        let answer = String::from_utf8_lossy(answer);
         read(answer.as_bytes()).map_err(|problem| match problem {
             wire::Problem::NotTheApi(why) => Fault::BadAnswer { why },
             wire::Problem::Fail { reason } if speaks_of_credentials(&reason) => self.unauthorized(&reason),
             wire::Problem::Fail { reason } => {
-                Fault::Final(Error::Refused { command, said: Said::new(&reason, &self.provisioning_hash) })
+                let said = Said::new(&reason, &self.provisioning_hash);
+                Fault::Final(Error::Refused { command, said })
             }
         })
+    }
+
+    /// The error of a call that is given up after `waited`.
+    fn error(&self, command: Command, fault: Fault, waited: Duration) -> Error {
+        match fault {
+            Fault::Throttled { .. } => Error::Throttled { command, waited },
+            Fault::Unreachable { why, source } => Error::Unreachable { host: self.host(), waited, why, source },
+            Fault::BadAnswer { why } => Error::BadAnswer { command, why },
+            Fault::Final(error) => error,
+        }
     }
 
     fn unauthorized(&self, reason: &str) -> Fault {
@@ -285,6 +305,23 @@ fn retry_after(headers: &header::HeaderMap) -> Option<Duration> {
     Duration::try_from(until.duration_since(now)).ok()
 }
 
+/// What an answer comes to, without a server that gives it.
+#[cfg(any(test, fuzzing))]
+impl Client {
+    /// An answer of this status and body, read by `read`.
+    pub(super) fn read_answer<T>(
+        &self,
+        command: Command,
+        (status, body): (u16, &[u8]),
+        read: impl Fn(&[u8]) -> Result<T, wire::Problem>,
+    ) -> Result<T, Error> {
+        let status = StatusCode::from_u16(status).unwrap_or_default();
+        self.judge_status(command, status, &header::HeaderMap::new())
+            .and_then(|()| self.judge_body(command, body, read))
+            .map_err(|fault| self.error(command, fault, Duration::from_secs(10)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -335,9 +372,12 @@ mod tests {
         for echo in [
             format!("bad hash {}", hash.expose_secret()),
             "bad MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY= here".to_owned(),
+            "the hash 01234567… is unknown".to_owned(),
+            "the hash ********89ABCDEF is unknown".to_owned(),
         ] {
-            assert_eq!(Said::new(&echo, hash).to_string(), "");
+            assert_eq!(Said::new(&echo, hash).to_string(), "", "{echo}");
         }
+        assert_eq!(Said::new("no", &SecretString::from("")).to_string(), " (it said: \"no\")");
         assert_eq!(Said::new("Authorization\nError", hash).to_string(), " (it said: \"Authorization Error\")");
     }
 }

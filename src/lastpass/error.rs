@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{document::AccountNumber, echo::echoes};
 
@@ -13,7 +13,7 @@ use super::{Command, time::ApiZone, whole_seconds::Contradiction};
 pub enum Error {
     /// The hash was reset, or belongs to another account. Not retried; nothing is advanced.
     #[error(
-        "LastPass refused the account number {account} or its provisioning hash{said}: look them up in the LastPass Admin Console, the number on the Dashboard and the hash under Advanced > Enterprise API, and store them as `account_number` and `provisioning_hash` in the secret that SECRET_ARN names"
+        "LastPass refused the account number {account} or its provisioning hash{said}: look them up in the LastPass Admin Console, the number on the Dashboard and the hash under Advanced > Enterprise API, and store them as `account_number` and `provisioning_hash` in the secret that SECRET_ARN names. If they are right, see whether an IP restriction of the account or a proxy keeps the function out"
     )]
     Unauthorized {
         /// The account number that was sent.
@@ -57,7 +57,7 @@ pub enum Error {
     },
     /// An answer that is not the API's: asked again a few times, because maintenance pages come with 200.
     #[error(
-        "LastPass answered `{command}` with something that is not its API's JSON ({why}): check that LASTPASS_URL is the address of enterpriseapi.php and that no proxy answers in its place"
+        "LastPass answered `{command}` with something that is not its API's JSON ({why}): check that LASTPASS_URL is the address of enterpriseapi.php and that no proxy answers in its place; a page that says LastPass is being maintained goes away by itself, and the next run goes on from the checkpoint"
     )]
     BadAnswer {
         /// The command that was sent.
@@ -85,11 +85,21 @@ impl Said {
     /// Most characters of a reason that are passed on. Chosen: a sentence or two.
     const MAX_CHARS: usize = 200;
 
-    /// Takes `reason`, unless it echoes `secret` in any spelling.
+    /// Characters of the hash in a row that count as an echo of it. Chosen: an API that shows a part of what it refuses
+    /// shows the first or last few, and words of eight letters are rare in a hash of hexadecimal digits.
+    const TELLING: usize = 8;
+
+    /// Takes `reason`, unless it echoes `secret`, or a piece of it, in any spelling.
     #[must_use]
     pub(crate) fn new(reason: &str, secret: &SecretString) -> Self {
         let line: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(Self::MAX_CHARS).collect();
-        Self((!echoes(reason, secret) && !line.trim().is_empty()).then(|| line.trim().to_owned()))
+        let echoes = echoes(reason, secret) || Self::shows_a_piece(reason, secret.expose_secret());
+        Self((!echoes && !line.trim().is_empty()).then(|| line.trim().to_owned()))
+    }
+
+    fn shows_a_piece(reason: &str, secret: &str) -> bool {
+        let (reason, secret): (_, Vec<char>) = (reason.to_lowercase(), secret.to_lowercase().chars().collect());
+        secret.windows(Self::TELLING).any(|piece| reason.contains(&*String::from_iter(piece)))
     }
 }
 

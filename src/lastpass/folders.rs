@@ -39,7 +39,7 @@ impl Client {
     }
 }
 
-fn parse_page(answer: &[u8]) -> Result<Page, Problem> {
+pub(super) fn parse_page(answer: &[u8]) -> Result<Page, Problem> {
     /// What an answer may say of itself beside the folders.
     const NO_FOLDERS: &[&str] = &["status", "error", "errors", "next", "total", "count"];
     let wire::Entries(entries) = Answer::read(answer)?.into_entries();

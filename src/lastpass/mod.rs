@@ -7,6 +7,8 @@
 mod client;
 mod error;
 pub mod folders;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub mod reporting;
 #[cfg(test)]
 pub(crate) mod testing;

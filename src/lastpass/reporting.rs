@@ -66,7 +66,7 @@ fn request_data(request: &Request, zone: &ApiZone) -> Value {
     data
 }
 
-fn parse_page(answer: &[u8], zone: &ApiZone) -> Result<Page, Problem> {
+pub(super) fn parse_page(answer: &[u8], zone: &ApiZone) -> Result<Page, Problem> {
     let answer = Answer::read(answer)?;
     let entries = match answer.entries("data") {
         Some(entries) => entries,

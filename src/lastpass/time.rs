@@ -19,6 +19,8 @@ use jiff::{
 };
 use serde_json::Value;
 
+use crate::quoted::Quoted;
+
 /// The zone in which the API writes and reads times: a setting, because accounts differ.
 #[derive(Debug, Clone)]
 pub struct ApiZone {
@@ -29,7 +31,8 @@ pub struct ApiZone {
 /// A zone setting that names no zone.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{name:?} is not a time zone: use a name of the IANA time zone database such as US/Eastern or Europe/Berlin, UTC, or an offset such as +02:00"
+    "{} is not a time zone: use a name of the IANA time zone database such as US/Eastern or Europe/Berlin, UTC, or an offset such as +02:00",
+    Quoted(name)
 )]
 pub struct UnknownZone {
     name: String,

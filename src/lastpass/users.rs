@@ -44,7 +44,7 @@ impl Client {
     }
 }
 
-fn parse_page(answer: &[u8]) -> Result<Page, Problem> {
+pub(super) fn parse_page(answer: &[u8]) -> Result<Page, Problem> {
     let answer = Answer::read(answer)?;
     let (total, count) = (answer.count("total"), answer.count("count"));
     let entries = match answer.entries("Users") {

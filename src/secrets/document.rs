@@ -41,10 +41,12 @@ impl Credentials {
     }
 
     /// Reads the document of the secret `secret_id`. Fields it doesn't know are left alone.
-    pub(super) fn parse(document: &SecretString, secret_id: &str) -> Result<Self, Error> {
+    pub(crate) fn parse(document: &SecretString, secret_id: &str) -> Result<Self, Error> {
         let invalid = |problems| Error::Invalid { secret_id: secret_id.to_owned(), problems: Problems(problems) };
+        // What was never meant to be an object is not told by the place where it stops being JSON.
+        let is_plain = !document.expose_secret().trim_start().starts_with('{');
         let fields = serde_json::from_str(document.expose_secret()).map_err(|error| {
-            invalid(vec![if error.is_data() {
+            invalid(vec![if is_plain || error.is_data() {
                 Problem::NotAnObject
             } else {
                 Problem::NotJson { line: error.line(), column: error.column() }
@@ -59,7 +61,10 @@ impl Credentials {
             let number = AccountNumber::new(text.expose_secret());
             number.or_else(|| fields.wrong(Problem::NotDigits))
         });
-        let provisioning_hash = fields.required(PROVISIONING_HASH);
+        let provisioning_hash = fields.required(PROVISIONING_HASH).and_then(|hash| {
+            let is_pasted_whole = is_one_token(hash.expose_secret());
+            if is_pasted_whole { Some(hash) } else { fields.wrong(Problem::NotOneToken { field: PROVISIONING_HASH }) }
+        });
         let elastic_api_key = fields.required(ELASTIC_API_KEY).and_then(|key| fields.api_key(ELASTIC_API_KEY, key));
         // Left as the placeholder, it is the same as left out.
         let setup_key = (!fields.is_placeholder(ELASTIC_SETUP_API_KEY)).then(|| fields.text(ELASTIC_SETUP_API_KEY));
@@ -127,13 +132,18 @@ enum KeyForm {
 /// affair (keys of Elastic Cloud have a prefix), so nothing more is asked here.
 /// <https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-security-create-api-key>
 fn api_key_form(key: &str) -> KeyForm {
-    if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !is_one_token(key) {
         KeyForm::Unknown
     } else if key.contains(':') {
         KeyForm::IdAndKey
     } else {
         KeyForm::Encoded
     }
+}
+
+/// Whether it is what consoles show, without anything that was pasted with it.
+fn is_one_token(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"'`,".contains(&byte))
 }
 
 /// One field of the document.
@@ -247,6 +257,15 @@ mod tests {
     }
 
     #[test]
+    fn what_was_pasted_with_a_hash_is_found_before_lastpass_refuses_it() {
+        for pasted in [format!("\"{HASH}\""), format!("'{HASH}'"), format!("{HASH} {HASH}"), format!("{HASH}\n{HASH}")]
+        {
+            let found = problems(&with("provisioning_hash", pasted.into()));
+            assert_eq!(found, [Problem::NotOneToken { field: PROVISIONING_HASH }]);
+        }
+    }
+
+    #[test]
     fn unknown_fields_are_left_alone() {
         for value in [serde_json::json!({"a": [1, {}]}), serde_json::json!([null, true, 1.5]), serde_json::json!(-1)] {
             assert!(parse(&with("note", value)).is_ok());
@@ -294,8 +313,8 @@ mod tests {
     #[test]
     fn a_document_that_is_no_json_object_is_refused_by_its_place() {
         assert_eq!(problems("{\n\"provisioning_hash\": \"x"), [Problem::NotJson { line: 2, column: 23 }]);
-        assert_eq!(problems(""), [Problem::NotJson { line: 1, column: 0 }]);
-        for document in ["[\"1\", \"hash\", \"key\"]", "\"hash\"", "null", "7"] {
+        assert_eq!(problems("{“account_number”: 7}"), [Problem::NotJson { line: 1, column: 2 }]);
+        for document in ["[\"1\", \"hash\", \"key\"]", "\"hash\"", "null", "7", "", "f00dfeed", "'{}'"] {
             assert_eq!(problems(document), [Problem::NotAnObject], "{document}");
         }
     }
@@ -307,7 +326,9 @@ mod tests {
         assert_eq!(api_key_form(unpadded), KeyForm::Encoded);
         assert_eq!(api_key_form("VuaCfGcBCdbkQm-e5aOx:ui2lp2axTNmsyakw9tvNnw"), KeyForm::IdAndKey);
         assert_eq!(api_key_form("essu_VnVhQ2ZHY0JDZGJr"), KeyForm::Encoded);
-        assert_eq!(api_key_form(&format!("ApiKey {KEY}")), KeyForm::Unknown);
+        for form in [format!("ApiKey {KEY}"), format!("\"{KEY}\""), format!("{KEY},")] {
+            assert_eq!(api_key_form(&form), KeyForm::Unknown, "{form}");
+        }
         assert_eq!(
             problems(&with("elastic_setup_api_key", "id:key".into())),
             [Problem::IdAndKey { field: ELASTIC_SETUP_API_KEY }]

@@ -109,7 +109,7 @@ impl Error {
         matches!(self, Self::Placeholder { .. })
     }
 
-    pub(super) fn of_call(fault: Fault, secret_id: &str) -> Self {
+    pub(crate) fn of_call(fault: Fault, secret_id: &str) -> Self {
         let secret_id = secret_id.to_owned();
         let verdict = fault.verdict;
         let source = Box::new(fault);
@@ -131,7 +131,7 @@ pub enum Problem {
     #[error("it holds binary data, but the credentials must be stored as text (`SecretString`)")]
     Binary,
     /// It can't be parsed. The parser's own words would quote it.
-    #[error("it isn't valid JSON (line {line}, column {column}): check its quotes and commas")]
+    #[error("it isn't valid JSON (line {line}, column {column}): check its quotes (straight ones) and commas")]
     NotJson {
         /// Where, counted from 1.
         line: usize,
@@ -139,7 +139,9 @@ pub enum Problem {
         column: usize,
     },
     /// It is JSON, but no object.
-    #[error("it must be a JSON object with the fields `account_number`, `provisioning_hash` and `elastic_api_key`")]
+    #[error(
+        "it must be a JSON object with the fields `account_number`, `provisioning_hash` and `elastic_api_key`, not a text or a list"
+    )]
     NotAnObject,
     /// A required field isn't there, or is empty.
     #[error("`{field}` is missing or empty: {}", origin(.field))]
@@ -153,11 +155,17 @@ pub enum Problem {
         /// Its name.
         field: &'static str,
     },
+    /// A text with more in it than what was to be pasted.
+    #[error("`{field}` holds white space, quotes, commas or other letters than ASCII's: paste it alone; {}", origin(.field))]
+    NotOneToken {
+        /// Its name.
+        field: &'static str,
+    },
     /// An account number with anything but digits.
-    #[error("`account_number` must be digits alone: {}", origin(ACCOUNT_NUMBER))]
+    #[error("`account_number` must be 1 to 20 digits alone: {}", origin(ACCOUNT_NUMBER))]
     NotDigits,
     /// An API key in another form.
-    #[error("`{field}` isn't an encoded API key: {}", origin(.field))]
+    #[error("`{field}` isn't an encoded API key (one word, without `ApiKey` before it and without quotes): {}", origin(.field))]
     NotEncoded {
         /// Its name.
         field: &'static str,
@@ -242,7 +250,7 @@ mod tests {
             (
                 Error::Invalid { secret_id: secret_id(), problems },
                 "Secret.Invalid",
-                "the secret arn:secret can't be used: `account_number` must be digits alone: the LastPass Admin \
+                "the secret arn:secret can't be used: `account_number` must be 1 to 20 digits alone: the LastPass Admin \
                  Console shows it as `Account number` at the top of its Dashboard; `provisioning_hash` is missing or \
                  empty: the LastPass Admin Console creates it under Advanced > Enterprise API; put the corrected JSON \
                  in the Secrets Manager console or with `aws secretsmanager put-secret-value`",
@@ -269,11 +277,12 @@ mod tests {
             (Problem::Binary, "it holds binary data, but the credentials must be stored as text (`SecretString`)"),
             (
                 Problem::NotJson { line: 2, column: 5 },
-                "it isn't valid JSON (line 2, column 5): check its quotes and commas",
+                "it isn't valid JSON (line 2, column 5): check its quotes (straight ones) and commas",
             ),
             (
                 Problem::NotAnObject,
-                "it must be a JSON object with the fields `account_number`, `provisioning_hash` and `elastic_api_key`",
+                "it must be a JSON object with the fields `account_number`, `provisioning_hash` and `elastic_api_key`, \
+                 not a text or a list",
             ),
             (
                 Problem::NotText { field },
@@ -282,8 +291,8 @@ mod tests {
             ),
             (
                 Problem::NotEncoded { field },
-                "`elastic_api_key` isn't an encoded API key: Kibana shows it once, as `Encoded`, when the key is \
-                 created under Stack Management > API keys",
+                "`elastic_api_key` isn't an encoded API key (one word, without `ApiKey` before it and without quotes): \
+                 Kibana shows it once, as `Encoded`, when the key is created under Stack Management > API keys",
             ),
             (
                 Problem::IdAndKey { field },

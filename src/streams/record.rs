@@ -131,13 +131,15 @@ pub(super) fn original(record: Option<&Record>, text: &str) -> String {
     }
 }
 
-/// JSON without the white space between its tokens.
+/// JSON without the white space between its tokens; what it alone holds apart (which is no one value) stays apart.
 fn compact(text: &str) -> Cow<'_, str> {
     let is_blank = |byte: u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    let ends_a_token = |byte: u8| b"{}[],:\"".contains(&byte);
     let mut kept = String::new();
     let mut from = 0;
     let mut in_string = false;
     let mut escaped = false;
+    let mut before = None;
     for (at, byte) in text.bytes().enumerate() {
         if in_string {
             in_string = escaped || byte != b'"';
@@ -145,9 +147,15 @@ fn compact(text: &str) -> Cow<'_, str> {
         } else if is_blank(byte) {
             kept.push_str(text.get(from..at).unwrap_or_default());
             from = at + 1;
+            continue;
         } else {
             in_string = byte == b'"';
+            // Blanks ended just here.
+            if from == at && at > 0 && !ends_a_token(byte) && before.is_some_and(|before| !ends_a_token(before)) {
+                kept.push(' ');
+            }
         }
+        before = Some(byte);
     }
     if from == 0 {
         return Cow::Borrowed(text);
@@ -274,6 +282,9 @@ mod tests {
         let compacted = compact("{ \"a b\" :\t[ 1 ,\r\n \"x \\\" y \\\\\" , true ] } ");
         assert_eq!(compacted, r#"{"a b":[1,"x \" y \\",true]}"#);
         assert!(matches!(compact(r#"{"a":" "}"#), Cow::Borrowed(_)));
+        // Joined, the first value would be another one.
+        assert_eq!(compact(" -1e9\r99 true  7"), "-1e9 99 true 7");
+        assert_eq!(compact("[1] [ 2 ]"), "[1][2]");
         assert!(matches!(compact(""), Cow::Borrowed("")));
     }
 

@@ -1,0 +1,64 @@
+//! Answers of Elasticsearch without a server that gives them.
+
+#![allow(clippy::expect_used, reason = "for tests alone")]
+
+use std::sync::LazyLock;
+
+use jiff::Timestamp;
+use reqwest::StatusCode;
+use secrecy::SecretString;
+use serde_json::json;
+
+use super::client::Answer;
+use super::send::{Channel, Fate, Limits};
+use super::{Client, Doing, Endpoint, Error, Line, Origin, Refusal, dead_letter};
+use crate::document::{AccountNumber, DataStream, DocId, Document, Namespace, Stream};
+
+static CLIENT: LazyLock<Client> = LazyLock::new(|| {
+    let endpoint = Endpoint::from_url("https://es.example:9243").expect("an endpoint");
+    let key = SecretString::from("ZnV6ei1rZXktaWRlbnRpdHk6ZnV6ei1rZXktdGhhdC1pcy1zZWNyZXQ=");
+    Client::new(crate::http::for_tests(), endpoint, &key).expect("a client")
+});
+
+/// What one answer says of the documents of a bulk.
+pub(crate) enum Judged {
+    /// What became of those that are settled, and how many are sent again.
+    Settled {
+        /// Written now or before.
+        there: usize,
+        /// Refused for good.
+        dead: usize,
+        /// Not now.
+        again: usize,
+    },
+    /// The bulk is sent again in halves.
+    TooLarge,
+}
+
+/// Judges an answer to a bulk of the documents `ids`.
+pub(crate) fn judge_bulk(status: u16, body: &[u8], ids: &[&str]) -> Result<Judged, Error> {
+    let namespace = Namespace::new("default").expect("a namespace");
+    let data_stream = Stream::User.data_stream(&namespace);
+    let channel = Channel::new(CLIENT.clone(), data_stream, Doing::Write, Limits::default());
+    let ids: Vec<DocId> = ids.iter().map(|id| DocId((*id).to_owned())).collect();
+    let lines: Vec<Line<'_>> = ids.iter().map(|id| Line { id, source: "{}" }).collect();
+    let status = StatusCode::from_u16(status).expect("a status");
+    let answer = Answer { doing: Doing::Write, status, retry_after: None, body: body.to_vec() };
+    let Some((fates, again)) = channel.judge(&answer, &lines)? else { return Ok(Judged::TooLarge) };
+    let dead = fates.iter().filter(|fate| matches!(fate, Some(Fate::Dead(_)))).count();
+    let there = fates.iter().flatten().count() - dead;
+    assert_eq!(there + dead + again, ids.len(), "every document has a fate, or is sent again");
+    Ok(Judged::Settled { there, dead, again })
+}
+
+/// The dead letter of a document that `target` refused.
+pub(crate) fn letter(target: &DataStream, document: &Document, now: Timestamp) -> String {
+    let letters = DataStream::dead_letter(&Namespace::new("default").expect("a namespace"));
+    let refusal = Refusal { error_type: "document_parsing_exception".to_owned(), reason: "because".to_owned() };
+    let origin = Origin {
+        account: AccountNumber::new("12345").expect("an account number"),
+        request_id: "request-1".to_owned(),
+        request: json!({"action": "collect"}),
+    };
+    dead_letter::letter_source(&letters, target, document, &refusal, &origin, now)
+}

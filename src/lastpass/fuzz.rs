@@ -1,0 +1,41 @@
+//! Answers without a server that gives them.
+
+#![allow(clippy::expect_used, reason = "for tests alone")]
+
+use secrecy::SecretString;
+use url::Url;
+
+use super::{Client, Command, Error, folders, reporting, time::ApiZone, users};
+use crate::document::AccountNumber;
+
+/// A client that is given its answers.
+pub(crate) struct Answers(Client);
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self::with_hash("c0ffee5ec4e7badcafe0c0ffee5ec4e7")
+    }
+}
+
+impl Answers {
+    /// One whose provisioning hash is `hash`.
+    pub(crate) fn with_hash(hash: &str) -> Self {
+        let url = Url::parse("https://lastpass.example/enterpriseapi.php").expect("a URL");
+        let account = AccountNumber::new("12345").expect("an account number");
+        Self(Client::new(HTTP.clone(), url, account, SecretString::from(hash)))
+    }
+
+    pub(crate) fn events(&self, answer: (u16, &[u8]), zone: &ApiZone) -> Result<reporting::Page, Error> {
+        self.0.read_answer(Command::Reporting, answer, |answer| reporting::parse_page(answer, zone))
+    }
+
+    pub(crate) fn users(&self, answer: (u16, &[u8])) -> Result<users::Page, Error> {
+        self.0.read_answer(Command::GetUserData, answer, users::parse_page)
+    }
+
+    pub(crate) fn folders(&self, answer: (u16, &[u8])) -> Result<folders::Page, Error> {
+        self.0.read_answer(Command::GetDetailedSfData, answer, folders::parse_page)
+    }
+}
+
+static HTTP: std::sync::LazyLock<reqwest::Client> = std::sync::LazyLock::new(crate::http::for_tests);

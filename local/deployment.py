@@ -24,6 +24,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError, WaiterError
 
+import secrecy
+
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = ROOT / "template.yaml"
 CODE_URI = "CodeUri: ."
@@ -61,6 +63,9 @@ class Deployment:
     outputs: dict[str, str] = field(default_factory=dict)
     # Logical id -> physical id, of the retained resources too.
     resources: dict[str, str] = field(default_factory=dict)
+    # Every credential that was in the secret, by its name; and what was answered, and read from the failure queue.
+    credentials: dict[str, str] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
 
     @classmethod
     def create(
@@ -111,7 +116,9 @@ class Deployment:
         response = client("lambda").invoke(
             FunctionName=self.outputs["FunctionName"], Payload=json.dumps(payload).encode(), LogType="Tail"
         )
-        answer = json.loads(response["Payload"].read() or "null")
+        text = response["Payload"].read().decode()
+        self.said.append(text)
+        answer = json.loads(text or "null")
         if "FunctionError" not in response:
             return answer
         if not isinstance(answer, dict):
@@ -127,6 +134,9 @@ class Deployment:
     def put_secret(self, secret: dict[str, str] | str) -> None:
         """Stores the credentials; a string goes in as it is, so that a broken document can be tried."""
         text = secret if isinstance(secret, str) else json.dumps(secret)
+        # Rotated ones too: each put has names of its own.
+        put = len(self.credentials)
+        self.credentials |= {f"{name} ({put})": value for name, value in secrecy.credentials(text).items()}
         client("secretsmanager").put_secret_value(SecretId=self.outputs["SecretArn"], SecretString=text)
 
     def secret(self) -> str:
@@ -144,6 +154,7 @@ class Deployment:
         receive = {"QueueUrl": url, "MaxNumberOfMessages": RECEIVE_MAX_MESSAGES}
         while batch := sqs.receive_message(WaitTimeSeconds=0 if messages else wait_s, **receive).get("Messages"):
             for message in batch:
+                self.said.append(message["Body"])
                 messages.append(json.loads(message["Body"]))
                 sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return messages
@@ -154,6 +165,13 @@ class Deployment:
         for page in pages:
             for event in page["events"]:
                 yield from event["message"].splitlines()
+
+    def leaks(self) -> set[str]:
+        """The credentials that stand in a log line (metrics are log lines too), an answer, an error, a checkpoint or a message of
+        the failure queue."""
+        self.failures()
+        written = [*self.log_lines(), *self.said, *(json.dumps(item, default=str) for item in self.items())]
+        return secrecy.found_in(written, self.credentials)
 
     def delete(self) -> None:
         """Deletes the stack, and the secret and the table, which a deletion of the stack leaves behind."""
@@ -172,8 +190,14 @@ class Deployment:
     def __enter__(self) -> "Deployment":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.delete()
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        """Deletes the stack. Raises `DeploymentError` if one of its credentials was written anywhere."""
+        try:
+            leaks = self.leaks() if failure is None and self.credentials else set()
+        finally:
+            self.delete()
+        if leaks:
+            raise DeploymentError(f"stack {self.stack_name}: written in plain sight: {', '.join(sorted(leaks))}")
 
     def _arguments(self, bootstrap_path: str | os.PathLike, template_path: str | os.PathLike) -> dict:
         location = upload_code(Path(bootstrap_path))

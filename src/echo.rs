@@ -14,6 +14,18 @@ const SHORTEST_PART: usize = 8;
 /// What stands in the place of a secret.
 const TAKEN_OUT: &str = "[taken out]";
 
+/// What a secret looks like inside of something longer in Base64: its first byte may be any of the three of a group, and
+/// what a neighbour has a share in is left out.
+fn in_base64(secret: &str) -> impl Iterator<Item = String> {
+    (0..3).flat_map(move |before| {
+        let mut bytes = vec![0; before];
+        bytes.extend(secret.bytes());
+        let (begin, end) = ((before * 8).div_ceil(6), bytes.len() * 8 / 6);
+        let spellings = [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)];
+        spellings.into_iter().filter_map(move |encoded| encoded.get(begin..end).map(str::to_owned))
+    })
+}
+
 /// Whether a text holds a secret, as it is or as a part of something in Base64.
 #[must_use]
 pub(crate) fn echoes(text: &str, secret: &SecretString) -> bool {
@@ -21,19 +33,10 @@ pub(crate) fn echoes(text: &str, secret: &SecretString) -> bool {
     if secret.is_empty() {
         return false;
     }
-    let in_base64 = |before: usize| {
-        // Its first byte may be any of the three of a group; what a neighbour has a share in is left out.
-        let mut bytes = vec![0; before];
-        bytes.extend(secret.bytes());
-        let (begin, end) = ((before * 8).div_ceil(6), bytes.len() * 8 / 6);
-        [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)]
-            .iter()
-            .any(|encoded| encoded.get(begin..end).is_some_and(|inner| text.contains(inner)))
-    };
-    text.to_lowercase().contains(&secret.to_lowercase()) || (0..3).any(in_base64)
+    text.to_lowercase().contains(&secret.to_lowercase()) || in_base64(secret).any(|spelling| text.contains(&spelling))
 }
 
-/// An API key and its parts, to be taken out of what Elasticsearch says.
+/// An API key and its parts in every spelling, to be taken out of what Elasticsearch says.
 #[derive(Clone)]
 pub(crate) struct KeyParts(Vec<SecretString>);
 
@@ -43,7 +46,9 @@ impl KeyParts {
         let decoded = STANDARD.decode(encoded.expose_secret()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let halves = decoded.as_deref().and_then(|decoded| decoded.split_once(':'));
         let parts = [Some(encoded.expose_secret()), halves.map(|(id, _)| id), halves.map(|(_, key)| key)];
-        Self(parts.into_iter().flatten().filter(|part| part.len() >= SHORTEST_PART).map(SecretString::from).collect())
+        let parts: Vec<&str> = parts.into_iter().flatten().filter(|part| part.len() >= SHORTEST_PART).collect();
+        let plain = parts.iter().map(|part| (*part).to_owned());
+        Self(plain.chain(parts.iter().flat_map(|part| in_base64(part))).map(SecretString::from).collect())
     }
 
     /// A body without them.
@@ -84,6 +89,13 @@ mod tests {
         let said = format!("ApiKey {encoded} is id-of-a-key and the-key-itself");
         let clean = parts.take_out_of(said.into_bytes());
         assert_eq!(clean, b"ApiKey [taken out] is [taken out] and [taken out]");
+        for before in ["", "x", "xy"] {
+            let said = STANDARD.encode(format!("{before}ApiKey {encoded} and the-key-itself"));
+            let clean = String::from_utf8(parts.take_out_of(said.into_bytes())).expect("a text");
+            for part in [encoded.as_str(), "the-key-itself"] {
+                assert!(!echoes(&clean, &SecretString::from(part)), "{clean}");
+            }
+        }
         assert_eq!(parts.take_out_of(vec![0xff, b'a']), [0xff, b'a']);
         let unreadable = KeyParts::of(&SecretString::from("not a key"));
         assert_eq!(unreadable.take_out_of(b"not a key, no more".to_vec()), b"[taken out], no more");

@@ -62,7 +62,8 @@ struct Sandbox {
 /// One invocation.
 struct Invocation<'a> {
     sandbox: &'a Sandbox,
-    http: reqwest::Client,
+    lastpass_http: reqwest::Client,
+    elasticsearch_http: reqwest::Client,
     payload: &'a Value,
     request: &'a Request,
     journal: &'a Journal,
@@ -148,7 +149,8 @@ impl Function {
         let working = left.saturating_sub(reserved).min(if is_looked_at { LOOKING } else { Duration::MAX });
         let invocation = Invocation {
             sandbox,
-            http: sandbox.http.fresh().map_err(config::Invalid::from)?,
+            lastpass_http: sandbox.http.for_lastpass().map_err(config::Invalid::from)?,
+            elasticsearch_http: sandbox.http.for_elasticsearch().map_err(config::Invalid::from)?,
             payload,
             request,
             journal,
@@ -350,12 +352,12 @@ impl Invocation<'_> {
 
     fn elastic(&self, api_key: &SecretString) -> Result<elastic::Client, Error> {
         let endpoint = self.sandbox.config.elasticsearch.clone();
-        Ok(elastic::Client::new(self.http.clone(), endpoint, api_key)?)
+        Ok(elastic::Client::new(self.elasticsearch_http.clone(), endpoint, api_key)?)
     }
 
     fn lastpass(&self, credentials: &Credentials) -> lastpass::Client {
         lastpass::Client::new(
-            self.http.clone(),
+            self.lastpass_http.clone(),
             self.sandbox.config.lastpass_url.clone(),
             credentials.account_number.clone(),
             credentials.provisioning_hash.clone(),

@@ -26,6 +26,11 @@ pub enum Error {
     SetUp(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// How many names of a certificate are told, and the longest. Chosen: who looks for the right one has it among the first.
+const MOST_NAMES: usize = 5;
+/// Source: RFC 1035: a host name has at most 253 characters.
+const LONGEST_NAME: usize = 253;
+
 /// Why a host with which a connection was made was not talked to. No repetition mends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TlsFault {
@@ -71,7 +76,11 @@ impl TlsFault {
                 CertificateError::NotValidForName => Self::OtherName { names: Vec::new() },
                 CertificateError::NotValidForNameContext { presented, .. } => {
                     let name = |name: &String| name.trim_start_matches("DnsName(").trim_matches(['"', ')']).to_owned();
-                    Self::OtherName { names: presented.iter().map(name).collect() }
+                    let has_form = |name: &String| {
+                        name.len() <= LONGEST_NAME
+                            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-*:".contains(&byte))
+                    };
+                    Self::OtherName { names: presented.iter().map(name).filter(has_form).take(MOST_NAMES).collect() }
                 }
                 CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
                 CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotYetValid,
@@ -104,14 +113,16 @@ impl fmt::Display for TlsFault {
     }
 }
 
-/// Makes clients that trust the system's authorities and, where given, one more.
+/// Makes clients that trust the system's authorities; those of Elasticsearch also the authority of a self-managed cluster,
+/// whose owner is nobody that LastPass's certificates are to be trusted from.
 #[derive(Debug, Clone)]
 pub struct Clients {
-    tls: Arc<ClientConfig>,
+    lastpass: Arc<ClientConfig>,
+    elasticsearch: Arc<ClientConfig>,
 }
 
 impl Clients {
-    /// Reads the authorities. `ca` holds further ones as PEM.
+    /// Reads the authorities. `ca` holds further ones for Elasticsearch as PEM.
     ///
     /// # Errors
     /// [`Error::Certificate`] if `ca` holds none.
@@ -119,29 +130,38 @@ impl Clients {
         let mut roots = RootCertStore::empty();
         // What can't be read of the system's is left out: a missing authority shows as a refused connection.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if let Some(pem) = ca {
-            for certificate in certificates(pem)? {
-                roots.add(certificate).map_err(|_| Error::Certificate)?;
-            }
+        let Some(pem) = ca else {
+            let both = Arc::new(tls(roots)?);
+            return Ok(Self { lastpass: Arc::clone(&both), elasticsearch: both });
+        };
+        let lastpass = Arc::new(tls(roots.clone())?);
+        for certificate in certificates(pem)? {
+            roots.add(certificate).map_err(|_| Error::Certificate)?;
         }
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| Error::SetUp(error.into()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self { tls: Arc::new(tls) })
+        Ok(Self { lastpass, elasticsearch: Arc::new(tls(roots)?) })
     }
 
-    /// A client without connections.
+    /// A client for LastPass, without connections.
     ///
     /// # Errors
     /// [`Error::SetUp`] if the library refuses the set-up.
-    pub fn fresh(&self) -> Result<reqwest::Client, Error> {
+    pub fn for_lastpass(&self) -> Result<reqwest::Client, Error> {
+        Self::fresh(&self.lastpass)
+    }
+
+    /// A client for Elasticsearch, without connections.
+    ///
+    /// # Errors
+    /// [`Error::SetUp`] if the library refuses the set-up.
+    pub fn for_elasticsearch(&self) -> Result<reqwest::Client, Error> {
+        Self::fresh(&self.elasticsearch)
+    }
+
+    fn fresh(tls: &ClientConfig) -> Result<reqwest::Client, Error> {
         #[expect(clippy::disallowed_methods, reason = "the one place where clients are made")]
         let builder = reqwest::Client::builder();
         builder
-            .use_preconfigured_tls(ClientConfig::clone(&self.tls))
+            .use_preconfigured_tls(tls.clone())
             .connect_timeout(CONNECT_TIMEOUT)
             // A redirect would carry credentials to another address.
             .redirect(reqwest::redirect::Policy::none())
@@ -149,6 +169,14 @@ impl Clients {
             .build()
             .map_err(|error| Error::SetUp(error.into()))
     }
+}
+
+/// TLS 1.2 or 1.3 with a host that one of `roots` answers for.
+fn tls(roots: RootCertStore) -> Result<ClientConfig, Error> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::SetUp(error.into()))?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// The certificates in a PEM text: at least one.
@@ -165,7 +193,7 @@ pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
 #[cfg(any(test, fuzzing))]
 #[expect(clippy::expect_used, reason = "for tests alone")]
 pub(crate) fn for_tests() -> reqwest::Client {
-    Clients::new(None).and_then(|clients| clients.fresh()).expect("a client")
+    Clients::new(None).and_then(|clients| clients.for_elasticsearch()).expect("a client")
 }
 
 #[cfg(test)]

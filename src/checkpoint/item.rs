@@ -112,7 +112,7 @@ fn read_unfinished(map: &Map<'_>) -> Result<Unfinished, Unreadable> {
         }
         "snapshot" => Ok(Unfinished::Snapshot(SnapshotPosition {
             scheduled_time: map.time("scheduled_time")?,
-            timestamp: map.time("timestamp")?,
+            timestamp: map.optional_time("timestamp")?,
             pass: map.number("pass")?,
             page_index: map.number("page_index")?,
             read: map.number("read")?,
@@ -272,7 +272,7 @@ fn write_unfinished(unfinished: &Unfinished) -> AttributeValue {
         Unfinished::Snapshot(snapshot) => map([
             ("kind", text("snapshot")),
             ("scheduled_time", text(snapshot.scheduled_time)),
-            ("timestamp", text(snapshot.timestamp)),
+            ("timestamp", snapshot.timestamp.map_or(AttributeValue::Null(true), text)),
             ("pass", number(snapshot.pass)),
             ("page_index", number(snapshot.page_index)),
             ("read", number(snapshot.read)),
@@ -383,7 +383,7 @@ mod tests {
     fn snapshot(total: Option<u64>) -> Unfinished {
         Unfinished::Snapshot(SnapshotPosition {
             scheduled_time: at("2024-05-01T00:00:00Z"),
-            timestamp: at("2024-05-01T00:00:01Z"),
+            timestamp: total.map(|_| at("2024-05-01T00:00:01Z")),
             pass: 2,
             page_index: 7,
             read: 14_000,

@@ -196,8 +196,8 @@ pub enum Unfinished {
 pub struct SnapshotPosition {
     /// The time by which the snapshot is known.
     pub scheduled_time: Timestamp,
-    /// The `@timestamp` of all its documents: when its first page was read.
-    pub timestamp: Timestamp,
+    /// The `@timestamp` of all its documents: when its first page was read; none as long as no page was.
+    pub timestamp: Option<Timestamp>,
     /// The reading that is under way, from 1: a snapshot of several pages is read until two readings agree.
     pub pass: u32,
     /// Its next page.
@@ -213,9 +213,10 @@ pub struct SnapshotPosition {
 }
 
 impl SnapshotPosition {
-    /// The snapshot of `scheduled_time`, whose first page was read at `timestamp`.
+    /// The snapshot of `scheduled_time`, of which nothing was read yet.
     #[must_use]
-    pub const fn begin(scheduled_time: Timestamp, timestamp: Timestamp) -> Self {
+    pub const fn begin(scheduled_time: Timestamp) -> Self {
+        let timestamp = None;
         Self { scheduled_time, timestamp, pass: 1, page_index: 0, read: 0, total: None, seen: 0, seen_before: None }
     }
 
@@ -223,7 +224,7 @@ impl SnapshotPosition {
     #[must_use]
     pub const fn next_pass(self) -> Self {
         let Self { scheduled_time, timestamp, pass, total, seen, .. } = self;
-        Self { pass: pass + 1, total, seen_before: Some(seen), ..Self::begin(scheduled_time, timestamp) }
+        Self { pass: pass + 1, total, seen_before: Some(seen), timestamp, ..Self::begin(scheduled_time) }
     }
 
     /// Whether this pass has found what the pass before found.

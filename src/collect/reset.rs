@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_message_says_which_snapshot_is_next() {
-        let position = SnapshotPosition::begin(at("2025-06-02T00:00:00Z"), at("2025-06-02T00:00:01Z"));
+        let position = SnapshotPosition::begin(at("2025-06-02T00:00:00Z"));
         let unfinished = Some(Unfinished::Snapshot(position));
         assert_eq!(
             message((Stream::User, LATER, EARLIER), unfinished, destination("es.example", "one")),

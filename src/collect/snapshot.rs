@@ -71,9 +71,7 @@ impl Run<'_> {
             let is_given_up = wanted.duration_since(unfinished.scheduled_time) >= GIVE_UP_AFTER;
             if is_given_up {
                 tracing::warn!(given_up = %unfinished.scheduled_time, "an unfinished snapshot was given up for a newer one");
-            } else if self.read_snapshot(stream, unfinished.scheduled_time, Some(unfinished)).await?
-                == Ended::DeadlineCame
-            {
+            } else if self.read_snapshot(stream, unfinished).await? == Ended::DeadlineCame {
                 return Ok(Ended::DeadlineCame);
             }
         }
@@ -81,34 +79,34 @@ impl Run<'_> {
         if self.lease.state().watermark.is_some_and(|watermark| wanted <= watermark) {
             return Ok(Ended::Complete);
         }
-        self.read_snapshot(stream, wanted, None).await
+        let begun = SnapshotPosition::begin(wanted);
+        // Before the first page: where none comes, `resume` tries again, and not only the next day's schedule.
+        self.save_snapshot(begun).await?;
+        self.read_snapshot(stream, begun).await
     }
 
-    /// Reads a snapshot from its start, or from where it was `left`.
-    async fn read_snapshot(
-        &self,
-        stream: Stream,
-        scheduled_time: Timestamp,
-        mut left: Option<SnapshotPosition>,
-    ) -> Result<Ended, Error> {
+    /// Reads a snapshot from where it was left.
+    async fn read_snapshot(&self, stream: Stream, mut position: SnapshotPosition) -> Result<Ended, Error> {
         let mut delivered = HashSet::new();
         loop {
-            let page = self.fetch_page(stream, left).await?;
+            let page = self.fetch_page(stream, &position).await?;
             self.progress.pages.fetch_add(1, Ordering::Relaxed);
-            let mut position = match left {
-                Some(position) => position,
+            let timestamp = match position.timestamp {
+                Some(timestamp) => timestamp,
                 None => {
-                    let begun = SnapshotPosition::begin(scheduled_time, now());
+                    let clock = now();
+                    position.timestamp = Some(clock);
                     // Before the first document is sent: a run that takes over has to use the same `@timestamp`.
-                    self.save_snapshot(begun).await?;
-                    begun
+                    self.save_snapshot(position).await?;
+                    clock
                 }
             };
+            let snapshot = streams::Snapshot { scheduled_time: position.scheduled_time, timestamp };
             position.total = page.total;
             position.read += page.entries.len() as u64;
             position.seen = page.entries.iter().fold(position.seen, |seen, (key, _)| chain(seen, key));
             let new: Vec<_> = page.entries.into_iter().filter(|(key, _)| delivered.insert(key.clone())).collect();
-            self.deliver(self.snapshot_documents(stream, &position, &new), None).await?;
+            self.deliver(self.snapshot_documents(stream, &snapshot, &new), None).await?;
             if !page.is_last {
                 position.page_index += 1;
             } else if position.page_index == 0 || position.is_confirmed() || position.pass >= MOST_PASSES {
@@ -121,15 +119,14 @@ impl Run<'_> {
                 position = position.next_pass();
             }
             self.save_snapshot(position).await?;
-            left = Some(position);
             if self.session.is_nearly_over() {
                 return Ok(Ended::DeadlineCame);
             }
         }
     }
 
-    async fn fetch_page(&self, stream: Stream, left: Option<SnapshotPosition>) -> Result<SnapshotPage, Error> {
-        let (page_index, read) = left.map_or((0, 0), |position| (position.page_index, position.read));
+    async fn fetch_page(&self, stream: Stream, position: &SnapshotPosition) -> Result<SnapshotPage, Error> {
+        let SnapshotPosition { page_index, read, .. } = *position;
         let (lastpass, deadline) = (self.session.lastpass, self.session.deadline);
         if stream == Stream::User {
             let page = lastpass.fetch_users(page_index, deadline).await?;
@@ -144,19 +141,18 @@ impl Run<'_> {
     fn snapshot_documents(
         &self,
         stream: Stream,
-        position: &SnapshotPosition,
+        snapshot: &streams::Snapshot,
         entries: &[(String, String)],
     ) -> Vec<Document> {
         let clock = now();
         let reading = streams::Reading { created: clock, ingested: Some(clock) };
-        let snapshot = streams::Snapshot { scheduled_time: position.scheduled_time, timestamp: position.timestamp };
         let mapper = self.session.mapper;
         if stream == Stream::User {
-            entries.iter().map(|(key, record)| user::document(mapper, &reading, &snapshot, key, record)).collect()
+            entries.iter().map(|(key, record)| user::document(mapper, &reading, snapshot, key, record)).collect()
         } else {
             entries
                 .iter()
-                .flat_map(|(key, record)| detailed_shared_folder::documents(mapper, &reading, &snapshot, key, record))
+                .flat_map(|(key, record)| detailed_shared_folder::documents(mapper, &reading, snapshot, key, record))
                 .collect()
         }
     }

@@ -18,6 +18,9 @@ use crate::document::Namespace;
 /// The version of the assets, in each one's `_meta.lastpass_elastic.version`. To be raised with every change of them.
 pub(super) const VERSION: u64 = 2;
 
+/// The priority of our index templates. Source: `assets/elasticsearch/index_templates`, which a test reads.
+const PRIORITY: u64 = 350;
+
 /// How the names of the index templates begin: each has the name of its stream behind it.
 const PREFIX: &str = "lastpass-elastic.";
 
@@ -137,8 +140,16 @@ pub async fn is_set_up(client: &Client, deadline: Deadline) -> Result<bool, Erro
 /// [`Error`].
 pub async fn stale_assets(client: &Client, namespace: &Namespace, deadline: Deadline) -> Result<Vec<String>, Error> {
     let mut stale = stale_templates(client, deadline).await?;
+    let others = templates_above(client, deadline).await?;
     for stream in &STREAMS {
         let data_stream = stream.data_streams.replace('*', namespace.as_str());
+        let above = others.iter().filter(|other| other.patterns.iter().any(|pattern| fits(pattern, &data_stream)));
+        stale.extend(above.map(|other| {
+            format!(
+                "the index template {} (priority {}) stands above {}: delete it or give it a priority below {PRIORITY}",
+                other.name, other.priority, stream.name
+            )
+        }));
         let Some(write_index) = existing::backing_indices(client, &data_stream, deadline).await?.pop() else {
             continue;
         };
@@ -148,6 +159,34 @@ pub async fn stale_assets(client: &Client, namespace: &Namespace, deadline: Dead
         }
     }
     Ok(stale)
+}
+
+/// An index template of somebody else's.
+struct OtherTemplate {
+    name: String,
+    priority: u64,
+    patterns: Vec<String>,
+}
+
+/// The index templates that are taken before ours where they fit, whatever they are for.
+async fn templates_above(client: &Client, deadline: Deadline) -> Result<Vec<OtherTemplate>, Error> {
+    let all: Value = client.read(&get(&["_index_template"]), INSTALL_REMEDY, deadline).await?;
+    let templates = all["index_templates"].as_array().into_iter().flatten();
+    let other = |template: &Value| {
+        let name = template["name"].as_str().filter(|name| !name.starts_with(PREFIX))?.to_owned();
+        let template = &template["index_template"];
+        let priority = template["priority"].as_u64().filter(|priority| *priority >= PRIORITY)?;
+        let patterns = template["index_patterns"].as_array()?.iter().filter_map(Value::as_str).map(str::to_owned);
+        Some(OtherTemplate { name, priority, patterns: patterns.collect() })
+    };
+    Ok(templates.filter_map(other).collect())
+}
+
+/// Whether a name fits a pattern, in which `*` stands for any characters.
+fn fits(pattern: &str, name: &str) -> bool {
+    let Some((begin, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(name) = name.strip_prefix(begin) else { return false };
+    (0..=name.len()).filter_map(|at| name.get(at..)).any(|name| fits(rest, name))
 }
 
 /// The index templates that are missing or older than this version.
@@ -344,6 +383,26 @@ mod tests {
     use sha2::{Digest as _, Sha256};
 
     use super::*;
+
+    #[test]
+    fn every_index_template_has_the_priority_that_others_are_held_against() {
+        for stream in &STREAMS {
+            assert_eq!(parsed(stream.index_template)["priority"], PRIORITY, "{}", stream.name);
+        }
+    }
+
+    #[test]
+    fn a_pattern_fits_as_in_elasticsearch() {
+        let name = "logs-lastpass.user-default";
+        for pattern in
+            [name, "*", "logs-*", "logs-*-*", "logs-lastpass.*-default", "*user*", "logs-lastpass.user-default*"]
+        {
+            assert!(fits(pattern, name), "{pattern}");
+        }
+        for pattern in ["", "logs", "metrics-*", "logs-*-prod", "logs-lastpass.event_report-*", "*users*"] {
+            assert!(!fits(pattern, name), "{pattern}");
+        }
+    }
 
     const COMMON: &str = "@timestamp date
         data_stream.type constant_keyword, data_stream.dataset constant_keyword, data_stream.namespace constant_keyword

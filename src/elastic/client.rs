@@ -239,7 +239,11 @@ impl Client {
         if error.is_timeout() && timeout < CALL_TIMEOUT {
             return Error::OutOfTime { host, doing };
         }
-        if let Some(fault) = TlsFault::of(&error) {
+        // A proxy whose cluster restarts may lack its certificate for a while.
+        let may_pass = |fault: &TlsFault| {
+            matches!(fault, TlsFault::Version | TlsFault::NotTls) && self.was_heard.load(Ordering::Relaxed)
+        };
+        if let Some(fault) = TlsFault::of(&error).filter(|fault| !may_pass(fault)) {
             return Error::NotTrusted { host, fault, source: Some(error.without_url()) };
         }
         let fault = if error.is_timeout() {

@@ -49,7 +49,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
     });
     let position = SnapshotPosition {
         scheduled_time: time,
-        timestamp: time,
+        timestamp: Some(time),
         pass: 1,
         page_index: 3,
         read: 6_000,

@@ -151,6 +151,11 @@ async fn a_right_that_is_missing_is_named() -> Result<(), Error> {
         let words = [&format!("{right} on"), "assets/roles/installer.json", "elastic_setup_api_key"];
         assert_failed(&answer, &["elasticsearch_setup_rights"], &words);
     }
+    // As the README has it expire after a day.
+    installation.put_credential("elastic_setup_api_key", Some(&installation.installer.encoded)).await?;
+    installation.services.elasticsearch.invalidate_key(&installation.installer).await?;
+    let answer = check(&mut function).await?;
+    assert_failed(&answer, &["elasticsearch_setup_rights"], &["take `elastic_setup_api_key` out of the secret"]);
     Ok(())
 }
 
@@ -318,10 +323,13 @@ async fn checkpoints_of_another_place_and_data_streams_of_other_templates_are_fo
     });
     let path = format!("/_index_template/{users}");
     elasticsearch.request("PUT".parse().expect("PUT"), &path, Some(&template)).await?;
-    function.ask(collect("user")).await?;
+    // Before anything was written by it, and afterwards.
     let answer = check(&mut function).await?;
-    assert_failed(&answer, &["index_templates"], &[&users, "{\"action\": \"setup\"}"]);
+    assert_failed(&answer, &["index_templates"], &[&format!("index template {users} (priority 400)"), "delete it"]);
+    function.ask(collect("user")).await?;
     elasticsearch.request("DELETE".parse().expect("DELETE"), &path, None).await?;
+    let answer = check(&mut function).await?;
+    assert_failed(&answer, &["index_templates"], &[&format!("data stream {users}"), "{\"action\": \"setup\"}"]);
     elasticsearch.roll_over(&users).await?;
     assert_eq!(check(&mut function).await?["status"], "ok");
 

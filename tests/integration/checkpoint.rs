@@ -171,7 +171,7 @@ async fn what_one_run_saves_the_next_one_finds() {
 
     let unfinished = Unfinished::Snapshot(SnapshotPosition {
         scheduled_time: later(0),
-        timestamp: later(1),
+        timestamp: Some(later(1)),
         pass: 2,
         page_index: 3,
         read: 6_000,

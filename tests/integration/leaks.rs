@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
 use lastpass_harness::{Answer, Error, Fault, Installation, Invocation, Lock, Moment, Outcome, Rule, System};
 use serde_json::{Value, json};
 
@@ -82,7 +83,10 @@ async fn an_elasticsearch_that_gives_the_key_back() -> Result<(), Error> {
     installation.put_credential("elastic_setup_api_key", None).await?;
     let key = format!("ApiKey {}", installation.writer.encoded);
     let halves = format!("{}:{}", installation.writer.id, installation.writer.key);
-    let error = |error_type: &str| json!({"error": {"type": error_type, "reason": format!("{key} {halves}"), "header": {"Authorization": key}}});
+    let in_base64 = base64::engine::general_purpose::STANDARD.encode(format!("said {key} {halves}"));
+    let reason = format!("{key} {halves} {in_base64}");
+    let error =
+        |error_type: &str| json!({"error": {"type": error_type, "reason": reason, "header": {"Authorization": key}}});
     for (status, operations) in
         [(400, ["", "_bulk"]), (401, ["", "_bulk"]), (403, ["", "_bulk"]), (503, ["_bulk", "_mget"])]
     {

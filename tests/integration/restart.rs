@@ -20,7 +20,7 @@ const LONG: Duration = Duration::from_secs(180);
 async fn stage() -> Result<Option<(Node, Installation, Function)>, Error> {
     let Some(Services { aws, .. }) = services().await else { return Ok(None) };
     if variable("LOCAL_ELASTICSEARCH_NODE").is_none() {
-        skip("the local stack is one of before; start it again");
+        skip("LOCAL_ELASTICSEARCH_NODE is not set: start the local stack again");
         return Ok(None);
     }
     let node = Node::start().await?;

@@ -1,6 +1,7 @@
 //! Users and shared folders: whole, once for each `scheduled_time`, and of one moment.
 
-use lastpass_harness::{Error, Fault, Rule, System};
+use jiff::{SignedDuration, Timestamp};
+use lastpass_harness::{Answer, Error, Fault, Rule, System, now};
 use lastpass_simulator::{Command, CompanySize, Quirks, World};
 use serde_json::{Value, json};
 
@@ -15,7 +16,7 @@ fn at(stream: &str, scheduled_time: &str) -> Value {
 
 fn world(users: usize, folders: usize) -> World {
     let size = CompanySize { events: 0, users, folders, ..CompanySize::default() };
-    World::company(11, &size, lastpass_harness::now())
+    World::company(11, &size, now())
 }
 
 #[tokio::test]
@@ -111,6 +112,30 @@ async fn folders_that_go_while_pages_are_read_lose_no_other() -> Result<(), Erro
     assert_eq!((&answer["status"], number(&answer, "created")), (&json!("complete"), 1_200), "{answer}");
     let folders = installation.compare_folders().await?;
     assert!(folders.lost.is_empty() && folders.truth == 1_199, "{folders}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_snapshot_of_which_no_page_came_is_taken_by_resume() -> Result<(), Error> {
+    let Some((services, plan)) = plan("no_page").await else { return Ok(()) };
+    let installation = plan.world(world(30, 1)).make(&services).await?;
+    let mut function = installation.function();
+    installation.calls.add(Rule::on(System::LastPass, "", Fault::Answer(Answer::json(400, &json!({})))));
+    // The schedule's attempt, and Lambda's repetition of it.
+    for _ in 0..2 {
+        function.refuse(at("user", SCHEDULED)).await?;
+    }
+    installation.calls.clear();
+    let answer = function.ask(json!({"action": "resume"})).await?;
+    assert_eq!(answer["status"], "complete", "{answer}");
+    assert_eq!(installation.watermark("user").await?.as_deref(), Some(SCHEDULED));
+    assert!(installation.compare_users().await?.is_exact());
+    // It was read when it could be.
+    let read_at: Vec<_> =
+        installation.documents("user").await?.iter().map(|user| user.source["@timestamp"].clone()).collect();
+    let recent = now() - SignedDuration::from_mins(5);
+    let is_recent = |at: &Value| at.as_str().and_then(|at| at.parse::<Timestamp>().ok()).is_some_and(|at| at > recent);
+    assert!(!read_at.is_empty() && read_at.iter().all(|at| *at == read_at[0] && is_recent(at)), "{read_at:?}");
     Ok(())
 }
 

@@ -127,12 +127,13 @@ async fn a_certificate_that_does_not_serve() -> Result<(), Error> {
     Ok(())
 }
 
-/// A proxy that looks into TLS, or a wrong address.
+/// A proxy that looks into TLS, or a wrong address. The authority of the cluster answers for Elasticsearch alone.
 #[tokio::test]
 async fn a_lastpass_that_is_not_trusted() -> Result<(), Error> {
     let Some((services, plan)) = plan("lastpass_tls").await else { return Ok(()) };
-    let installation = plan.make(&services).await?;
-    let greeting = Greeting::Tls(own()?.certify("localhost")?);
+    let authority = own()?;
+    let installation = plan.variable("ELASTICSEARCH_CA", authority.pem()).make(&services).await?;
+    let greeting = Greeting::Tls(authority.certify("localhost")?);
     let front = TlsFront::start(&installation.simulator.url(), greeting).await?;
     let mut function = installation.function();
     function.set("LASTPASS_URL", &format!("{}/enterpriseapi.php", front.url())).await;

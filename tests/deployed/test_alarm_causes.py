@@ -163,10 +163,12 @@ def story(bootstrap, simulator, cluster, short):
             companies = Company.start(simulator, SIZE, SEED, datetime.now(UTC))
             company = companies.__enter__()
             contexts.append(companies)
-            # All schedules are on, as they are by default; the emulator starts the first 5 minutes after the deployment.
+            # All schedules are on, as they are by default, so that every alarm is there. Those of the streams come round
+            # after a day: on a slow machine a run of theirs would fail into the queue beside the story's own.
             parameters = {
                 "ElasticsearchUrl": cluster.url,
                 "LastPassUrl": company.url,
+                "EventReportRate": "rate(1 day)",
                 "Namespace": name(what).replace("-", "_"),
                 "AlarmTopicArn": topic.arn,
             }
@@ -249,8 +251,8 @@ def test_each_cause_rings_its_alarm_and_no_other(story, cluster):
 def test_each_is_over_when_its_cause_is_mended(story):
     failing, refusing = story.failing, story.refusing
     failing.company.accept(failing.company.provisioning_hash)
-    (message,) = failing.stack.failures()
-    assert message["responsePayload"]["errorType"] == "LastPass.Unauthorized"
+    # At least one, and nothing else has failed.
+    assert {message["responsePayload"]["errorType"] for message in failing.stack.failures()} == {"LastPass.Unauthorized"}
 
     def work():
         for one in story.all:

@@ -113,23 +113,35 @@ def test_each_alarm_tells_the_topic_its_beginning_and_its_end(template, alarms):
         assert "ActionsEnabled" not in alarm["Properties"], name
 
 
-def test_each_alarm_says_what_it_means_and_what_to_do_first(root, alarms):
+def test_each_alarm_says_what_it_means_and_what_to_do_first(root, alarms, samples):
     headings = set(re.findall(r"^#+ (.+)$", (root / "README.md").read_text(), re.MULTILINE))
+    streams = {stream for stream, _ in STREAMS.values()}
+    fields = {sample["action"]: sample.keys() for sample in samples.values()}
     for name, alarm in alarms.items():
         text = alarm["Properties"]["AlarmDescription"]["Fn::Sub"]
         assert len(re.sub(r"\$\{[\w:.]+}", LONGEST_NAME, text)) <= DESCRIPTION_MAX_CHARS, name
         assert "First: " in text, name
         sections = re.findall(r'README: "([^"]+)"', text)
         assert sections and set(sections) <= headings, name
-        payloads = re.findall(r"events/[\w-]+\.json", text)
-        assert [p for p in payloads if not (root / p).is_file()] == [], name
+        # Who is on call has no checkout, so the payloads stand in the text.
+        assert "events/" not in text, name
+        for payload in map(json.loads, re.findall(r"(?<!\$)\{[^}]*}", text)):
+            payload = {"action": "collect", **payload}
+            assert payload.keys() == fields[payload["action"]], name
+            assert payload.get("stream", "user") in streams, name
 
 
 @pytest.mark.parametrize("resource", STREAMS)
 def test_a_late_stream_says_that_it_rings_until_it_was_read_once(alarms, resource):
     text = alarms[f"{resource}FreshnessAlarm"]["Properties"]["AlarmDescription"]["Fn::Sub"]
     assert "until the credentials are in the secret, setup has run and the stream was read once" in text
-    assert f"--payload fileb://events/collect-{STREAMS[resource][1]}.json" in text
+    assert f"""--cli-binary-format raw-in-base64-out --payload '{{"stream":"{STREAMS[resource][0]}"}}' /dev/stdout""" in text
+
+
+@pytest.mark.parametrize("resource", STREAMS)
+def test_refused_records_are_delivered_again_by_the_streams_own_payload(alarms, resource):
+    text = alarms[f"{resource}DeadLettersAlarm"]["Properties"]["AlarmDescription"]["Fn::Sub"]
+    assert f"""invoke the function with {{"action":"redrive","stream":"{STREAMS[resource][0]}"}}""" in text
 
 
 def test_the_repeated_hour_of_daylight_saving_time_rings_none(template):

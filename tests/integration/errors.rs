@@ -208,7 +208,6 @@ async fn a_web_page_in_place_of_an_answer() -> Result<(), Error> {
     for (system, operation, error_type, words) in [
         (System::LastPass, "reporting", "LastPass.BadAnswer", ["LASTPASS_URL", "proxy"]),
         (System::Elasticsearch, "", "Elasticsearch.Unreachable", ["ELASTICSEARCH_URL", "proxy"]),
-        (System::Elasticsearch, "_bulk", "Elasticsearch.Unreachable", ["ELASTICSEARCH_URL", "proxy"]),
         (System::DynamoDb, "", "Checkpoint.Unreachable", ["DynamoDB", "next run"]),
         (System::SecretsManager, "", "Secret.Unreachable", ["Secrets Manager", "next run"]),
     ] {
@@ -220,13 +219,26 @@ async fn a_web_page_in_place_of_an_answer() -> Result<(), Error> {
     used.recovers().await
 }
 
+/// Once pages have come, a run that is given up in its last second is cut short, and no failure: this one has time.
+#[tokio::test]
+async fn a_web_page_in_place_of_an_answer_to_a_bulk() -> Result<(), Error> {
+    let Some(mut used) = Used::prepare("bulk_page").await? else { return Ok(()) };
+    used.installation.calls.add(Rule::on(System::Elasticsearch, "_bulk", Fault::Answer(Answer::html(200))));
+    used.refuses(event_report(), "Elasticsearch.Unreachable", &["ELASTICSEARCH_URL", "proxy"]).await?;
+    used.installation.calls.clear();
+    used.recovers().await
+}
+
 #[tokio::test]
 async fn systems_that_throttle_for_too_long() -> Result<(), Error> {
     let Some(mut used) = Used::prepare("throttled").await? else { return Ok(()) };
-    let elasticsearch = json!({"error": {"type": "es_rejected_execution_exception"}, "status": 429});
+    let rejected = json!({"error": {"type": "es_rejected_execution_exception"}, "status": 429});
+    // Longer than the run may take, so that it gives up at once: in its last second it would be cut short, and no failure.
+    let headers = vec![("Retry-After".to_owned(), "3600".to_owned())];
+    let elasticsearch = Answer { headers, ..Answer::json(429, &rejected) };
     for (system, operation, answer, error_type) in [
         (System::LastPass, "reporting", Answer::html(429), "LastPass.Throttled"),
-        (System::Elasticsearch, "_bulk", Answer::json(429, &elasticsearch), "Elasticsearch.Throttled"),
+        (System::Elasticsearch, "_bulk", elasticsearch, "Elasticsearch.Throttled"),
     ] {
         used.installation.calls.add(Rule::on(system, operation, Fault::Answer(answer)));
         used.gives_up(error_type, &["429", "next run"]).await?;

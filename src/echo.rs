@@ -11,6 +11,9 @@ use secrecy::{ExposeSecret, SecretString};
 /// Shortest part of a key that is taken out. Chosen: those of real ones have 20 and 22 characters; a letter that someone
 /// typed in place of a key must not be taken out of every word.
 const SHORTEST_PART: usize = 8;
+/// Characters of a secret in a row that count as an echo of it. Chosen: an API that shows a part of what it refuses shows
+/// the first or last few, and words of eight letters are rare in a hash of hexadecimal digits.
+const TELLING: usize = 8;
 /// What stands in the place of a secret.
 const TAKEN_OUT: &str = "[taken out]";
 
@@ -26,14 +29,16 @@ fn in_base64(secret: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// Whether a text holds a secret, as it is or as a part of something in Base64.
+/// Whether a text holds a secret or a piece of it, in any case of letters, or as a part of something in Base64.
 #[must_use]
 pub(crate) fn echoes(text: &str, secret: &SecretString) -> bool {
     let secret = secret.expose_secret();
     if secret.is_empty() {
         return false;
     }
-    text.to_lowercase().contains(&secret.to_lowercase()) || in_base64(secret).any(|spelling| text.contains(&spelling))
+    let (said, letters): (_, Vec<char>) = (text.to_lowercase(), secret.to_lowercase().chars().collect());
+    letters.windows(TELLING.min(letters.len())).any(|piece| said.contains(&*String::from_iter(piece)))
+        || in_base64(secret).any(|spelling| text.contains(&spelling))
 }
 
 /// An API key and its parts in every spelling, to be taken out of what Elasticsearch says.

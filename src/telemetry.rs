@@ -11,6 +11,7 @@
 use std::{
     collections::BTreeMap,
     io::Write as _,
+    iter::Sum,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -63,14 +64,8 @@ pub fn init(level: LevelFilter) {
 pub struct RunRecord {
     /// Its stream.
     pub stream: Stream,
-    /// What it did to documents.
-    pub counters: Counters,
-    /// Requests it sent to LastPass.
-    pub lastpass_requests: u64,
-    /// Those that LastPass answered with 429.
-    pub lastpass_throttled: u64,
-    /// Bulk requests it sent.
-    pub bulk_requests: u64,
+    /// What it did.
+    pub totals: Totals,
     /// Whether it failed.
     pub failed: bool,
 }
@@ -85,10 +80,10 @@ struct Records {
     watermarks: BTreeMap<Stream, Timestamp>,
 }
 
-/// The numbers of the summary line.
+/// What was done: by one run, or, in the summary line, by all of an invocation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Of all runs.
+    /// What was done to documents.
     pub counters: Counters,
     /// Requests to LastPass.
     pub lastpass_requests: u64,
@@ -96,6 +91,18 @@ pub struct Totals {
     pub lastpass_throttled: u64,
     /// Bulk requests to Elasticsearch.
     pub bulk_requests: u64,
+}
+
+impl Sum for Totals {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |mut sum, one| {
+            sum.counters += one.counters;
+            sum.lastpass_requests += one.lastpass_requests;
+            sum.lastpass_throttled += one.lastpass_throttled;
+            sum.bulk_requests += one.bulk_requests;
+            sum
+        })
+    }
 }
 
 impl Journal {
@@ -123,13 +130,7 @@ impl Journal {
     /// What the runs so far have done together.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        self.records().runs.iter().fold(Totals::default(), |mut totals, run| {
-            totals.counters += run.counters;
-            totals.lastpass_requests += run.lastpass_requests;
-            totals.lastpass_throttled += run.lastpass_throttled;
-            totals.bulk_requests += run.bulk_requests;
-            totals
-        })
+        self.records().runs.iter().map(|run| run.totals).sum()
     }
 
     /// The metrics of each stream that was worked on, as lines of the embedded metric format. `failed` is the stream of
@@ -142,18 +143,19 @@ impl Journal {
             .filter_map(|stream| {
                 let runs: Vec<&RunRecord> = records.runs.iter().filter(|run| run.stream == stream).collect();
                 let has_failed = failed == Some(stream);
-                let sum = |of: fn(&RunRecord) -> u64| runs.iter().copied().map(of).sum::<u64>();
+                let totals: Totals = runs.iter().map(|run| run.totals).sum();
+                let failures = runs.iter().filter(|run| run.failed).count() as u64;
                 let mut values: Vec<(Metric, Value)> = Vec::new();
                 if let Some(watermark) = records.watermarks.get(&stream) {
                     values.push((FRESHNESS, now.duration_since(*watermark).as_secs().into()));
                 }
                 if !runs.is_empty() {
-                    values.push((CREATED, sum(|run| run.counters.created).into()));
-                    values.push((DEAD_LETTERS, sum(|run| run.counters.dead_letters).into()));
-                    values.push((LASTPASS_THROTTLED, sum(|run| run.lastpass_throttled).into()));
+                    values.push((CREATED, totals.counters.created.into()));
+                    values.push((DEAD_LETTERS, totals.counters.dead_letters.into()));
+                    values.push((LASTPASS_THROTTLED, totals.lastpass_throttled.into()));
                 }
                 if !runs.is_empty() || has_failed {
-                    values.push((ERRORS, sum(|run| u64::from(run.failed)).max(u64::from(has_failed)).into()));
+                    values.push((ERRORS, failures.max(u64::from(has_failed)).into()));
                 }
                 (!values.is_empty()).then(|| metric_line(function_name, stream, &values, now))
             })
@@ -193,10 +195,12 @@ mod tests {
     fn run(stream: Stream, created: u64, failed: bool) -> RunRecord {
         RunRecord {
             stream,
-            counters: Counters { fetched: created + 2, created, dead_letters: 2, ..Counters::default() },
-            lastpass_requests: 5,
-            lastpass_throttled: 3,
-            bulk_requests: 1,
+            totals: Totals {
+                counters: Counters { fetched: created + 2, created, dead_letters: 2, ..Counters::default() },
+                lastpass_requests: 5,
+                lastpass_throttled: 3,
+                bulk_requests: 1,
+            },
             failed,
         }
     }

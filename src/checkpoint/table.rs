@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::config::interceptors::BeforeDeserializationInterceptorCont
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
 use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::get_item::builders::GetItemFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
@@ -80,8 +81,7 @@ impl Table {
     }
 
     pub(super) async fn get(&self, pk: &str, deadline: Deadline) -> Result<Option<Attributes>, Error> {
-        let key = AttributeValue::S(pk.to_owned());
-        let request = self.client.get_item().table_name(&self.name).key(PK, key).consistent_read(true);
+        let request = self.get_request(pk);
         let answer = aws::call(GET, PATIENCE, deadline, || request.clone().send()).await;
         Ok(answer.map_err(|fault| Error::of_call(fault, GET, &self.name))?.item)
     }
@@ -90,12 +90,16 @@ impl Table {
     /// has none.
     pub(super) async fn server_time(&self, pk: &str, deadline: Deadline) -> Result<Option<Timestamp>, Error> {
         let date = DateHeader::default();
-        let key = AttributeValue::S(pk.to_owned());
-        let request = self.client.get_item().table_name(&self.name).key(PK, key).consistent_read(true);
+        let request = self.get_request(pk);
         let answer =
             aws::call(GET, PATIENCE, deadline, || request.clone().customize().interceptor(date.clone()).send());
         answer.await.map_err(|fault| Error::of_call(fault, GET, &self.name))?;
         Ok(date.seen())
+    }
+
+    fn get_request(&self, pk: &str) -> GetItemFluentBuilder {
+        let key = AttributeValue::S(pk.to_owned());
+        self.client.get_item().table_name(&self.name).key(PK, key).consistent_read(true)
     }
 
     /// Every item. One page holds 1 MB: thousands of them.

@@ -45,7 +45,7 @@ use crate::{
     lastpass,
     request::{Counters, Reason, RunAnswer, RunStatus, Window},
     streams::Mapper,
-    telemetry::{Journal, RunRecord},
+    telemetry::{Journal, RunRecord, Totals},
 };
 
 /// How often a lease of 60 s is renewed while a run works. Chosen: two renewals may fail.
@@ -259,15 +259,13 @@ impl<'a> Run<'a> {
             }
             Err(error) => Err(error.into()),
         };
-        let record = RunRecord {
-            stream,
+        let totals = Totals {
             counters,
             lastpass_requests: self.session.lastpass.requests() - self.lastpass_requests_before,
             lastpass_throttled: self.session.lastpass.throttled() - self.lastpass_throttled_before,
             bulk_requests: self.writer.requests(),
-            failed: outcome.is_err(),
         };
-        self.session.journal.enter_run(record);
+        self.session.journal.enter_run(RunRecord { stream, totals, failed: outcome.is_err() });
         if let (Key::Stream(_), Some(watermark)) = (key, watermark) {
             self.session.journal.enter_watermark(stream, watermark);
         }
@@ -278,8 +276,8 @@ impl<'a> Run<'a> {
             reason: is_lease_lost.then_some(Reason::LeaseLost),
             window,
             counters,
-            lastpass_requests: record.lastpass_requests,
-            bulk_requests: record.bulk_requests,
+            lastpass_requests: totals.lastpass_requests,
+            bulk_requests: totals.bulk_requests,
             checkpoint,
             lease_expires: None,
         })

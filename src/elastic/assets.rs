@@ -130,7 +130,8 @@ pub async fn setup(client: &Client, options: &SetupOptions, deadline: Deadline) 
 /// # Errors
 /// [`Error`].
 pub async fn is_set_up(client: &Client, deadline: Deadline) -> Result<bool, Error> {
-    Ok(stale_templates(client, deadline).await?.is_empty())
+    let ours = index_templates(client, &format!("{PREFIX}*"), deadline).await?;
+    Ok(stale_templates(&ours).is_empty())
 }
 
 /// What `setup` would install or bring up to date: index templates, and data streams of `namespace` that were made by
@@ -139,15 +140,15 @@ pub async fn is_set_up(client: &Client, deadline: Deadline) -> Result<bool, Erro
 /// # Errors
 /// [`Error`].
 pub async fn stale_assets(client: &Client, namespace: &Namespace, deadline: Deadline) -> Result<Vec<String>, Error> {
-    let mut stale = stale_templates(client, deadline).await?;
-    let others = templates_above(client, deadline).await?;
+    let templates = index_templates(client, "*", deadline).await?;
+    let mut stale = stale_templates(&templates);
     for stream in &STREAMS {
         let data_stream = stream.data_streams.replace('*', namespace.as_str());
-        let above = others.iter().filter(|other| other.patterns.iter().any(|pattern| fits(pattern, &data_stream)));
-        stale.extend(above.map(|other| {
+        let above = templates.iter().filter(|other| other.stands_above(&data_stream));
+        stale.extend(above.map(|NamedTemplate { name, index_template }| {
             format!(
-                "the index template {} (priority {}) stands above {}: delete it or give it a priority below {PRIORITY}",
-                other.name, other.priority, stream.name
+                "the index template {name} (priority {}) stands above {}: delete it or give it a priority below {PRIORITY}",
+                index_template["priority"], stream.name
             )
         }));
         let Some(write_index) = existing::backing_indices(client, &data_stream, deadline).await?.pop() else {
@@ -161,25 +162,34 @@ pub async fn stale_assets(client: &Client, namespace: &Namespace, deadline: Dead
     Ok(stale)
 }
 
-/// An index template of somebody else's.
-struct OtherTemplate {
+/// An index template, as Elasticsearch lists it.
+#[derive(Deserialize)]
+struct NamedTemplate {
     name: String,
-    priority: u64,
-    patterns: Vec<String>,
+    index_template: Value,
 }
 
-/// The index templates that are taken before ours where they fit, whatever they are for.
-async fn templates_above(client: &Client, deadline: Deadline) -> Result<Vec<OtherTemplate>, Error> {
-    let all: Value = client.read(&get(&["_index_template"]), INSTALL_REMEDY, deadline).await?;
-    let templates = all["index_templates"].as_array().into_iter().flatten();
-    let other = |template: &Value| {
-        let name = template["name"].as_str().filter(|name| !name.starts_with(PREFIX))?.to_owned();
-        let template = &template["index_template"];
-        let priority = template["priority"].as_u64().filter(|priority| *priority >= PRIORITY)?;
-        let patterns = template["index_patterns"].as_array()?.iter().filter_map(Value::as_str).map(str::to_owned);
-        Some(OtherTemplate { name, priority, patterns: patterns.collect() })
-    };
-    Ok(templates.filter_map(other).collect())
+impl NamedTemplate {
+    /// Whether it is none of ours, and is taken before ours for this data stream.
+    fn stands_above(&self, data_stream: &str) -> bool {
+        let has_priority = self.index_template["priority"].as_u64().is_some_and(|priority| priority >= PRIORITY);
+        let patterns = self.index_template["index_patterns"].as_array().into_iter().flatten();
+        let is_for_it = patterns.filter_map(Value::as_str).any(|pattern| fits(pattern, data_stream));
+        !self.name.starts_with(PREFIX) && has_priority && is_for_it
+    }
+}
+
+/// The index templates whose names fit `pattern`.
+async fn index_templates(client: &Client, pattern: &str, deadline: Deadline) -> Result<Vec<NamedTemplate>, Error> {
+    #[derive(Deserialize)]
+    struct Found {
+        index_templates: Vec<NamedTemplate>,
+    }
+    let answer = client.ask(&get(&["_index_template", pattern]), deadline).await?;
+    if answer.status != 404 && !answer.status.is_success() {
+        return Err(client.refused(&answer, INSTALL_REMEDY));
+    }
+    Ok(client.parse::<Found>(&answer)?.index_templates)
 }
 
 /// Whether a name fits a pattern, in which `*` stands for any characters.
@@ -189,32 +199,16 @@ fn fits(pattern: &str, name: &str) -> bool {
     (0..=name.len()).filter_map(|at| name.get(at..)).any(|name| fits(rest, name))
 }
 
-/// The index templates that are missing or older than this version.
-async fn stale_templates(client: &Client, deadline: Deadline) -> Result<Vec<String>, Error> {
-    #[derive(Deserialize)]
-    struct Found {
-        index_templates: Vec<Named>,
-    }
-    #[derive(Deserialize)]
-    struct Named {
-        name: String,
-        index_template: Value,
-    }
-    let pattern = format!("{PREFIX}*");
-    let path = ["_index_template", pattern.as_str()];
-    let answer = client.ask(&get(&path), deadline).await?;
-    if answer.status != 404 && !answer.status.is_success() {
-        return Err(client.refused(&answer, INSTALL_REMEDY));
-    }
-    let found: Found = client.parse(&answer)?;
+/// Those of our index templates that are missing from `templates` or older than this version.
+fn stale_templates(templates: &[NamedTemplate]) -> Vec<String> {
     let stale = STREAMS.iter().filter_map(|stream| {
-        let Some(there) = found.index_templates.iter().find(|template| template.name == stream.name) else {
+        let Some(there) = templates.iter().find(|template| template.name == stream.name) else {
             return Some(format!("the index template {} is missing", stream.name));
         };
         let is_new_enough = version(&there.index_template).is_some_and(|version| version >= VERSION);
         (!is_new_enough).then(|| format!("the index template {} is of an older version", stream.name))
     });
-    Ok(stale.collect())
+    stale.collect()
 }
 
 /// The version of the templates that an index was made by.

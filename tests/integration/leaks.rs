@@ -40,6 +40,14 @@ async fn ask_all(installation: &Installation) -> Result<Vec<Outcome>, Error> {
     Ok(outcomes)
 }
 
+/// The same while a rule is in force.
+async fn ask_all_under(installation: &Installation, rule: Rule) -> Result<Vec<Outcome>, Error> {
+    installation.calls.add(rule);
+    let outcomes = ask_all(installation).await?;
+    installation.calls.clear();
+    Ok(outcomes)
+}
+
 fn failed(outcomes: &[Outcome]) -> usize {
     outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Error { .. })).count()
 }
@@ -68,10 +76,9 @@ async fn a_lastpass_that_gives_the_request_back() -> Result<(), Error> {
     ];
     for shape in shapes {
         let echo = move |body: &[u8]| shape(&String::from_utf8_lossy(body));
-        installation.calls.add(Rule::on(System::LastPass, "", Fault::Reply(Arc::new(echo))));
-        let outcomes = ask_all(&installation).await?;
+        let rule = Rule::on(System::LastPass, "", Fault::Reply(Arc::new(echo)));
+        let outcomes = ask_all_under(&installation, rule).await?;
         assert!(failed(&outcomes) >= 1, "{outcomes:?}");
-        installation.calls.clear();
     }
     Ok(())
 }
@@ -95,11 +102,10 @@ async fn an_elasticsearch_that_gives_the_key_back() -> Result<(), Error> {
                 headers: vec![("X-Authorization".to_owned(), key.clone()), ("Warning".to_owned(), halves.clone())],
                 ..Answer::json(status, &error("security_exception"))
             };
-            installation.calls.add(Rule::on(System::Elasticsearch, operation, Fault::Answer(answer)));
-            let outcomes = ask_all(&installation).await?;
+            let rule = Rule::on(System::Elasticsearch, operation, Fault::Answer(answer));
+            let outcomes = ask_all_under(&installation, rule).await?;
             // What was written is not written again.
             assert!(failed(&outcomes) >= 1 || !operation.is_empty(), "{status}: {outcomes:?}");
-            installation.calls.clear();
             installation.start_over().await?;
         }
     }
@@ -108,9 +114,8 @@ async fn an_elasticsearch_that_gives_the_key_back() -> Result<(), Error> {
         Answer::json(200, &json!({"cluster_name": key, "version": {"number": [halves]}})),
         Answer { body: key.clone().into(), ..Answer::html(200) },
     ] {
-        installation.calls.add(Rule::on(System::Elasticsearch, "", Fault::Answer(answer)));
-        assert!(failed(&ask_all(&installation).await?) >= 1);
-        installation.calls.clear();
+        let rule = Rule::on(System::Elasticsearch, "", Fault::Answer(answer));
+        assert!(failed(&ask_all_under(&installation, rule).await?) >= 1);
     }
     Ok(())
 }
@@ -124,10 +129,8 @@ async fn a_secrets_manager_that_breaks_off() -> Result<(), Error> {
         Fault::Change(Arc::new(|answer: Value| json!({"SecretString": format!("{},", answer["SecretString"])}))),
         Fault::Change(Arc::new(|answer: Value| json!({"__type": "InternalServiceError", "message": answer}))),
     ] {
-        installation.calls.add(Rule::on(System::SecretsManager, "", fault));
-        let outcomes = ask_all(&installation).await?;
+        let outcomes = ask_all_under(&installation, Rule::on(System::SecretsManager, "", fault)).await?;
         assert!(failed(&outcomes) >= 4, "{outcomes:?}");
-        installation.calls.clear();
     }
     Ok(())
 }

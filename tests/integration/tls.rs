@@ -1,7 +1,7 @@
 //! A self-managed cluster with an authority of its own: a real node behind TLS.
 
 use lastpass_harness::{Authority, Error, Function, Greeting, Installation, Invocation, TlsFront};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 use crate::stage::{SETTING_UP, collect, company, plan};
@@ -28,6 +28,13 @@ impl Safe {
         Ok(Some(Self { installation, front, function }))
     }
 
+    /// What `check` says of the cluster.
+    async fn check_of_the_cluster(&mut self) -> Result<Value, Error> {
+        let answer = self.function.ask(json!({"action": "check"})).await?;
+        let mut checks = answer["checks"].as_array().into_iter().flatten();
+        Ok(checks.find(|check| check["name"] == "elasticsearch").cloned().unwrap_or_default())
+    }
+
     /// Everything works.
     async fn goes(&mut self) -> Result<(), Error> {
         let setting_up = SETTING_UP.lock().await;
@@ -41,9 +48,8 @@ impl Safe {
         let held = self.installation.compare_events().await?;
         assert!(held.is_exact() && held.truth == 60, "{held}");
         assert!(self.installation.compare_users().await?.is_exact());
-        let check = self.function.ask(json!({"action": "check"})).await?;
-        let cluster = check["checks"].as_array().into_iter().flatten().find(|check| check["name"] == "elasticsearch");
-        assert_eq!(cluster.map(|check| &check["status"]), Some(&json!("ok")), "{check}");
+        let cluster = self.check_of_the_cluster().await?;
+        assert_eq!(cluster["status"], "ok", "{cluster}");
         let offered = self.front.offered();
         assert!(!offered.is_empty());
         for versions in offered {
@@ -63,9 +69,8 @@ impl Safe {
             }
         }
         assert!(begun.elapsed() < Duration::from_secs(10), "it is told at once, not after {:?}", begun.elapsed());
-        let check = self.function.ask(json!({"action": "check"})).await?;
-        let cluster = check["checks"].as_array().into_iter().flatten().find(|check| check["name"] == "elasticsearch");
-        let message = cluster.and_then(|check| check["message"].as_str()).unwrap_or_default();
+        let cluster = self.check_of_the_cluster().await?;
+        let message = cluster["message"].as_str().unwrap_or_default();
         for word in words {
             assert!(message.contains(word), "{word:?} is not in: {message}");
         }

@@ -154,6 +154,50 @@ impl fmt::Display for AccountNumber {
     }
 }
 
+/// The name by which a deployment of several LastPass accounts knows one of them: the last part of its secret's name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct AccountName(String);
+
+/// Why a text can't be an account's name.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{} can't be an account's name: 1 to 64 letters, digits, dots, underscores and hyphens, a letter or digit first",
+    Quoted(name)
+)]
+pub struct InvalidAccountName {
+    name: String,
+}
+
+impl AccountName {
+    /// Longest name in bytes. Chosen: a secret's name may have 512, the partition keys stay short.
+    const MAX_BYTES: usize = 64;
+
+    /// Checks `name`: what it may hold is allowed in the name of a secret and in a partition key.
+    ///
+    /// # Errors
+    /// [`InvalidAccountName`] for any other text.
+    pub fn new(name: &str) -> Result<Self, InvalidAccountName> {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let begins_well = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+        if !begins_well || name.len() > Self::MAX_BYTES || !name.bytes().all(is_allowed) {
+            return Err(InvalidAccountName { name: name.to_owned() });
+        }
+        Ok(Self(name.to_owned()))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AccountName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// The `_id` of a document: the same record always has the same one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -27,7 +27,7 @@ use crate::{
     elastic::{self, Origin, SetupOptions},
     error::Error,
     http, lastpass,
-    request::{Reason, Request, RunAnswer},
+    request::{self, Action, PlanAnswer, Reason, Request, RunAnswer},
     secrets::{self, Credentials, Secrets},
     status::StatusAnswer,
     streams::Mapper,
@@ -98,11 +98,12 @@ impl Function {
         let LambdaEvent { payload, context } = event;
         let started = collect::now();
         let request = Request::parse(&payload, started);
-        let stream = request.as_ref().ok().and_then(Request::stream);
+        let action = request.as_ref().ok().map(|request| &request.action);
+        let stream = action.and_then(Action::stream);
         let span = tracing::info_span!(
             "invocation",
             request_id = context.request_id,
-            action = request.as_ref().ok().map(Request::action),
+            action = action.map(Action::as_str),
             stream = stream.map(Stream::as_str),
         );
         let journal = Journal::default();
@@ -135,17 +136,20 @@ impl Function {
             Ok(sandbox) => sandbox,
             Err(invalid) => {
                 let error = Error::from(invalid.clone());
-                return if *request == Request::Check {
+                return if request.action == Action::Check {
                     Ok(json(&CheckAnswer::without_settings(&error)))
                 } else {
                     Err(error)
                 };
             }
         };
+        if request.account.is_some() {
+            return Err(request::Invalid::account_without_prefix().into());
+        }
         let left = left_at(now, context);
         let ends = Timestamp::try_from(context.deadline()).unwrap_or(now);
         let reserved = (left / RESERVED_SHARE).clamp(RESERVED.0, RESERVED.1);
-        let is_looked_at = matches!(request, Request::Check | Request::Status);
+        let is_looked_at = matches!(request.action, Action::Check | Action::Status);
         let working = left.saturating_sub(reserved).min(if is_looked_at { LOOKING } else { Duration::MAX });
         let invocation = Invocation {
             sandbox,
@@ -165,15 +169,16 @@ impl Function {
 
 impl Invocation<'_> {
     async fn answer(&self) -> Result<Value, Error> {
-        match self.request {
-            Request::Check => return Ok(json(&self.check().await)),
-            Request::Status => return self.status().await,
-            Request::Resume => self.enter_watermarks().await,
-            Request::Collect { .. }
-            | Request::Backfill(_)
-            | Request::Reset { .. }
-            | Request::Redrive { .. }
-            | Request::Setup { .. } => {}
+        match self.request.action {
+            Action::Check => return Ok(json(&self.check().await)),
+            Action::Status => return self.status().await,
+            Action::Resume => self.enter_watermarks().await,
+            Action::Collect { .. }
+            | Action::Backfill(_)
+            | Action::Plan(_)
+            | Action::Reset { .. }
+            | Action::Redrive { .. }
+            | Action::Setup { .. } => {}
         }
         let secrets = &self.sandbox.secrets;
         let credentials = match secrets.get(collect::now(), self.deadline).await {
@@ -198,8 +203,8 @@ impl Invocation<'_> {
 
     /// A secret that was not filled in yet is no fault: schedules may be on from the first deployment.
     fn without_credentials(&self, error: secrets::Error) -> Result<Value, Error> {
-        match (self.request, error) {
-            (Request::Setup { .. } | Request::Reset { .. }, error) => Err(error.into()),
+        match (&self.request.action, error) {
+            (Action::Setup { .. } | Action::Reset { .. }, error) => Err(error.into()),
             (_, error @ secrets::Error::Placeholder { .. }) => {
                 tracing::warn!(%error, "nothing is collected yet");
                 Ok(self.skipped(Reason::SetupRequired))
@@ -209,15 +214,16 @@ impl Invocation<'_> {
     }
 
     fn skipped(&self, reason: Reason) -> Value {
-        let action = self.request.action();
-        match self.request.stream() {
-            Some(stream) => json(&RunAnswer::skipped(action, stream, reason)),
-            None => serde_json::json!({"action": action, "status": "skipped", "reason": reason}),
+        let action = self.request.action.as_str();
+        match (&self.request.action, self.request.action.stream()) {
+            (Action::Plan(window), _) => json(&PlanAnswer::skipped(*window, reason)),
+            (_, Some(stream)) => json(&RunAnswer::skipped(action, stream, reason)),
+            (_, None) => serde_json::json!({"action": action, "status": "skipped", "reason": reason}),
         }
     }
 
     async fn act(&self, credentials: &Arc<Credentials>) -> Result<Value, Error> {
-        if let Request::Setup { retention } = self.request {
+        if let Action::Setup { retention } = &self.request.action {
             let key = credentials.elastic_setup_api_key.as_ref().unwrap_or(&credentials.elastic_api_key);
             let options = SetupOptions { retention: retention.clone() };
             let installed = elastic::setup(&self.elastic(key)?, &options, self.deadline).await?;
@@ -226,7 +232,7 @@ impl Invocation<'_> {
         let elastic = self.elastic(&credentials.elastic_api_key)?;
         let cluster_uuid = elastic::cluster_info(&elastic, self.deadline).await?.uuid;
         // A reset writes nothing to Elasticsearch.
-        let writes = !matches!(self.request, Request::Reset { .. });
+        let writes = !matches!(self.request.action, Action::Reset { .. });
         if writes && !self.is_set_up(&elastic, cluster_uuid.as_deref()).await? {
             tracing::warn!("the index templates are not installed: run the action `setup`; nothing is collected yet");
             return Ok(self.skipped(Reason::SetupRequired));
@@ -257,15 +263,19 @@ impl Invocation<'_> {
             save_deadline: self.save_deadline,
             lease_until: self.lease_until,
         };
-        Ok(match self.request {
-            Request::Collect { stream, scheduled_time } => {
-                json(&self.with_totals(collect::collect(&session, *stream, *scheduled_time).await?))
+        Ok(match self.request.action {
+            Action::Collect { stream, scheduled_time } => {
+                json(&self.with_totals(collect::collect(&session, stream, scheduled_time).await?))
             }
-            Request::Backfill(request) => json(&self.with_totals(collect::backfill(&session, *request).await?)),
-            Request::Resume => json(&collect::resume(&session).await?),
-            Request::Reset { stream, to } => json(&collect::reset(&session, *stream, *to).await?),
-            Request::Redrive { stream } => json(&self.with_totals(collect::redrive(&session, *stream).await?)),
-            Request::Setup { .. } | Request::Check | Request::Status => Value::Null,
+            Action::Backfill(request) => json(&self.with_totals(collect::backfill(&session, request).await?)),
+            Action::Plan(window) => {
+                let answer = collect::plan(&session, window).await?;
+                json(&PlanAnswer { lastpass_requests: self.journal.totals().lastpass_requests, ..answer })
+            }
+            Action::Resume => json(&collect::resume(&session).await?),
+            Action::Reset { stream, to } => json(&collect::reset(&session, stream, to).await?),
+            Action::Redrive { stream } => json(&self.with_totals(collect::redrive(&session, stream).await?)),
+            Action::Setup { .. } | Action::Check | Action::Status => Value::Null,
         })
     }
 

@@ -9,11 +9,24 @@ use jiff::{Timestamp, civil, tz::TimeZone};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{document::Stream, lastpass::whole_seconds::CLOCK_TOLERANCE, quoted::Quoted};
+use crate::{
+    document::{AccountName, Stream},
+    lastpass::whole_seconds::CLOCK_TOLERANCE,
+    quoted::Quoted,
+};
+
+/// What an invocation is asked to do, and for whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Whose secret and checkpoints it works with, where the deployment has several accounts.
+    pub account: Option<AccountName>,
+    /// What to do.
+    pub action: Action,
+}
 
 /// What an invocation is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Request {
+pub enum Action {
     /// Read a stream up to now.
     Collect {
         /// Which one.
@@ -23,6 +36,8 @@ pub enum Request {
     },
     /// Read a range of the event report.
     Backfill(Backfill),
+    /// Split a range of the event report into slices that can be backfilled side by side.
+    Plan(Window),
     /// Go on with unfinished snapshots, backfills and redrives.
     Resume,
     /// Set a stream's watermark, and confirm a destination that has changed.
@@ -68,11 +83,29 @@ pub struct Invalid {
     faults: Vec<String>,
 }
 
+impl Invalid {
+    /// The payload of a deployment that has no accounts to choose from.
+    #[must_use]
+    pub fn account_without_prefix() -> Self {
+        let fault = "`account` is given, but this function has one account alone, that of SECRET_ARN: leave `account` out, or \
+                     set SECRET_PREFIX in its place (parameters SecretPrefix and Accounts)";
+        Self { faults: vec![fault.to_owned()] }
+    }
+
+    /// The payload without an account, where a deployment has several.
+    #[must_use]
+    pub fn account_missing() -> Self {
+        let fault = "`account` is missing: this function has several accounts (SECRET_PREFIX), so say which one; the action \
+                     `status` lists those that were read";
+        Self { faults: vec![fault.to_owned()] }
+    }
+}
+
 /// Most unknown fields that are named. Chosen: who sends more has sent something else.
 const MAX_UNKNOWN: usize = 5;
 
 /// The actions in the order in which texts list them.
-const ACTIONS: &[&str] = &["collect", "backfill", "resume", "reset", "redrive", "setup", "check", "status"];
+const ACTIONS: &[&str] = &["collect", "backfill", "plan", "resume", "reset", "redrive", "setup", "check", "status"];
 
 impl Request {
     /// Reads a payload, when the clock shows `now`.
@@ -84,41 +117,49 @@ impl Request {
             return Err(Invalid { faults: vec![format!("it is {}, not a JSON object", kind(payload))] });
         };
         let mut reader = Fields { fields, known: vec!["action"], faults: Vec::new() };
-        let request = match reader.action() {
+        let action = match reader.action() {
             Some("collect") => {
                 let stream = reader.stream();
                 let scheduled_time = reader.scheduled_time();
-                stream.map(|stream| Self::Collect { stream, scheduled_time })
+                stream.map(|stream| Action::Collect { stream, scheduled_time })
             }
-            Some("backfill") => reader.backfill().map(Self::Backfill),
+            Some("backfill") => reader.backfill().map(Action::Backfill),
+            Some("plan") => {
+                reader.stream_with_a_past();
+                reader.range().map(Action::Plan)
+            }
             Some("resume") => {
                 // The schedule sends the same fields to every action.
                 reader.scheduled_time();
-                Some(Self::Resume)
+                Some(Action::Resume)
             }
             Some("reset") => {
                 let (stream, to) = (reader.stream(), reader.reset_to(now));
-                stream.zip(to).map(|(stream, to)| Self::Reset { stream, to })
+                stream.zip(to).map(|(stream, to)| Action::Reset { stream, to })
             }
-            Some("redrive") => reader.stream().map(|stream| Self::Redrive { stream }),
-            Some("setup") => Some(Self::Setup { retention: reader.retention() }),
-            Some("check") => Some(Self::Check),
-            Some("status") => Some(Self::Status),
+            Some("redrive") => reader.stream().map(|stream| Action::Redrive { stream }),
+            Some("setup") => Some(Action::Setup { retention: reader.retention() }),
+            Some("check") => Some(Action::Check),
+            Some("status") => Some(Action::Status),
             _ => None,
         };
+        let account = reader.account();
         reader.refuse_unknown_fields();
-        match request {
-            Some(request) if reader.faults.is_empty() => Ok(request),
+        match action {
+            Some(action) if reader.faults.is_empty() => Ok(Self { account, action }),
             _ => Err(Invalid { faults: reader.faults }),
         }
     }
+}
 
+impl Action {
     /// The action's name.
     #[must_use]
-    pub const fn action(&self) -> &'static str {
+    pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Collect { .. } => "collect",
             Self::Backfill(_) => "backfill",
+            Self::Plan(_) => "plan",
             Self::Resume => "resume",
             Self::Reset { .. } => "reset",
             Self::Redrive { .. } => "redrive",
@@ -133,7 +174,7 @@ impl Request {
     pub const fn stream(&self) -> Option<Stream> {
         match self {
             Self::Collect { stream, .. } | Self::Reset { stream, .. } | Self::Redrive { stream } => Some(*stream),
-            Self::Backfill(_) => Some(Stream::EventReport),
+            Self::Backfill(_) | Self::Plan(_) => Some(Stream::EventReport),
             Self::Resume | Self::Setup { .. } | Self::Check | Self::Status => None,
         }
     }
@@ -148,7 +189,9 @@ struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     fn get(&mut self, name: &'static str) -> Option<&'a Value> {
-        self.known.push(name);
+        if !self.known.contains(&name) {
+            self.known.push(name);
+        }
         self.fields.get(name).filter(|value| !value.is_null())
     }
 
@@ -247,20 +290,45 @@ impl<'a> Fields<'a> {
         Some(to)
     }
 
+    fn account(&mut self) -> Option<AccountName> {
+        let name = self.text("account")?;
+        AccountName::new(name).map_err(|fault| self.faults.push(format!("`account`: {fault}"))).ok()
+    }
+
     fn backfill(&mut self) -> Option<Backfill> {
-        match self.stream() {
-            None | Some(Stream::EventReport) => {}
-            Some(stream) => self.faults.push(format!(
-                "{stream} can't be filled back: LastPass has only its present state; only event_report has a past"
-            )),
+        if let Some(stream) = self.stream() {
+            self.refuse_without_past(stream);
         }
-        let (from, to) = (self.end("from"), self.end("to"));
+        let range = self.range();
         let (skip_completed, alert) = (self.flag("skip_completed"), self.flag("alert"));
+        let Window { from, to } = range?;
+        Some(Backfill { from, to, skip_completed, alert })
+    }
+
+    /// The stream of a plan, which need not be said: there is one alone that can be filled back.
+    fn stream_with_a_past(&mut self) {
+        if self.get("stream").is_some()
+            && let Some(stream) = self.stream()
+        {
+            self.refuse_without_past(stream);
+        }
+    }
+
+    fn refuse_without_past(&mut self, stream: Stream) {
+        if stream != Stream::EventReport {
+            self.faults.push(format!(
+                "{stream} can't be filled back: LastPass has only its present state; only event_report has a past"
+            ));
+        }
+    }
+
+    fn range(&mut self) -> Option<Window> {
+        let (from, to) = (self.end("from"), self.end("to"));
         let (from, to) = (from?, to?);
         if from >= to {
             self.faults.push(format!("`from` ({from}) is not before `to` ({to}), which is exclusive"));
         }
-        Some(Backfill { from, to, skip_completed, alert })
+        Some(Window { from, to })
     }
 
     fn retention(&mut self) -> Option<String> {
@@ -378,6 +446,44 @@ impl AddAssign for Counters {
     }
 }
 
+/// The answer to `plan`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlanAnswer {
+    /// The action.
+    pub action: &'static str,
+    /// The stream.
+    pub stream: Stream,
+    /// `partial` where the deadline came first: the same request goes on.
+    pub status: RunStatus,
+    /// Why it was skipped, or ended early for another reason than its deadline.
+    pub reason: Option<Reason>,
+    /// The range that is split.
+    pub window: Window,
+    /// The slices, newest first, without gap or overlap; those found so far where the plan is not complete.
+    pub slices: Vec<Window>,
+    /// Requests to LastPass by this invocation.
+    pub lastpass_requests: u64,
+    /// Until when another run holds the lease.
+    pub lease_expires: Option<Timestamp>,
+}
+
+impl PlanAnswer {
+    /// The answer of a run that did nothing.
+    #[must_use]
+    pub const fn skipped(window: Window, reason: Reason) -> Self {
+        Self {
+            action: "plan",
+            stream: Stream::EventReport,
+            status: RunStatus::Skipped,
+            reason: Some(reason),
+            window,
+            slices: Vec::new(),
+            lastpass_requests: 0,
+            lease_expires: None,
+        }
+    }
+}
+
 /// The answer to `collect`, `backfill` and `redrive`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RunAnswer {
@@ -435,6 +541,10 @@ mod tests {
         Request::parse(payload, at(NOW))
     }
 
+    fn action(payload: &Value) -> Result<Action, Invalid> {
+        Ok(parse(payload)?.action)
+    }
+
     fn fault(payload: Value) -> String {
         parse(&payload).expect_err("a fault").to_string()
     }
@@ -449,8 +559,8 @@ mod tests {
             json!({"stream": "user"}),
             json!({"action": "collect", "stream": "user", "scheduled_time": "<aws.scheduler.scheduled-time>"}),
         ] {
-            let expected = Request::Collect { stream: Stream::User, scheduled_time: None };
-            assert_eq!(parse(&payload), Ok(expected));
+            let action = Action::Collect { stream: Stream::User, scheduled_time: None };
+            assert_eq!(parse(&payload), Ok(Request { account: None, action }));
         }
     }
 
@@ -459,7 +569,43 @@ mod tests {
         let payload = json!({"action": "backfill", "stream": "event_report", "from": "2025-01-01", "to": "2025-01-02T01:00:00+01:00"});
         let (from, to) = (at("2025-01-01T00:00:00Z"), at("2025-01-02T00:00:00Z"));
         let expected = Backfill { from, to, skip_completed: false, alert: false };
-        assert_eq!(parse(&payload), Ok(Request::Backfill(expected)));
+        assert_eq!(action(&payload), Ok(Action::Backfill(expected)));
+    }
+
+    #[test]
+    fn a_plan_needs_a_range_alone() {
+        let window = Window { from: at("2025-01-01T00:00:00Z"), to: at("2025-01-02T00:00:00Z") };
+        for payload in [
+            json!({"action": "plan", "from": "2025-01-01", "to": "2025-01-02"}),
+            json!({"action": "plan", "stream": "event_report", "from": "2025-01-01", "to": "2025-01-02"}),
+        ] {
+            assert_eq!(action(&payload), Ok(Action::Plan(window)));
+        }
+        assert!(fault(json!({"action": "plan", "from": "2025-01-02", "to": "2025-01-02"})).contains("is not before"));
+        let text = fault(json!({"action": "plan", "stream": "user", "from": "2025-01-01", "to": "2025-01-02"}));
+        assert!(text.contains("user can't be filled back"), "{text}");
+    }
+
+    #[test]
+    fn every_action_takes_an_account() {
+        for action in ACTIONS {
+            let mut payload = json!({"action": action, "account": "acme-2.eu"});
+            if ["collect", "backfill", "reset", "redrive"].contains(action) {
+                payload["stream"] = json!("event_report");
+            }
+            if ["backfill", "plan"].contains(action) {
+                payload["from"] = json!("2025-01-01");
+            }
+            if ["backfill", "plan", "reset"].contains(action) {
+                payload["to"] = json!("2025-01-02");
+            }
+            let account = parse(&payload).expect("a request").account;
+            assert_eq!(account.as_ref().map(AccountName::as_str), Some("acme-2.eu"), "{action}");
+        }
+        for wrong in ["", "-acme", "a/b", "a#b", "ü", &"a".repeat(65)] {
+            let text = fault(json!({"action": "status", "account": wrong}));
+            assert!(text.contains("can't be an account's name"), "{text}");
+        }
     }
 
     #[test]
@@ -470,7 +616,7 @@ mod tests {
             .map(|file| {
                 let text = std::fs::read_to_string(file.expect("a file").path()).expect("a sample");
                 let payload: Value = serde_json::from_str(&text).expect("JSON");
-                Request::parse(&payload, at("2026-11-01T00:00:00Z")).expect("a request").action()
+                Request::parse(&payload, at("2026-11-01T00:00:00Z")).expect("a request").action.as_str()
             })
             .collect();
         actions.sort_unstable();
@@ -482,9 +628,9 @@ mod tests {
 
     #[test]
     fn a_stream_is_not_reset_into_the_future() {
-        let to = |to: &str| parse(&json!({"action": "reset", "stream": "user", "to": to}));
+        let to = |to: &str| action(&json!({"action": "reset", "stream": "user", "to": to}));
         for (text, time) in [("2025-01-01", "2025-01-01T00:00:00Z"), ("2025-06-01T12:05:00Z", "2025-06-01T12:05:00Z")] {
-            assert_eq!(to(text), Ok(Request::Reset { stream: Stream::User, to: at(time) }));
+            assert_eq!(to(text), Ok(Action::Reset { stream: Stream::User, to: at(time) }));
         }
         let text = to("2025-06-01T12:05:01Z").expect_err("a fault").to_string();
         assert!(text.contains("`to` (2025-06-01T12:05:01Z) lies in the future"), "{text}");
@@ -508,7 +654,9 @@ mod tests {
         assert!(fault(json!({"action": "check", "stream": "user"})).contains("no field \"stream\" here"));
         assert!(fault(json!({"action": "setup", "retention": "forever"})).contains("365d"));
         let text = fault(json!({"action": "reset", "stream": "groups", "to": 7, "from": "2025-01-01"}));
-        for part in ["no stream \"groups\"", "`to` is a number", "no field \"from\" here: use action, stream, to"] {
+        for part in
+            ["no stream \"groups\"", "`to` is a number", "no field \"from\" here: use action, stream, to, account"]
+        {
             assert!(text.contains(part), "{part} in {text}");
         }
         let text = fault(json!({"action": "redrive", "to": "2025-01-01"}));

@@ -93,7 +93,7 @@ impl StatusAnswer {
                 (Key::Backfill { from, to, .. }, unfinished) if item.state.complete || unfinished.is_some() => {
                     backfills.push(backfill_status(item, from, to, now));
                 }
-                (Key::Backfill { .. } | Key::Redrive(_), _) => {}
+                (Key::Backfill { .. } | Key::Plan { .. } | Key::Redrive(_), _) => {}
             }
         }
         backfills.sort_by_key(|backfill| (backfill.from, backfill.to));

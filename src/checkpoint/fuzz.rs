@@ -54,6 +54,7 @@ fn shown(attribute: &AttributeValue) -> Value {
             let map: Map<String, Value> = map.iter().map(|(name, value)| (name.clone(), shown(value))).collect();
             json!({"M": map})
         }
+        AttributeValue::L(list) => json!({"L": list.iter().map(shown).collect::<Vec<_>>()}),
         _ => json!({"NULL": true}),
     }
 }

@@ -23,7 +23,7 @@ pub(super) const EXPIRES_AT: &str = "expires_at";
 const EXPIRES: &str = "expires";
 const CLUSTER_UUID: &str = "cluster_uuid";
 
-/// How long a complete backfill or redrive is kept. Chosen: `status` shows it for a quarter, and `skip_completed`
+/// How long a complete backfill, plan or redrive is kept. Chosen: `status` shows it for a quarter, and `skip_completed`
 /// knows it; after that the same request reads again, which adds nothing that is there.
 const COMPLETE_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 
@@ -90,6 +90,8 @@ impl Item {
                 reread_at: item.optional_time("reread_at")?,
                 last_run: item.map("last_run")?.map(|map| read_last_run(&map)).transpose()?,
                 complete: item.flag("complete")?,
+                events: item.optional_number("events")?.unwrap_or_default(),
+                slice_starts: item.instants("slice_starts")?,
             },
             lease: item.map(LEASE)?.map(|map| read_holder(&map)).transpose()?,
             destination: Destination {
@@ -194,6 +196,13 @@ impl<'a> Map<'a> {
         self.read(name, A_MAP, |value| Some(Map { name, attributes: value.as_m().ok()? }))
     }
 
+    /// Instants in seconds since 1970; none where there is no such attribute.
+    fn instants(&self, name: &str) -> Result<Vec<Timestamp>, Unreadable> {
+        let instant = |value: &AttributeValue| Timestamp::from_second(value.as_n().ok()?.parse().ok()?).ok();
+        let list = self.read(name, "a list of numbers", |value| value.as_l().ok()?.iter().map(instant).collect())?;
+        Ok(list.unwrap_or_default())
+    }
+
     fn flag(&self, name: &str) -> Result<bool, Unreadable> {
         Ok(self.read(name, "a boolean", |value| value.as_bool().ok().copied())?.unwrap_or(false))
     }
@@ -239,6 +248,8 @@ pub(super) fn state_changes(key: Key, state: &State, now: Timestamp) -> Vec<Chan
         ("reread_at", state.reread_at.map(text)),
         ("last_run", state.last_run.as_ref().map(write_last_run)),
         ("complete", state.complete.then_some(AttributeValue::Bool(true))),
+        ("events", (state.events > 0).then(|| number(state.events))),
+        ("slice_starts", write_instants(&state.slice_starts)),
         (EXPIRES_AT, expires_at.map(|at| number(at.as_second()))),
     ]
 }
@@ -255,6 +266,11 @@ pub(super) fn destination_change(destination: &Destination) -> Change {
 
 pub(super) fn lease_change(token: &str, request_id: &str, expires: Timestamp) -> Change {
     (LEASE, Some(map([(TOKEN, text(token)), ("request_id", text(request_id)), (EXPIRES, text(expires))])))
+}
+
+fn write_instants(instants: &[Timestamp]) -> Option<AttributeValue> {
+    let seconds = instants.iter().map(|instant| number(instant.as_second())).collect();
+    (!instants.is_empty()).then_some(AttributeValue::L(seconds))
 }
 
 fn write_unfinished(unfinished: &Unfinished) -> AttributeValue {
@@ -372,6 +388,8 @@ mod tests {
                 late: 3,
             }),
             complete: true,
+            events: u64::MAX,
+            slice_starts: vec![at("2024-05-01T12:00:00Z"); 200],
         }
     }
 
@@ -444,12 +462,12 @@ mod tests {
     #[test]
     fn what_a_state_lacks_is_taken_away() {
         let changes = state_changes(Key::Stream(Stream::User), &State::default(), at("2024-05-01T12:00:00Z"));
-        assert_eq!(changes.len(), 6);
+        assert_eq!(changes.len(), 8);
         assert!(changes.iter().all(|(_, value)| value.is_none()), "{changes:?}");
     }
 
     #[test]
-    fn only_complete_backfills_and_redrives_expire() {
+    fn only_complete_backfills_plans_and_redrives_expire() {
         let expires = |pk: &str, complete: bool| {
             let state = State { complete, ..State::default() };
             attributes(pk, &state, &destination()).remove(EXPIRES_AT).map(|value| value.as_n().unwrap().clone())
@@ -463,12 +481,14 @@ mod tests {
 
     #[test]
     fn the_largest_item_is_far_below_4_kilobytes() {
-        // As DynamoDB counts: names and values in UTF-8, 21 bytes for a number at most, 3 bytes for a map and 1 for each entry.
+        // As DynamoDB counts: names and values in UTF-8, a byte for two digits of a number and one more, 3 bytes for a map
+        // or list and 1 for each entry.
         fn size(attributes: &Attributes) -> usize {
             let value = |value: &AttributeValue| match value {
                 AttributeValue::S(text) => text.len(),
-                AttributeValue::N(_) => 21,
+                AttributeValue::N(digits) => digits.len().div_ceil(2) + 1,
                 AttributeValue::M(map) => 3 + size(map),
+                AttributeValue::L(numbers) => 3 + 8 * numbers.len(),
                 _ => 1,
             };
             attributes.iter().map(|(name, attribute)| name.len() + 1 + value(attribute)).sum()
@@ -480,7 +500,7 @@ mod tests {
             cluster_uuid: Some("u".repeat(22)),
         };
         let bytes = size(&attributes(BACKFILL, &full(snapshot(Some(u64::MAX))), &widest));
-        assert!(bytes < 2_048, "{bytes}");
+        assert!(bytes < 4_096, "{bytes}");
     }
 
     #[test]

@@ -9,8 +9,9 @@
 //!
 //! # The items
 //!
-//! Partition key `pk`: `stream#<stream>`, `backfill#<stream>#<from>#<to>` or `redrive#<stream>`. Times are RFC 3339
-//! in UTC, counters are numbers. Attributes that a newer version added are left as they are.
+//! Partition key `pk`: `stream#<stream>`, `backfill#<stream>#<from>#<to>`, `plan#<stream>#<from>#<to>` or
+//! `redrive#<stream>`. Times are RFC 3339 in UTC, counters are numbers. Attributes that a newer version added are left as
+//! they are.
 //!
 //! | attribute | type | meaning |
 //! | --- | --- | --- |
@@ -23,7 +24,9 @@
 //! | `reread_at` | time | [`State::reread_at`] |
 //! | `last_run` | map | [`LastRun`] |
 //! | `complete` | boolean | [`State::complete`]; absent for no |
-//! | `expires_at` | number | seconds since 1970, when DynamoDB deletes the item; complete backfills and redrives only |
+//! | `events` | number | [`State::events`]; absent for none |
+//! | `slice_starts` | list of numbers | [`State::slice_starts`], in seconds since 1970; absent for none |
+//! | `expires_at` | number | seconds since 1970, when DynamoDB deletes the item; complete backfills, plans and redrives only |
 
 mod error;
 #[cfg(any(test, fuzzing))]
@@ -57,6 +60,15 @@ pub enum Key {
         /// The range's end, exclusive.
         to: Timestamp,
     },
+    /// The slices of a range that is backfilled piece by piece, known as a backfill is.
+    Plan {
+        /// The stream.
+        stream: Stream,
+        /// The range's start.
+        from: Timestamp,
+        /// The range's end, exclusive.
+        to: Timestamp,
+    },
     /// The redrive of a stream's dead letters.
     Redrive(Stream),
 }
@@ -66,12 +78,15 @@ impl Key {
     #[must_use]
     pub const fn stream(self) -> Stream {
         match self {
-            Self::Stream(stream) | Self::Backfill { stream, .. } | Self::Redrive(stream) => stream,
+            Self::Stream(stream)
+            | Self::Backfill { stream, .. }
+            | Self::Plan { stream, .. }
+            | Self::Redrive(stream) => stream,
         }
     }
 
-    /// How far its work is, as answers show it: the watermark, how far down a backfill's range was read, or how far an
-    /// unfinished redrive is.
+    /// How far its work is, as answers show it: the watermark, how far down a backfill's range was read or planned, or how
+    /// far an unfinished redrive is.
     #[must_use]
     pub fn reached(self, state: &State) -> Option<Timestamp> {
         match (self, state.unfinished) {
@@ -79,6 +94,7 @@ impl Key {
             (Self::Backfill { .. }, Some(Unfinished::Window { position, .. }))
             | (Self::Redrive(_), Some(Unfinished::Redrive { position })) => Some(position),
             (Self::Stream(_), _) => state.watermark,
+            (Self::Plan { .. }, _) => state.slice_starts.last().copied(),
             (Self::Backfill { .. }, Some(Unfinished::Snapshot(_) | Unfinished::Redrive { .. }))
             | (Self::Redrive(_), Some(Unfinished::Window { .. } | Unfinished::Snapshot(_)) | None) => None,
         }
@@ -91,8 +107,9 @@ impl Key {
         match *pk.split('#').collect::<Vec<_>>() {
             ["stream", name] => Some(Self::Stream(stream(name)?)),
             ["redrive", name] => Some(Self::Redrive(stream(name)?)),
-            ["backfill", name, from, to] => {
-                Some(Self::Backfill { stream: stream(name)?, from: from.parse().ok()?, to: to.parse().ok()? })
+            [kind @ ("backfill" | "plan"), name, from, to] => {
+                let (stream, from, to) = (stream(name)?, from.parse().ok()?, to.parse().ok()?);
+                Some(if kind == "plan" { Self::Plan { stream, from, to } } else { Self::Backfill { stream, from, to } })
             }
             _ => None,
         }
@@ -102,7 +119,7 @@ impl Key {
     const fn expires(self) -> bool {
         match self {
             Self::Stream(_) => false,
-            Self::Backfill { .. } | Self::Redrive(_) => true,
+            Self::Backfill { .. } | Self::Plan { .. } | Self::Redrive(_) => true,
         }
     }
 }
@@ -112,6 +129,7 @@ impl fmt::Display for Key {
         match self {
             Self::Stream(stream) => write!(f, "stream#{stream}"),
             Self::Backfill { stream, from, to } => write!(f, "backfill#{stream}#{from}#{to}"),
+            Self::Plan { stream, from, to } => write!(f, "plan#{stream}#{from}#{to}"),
             Self::Redrive(stream) => write!(f, "redrive#{stream}"),
         }
     }
@@ -164,8 +182,12 @@ pub struct State {
     pub reread_at: Option<Timestamp>,
     /// How the last run ended.
     pub last_run: Option<LastRun>,
-    /// Backfill, redrive: nothing is left to do.
+    /// Backfill, plan, redrive: nothing is left to do.
     pub complete: bool,
+    /// Backfill: how many events of its range are acknowledged.
+    pub events: u64,
+    /// Plan: where each slice begins, the newest first. A slice ends where the one before it begins.
+    pub slice_starts: Vec<Timestamp>,
 }
 
 /// Work that the deadline cut, and where it goes on.
@@ -272,7 +294,10 @@ mod tests {
             from: at("2024-01-01T00:00:00Z"),
             to: at("2024-02-01T12:30:00.5Z"),
         };
+        let plan =
+            Key::Plan { stream: Stream::EventReport, from: at("2024-01-01T00:00:00Z"), to: at("2024-02-01T00Z") };
         for (key, pk) in [
+            (plan, "plan#event_report#2024-01-01T00:00:00Z#2024-02-01T00:00:00Z"),
             (Key::Stream(Stream::EventReport), "stream#event_report"),
             (Key::Stream(Stream::DetailedSharedFolder), "stream#detailed_shared_folder"),
             (backfill, "backfill#event_report#2024-01-01T00:00:00Z#2024-02-01T12:30:00.5Z"),
@@ -291,7 +316,14 @@ mod tests {
 
     #[test]
     fn a_partition_key_of_another_version_is_no_key() {
-        for pk in ["", "stream", "stream#groups", "12#stream#user", "backfill#event_report#yesterday#today"] {
+        for pk in [
+            "",
+            "stream",
+            "stream#groups",
+            "12#stream#user",
+            "backfill#event_report#yesterday#today",
+            "slice#event_report#2024-01-01T00:00:00Z#2024-02-01T00:00:00Z",
+        ] {
             assert_eq!(Key::parse(pk), None, "{pk}");
         }
     }

@@ -6,7 +6,7 @@ use super::{
     Begun, Ended, Run, Session,
     events::{EventWindow, whole_second},
     now,
-    plan::backfill_window,
+    windows::backfill_window,
 };
 use crate::{
     checkpoint::{Key, State, Unfinished},
@@ -56,7 +56,7 @@ impl Run<'_> {
     }
 
     async fn read_backfill(&self, from: Timestamp, to: Timestamp, alert: bool) -> Result<Ended, Error> {
-        let zone = &self.session.config.zone;
+        let zone = &self.session.mapper.zone;
         let mut state = self.lease.state();
         let window = match state.unfinished {
             Some(Unfinished::Window { from, to, position, alert }) => {
@@ -69,6 +69,7 @@ impl Run<'_> {
         };
         state.complete = false;
         state.unfinished = Some(window.unfinished(window.position));
+        state.events = self.acknowledged_events();
         self.save(state).await?;
         if window.from < window.position && self.read_window(window).await? == Ended::DeadlineCame {
             return Ok(Ended::DeadlineCame);
@@ -77,6 +78,7 @@ impl Run<'_> {
         state.complete = true;
         state.watermark = Some(window.to);
         state.unfinished = None;
+        state.events = self.acknowledged_events();
         self.save(state).await?;
         Ok(Ended::Complete)
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     Begun, Ended, Run, Session, now,
-    plan::{Advance, LivePlan, Reach},
+    windows::{Advance, LivePlan, Reach},
 };
 use crate::{
     checkpoint::{Key, State, Unfinished},
@@ -56,14 +56,14 @@ pub async fn collect_events(session: &Session<'_>, scheduled_time: Option<Timest
     let now = whole_second(scheduled_time.map_or(clock, |scheduled| scheduled.min(clock)));
     let state = run.lease.state();
     let reach = Reach { initial_lookback: session.config.initial_lookback, overlap: session.config.overlap };
-    let plan = LivePlan::new(now, state.watermark, state.reread_at, reach, &session.config.zone);
+    let plan = LivePlan::new(now, state.watermark, state.reread_at, reach, &session.mapper.zone);
     let ended = run.work(run.read_up_to(now, reach)).await;
     run.end(ended, Some(plan.window)).await
 }
 
 impl Run<'_> {
     async fn read_up_to(&self, now: Timestamp, reach: Reach) -> Result<Ended, Error> {
-        let zone = &self.session.config.zone;
+        let zone = &self.session.mapper.zone;
         let mut state = self.lease.state();
         if let Some(Unfinished::Window { from, to, position, alert }) = state.unfinished {
             let late_before = state.watermark;
@@ -91,7 +91,7 @@ impl Run<'_> {
     /// Moves the watermark over what was acknowledged.
     async fn advance(&self, read_from: Timestamp, to: Timestamp) -> Result<State, Error> {
         let mut state = self.lease.state();
-        let zone = &self.session.config.zone;
+        let zone = &self.session.mapper.zone;
         let advance = Advance::new(read_from, to, state.watermark, state.reread_at, zone);
         state.watermark = Some(advance.watermark);
         state.reread_at = advance.reread_at;
@@ -104,13 +104,13 @@ impl Run<'_> {
     /// fetched while the one before is delivered.
     pub(super) async fn read_window(&self, window: EventWindow) -> Result<Ended, Error> {
         let session = self.session;
-        let mut reading = WholeSecondReading::new(&session.config.zone, window.from, window.position);
+        let mut reading = WholeSecondReading::new(&session.mapper.zone, window.from, window.position);
         let mut page = self.fetch(&reading).await?;
         loop {
             let clock = now();
             let whole = reading
                 .take(page, clock)
-                .map_err(|contradiction| lastpass::Error::of_contradiction(&contradiction, &session.config.zone))?;
+                .map_err(|contradiction| lastpass::Error::of_contradiction(&contradiction, &session.mapper.zone))?;
             let (position, complete) = (whole.position, whole.complete);
             let documents = self.documents(whole, clock, window.alert);
             if complete {
@@ -127,9 +127,9 @@ impl Run<'_> {
         }
     }
 
-    async fn fetch(&self, reading: &WholeSecondReading<'_>) -> Result<Page, Error> {
+    pub(super) async fn fetch(&self, reading: &WholeSecondReading<'_>) -> Result<Page, Error> {
         let session = self.session;
-        let page = session.lastpass.fetch_events(&reading.request(), &session.config.zone, session.deadline).await?;
+        let page = session.lastpass.fetch_events(&reading.request(), &session.mapper.zone, session.deadline).await?;
         self.progress.pages.fetch_add(1, Ordering::Relaxed);
         Ok(page)
     }
@@ -148,6 +148,7 @@ impl Run<'_> {
             return Ok(());
         }
         state.unfinished = unfinished;
+        state.events = self.acknowledged_events();
         self.save(state).await
     }
 }

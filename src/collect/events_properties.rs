@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-use super::plan::{Advance, LivePlan, Reach, backfill_window};
+use super::windows::{Advance, LivePlan, Reach, backfill_window};
 use crate::{
     document::{DocId, Document},
     lastpass::{

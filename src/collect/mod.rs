@@ -8,11 +8,12 @@ mod backfill;
 mod events;
 #[cfg(test)]
 mod events_properties;
-mod plan;
 mod redrive;
 mod reset;
 mod resume;
+mod slices;
 mod snapshot;
+mod windows;
 
 use std::{
     sync::{
@@ -29,11 +30,12 @@ pub(crate) use self::redrive::document as redriven;
 pub use self::{
     backfill::backfill,
     events::collect_events,
-    plan::ZONE_REACH,
     redrive::redrive,
     reset::{ResetAnswer, reset},
     resume::{ResumeAnswer, resume},
+    slices::{plan, slices},
     snapshot::collect_snapshot,
+    windows::ZONE_REACH,
 };
 use crate::{
     checkpoint::{Acquired, Key, LastRun, Lease, State, Store},
@@ -129,6 +131,8 @@ struct Run<'a> {
     lease: Lease,
     writer: BulkWriter,
     progress: Progress,
+    /// How many events of its range an unfinished backfill has acknowledged before this run.
+    events_before: u64,
     lastpass_requests_before: u64,
     lastpass_throttled_before: u64,
 }
@@ -152,19 +156,21 @@ impl<'a> Run<'a> {
                 return Ok(Begun::Busy(answer));
             }
         };
-        let namespace = &session.config.namespace;
+        let namespace = &session.mapper.namespace;
         let writer = BulkWriter::new(
             session.elastic,
             stream.data_stream(namespace),
             DataStream::dead_letter(namespace),
             session.origin.clone(),
         );
+        let state = lease.state();
         Ok(Begun::Run(Box::new(Self {
             session,
             action,
             lease,
             writer,
             progress: Progress::default(),
+            events_before: if state.unfinished.is_some() { state.events } else { 0 },
             lastpass_requests_before: session.lastpass.requests(),
             lastpass_throttled_before: session.lastpass.throttled(),
         })))
@@ -178,6 +184,14 @@ impl<'a> Run<'a> {
             self.progress.count(timestamps.zip(deliveries), window_from);
         }
         Ok(())
+    }
+
+    /// How many events of its range a backfill has acknowledged.
+    fn acknowledged_events(&self) -> u64 {
+        match self.lease.key() {
+            Key::Backfill { .. } => self.events_before + self.progress.counters().fetched,
+            Key::Stream(_) | Key::Plan { .. } | Key::Redrive(_) => 0,
+        }
     }
 
     /// Saves a state whose positions are all acknowledged.

@@ -38,7 +38,7 @@ impl Run<'_> {
     /// Counts what is refused again, by its `error.type`, in `refused`.
     async fn redeliver_letters(&self, stream: Stream, refused: &mut BTreeMap<String, u64>) -> Result<Ended, Error> {
         let session = self.session;
-        let namespace = &session.config.namespace;
+        let namespace = &session.mapper.namespace;
         let filter = LetterFilter {
             target: stream.data_stream(namespace),
             account: session.mapper.account.clone(),

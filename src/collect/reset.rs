@@ -36,7 +36,7 @@ pub struct ResetAnswer {
 pub async fn reset(session: &Session<'_>, stream: Stream, to: Timestamp) -> Result<ResetAnswer, Error> {
     let Session { store, request_id, deadline, .. } = *session;
     let after = match stream {
-        Stream::EventReport => session.config.zone.begin_outside_fold(to),
+        Stream::EventReport => session.mapper.zone.begin_outside_fold(to),
         Stream::User | Stream::DetailedSharedFolder => to,
     };
     let key = Key::Stream(stream);

@@ -85,7 +85,9 @@ fn left_of(item: &Item) -> Option<(Timestamp, Left)> {
             Some((from, Left::Backfill { from, to, alert }))
         }
         (Key::Redrive(stream), Unfinished::Redrive { position }) => Some((position, Left::Redrive { stream })),
-        (Key::Stream(_), Unfinished::Window { .. } | Unfinished::Redrive { .. })
+        // Whoever sent a plan sends it again; its slices are backfills.
+        (Key::Plan { .. }, _)
+        | (Key::Stream(_), Unfinished::Window { .. } | Unfinished::Redrive { .. })
         | (Key::Backfill { .. }, Unfinished::Snapshot(_) | Unfinished::Redrive { .. })
         | (Key::Redrive(_), Unfinished::Window { .. } | Unfinished::Snapshot(_)) => None,
     }

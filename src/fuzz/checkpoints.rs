@@ -57,6 +57,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         seen: 12,
         seen_before: None,
     };
+    let plan = Key::Plan { stream: Stream::EventReport, from: at("2025-01-01T00:00:00Z"), to: time };
     let backfill = Key::Backfill { stream: Stream::EventReport, from: at("2025-01-01T00:00:00Z"), to: time };
     let states = [
         (
@@ -66,11 +67,19 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         (Key::Stream(Stream::User), Some(Unfinished::Snapshot(position))),
         (Key::Redrive(Stream::User), Some(Unfinished::Redrive { position: time })),
         (backfill, None),
+        (plan, None),
     ];
     let item = |(key, unfinished): (Key, Option<Unfinished>)| {
         let complete = unfinished.is_none();
-        let state =
-            State { watermark: Some(time), unfinished, reread_at: Some(time), last_run: last_run.clone(), complete };
+        let state = State {
+            watermark: Some(time),
+            unfinished,
+            reread_at: Some(time),
+            last_run: last_run.clone(),
+            complete,
+            events: 7,
+            slice_starts: vec![time, at("2025-01-01T00:00:00Z")],
+        };
         fuzz::written(key, &state, &destination, time).to_string().into_bytes()
     };
     states.into_iter().map(item).collect()

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Ended, HASH, KEY, check_silence, check_text_for_user, records::at};
 use crate::{
     config::{self, Config},
-    request::Request,
+    request::{Action, Backfill, Request, Window},
     secrets::Credentials,
 };
 
@@ -19,9 +19,9 @@ pub(super) fn play_request(input: &[u8]) -> Ended {
     match Request::parse(&payload, now) {
         Ok(request) => {
             assert_eq!(Request::parse(&payload, now), Ok(request.clone()));
-            assert!(payload.get("action").is_none_or(|action| action.is_null() || action == request.action()));
-            if let Request::Backfill(backfill) = request {
-                assert!(backfill.from < backfill.to);
+            assert!(payload.get("action").is_none_or(|action| action.is_null() || action == request.action.as_str()));
+            if let Action::Backfill(Backfill { from, to, .. }) | Action::Plan(Window { from, to }) = request.action {
+                assert!(from < to);
             }
             Ended::Taken
         }
@@ -38,6 +38,7 @@ pub(super) fn request_seeds() -> Vec<Vec<u8>> {
         include_str!("../../events/collect-event-report.json"),
         include_str!("../../events/collect-user.json"),
         include_str!("../../events/backfill.json"),
+        include_str!("../../events/plan.json"),
         include_str!("../../events/resume.json"),
         include_str!("../../events/reset.json"),
         include_str!("../../events/redrive.json"),

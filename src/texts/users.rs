@@ -15,7 +15,7 @@ fn wrong_payloads() {
         ("nothing", "null", &["null, not a JSON object"]),
         ("a number", "7", &["a number, not a JSON object"]),
         ("an empty payload", "{}", &["`stream` is missing", "event_report, user, detailed_shared_folder"]),
-        ("an unknown action", r#"{"action":"explode"}"#, &["\"explode\"", "collect, backfill, resume"]),
+        ("an unknown action", r#"{"action":"explode"}"#, &["\"explode\"", "collect, backfill, plan, resume"]),
         ("an action in capitals", r#"{"action":"Collect","stream":"user"}"#, &["\"Collect\"", "collect"]),
         ("an action that is a number", r#"{"action":1}"#, &["`action` is a number"]),
         ("an action that is a list", r#"{"action":["check"]}"#, &["`action` is a list"]),

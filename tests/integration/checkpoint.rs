@@ -162,6 +162,8 @@ async fn what_one_run_saves_the_next_one_finds() {
             late: 1,
         }),
         complete: false,
+        events: 70_000,
+        slice_starts: vec![later(-900), later(-1_800)],
     };
     lease.save(saved.clone(), later(5), soon()).await.unwrap();
     assert_eq!(lease.state(), saved);

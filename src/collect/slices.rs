@@ -1,0 +1,193 @@
+//! A range of the event report, split into slices that can be backfilled side by side.
+//!
+//! LastPass counts nothing, so how full a range is shows only when it is read. One request for each slice measures
+//! what is left of the range: its answer holds the newest events, a page of them at most, and from how far that page
+//! reaches back follows how long a slice may be. What fits in one page is the last slice.
+//!
+//! The slices are remembered: whoever sends the same request again gets the same ones, and with them the checkpoints of
+//! what was read already.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Begun, Ended, Run, Session, events::whole_second, now, windows::backfill_window};
+use crate::{
+    checkpoint::Key,
+    document::Stream,
+    error::Error,
+    lastpass::{
+        self,
+        time::ApiZone,
+        whole_seconds::{Reading as WholeSecondReading, WholeSeconds},
+    },
+    request::{PlanAnswer, RunAnswer, Window},
+};
+
+/// How many events a slice is meant to hold. Chosen: six pages, so that the measuring request is a small share of all,
+/// and a slice is done within one invocation.
+const SLICE_EVENTS: i64 = 50_000;
+/// After how many slices the next ones are meant to hold twice as many. Chosen: a year of 300 million events comes to no
+/// more than [`MAX_SLICES`].
+const DOUBLED_EVERY: usize = 25;
+/// Most slices of a plan. Chosen: they fit in a checkpoint, and what a state machine says of each in its 256 KB.
+const MAX_SLICES: usize = 200;
+/// What a slice's beginning is rounded down to, and the shortest slice. Chosen: ends that a person can read.
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+/// Splits `window` into slices, newest first, and remembers them. Those of a plan that is complete are given as they
+/// are, and LastPass is not asked.
+///
+/// # Errors
+/// See [`super::collect`].
+pub async fn plan(session: &Session<'_>, window: Window) -> Result<PlanAnswer, Error> {
+    let key = Key::Plan { stream: Stream::EventReport, from: window.from, to: window.to };
+    let run = match Run::begin(session, "plan", key).await? {
+        Begun::Run(run) => run,
+        Begun::Busy(answer) => return Ok(plan_answer(answer, window, &[])),
+    };
+    let ended = run.work(run.split(window)).await;
+    let starts = run.lease.state().slice_starts;
+    Ok(plan_answer(run.end(ended, Some(window)).await?, window, &starts))
+}
+
+fn plan_answer(run: RunAnswer, window: Window, starts: &[Timestamp]) -> PlanAnswer {
+    let RunAnswer { action, stream, status, reason, lastpass_requests, lease_expires, .. } = run;
+    let slices = slices(window.to, starts);
+    PlanAnswer { action, stream, status, reason, window, slices, lastpass_requests, lease_expires }
+}
+
+/// The slices that begin at `starts`, the newest of which ends at `to`.
+#[must_use]
+pub fn slices(to: Timestamp, starts: &[Timestamp]) -> Vec<Window> {
+    let ends = std::iter::once(to).chain(starts.iter().copied());
+    starts.iter().zip(ends).map(|(from, to)| Window { from: *from, to }).collect()
+}
+
+impl Run<'_> {
+    async fn split(&self, asked: Window) -> Result<Ended, Error> {
+        let zone = &self.session.mapper.zone;
+        let window = backfill_window(asked, whole_second(now()), zone);
+        let mut state = self.lease.state();
+        while !state.complete {
+            let planned = state.slice_starts.len();
+            // What lies in the future holds nothing to measure.
+            let end = state.slice_starts.last().map_or(window.to, |start| (*start).min(window.to));
+            let start = if end > window.from && planned + 1 < MAX_SLICES {
+                let newest = self.measure(window.from, end).await?;
+                slice_start(window.from, end, &newest, planned, zone)
+            } else {
+                window.from
+            };
+            state.complete = start <= window.from;
+            state.slice_starts.push(if state.complete { asked.from } else { start });
+            self.save(state.clone()).await?;
+            if !state.complete && self.session.is_nearly_over() {
+                return Ok(Ended::DeadlineCame);
+            }
+        }
+        Ok(Ended::Complete)
+    }
+
+    /// Reads the newest page of a range, for how far it reaches.
+    async fn measure(&self, from: Timestamp, to: Timestamp) -> Result<WholeSeconds, Error> {
+        let zone = &self.session.mapper.zone;
+        let mut reading = WholeSecondReading::new(zone, from, to);
+        let page = self.fetch(&reading).await?;
+        let newest = reading.take(page, now());
+        Ok(newest.map_err(|contradiction| lastpass::Error::of_contradiction(&contradiction, zone))?)
+    }
+}
+
+/// Where the slice begins that ends at `end`, after `planned` others, if the `newest` events before `end` are as dense as
+/// those of the rest of it.
+fn slice_start(from: Timestamp, end: Timestamp, newest: &WholeSeconds, planned: usize, zone: &ApiZone) -> Timestamp {
+    if newest.complete {
+        return from;
+    }
+    let wanted = SLICE_EVENTS << (planned / DOUBLED_EVERY);
+    let measured = i64::try_from(newest.events.len()).unwrap_or(i64::MAX).max(1);
+    let reached_s = end.duration_since(newest.position).as_secs();
+    // A page that is part of one second reaches nowhere.
+    let length_s = (reached_s.saturating_mul(wanted) / measured).max(1);
+    let start = end.saturating_sub(SignedDuration::from_secs(length_s)).unwrap_or(from);
+    let hours_s = HOUR.as_secs();
+    let start = Timestamp::from_second(start.as_second().div_euclid(hours_s) * hours_s).unwrap_or(from);
+    zone.begin_outside_fold(start).max(from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lastpass::reporting::Event;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a time of the test")
+    }
+
+    fn zone() -> ApiZone {
+        ApiZone::new("US/Eastern").expect("a zone")
+    }
+
+    /// A page of so many events that reaches back to `position`.
+    fn newest(events: usize, position: &str) -> WholeSeconds {
+        let event = || (Event { record: String::new(), time: Ok(None) }, None);
+        WholeSeconds {
+            events: std::iter::repeat_with(event).take(events).collect(),
+            position: at(position),
+            complete: false,
+        }
+    }
+
+    const FROM: &str = "2025-01-01T00:00:00Z";
+    const END: &str = "2025-07-01T00:00:00Z";
+
+    fn start(newest: &WholeSeconds, planned: usize) -> Timestamp {
+        slice_start(at(FROM), at(END), newest, planned, &zone())
+    }
+
+    #[test]
+    fn a_slice_is_as_long_as_its_events_are_sparse() {
+        // 10,000 events in two days: 50,000 in ten.
+        assert_eq!(start(&newest(10_000, "2025-06-29T00:00:00Z"), 0), at("2025-06-21T00:00:00Z"));
+        // In one hour: in five.
+        assert_eq!(start(&newest(10_000, "2025-06-30T23:00:00Z"), 0), at("2025-06-30T19:00:00Z"));
+    }
+
+    #[test]
+    fn later_slices_are_larger() {
+        let newest = newest(10_000, "2025-06-29T00:00:00Z");
+        assert_eq!(start(&newest, DOUBLED_EVERY - 1), at("2025-06-21T00:00:00Z"));
+        assert_eq!(start(&newest, DOUBLED_EVERY), at("2025-06-11T00:00:00Z"));
+        let most: i64 = (0..MAX_SLICES).map(|planned| SLICE_EVENTS << (planned / DOUBLED_EVERY)).sum();
+        assert!(most > 300_000_000, "{most}");
+    }
+
+    #[test]
+    fn a_slice_begins_on_the_hour_and_is_never_empty() {
+        assert_eq!(start(&newest(9_990, "2025-06-30T22:17:04Z"), 0), at("2025-06-30T15:00:00Z"));
+        assert_eq!(start(&newest(9_000, "2025-06-30T23:59:59Z"), 0), at("2025-06-30T23:00:00Z"));
+        // One second that fills a page.
+        assert_eq!(start(&newest(0, END), 0), at("2025-06-30T23:00:00Z"));
+        assert_eq!(start(&newest(1, END), 0), at("2025-06-30T23:00:00Z"));
+    }
+
+    #[test]
+    fn a_slice_neither_leaves_the_range_nor_cuts_a_repeated_hour() {
+        assert_eq!(start(&newest(10_000, "2025-02-01T00:00:00Z"), 0), at(FROM));
+        assert_eq!(start(&WholeSeconds { complete: true, ..newest(3, FROM) }, 0), at(FROM));
+        let (from, end) = (at("2025-10-01T00:00:00Z"), at("2025-11-02T08:00:00Z"));
+        // Two hours of wall time from 05:00 to 07:00 UTC.
+        let cut = slice_start(from, end, &newest(50_000, "2025-11-02T06:00:00Z"), 0, &zone());
+        assert_eq!(cut, at("2025-11-02T05:00:00Z"));
+    }
+
+    #[test]
+    fn slices_follow_one_another() {
+        let starts = [at("2025-06-21T00:00:00Z"), at(FROM)];
+        let window = |from, to| Window { from: at(from), to: at(to) };
+        assert_eq!(
+            slices(at(END), &starts),
+            [window("2025-06-21T00:00:00Z", END), window(FROM, "2025-06-21T00:00:00Z")]
+        );
+        assert_eq!(slices(at(END), &[]), []);
+    }
+}

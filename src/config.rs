@@ -34,8 +34,8 @@ const LONGEST_LOOKBACK: SignedDuration = SignedDuration::from_hours(400 * 24);
 /// The settings of the function, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// `SECRET_ARN`: where the credentials are.
-    pub secret_arn: String,
+    /// `SECRET_ARN` or `SECRET_PREFIX`: where the credentials are.
+    pub secret: SecretSource,
     /// `CHECKPOINT_TABLE`: the DynamoDB table.
     pub checkpoint_table: String,
     /// `ELASTICSEARCH_URL` or `ELASTIC_CLOUD_ID`.
@@ -60,6 +60,15 @@ pub struct Config {
     pub preserve_duplicate_custom_fields: bool,
 }
 
+/// Where the credentials are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// In the secret of this ARN: the deployment reads one account.
+    Arn(String),
+    /// In the secret `<prefix>/<account>` of each account that a request names.
+    Prefix(String),
+}
+
 /// Settings that can't be used, with everything that is wrong with them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the function's settings are not valid: {}. Mend them with the parameters of its CloudFormation stack (environment variables of the function); the README explains each under \"Settings\"", faults.join("; "))]
@@ -80,7 +89,7 @@ impl Config {
     /// [`Invalid`], naming every fault.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Invalid> {
         let mut reader = Reader { variable, faults: Vec::new() };
-        let secret_arn = reader.required("SECRET_ARN", "the ARN of the secret with the credentials");
+        let secret = reader.secret();
         let checkpoint_table = reader.required("CHECKPOINT_TABLE", "the name of the DynamoDB table");
         let elasticsearch = reader.elasticsearch();
         let elasticsearch_ca = reader.certificates("ELASTICSEARCH_CA");
@@ -97,10 +106,12 @@ impl Config {
         if let Err(fault) = log_level(&reader.variable) {
             reader.faults.push(fault);
         }
-        match (elasticsearch, lastpass_url, zone, namespace) {
-            (Some(elasticsearch), Some(lastpass_url), Some(zone), Some(namespace)) if reader.faults.is_empty() => {
+        match (secret, elasticsearch, lastpass_url, zone, namespace) {
+            (Some(secret), Some(elasticsearch), Some(lastpass_url), Some(zone), Some(namespace))
+                if reader.faults.is_empty() =>
+            {
                 Ok(Self {
-                    secret_arn,
+                    secret,
                     checkpoint_table,
                     elasticsearch,
                     elasticsearch_ca,
@@ -158,6 +169,33 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
 
     fn checked<T, E: std::fmt::Display>(&mut self, name: &str, value: Result<T, E>) -> Option<T> {
         value.map_err(|fault| self.faults.push(format!("{name}: {fault}"))).ok()
+    }
+
+    fn secret(&mut self) -> Option<SecretSource> {
+        match (self.optional("SECRET_ARN"), self.optional("SECRET_PREFIX")) {
+            (Some(arn), None) => Some(SecretSource::Arn(arn)),
+            (None, Some(prefix)) if is_secret_prefix(&prefix) => Some(SecretSource::Prefix(prefix)),
+            (None, Some(prefix)) => {
+                self.faults.push(format!(
+                    "SECRET_PREFIX is {}: use letters, digits and /_+=.@-, without a slash at the end; the secret of an \
+                     account is the prefix, a slash and the account's name",
+                    Quoted(&prefix)
+                ));
+                None
+            }
+            (None, None) => {
+                self.faults.push(
+                    "neither SECRET_ARN nor SECRET_PREFIX is set: set the ARN of the secret with the credentials, or, for \
+                     several accounts, what the names of their secrets begin with"
+                        .to_owned(),
+                );
+                None
+            }
+            (Some(_), Some(_)) => {
+                self.faults.push("SECRET_ARN and SECRET_PREFIX are both set: keep one".to_owned());
+                None
+            }
+        }
     }
 
     fn elasticsearch(&mut self) -> Option<Endpoint> {
@@ -247,6 +285,13 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
     }
 }
 
+/// Whether secrets may be named so. The longest name has 512 characters, of which an account's has 64 and the slash one.
+/// <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html>
+fn is_secret_prefix(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+=.@-".contains(&byte);
+    text.len() <= 512 - 65 && !text.ends_with('/') && text.bytes().all(is_allowed)
+}
+
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -309,8 +354,15 @@ mod tests {
         let text = read(&[("OVERLAP", "soon"), ("LASTPASS_TIME_ZONE", "Mars"), ("LOG_LEVEL", "loud")])
             .expect_err("faults")
             .to_string();
-        for name in ["SECRET_ARN", "CHECKPOINT_TABLE", "ELASTIC_CLOUD_ID", "OVERLAP", "LASTPASS_TIME_ZONE", "LOG_LEVEL"]
-        {
+        for name in [
+            "SECRET_ARN",
+            "SECRET_PREFIX",
+            "CHECKPOINT_TABLE",
+            "ELASTIC_CLOUD_ID",
+            "OVERLAP",
+            "LASTPASS_TIME_ZONE",
+            "LOG_LEVEL",
+        ] {
             assert!(text.contains(name), "{name} in {text}");
         }
     }
@@ -332,6 +384,23 @@ mod tests {
             ("PRESERVE_ORIGINAL_EVENT", "yes"),
         ] {
             assert!(fault(name, value).contains(name), "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn the_credentials_are_in_one_secret_or_in_those_below_a_prefix() {
+        let secret = |arn, prefix| {
+            let mut pairs = NEEDED.to_vec();
+            pairs[0] = ("SECRET_ARN", arn);
+            pairs.push(("SECRET_PREFIX", prefix));
+            read(&pairs).map(|config| config.secret)
+        };
+        assert_eq!(secret("arn:secret", ""), Ok(SecretSource::Arn("arn:secret".to_owned())));
+        assert_eq!(secret(" ", "prod/lastpass"), Ok(SecretSource::Prefix("prod/lastpass".to_owned())));
+        for (arn, prefix) in [("arn:secret", "lastpass"), ("", ""), ("", "lastpass/"), ("", "last pass"), ("", "arn:x")]
+        {
+            let text = secret(arn, prefix).expect_err("a fault").to_string();
+            assert!(text.contains("SECRET_PREFIX"), "{text}");
         }
     }
 

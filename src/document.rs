@@ -198,6 +198,15 @@ impl fmt::Display for AccountName {
     }
 }
 
+/// The organisation that an account belongs to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Organization {
+    /// `organization.id`.
+    pub id: Option<String>,
+    /// `organization.name`.
+    pub name: Option<String>,
+}
+
 /// The `_id` of a document: the same record always has the same one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

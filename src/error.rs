@@ -8,7 +8,7 @@ use std::error::Error as _;
 
 use lambda_runtime::Diagnostic;
 
-use crate::{checkpoint, config, elastic, lastpass, request, secrets};
+use crate::{checkpoint, config, document::AccountName, elastic, lastpass, request, secrets};
 
 /// Why an invocation failed.
 #[derive(Debug, thiserror::Error)]
@@ -103,8 +103,45 @@ impl Error {
     }
 }
 
-impl From<Error> for Diagnostic {
-    fn from(error: Error) -> Self {
-        Self { error_type: error.error_type().to_owned(), error_message: error.with_causes() }
+/// The failure of an invocation, and whose it is where the deployment has several accounts.
+#[derive(Debug)]
+pub struct Failure {
+    /// The account that the request named.
+    pub account: Option<AccountName>,
+    /// Why.
+    pub error: Error,
+}
+
+impl Failure {
+    /// Lambda's `errorMessage`.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let text = self.error.with_causes();
+        match &self.account {
+            Some(account) => format!("account {account}: {text}"),
+            None => text,
+        }
+    }
+}
+
+impl From<Failure> for Diagnostic {
+    fn from(failure: Failure) -> Self {
+        Self { error_type: failure.error.error_type().to_owned(), error_message: failure.message() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_names_its_account_first() {
+        let failure = |account: Option<&str>| {
+            let account = account.map(|name| AccountName::new(name).expect("a name"));
+            Diagnostic::from(Failure { account, error: request::Invalid::account_missing().into() })
+        };
+        let named = failure(Some("globex"));
+        assert_eq!(named.error_type, "Request.Invalid");
+        assert_eq!(named.error_message, format!("account globex: {}", failure(None).error_message));
     }
 }

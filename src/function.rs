@@ -19,17 +19,18 @@ use tracing::{Instrument, Level};
 
 use crate::{
     check::{self, CheckAnswer},
-    checkpoint::{self, Key, Store},
+    checkpoint::{self, Key, Store, Whose},
     collect::{self, Session},
-    config::{self, Config},
+    config::{self, Config, SecretSource},
     deadline::Deadline,
-    document::Stream,
+    document::{AccountName, Namespace, Organization, Stream},
     elastic::{self, Origin, SetupOptions},
-    error::Error,
-    http, lastpass,
+    error::{Error, Failure},
+    http,
+    lastpass::{self, time::ApiZone},
     request::{self, Action, PlanAnswer, Reason, Request, RunAnswer},
     secrets::{self, Credentials, Secrets},
-    status::StatusAnswer,
+    status::{AccountsStatusAnswer, StatusAnswer},
     streams::Mapper,
     telemetry::{Journal, Totals, write_metrics},
 };
@@ -66,6 +67,8 @@ struct Invocation<'a> {
     elasticsearch_http: reqwest::Client,
     payload: &'a Value,
     request: &'a Request,
+    /// Where the account's credentials are; none for `status` of all accounts.
+    secret_id: Option<String>,
     journal: &'a Journal,
     request_id: &'a str,
     deadline: Deadline,
@@ -80,7 +83,7 @@ impl Function {
         let sandbox = config.and_then(|config| {
             let http = http::Clients::new(config.elasticsearch_ca.as_deref()).map_err(config::Invalid::from)?;
             Ok(Sandbox {
-                secrets: Secrets::new(&aws_sdk_secretsmanager::Client::new(aws), config.secret_arn.clone()),
+                secrets: Secrets::new(&aws_sdk_secretsmanager::Client::new(aws)),
                 dynamodb: aws_sdk_dynamodb::Client::new(aws),
                 http,
                 config,
@@ -93,16 +96,18 @@ impl Function {
     /// Answers one invocation, and says at its end what it did: one summary line and the metrics of its streams.
     ///
     /// # Errors
-    /// [`Error`]: its `error_type` and text become Lambda's `errorType` and `errorMessage`.
-    pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, Error> {
+    /// [`Failure`]: it becomes Lambda's `errorType` and `errorMessage`.
+    pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, Failure> {
         let LambdaEvent { payload, context } = event;
         let started = collect::now();
         let request = Request::parse(&payload, started);
         let action = request.as_ref().ok().map(|request| &request.action);
         let stream = action.and_then(Action::stream);
+        let account = request.as_ref().ok().and_then(|request| request.account.as_ref());
         let span = tracing::info_span!(
             "invocation",
             request_id = context.request_id,
+            account = account.map(AccountName::as_str),
             action = action.map(Action::as_str),
             stream = stream.map(Stream::as_str),
         );
@@ -115,10 +120,13 @@ impl Function {
             };
             let ended = collect::now();
             let failed_stream = stream.filter(|_| answer.is_err());
-            write_metrics(&journal.metric_lines(&context.env_config.function_name, failed_stream, ended));
+            let function_name = &context.env_config.function_name;
+            write_metrics(&journal.metric_lines(function_name, account, failed_stream, ended));
             let took = Duration::try_from(ended.duration_since(started)).unwrap_or_default();
             summarize(&answer, journal.totals(), took, left_at(ended, &context));
             answer
+                .map(|answer| with_account(answer, account))
+                .map_err(|error| Failure { account: account.cloned(), error })
         }
         .instrument(span)
         .await
@@ -143,9 +151,13 @@ impl Function {
                 };
             }
         };
-        if request.account.is_some() {
-            return Err(request::Invalid::account_without_prefix().into());
-        }
+        let secret_id = match secret_id(&sandbox.config.secret, request) {
+            Ok(secret_id) => secret_id,
+            Err(invalid) if request.action == Action::Check => {
+                return Ok(json(&CheckAnswer::without_secret(&invalid.into())));
+            }
+            Err(invalid) => return Err(invalid.into()),
+        };
         let left = left_at(now, context);
         let ends = Timestamp::try_from(context.deadline()).unwrap_or(now);
         let reserved = (left / RESERVED_SHARE).clamp(RESERVED.0, RESERVED.1);
@@ -157,6 +169,7 @@ impl Function {
             elasticsearch_http: sandbox.http.for_elasticsearch().map_err(config::Invalid::from)?,
             payload,
             request,
+            secret_id,
             journal,
             request_id: &context.request_id,
             deadline: Deadline::after(working),
@@ -181,17 +194,16 @@ impl Invocation<'_> {
             | Action::Setup { .. } => {}
         }
         let secrets = &self.sandbox.secrets;
-        let credentials = match secrets.get(collect::now(), self.deadline).await {
+        let mut credentials = match secrets.get(self.secret_id(), collect::now(), self.deadline).await {
             Ok(credentials) => credentials,
             Err(error) => return self.without_credentials(error),
         };
-        let mut credentials = credentials;
         loop {
             let error = match self.act(&credentials).await {
                 Err(error) if error.is_auth() => error,
                 answer => return answer,
             };
-            match secrets.reload(collect::now(), self.deadline).await {
+            match secrets.reload(self.secret_id(), collect::now(), self.deadline).await {
                 // Others each time, so it comes to an end.
                 Ok(reloaded) if !reloaded.are(&credentials) => credentials = reloaded,
                 _ => return Err(error),
@@ -240,15 +252,19 @@ impl Invocation<'_> {
         let config = &self.sandbox.config;
         let mapper = Mapper {
             account: credentials.account_number.clone(),
-            namespace: config.namespace.clone(),
-            zone: config.zone.clone(),
+            organization: self.organization(credentials),
+            namespace: self.namespace(credentials).clone(),
+            zone: self.zone(credentials).clone(),
             tags: config.tags.clone(),
             preserve_original_event: config.preserve_original_event,
             preserve_duplicate_custom_fields: config.preserve_duplicate_custom_fields,
         };
+        let lastpass = self.lastpass(credentials);
+        // What is not live leaves the live runs the first turns.
+        let can_wait = matches!(self.request.action, Action::Backfill(_) | Action::Plan(_) | Action::Resume);
         let session = Session {
             config,
-            lastpass: &self.lastpass(credentials),
+            lastpass: &if can_wait { lastpass.giving_way() } else { lastpass },
             elastic: &elastic,
             store: &self.store(credentials, cluster_uuid),
             mapper: &mapper,
@@ -300,9 +316,8 @@ impl Invocation<'_> {
     }
 
     async fn check(&self) -> CheckAnswer {
-        let config = &self.sandbox.config;
         // Read anew: what is checked is what the next invocation will find.
-        let credentials = match self.sandbox.secrets.reload(collect::now(), self.deadline).await {
+        let credentials = match self.sandbox.secrets.reload(self.secret_id(), collect::now(), self.deadline).await {
             Ok(credentials) => credentials,
             Err(error) => return CheckAnswer::without_secret(&error.into()),
         };
@@ -319,37 +334,42 @@ impl Invocation<'_> {
             elastic: &elastic,
             elastic_setup: elastic_setup.as_ref(),
             store: &self.store(&credentials, None),
-            zone: &config.zone,
-            namespace: &config.namespace,
+            zone: self.zone(&credentials),
+            namespace: self.namespace(&credentials),
             deadline: self.deadline,
         })
         .await
     }
 
     async fn status(&self) -> Result<Value, Error> {
-        let listing = self.list_checkpoints().await?;
-        let waiting = self.waiting_dead_letters().await;
+        let Some(secret_id) = &self.secret_id else {
+            let listing = self.list_checkpoints(Whose::Everyones).await?;
+            return Ok(json(&AccountsStatusAnswer::new(&listing, collect::now())));
+        };
+        let listing = self.list_checkpoints(Whose::Accounts(self.request.account.as_ref())).await?;
+        let waiting = self.waiting_dead_letters(secret_id).await;
         if let Err(error) = &waiting {
             tracing::warn!(%error, "the dead letters were not counted");
         }
         Ok(json(&StatusAnswer::new(&listing, waiting.ok(), collect::now())))
     }
 
-    async fn waiting_dead_letters(&self) -> Result<u64, Error> {
-        let credentials = self.sandbox.secrets.get(collect::now(), self.deadline).await?;
+    async fn waiting_dead_letters(&self, secret_id: &str) -> Result<u64, Error> {
+        let credentials = self.sandbox.secrets.get(secret_id, collect::now(), self.deadline).await?;
         let elastic = self.elastic(&credentials.elastic_api_key)?;
-        Ok(elastic::waiting_dead_letters(&elastic, &self.sandbox.config.namespace, self.deadline).await?)
+        let (namespace, account) = (self.namespace(&credentials), &credentials.account_number);
+        Ok(elastic::waiting_dead_letters(&elastic, namespace, account, self.deadline).await?)
     }
 
-    async fn list_checkpoints(&self) -> Result<checkpoint::Listing, Error> {
+    async fn list_checkpoints(&self, whose: Whose<'_>) -> Result<checkpoint::Listing, Error> {
         let table = self.sandbox.config.checkpoint_table.clone();
-        Ok(checkpoint::list(&self.sandbox.dynamodb, table, self.deadline).await?)
+        Ok(checkpoint::list(&self.sandbox.dynamodb, table, whose, self.deadline).await?)
     }
 
     /// Enters how far every stream is, before anything else can fail: an alarm on a stream that is late must not ring for
     /// another fault, and has to ring for a stream whose own runs don't come.
     async fn enter_watermarks(&self) {
-        let listing = match self.list_checkpoints().await {
+        let listing = match self.list_checkpoints(Whose::Accounts(self.request.account.as_ref())).await {
             Ok(listing) => listing,
             Err(error) => return tracing::warn!(%error, "how far the streams are is not known"),
         };
@@ -358,6 +378,27 @@ impl Invocation<'_> {
                 self.journal.enter_watermark(stream, watermark);
             }
         }
+    }
+
+    /// The secret of the account. Every action but `status` of all accounts has one.
+    fn secret_id(&self) -> &str {
+        self.secret_id.as_deref().unwrap_or_default()
+    }
+
+    /// The account's own namespace, or that of the settings.
+    fn namespace<'a>(&'a self, credentials: &'a Credentials) -> &'a Namespace {
+        credentials.profile.namespace.as_ref().unwrap_or(&self.sandbox.config.namespace)
+    }
+
+    /// The account's own time zone, or that of the settings.
+    fn zone<'a>(&'a self, credentials: &'a Credentials) -> &'a ApiZone {
+        credentials.profile.zone.as_ref().unwrap_or(&self.sandbox.config.zone)
+    }
+
+    /// The account's organisation. One without a name has the account's.
+    fn organization(&self, credentials: &Credentials) -> Organization {
+        let Organization { id, name } = credentials.profile.organization.clone();
+        Organization { id, name: name.or_else(|| self.request.account.as_ref().map(ToString::to_string)) }
     }
 
     fn elastic(&self, api_key: &SecretString) -> Result<elastic::Client, Error> {
@@ -379,11 +420,34 @@ impl Invocation<'_> {
         let config = &self.sandbox.config;
         let destination = checkpoint::Destination {
             host: config.elasticsearch.host().to_owned(),
-            namespace: config.namespace.clone(),
+            namespace: self.namespace(credentials).clone(),
             account: credentials.account_number.clone(),
             cluster_uuid,
         };
         Store::new(&self.sandbox.dynamodb, config.checkpoint_table.clone(), destination)
+            .of_account(self.request.account.clone())
+    }
+}
+
+/// The secret that the request is about; none where it is about those of all accounts.
+fn secret_id(source: &SecretSource, request: &Request) -> Result<Option<String>, request::Invalid> {
+    match (source, &request.account) {
+        (SecretSource::Arn(arn), None) => Ok(Some(arn.clone())),
+        (SecretSource::Arn(_), Some(_)) => Err(request::Invalid::account_without_prefix()),
+        (SecretSource::Prefix(prefix), Some(account)) => Ok(Some(format!("{prefix}/{account}"))),
+        (SecretSource::Prefix(_), None) if request.action == Action::Status => Ok(None),
+        (SecretSource::Prefix(_), None) => Err(request::Invalid::account_missing()),
+    }
+}
+
+/// An answer that says for which account it is, where the request did.
+fn with_account(answer: Value, account: Option<&AccountName>) -> Value {
+    match (answer, account) {
+        (Value::Object(mut fields), Some(account)) => {
+            fields.shift_insert(1.min(fields.len()), "account".to_owned(), account.as_str().into());
+            Value::Object(fields)
+        }
+        (answer, _) => answer,
     }
 }
 

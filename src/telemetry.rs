@@ -20,7 +20,10 @@ use serde_json::{Map, Value, json};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{EnvFilter, fmt};
 
-use crate::{document::Stream, request::Counters};
+use crate::{
+    document::{AccountName, Stream},
+    request::Counters,
+};
 
 /// The first part of the namespace of all metrics; the function's name follows, so that two stacks of one account keep
 /// apart. `template.yaml` spells the same.
@@ -134,9 +137,16 @@ impl Journal {
     }
 
     /// The metrics of each stream that was worked on, as lines of the embedded metric format. `failed` is the stream of
-    /// an invocation that failed: its failure counts also where no run had begun.
+    /// an invocation that failed: its failure counts also where no run had begun. The account is a field of the line, not a
+    /// dimension, which would make as many metrics as there are accounts.
     #[must_use]
-    pub fn metric_lines(&self, function_name: &str, failed: Option<Stream>, now: Timestamp) -> Vec<String> {
+    pub fn metric_lines(
+        &self,
+        function_name: &str,
+        account: Option<&AccountName>,
+        failed: Option<Stream>,
+        now: Timestamp,
+    ) -> Vec<String> {
         let records = self.records();
         Stream::ALL
             .into_iter()
@@ -157,7 +167,7 @@ impl Journal {
                 if !runs.is_empty() || has_failed {
                     values.push((ERRORS, failures.max(u64::from(has_failed)).into()));
                 }
-                (!values.is_empty()).then(|| metric_line(function_name, stream, &values, now))
+                (!values.is_empty()).then(|| metric_line(function_name, account, stream, &values, now))
             })
             .collect()
     }
@@ -172,7 +182,13 @@ pub fn write_metrics(lines: &[String]) {
     }
 }
 
-fn metric_line(function_name: &str, stream: Stream, values: &[(Metric, Value)], now: Timestamp) -> String {
+fn metric_line(
+    function_name: &str,
+    account: Option<&AccountName>,
+    stream: Stream,
+    values: &[(Metric, Value)],
+    now: Timestamp,
+) -> String {
     let metrics: Vec<Value> =
         values.iter().map(|(metric, _)| json!({"Name": metric.name, "Unit": metric.unit})).collect();
     let directive =
@@ -180,6 +196,9 @@ fn metric_line(function_name: &str, stream: Stream, values: &[(Metric, Value)], 
     let mut line = Map::new();
     line.insert("_aws".to_owned(), json!({"Timestamp": now.as_millisecond(), "CloudWatchMetrics": [directive]}));
     line.insert(DIMENSION.to_owned(), stream.as_str().into());
+    if let Some(account) = account {
+        line.insert("account".to_owned(), account.as_str().into());
+    }
     line.extend(values.iter().map(|(metric, value)| (metric.name.to_owned(), value.clone())));
     Value::Object(line).to_string()
 }
@@ -207,7 +226,7 @@ mod tests {
 
     fn lines(journal: &Journal, failed: Option<Stream>) -> Vec<Value> {
         journal
-            .metric_lines("lastpass", failed, at("2026-10-05T12:00:00.250Z"))
+            .metric_lines("lastpass", None, failed, at("2026-10-05T12:00:00.250Z"))
             .iter()
             .map(|line| serde_json::from_str(line).expect("a line is JSON"))
             .collect()
@@ -237,6 +256,17 @@ mod tests {
             "Freshness": 300, "Created": 7, "DeadLetters": 2, "LastPassThrottled": 3, "Errors": 0,
         });
         assert_eq!(lines(&journal, None), [expected]);
+    }
+
+    #[test]
+    fn the_account_is_a_field_and_no_dimension() {
+        let journal = Journal::default();
+        journal.enter_watermark(Stream::User, at("2026-10-05T11:55:00Z"));
+        let account = AccountName::new("globex").expect("a name");
+        let lines = journal.metric_lines("lastpass", Some(&account), None, at("2026-10-05T12:00:00Z"));
+        let line: Value = serde_json::from_str(&lines[0]).expect("a line is JSON");
+        assert_eq!(line["account"], "globex");
+        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["stream"]]));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Destination, Key};
+use super::{Destination, PartitionKey};
 use crate::aws::{BoxError, Fault, Verdict};
 
 /// Why a checkpoint could not be read or written.
@@ -92,15 +92,15 @@ pub enum Error {
     },
     /// The checkpoint tells what another cluster, namespace or account has. Nothing was read or written.
     #[error(
-        "the checkpoint `{key}` in the table {table} tells what {stored} has, but {}, or confirm the new destination \
-         with {{\"action\": \"reset\", \"stream\": \"{}\", \"to\": \"...\"}} (`to`: from where on the new destination is to \
-         get events), or deploy a second stack for it", what_changed(stored, now), key.stream()
+        "the checkpoint `{pk}` in the table {table} tells what {stored} has, but {}, or confirm the new destination \
+         with {{\"action\": \"reset\", {}\"stream\": \"{}\", \"to\": \"...\"}} (`to`: from where on the new destination is to \
+         get events), or deploy a second stack for it", what_changed(stored, now), account_field(pk), pk.key.stream()
     )]
     DestinationChanged {
         /// The table.
         table: String,
         /// The item's key.
-        key: Key,
+        pk: Box<PartitionKey>,
         /// What the checkpoint was made for.
         stored: Box<Destination>,
         /// What there is now.
@@ -133,6 +133,11 @@ fn what_changed(stored: &Destination, now: &Destination) -> String {
         );
     }
     format!("the settings now say {now}, which would lack all history: put the settings back")
+}
+
+/// How a request names the account.
+fn account_field(pk: &PartitionKey) -> String {
+    pk.account.as_ref().map_or_else(String::new, |account| format!("\"account\": \"{account}\", "))
 }
 
 fn until(expires: Option<Timestamp>) -> String {
@@ -178,8 +183,9 @@ impl Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Key;
     use super::*;
-    use crate::document::{AccountNumber, Namespace, Stream};
+    use crate::document::{AccountName, AccountNumber, Namespace, Stream};
 
     fn fault() -> Box<Fault> {
         Box::new(Fault::no_time("no answer before the time was up"))
@@ -237,7 +243,7 @@ mod tests {
             (
                 Error::DestinationChanged {
                     table: table(),
-                    key: Key::Stream(Stream::User),
+                    pk: Box::new(PartitionKey { account: None, key: Key::Stream(Stream::User) }),
                     stored: destination("old.example"),
                     now: destination("new.example"),
                 },
@@ -251,15 +257,18 @@ mod tests {
             (
                 Error::DestinationChanged {
                     table: table(),
-                    key: Key::Redrive(Stream::EventReport),
+                    pk: Box::new(PartitionKey {
+                        account: AccountName::new("globex").ok(),
+                        key: Key::Redrive(Stream::EventReport),
+                    }),
                     stored: destination("es.example"),
                     now: Box::new(Destination { cluster_uuid: Some("second".into()), ..*destination("es.example") }),
                 },
                 "Checkpoint.DestinationChanged",
-                "the checkpoint `redrive#event_report` in the table checkpoints tells what es.example (namespace \
+                "the checkpoint `account#globex#redrive#event_report` in the table checkpoints tells what es.example (namespace \
                  default, account 7) has, but another cluster answers under this host now (its `cluster_uuid` is \
                  second, and was first), which would lack all history: bring the former cluster back, or confirm the \
-                 new destination with {\"action\": \"reset\", \"stream\": \"event_report\", \"to\": \"...\"} (`to`: from \
+                 new destination with {\"action\": \"reset\", \"account\": \"globex\", \"stream\": \"event_report\", \"to\": \"...\"} (`to`: from \
                  where on the new destination is to get events), or deploy a second stack for it",
             ),
             (

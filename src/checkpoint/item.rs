@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Destination, Error, Key, LastRun, SnapshotPosition, State, Unfinished};
-use crate::document::{AccountNumber, Namespace};
+use super::{Destination, Error, Key, LastRun, PartitionKey, SnapshotPosition, State, Unfinished};
+use crate::document::{AccountName, AccountNumber, Namespace};
 
 pub(super) type Attributes = HashMap<String, AttributeValue>;
 
@@ -30,6 +30,8 @@ const COMPLETE_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// A checkpoint as the table has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
+    /// Whose it is, where the deployment has several accounts.
+    pub account: Option<AccountName>,
     /// Which one.
     pub key: Key,
     /// What it remembers.
@@ -63,15 +65,15 @@ impl Item {
     /// An item that nobody works on.
     #[cfg(test)]
     pub(crate) const fn of(key: Key, state: State, destination: Destination) -> Self {
-        Self { key, state, lease: None, destination, version: 1, write_id: String::new() }
+        Self { account: None, key, state, lease: None, destination, version: 1, write_id: String::new() }
     }
 
     pub(super) fn read(attributes: &Attributes, table: &str) -> Result<Option<Self>, Error> {
-        let pk = attributes.get(PK).and_then(|value| value.as_s().ok()).map_or("", String::as_str);
-        let Some(key) = Key::parse(pk) else {
+        let pk = pk_of(attributes);
+        let Some(partition_key) = PartitionKey::parse(pk) else {
             return Ok(None);
         };
-        Self::read_as(key, attributes).map(Some).map_err(|Unreadable { attribute, wanted }| Error::Broken {
+        Self::read_as(partition_key, attributes).map(Some).map_err(|Unreadable { attribute, wanted }| Error::Broken {
             table: table.to_owned(),
             pk: pk.to_owned(),
             attribute,
@@ -79,10 +81,11 @@ impl Item {
         })
     }
 
-    fn read_as(key: Key, attributes: &Attributes) -> Result<Self, Unreadable> {
+    fn read_as(PartitionKey { account, key }: PartitionKey, attributes: &Attributes) -> Result<Self, Unreadable> {
         let item = Map { name: "", attributes };
         let destination = item.map(DESTINATION)?.ok_or_else(|| item.unreadable(DESTINATION, A_MAP))?;
         Ok(Self {
+            account,
             key,
             state: State {
                 watermark: item.optional_time("watermark")?,
@@ -354,6 +357,11 @@ impl Refused {
     }
 }
 
+/// The partition key of an item; empty where it has none.
+pub(super) fn pk_of(attributes: &Attributes) -> &str {
+    text_of(attributes, PK).unwrap_or_default()
+}
+
 fn text_of<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a str> {
     attributes.get(name).and_then(|value| value.as_s().ok()).map(String::as_str)
 }
@@ -422,7 +430,7 @@ mod tests {
 
     /// The item as the table has it after one write.
     fn attributes(pk: &str, state: &State, destination: &Destination) -> Attributes {
-        let mut changes = state_changes(Key::parse(pk).unwrap(), state, at("2024-05-01T12:00:00Z"));
+        let mut changes = state_changes(PartitionKey::parse(pk).unwrap().key, state, at("2024-05-01T12:00:00Z"));
         changes.push(destination_change(destination));
         changes.push(lease_change("token", "request", at("2024-05-01T12:01:00Z")));
         changes.extend([(PK, Some(text(pk))), (VERSION, Some(number(3))), (WRITE_ID, Some(text("written")))]);
@@ -445,7 +453,8 @@ mod tests {
             let item = Item::read(&attributes("stream#user", &state, &destination()), "checkpoints").unwrap().unwrap();
             let lease = Some(Holder { request_id: "request".into(), expires: at("2024-05-01T12:01:00Z") });
             let (key, write_id) = (Key::Stream(Stream::User), "written".to_owned());
-            assert_eq!(item, Item { key, state, lease, destination: destination(), version: 3, write_id });
+            let (account, destination) = (None, destination());
+            assert_eq!(item, Item { account, key, state, lease, destination, version: 3, write_id });
         }
     }
 
@@ -514,7 +523,7 @@ mod tests {
     #[test]
     fn an_item_of_an_unknown_key_is_none_of_ours() {
         let mut attributes = attributes("stream#user", &State::default(), &destination());
-        attributes.insert(PK.into(), text("account#7#stream#user"));
+        attributes.insert(PK.into(), text("account#7#streams#user"));
         assert_eq!(Item::read(&attributes, "checkpoints").unwrap(), None);
     }
 

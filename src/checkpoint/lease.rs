@@ -8,7 +8,7 @@ use tokio::time::timeout_at;
 
 use super::item::{Change, LEASE, Refused, lease_change, state_changes};
 use super::table::{Condition, Outcome, Table, Write};
-use super::{Error, Key, State};
+use super::{Error, Key, PartitionKey, State};
 use crate::aws::Fault;
 use crate::deadline::Deadline;
 
@@ -25,7 +25,7 @@ pub(super) const LEASE_TIME: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Lease {
     table: Table,
-    key: Key,
+    pk: PartitionKey,
     token: String,
     request_id: String,
     until_at_most: Timestamp,
@@ -43,7 +43,7 @@ struct Written {
 /// What a new [`Lease`] starts from.
 pub(super) struct Start {
     pub(super) table: Table,
-    pub(super) key: Key,
+    pub(super) pk: PartitionKey,
     pub(super) token: String,
     pub(super) request_id: String,
     pub(super) until_at_most: Timestamp,
@@ -59,15 +59,15 @@ pub(super) fn expiry(now: Timestamp, until_at_most: Timestamp) -> Timestamp {
 
 impl Lease {
     pub(super) fn new(start: Start) -> Self {
-        let Start { table, key, token, request_id, until_at_most, state, version, expires } = start;
+        let Start { table, pk, token, request_id, until_at_most, state, version, expires } = start;
         let written = tokio::sync::Mutex::new(Written { version, expires });
-        Self { table, key, token, request_id, until_at_most, state: Mutex::new(state), written }
+        Self { table, pk, token, request_id, until_at_most, state: Mutex::new(state), written }
     }
 
     /// Which checkpoint it is for.
     #[must_use]
     pub const fn key(&self) -> Key {
-        self.key
+        self.pk.key
     }
 
     /// What the checkpoint says: as it was found, or as it was last saved.
@@ -82,7 +82,7 @@ impl Lease {
     /// [`Error::LeaseLost`]: stop, another run goes on. [`Error::Unreachable`]: nobody knows whether it took effect;
     /// calling again settles it. Any other: the settings or permissions are wrong.
     pub async fn save(&self, state: State, now: Timestamp, deadline: Deadline) -> Result<(), Error> {
-        self.write(state_changes(self.key, &state, now), Some(now), deadline).await?;
+        self.write(state_changes(self.pk.key, &state, now), Some(now), deadline).await?;
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
         Ok(())
     }
@@ -100,7 +100,7 @@ impl Lease {
     /// # Errors
     /// As [`save`](Self::save). The lease then runs out by itself.
     pub async fn release(self, state: State, now: Timestamp, deadline: Deadline) -> Result<(), Error> {
-        self.write(state_changes(self.key, &state, now), None, deadline).await
+        self.write(state_changes(self.pk.key, &state, now), None, deadline).await
     }
 
     /// Writes `changes`, and the lease: renewed at `renewed`, given up where that is `None`.
@@ -122,7 +122,7 @@ impl Lease {
         let condition = Condition::Held { version: written.version, token: self.token.clone() };
         let mut write = Write::new(condition, changes);
         loop {
-            let found = match self.table.update(&self.key.to_string(), &write, deadline).await? {
+            let found = match self.table.update(&self.pk.to_string(), &write, deadline).await? {
                 Outcome::Done => break,
                 Outcome::Refused(found) => found,
             };
@@ -133,7 +133,7 @@ impl Lease {
                     write.condition = Condition::Held { version, token: self.token.clone() };
                 }
                 Refused::Lost { expires } => {
-                    let (table, pk) = (self.table.name.clone(), self.key.to_string());
+                    let (table, pk) = (self.table.name.clone(), self.pk.to_string());
                     return Err(Error::LeaseLost { table, pk, expires });
                 }
             }

@@ -10,8 +10,8 @@
 //! # The items
 //!
 //! Partition key `pk`: `stream#<stream>`, `backfill#<stream>#<from>#<to>`, `plan#<stream>#<from>#<to>` or
-//! `redrive#<stream>`. Times are RFC 3339 in UTC, counters are numbers. Attributes that a newer version added are left as
-//! they are.
+//! `redrive#<stream>`, with `account#<name>#` before it in a deployment of several accounts. Times are RFC 3339 in UTC,
+//! counters are numbers. Attributes that a newer version added are left as they are.
 //!
 //! | attribute | type | meaning |
 //! | --- | --- | --- |
@@ -43,10 +43,13 @@ use jiff::Timestamp;
 pub use self::error::Error;
 pub use self::item::{Holder, Item};
 pub use self::lease::Lease;
-pub use self::store::{Acquired, Listing, Reset, Store, list};
-use crate::document::{AccountNumber, Namespace, Stream};
+pub use self::store::{Acquired, Listing, Reset, Store, Whose, list};
+use crate::document::{AccountName, AccountNumber, Namespace, Stream};
 
-/// Which item: its text is the partition key.
+/// What the partition key of an item begins with that belongs to one of several accounts.
+const ACCOUNT: &str = "account#";
+
+/// Which item of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Key {
     /// The live run of a stream.
@@ -100,11 +103,9 @@ impl Key {
         }
     }
 
-    /// Reads a partition key; `None` for one that this version doesn't write.
-    #[must_use]
-    pub fn parse(pk: &str) -> Option<Self> {
+    fn parse(parts: &[&str]) -> Option<Self> {
         let stream = |name: &str| Stream::ALL.into_iter().find(|stream| stream.as_str() == name);
-        match *pk.split('#').collect::<Vec<_>>() {
+        match *parts {
             ["stream", name] => Some(Self::Stream(stream(name)?)),
             ["redrive", name] => Some(Self::Redrive(stream(name)?)),
             [kind @ ("backfill" | "plan"), name, from, to] => {
@@ -132,6 +133,37 @@ impl fmt::Display for Key {
             Self::Plan { stream, from, to } => write!(f, "plan#{stream}#{from}#{to}"),
             Self::Redrive(stream) => write!(f, "redrive#{stream}"),
         }
+    }
+}
+
+/// Which item of the table: its text is the partition key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PartitionKey {
+    /// Whose it is, where the deployment has several accounts.
+    pub account: Option<AccountName>,
+    /// Which of the account's.
+    pub key: Key,
+}
+
+impl PartitionKey {
+    /// Reads a partition key; `None` for one that this version doesn't write.
+    #[must_use]
+    pub fn parse(pk: &str) -> Option<Self> {
+        Some(match *pk.split('#').collect::<Vec<_>>() {
+            ["account", name, ref parts @ ..] => {
+                Self { account: Some(AccountName::new(name).ok()?), key: Key::parse(parts)? }
+            }
+            ref parts => Self { account: None, key: Key::parse(parts)? },
+        })
+    }
+}
+
+impl fmt::Display for PartitionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(account) = &self.account {
+            write!(f, "{ACCOUNT}{account}#")?;
+        }
+        self.key.fmt(f)
     }
 }
 
@@ -303,8 +335,12 @@ mod tests {
             (backfill, "backfill#event_report#2024-01-01T00:00:00Z#2024-02-01T12:30:00.5Z"),
             (Key::Redrive(Stream::User), "redrive#user"),
         ] {
-            assert_eq!(key.to_string(), pk);
-            assert_eq!(Key::parse(pk), Some(key));
+            for (account, before) in [(None, ""), (Some(AccountName::new("globex.eu").unwrap()), "account#globex.eu#")]
+            {
+                let partition_key = PartitionKey { account, key };
+                assert_eq!(partition_key.to_string(), format!("{before}{pk}"));
+                assert_eq!(PartitionKey::parse(&format!("{before}{pk}")), Some(partition_key));
+            }
         }
     }
 
@@ -321,10 +357,14 @@ mod tests {
             "stream",
             "stream#groups",
             "12#stream#user",
+            "account#stream#user",
+            "account##stream#user",
+            "account#a/b#stream#user",
+            "account#a#account#b#stream#user",
             "backfill#event_report#yesterday#today",
             "slice#event_report#2024-01-01T00:00:00Z#2024-02-01T00:00:00Z",
         ] {
-            assert_eq!(Key::parse(pk), None, "{pk}");
+            assert_eq!(PartitionKey::parse(pk), None, "{pk}");
         }
     }
 }

@@ -3,16 +3,18 @@
 use aws_sdk_dynamodb::Client;
 use jiff::Timestamp;
 
-use super::item::{Change, EXPIRES_AT, Item, LEASE, Refused, destination_change, lease_change, state_changes};
+use super::item::{Change, EXPIRES_AT, Item, LEASE, Refused, destination_change, lease_change, pk_of, state_changes};
 use super::lease::{Lease, Start, expiry};
 use super::table::{Condition, Outcome, Table, Write, random_id};
-use super::{Destination, Error, Key, State};
+use super::{ACCOUNT, Destination, Error, Key, PartitionKey, State};
 use crate::deadline::Deadline;
+use crate::document::AccountName;
 
-/// The checkpoint table, for one destination. Cheap to clone.
+/// The checkpoints of one account in the table, for one destination. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
     table: Table,
+    account: Option<AccountName>,
     destination: Destination,
 }
 
@@ -43,13 +45,34 @@ pub enum Reset {
     },
 }
 
-/// All items of the table.
+/// Items of the table.
 #[derive(Debug, Default)]
 pub struct Listing {
     /// Those that could be read, in no order.
     pub items: Vec<Item>,
     /// An [`Error::Broken`] for each of the others. One that is broken must not hold up the rest.
     pub broken: Vec<Error>,
+}
+
+/// Whose items are listed.
+#[derive(Debug, Clone, Copy)]
+pub enum Whose<'a> {
+    /// Those of all accounts.
+    Everyones,
+    /// Those of this account alone; `None` in a deployment of one account.
+    Accounts(Option<&'a AccountName>),
+}
+
+impl Whose<'_> {
+    fn is(self, pk: &str) -> bool {
+        match self {
+            Self::Everyones => true,
+            Self::Accounts(Some(account)) => pk
+                .strip_prefix(ACCOUNT)
+                .is_some_and(|rest| rest.strip_prefix(account.as_str()).is_some_and(|rest| rest.starts_with('#'))),
+            Self::Accounts(None) => !pk.starts_with(ACCOUNT),
+        }
+    }
 }
 
 /// Who asks, and when.
@@ -65,18 +88,20 @@ enum Changed {
     Busy { expires: Timestamp },
 }
 
-/// Reads all items of `table` as they are: of this, no destination and no credentials have to be known.
+/// Reads items of `table` as they are: of this, no destination and no credentials have to be known. Those of a newer
+/// version, whose key isn't known, are left out.
 ///
 /// # Errors
 /// Those of the call to DynamoDB.
-pub async fn list(client: &Client, table: String, deadline: Deadline) -> Result<Listing, Error> {
-    Table::new(client, table).list(deadline).await
+pub async fn list(client: &Client, table: String, whose: Whose<'_>, deadline: Deadline) -> Result<Listing, Error> {
+    Table::new(client, table).list(whose, deadline).await
 }
 
 impl Table {
-    async fn list(&self, deadline: Deadline) -> Result<Listing, Error> {
+    async fn list(&self, whose: Whose<'_>, deadline: Deadline) -> Result<Listing, Error> {
         let mut listing = Listing::default();
-        for attributes in self.scan(deadline).await? {
+        let items = self.scan(deadline).await?;
+        for attributes in items.into_iter().filter(|attributes| whose.is(pk_of(attributes))) {
             match Item::read(&attributes, &self.name) {
                 Ok(item) => listing.items.extend(item),
                 Err(error) => listing.broken.push(error),
@@ -90,7 +115,17 @@ impl Store {
     /// A store that keeps its items in `table`, for `destination`. The client's own retries and time-outs are replaced.
     #[must_use]
     pub fn new(client: &Client, table: String, destination: Destination) -> Self {
-        Self { table: Table::new(client, table), destination }
+        Self { table: Table::new(client, table), account: None, destination }
+    }
+
+    /// The same store, for `account` of a deployment that has several.
+    #[must_use]
+    pub fn of_account(self, account: Option<AccountName>) -> Self {
+        Self { account, ..self }
+    }
+
+    fn pk(&self, key: Key) -> PartitionKey {
+        PartitionKey { account: self.account.clone(), key }
     }
 
     /// Takes the lease of `key` for `request_id`, and makes the item where there is none.
@@ -134,7 +169,7 @@ impl Store {
             Changed::Busy { expires } => Acquired::Busy { expires },
             Changed::Done { before, version } => Acquired::Held(Box::new(Lease::new(Start {
                 table: self.table.clone(),
-                key,
+                pk: self.pk(key),
                 token,
                 request_id: request_id.to_owned(),
                 until_at_most: lease_until_at_most,
@@ -175,7 +210,7 @@ impl Store {
     /// The same store, for the cluster of this UUID.
     #[must_use]
     pub fn in_cluster(&self, cluster_uuid: Option<String>) -> Self {
-        Self { table: self.table.clone(), destination: Destination { cluster_uuid, ..self.destination.clone() } }
+        Self { destination: Destination { cluster_uuid, ..self.destination.clone() }, ..self.clone() }
     }
 
     /// What this store's checkpoints are true for.
@@ -189,18 +224,18 @@ impl Store {
     /// # Errors
     /// Those of the call to DynamoDB, and [`Error::Broken`].
     pub async fn load(&self, key: Key, deadline: Deadline) -> Result<Option<Item>, Error> {
-        match self.table.get(&key.to_string(), deadline).await? {
+        match self.table.get(&self.pk(key).to_string(), deadline).await? {
             Some(attributes) => Item::read(&attributes, &self.table.name),
             None => Ok(None),
         }
     }
 
-    /// Reads all items, whatever destination they are for. Those of a newer version, whose key isn't known, are left out.
+    /// Reads all items of its account, whatever destination they are for; see [`list`].
     ///
     /// # Errors
     /// Those of the call to DynamoDB.
     pub async fn list(&self, deadline: Deadline) -> Result<Listing, Error> {
-        self.table.list(deadline).await
+        self.table.list(Whose::Accounts(self.account.as_ref()), deadline).await
     }
 
     /// Tries each call that a run makes, and changes nothing: the write is refused by its own condition. The answer is
@@ -239,7 +274,7 @@ impl Store {
         deadline: Deadline,
         changes: impl Fn(Option<&Item>) -> Result<Vec<Change>, Error>,
     ) -> Result<Changed, Error> {
-        let pk = claim.key.to_string();
+        let pk = self.pk(claim.key).to_string();
         let mut before = self.load(claim.key, deadline).await?;
         loop {
             let changes = changes(before.as_ref())?;
@@ -274,7 +309,7 @@ impl Store {
             Some(item) if item.key.expires() && item.state.complete => Ok(Fit::Anew),
             Some(item) => Err(Error::DestinationChanged {
                 table: self.table.name.clone(),
-                key: item.key,
+                pk: Box::new(self.pk(item.key)),
                 stored: Box::new(item.destination.clone()),
                 now: Box::new(self.destination.clone()),
             }),
@@ -288,4 +323,27 @@ enum Fit {
     Same,
     /// There is none, or a complete one for another destination.
     Anew,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_has_its_own_items_and_no_others() {
+        let name = |name| AccountName::new(name).unwrap();
+        let (globex, glob) = (name("globex"), name("glob"));
+        for (pk, whose) in [
+            ("stream#user", None),
+            ("account#globex#stream#user", Some(&globex)),
+            ("account#glob#stream#user", Some(&glob)),
+            // Of a newer version.
+            ("account#globex#group", Some(&globex)),
+        ] {
+            assert!(Whose::Everyones.is(pk));
+            for account in [None, Some(&globex), Some(&glob)] {
+                assert_eq!(Whose::Accounts(account).is(pk), account == whose, "{pk} {account:?}");
+            }
+        }
+    }
 }

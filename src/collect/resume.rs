@@ -1,4 +1,5 @@
-//! Unfinished snapshots, backfills and redrives, oldest first.
+//! Unfinished snapshots, redrives and backfills: in this order, and of each the oldest first. A backfill may go on for
+//! hours, and must not hold up what is live.
 //!
 //! A schedule sends `resume` every few minutes, so that work which a deadline cut goes on without anyone's doing. The
 //! event report's own window is taken up by its next run.
@@ -23,11 +24,12 @@ pub struct ResumeAnswer {
     resumed: Vec<RunAnswer>,
 }
 
-/// A piece of work that was left.
+/// A piece of work that was left, in the order in which it is taken up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Left {
-    Snapshot { key: Key, scheduled_time: Timestamp },
+    Snapshot { scheduled_time: Timestamp, stream: Stream },
+    Redrive { position: Timestamp, stream: Stream },
     Backfill { from: Timestamp, to: Timestamp, alert: bool },
-    Redrive { stream: Stream },
 }
 
 /// Goes on with what is unfinished, until it is done or the deadline comes. Work that another run has the lease of is
@@ -40,22 +42,20 @@ pub async fn resume(session: &Session<'_>) -> Result<ResumeAnswer, Error> {
     for error in listing.broken {
         tracing::error!(%error, "a checkpoint can't be read");
     }
-    let mut left: Vec<(Timestamp, Left)> = listing.items.iter().filter_map(left_of).collect();
-    left.sort_by_key(|(since, _)| *since);
+    let mut left: Vec<Left> = listing.items.iter().filter_map(left_of).collect();
+    left.sort_unstable();
     let mut resumed = Vec::new();
     let mut first_error = None;
-    for (_, work) in left {
+    for work in left {
         if session.is_nearly_over() {
             return Ok(ResumeAnswer { action: "resume", status: RunStatus::Partial, resumed });
         }
         let answer = match work {
-            Left::Snapshot { key, scheduled_time } => {
-                collect_snapshot(session, key.stream(), Some(scheduled_time)).await
-            }
+            Left::Snapshot { scheduled_time, stream } => collect_snapshot(session, stream, Some(scheduled_time)).await,
+            Left::Redrive { stream, .. } => redrive(session, stream).await,
             Left::Backfill { from, to, alert } => {
                 backfill(session, Backfill { from, to, skip_completed: true, alert }).await
             }
-            Left::Redrive { stream } => redrive(session, stream).await,
         };
         match answer {
             Ok(answer) => resumed.push(answer),
@@ -75,16 +75,14 @@ pub async fn resume(session: &Session<'_>) -> Result<ResumeAnswer, Error> {
     Ok(ResumeAnswer { action: "resume", status, resumed })
 }
 
-/// What is left of an item, and since when.
-fn left_of(item: &Item) -> Option<(Timestamp, Left)> {
+/// What is left of an item.
+fn left_of(item: &Item) -> Option<Left> {
     match (item.key, item.state.unfinished?) {
-        (Key::Stream(_), Unfinished::Snapshot(SnapshotPosition { scheduled_time, .. })) => {
-            Some((scheduled_time, Left::Snapshot { key: item.key, scheduled_time }))
+        (Key::Stream(stream), Unfinished::Snapshot(SnapshotPosition { scheduled_time, .. })) => {
+            Some(Left::Snapshot { scheduled_time, stream })
         }
-        (Key::Backfill { from, to, .. }, Unfinished::Window { alert, .. }) => {
-            Some((from, Left::Backfill { from, to, alert }))
-        }
-        (Key::Redrive(stream), Unfinished::Redrive { position }) => Some((position, Left::Redrive { stream })),
+        (Key::Redrive(stream), Unfinished::Redrive { position }) => Some(Left::Redrive { position, stream }),
+        (Key::Backfill { from, to, .. }, Unfinished::Window { alert, .. }) => Some(Left::Backfill { from, to, alert }),
         // Whoever sent a plan sends it again; its slices are backfills.
         (Key::Plan { .. }, _)
         | (Key::Stream(_), Unfinished::Window { .. } | Unfinished::Redrive { .. })

@@ -16,7 +16,7 @@ use crate::deadline::Deadline;
 use crate::document::Namespace;
 
 /// The version of the assets, in each one's `_meta.lastpass_elastic.version`. To be raised with every change of them.
-pub(super) const VERSION: u64 = 2;
+pub(super) const VERSION: u64 = 3;
 
 /// The priority of our index templates. Source: `assets/elasticsearch/index_templates`, which a test reads.
 const PRIORITY: u64 = 350;
@@ -403,7 +403,8 @@ mod tests {
         event.module constant_keyword, event.dataset constant_keyword
         ecs.version keyword, event.kind keyword, event.type keyword, tags keyword, event.original keyword
         event.created date, event.ingested date, error.message match_only_text
-        related.user keyword, user.email keyword";
+        related.user keyword, user.email keyword
+        organization.id keyword, organization.name keyword";
 
     const EVENT_REPORT: &str = "event.action keyword, event.category keyword, event.outcome keyword
         event.timezone keyword, user.group.name keyword, source.ip ip, related.ip ip
@@ -557,7 +558,7 @@ mod tests {
         let hash: String = hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(
             (VERSION, hash.as_str()),
-            (2, "051fc1bf5a6b8fce"),
+            (3, "664eca6bbc7c4128"),
             "raise the version of the assets, then freeze them here again"
         );
     }

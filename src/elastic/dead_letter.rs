@@ -109,14 +109,20 @@ pub(super) fn letter_source(
     letter.to_string()
 }
 
-/// Counts the dead letters of `namespace` that wait: those whose target has no document with their `document_id`.
+/// Counts the dead letters of `account` in `namespace` that wait: those whose target has no document with their `document_id`.
 ///
 /// A letter of the last second may not be seen yet: this is a search.
 ///
 /// # Errors
 /// [`Error`].
-pub async fn waiting_dead_letters(client: &Client, namespace: &Namespace, deadline: Deadline) -> Result<u64, Error> {
-    let mut pages = Pages { client, letters: DataStream::dead_letter(namespace), filters: Vec::new(), after: None };
+pub async fn waiting_dead_letters(
+    client: &Client,
+    namespace: &Namespace,
+    account: &AccountNumber,
+    deadline: Deadline,
+) -> Result<u64, Error> {
+    let letters = DataStream::dead_letter(namespace);
+    let mut pages = Pages { client, letters, filters: vec![of_account(account)], after: None };
     // One that a rollover doubled counts once.
     let mut waiting = BTreeSet::new();
     loop {
@@ -160,6 +166,10 @@ pub struct DeadLetter {
     pub tags: Vec<String>,
     /// The payload of the invocation that it was refused in.
     pub request: Value,
+}
+
+fn of_account(account: &AccountNumber) -> Value {
+    json!({"term": {"lastpass.dead_letter.account": account}})
 }
 
 /// The `_source` of a dead letter, as far as a redrive needs it.
@@ -208,10 +218,7 @@ impl<'a> WaitingLetters<'a> {
     /// Reads those in `letters` that `filter` lets through.
     #[must_use]
     pub fn new(client: &'a Client, letters: DataStream, filter: &LetterFilter) -> Self {
-        let mut filters = vec![
-            json!({"term": {TARGET: filter.target}}),
-            json!({"term": {"lastpass.dead_letter.account": filter.account}}),
-        ];
+        let mut filters = vec![json!({"term": {TARGET: filter.target}}), of_account(&filter.account)];
         if let Some(from) = filter.refused_from {
             filters.push(json!({"range": {"@timestamp": {"gte": from}}}));
         }

@@ -11,7 +11,7 @@ use super::client::Answer;
 use super::fake::{Fake, Fault as Wrong, KEY};
 use super::fuzz::judge_bulk;
 use super::*;
-use crate::document::{Namespace, Stream};
+use crate::document::{AccountNumber, Namespace, Stream};
 use crate::http::TlsFault;
 use crate::texts::{Case, case, review};
 
@@ -394,7 +394,7 @@ fn ways() -> Vec<Case> {
 async fn other_calls() -> Vec<Case> {
     let fake = Fake::start().await;
     let client = client(&fake);
-    let namespace = Namespace::new("default").unwrap();
+    let (namespace, account) = (Namespace::new("default").unwrap(), AccountNumber::new("7").unwrap());
     let no_right = || refusal(403, "security_exception", "unauthorized");
     let blocked = || refusal(403, "cluster_block_exception", "blocked by: [FORBIDDEN/6/cluster read-only (api)];");
     let shards = refusal(400, "validation_exception", "this action would add [1] shards");
@@ -586,7 +586,7 @@ async fn other_calls() -> Vec<Case> {
         ),
     ] {
         fake.fault("_search", answer(status, body));
-        let error = waiting_dead_letters(&client, &namespace, deadline()).await.unwrap_err();
+        let error = waiting_dead_letters(&client, &namespace, &account, deadline()).await.unwrap_err();
         push(&format!("dead letters: {what}"), error, error_type, says);
     }
     assert_eq!(fake.faults_left(), 0, "a fault that nothing met");
@@ -597,11 +597,7 @@ async fn other_calls() -> Vec<Case> {
 async fn deliveries() -> Vec<Case> {
     let fake = Fake::start().await;
     let namespace = Namespace::new("default").unwrap();
-    let origin = Origin {
-        account: crate::document::AccountNumber::new("7").unwrap(),
-        request_id: "r".to_owned(),
-        request: json!({}),
-    };
+    let origin = Origin { account: AccountNumber::new("7").unwrap(), request_id: "r".to_owned(), request: json!({}) };
     let users = Stream::User.data_stream(&namespace);
     let writer = BulkWriter::new(&client(&fake), users, DataStream::dead_letter(&namespace), origin);
     let document = |id: usize| Document {

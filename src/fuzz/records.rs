@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{Ended, check_document, check_documents};
 use crate::{
     collect::redriven,
-    document::{AccountNumber, Document, Namespace, Stream},
+    document::{AccountNumber, Document, Namespace, Organization, Stream},
     elastic::{DeadLetter, fuzz::letter},
     lastpass::time::ApiZone,
     streams::{Mapper, Reading, Snapshot, detailed_shared_folder, event_report, user},
@@ -33,6 +33,7 @@ pub(super) fn mapper(input: &[u8]) -> Mapper {
     let keeps = input.len().is_multiple_of(2);
     Mapper {
         account: AccountNumber::new("12345").expect("an account number"),
+        organization: Organization::default(),
         namespace: Namespace::new("default").expect("a namespace"),
         zone: zone("US/Eastern"),
         tags: if keeps { Vec::new() } else { vec!["eu".to_owned()] },

@@ -28,6 +28,9 @@ use crate::{
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// First pause after a fault. Chosen: half a second outlives a cut connection.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// First pause of work that can wait, after LastPass throttled it. Chosen: by then a live run, which asks again after
+/// [`FIRST_PAUSE`], has had its turns.
+const FIRST_PAUSE_GIVING_WAY: Duration = Duration::from_secs(15);
 /// Longest pause between two tries. Chosen.
 const LONGEST_PAUSE: Duration = Duration::from_secs(16);
 /// The same while LastPass throttles. Chosen: who is asked once a minute is left in peace, and a limit that is lifted is
@@ -75,6 +78,7 @@ pub struct Client {
     url: Url,
     account: AccountNumber,
     provisioning_hash: SecretString,
+    first_throttled_pause: Duration,
     requests: AtomicU64,
     throttled: AtomicU64,
 }
@@ -98,7 +102,21 @@ impl Client {
     /// A client for `account` at `url` (`LASTPASS_URL`).
     #[must_use]
     pub const fn new(http: reqwest::Client, url: Url, account: AccountNumber, provisioning_hash: SecretString) -> Self {
-        Self { http, url, account, provisioning_hash, requests: AtomicU64::new(0), throttled: AtomicU64::new(0) }
+        Self {
+            http,
+            url,
+            account,
+            provisioning_hash,
+            first_throttled_pause: FIRST_PAUSE,
+            requests: AtomicU64::new(0),
+            throttled: AtomicU64::new(0),
+        }
+    }
+
+    /// The same client, for work that can wait: where LastPass throttles, it leaves the live runs the first turns.
+    #[must_use]
+    pub fn giving_way(self) -> Self {
+        Self { first_throttled_pause: FIRST_PAUSE_GIVING_WAY, ..self }
     }
 
     /// How many requests were sent, repetitions included.
@@ -131,7 +149,7 @@ impl Client {
     ) -> Result<T, Error> {
         let started = Instant::now();
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-        let mut throttled = Throttled::default();
+        let mut throttled = Throttled::new(self.first_throttled_pause);
         let mut paused = Duration::ZERO;
         loop {
             let fault = match self.send(command, data, deadline, &read).await {
@@ -250,13 +268,11 @@ struct Throttled {
     is_last: bool,
 }
 
-impl Default for Throttled {
-    fn default() -> Self {
-        Self { backoff: Backoff::new(FIRST_PAUSE, LONGEST_THROTTLED_PAUSE), last_try: None, is_last: false }
-    }
-}
-
 impl Throttled {
+    fn new(first_pause: Duration) -> Self {
+        Self { backoff: Backoff::new(first_pause, LONGEST_THROTTLED_PAUSE), last_try: None, is_last: false }
+    }
+
     /// The pause before the next try; `None` after the last. What LastPass asks for is respected, but for one try before
     /// the time that `remains` is over.
     fn pause(&mut self, retry_after: Option<Duration>, remains: Duration) -> Option<Duration> {
@@ -338,8 +354,12 @@ mod tests {
 
     /// When LastPass is asked, in seconds from the first 429 on, where it goes on throttling.
     fn tries(retry_after: Option<u64>, remains: u64) -> Vec<f64> {
+        tries_from(FIRST_PAUSE, retry_after, remains)
+    }
+
+    fn tries_from(first_pause: Duration, retry_after: Option<u64>, remains: u64) -> Vec<f64> {
         let remains = Duration::from_secs(remains);
-        let mut throttled = Throttled::default();
+        let mut throttled = Throttled::new(first_pause);
         let mut passed = Duration::ZERO;
         let mut tries = Vec::new();
         while let Some(pause) = throttled.pause(retry_after.map(Duration::from_secs), remains - passed) {
@@ -356,6 +376,13 @@ mod tests {
         assert!(long.windows(2).all(|pair| pair[1] - pair[0] <= 60.0), "{long:?}");
         assert_eq!(long.last(), Some(&270.0), "{long:?}");
         assert_eq!(tries(None, 4).last(), Some(&2.0));
+    }
+
+    #[test]
+    fn work_that_can_wait_leaves_the_first_turns_to_the_live_run() {
+        let (waiting, live) = (tries_from(FIRST_PAUSE_GIVING_WAY, None, 290), tries(None, 290));
+        assert!(live.iter().filter(|at| **at < waiting[0]).count() >= 3, "{live:?} {waiting:?}");
+        assert_eq!(waiting.last(), Some(&270.0), "{waiting:?}");
     }
 
     #[test]

@@ -22,7 +22,7 @@ use serde_json::Value;
 use crate::quoted::Quoted;
 
 /// The zone in which the API writes and reads times: a setting, because accounts differ.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiZone {
     name: String,
     zone: TimeZone,

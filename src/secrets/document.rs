@@ -7,10 +7,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::{
-    ACCOUNT_NUMBER, ELASTIC_API_KEY, ELASTIC_SETUP_API_KEY, Error, PLACEHOLDER, PROVISIONING_HASH, Problem, Problems,
-    REQUIRED,
+    ACCOUNT_NUMBER, ELASTIC_API_KEY, ELASTIC_SETUP_API_KEY, Error, NAMESPACE, ORGANIZATION_ID, ORGANIZATION_NAME,
+    PLACEHOLDER, PROVISIONING_HASH, Problem, Problems, REQUIRED, TIME_ZONE,
 };
-use crate::document::AccountNumber;
+use crate::document::{AccountNumber, Namespace, Organization};
+use crate::lastpass::time::ApiZone;
 
 /// What the secret holds, checked.
 #[derive(Debug)]
@@ -23,6 +24,19 @@ pub struct Credentials {
     pub elastic_api_key: SecretString,
     /// The API key that `setup` uses in its place, if one is given.
     pub elastic_setup_api_key: Option<SecretString>,
+    /// What it says of the account beside the credentials.
+    pub profile: Profile,
+}
+
+/// What is the account's own: each takes the place of a setting.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Profile {
+    /// `namespace`: of the account's data streams.
+    pub namespace: Option<Namespace>,
+    /// `time_zone`: the zone in which the API writes the account's times.
+    pub zone: Option<ApiZone>,
+    /// `organization_id` and `organization_name`.
+    pub organization: Organization,
 }
 
 impl Credentials {
@@ -66,12 +80,12 @@ impl Credentials {
             if is_pasted_whole { Some(hash) } else { fields.wrong(Problem::NotOneToken { field: PROVISIONING_HASH }) }
         });
         let elastic_api_key = fields.required(ELASTIC_API_KEY).and_then(|key| fields.api_key(ELASTIC_API_KEY, key));
-        // Left as the placeholder, it is the same as left out.
-        let setup_key = (!fields.is_placeholder(ELASTIC_SETUP_API_KEY)).then(|| fields.text(ELASTIC_SETUP_API_KEY));
-        let elastic_setup_api_key = setup_key.flatten().and_then(|key| fields.api_key(ELASTIC_SETUP_API_KEY, key));
+        let elastic_setup_api_key =
+            fields.optional(ELASTIC_SETUP_API_KEY).and_then(|key| fields.api_key(ELASTIC_SETUP_API_KEY, key));
+        let profile = fields.profile();
         match (account_number, provisioning_hash, elastic_api_key) {
             (Some(account_number), Some(provisioning_hash), Some(elastic_api_key)) if fields.problems.is_empty() => {
-                Ok(Self { account_number, provisioning_hash, elastic_api_key, elastic_setup_api_key })
+                Ok(Self { account_number, provisioning_hash, elastic_api_key, elastic_setup_api_key, profile })
             }
             _ => Err(invalid(fields.problems)),
         }
@@ -101,6 +115,23 @@ impl Fields {
             Some(Value::Other) => self.wrong(Problem::NotText { field: name }),
             Some(Value::Null) | None => None,
         }
+    }
+
+    /// A field's text; left as the placeholder, it is the same as left out.
+    fn optional(&mut self, name: &'static str) -> Option<SecretString> {
+        if self.is_placeholder(name) { None } else { self.text(name) }
+    }
+
+    fn profile(&mut self) -> Profile {
+        let namespace = self
+            .optional(NAMESPACE)
+            .and_then(|text| Namespace::new(text.expose_secret()).ok().or_else(|| self.wrong(Problem::NotNamespace)));
+        let zone = self
+            .optional(TIME_ZONE)
+            .and_then(|text| ApiZone::new(text.expose_secret()).ok().or_else(|| self.wrong(Problem::NotTimeZone)));
+        let mut plain = |name| self.optional(name).map(|text| text.expose_secret().to_owned());
+        let organization = Organization { id: plain(ORGANIZATION_ID), name: plain(ORGANIZATION_NAME) };
+        Profile { namespace, zone, organization }
     }
 
     fn required(&mut self, name: &'static str) -> Option<SecretString> {
@@ -280,6 +311,26 @@ mod tests {
     }
 
     #[test]
+    fn an_account_may_have_its_own_namespace_zone_and_organization() {
+        assert_eq!(parse(&with("note", "x".into())).unwrap().profile, Profile::default());
+        let mut document: serde_json::Value = serde_json::from_str(&with("namespace", "globex".into())).unwrap();
+        document["time_zone"] = "Europe/Berlin".into();
+        document["organization_id"] = 17.into();
+        document["organization_name"] = "Globex GmbH".into();
+        let profile = parse(&document.to_string()).unwrap().profile;
+        assert_eq!(profile.namespace.unwrap().as_str(), "globex");
+        assert_eq!(profile.zone.unwrap().name(), "Europe/Berlin");
+        let (id, name) = (Some("17".to_owned()), Some("Globex GmbH".to_owned()));
+        assert_eq!(profile.organization, Organization { id, name });
+        assert_eq!(problems(&with(NAMESPACE, "a-b".into())), [Problem::NotNamespace]);
+        assert_eq!(problems(&with(TIME_ZONE, "Berlin".into())), [Problem::NotTimeZone]);
+        for field in [NAMESPACE, TIME_ZONE, ORGANIZATION_ID, ORGANIZATION_NAME] {
+            assert_eq!(problems(&with(field, serde_json::json!(["x"]))), [Problem::NotText { field }]);
+            assert_eq!(parse(&with(field, PLACEHOLDER.into())).unwrap().profile, Profile::default());
+        }
+    }
+
+    #[test]
     fn a_placeholder_in_a_required_field_is_a_state_of_its_own() {
         for name in REQUIRED {
             // Even where another field is wrong: it isn't filled in yet.
@@ -343,6 +394,8 @@ mod tests {
         for document in [
             with("account_number", secret.into()),
             with("elastic_api_key", format!("{secret}:{secret}").into()),
+            with("namespace", secret.into()),
+            with("time_zone", secret.into()),
             format!("\"{secret}\""),
             secret.to_string(),
             format!("{{\"provisioning_hash\": \"{secret}\", {secret}}}"),

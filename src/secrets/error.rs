@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{ACCOUNT_NUMBER, PLACEHOLDER, PROVISIONING_HASH};
+use super::{ACCOUNT_NUMBER, NAMESPACE, ORGANIZATION_ID, ORGANIZATION_NAME, PLACEHOLDER, PROVISIONING_HASH, TIME_ZONE};
 use crate::aws::{BoxError, Fault, Verdict};
 
 /// Why there are no credentials. Nothing of the document is in it but the names of fields.
@@ -45,7 +45,8 @@ pub enum Error {
     /// There is no such secret, or it has no value.
     #[error(
         "Secrets Manager has no secret {secret_id} in the function's account and region, or no value in it: set \
-         SECRET_ARN (parameter `SecretArn`) to the ARN of a secret that holds the credentials"
+         SECRET_ARN (parameter `SecretArn`) to the ARN of a secret that holds the credentials; with SECRET_PREFIX, make \
+         the secret of this name"
     )]
     Missing {
         /// The secret.
@@ -56,7 +57,7 @@ pub enum Error {
     /// Secrets Manager refused the call for a reason that repeating doesn't change.
     #[error(
         "Secrets Manager refused to give the secret {secret_id}: look in its console whether it is scheduled for \
-         deletion, and whether SECRET_ARN is its ARN"
+         deletion, and whether SECRET_ARN is its ARN, or SECRET_PREFIX what its name begins with"
     )]
     Refused {
         /// The secret.
@@ -170,6 +171,15 @@ pub enum Problem {
         /// Its name.
         field: &'static str,
     },
+    /// A namespace that no data stream may have.
+    #[error(
+        "`namespace` must be 1 to 100 bytes in lower case, without any of \\ / * ? \" < > | , # : - and white space: {}",
+        origin(NAMESPACE)
+    )]
+    NotNamespace,
+    /// A time zone that isn't known.
+    #[error("`time_zone` must be the name of a zone such as US/Eastern or Europe/Berlin: {}", origin(TIME_ZONE))]
+    NotTimeZone,
     /// An API key as id and key.
     #[error("`{field}` looks like `id:key`, but its encoded form is needed (the base64 of `id:key`): {}", origin(.field))]
     IdAndKey {
@@ -184,6 +194,9 @@ fn origin(field: &str) -> &'static str {
     match field {
         ACCOUNT_NUMBER => "the LastPass Admin Console shows it as `Account number` at the top of its Dashboard",
         PROVISIONING_HASH => "the LastPass Admin Console creates it under Advanced > Enterprise API",
+        NAMESPACE | TIME_ZONE | ORGANIZATION_ID | ORGANIZATION_NAME => {
+            "it is optional, and the README explains it under \"Several accounts\""
+        }
         _ => "Kibana shows it once, as `Encoded`, when the key is created under Stack Management > API keys",
     }
 }
@@ -239,13 +252,14 @@ mod tests {
                 Error::Missing { secret_id: secret_id(), source: source() },
                 "Secret.Unreachable",
                 "Secrets Manager has no secret arn:secret in the function's account and region, or no value in it: set \
-                 SECRET_ARN (parameter `SecretArn`) to the ARN of a secret that holds the credentials",
+                 SECRET_ARN (parameter `SecretArn`) to the ARN of a secret that holds the credentials; with \
+                 SECRET_PREFIX, make the secret of this name",
             ),
             (
                 Error::Refused { secret_id: secret_id(), source: source() },
                 "Secret.Unreachable",
                 "Secrets Manager refused to give the secret arn:secret: look in its console whether it is scheduled \
-                 for deletion, and whether SECRET_ARN is its ARN",
+                 for deletion, and whether SECRET_ARN is its ARN, or SECRET_PREFIX what its name begins with",
             ),
             (
                 Error::Invalid { secret_id: secret_id(), problems },

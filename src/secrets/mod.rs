@@ -1,4 +1,4 @@
-//! The credentials, from one Secrets Manager document.
+//! The credentials of an account, from one Secrets Manager document.
 //!
 //! Owns reading, checking and keeping it for a while; knows nothing of streams. Invariant: no value of the document
 //! is ever printed, in an error, a log line or by `Debug`. The document goes into zeroized memory as soon as the SDK
@@ -7,6 +7,7 @@
 mod document;
 mod error;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use tokio::sync::Mutex;
 
-pub use self::document::Credentials;
+pub use self::document::{Credentials, Profile};
 pub use self::error::{Error, Problem, Problems};
 use crate::aws;
 use crate::deadline::Deadline;
@@ -36,14 +37,18 @@ const ACCOUNT_NUMBER: &str = "account_number";
 const PROVISIONING_HASH: &str = "provisioning_hash";
 const ELASTIC_API_KEY: &str = "elastic_api_key";
 const ELASTIC_SETUP_API_KEY: &str = "elastic_setup_api_key";
+const NAMESPACE: &str = "namespace";
+const TIME_ZONE: &str = "time_zone";
+const ORGANIZATION_ID: &str = "organization_id";
+const ORGANIZATION_NAME: &str = "organization_name";
 const REQUIRED: [&str; 3] = [ACCOUNT_NUMBER, PROVISIONING_HASH, ELASTIC_API_KEY];
 
-/// Reads the secret, and keeps what it held for up to 15 minutes.
+/// Reads secrets, and keeps what each held for up to 15 minutes.
 #[derive(Debug)]
 pub struct Secrets {
     client: Client,
-    secret_id: String,
-    kept: Mutex<Option<Kept>>,
+    /// By the secret's id.
+    kept: Mutex<HashMap<String, Kept>>,
 }
 
 #[derive(Debug)]
@@ -53,28 +58,22 @@ struct Kept {
 }
 
 impl Secrets {
-    /// Reads the secret `secret_id` (its ARN). The client's own retries and time-outs are replaced.
+    /// Reads with `client`, whose own retries and time-outs are replaced.
     #[must_use]
-    pub fn new(client: &Client, secret_id: String) -> Self {
+    pub fn new(client: &Client) -> Self {
         let config = client.config().to_builder().retry_config(aws::retries()).timeout_config(aws::timeouts());
-        Self { client: Client::from_conf(config.build()), secret_id, kept: Mutex::new(None) }
+        Self { client: Client::from_conf(config.build()), kept: Mutex::default() }
     }
 
-    /// The secret's ARN, for texts that name it.
-    #[must_use]
-    pub fn secret_id(&self) -> &str {
-        &self.secret_id
-    }
-
-    /// The credentials, read again if those at hand are older than 15 minutes at `now`.
+    /// The credentials in the secret `secret_id` (its ARN or name), read again if those at hand are older than 15 minutes at `now`.
     ///
     /// # Errors
     /// [`Error::Placeholder`]: the stack isn't set up yet, which is no failure. Any other: see its text.
-    pub async fn get(&self, now: Timestamp, deadline: Deadline) -> Result<Arc<Credentials>, Error> {
+    pub async fn get(&self, secret_id: &str, now: Timestamp, deadline: Deadline) -> Result<Arc<Credentials>, Error> {
         let mut kept = self.kept.lock().await;
-        match &*kept {
+        match kept.get(secret_id) {
             Some(known) if known.is_fresh(now) => Ok(Arc::clone(&known.credentials)),
-            _ => self.read(&mut kept, now, deadline).await,
+            _ => self.read(&mut kept, secret_id, now, deadline).await,
         }
     }
 
@@ -82,34 +81,31 @@ impl Secrets {
     ///
     /// # Errors
     /// As [`get`](Self::get), which then reads again as well.
-    pub async fn reload(&self, now: Timestamp, deadline: Deadline) -> Result<Arc<Credentials>, Error> {
+    pub async fn reload(&self, secret_id: &str, now: Timestamp, deadline: Deadline) -> Result<Arc<Credentials>, Error> {
         let mut kept = self.kept.lock().await;
-        self.read(&mut kept, now, deadline).await
+        self.read(&mut kept, secret_id, now, deadline).await
     }
 
     async fn read(
         &self,
-        kept: &mut Option<Kept>,
+        kept: &mut HashMap<String, Kept>,
+        secret_id: &str,
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<Arc<Credentials>, Error> {
-        *kept = None;
-        let document = self.fetch(deadline).await?;
-        let credentials = Arc::new(Credentials::parse(&document, &self.secret_id)?);
-        *kept = Some(Kept { credentials: Arc::clone(&credentials), read_at: now });
+        kept.remove(secret_id);
+        let document = self.fetch(secret_id, deadline).await?;
+        let credentials = Arc::new(Credentials::parse(&document, secret_id)?);
+        kept.insert(secret_id.to_owned(), Kept { credentials: Arc::clone(&credentials), read_at: now });
         Ok(credentials)
     }
 
-    async fn fetch(&self, deadline: Deadline) -> Result<SecretString, Error> {
-        let request = self.client.get_secret_value().secret_id(&self.secret_id);
+    async fn fetch(&self, secret_id: &str, deadline: Deadline) -> Result<SecretString, Error> {
+        let request = self.client.get_secret_value().secret_id(secret_id);
         let answer = aws::call(GET, PATIENCE, deadline, || request.clone().send()).await;
-        let answer = answer.map_err(|fault| Error::of_call(fault, &self.secret_id))?;
-        let text = answer.secret_string.ok_or_else(|| self.invalid(Problem::Binary))?;
-        Ok(SecretString::from(text))
-    }
-
-    fn invalid(&self, problem: Problem) -> Error {
-        Error::Invalid { secret_id: self.secret_id.clone(), problems: Problems(vec![problem]) }
+        let answer = answer.map_err(|fault| Error::of_call(fault, secret_id))?;
+        let binary = || Error::Invalid { secret_id: secret_id.to_owned(), problems: Problems(vec![Problem::Binary]) };
+        Ok(SecretString::from(answer.secret_string.ok_or_else(binary)?))
     }
 }
 
@@ -134,6 +130,7 @@ mod tests {
             provisioning_hash: secret(),
             elastic_api_key: secret(),
             elastic_setup_api_key: None,
+            profile: Profile::default(),
         };
         let kept = Kept { credentials: Arc::new(credentials), read_at: at("2024-05-01T12:00:00Z") };
         assert!(kept.is_fresh(at("2024-05-01T12:00:00Z")));

@@ -41,6 +41,13 @@ impl Draft {
         draft.put("data_stream.type", "logs");
         draft.put("data_stream.dataset", stream.dataset());
         draft.put("data_stream.namespace", mapper.namespace.as_str());
+        for (field, value) in
+            [("organization.id", &mapper.organization.id), ("organization.name", &mapper.organization.name)]
+        {
+            if let Some(value) = value {
+                draft.put(field, value.as_str());
+            }
+        }
         draft.put("event.module", "lastpass");
         draft.put("event.dataset", stream.dataset());
         draft.put(

@@ -16,7 +16,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    document::{AccountNumber, DocId, Document, Namespace, Stream},
+    document::{AccountNumber, DocId, Document, Namespace, Organization, Stream},
     lastpass::time::ApiZone,
 };
 
@@ -40,6 +40,8 @@ pub mod user;
 pub struct Mapper {
     /// Whose records they are: part of each `_id`, and of nothing else.
     pub account: AccountNumber,
+    /// `organization.*`, which Elastic's integration leaves out: it tells the accounts of one deployment apart.
+    pub organization: Organization,
     /// `data_stream.namespace`.
     pub namespace: Namespace,
     /// The zone in which events are written; `event.timezone`.

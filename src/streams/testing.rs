@@ -9,7 +9,7 @@ use super::{
     user,
 };
 use crate::{
-    document::{AccountNumber, Document, Namespace},
+    document::{AccountNumber, Document, Namespace, Organization},
     lastpass::time::ApiZone,
 };
 
@@ -29,6 +29,7 @@ pub(super) fn mapper() -> Mapper {
 pub(crate) fn plain_mapper() -> Mapper {
     Mapper {
         account: AccountNumber::new("12345").expect("an account number"),
+        organization: Organization::default(),
         namespace: Namespace::new("default").expect("a namespace"),
         zone: ApiZone::new("US/Eastern").expect("a zone"),
         tags: Vec::new(),

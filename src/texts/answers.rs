@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Says, case, review};
 use crate::{
     aws::Fault,
-    checkpoint::{self, Destination, Key},
+    checkpoint::{self, Destination, Key, PartitionKey},
     document::{AccountNumber, Namespace, Stream},
     lastpass::{self, Command, fuzz::Answers, time::ApiZone},
     secrets,
@@ -232,7 +232,7 @@ fn answers_of_secrets_manager() {
             Some("ResourceNotFoundException"),
             "Secrets Manager can't find the specified secret.",
             "Secret.Unreachable",
-            &["SECRET_ARN", "`SecretArn`", "account and region"],
+            &["SECRET_ARN", "`SecretArn`", "SECRET_PREFIX", "account and region"],
         ),
         (
             "no value in it",
@@ -476,9 +476,9 @@ fn answers_of_dynamodb() {
         ("another account", destination("es.example", "default", "8", "first")),
         ("another cluster under the same host", destination("es.example", "default", "7", "second")),
     ] {
-        let key = Key::Stream(Stream::EventReport);
+        let pk = Box::new(PartitionKey { account: None, key: Key::Stream(Stream::EventReport) });
         let error =
-            checkpoint::Error::DestinationChanged { table: "checkpoints".to_owned(), key, stored: stored(), now };
+            checkpoint::Error::DestinationChanged { table: "checkpoints".to_owned(), pk, stored: stored(), now };
         let says = &["\"action\": \"reset\"", "\"stream\": \"event_report\"", "second stack"];
         cases.push(case(what, error, "Checkpoint.DestinationChanged", says));
     }

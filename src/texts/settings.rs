@@ -22,6 +22,17 @@ fn wrong_settings() {
     let table: &[Wrong<'_>] = &[
         ("no secret", &[("SECRET_ARN", "")], &["SECRET_ARN", "parameters"]),
         ("a secret of blanks", &[("SECRET_ARN", "  ")], &["SECRET_ARN"]),
+        (
+            "one secret and many",
+            &[("SECRET_PREFIX", "lastpass")],
+            &["SECRET_ARN and SECRET_PREFIX are both set", "keep one"],
+        ),
+        ("a prefix with its slash", &[("SECRET_ARN", ""), ("SECRET_PREFIX", "lastpass/")], &["SECRET_PREFIX", "slash"]),
+        (
+            "an ARN as prefix",
+            &[("SECRET_ARN", ""), ("SECRET_PREFIX", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:lastpass")],
+            &["SECRET_PREFIX", "letters, digits"],
+        ),
         ("no table", &[("CHECKPOINT_TABLE", "")], &["CHECKPOINT_TABLE"]),
         ("no cluster", &[("ELASTICSEARCH_URL", "")], &["ELASTICSEARCH_URL", "ELASTIC_CLOUD_ID", "Elastic Cloud"]),
         ("two clusters", &[("ELASTIC_CLOUD_ID", "a:b")], &["both set", "keep one"]),

@@ -26,6 +26,12 @@ fn wrong_payloads() {
         ("a stream that is an object", r#"{"stream":{}}"#, &["`stream` is an object"]),
         ("no stream", r#"{"stream":null}"#, &["`stream` is missing"]),
         (
+            "an account's name with a slash",
+            r#"{"action":"check","account":"lastpass/globex"}"#,
+            &["`account`", "\"lastpass/globex\"", "letters, digits"],
+        ),
+        ("an account's number", r#"{"action":"check","account":1234567}"#, &["`account` is a number, not a text"]),
+        (
             "a field of another spelling",
             r#"{"stream":"user","scheduledTime":"2025-01-01"}"#,
             &["\"scheduledTime\"", "scheduled_time"],
@@ -289,6 +295,13 @@ fn wrong_secrets() {
             with("elastic_setup_api_key", "1.5"),
             &["`elastic_setup_api_key` must be a text"],
         ),
+        (
+            "a namespace in capitals",
+            with("namespace", "\"Globex\""),
+            &["`namespace` must be 1 to 100 bytes", "lower case", "\"Several accounts\""],
+        ),
+        ("a time zone that isn't one", with("time_zone", "\"Berlin\""), &["`time_zone` must be", "Europe/Berlin"]),
+        ("an organisation in a list", with("organization_id", "[\"7\"]"), &["`organization_id` must be a text"]),
         (
             "everything wrong",
             r#"{"account_number":"x","provisioning_hash":"","elastic_api_key":[]}"#.to_owned(),

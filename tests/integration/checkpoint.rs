@@ -489,8 +489,8 @@ async fn another_cluster_namespace_or_account_stops_and_changes_nothing() {
     ] {
         let error = acquire(&table.store_of(changed.clone()), "run", later(1)).await.unwrap_err();
         match error {
-            Error::DestinationChanged { key, stored, now, .. } => {
-                assert_eq!((key, *stored, *now), (KEY, same.clone(), changed));
+            Error::DestinationChanged { pk, stored, now, .. } => {
+                assert_eq!((pk.key, *stored, *now), (KEY, same.clone(), changed));
             }
             other => panic!("{other:?}"),
         }

@@ -8,8 +8,8 @@ use lastpass_elastic::{
     deadline::Deadline,
     document::{AccountNumber, DataStream, DocId, Document, Namespace, Stream},
     elastic::{
-        BulkWriter, Client, Delivery, Endpoint, Origin, Role, SetupOptions, cluster_info, is_set_up, missing_rights,
-        setup, waiting_dead_letters,
+        self, BulkWriter, Client, Delivery, Endpoint, Origin, Role, SetupOptions, cluster_info, is_set_up,
+        missing_rights, setup, waiting_dead_letters,
     },
 };
 use secrecy::SecretString;
@@ -221,7 +221,7 @@ async fn what_cannot_be_indexed_is_kept_whole_and_waits_until_it_is_delivered() 
     let Some(node) = Node::find().await else { return };
     let client = node.client_as(&role("writer")).await;
     let writer = node.writer(&client);
-    assert_eq!(waiting_dead_letters(&client, &node.namespace, deadline()).await.expect("none yet"), 0);
+    assert_eq!(waiting(&node, &client, "1234567").await.expect("none yet"), 0);
     let mut bad = document("bad", json!({"lastpass": {"user": {"sites": "many"}}}));
     bad.original = json!({"sites": "many", "long": "ü".repeat(100_000)}).to_string();
     let batch = [document("good", json!({})), bad.clone(), document("worse", json!({"lastpass": 7}))];
@@ -240,10 +240,16 @@ async fn what_cannot_be_indexed_is_kept_whole_and_waits_until_it_is_delivered() 
     assert_eq!((&told["document_id"], &told["account"]), (&json!("bad"), &json!("1234567")));
     assert_eq!(told["request"]["nested"], json!({"list": [1, "two", {"three": null}]}));
 
-    assert_eq!(waiting_dead_letters(&client, &node.namespace, deadline()).await.expect("a count"), 2);
+    assert_eq!(waiting(&node, &client, "1234567").await.expect("a count"), 2);
     deliver(&writer, &[document("bad", json!({}))]).await;
     node.roll_over().await;
-    assert_eq!(waiting_dead_letters(&client, &node.namespace, deadline()).await.expect("a count"), 1);
+    assert_eq!(waiting(&node, &client, "1234567").await.expect("a count"), 1);
+    assert_eq!(waiting(&node, &client, "7654321").await.expect("a count"), 0, "of another account");
+}
+
+async fn waiting(node: &Node, client: &Client, account: &str) -> Result<u64, elastic::Error> {
+    let account = AccountNumber::new(account).expect("an account number");
+    waiting_dead_letters(client, &node.namespace, &account, deadline()).await
 }
 
 #[tokio::test]

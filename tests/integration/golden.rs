@@ -9,7 +9,7 @@ use std::{fs, path::Path};
 
 use jiff::Timestamp;
 use lastpass_elastic::{
-    document::{AccountNumber, Document, Namespace},
+    document::{AccountNumber, Document, Namespace, Organization},
     lastpass::time::ApiZone,
     streams::{Again, Mapper, Reading, Snapshot, detailed_shared_folder, event_report, user},
 };
@@ -79,6 +79,7 @@ fn mapper(tags: &[String]) -> Mapper {
     let has = |tag: &str| tags.iter().any(|set| set == tag);
     Mapper {
         account: AccountNumber::new("12345").expect("a number"),
+        organization: Organization::default(),
         namespace: Namespace::new("golden").expect("a namespace"),
         zone: ApiZone::new("US/Eastern").expect("a zone"),
         tags: Vec::new(),

@@ -1,6 +1,7 @@
 //! Journeys through the public entry points: one binary, one module each.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod accounts;
 mod aws_emulator;
 mod aws_faults;
 mod backfill;
@@ -23,6 +24,7 @@ mod rotation;
 mod secrets;
 mod security;
 mod setup;
+mod slices;
 mod snapshot;
 mod stage;
 mod status;

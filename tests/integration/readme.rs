@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use jiff::Timestamp;
 use lastpass_elastic::{
-    document::{AccountNumber, Document, Namespace, Stream},
+    document::{AccountNumber, Document, Namespace, Organization, Stream},
     lastpass::time::ApiZone,
     streams::{Mapper, Reading, Snapshot, detailed_shared_folder, event_report, user},
 };
@@ -28,6 +28,7 @@ fn at(text: &str) -> Timestamp {
 fn mapper() -> Mapper {
     Mapper {
         account: AccountNumber::new("12345").expect("an account number"),
+        organization: Organization::default(),
         namespace: Namespace::new("default").expect("a namespace"),
         zone: ApiZone::new("US/Eastern").expect("a zone"),
         tags: Vec::new(),

@@ -11,7 +11,7 @@ use aws_sdk_secretsmanager::config::Builder;
 use aws_sdk_secretsmanager::primitives::Blob;
 use jiff::{SignedDuration, Timestamp};
 use lastpass_elastic::deadline::Deadline;
-use lastpass_elastic::secrets::{Error, Secrets};
+use lastpass_elastic::secrets::{Credentials, Error, Secrets};
 use secrecy::ExposeSecret;
 
 use crate::aws_emulator;
@@ -41,17 +41,34 @@ impl Stored {
         Some(Self { client, arn: made.arn.unwrap(), proxy, config })
     }
 
-    fn secrets(&self) -> Secrets {
+    fn secrets(&self) -> OneSecret {
         self.secrets_of(&self.arn)
     }
 
-    fn secrets_of(&self, secret_id: &str) -> Secrets {
+    fn secrets_of(&self, secret_id: &str) -> OneSecret {
         let config = Builder::from(&self.config).endpoint_url(&self.proxy.url);
-        Secrets::new(&Client::from_conf(config.build()), secret_id.to_owned())
+        OneSecret { secrets: Secrets::new(&Client::from_conf(config.build())), secret_id: secret_id.to_owned() }
     }
 
     async fn put(&self, document: &str) {
         self.client.put_secret_value().secret_id(&self.arn).secret_string(document).send().await.unwrap();
+    }
+}
+
+/// What is known of one secret.
+#[derive(Debug)]
+struct OneSecret {
+    secrets: Secrets,
+    secret_id: String,
+}
+
+impl OneSecret {
+    async fn get(&self, now: Timestamp, deadline: Deadline) -> Result<Arc<Credentials>, Error> {
+        self.secrets.get(&self.secret_id, now, deadline).await
+    }
+
+    async fn reload(&self, now: Timestamp, deadline: Deadline) -> Result<Arc<Credentials>, Error> {
+        self.secrets.reload(&self.secret_id, now, deadline).await
     }
 }
 
@@ -103,6 +120,19 @@ async fn a_secret_that_was_refused_somewhere_is_read_again_at_once() {
     stored.put(&document("rotated")).await;
     assert_eq!(secrets.reload(later(1), soon()).await.unwrap().provisioning_hash.expose_secret(), "rotated");
     assert_eq!(secrets.get(later(2), soon()).await.unwrap().provisioning_hash.expose_secret(), "rotated");
+    assert_eq!(stored.proxy.count(GET), 2);
+}
+
+#[tokio::test]
+async fn each_secret_is_kept_for_itself() {
+    let stored = stored!(&document(HASH));
+    let name = aws_emulator::unique("secret");
+    stored.client.create_secret().name(&name).secret_string(document("other")).send().await.unwrap();
+    let OneSecret { secrets, secret_id } = stored.secrets();
+    for (secret_id, hash) in [(&secret_id, HASH), (&name, "other"), (&secret_id, HASH), (&name, "other")] {
+        let credentials = secrets.get(secret_id, later(0), soon()).await.unwrap();
+        assert_eq!(credentials.provisioning_hash.expose_secret(), hash);
+    }
     assert_eq!(stored.proxy.count(GET), 2);
 }
 

@@ -106,6 +106,7 @@ impl Plan {
             writer,
             installer,
             more_keys: Vec::new(),
+            more_secrets: Vec::new(),
             variables,
             elasticsearch,
             _proxies: [lastpass, aws],
@@ -141,6 +142,7 @@ pub struct Installation {
     /// The key of the role *installer*.
     pub installer: ApiKey,
     more_keys: Vec<ApiKey>,
+    more_secrets: Vec<String>,
     variables: BTreeMap<String, String>,
     elasticsearch: Proxy,
     _proxies: [Proxy; 2],
@@ -190,6 +192,16 @@ impl Installation {
         self.watch.add_key("another elastic_api_key", &key.encoded);
         self.more_keys.push(key.clone());
         Ok(key)
+    }
+
+    /// A further secret, such as that of one of several accounts.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn another_secret(&mut self, name: &str, value: &str) -> Result<(), Error> {
+        self.watch.add_document(value);
+        self.more_secrets.push(self.services.aws.create_secret(name, value).await?);
+        Ok(())
     }
 
     /// The name of a stream's data stream: `event_report`, `user`, `detailed_shared_folder` or `dead_letter`.
@@ -280,7 +292,7 @@ impl Installation {
         self.checkpoints().await.map(drop)
     }
 
-    /// Takes it away: documents, keys, table and secret.
+    /// Takes it away: documents, keys, table and secrets.
     ///
     /// # Errors
     /// [`Error`].
@@ -290,7 +302,10 @@ impl Installation {
             self.services.elasticsearch.invalidate_key(key).await?;
         }
         self.services.aws.delete_table(&self.table).await?;
-        self.services.aws.delete_secret(&self.secret_arn).await
+        for arn in [&self.secret_arn].into_iter().chain(&self.more_secrets) {
+            self.services.aws.delete_secret(arn).await?;
+        }
+        Ok(())
     }
 
     /// Has the lease of this checkpoint run out, as if its time had passed.

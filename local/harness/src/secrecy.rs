@@ -184,7 +184,8 @@ impl Watch {
         let Ok(Value::Object(fields)) = serde_json::from_str(document) else { return };
         for (name, value) in &fields {
             match (name.as_str(), value.as_str()) {
-                (_, None | Some("REPLACE_ME")) | ("account_number", _) => {}
+                (_, None | Some("REPLACE_ME"))
+                | ("account_number" | "namespace" | "time_zone" | "organization_id" | "organization_name", _) => {}
                 ("provisioning_hash", Some(hash)) => self.add(name, hash, Lock::LastPass),
                 (_, Some(key)) => self.add_key(name, key),
             }

@@ -1,0 +1,119 @@
+//! A long range, split into slices that can be backfilled side by side.
+
+use std::{collections::HashSet, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use lastpass_harness::{Error, Fault, Function, Installation, Invocation, Rule, System};
+use serde_json::{Value, json};
+
+use crate::stage::{ago, company, number, plan, until_complete};
+
+/// As many as three slices hold, and some.
+const EVENTS: usize = 170_000;
+const DAYS: u32 = 30;
+
+fn split(from: Timestamp, to: Timestamp) -> Invocation {
+    Invocation::new(json!({"action": "plan", "from": from, "to": to}))
+}
+
+fn range() -> (Timestamp, Timestamp) {
+    (ago(SignedDuration::from_hours(24 * 31)), ago(SignedDuration::from_hours(-1)))
+}
+
+fn ends(slice: &Value) -> (Timestamp, Timestamp) {
+    let end = |name: &str| slice[name].as_str().and_then(|text| text.parse().ok()).expect("a time");
+    (end("from"), end("to"))
+}
+
+/// That the slices lie side by side, newest first, from one end of the range to the other.
+fn assert_whole(answer: &Value, (from, to): (Timestamp, Timestamp)) {
+    let slices: Vec<_> = answer["slices"].as_array().expect("slices").iter().map(ends).collect();
+    let (oldest, newest) = (slices.last().expect("a slice"), slices[0]);
+    assert_eq!((oldest.0, newest.1), (from, to), "{answer}");
+    assert!(slices.windows(2).all(|pair| pair[0].0 == pair[1].1), "{answer}");
+    assert!(slices.iter().all(|(from, to)| from < to), "{answer}");
+}
+
+/// How many events each slice holds.
+fn held(installation: &Installation, answer: &Value) -> Vec<usize> {
+    let events = installation.simulator.truth_events();
+    let count = |(from, to)| events.iter().filter(|event| (from..to).contains(&event.instant)).count();
+    answer["slices"].as_array().expect("slices").iter().map(ends).map(count).collect()
+}
+
+async fn complete(function: &mut Function, invocation: Invocation) -> Result<Value, Error> {
+    let answer = function.invoke(invocation).await?.answer()?;
+    assert_eq!(answer["status"], "complete", "{answer}");
+    Ok(answer)
+}
+
+#[tokio::test]
+async fn a_range_is_split_by_what_it_holds_and_split_alike_again() -> Result<(), Error> {
+    let Some((services, plan)) = plan("split").await else { return Ok(()) };
+    let installation = plan.world(company(61, EVENTS, DAYS)).make(&services).await?;
+    let mut function = installation.function();
+    let (from, to) = range();
+
+    let first = complete(&mut function, split(from, to)).await?;
+    assert_whole(&first, (from, to));
+    let held = held(&installation, &first);
+    assert_eq!(held.iter().sum::<usize>(), EVENTS, "{held:?}");
+    // The oldest one holds what is left.
+    assert!(
+        held.len() >= 3 && held[..held.len() - 1].iter().all(|events| (25_000..100_000).contains(events)),
+        "{held:?}"
+    );
+    assert_eq!(number(&first, "lastpass_requests"), held.len() as u64, "{first}");
+    assert_eq!(installation.services.elasticsearch.count(&installation.data_stream("event_report")).await?, 0);
+
+    let again = complete(&mut installation.function(), split(from, to)).await?;
+    assert_eq!((&again["slices"], number(&again, "lastpass_requests")), (&first["slices"], 0), "{again}");
+    let status = function.ask(json!({"action": "status"})).await?;
+    let backfills = status["backfills"].as_array().expect("backfills");
+    assert_eq!(backfills.len(), 1, "{status}");
+    assert_eq!((&backfills[0]["status"], &backfills[0]["slices"]["total"]), (&json!("planned"), &json!(held.len())));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_plan_that_was_cut_goes_on_where_it_was() -> Result<(), Error> {
+    let Some((services, plan)) = plan("cut_plan").await else { return Ok(()) };
+    let installation = plan.world(company(62, EVENTS, DAYS)).make(&services).await?;
+    let mut function = installation.function();
+    let (from, to) = range();
+    let whole = complete(&mut function, split(from, to)).await?;
+    installation.start_over().await?;
+
+    let slow = Rule::on(System::LastPass, "reporting", Fault::Delay(Duration::from_millis(1_500)));
+    installation.calls.add(slow);
+    let answers = until_complete(&mut function, &split(from, to).with_timeout(Duration::from_secs(4))).await?;
+    assert!(answers.len() >= 2 && answers[0]["status"] == "partial", "{answers:?}");
+    let last = answers.last().expect("an answer");
+    assert_eq!(last["slices"], whole["slices"]);
+    let known: HashSet<_> = answers[0]["slices"].as_array().expect("slices").iter().map(ends).collect();
+    assert!(!known.is_empty(), "{}", answers[0]);
+    let requests: u64 = answers.iter().map(|answer| number(answer, "lastpass_requests")).sum();
+    // Each slice is measured once, and once more where the deadline came while it was measured.
+    let slices = last["slices"].as_array().expect("slices").len();
+    assert!(requests <= (slices + answers.len() - 1) as u64, "{requests}: {answers:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_fits_in_a_page_is_one_slice_and_an_empty_range_as_well() -> Result<(), Error> {
+    let Some((services, plan)) = plan("one_slice").await else { return Ok(()) };
+    let installation = plan.world(company(63, 500, 5)).make(&services).await?;
+    let mut function = installation.function();
+    for (from, to, requests) in [
+        (ago(SignedDuration::from_hours(24 * 300)), ago(SignedDuration::from_hours(-1)), 1),
+        (ago(SignedDuration::from_hours(24 * 300)), ago(SignedDuration::from_hours(24 * 200)), 1),
+        // What lies in the future holds nothing to ask for.
+        (ago(SignedDuration::from_hours(-48)), ago(SignedDuration::from_hours(-72)), 0),
+    ] {
+        let answer = complete(&mut function, split(from, to)).await?;
+        assert_whole(&answer, (from, to));
+        assert_eq!(answer["slices"].as_array().map(Vec::len), Some(1), "{answer}");
+        assert_eq!(number(&answer, "lastpass_requests"), requests, "{answer}");
+    }
+    Ok(())
+}

@@ -23,11 +23,10 @@ use crate::{
     collect::{self, Session},
     config::{self, Config, SecretSource},
     deadline::Deadline,
-    document::{AccountName, Namespace, Organization, Stream},
+    document::{AccountName, Stream},
     elastic::{self, Origin, SetupOptions},
     error::{Error, Failure},
-    http,
-    lastpass::{self, time::ApiZone},
+    http, lastpass,
     request::{self, Action, PlanAnswer, Reason, Request, RunAnswer},
     secrets::{self, Credentials, Secrets},
     status::{AccountsStatusAnswer, StatusAnswer},
@@ -250,15 +249,7 @@ impl Invocation<'_> {
             return Ok(self.skipped(Reason::SetupRequired));
         }
         let config = &self.sandbox.config;
-        let mapper = Mapper {
-            account: credentials.account_number.clone(),
-            organization: self.organization(credentials),
-            namespace: self.namespace(credentials).clone(),
-            zone: self.zone(credentials).clone(),
-            tags: config.tags.clone(),
-            preserve_original_event: config.preserve_original_event,
-            preserve_duplicate_custom_fields: config.preserve_duplicate_custom_fields,
-        };
+        let mapper = self.mapper(credentials);
         let lastpass = self.lastpass(credentials);
         // What is not live leaves the live runs the first turns.
         let can_wait = matches!(self.request.action, Action::Backfill(_) | Action::Plan(_) | Action::Resume);
@@ -329,13 +320,14 @@ impl Invocation<'_> {
             Ok(clients) => clients,
             Err(error) => return CheckAnswer::without_secret(&error),
         };
+        let mapper = self.mapper(&credentials);
         check::check(&check::Systems {
             lastpass: &self.lastpass(&credentials),
             elastic: &elastic,
             elastic_setup: elastic_setup.as_ref(),
             store: &self.store(&credentials, None),
-            zone: self.zone(&credentials),
-            namespace: self.namespace(&credentials),
+            zone: &mapper.zone,
+            namespace: &mapper.namespace,
             deadline: self.deadline,
         })
         .await
@@ -357,8 +349,8 @@ impl Invocation<'_> {
     async fn waiting_dead_letters(&self, secret_id: &str) -> Result<u64, Error> {
         let credentials = self.sandbox.secrets.get(secret_id, collect::now(), self.deadline).await?;
         let elastic = self.elastic(&credentials.elastic_api_key)?;
-        let (namespace, account) = (self.namespace(&credentials), &credentials.account_number);
-        Ok(elastic::waiting_dead_letters(&elastic, namespace, account, self.deadline).await?)
+        let Mapper { namespace, account, .. } = self.mapper(&credentials);
+        Ok(elastic::waiting_dead_letters(&elastic, &namespace, &account, self.deadline).await?)
     }
 
     async fn list_checkpoints(&self, whose: Whose<'_>) -> Result<checkpoint::Listing, Error> {
@@ -385,20 +377,8 @@ impl Invocation<'_> {
         self.secret_id.as_deref().unwrap_or_default()
     }
 
-    /// The account's own namespace, or that of the settings.
-    fn namespace<'a>(&'a self, credentials: &'a Credentials) -> &'a Namespace {
-        credentials.profile.namespace.as_ref().unwrap_or(&self.sandbox.config.namespace)
-    }
-
-    /// The account's own time zone, or that of the settings.
-    fn zone<'a>(&'a self, credentials: &'a Credentials) -> &'a ApiZone {
-        credentials.profile.zone.as_ref().unwrap_or(&self.sandbox.config.zone)
-    }
-
-    /// The account's organisation. One without a name has the account's.
-    fn organization(&self, credentials: &Credentials) -> Organization {
-        let Organization { id, name } = credentials.profile.organization.clone();
-        Organization { id, name: name.or_else(|| self.request.account.as_ref().map(ToString::to_string)) }
+    fn mapper(&self, credentials: &Credentials) -> Mapper {
+        collect::mapper(&self.sandbox.config, credentials, self.request.account.as_ref())
     }
 
     fn elastic(&self, api_key: &SecretString) -> Result<elastic::Client, Error> {
@@ -420,7 +400,7 @@ impl Invocation<'_> {
         let config = &self.sandbox.config;
         let destination = checkpoint::Destination {
             host: config.elasticsearch.host().to_owned(),
-            namespace: self.namespace(credentials).clone(),
+            namespace: self.mapper(credentials).namespace,
             account: credentials.account_number.clone(),
             cluster_uuid,
         };

@@ -8,6 +8,7 @@ mod backfill;
 mod events;
 #[cfg(test)]
 mod events_properties;
+mod preview;
 mod redrive;
 mod reset;
 mod resume;
@@ -30,6 +31,7 @@ pub(crate) use self::redrive::document as redriven;
 pub use self::{
     backfill::backfill,
     events::collect_events,
+    preview::{Preview, SnapshotOf},
     redrive::redrive,
     reset::{ResetAnswer, reset},
     resume::{ResumeAnswer, resume},
@@ -41,11 +43,12 @@ use crate::{
     checkpoint::{Acquired, Key, LastRun, Lease, State, Store},
     config::Config,
     deadline::Deadline,
-    document::{DataStream, Document, Stream},
+    document::{AccountName, DataStream, Document, Organization, Stream},
     elastic::{self, BulkWriter, Delivery, Origin},
     error::Error,
     lastpass,
     request::{Counters, Reason, RunAnswer, RunStatus, Window},
+    secrets::Credentials,
     streams::Mapper,
     telemetry::{Journal, RunRecord, Totals},
 };
@@ -86,6 +89,23 @@ pub struct Session<'a> {
     pub save_deadline: Deadline,
     /// The latest moment up to which a lease may run.
     pub lease_until: Timestamp,
+}
+
+/// What the documents of an account carry: what its secret says, or else the settings. An organisation without a name has
+/// that of the account.
+#[must_use]
+pub fn mapper(config: &Config, credentials: &Credentials, account: Option<&AccountName>) -> Mapper {
+    let profile = &credentials.profile;
+    let Organization { id, name } = profile.organization.clone();
+    Mapper {
+        account: credentials.account_number.clone(),
+        organization: Organization { id, name: name.or_else(|| account.map(ToString::to_string)) },
+        namespace: profile.namespace.as_ref().unwrap_or(&config.namespace).clone(),
+        zone: profile.zone.as_ref().unwrap_or(&config.zone).clone(),
+        tags: config.tags.clone(),
+        preserve_original_event: config.preserve_original_event,
+        preserve_duplicate_custom_fields: config.preserve_duplicate_custom_fields,
+    }
 }
 
 /// How the work of one run ended, when it did not fail.

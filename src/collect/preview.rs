@@ -1,0 +1,140 @@
+//! What would be sent: the documents of a stream, without a destination and without a checkpoint.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use super::{events::whole_second, mapper, now, windows::backfill_window};
+use crate::{
+    config::Config,
+    deadline::Deadline,
+    document::{Document, Stream},
+    error::Error,
+    http,
+    lastpass::{self, whole_seconds::Reading as WholeSecondReading},
+    request::Window,
+    secrets::Credentials,
+    streams::{self, Mapper, detailed_shared_folder, event_report, user},
+};
+
+/// An account whose documents are looked at before they are sent.
+pub struct Preview {
+    lastpass: lastpass::Client,
+    mapper: Mapper,
+}
+
+impl Preview {
+    /// The account of `secret`, the JSON of a secret that is told as `secret_id`. Of the settings, those of LastPass and
+    /// of the documents count.
+    ///
+    /// # Errors
+    /// [`Error::Secret`], [`Error::Config`].
+    pub fn new(config: &Config, secret: &SecretString, secret_id: &str) -> Result<Self, Error> {
+        let credentials = Credentials::parse(secret, secret_id)?;
+        let http = http::Clients::new(None).and_then(|clients| clients.for_lastpass());
+        let http = http.map_err(crate::config::Invalid::from)?;
+        let mapper = mapper(config, &credentials, None);
+        let Credentials { account_number, provisioning_hash, .. } = credentials;
+        let lastpass = lastpass::Client::new(http, config.lastpass_url.clone(), account_number, provisioning_hash);
+        Ok(Self { lastpass, mapper })
+    }
+
+    /// The name of the data stream that the documents of `stream` would go to.
+    #[must_use]
+    pub fn data_stream(&self, stream: Stream) -> String {
+        stream.data_stream(&self.mapper.namespace).to_string()
+    }
+
+    /// Hands the events of `window` to `take`, the newest page first, as a backfill would send them.
+    ///
+    /// # Errors
+    /// [`Error::LastPass`].
+    pub async fn events(
+        &self,
+        window: Window,
+        deadline: Deadline,
+        mut take: impl FnMut(Vec<Document>),
+    ) -> Result<(), Error> {
+        let zone = &self.mapper.zone;
+        let Window { from, to } = backfill_window(window, whole_second(now()), zone);
+        let mut reading = WholeSecondReading::new(zone, from, to);
+        while from < to {
+            let page = self.lastpass.fetch_events(&reading.request(), zone, deadline).await?;
+            let clock = now();
+            let whole = reading
+                .take(page, clock)
+                .map_err(|contradiction| lastpass::Error::of_contradiction(&contradiction, zone))?;
+            let complete = whole.complete;
+            let events: Vec<_> = whole
+                .events
+                .into_iter()
+                .map(|(event, time)| event_report::Event { record: event.record, time })
+                .collect();
+            take(event_report::documents(&self.mapper, &reading_at(clock), &events));
+            if complete {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands the users, or the shared folders, of now to `take`, page by page. They are read once: what changes meanwhile
+    /// may be missing, which a snapshot that is sent would notice.
+    ///
+    /// # Errors
+    /// [`Error::LastPass`].
+    pub async fn snapshot(
+        &self,
+        of: SnapshotOf,
+        deadline: Deadline,
+        mut take: impl FnMut(Vec<Document>),
+    ) -> Result<(), Error> {
+        let clock = now();
+        let (reading, snapshot) =
+            (reading_at(clock), streams::Snapshot { scheduled_time: whole_second(clock), timestamp: clock });
+        let (mut page_index, mut seen) = (0, HashSet::new());
+        loop {
+            let (entries, is_last) = match of {
+                SnapshotOf::Users => {
+                    let page = self.lastpass.fetch_users(page_index, deadline).await?;
+                    let read = (seen.len() + page.users.len()) as u64;
+                    let is_last = page.is_last(read);
+                    (page.users, is_last)
+                }
+                SnapshotOf::SharedFolders => {
+                    let page = self.lastpass.fetch_folders(page_index, deadline).await?;
+                    let is_last = page.is_last();
+                    (page.folders, is_last)
+                }
+            };
+            let new = entries.into_iter().filter(|(key, _)| seen.insert(key.clone()));
+            take(
+                new.flat_map(|(key, record)| match of {
+                    SnapshotOf::Users => vec![user::document(&self.mapper, &reading, &snapshot, &key, &record)],
+                    SnapshotOf::SharedFolders => {
+                        detailed_shared_folder::documents(&self.mapper, &reading, &snapshot, &key, &record)
+                    }
+                })
+                .collect(),
+            );
+            if is_last {
+                return Ok(());
+            }
+            page_index += 1;
+        }
+    }
+}
+
+/// What a snapshot is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SnapshotOf {
+    /// The users.
+    Users,
+    /// The shared folders.
+    SharedFolders,
+}
+
+const fn reading_at(clock: Timestamp) -> streams::Reading {
+    streams::Reading { created: clock, ingested: None }
+}

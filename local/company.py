@@ -18,8 +18,9 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.request import Request
 
 from stack import LOOPBACK, end_with_parent
 
@@ -67,11 +68,11 @@ class Company:
 
     @classmethod
     @contextlib.contextmanager
-    def start(cls, binary: Path, size: Size, seed: int, end: datetime) -> Iterator[Company]:
+    def start(cls, binary: Path, size: Size, seed: int, end: datetime, account_number: str = "12345") -> Iterator[Company]:
         """Starts the simulator on a free port, and stops it whatever happens."""
         if not binary.is_file():
             raise CompanyError(f"there is no {binary}: build it with `cargo build --release --workspace`")
-        account_number, provisioning_hash = "12345", secrets.token_hex(16)
+        provisioning_hash = secrets.token_hex(16)
         options = {
             "--account": account_number, "--seed": seed, "--end": rfc3339(end), "--events": size.events,
             "--days": size.days, "--twins": size.twins, "--users": size.users, "--folders": size.folders,
@@ -106,9 +107,23 @@ class Company:
         """Has LastPass accept this provisioning hash and no other, as after "Reset your provisioning hash"."""
         self._tell("provisioning-hash", {"provisioning_hash": provisioning_hash})
 
-    def add_event(self, at: datetime, username: str, action: str) -> None:
-        """Lets something happen."""
-        self._tell("events", {"instant": rfc3339(at), "username": username, "action": action})
+    def add_event(self, at: datetime, username: str, action: str, late_s: int = 0) -> None:
+        """Lets something happen, which LastPass shows `late_s` seconds later."""
+        shown = rfc3339(at + timedelta(seconds=late_s))
+        self._tell("events", {"instant": rfc3339(at), "appears_at": shown, "username": username, "action": action})
+
+    def fail(self, rule: dict) -> None:
+        """Lets requests fail by a rule of the simulator's README, "Faults"."""
+        self._tell("faults", rule)
+
+    def mend(self) -> None:
+        """Takes all rules back."""
+        LOOPBACK.open(Request(f"{self._admin}/faults", method="DELETE"), timeout=START_SECONDS).close()
+
+    def requests(self) -> list[dict]:
+        """Every request so far and how it was answered."""
+        with LOOPBACK.open(f"{self._admin}/requests", timeout=START_SECONDS) as answer:
+            return json.load(answer)["requests"]
 
     def _read(self, what: str) -> str:
         with LOOPBACK.open(f"{self._admin}/truth/{what}", timeout=START_SECONDS) as answer:

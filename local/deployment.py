@@ -1,6 +1,6 @@
 """Deploys `template.yaml`, with a function that is already built, to the local AWS emulator.
 
-The template is the project's own, to the letter, apart from `CodeUri`, which names the uploaded archive. The emulator's
+The template is the project's own, to the letter, apart from `CodeUri` and `DefinitionUri`, which name the uploaded files. The emulator's
 address and credentials come from the environment (`AWS_ENDPOINT_URL` and so on, as the stack's launcher sets them); an
 address that isn't a loopback one is refused, so that nothing here can reach a real account.
 
@@ -29,6 +29,7 @@ import secrecy
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = ROOT / "template.yaml"
 CODE_URI = "CodeUri: ."
+STATE_MACHINES = sorted((ROOT / "statemachines").glob("*.asl.yaml"))
 # The bucket for archives and templates; the emulator keeps it in memory, for all stacks.
 BUCKET = "lastpass-elastic"
 # The most messages SQS hands out at once.
@@ -63,7 +64,9 @@ class Deployment:
     outputs: dict[str, str] = field(default_factory=dict)
     # Logical id -> physical id, of the retained resources too.
     resources: dict[str, str] = field(default_factory=dict)
-    # Every credential that was in the secret, by its name; and what was answered, and read from the failure queue.
+    # The secrets of a stack of several accounts, which it doesn't make itself.
+    account_secrets: list[str] = field(default_factory=list)
+    # Every credential that was in a secret, by its name; and what was answered, and read from the failure queue.
     credentials: dict[str, str] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
 
@@ -134,10 +137,23 @@ class Deployment:
     def put_secret(self, secret: dict[str, str] | str) -> None:
         """Stores the credentials; a string goes in as it is, so that a broken document can be tried."""
         text = secret if isinstance(secret, str) else json.dumps(secret)
+        self._note_credentials(text)
+        client("secretsmanager").put_secret_value(SecretId=self.outputs["SecretArn"], SecretString=text)
+
+    def put_account_secret(self, account: str, secret: dict[str, str]) -> None:
+        """Makes the secret of one of several accounts, or changes it."""
+        secrets, name, text = client("secretsmanager"), f"{self.parameters['SecretPrefix']}/{account}", json.dumps(secret)
+        self._note_credentials(text)
+        if name in self.account_secrets:
+            secrets.put_secret_value(SecretId=name, SecretString=text)
+        else:
+            secrets.create_secret(Name=name, SecretString=text)
+            self.account_secrets.append(name)
+
+    def _note_credentials(self, text: str) -> None:
         # Rotated ones too: each put has names of its own.
         put = len(self.credentials)
         self.credentials |= {f"{name} ({put})": value for name, value in secrecy.credentials(text).items()}
-        client("secretsmanager").put_secret_value(SecretId=self.outputs["SecretArn"], SecretString=text)
 
     def secret(self) -> str:
         """The text that is in the secret now."""
@@ -186,6 +202,8 @@ class Deployment:
             drop("secretsmanager", "delete_secret", SecretId=self.resources["Secret"], ForceDeleteWithoutRecovery=True)
         if "Table" in self.resources:
             drop("dynamodb", "delete_table", TableName=self.resources["Table"])
+        for name in self.account_secrets:
+            drop("secretsmanager", "delete_secret", SecretId=name, ForceDeleteWithoutRecovery=True)
 
     def __enter__(self) -> "Deployment":
         return self
@@ -200,11 +218,11 @@ class Deployment:
             raise DeploymentError(f"stack {self.stack_name}: written in plain sight: {', '.join(sorted(leaks))}")
 
     def _arguments(self, bootstrap_path: str | os.PathLike, template_path: str | os.PathLike) -> dict:
-        location = upload_code(Path(bootstrap_path))
+        template = with_uploads(Path(template_path).read_text(), Path(bootstrap_path))
         return {
             "StackName": self.stack_name,
             # As `sam deploy` does it: a template that is given in the call itself may have 51,200 bytes at most.
-            "TemplateURL": upload_template(with_code(Path(template_path).read_text(), location)),
+            "TemplateURL": upload_template(template),
             "Parameters": [{"ParameterKey": k, "ParameterValue": v} for k, v in self.parameters.items()],
             # AUTO_EXPAND: the SAM transform is done by CloudFormation.
             "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
@@ -257,7 +275,7 @@ def upload_code(bootstrap_path: Path) -> str:
     """Puts the archive where CloudFormation takes it from."""
     if not bootstrap_path.is_file():
         raise DeploymentError(f"there is no {bootstrap_path}; build it with `cargo build --release`")
-    return f"s3://{BUCKET}/{upload(archive(bootstrap_path), 'zip')}"
+    return upload(archive(bootstrap_path), "zip")
 
 
 def upload_template(template: str) -> str:
@@ -276,11 +294,16 @@ def upload(body: bytes, kind: str) -> str:
     return key
 
 
-def with_code(template: str, location: str) -> str:
-    """The template with the archive's place as its `CodeUri`; nothing else is touched."""
-    if template.count(CODE_URI + "\n") != 1:
-        raise DeploymentError(f"the template has to have exactly one line `{CODE_URI}`")
-    return template.replace(CODE_URI + "\n", f"CodeUri: {location}\n")
+def with_uploads(template: str, bootstrap_path: Path) -> str:
+    """The template with the places of the uploaded archive and definitions in it; nothing else is touched."""
+    uploads = {CODE_URI: f"CodeUri: s3://{BUCKET}/{upload_code(bootstrap_path)}"}
+    for file in STATE_MACHINES:
+        uploads[f"DefinitionUri: {file.relative_to(ROOT)}"] = f"DefinitionUri: s3://{BUCKET}/{upload(file.read_bytes(), 'yaml')}"
+    for local, uploaded in uploads.items():
+        if template.count(f"{local}\n") != 1:
+            raise DeploymentError(f"the template has to have exactly one line `{local}`")
+        template = template.replace(f"{local}\n", f"{uploaded}\n")
+    return template
 
 
 def drop(service: str, operation: str, **arguments: Any) -> None:

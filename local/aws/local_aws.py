@@ -21,8 +21,9 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import yaml
 from ministack.core.responses import new_uuid, set_request_account_id, set_request_region
-from ministack.services import cloudwatch, dynamodb, eventbridge, lambda_svc, scheduler, sqs
+from ministack.services import cloudwatch, dynamodb, eventbridge, lambda_svc, scheduler, sqs, stepfunctions
 from ministack.services.cloudformation import provisioners
 
 MINISTACK_VERSION = "1.5.33"
@@ -51,7 +52,8 @@ def deliver_schedules_as_scheduler_does() -> None:
             return
         target = {**target, "Input": with_context_attributes(target.get("Input") or "{}", rule, event["Time"])}
         if ":lambda:" in target.get("Arn", ""):
-            call_function(target["Arn"], json.loads(target["Input"]), rule.get("Name", ""))
+            if not call_function(target["Arn"], json.loads(target["Input"])):
+                log.warning("schedule %s calls a function that does not exist: %s", rule.get("Name"), target["Arn"])
         else:
             stock_invoke(target, event, rule, view)
 
@@ -90,19 +92,104 @@ def due_time(schedule: dict, fired_at: float) -> datetime:
     return datetime.fromtimestamp(int(due), tz=UTC)
 
 
-def call_function(arn: str, payload: object, schedule_name: str) -> None:
-    """Calls a function as an event: in the background, with the attempts and the failure target it is set up with."""
-    function, config, name = lambda_svc._get_func_record_for_ref(arn)
+def call_function(arn: str, payload: object) -> bool:
+    """Calls a function as an event: in the background, with the attempts and the failure target it is set up with.
+
+    False where there is no such function.
+    """
+    function, config, _ = lambda_svc._get_func_record_for_ref(arn)
     if not function or not config:
-        log.warning("schedule %s calls a function that does not exist: %s", schedule_name, name)
-        return
+        return False
     run = lambda_svc._execution_record_for_config(function, config)
     # A function looked up by its version comes without its settings for asynchronous calls.
     for setting in ("event_invoke_config", "event_invoke_configs"):
         if function.get(setting):
             run[setting] = function[setting]
     lambda_svc.invoke_async_with_retry(run, payload)
-    log.info("schedule %s has called %s", schedule_name, name)
+    return True
+
+
+# --- Step Functions ------------------------------------------------------------------------------------------------
+
+
+def take_definitions_in_yaml() -> None:
+    """A state machine's definition may be YAML, as well as JSON.
+
+    The emulator takes JSON alone.
+    """
+    stock_definition = provisioners._sfn_definition
+    provisioners._sfn_definition = lambda properties: json.dumps(yaml.safe_load(stock_definition(properties)))
+
+
+def start_functions_in_the_background() -> None:
+    """A task that invokes a function with the type `Event` doesn't wait for it.
+
+    The emulator runs the function to its end, and takes its error for the task's.
+    """
+    stock_invoke = stepfunctions._invoke_resource
+
+    def invoke(resource: str, arguments: dict) -> object:
+        if "states:::lambda:invoke" not in resource or arguments.get("InvocationType") != "Event":
+            return stock_invoke(resource, arguments)
+        if not call_function(arguments["FunctionName"], arguments.get("Payload", {})):
+            raise stepfunctions._ExecutionError("Lambda.ResourceNotFoundException", arguments["FunctionName"])
+        return {"StatusCode": 202, "Payload": ""}
+
+    stepfunctions._invoke_resource = invoke
+
+
+def run_distributed_maps_in_jsonata() -> None:
+    """`Items`, `ItemSelector`, `Output` and `Assign` of a distributed Map may be JSONata, and its variables stay outside.
+
+    The emulator knows JSONPath alone there, and hands the variables on to the items.
+    """
+    stock_run = stepfunctions._run_distributed_map
+
+    def run(state: dict, raw_input: object, effective: object, processor: dict, execution: dict, context: dict) -> tuple:
+        if stepfunctions._state_query_language(state, context) != "JSONata":
+            return stock_run(state, raw_input, effective, processor, execution, context)
+        items = stepfunctions._jsonata_state_field(state, "Items", "array", raw_input, context)
+        if "ItemSelector" in state:
+            contexts = ({**context, "Map": {"Item": {"Index": i, "Value": item}}} for i, item in enumerate(items))
+            items = [stepfunctions._apply_jsonata_template(state["ItemSelector"], raw_input, one) for one in contexts]
+        rest = {name: value for name, value in state.items() if name not in ("Items", "ItemSelector", "Output", "Assign")}
+        results, following = stock_run(
+            {**rest, "ItemsPath": "$"}, items, items, processor, execution, {**context, "variables": {}}
+        )
+        output = stepfunctions._apply_jsonata_output(state, raw_input, context, result=results, default=results)
+        stepfunctions._apply_state_assign(state, raw_input, context, result=results)
+        return output, following
+
+    stepfunctions._run_distributed_map = run
+
+
+def stop_items_with_their_execution() -> None:
+    """An execution that is stopped begins nothing more, nor do the items of its Maps, and it stays `ABORTED`.
+
+    The emulator goes on with the items, and calls the execution failed where one of its states then fails.
+    """
+
+    def stopping(stock):
+        def wrapped(state: dict, raw_input: object, *rest: object) -> object:
+            context = rest[-1]
+            execution = stepfunctions._executions.get(context["Execution"]["Id"])
+            if execution and execution["status"] == "ABORTED":
+                raise stepfunctions._ExecutionError("States.ExecutionAborted", "the execution was stopped")
+            return stock(state, raw_input, *rest)
+
+        return wrapped
+
+    # What every state of that kind, and every attempt of a task, goes through.
+    for name in ("_execute_pass", "_execute_choice", "_execute_wait", "_apply_jsonata_arguments"):
+        setattr(stepfunctions, name, stopping(getattr(stepfunctions, name)))
+
+    stock_fail = stepfunctions._fail_execution
+
+    def fail(execution: dict, error: str, cause: str) -> None:
+        if execution["status"] != "ABORTED":
+            stock_fail(execution, error, cause)
+
+    stepfunctions._fail_execution = fail
 
 
 # --- CloudWatch ----------------------------------------------------------------------------------------------------
@@ -309,6 +396,10 @@ PATCHES = (
     measure_every_run,
     judge_alarms_as_cloudwatch_does,
     apply_table_settings,
+    take_definitions_in_yaml,
+    start_functions_in_the_background,
+    run_distributed_maps_in_jsonata,
+    stop_items_with_their_execution,
 )
 
 

@@ -13,8 +13,8 @@ README = (ROOT / "README.md").read_text()
 DEVELOPMENT = (ROOT / "docs" / "development.md").read_text()
 PAGES = {"README.md": README, "docs/development.md": DEVELOPMENT}
 # The order that a reader follows, from what it is to how it is made.
-SECTIONS = ["What arrives", "What you need", "Credentials", "Deploy", "See that it works", "Settings", "Operate", "Errors",
-            "Limits and cost", "Design and development"]
+SECTIONS = ["What arrives", "What you need", "Credentials", "Deploy", "See that it works", "Settings", "Several accounts",
+            "Operate", "Command line", "Errors", "Limits and cost", "Design and development"]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def section(title: str) -> str:
 def table(text: str, first_heading: str) -> list[list[str]]:
     """The rows of the table whose first heading this is; a cell without its backticks."""
     lines = text[text.index(f"| {first_heading} |"):].splitlines()
-    rows = [line for line in lines[: next((i for i, line in enumerate(lines) if not line.startswith("|")), None)]]
+    rows = [line for line in lines[: next((i for i, line in enumerate(lines) if not line.lstrip().startswith("|")), None)]]
     cells = [re.split(r"(?<!\\)\|", row.strip().strip("|")) for row in rows[2:]]
     return [[cell.strip().strip("`") for cell in row] for row in cells]
 
@@ -80,6 +80,26 @@ def test_metrics_are_those_of_the_code():
     source = (ROOT / "src" / "telemetry.rs").read_text()
     in_code = re.findall(r'Metric = Metric \{ name: "(\w+)", unit: "(\w+)" \};', source)
     assert told == [(name, unit.lower()) for name, unit in in_code] and len(told) == 5
+
+
+def test_optional_fields_of_the_secret_are_those_of_the_code():
+    told = {row[0] for row in table(section("Several accounts"), "optional field")}
+    source = (ROOT / "src" / "secrets" / "mod.rs").read_text()
+    in_code = set(re.findall(r'^const \w+: &str = "(\w+)";$', source, re.MULTILINE))
+    in_credentials = set(re.findall(r'^  "(\w+)":', section("Credentials"), re.MULTILINE))
+    assert told and told == in_code - in_credentials - {"REPLACE_ME"}
+
+
+def test_errors_of_a_slice_are_those_of_the_state_machine():
+    told = {row[0] for row in table(section("Operate"), "`error_type`")}
+    source = (ROOT / "statemachines" / "backfill.asl.yaml").read_text()
+    assert told == set(re.findall(r"(?:Error: |error_type: |'error_type': ')([A-Z]\w+)", source))
+
+
+def test_exit_codes_are_those_of_the_command_line():
+    told = [row[0] for row in table(section("Command line"), "exit code")]
+    source = (ROOT / "cli" / "src" / "exit.rs").read_text()
+    assert told and told == re.findall(r'\(Exit::\w+, (\d+), "', source)
 
 
 def test_payloads_are_those_in_events():

@@ -31,8 +31,10 @@ def function(resources) -> dict:
 
 
 @pytest.fixture(scope="session")
-def schedules(function) -> dict:
-    return {name: event["Properties"] for name, event in function["Events"].items()}
+def schedules(resources) -> dict:
+    """By the names of what they start."""
+    kind = "AWS::Scheduler::Schedule"
+    return {name.removesuffix("Schedule"): r["Properties"] for name, r in resources.items() if r["Type"] == kind}
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ SETTINGS = {
     "ElasticCloudId": "ELASTIC_CLOUD_ID",
     "ElasticsearchCa": "ELASTICSEARCH_CA",
     "SecretArn": "SECRET_ARN",
+    "SecretPrefix": "SECRET_PREFIX",
     "LastPassUrl": "LASTPASS_URL",
     "LastPassTimeZone": "LASTPASS_TIME_ZONE",
     "Namespace": "NAMESPACE",
@@ -26,6 +27,8 @@ DEFAULTS = {
     "ElasticCloudId": "",
     "ElasticsearchCa": "",
     "SecretArn": "",
+    "SecretPrefix": "",
+    "Accounts": "",
     "KmsKeyArn": "",
     "LastPassUrl": "https://lastpass.com/enterpriseapi.php",
     "LastPassTimeZone": "US/Eastern",
@@ -35,6 +38,7 @@ DEFAULTS = {
     "PreserveDuplicateCustomFields": "false",
     "InitialLookback": "24h",
     "Overlap": "15m",
+    "BackfillConcurrency": 2,
     "EventReportRate": "rate(5 minutes)",
     "EventReportState": "ENABLED",
     "UserRate": "rate(24 hours)",
@@ -73,6 +77,15 @@ VALUES = {
          "arn:aws-us-gov:secretsmanager:us-gov-west-1:123456789012:secret:x-a1B2c3"],
         ["lastpass/elastic", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:lastpass",
          "arn:aws:secretsmanager:eu-west-1:123456789012:secret:*", "arn:aws:kms:eu-west-1:123456789012:key/a-a1B2c3"],
+    ),
+    "SecretPrefix": (
+        ["lastpass", "security/lastpass", "a+b=c.d@e-f_g"],
+        ["lastpass/", "/lastpass", "a//b", "last pass", "lastpass*", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x",
+         "a" * 257],
+    ),
+    "Accounts": (
+        ["acme", "acme,globex", "Acme.Ltd,acme_2,acme-3", "1", "a" * 64],
+        [",", "acme,", "acme, globex", ",acme", "acme,,globex", "-acme", "ac/me", "ac me", "a" * 65],
     ),
     "KmsKeyArn": (
         ["arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
@@ -208,6 +221,16 @@ def test_exactly_one_address_of_elasticsearch_is_asked_for(template):
     assert asserts == [{"Fn::Not": [{"Fn::And": [url, cloud]}]}, {"Fn::Or": [url, cloud]}]
 
 
+def test_one_account_has_a_secret_and_several_have_a_prefix_and_names(template):
+    arn, prefix, names = ({"Fn::Equals": [{"Ref": name}, ""]} for name in ("SecretArn", "SecretPrefix", "Accounts"))
+    asserts = [assertion["Assert"] for assertion in template["Rules"]["OneOrSeveralAccounts"]["Assertions"]]
+    both_or_neither = {"Fn::Or": [{"Fn::And": [prefix, names]}, {"Fn::Not": [{"Fn::Or": [prefix, names]}]}]}
+    assert asserts == [{"Fn::Or": [arn, prefix]}, both_or_neither]
+    assert template["Conditions"]["HasOneAccount"] == prefix
+    assert template["Conditions"]["HasSeveralAccounts"] == {"Fn::Not": [prefix]}
+    assert template["Conditions"]["HasSecret"] == {"Fn::Not": [arn]}
+
+
 def test_a_vpc_takes_subnets_and_security_groups_or_neither(template):
     subnets, groups = ({"Fn::Equals": [{"Ref": name}, ""]} for name in ("VpcSubnetIds", "VpcSecurityGroupIds"))
     (assertion,) = template["Rules"]["WholeNetwork"]["Assertions"]
@@ -220,7 +243,7 @@ def test_values_that_yaml_could_misread_are_strings(root):
     loader = type("Loader", (yaml.SafeLoader,), {})
     loader.add_multi_constructor("!", lambda *_: "intrinsic")
     template = yaml.load((root / "template.yaml").read_text(), loader)
-    for event in template["Resources"]["Function"]["Properties"]["Events"].values():
-        assert event["Properties"]["FlexibleTimeWindow"] == {"Mode": "OFF"}
+    schedules = [r for r in template["Resources"].values() if r["Type"] == "AWS::Scheduler::Schedule"]
+    assert [schedule["Properties"]["FlexibleTimeWindow"] for schedule in schedules] == [{"Mode": "OFF"}] * 4
     for name, parameter in template["Parameters"].items():
         assert all(isinstance(value, str) for value in parameter.get("AllowedValues", [])), name

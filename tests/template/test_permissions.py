@@ -1,11 +1,14 @@
-"""The whole list of what the stack's two roles may do; a change of the template has to change it here as well.
+"""The whole list of what the stack's roles may do; a change of the template has to change it here as well.
 
 The emulator checks the permissions of the function's own calls (tests/deployed). What AWS's services do with the roles is
-not tried there, so this list is all that stands for it: the logs, the failure queue's destination, the schedules' role, the
-key and the VPC.
+not tried there, so this list is all that stands for it: the logs, the failure queue's destination, the roles of schedules
+and state machines, the key and the VPC.
 """
 
-SECRET = {"Fn::If": ["MakesSecret", {"Fn::GetAtt": ["Secret", "Id"]}, {"Ref": "SecretArn"}]}
+from collections.abc import Iterator
+
+SECRETS = {"Fn::Sub": "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${SecretPrefix}/*"}
+SECRET = {"Fn::If": ["MakesSecret", {"Fn::GetAtt": ["Secret", "Id"]}, {"Fn::If": ["HasSecret", {"Ref": "SecretArn"}, SECRETS]}]}
 KEY = {"Ref": "KmsKeyArn"}
 NETWORK = {"Fn::Sub": "arn:${AWS::Partition}:ec2:${AWS::Region}:*:*/*"}
 FUNCTION = {"Fn::Sub": "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${AWS::StackName}"}
@@ -15,11 +18,16 @@ def arn(resource: str) -> dict:
     return {"Fn::GetAtt": [resource, "Arn"]}
 
 
+def states(resource: str) -> dict:
+    return {"Fn::Sub": "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:" + resource}
+
+
 def only_via(*services: str) -> dict:
     hosts = [{"Fn::Sub": service + ".${AWS::Region}.amazonaws.com"} for service in services]
     return {"StringEquals": {"kms:ViaService": hosts if len(hosts) > 1 else hosts[0]}}
 
 
+SLICES = [states("execution:${AWS::StackName}-backfill:*"), states("execution:${AWS::StackName}-backfill/*")]
 IN_CODE = {"ArnEquals": {"lambda:SourceFunctionArn": FUNCTION}}
 
 # Role -> (effect, action, resource, IAM's condition, the template's condition)
@@ -48,29 +56,51 @@ PERMISSIONS = {
         ("Deny", "ec2:UnassignPrivateIpAddresses", "*", IN_CODE, "InVpc"),
     ],
     "ScheduleRole": [
+        ("Allow", "states:StartExecution", {"Ref": "AccountsStateMachine"}, None, "HasSeveralAccounts"),
+        ("Allow", "lambda:InvokeFunction", arn("Function"), None, "not HasSeveralAccounts"),
+        ("Allow", "sqs:SendMessage", arn("FailureQueue"), None, None),
+        ("Allow", "kms:Decrypt", KEY, only_via("sqs"), "HasKey"),
+        ("Allow", "kms:GenerateDataKey", KEY, only_via("sqs"), "HasKey"),
+    ],
+    "AccountsRole": [
         ("Allow", "lambda:InvokeFunction", arn("Function"), None, None),
         ("Allow", "sqs:SendMessage", arn("FailureQueue"), None, None),
         ("Allow", "kms:Decrypt", KEY, only_via("sqs"), "HasKey"),
         ("Allow", "kms:GenerateDataKey", KEY, only_via("sqs"), "HasKey"),
     ],
+    # A distributed Map: https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html
+    "BackfillRole": [
+        ("Allow", "lambda:InvokeFunction", arn("Function"), None, None),
+        ("Allow", "states:StartExecution", states("stateMachine:${AWS::StackName}-backfill"), None, None),
+        ("Allow", "states:DescribeExecution", SLICES, None, None),
+        ("Allow", "states:StopExecution", SLICES, None, None),
+    ],
 }
+IN_THIS_ACCOUNT = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
 PRINCIPALS = {
     "FunctionRole": {"Principal": {"Service": "lambda.amazonaws.com"}},
-    "ScheduleRole": {
-        "Principal": {"Service": "scheduler.amazonaws.com"},
-        "Condition": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
-    },
+    "ScheduleRole": {"Principal": {"Service": "scheduler.amazonaws.com"}, "Condition": IN_THIS_ACCOUNT},
+    "AccountsRole": {"Principal": {"Service": "states.amazonaws.com"}, "Condition": IN_THIS_ACCOUNT},
+    "BackfillRole": {"Principal": {"Service": "states.amazonaws.com"}, "Condition": IN_THIS_ACCOUNT},
 }
+
+
+def statements(document: dict) -> Iterator[tuple[str | None, dict]]:
+    """Each statement after the template's condition on which it is there."""
+    for statement in document["Statement"]:
+        if "Fn::If" not in statement:
+            yield None, statement
+            continue
+        condition, statement, otherwise = statement["Fn::If"]
+        yield condition, statement
+        if otherwise != {"Ref": "AWS::NoValue"}:
+            yield f"not {condition}", otherwise
 
 
 def granted(role: dict) -> list[tuple]:
     rows = []
     for policy in role["Properties"]["Policies"]:
-        for statement in policy["PolicyDocument"]["Statement"]:
-            only_if = None
-            if "Fn::If" in statement:
-                only_if, statement, otherwise = statement["Fn::If"]
-                assert otherwise == {"Ref": "AWS::NoValue"}
+        for only_if, statement in statements(policy["PolicyDocument"]):
             assert set(statement) - {"Condition"} == {"Sid", "Effect", "Action", "Resource"}
             actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
             rest = (statement["Resource"], statement.get("Condition"), only_if)
@@ -106,4 +136,4 @@ def test_roles_can_be_taken_by_their_service_alone(resources):
 def test_function_and_schedules_use_these_roles(function, schedules):
     """Without a role of its own SAM makes one, with rights on every log group of the account."""
     assert function["Role"] == arn("FunctionRole")
-    assert [s["RoleArn"] for s in schedules.values()] == [arn("ScheduleRole")] * 4
+    assert [s["Target"]["RoleArn"] for s in schedules.values()] == [arn("ScheduleRole")] * 4

@@ -22,8 +22,9 @@ SCHEDULES = {
 NAME_MAX_CHARS = 64
 
 
-def test_schedules_are_the_listed_ones(function):
-    assert {name: event["Type"] for name, event in function["Events"].items()} == dict.fromkeys(SCHEDULES, "ScheduleV2")
+def test_schedules_are_the_listed_ones(schedules, function):
+    assert list(schedules) == list(SCHEDULES)
+    assert "Events" not in function
 
 
 @pytest.mark.parametrize("event", SCHEDULES)
@@ -37,7 +38,7 @@ def test_rate_state_and_name(schedules, event):
 @pytest.mark.parametrize("event", SCHEDULES)
 def test_payload_is_the_sample_at_the_scheduled_time(schedules, samples, event):
     sample = samples[SCHEDULES[event][3]]
-    payload = json.loads(schedules[event]["Input"])
+    payload = json.loads(schedules[event]["Target"]["Input"])
     if sample["action"] == "collect":
         assert payload.pop("scheduled_time") == SCHEDULED_TIME
     assert payload == sample
@@ -45,10 +46,16 @@ def test_payload_is_the_sample_at_the_scheduled_time(schedules, samples, event):
 
 @pytest.mark.parametrize("event", SCHEDULES)
 def test_a_start_that_fails_is_repeated_then_kept(schedules, event):
-    schedule = schedules[event]
-    assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
-    assert schedule["RetryPolicy"] == {"MaximumRetryAttempts": 3, "MaximumEventAgeInSeconds": 900}
-    assert schedule["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["FailureQueue", "Arn"]}}
+    assert schedules[event]["FlexibleTimeWindow"] == {"Mode": "OFF"}
+    target = schedules[event]["Target"]
+    assert target["RetryPolicy"] == {"MaximumRetryAttempts": 3, "MaximumEventAgeInSeconds": 900}
+    assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["FailureQueue", "Arn"]}}
+
+
+@pytest.mark.parametrize("event", SCHEDULES)
+def test_it_starts_the_function_or_that_of_each_account(schedules, event):
+    accounts, function = {"Ref": "AccountsStateMachine"}, {"Fn::GetAtt": ["Function", "Arn"]}
+    assert schedules[event]["Target"]["Arn"] == {"Fn::If": ["HasSeveralAccounts", accounts, function]}
 
 
 def test_the_description_tells_how_long_a_stack_name_may_be(template):

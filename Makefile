@@ -11,7 +11,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := $(or $(TOOLS_DIR),.tools)
 STACK := $(PYTHON) local/stack.py
 
-.PHONY: help tools demo test test-unit test-es9 soak fuzz lint docs package local-up local-down python-here
+.PHONY: help tools demo year test test-unit test-es9 soak fuzz lint docs package local-up local-down python-here
 
 help: ## List these targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -31,6 +31,14 @@ demo: python-here ## Deploy to the local stack and copy the simulated company's 
 	@cargo build --release --locked --bin bootstrap
 	@cargo build --release --locked --package lastpass-simulator
 	@$(STACK) run --iam -- python local/demo.py
+
+year: python-here ## Backfill a year of EVENTS=1000000 in slices while the live stream goes on
+	@$(PYTHON) local/tools.py rust python es8
+	@echo "==> building the release binaries, and the command line"
+	@cargo build --release --locked --bin bootstrap
+	@cargo build --release --locked --package lastpass-simulator
+	@cargo build --locked --package lastpass-elastic-cli
+	@$(STACK) run --iam -- python local/year.py --events $(or $(EVENTS),1000000)
 
 test: tools lint ## Everything CI runs: lint, then all tests on a local stack
 	@$(STACK) run --iam -- local/test.sh

@@ -110,7 +110,11 @@ class Company:
     def add_event(self, at: datetime, username: str, action: str, late_s: int = 0) -> None:
         """Lets something happen, which LastPass shows `late_s` seconds later."""
         shown = rfc3339(at + timedelta(seconds=late_s))
-        self._tell("events", {"instant": rfc3339(at), "appears_at": shown, "username": username, "action": action})
+        self.add_events([{"instant": rfc3339(at), "appears_at": shown, "username": username, "action": action}])
+
+    def add_events(self, events: list[dict]) -> None:
+        """Lets much happen; the fields are those of the simulator's README, "For other programs"."""
+        self._tell("events", events)
 
     def fail(self, rule: dict) -> None:
         """Lets requests fail by a rule of the simulator's README, "Faults"."""
@@ -129,7 +133,7 @@ class Company:
         with LOOPBACK.open(f"{self._admin}/truth/{what}", timeout=START_SECONDS) as answer:
             return answer.read().decode()
 
-    def _tell(self, what: str, body: dict) -> None:
+    def _tell(self, what: str, body: dict | list) -> None:
         LOOPBACK.open(f"{self._admin}/{what}", json.dumps(body).encode(), timeout=START_SECONDS).close()
 
     @property

@@ -256,7 +256,13 @@ def client(service: str):
     endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
     if urlsplit(endpoint).hostname not in ("127.0.0.1", "localhost", "::1"):
         raise DeploymentError("AWS_ENDPOINT_URL has to be the local emulator's address; start the local stack first")
-    config = Config(read_timeout=READ_TIMEOUT_S, retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
+    config = Config(
+        read_timeout=READ_TIMEOUT_S,
+        retries={"total_max_attempts": 1},
+        s3={"addressing_style": "path"},
+        # Step Functions would put `sync-` before the emulator's address.
+        inject_host_prefix=False,
+    )
     return boto3.client(service, endpoint_url=endpoint, config=config)
 
 

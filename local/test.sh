@@ -8,9 +8,10 @@ step() { printf '==> %s\n' "$*" >&2; }
 # An absent service is a failure here, never a skipped test.
 export CI=true
 
-step "the release binaries, which the tests deploy and start"
+step "the binaries that the tests deploy and start"
 cargo build --release --locked --bin bootstrap
 cargo build --release --locked --package lastpass-simulator
+cargo build --locked --package lastpass-elastic-cli
 
 step "Rust tests: unit, golden, integration"
 cargo test --workspace --locked

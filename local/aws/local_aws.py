@@ -166,14 +166,26 @@ def run_distributed_maps_in_jsonata() -> None:
 def stop_items_with_their_execution() -> None:
     """An execution that is stopped begins nothing more, nor do the items of its Maps, and it stays `ABORTED`.
 
-    The emulator goes on with the items, and calls the execution failed where one of its states then fails.
+    An item of a distributed Map is an execution of its own, and can be stopped alone. The emulator goes on in either case, and
+    calls the execution failed where one of its states then fails.
     """
+    stock_run = stepfunctions._run_sub_machine
+
+    def run(states: dict, start_at: str, given: object, execution: dict, context: dict) -> object:
+        context["Execution"] = {**context["Execution"], "Id": execution["executionArn"]}
+        return stock_run(states, start_at, given, execution, context)
+
+    stepfunctions._run_sub_machine = run
+
+    def is_stopped(arn: str) -> bool:
+        execution = stepfunctions._executions.get(arn) or {}
+        map_run = stepfunctions._map_runs.get(execution.get("mapRunArn")) or {}
+        return execution.get("status") == "ABORTED" or ("executionArn" in map_run and is_stopped(map_run["executionArn"]))
 
     def stopping(stock):
         def wrapped(state: dict, raw_input: object, *rest: object) -> object:
             context = rest[-1]
-            execution = stepfunctions._executions.get(context["Execution"]["Id"])
-            if execution and execution["status"] == "ABORTED":
+            if is_stopped(context["Execution"]["Id"]):
                 raise stepfunctions._ExecutionError("States.ExecutionAborted", "the execution was stopped")
             return stock(state, raw_input, *rest)
 

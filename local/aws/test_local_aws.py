@@ -56,6 +56,15 @@ TEMPLATE = {
     "Outputs": {"Table": {"Value": {"Ref": "Table"}}},
 }
 
+STATE_MACHINE_IN_YAML = """
+# A comment
+QueryLanguage: JSONata
+StartAt: Only
+States:
+  Only: {Type: Pass, Output: "{% $states.input.number + 1 %}", End: true}
+"""
+ANY_ROLE = "arn:aws:iam::000000000000:role/any"
+
 
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory):
@@ -103,7 +112,7 @@ def scheduled_failure(aws):
     queue_arn = queues.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     function = functions.create_function(
         FunctionName="failing", Runtime="provided.al2023", Handler="bootstrap", Timeout=5,
-        Role="arn:aws:iam::000000000000:role/any", Code={"ZipFile": zipped(BOOTSTRAP)},
+        Role=ANY_ROLE, Code={"ZipFile": zipped(BOOTSTRAP)},
     )
     functions.put_function_event_invoke_config(
         FunctionName="failing", MaximumRetryAttempts=1, DestinationConfig={"OnFailure": {"Destination": queue_arn}}
@@ -117,7 +126,7 @@ def scheduled_failure(aws):
     aws("scheduler").create_schedule(
         Name="once", ScheduleExpression=f"at({due:%Y-%m-%dT%H:%M:%S})", FlexibleTimeWindow={"Mode": "OFF"},
         Target={
-            "Arn": function["FunctionArn"], "RoleArn": "arn:aws:iam::000000000000:role/any",
+            "Arn": function["FunctionArn"], "RoleArn": ANY_ROLE,
             "Input": json.dumps({"scheduled_time": "<aws.scheduler.scheduled-time>",
                                  "attempt": "<aws.scheduler.attempt-number>", "other": "<stays>"}),
         },
@@ -165,6 +174,148 @@ def test_a_table_from_a_template_expires_items_and_can_be_recovered(aws):
     assert (ttl["TimeToLiveStatus"], ttl["AttributeName"]) == ("ENABLED", "expires_at")
     backups = tables.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
     assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
+
+
+def test_a_state_machine_may_be_written_in_yaml(aws):
+    stacks = aws("cloudformation")
+    machine = {"DefinitionString": STATE_MACHINE_IN_YAML, "RoleArn": ANY_ROLE, "StateMachineName": "yaml"}
+    template = {
+        "Resources": {"Machine": {"Type": "AWS::StepFunctions::StateMachine", "Properties": machine}},
+        "Outputs": {"Machine": {"Value": {"Ref": "Machine"}}},
+    }
+    stacks.create_stack(StackName="yaml", TemplateBody=json.dumps(template))
+
+    def outputs():
+        return stacks.describe_stacks(StackName="yaml")["Stacks"][0].get("Outputs")
+
+    arn = eventually(outputs)[0]["OutputValue"]
+    assert ended(aws, started(aws, arn, {"number": 1}))["output"] == "2"
+
+
+def test_a_task_starts_a_function_in_the_background(aws, background):
+    """Its failure is Lambda's to repeat and report, and not the task's."""
+    task = invoking("background", InvocationType="Event", Payload={"some": "payload"})
+    execution = ended(aws, started(aws, machine(aws, "background", {"Start": task | {"End": True}})))
+    assert (execution["status"], json.loads(execution["output"])["StatusCode"]) == ("SUCCEEDED", 202)
+
+    def called():
+        return total(aws, "AWS/Lambda", "Errors", "FunctionName", "background")
+
+    assert eventually(called)
+
+
+def test_a_task_cannot_start_a_function_that_is_not_there(aws):
+    task = invoking("nowhere", InvocationType="Event", Payload={})
+    execution = ended(aws, started(aws, machine(aws, "nowhere", {"Start": task | {"End": True}})))
+    assert (execution["status"], execution["error"]) == ("FAILED", "Lambda.ResourceNotFoundException")
+
+
+def test_a_distributed_map_may_be_written_in_jsonata(aws):
+    """Its items don't see the variables around it, nor do theirs come out."""
+    item = {
+        "Begin": {"Type": "Pass", "Assign": {"known": "{% $exists($outer) %}", "outer": "inner"}, "Next": "End"},
+        "End": {"Type": "Pass", "Output": {"item": "{% $states.input %}", "knows": "{% $known %}"}, "End": True},
+    }
+    states = {
+        "Begin": {"Type": "Pass", "Assign": {"outer": "outer"}, "Next": "Map"},
+        "Map": distributed(item) | {
+            "Items": "{% [$states.input.numbers] %}",
+            "ItemSelector": {"number": "{% $states.context.Map.Item.Value %}", "all": "{% $states.input.numbers %}"},
+            "Assign": {"count": "{% $count($states.result) %}"},
+            "Output": {"results": "{% $states.result %}", "input": "{% $states.input.numbers %}"},
+            "Next": "End",
+        },
+        "End": {"Type": "Pass", "Output": {"map": "{% $states.input %}", "variables": "{% [$outer, $count] %}"}, "End": True},
+    }
+    execution = ended(aws, started(aws, machine(aws, "distributed", states), {"numbers": [4, 5]}))
+    assert execution["status"] == "SUCCEEDED", execution
+    output = json.loads(execution["output"])
+    results = [{"item": {"number": number, "all": [4, 5]}, "knows": False} for number in (4, 5)]
+    assert output == {"map": {"results": results, "input": [4, 5]}, "variables": ["outer", 2]}
+
+
+def test_an_execution_that_is_stopped_begins_nothing_more(aws, background):
+    machines = aws("stepfunctions")
+    # Each item waits a second here, then calls the function.
+    item = {"Pause": {"Type": "Wait", "Seconds": 50, "Next": "Start"}, "Start": invoking("background", Payload={}) | {"End": True}}
+    states = {"Map": distributed(item) | {"Items": [1, 2, 3], "MaxConcurrency": 1, "End": True}}
+    before = total(aws, "AWS/Lambda", "Invocations", "FunctionName", "background")
+    execution = started(aws, machine(aws, "stopped", states))
+
+    def map_runs():
+        return machines.list_map_runs(executionArn=execution)["mapRuns"]
+
+    run = eventually(map_runs)[0]["mapRunArn"]
+    machines.stop_execution(executionArn=execution)
+
+    def over():
+        return machines.describe_map_run(mapRunArn=run)["status"] != "RUNNING"
+
+    assert eventually(over)
+    assert ended(aws, execution)["status"] == "ABORTED"
+    assert total(aws, "AWS/Lambda", "Invocations", "FunctionName", "background") == before
+
+
+def test_an_item_that_is_stopped_leaves_the_others_alone(aws):
+    machines = aws("stepfunctions")
+    item = {"Pause": {"Type": "Wait", "Seconds": 50, "Next": "End"}, "End": {"Type": "Pass", "End": True}}
+    states = {"Map": distributed(item) | {"Items": [1, 2], "ToleratedFailurePercentage": 100, "End": True}}
+    execution = started(aws, machine(aws, "item", states))
+
+    def items():
+        runs = machines.list_map_runs(executionArn=execution)["mapRuns"]
+        return runs and machines.list_executions(mapRunArn=runs[0]["mapRunArn"], statusFilter="RUNNING")["executions"]
+
+    arns = [one["executionArn"] for one in eventually(items)]
+    (first,) = [arn for arn in arns if machines.describe_execution(executionArn=arn)["input"] == "1"]
+    machines.stop_execution(executionArn=first)
+    described = ended(aws, execution)
+    assert (described["status"], json.loads(described["output"])) == ("SUCCEEDED", [None, 2])
+
+
+@pytest.fixture(scope="module")
+def background(aws):
+    """A function that always fails, and is not repeated."""
+    functions = aws("lambda")
+    functions.create_function(
+        FunctionName="background", Runtime="provided.al2023", Handler="bootstrap", Timeout=5,
+        Role=ANY_ROLE, Code={"ZipFile": zipped(BOOTSTRAP.replace('"Read"', '"Other"'))},
+    )
+    functions.put_function_event_invoke_config(FunctionName="background", MaximumRetryAttempts=0)
+
+
+def invoking(function, **arguments):
+    """A task that invokes a function."""
+    arn = f"arn:aws:lambda:us-east-1:000000000000:function:{function}"
+    return {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Arguments": {"FunctionName": arn, **arguments}}
+
+
+def distributed(states):
+    """A distributed Map of these states, the first of which comes first."""
+    processor = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, "StartAt": next(iter(states))}
+    return {"Type": "Map", "ItemProcessor": processor | {"States": states}}
+
+
+def machine(aws, name, states):
+    """The ARN of a new state machine in JSONata, which begins with the first of its states."""
+    definition = {"QueryLanguage": "JSONata", "StartAt": next(iter(states)), "States": states}
+    made = aws("stepfunctions").create_state_machine(name=name, definition=json.dumps(definition), roleArn=ANY_ROLE)
+    return made["stateMachineArn"]
+
+
+def started(aws, arn, given=None):
+    """The ARN of an execution with this input."""
+    return aws("stepfunctions").start_execution(stateMachineArn=arn, input=json.dumps(given or {}))["executionArn"]
+
+
+def ended(aws, execution):
+    """What the emulator tells of an execution once it is over."""
+
+    def over():
+        described = aws("stepfunctions").describe_execution(executionArn=execution)
+        return described if described["status"] != "RUNNING" else None
+
+    return eventually(over)
 
 
 def total(aws, namespace, metric, dimension, value):

@@ -1,0 +1,557 @@
+"""The state machine that backfills a range in slices, deployed by the template: `statemachines/backfill.asl.yaml`.
+
+First with the function itself, a real Elasticsearch and a company whose history is dense in some parts and sparse in others; then
+with a function that answers what a test tells it, for what the real one does once in a year. The emulator shortens the pauses of
+state machines to a fiftieth.
+"""
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Lock, Thread
+from zoneinfo import ZoneInfo
+
+import pytest
+import yaml
+from company import Company, Size, instant, rfc3339
+from demo import equal
+from deployment import ROOT, Deployment, client
+from stacks import QUIET, credentials, mend, name, spoil
+
+SEED = 8
+END = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+RANGE = {"from": rfc3339(END - timedelta(days=365)), "to": rfc3339(END)}
+# What the slices hold, newest first. A page of the first reaches back less than an hour, one of the second most of a day, one of
+# the third a week. Only the events of the third have an IP address, so a mapping can refuse that slice alone.
+HELD = (11_000, 11_000, 12_000, 60)
+SIZE = Size(events=HELD[2], days=1, twins=0.1, users=20, folders=1, users_of_a_folder=1)
+REFUSED_BY_ITS_MAPPING = "source.ip"
+# An execution takes a few seconds; the rest is for a busy machine.
+PATIENCE_S = 120
+LOOK_EVERY_S = 0.1
+
+DEFINITION = yaml.safe_load((ROOT / "statemachines" / "backfill.asl.yaml").read_text())
+COUNTERS = ("fetched", "created", "duplicates", "dead_letters", "lastpass_requests")
+
+
+# --- Executions ----------------------------------------------------------------------------------------------------
+
+
+def start(stack: Deployment, given: dict) -> str:
+    machine = stack.outputs["BackfillStateMachineArn"]
+    return client("stepfunctions").start_execution(stateMachineArn=machine, input=json.dumps(given))["executionArn"]
+
+
+def describe(execution: str) -> dict:
+    return client("stepfunctions").describe_execution(executionArn=execution)
+
+
+def until(look: Callable[[], object]) -> object:
+    """The first answer that is not empty."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not (answer := look()):
+        assert time.monotonic() < deadline, f"nothing within {PATIENCE_S} s"
+        time.sleep(LOOK_EVERY_S)
+    return answer
+
+
+def end_of(execution: str) -> dict:
+    return until(lambda: described if (described := describe(execution))["status"] != "RUNNING" else None)
+
+
+def answer_of(execution: str) -> dict:
+    described = end_of(execution)
+    assert described["status"] == "SUCCEEDED", described
+    return json.loads(described["output"])
+
+
+def failure_of(execution: str) -> tuple[str, str]:
+    described = end_of(execution)
+    assert described["status"] == "FAILED", described
+    return described["error"], described["cause"]
+
+
+def counters(answer: dict) -> tuple:
+    return tuple(answer[counter] for counter in COUNTERS)
+
+
+# --- The company ---------------------------------------------------------------------------------------------------
+
+
+def happened(company: Company, count: int, before: datetime, within: timedelta) -> None:
+    """Adds events side by side, oldest last, each of them twice."""
+    at = (before - within * ((index // 2 * 2 + 1) / count) for index in range(count))
+    fields = {"username": "ann@example.com", "action": "Log in"}
+    events = [{"instant": shown, "appears_at": shown, **fields} for shown in map(rfc3339, at)]
+    company.add_events(events)
+
+
+@pytest.fixture(scope="module")
+def company(simulator) -> Iterator[Company]:
+    with Company.start(simulator, SIZE, SEED, END - timedelta(days=10)) as company:
+        happened(company, HELD[0], END, timedelta(hours=1))
+        happened(company, HELD[1], END - timedelta(days=1), timedelta(hours=2))
+        happened(company, HELD[3], END - timedelta(days=60), timedelta(days=240))
+        yield company
+
+
+@contextmanager
+def made(purpose: str, bootstrap, cluster, company, **parameters: object) -> Iterator[Deployment]:
+    """A stack of its own namespace, before it is set up."""
+    own = {"ElasticsearchUrl": cluster.url, "LastPassUrl": company.url, "Namespace": name(purpose).replace("-", "_")}
+    # The documents can then be compared with the records they were made of.
+    with Deployment.create(name(purpose), QUIET | own | parameters | {"PreserveOriginalEvent": "true"}, bootstrap) as stack:
+        yield stack
+
+
+def set_up(stack: Deployment, cluster, company) -> None:
+    keys = credentials(company, cluster)
+    stack.put_secret({**keys, "elastic_setup_api_key": cluster.create_api_key("installer")})
+    assert stack.invoke({"action": "setup"})["status"] == "complete"
+    stack.put_secret(keys)
+
+
+def assert_copied(stack: Deployment, cluster, company) -> None:
+    """Every event is there, and none is there twice."""
+    held = company.events()
+    documents = list(cluster.documents(f"logs-lastpass.event_report-{stack.parameters['Namespace']}"))
+    assert (len(held), equal(held, documents), len(documents)) == (sum(HELD), sum(HELD), sum(HELD))
+
+
+def status(stack: Deployment) -> dict:
+    """What `status` says of the range."""
+    (backfill,) = stack.invoke({"action": "status"})["backfills"]
+    return backfill
+
+
+def run_ends(stack: Deployment) -> Counter:
+    """How often a run of the function ended with which status."""
+    lines = [json.loads(line) for line in stack.log_lines() if '"invocation ended"' in line]
+    return Counter(line.get("status") for line in lines)
+
+
+def slices_of(stack: Deployment) -> list[dict]:
+    """The slices that were planned, newest first. Those of a plan that is made are given without a request to LastPass."""
+    return stack.invoke({"action": "plan", **RANGE})["slices"]
+
+
+def requests(company: Company, slices: list[dict]) -> list[int]:
+    """How often LastPass was asked for each slice so far; those that measure the range ask for it from its beginning on.
+
+    One second more is asked for, so that each second is read whole.
+    """
+    asked = Counter(request["data"]["from"] for request in company.requests())
+
+    def local(moment: str) -> str:
+        second_before = instant(moment) - timedelta(seconds=1)
+        return second_before.astimezone(ZoneInfo("US/Eastern")).strftime("%Y-%m-%d %H:%M:%S")
+
+    return [asked[local(piece["from"])] for piece in slices]
+
+
+# --- The function itself -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def whole(bootstrap, cluster, company) -> Iterator[Deployment]:
+    with made("whole", bootstrap, cluster, company) as stack:
+        yield stack
+
+
+def test_without_setup_it_fails_and_says_what_to_do(whole):
+    error, cause = failure_of(start(whole, RANGE))
+    assert error == "SetupRequired" and "setup has to run" in cause and "check" in cause
+
+
+def test_a_wrong_input_is_refused_by_name(whole):
+    error, cause = failure_of(start(whole, RANGE | {"until": "now"}))
+    assert error == "Request.Invalid" and '"until"' in cause and "use action" in cause
+    error, cause = failure_of(start(whole, {"from": RANGE["from"]}))
+    assert error == "Request.Invalid" and "`to`" in cause
+
+
+def test_a_refused_credential_is_named_with_its_remedy(whole, cluster, company):
+    set_up(whole, cluster, company)
+    company.accept("another one")
+    try:
+        error, cause = failure_of(start(whole, RANGE))
+    finally:
+        company.accept(company.provisioning_hash)
+    assert error == "LastPass.Unauthorized" and "provisioning_hash" in cause and "Admin Console" in cause
+
+
+def test_a_range_is_split_by_what_it_holds_and_every_event_is_there_once(whole, cluster, company):
+    before = len(company.requests())
+    answer = answer_of(start(whole, RANGE))
+    asked = len(company.requests()) - before
+    events, slices = sum(HELD), slices_of(whole)
+    assert answer == {
+        "action": "backfill", "stream": "event_report", **RANGE, "status": "complete", "slices": len(HELD),
+        "fetched": events, "created": events, "duplicates": 0, "dead_letters": 0, "lastpass_requests": asked, "failed": [],
+    }
+    assert asked <= events / 9_000 + 2 * len(HELD)
+    instants = [event.instant for event in company.events()]
+    held = tuple(sum(instant(s["from"]) <= at < instant(s["to"]) for at in instants) for s in slices)
+    assert held == HELD
+    assert_copied(whole, cluster, company)
+    told = status(whole)
+    assert (told["status"], told["slices"]["total"], told["slices"]["complete"]) == ("complete", len(HELD), len(HELD))
+
+
+def test_the_same_again_asks_lastpass_nothing(whole, company):
+    before = len(company.requests())
+    answer = answer_of(start(whole, RANGE))
+    assert (answer["status"], answer["slices"], counters(answer)) == ("complete", len(HELD), (0,) * len(COUNTERS))
+    assert len(company.requests()) == before
+
+
+@pytest.fixture(scope="module")
+def interrupted(bootstrap, cluster, company) -> Iterator[Deployment]:
+    """Its slices are read one after the other, in runs of ten seconds, and Elasticsearch refuses what the third one holds."""
+    with made("interrupted", bootstrap, cluster, company, BackfillConcurrency=1, Timeout=10) as stack:
+        set_up(stack, cluster, company)
+        spoil(cluster, "event_report", stack.parameters["Namespace"], REFUSED_BY_ITS_MAPPING)
+        yield stack
+
+
+def delay(company: Company, nth: int) -> None:
+    """Holds a request back for longer than a run may take, counted from now."""
+    company.fail({"command": "reporting", "on": {"nth": nth}, "fault": {"kind": "delay", "milliseconds": 10_000}})
+
+
+@pytest.fixture(scope="module")
+def continued(interrupted, company) -> dict:
+    """A backfill that was stopped in its second slice, and started again at once.
+
+    The run that was at the second slice goes on: it waits for its second page until its deadline, and holds its lease meanwhile.
+    """
+    # One for each slice to measure it, two for the first slice, and one for the second.
+    delay(company, nth=len(HELD) + 2 + 1 + 1)
+    first = start(interrupted, RANGE)
+    told = until(lambda: (told := planned(interrupted)) and told["complete"] == 1 and told["unfinished"] and told)
+    client("stepfunctions").stop_execution(executionArn=first)
+    slices = slices_of(interrupted)
+    before = requests(company, slices)
+    answer = answer_of(start(interrupted, RANGE))
+    asked = [after - earlier for after, earlier in zip(requests(company, slices), before)]
+    return {"first": first, "unfinished": told["unfinished"], "slices": slices, "answer": answer, "asked": asked}
+
+
+def planned(stack: Deployment) -> dict | None:
+    """What `status` says of the slices, once there are some."""
+    return next((backfill["slices"] for backfill in stack.invoke({"action": "status"})["backfills"]), None)
+
+
+def test_stopped_and_started_again_it_reads_only_what_is_missing(continued):
+    assert describe(continued["first"])["status"] == "ABORTED"
+    assert [s["from"] for s in continued["unfinished"]] == [continued["slices"][1]["from"]]
+    # Nothing of the first slice; of the second the page that was not acknowledged; of the last one all.
+    answer = continued["answer"]
+    assert (continued["asked"][0], answer["lastpass_requests"]) == (0, 1 + 1)
+    assert HELD[1] - 10_000 <= answer["created"] - HELD[3] < HELD[1] / 2
+    assert answer["duplicates"] == 0
+
+
+def test_another_run_of_the_same_slice_is_waited_for(continued, interrupted):
+    """The answer `skipped` came at least once, and the slice was read nevertheless."""
+    assert run_ends(interrupted)["skipped"] >= 1
+    assert continued["slices"][1]["from"] not in {failed["from"] for failed in continued["answer"]["failed"]}
+
+
+def test_a_slice_that_fails_for_good_is_named_and_stops_no_other(continued, interrupted):
+    answer = continued["answer"]
+    (failed,) = answer["failed"]
+    assert answer["status"] == "incomplete" and answer["slices"] == len(HELD)
+    assert {key: failed[key] for key in ("from", "to")} == continued["slices"][2]
+    assert failed["error_type"] == "Elasticsearch.Refused" and "@custom component templates" in failed["message"]
+    told = status(interrupted)["slices"]
+    assert told["complete"] == 3 and [s["from"] for s in told["unfinished"]] == [failed["from"]]
+
+
+def test_once_mended_the_next_start_reads_that_slice_alone(continued, interrupted, cluster, company):
+    """LastPass throttles one run away, and then gives the next one no more than a page."""
+    mend(cluster, "event_report", interrupted.parameters["Namespace"])
+    # The run asks again before its deadline, then it fails.
+    for _ in range(2):
+        company.fail({"command": "reporting", "fault": {"kind": "throttled", "retry_after": "600"}})
+    delay(company, nth=4)
+    partial_before = run_ends(interrupted)["partial"]
+    before, earlier_requests = requests(company, continued["slices"]), len(company.requests())
+    answer = answer_of(start(interrupted, RANGE))
+    asked = [after - earlier for after, earlier in zip(requests(company, continued["slices"]), before)]
+    assert (answer["status"], answer["failed"], answer["dead_letters"]) == ("complete", [], 0)
+    # The few events without an address were there already.
+    assert 0.9 * HELD[2] < answer["created"] < HELD[2]
+    assert asked[:2] + asked[3:] == [0, 0, 0]
+    answered = [request["answered"] for request in company.requests()[earlier_requests:]]
+    assert sum("fault" in a and a["fault"]["kind"] == "throttled" for a in answered) == 2
+    assert run_ends(interrupted)["partial"] > partial_before
+    assert_copied(interrupted, cluster, company)
+
+
+# --- A function that does what it is told ----------------------------------------------------------------------------
+
+# It hands each payload on to the test, by the address that the template takes for Elasticsearch's.
+SCRIPTED = f"""#!{sys.executable}
+import json, os
+from urllib.request import Request, urlopen
+
+api = f"http://{{os.environ['AWS_LAMBDA_RUNTIME_API']}}/2018-06-01/runtime/invocation/"
+while True:
+    with urlopen(api + "next") as call:
+        request_id, payload = call.headers["Lambda-Runtime-Aws-Request-Id"], call.read()
+    with urlopen(Request(os.environ["ELASTICSEARCH_URL"], payload, method="POST")) as told:
+        what, body = json.load(told)
+    if what == "exit":
+        os._exit(1)
+    urlopen(Request(api + request_id + "/" + what, json.dumps(body).encode(), method="POST")).read()
+"""
+SLICES = [{"from": f"2026-{month:02}-01T00:00:00Z", "to": f"2026-{month + 1:02}-01T00:00:00Z"} for month in range(11, 0, -1)]
+YEAR = {"from": SLICES[-1]["from"], "to": SLICES[0]["to"]}
+READ = dict.fromkeys(COUNTERS, 0) | {"fetched": 10, "created": 7, "duplicates": 2, "dead_letters": 1, "lastpass_requests": 3}
+NOTHING_READ = dict.fromkeys(COUNTERS, 0)
+LONG = "a long text " * 100
+
+
+def answered(status: str = "complete", **fields: object) -> tuple[str, dict]:
+    return "response", {"status": status, "reason": None, "checkpoint": None, **READ, **fields}
+
+
+def failed(error_type: str, message: str = "made up") -> tuple[str, dict]:
+    return "error", {"errorType": error_type, "errorMessage": message}
+
+
+EXIT = ("exit", None)
+
+
+class Script:
+    """What the function does: for the plan, and for each slice by its number, one thing after the other, then `complete`."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self.play({})
+
+    def play(self, slices: dict[int, list], plan: list | None = None) -> None:
+        self.payloads: list[dict] = []
+        self._plan, self._slices = list(plan or []), {SLICES[number]["from"]: list(told) for number, told in slices.items()}
+        self._planned = [SLICES[number] for number in slices]
+
+    def next(self, payload: dict) -> tuple[str, object]:
+        with self._lock:
+            self.payloads.append(payload)
+            if payload["action"] == "plan":
+                window = {"from": payload["from"], "to": payload["to"]}
+                given = {"window": window, "slices": self._planned, "lastpass_requests": 2}
+                what, body = self._plan.pop(0) if self._plan else answered()
+                return what, body | given if what == "response" else body
+            told = self._slices[payload["from"]]
+            return told.pop(0) if told else answered()
+
+    def runs(self, number: int) -> int:
+        """How often the function was asked for a slice."""
+        return sum(p["action"] == "backfill" and p["from"] == SLICES[number]["from"] for p in self.payloads)
+
+    def plans(self) -> int:
+        return sum(payload["action"] == "plan" for payload in self.payloads)
+
+
+@pytest.fixture(scope="module")
+def script() -> Iterator[tuple[Script, str]]:
+    script = Script()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            payload = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            body = json.dumps(script.next(payload)).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield script, f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def scripted(script, tmp_path_factory) -> Iterator[Deployment]:
+    """A stack of the template with the function that does what it is told, and all slices at a time."""
+    path = tmp_path_factory.mktemp("scripted") / "bootstrap"
+    path.write_text(SCRIPTED)
+    path.chmod(0o755)
+    with Deployment.create(name("scripted"), QUIET | {"ElasticsearchUrl": script[1], "BackfillConcurrency": 10}, path) as stack:
+        yield stack
+
+
+@pytest.fixture
+def told(script) -> Script:
+    return script[0]
+
+
+PASSES = (
+    "LastPass.Throttled", "LastPass.Unreachable", "LastPass.BadAnswer", "Elasticsearch.Throttled", "Elasticsearch.Unreachable",
+    "Checkpoint.Unreachable", "Secret.Unreachable", "Lambda.TooManyRequestsException", "Sandbox.Timedout", "Lambda.Unknown",
+)
+
+
+def test_what_passes_by_itself_is_repeated(scripted, told):
+    told.play({number: [failed(error_type)] for number, error_type in enumerate(PASSES)} | {len(PASSES): [EXIT, EXIT]})
+    answer = answer_of(start(scripted, YEAR))
+    assert (answer["status"], answer["failed"]) == ("complete", [])
+    assert [told.runs(number) for number in range(len(SLICES))] == [2] * len(PASSES) + [3]
+
+
+def test_what_does_not_pass_is_named_and_stops_no_other(scripted, told):
+    told.play({
+        0: [],
+        1: [failed("LastPass.Refused", "what to do")],
+        2: [failed("Elasticsearch.Refused", LONG)],
+        3: [answered("skipped", reason="setup_required", **NOTHING_READ)],
+        4: [("response", {"no": "answer"})],
+        # What was read before counts.
+        5: [answered("partial", checkpoint="2026-06-20T00:00:00Z"), failed("Secret.Invalid")],
+        6: [failed("LastPass.Unauthorized")],
+    })
+    answer = answer_of(start(scripted, YEAR))
+    found = {piece["from"]: (piece["to"], piece["error_type"], piece["message"]) for piece in answer["failed"]}
+    expected = {
+        1: ("LastPass.Refused", "what to do"),
+        2: ("Elasticsearch.Refused", LONG[:700]),
+        3: ("SetupRequired", found[SLICES[3]["from"]][2]),
+        4: ("States.QueryEvaluationError", found[SLICES[4]["from"]][2]),
+        5: ("Secret.Invalid", "made up"),
+        6: ("LastPass.Unauthorized", "made up"),
+    }
+    assert found == {SLICES[number]["from"]: (SLICES[number]["to"], *why) for number, why in expected.items()}
+    assert "check" in expected[3][1]
+    assert [told.runs(number) for number in range(7)] == [1, 1, 1, 1, 1, 2, 1]
+    # Two slices were read once, and the plan took two requests.
+    read = {counter: 2 * count for counter, count in READ.items()}
+    assert (answer["status"], answer["slices"]) == ("incomplete", 7)
+    assert counters(answer) == counters(read | {"lastpass_requests": 2 * READ["lastpass_requests"] + 2})
+
+
+def test_a_slice_is_asked_for_until_it_is_complete(scripted, told):
+    partial = [answered("partial", checkpoint=f"2026-11-{day}T00:00:00Z") for day in (20, 10)]
+    busy, complete = (answered("skipped", reason=reason, **NOTHING_READ) for reason in ("lease_held", "already_complete"))
+    told.play({
+        0: [*partial, busy, partial[1], failed("LastPass.Throttled"), complete],
+        1: [busy, busy],
+    })
+    answer = answer_of(start(scripted, YEAR | {"account": "north", "alert": True}))
+    assert (answer["status"], answer["account"], told.runs(0), told.runs(1)) == ("complete", "north", 6, 3)
+    assert answer["created"] == 4 * READ["created"]
+    common = {"stream": "event_report", "account": "north"}
+    sent = {json.dumps(payload, sort_keys=True) for payload in told.payloads}
+    backfill = common | {"action": "backfill", "skip_completed": True, "alert": True}
+    expected = [common | {"action": "plan", **YEAR}, backfill | SLICES[0], backfill | SLICES[1]]
+    assert sent == {json.dumps(payload, sort_keys=True) for payload in expected}
+
+
+def test_a_plan_is_asked_for_until_it_is_complete(scripted, told):
+    told.play({0: []}, [EXIT, answered("partial"), answered("skipped", reason="lease_held"), failed("LastPass.Throttled")])
+    answer = answer_of(start(scripted, YEAR))
+    assert (answer["status"], answer["slices"], told.plans()) == ("complete", 1, 5)
+    assert answer["lastpass_requests"] == 3 * 2 + READ["lastpass_requests"]
+
+
+def test_a_plan_that_cannot_be_made_fails_at_once_with_its_text(scripted, told):
+    told.play({0: []}, [failed("Checkpoint.Forbidden", LONG)])
+    assert failure_of(start(scripted, YEAR)) == ("Checkpoint.Forbidden", LONG)
+    assert len(told.payloads) == 1
+
+
+def test_a_slice_that_is_stopped_is_lost_and_stops_no_other(scripted, told):
+    busy = answered("skipped", reason="lease_held", **NOTHING_READ)
+    told.play({0: [busy] * 5, 1: [busy] * 50, 2: []})
+    execution, machines = start(scripted, YEAR), client("stepfunctions")
+    until(lambda: told.runs(0) and told.runs(1))
+    (run,) = machines.list_map_runs(executionArn=execution)["mapRuns"]
+    items = machines.list_executions(mapRunArn=run["mapRunArn"], statusFilter="RUNNING")["executions"]
+    given = {item["executionArn"]: json.loads(describe(item["executionArn"])["input"]) for item in items}
+    (stopped,) = [arn for arn, its in given.items() if its["read"]["from"] == SLICES[1]["from"]]
+    machines.stop_execution(executionArn=stopped)
+    answer = answer_of(execution)
+    (lost,) = answer["failed"]
+    assert (lost["from"], lost["to"], lost["error_type"]) == (SLICES[1]["from"], SLICES[1]["to"], "Lost")
+    assert "its history says why" in lost["message"]
+    assert (answer["status"], answer["slices"], answer["created"]) == ("incomplete", 3, 2 * READ["created"])
+
+
+# --- Single states ---------------------------------------------------------------------------------------------------
+
+
+def state_of_a_slice(state: str) -> dict:
+    return DEFINITION["States"]["Slices"]["ItemProcessor"]["States"][state]
+
+
+def tried(state: dict, given: object, **variables: object) -> dict:
+    """What AWS's TestState says of one state of the state machine."""
+    definition = json.dumps({"QueryLanguage": "JSONata", **state})
+    values = {"variables": json.dumps(variables), "context": json.dumps({"variables": variables})}
+    return client("stepfunctions").test_state(definition=definition, input=json.dumps(given), **values)
+
+
+@pytest.mark.parametrize(("waits", "following"), [(119, "WaitForSlice"), (120, "SliceMadeNoProgress")])
+def test_an_hour_without_progress_ends_a_slice(waits, following):
+    stuck = {"status": "partial", "reason": None, "checkpoint": "2026-11-20T00:00:00Z"}
+    busy = {"status": "skipped", "reason": "lease_held", "checkpoint": None}
+    for given in (stuck, busy):
+        assert tried(state_of_a_slice("IsRead"), given, waits=waits, checkpoint=stuck["checkpoint"])["nextState"] == following
+
+
+def test_a_slice_that_gets_further_is_never_given_up():
+    given = {"status": "partial", "reason": None, "checkpoint": "2026-11-20T00:00:00Z"}
+    assert tried(state_of_a_slice("IsRead"), given, waits=120, checkpoint="2026-11-21T00:00:00Z")["nextState"] == "Read"
+
+
+@pytest.mark.parametrize(("waits", "following"), [(119, "WaitForPlan"), (120, "PlanMadeNoProgress")])
+def test_an_hour_without_a_plan_ends_it(waits, following):
+    given = {"status": "skipped", "reason": "lease_held"}
+    assert tried(DEFINITION["States"]["IsPlanned"], given, waits=waits)["nextState"] == following
+
+
+# What Lambda says of a function that was ended: JSON, and a text with JSON in it.
+TIMED_OUT = "Task timed out after 300.00 seconds"
+QUOTING = (
+    "The cause could not be determined because Lambda did not return an error type. Returned payload: "
+    f'{{"errorMessage":"2026-11-01T00:00:00.000Z 0b3f {TIMED_OUT}"}}'
+)
+CAUSES = [
+    (json.dumps({"errorType": "Sandbox.Timedout", "errorMessage": TIMED_OUT}), TIMED_OUT),
+    (QUOTING, QUOTING),
+    ("Rate Exceeded.", "Rate Exceeded."),
+]
+
+
+@pytest.mark.parametrize(("cause", "message"), CAUSES)
+def test_every_cause_becomes_a_message(cause, message):
+    given = {"Error": "Lambda.Unknown", "Cause": cause}
+    slice_failed = tried(state_of_a_slice("SliceFailed"), given)
+    assert slice_failed["status"] == "SUCCEEDED", slice_failed
+    assert json.loads(slice_failed["output"]) == {"error_type": "Lambda.Unknown", "message": message}
+    plan_failed = tried(DEFINITION["States"]["PlanFailed"], given)
+    assert (plan_failed["error"], plan_failed["cause"]) == ("Lambda.Unknown", message)
+
+
+def test_a_slice_without_an_answer_is_lost():
+    """Whatever a Map leaves in the place of an execution that failed or was stopped."""
+    plan = {"window": YEAR, "slices": SLICES[:3]}
+    there = SLICES[1] | {"status": "complete", **READ}
+    for nothing in ([there], [None, there, None], [{"Error": "States.TaskFailed", "Cause": "x"}, there], ["", there]):
+        tested = tried(DEFINITION["States"]["Answer"], {"plan": plan, "answers": nothing}, plan_requests=2, read={})
+        answer = json.loads(tested["output"])
+        assert [(f["from"], f["to"], f["error_type"]) for f in answer["failed"]] == [
+            (SLICES[number]["from"], SLICES[number]["to"], "Lost") for number in (0, 2)
+        ]
+        assert counters(answer) == counters(READ | {"lastpass_requests": READ["lastpass_requests"] + 2})

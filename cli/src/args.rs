@@ -14,15 +14,16 @@ use crate::{exit, when};
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,
-    #[command(flatten)]
-    pub on_stack: OnStack,
     /// What is printed: a table for people, or JSON for scripts
     #[arg(long, global = true, value_enum, default_value_t = Output::Table)]
     pub output: Output,
+    #[command(flatten)]
+    pub on_stack: OnStack,
 }
 
 /// Which stack is meant, and with which login.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Which stack")]
 pub struct OnStack {
     /// The name of the CloudFormation stack
     #[arg(long, global = true, default_value = "lastpass", env = "LASTPASS_ELASTIC_STACK", value_name = "NAME")]
@@ -65,7 +66,7 @@ pub enum Command {
         /// Let detection rules look at the documents, as if they were new
         #[arg(long)]
         alert: bool,
-        /// Show the progress until it is done; Ctrl-C leaves it running
+        /// Show events, rate and time left until it is done; Ctrl-C leaves it running
         #[arg(long)]
         follow: bool,
     },
@@ -103,7 +104,7 @@ pub enum LocalCommand {
 #[derive(Debug, clap::Args)]
 pub struct LocalCollect {
     pub stream: StreamName,
-    /// Where the range of events begins; a day ago unless given
+    /// Where the range of events begins; 24 hours ago unless given
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub from: Option<String>,
     /// Where it ends, exclusive; now unless given

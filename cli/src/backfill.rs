@@ -1,7 +1,8 @@
 //! A backfill by the stack's state machine: started, or taken up where one of the same range runs, and followed.
 
 use std::{
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, IsTerminal as _},
+    pin::pin,
     time::{Duration, Instant},
 };
 
@@ -16,6 +17,7 @@ use crate::{
     error::Error,
     exit::Exit,
     function::{self, Function},
+    print,
     stack::Stack,
     table,
     when::{self, Range},
@@ -26,19 +28,14 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// How often a line is written where there is no terminal.
 const SAY_EVERY: Duration = Duration::from_secs(30);
-/// How often in a row AWS may be out of reach before following is given up. The backfill goes on all the same.
-const MOST_MISSES: u32 = 40;
+/// How long AWS may be out of reach before following is given up. Chosen: a train's tunnel, a laptop's change of network.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// How long the action `status` is waited for: less than a run may take, because how far it is can be asked again.
+const STATUS_PATIENCE: Duration = Duration::from_secs(60);
+/// The least columns that leave room for a bar beside what is said.
+const BAR_FROM_COLUMNS: u16 = 90;
 /// The parts of the progress bar.
 const PARTS: u64 = 1_000;
-
-/// Whether a backfill is looked at until its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Follow {
-    /// It is started, and that is all.
-    No,
-    /// Until the execution has ended.
-    ToTheEnd,
-}
 
 /// What `backfill` is asked to do.
 pub struct Backfill<'a> {
@@ -50,8 +47,6 @@ pub struct Backfill<'a> {
     pub range: Range,
     /// Whether its documents may raise alerts.
     pub alert: bool,
-    /// Whether it is followed.
-    pub follow: Follow,
     /// What is printed at its end.
     pub output: Output,
 }
@@ -60,7 +55,7 @@ pub struct Backfill<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Ended {
     /// It failed as a whole: no slices could be made.
-    #[error("{error_type}: {message}. Once that is mended, the same command goes on where it was")]
+    #[error("{message}. Once that is mended, the same command goes on where it was")]
     Failed {
         /// The function's error, or Step Functions'.
         error_type: String,
@@ -91,65 +86,104 @@ impl Ended {
 struct Execution<'a> {
     arn: String,
     account: Option<&'a str>,
-    was_running: bool,
 }
 
-/// What became of following one.
-enum Followed {
-    Answered(Value),
-    Interrupted,
+/// Whether two inputs are for the same range and account, however their times are written.
+fn means_the_same(one: &Value, other: &Value) -> bool {
+    let meant = |input: &Value| {
+        let [from, to] = ["from", "to"].map(|name| when::instant(input[name].as_str()?));
+        Some((from?, to?, input["account"].clone(), input["alert"] == true))
+    };
+    one == other || meant(one).is_some_and(|meant_by_one| meant(other) == Some(meant_by_one))
 }
 
 impl Backfill<'_> {
-    /// Starts a backfill for each target, or takes up the one that runs, and follows them one after the other.
+    /// Starts a backfill for each target, or takes up the one that runs.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn start(&self, targets: &Targets) -> Result<Exit, Error> {
+        let executions = self.begin(targets).await?;
+        match self.output {
+            Output::Table => print::tell(&format!(
+                "see how far it is with `{} status`, or give the same command with --follow",
+                self.program()
+            )),
+            Output::Json => {
+                let answers: Vec<Value> = executions.iter().map(|execution| self.running(execution)).collect();
+                print::answers(&answers, targets.are_several(), self.output)?;
+            }
+        }
+        Ok(Exit::Done)
+    }
+
+    /// As [`start`](Self::start), and follows them to their end, one after the other.
     ///
     /// # Errors
     /// [`Fault`]; [`Ended`] where it was for one account alone.
-    pub async fn run(&self, function: &Function, targets: &Targets) -> Result<Exit, Error> {
-        let mut executions = Vec::new();
-        for account in targets.accounts() {
-            executions.push(self.start(account).await?);
-        }
-        if self.follow == Follow::No {
-            let answers: Vec<Value> = executions.iter().map(|execution| self.started(execution)).collect();
-            match self.output {
-                Output::Table => executions.iter().for_each(|execution| self.say_started(execution)),
-                Output::Json => crate::print_answers(&answers, targets.are_several(), self.output)?,
-            }
-            return Ok(Exit::Done);
-        }
-        let mut exit = Exit::Done;
-        let mut answers = Vec::new();
+    pub async fn follow(&self, function: &Function, targets: &Targets) -> Result<Exit, Error> {
+        // One for all accounts: what is pressed between two of them isn't lost.
+        let mut interrupt = pin!(tokio::signal::ctrl_c());
+        let executions = self.begin(targets).await?;
+        let (mut exit, mut answers) = (Exit::Done, Vec::new());
         for execution in &executions {
-            if self.output == Output::Table {
-                self.say_started(execution);
-            }
-            match self.follow(function, execution).await {
-                Ok(Followed::Answered(answer)) => {
+            let followed = tokio::select! {
+                biased;
+                _ = &mut interrupt => None,
+                followed = self.follow_one(function, execution) => Some(followed),
+            };
+            match followed {
+                Some(Ok(answer)) => {
                     exit = exit.worse(Exit::of_answer(&answer));
                     answers.push(answer);
                 }
-                Ok(Followed::Interrupted) => {
-                    eprintln!(
-                        "the backfill goes on without you; look at it with `lastpass-elastic status`, or give the same command again"
-                    );
-                    return Ok(Exit::Unfinished);
+                Some(Err(error @ Error::Backfill(_))) if targets.are_several() => {
+                    exit = exit.worse(error.exit());
+                    answers.push(error.document(execution.account));
                 }
-                Err(Error::Backfill(ended)) if targets.are_several() => {
-                    exit = exit.worse(Exit::Failed);
-                    answers.push(json!({
-                        "account": execution.account,
-                        "error": {"type": ended.error_type(), "message": ended.to_string()},
-                    }));
+                Some(Err(error @ Error::Backfill(_))) => return Err(error),
+                Some(Err(error)) => {
+                    self.tell_it_goes_on();
+                    return Err(error);
                 }
-                Err(error) => return Err(error),
+                None => {
+                    exit = exit.worse(Exit::Unfinished);
+                    answers.extend(executions[answers.len()..].iter().map(|execution| self.running(execution)));
+                    self.tell_it_goes_on();
+                    break;
+                }
             }
         }
-        crate::print_answers(&answers, targets.are_several(), self.output)?;
-        if self.output == Output::Table && exit == Exit::Failed {
-            eprintln!("\nonce that is mended, the same command reads what is missing, and nothing else");
+        print::answers(&answers, targets.are_several(), self.output)?;
+        if self.output == Output::Table && answers.iter().any(|answer| answer["status"] == "incomplete") {
+            print::tell("\nonce that is mended, the same command reads what is missing, and nothing else");
         }
         Ok(exit)
+    }
+
+    fn tell_it_goes_on(&self) {
+        print::tell(&format!(
+            "the backfill goes on without you: see how far it is with `{} status`, or give the same command again",
+            self.program()
+        ));
+    }
+
+    /// The command line as far as it names the stack.
+    fn program(&self) -> String {
+        format!("lastpass-elastic --stack {}", self.stack.name)
+    }
+
+    async fn begin<'b>(&self, targets: &'b Targets) -> Result<Vec<Execution<'b>>, Error> {
+        let mut executions = Vec::new();
+        for account in targets.accounts() {
+            let (arn, how) = self.find_or_start(account).await?;
+            if self.output == Output::Table {
+                let account = account.map_or_else(String::new, |account| format!(" of the account {account}"));
+                print::tell(&format!("the backfill{account} {how}: {arn}"));
+            }
+            executions.push(Execution { arn, account });
+        }
+        Ok(executions)
     }
 
     /// What the execution is given. The same range is the same text, so that one that runs is found.
@@ -169,15 +203,16 @@ impl Backfill<'_> {
         Fault::of(error, Call::new(action, on), self.aws.region())
     }
 
-    async fn start<'b>(&self, account: Option<&'b str>) -> Result<Execution<'b>, Error> {
+    /// The execution for an account, and how it came to be.
+    async fn find_or_start(&self, account: Option<&str>) -> Result<(String, &'static str), Error> {
         let input = self.input(account);
         if let Some(arn) = self.find_running(&input).await? {
-            return Ok(Execution { arn, account, was_running: true });
+            return Ok((arn, "runs already"));
         }
         let machine = &self.stack.state_machine;
         let started = self.aws.states().start_execution().state_machine_arn(machine).input(input.to_string());
         let started = started.send().await.map_err(|error| self.fault(&error, "states:StartExecution", machine))?;
-        Ok(Execution { arn: started.execution_arn, account, was_running: false })
+        Ok((started.execution_arn, "is started"))
     }
 
     /// The execution of the same range that runs already.
@@ -190,23 +225,15 @@ impl Backfill<'_> {
             let described = client.describe_execution().execution_arn(&arn).send().await;
             let described = described.map_err(|error| self.fault(&error, "states:DescribeExecution", &arn))?;
             let found: Option<Value> = described.input.and_then(|text| serde_json::from_str(&text).ok());
-            if found.as_ref() == Some(input) {
+            if found.is_some_and(|found| means_the_same(&found, input)) {
                 return Ok(Some(arn));
             }
         }
         Ok(None)
     }
 
-    fn say_started(&self, execution: &Execution<'_>) {
-        let account = execution.account.map_or_else(String::new, |account| format!(" of the account {account}"));
-        let how = if execution.was_running { "runs already" } else { "is started" };
-        eprintln!("the backfill{account} {how}: {}", execution.arn);
-        if self.follow == Follow::No {
-            eprintln!("look at it with `lastpass-elastic status`, or give the same command with --follow");
-        }
-    }
-
-    fn started(&self, execution: &Execution<'_>) -> Value {
+    /// What `--output json` says of one that runs.
+    fn running(&self, execution: &Execution<'_>) -> Value {
         let answer = json!({
             "action": "backfill", "stream": "event_report", "from": self.range.from, "to": self.range.to,
             "status": "running", "execution": execution.arn,
@@ -214,30 +241,22 @@ impl Backfill<'_> {
         function::for_account(&answer, execution.account)
     }
 
-    async fn follow(&self, function: &Function, execution: &Execution<'_>) -> Result<Followed, Error> {
+    async fn follow_one(&self, function: &Function, execution: &Execution<'_>) -> Result<Value, Error> {
         let mut progress = Progress::new();
-        let mut misses = 0;
+        let mut answered_at = Instant::now();
         loop {
             match self.look(function, execution, &mut progress).await {
-                Ok(Some(answer)) => {
-                    progress.end();
-                    return Ok(Followed::Answered(answer));
-                }
-                Ok(None) => misses = 0,
+                Ok(Some(answer)) => return Ok(answer),
+                Ok(None) => answered_at = Instant::now(),
                 // The network of who looks is not the backfill's.
-                Err(Error::Aws(fault)) if fault.is_transient() && misses < MOST_MISSES => misses += 1,
-                Err(error) => {
-                    progress.end();
-                    return Err(error);
-                }
+                Err(error) => match error.transient() {
+                    Some(service) if answered_at.elapsed() < PATIENCE => {
+                        progress.say(&format!("{service} does not answer; trying again"));
+                    }
+                    Some(_) | None => return Err(error),
+                },
             }
-            tokio::select! {
-                () = tokio::time::sleep(LOOK_EVERY) => {}
-                _ = tokio::signal::ctrl_c() => {
-                    progress.end();
-                    return Ok(Followed::Interrupted);
-                }
-            }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
@@ -254,17 +273,18 @@ impl Backfill<'_> {
         match described.status {
             ExecutionStatus::Running | ExecutionStatus::PendingRedrive => {
                 let status = function::for_account(&json!({"action": "status"}), execution.account);
-                match function.invoke(&status).await {
-                    Ok(status) => progress.show(&Reached::find(&status, self.range)),
+                match tokio::time::timeout(STATUS_PATIENCE, function.invoke(&status)).await {
+                    Ok(Ok(status)) => progress.show(&Reached::find(&status, self.range)),
                     // How far it is can't be told now; that it runs is known.
-                    Err(Error::Function(_)) => {}
-                    Err(error) => return Err(error),
+                    Err(_) | Ok(Err(Error::Function(_))) => {}
+                    Ok(Err(error)) => return Err(error),
                 }
                 Ok(None)
             }
             ExecutionStatus::Succeeded => {
-                let output = described.output.unwrap_or_default();
-                Ok(Some(serde_json::from_str(&output).unwrap_or(Value::String(output))))
+                let answer = described.output.and_then(|output| serde_json::from_str(&output).ok());
+                let status = "SUCCEEDED without an answer".to_owned();
+                Ok(Some(answer.ok_or(Ended::Stopped { arn: arn.clone(), status })?))
             }
             ExecutionStatus::Failed => {
                 let error_type = described.error.unwrap_or_else(|| "States.Unknown".to_owned());
@@ -328,7 +348,9 @@ impl Progress {
     fn new() -> Self {
         let bar = io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(PARTS);
-            if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}") {
+            let is_wide = print::width(&io::stderr()).is_none_or(|width| width >= BAR_FROM_COLUMNS);
+            let template = if is_wide { "{bar:20} {percent:>3} %  {wide_msg}" } else { "{percent:>3} %  {wide_msg}" };
+            if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style);
             }
             bar
@@ -341,22 +363,32 @@ impl Progress {
             self.first = Some((*reached, Instant::now()));
         }
         let text = text(reached, self.first.map(|(first, since)| (first, since.elapsed())));
-        match &self.bar {
-            Some(bar) => {
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 1000")]
-                bar.set_position((reached.share * PARTS as f64) as u64);
-                bar.set_message(text);
-            }
-            None if self.said_at.is_none_or(|at| at.elapsed() >= SAY_EVERY) => {
-                self.said_at = Some(Instant::now());
-                // Where nobody reads, nothing is lost.
-                let _ = writeln!(io::stderr(), "{:>3.0} %  {text}", reached.share * 100.0);
-            }
-            None => {}
+        if let Some(bar) = &self.bar {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 1000")]
+            bar.set_position((reached.share * PARTS as f64) as u64);
+            bar.set_message(text);
+        } else {
+            self.say_now_and_then(&format!("{:>3.0} %  {text}", (reached.share * 100.0).floor()));
         }
     }
 
-    fn end(&self) {
+    fn say(&mut self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.set_message(text.to_owned()),
+            None => self.say_now_and_then(text),
+        }
+    }
+
+    fn say_now_and_then(&mut self, text: &str) {
+        if self.said_at.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
+            self.said_at = Some(Instant::now());
+            print::tell(text);
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
@@ -403,6 +435,22 @@ mod tests {
         let (from, to) = (json!(range().from), json!(range().to));
         let other = json!({"from": "2024-01-01T00:00:00Z", "to": to, "events": 7, "slices": null});
         json!({"backfills": [other, {"from": from, "to": to, "events": 120_000, "slices": slices}]})
+    }
+
+    #[test]
+    fn a_range_that_runs_is_known_however_it_was_written() {
+        let ours = json!({"from": range().from, "to": range().to});
+        for (same, input) in [
+            (true, json!({"to": "2025-03-01", "from": "2025-01-01"})),
+            (true, json!({"from": "2025-01-01T01:00:00+01:00", "to": "2025-03-01", "alert": false})),
+            (false, json!({"from": "2025-01-01", "to": "2025-03-02"})),
+            (false, json!({"from": "2025-01-01", "to": "2025-03-01", "alert": true})),
+            (false, json!({"from": "2025-01-01", "to": "2025-03-01", "account": "acme"})),
+            (false, json!({"from": 7})),
+            (false, json!(null)),
+        ] {
+            assert_eq!(means_the_same(&input, &ours), same, "{input}");
+        }
     }
 
     #[test]

@@ -25,12 +25,11 @@ pub enum Error {
         /// The option that has it.
         option: &'static str,
         /// What is wrong with it.
-        #[source]
         fault: when::Invalid,
     },
     /// A range on the command line.
     #[error(transparent)]
-    Range(#[from] when::Empty),
+    Range(#[from] when::Unusable),
     /// The payload of `invoke`.
     #[error(transparent)]
     Payload(#[from] function::InvalidPayload),
@@ -48,13 +47,21 @@ pub enum Error {
 impl Error {
     /// How it ends the command.
     #[must_use]
-    pub const fn exit(&self) -> Exit {
+    pub fn exit(&self) -> Exit {
         match self {
             Self::Aws(_) | Self::Stack(_) => Exit::Aws,
+            // A time or a span that the function alone can judge.
+            Self::Function(error) if error.error_type == "Request.Invalid" => Exit::Usage,
             Self::Function(_) | Self::Backfill(_) | Self::Output(_) => Exit::Failed,
             Self::Accounts(_) | Self::Time { .. } | Self::Range(_) | Self::Payload(_) => Exit::Usage,
             Self::Local(error) => error.exit(),
         }
+    }
+
+    /// The AWS service whose fault it is, where it may be over in a minute.
+    #[must_use]
+    pub const fn transient(&self) -> Option<&'static str> {
+        if let Self::Aws(fault) = self { fault.transient() } else { None }
     }
 
     /// Its stable name: that of the function where it is the function's.
@@ -71,9 +78,20 @@ impl Error {
         }
     }
 
-    /// The error as `--output json` prints it.
+    /// The error as people read it: with its name where the README explains that.
     #[must_use]
-    pub fn document(&self) -> Value {
-        json!({"error": {"type": self.error_type(), "message": self.to_string()}})
+    pub fn told(&self) -> String {
+        let is_explained = match self {
+            Self::Function(_) | Self::Backfill(_) | Self::Local(local::Error::Library(_)) => true,
+            Self::Aws(_) | Self::Stack(_) | Self::Accounts(_) | Self::Time { .. } | Self::Range(_) => false,
+            Self::Payload(_) | Self::Local(_) | Self::Output(_) => false,
+        };
+        if is_explained { format!("{}: {self}", self.error_type()) } else { self.to_string() }
+    }
+
+    /// The error as `--output json` prints it, with the account where it is one of several answers.
+    #[must_use]
+    pub fn document(&self, account: Option<&str>) -> Value {
+        function::for_account(&json!({"error": {"type": self.error_type(), "message": self.to_string()}}), account)
     }
 }

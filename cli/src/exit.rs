@@ -21,11 +21,11 @@ pub enum Exit {
 
 /// Every exit code, and what it means, as `--help` tells it.
 const MEANINGS: [(Exit, u8, &str); 5] = [
-    (Exit::Done, 0, "done"),
-    (Exit::Failed, 1, "the function or the backfill reported a failure: a check or a slice failed, an error"),
-    (Exit::Usage, 2, "wrong usage: an option, a time, an account"),
-    (Exit::Unfinished, 3, "not done yet, or nothing done: partial, skipped, still running"),
-    (Exit::Aws, 4, "AWS could not be used: no credentials, rights, network, region or such stack"),
+    (Exit::Done, 0, "done, or started without --follow"),
+    (Exit::Failed, 1, "the function, the backfill or LastPass reported an error, or a check or slice failed"),
+    (Exit::Usage, 2, "wrong usage: an option, a time, an account, a file"),
+    (Exit::Unfinished, 3, "not done yet, or nothing done: partial, skipped, left running by Ctrl-C"),
+    (Exit::Aws, 4, "AWS could not be used: credentials, permissions, network, region, or no such stack"),
 ];
 
 /// From what matters most to what matters least: several accounts end as the worst of them.

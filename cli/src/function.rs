@@ -6,13 +6,15 @@ use std::{
 };
 
 use aws_sdk_lambda::primitives::Blob;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     aws::{Aws, Call, Fault},
     error::Error as CliError,
 };
 
+/// How the names of the errors begin that the function itself gives. README: "Errors".
+const OWN_ERRORS: [&str; 6] = ["Request.", "Config.", "Secret.", "Checkpoint.", "LastPass.", "Elasticsearch."];
 const INVOKE: &str = "lambda:InvokeFunction";
 
 /// The function of a stack.
@@ -24,23 +26,12 @@ pub struct Function {
 
 /// The function answered with an error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{error_type}: {message}")]
+#[error("{message}")]
 pub struct Error {
     /// Its `errorType`.
     pub error_type: String,
     /// Its `errorMessage`, which says what mends it.
     pub message: String,
-}
-
-impl Error {
-    /// The error as one of several answers.
-    pub fn document(&self, account: Option<&str>) -> Value {
-        let mut document = json!({"error": {"type": self.error_type, "message": self.message}});
-        if let Some(account) = account {
-            document["account"] = account.into();
-        }
-        document
-    }
 }
 
 /// A payload of `invoke` that isn't one.
@@ -69,7 +60,7 @@ pub fn read_payload(text: &str) -> Result<Value, InvalidPayload> {
         let mut document = String::new();
         io::stdin().read_to_string(&mut document).map_err(unreadable)?;
         document
-    } else if text.trim_start().starts_with('{') {
+    } else if text.trim_start().starts_with(['{', '[', '"']) {
         text.to_owned()
     } else {
         fs::read_to_string(text).map_err(unreadable)?
@@ -77,7 +68,7 @@ pub fn read_payload(text: &str) -> Result<Value, InvalidPayload> {
     serde_json::from_str(&document).map_err(InvalidPayload::NotJson)
 }
 
-/// The payload for an account.
+/// A payload, or a document, for an account.
 pub fn for_account(payload: &Value, account: Option<&str>) -> Value {
     let mut payload = payload.clone();
     if let (Value::Object(fields), Some(account)) = (&mut payload, account) {
@@ -103,21 +94,32 @@ impl Function {
             Err(error) => return Err(Fault::of(&error, Call::new(INVOKE, &self.name), &self.region).into()),
         };
         let body = answer.payload.map(Blob::into_inner).unwrap_or_default();
-        let value: Value = serde_json::from_slice(&body).unwrap_or_default();
-        match answer.function_error {
-            None => Ok(value),
-            Some(kind) => {
-                let text = |name: &str| value[name].as_str().map(str::to_owned);
-                let error_type = text("errorType").unwrap_or(kind);
-                let message = text("errorMessage").unwrap_or_else(|| String::from_utf8_lossy(&body).into_owned());
-                Err(Error { error_type, message }.into())
+        let answered = serde_json::from_slice(&body);
+        match (answer.function_error, answered) {
+            (None, Ok(answered)) => Ok(answered),
+            (None, Err(_)) => Err(self.failed("Function.BadAnswer", "what it answered is not JSON").into()),
+            (Some(kind), answered) => {
+                let answered: Value = answered.unwrap_or_else(|_| String::from_utf8_lossy(&body).into());
+                let (error_type, message) = (&answered["errorType"], &answered["errorMessage"]);
+                let message = message.as_str().map_or_else(|| answered.to_string(), str::to_owned);
+                Err(self.failed(error_type.as_str().unwrap_or(&kind), &message).into())
             }
         }
+    }
+
+    /// Its error. The function's own say what mends them; where Lambda ended a run, the log tells more.
+    fn failed(&self, error_type: &str, message: &str) -> Error {
+        let is_its_own = OWN_ERRORS.iter().any(|system| error_type.starts_with(system));
+        let hint =
+            if is_its_own { String::new() } else { format!(" (its log group /aws/lambda/{} tells more)", self.name) };
+        Error { error_type: error_type.to_owned(), message: format!("{message}{hint}") }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -125,7 +127,9 @@ mod tests {
         assert_eq!(read_payload(" {\"action\":\"status\"}").expect("JSON"), json!({"action": "status"}));
         let text = read_payload("no/such/file.json").expect_err("no file").to_string();
         assert!(text.contains("neither JSON nor the path") && text.contains("'{\"action\":\"status\"}'"), "{text}");
-        assert!(matches!(read_payload("{action: status}"), Err(InvalidPayload::NotJson(_))));
+        for text in ["{action: status}", "[", "{\"action\":"] {
+            assert!(matches!(read_payload(text), Err(InvalidPayload::NotJson(_))), "{text}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _},
     path::Path,
     time::Duration,
 };
@@ -15,20 +15,22 @@ use lastpass_elastic::{
     deadline::Deadline,
     document::{Document, Stream},
     request::Window,
+    secrets::{self, PLACEHOLDER},
 };
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::{
     args::{LocalCollect, Output},
     error::Error as CliError,
     exit::Exit,
-    table,
+    print::{self, Reader},
     when::{self, Range},
 };
 
-/// How long it may take. Chosen: whoever looks at a year waits for it, and not for ever.
-const PATIENCE: Duration = Duration::from_secs(3_600);
+/// How long it may take, and LastPass be asked again while it throttles. Chosen: as long as a run of the function.
+const PATIENCE: Duration = Duration::from_secs(900);
 
 /// Settings of places that nothing is written to, so that none need be given.
 const NOT_USED: [(&str, &str); 3] =
@@ -47,8 +49,22 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// What stands in it can't be used. The library's own text is about the secret of a stack.
+    #[error("the secret in {path} can't be used: {problems}")]
+    Unusable {
+        /// Its path.
+        path: String,
+        /// Everything that is wrong with it.
+        problems: String,
+    },
+    /// A range for what has none.
+    #[error("{stream} is read as it is now: leave --from and --to out, which are for event_report")]
+    NoRange {
+        /// The stream.
+        stream: &'static str,
+    },
     /// The library refused, or LastPass did.
-    #[error("{}: {}", .0.error_type(), .0.with_causes())]
+    #[error("{}", .0.with_causes())]
     Library(#[from] lastpass_elastic::error::Error),
 }
 
@@ -56,7 +72,8 @@ impl Error {
     /// How it ends the command.
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Secret { .. } => Exit::Usage,
+            Self::Secret { .. } | Self::Unusable { .. } | Self::NoRange { .. } => Exit::Usage,
+            Self::Library(lastpass_elastic::error::Error::Config(_)) => Exit::Usage,
             Self::Library(_) => Exit::Failed,
         }
     }
@@ -64,7 +81,8 @@ impl Error {
     /// Its stable name.
     pub const fn error_type(&self) -> &'static str {
         match self {
-            Self::Secret { .. } => "Usage.Invalid",
+            Self::Secret { .. } | Self::NoRange { .. } => "Usage.Invalid",
+            Self::Unusable { .. } => "Secret.Invalid",
             Self::Library(error) => error.error_type(),
         }
     }
@@ -106,56 +124,80 @@ impl Summary {
 /// # Errors
 /// [`Error`]; a time or range that can't be.
 pub async fn collect(args: &LocalCollect, output: Output, now: Timestamp) -> Result<Exit, CliError> {
-    let window = window(args, now)?;
-    let secret = read_secret(&args.secret_file)?;
-    let config = Config::read(setting).map_err(lastpass_elastic::error::Error::from).map_err(Error::from)?;
-    let path = args.secret_file.display().to_string();
-    let preview = Preview::new(&config, &secret, &path).map_err(Error::from)?;
-    let (mut summary, mut failed) = (Summary::default(), None);
+    let stream = args.stream.stream();
+    let range = range(args, now)?;
+    let preview = open(&args.secret_file)?;
+    if output == Output::Table && stream == Stream::EventReport {
+        range.tell();
+    }
+    let (mut summary, mut printed) = (Summary::default(), Ok(Reader::Reads));
+    let unread = Notify::new();
     let take = |documents: Vec<Document>| {
-        let mut out = io::stdout().lock();
         for document in documents {
             summary.add(&document);
-            if args.dry_run && failed.is_none() {
-                failed = writeln!(out, "{}", document.source).err();
+            if args.dry_run && matches!(printed, Ok(Reader::Reads)) {
+                printed = print::line(&document.source);
             }
         }
+        if !matches!(printed, Ok(Reader::Reads)) {
+            unread.notify_one();
+        }
     };
-    let stream = args.stream.stream();
     let deadline = Deadline::after(PATIENCE);
-    let read = match stream {
-        Stream::EventReport => preview.events(window, deadline, take).await,
-        Stream::User => preview.snapshot(SnapshotOf::Users, deadline, take).await,
-        Stream::DetailedSharedFolder => preview.snapshot(SnapshotOf::SharedFolders, deadline, take).await,
+    let read = async {
+        match stream {
+            Stream::EventReport => preview.events(Window { from: range.from, to: range.to }, deadline, take).await,
+            Stream::User => preview.snapshot(SnapshotOf::Users, deadline, take).await,
+            Stream::DetailedSharedFolder => preview.snapshot(SnapshotOf::SharedFolders, deadline, take).await,
+        }
     };
-    read.map_err(Error::from)?;
-    match failed {
-        // Whoever reads has seen enough, such as `head`.
-        Some(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Exit::Done),
-        Some(error) => return Err(error.into()),
-        None => {}
+    tokio::select! {
+        read = read => read.map_err(Error::from)?,
+        // LastPass isn't asked for pages that nobody will see.
+        () = unread.notified() => {}
     }
+    printed?;
     if !args.dry_run {
-        let answer = summary.answer(stream, &preview.data_stream(stream));
-        let text = if output == Output::Json { answer.to_string() } else { table::of_answer(&answer) };
-        writeln!(io::stdout(), "{text}")?;
+        print::answers(&[summary.answer(stream, &preview.data_stream(stream))], false, output)?;
     }
     Ok(Exit::Done)
 }
 
-fn window(args: &LocalCollect, now: Timestamp) -> Result<Window, CliError> {
+fn open(secret_file: &Path) -> Result<Preview, Error> {
+    let secret = read_secret(secret_file)?;
+    let path = name(secret_file);
+    let config = Config::read(setting).map_err(lastpass_elastic::error::Error::from)?;
+    Preview::new(&config, &secret, &path).map_err(|error| match error {
+        lastpass_elastic::error::Error::Secret(secrets::Error::Invalid { problems, .. }) => {
+            Error::Unusable { path, problems: problems.to_string() }
+        }
+        lastpass_elastic::error::Error::Secret(secrets::Error::Placeholder { fields, .. }) => {
+            Error::Unusable { path, problems: format!("it still holds {PLACEHOLDER} in {}", fields.join(", ")) }
+        }
+        error => error.into(),
+    })
+}
+
+fn range(args: &LocalCollect, now: Timestamp) -> Result<Range, CliError> {
+    if args.stream.stream() != Stream::EventReport && (args.from.is_some() || args.to.is_some()) {
+        return Err(Error::NoRange { stream: args.stream.name() }.into());
+    }
     let time = |option, text: &Option<String>, default| match text {
         Some(text) => when::parse(text, now).map_err(|fault| CliError::Time { option, fault }),
         None => Ok(default),
     };
     let from = time("--from", &args.from, now.saturating_sub(SignedDuration::from_hours(24)).unwrap_or(now))?;
-    let Range { from, to } = Range::new(from, time("--to", &args.to, now)?)?;
-    Ok(Window { from, to })
+    Ok(Range::new(from, time("--to", &args.to, now)?, now)?)
+}
+
+/// The secret's file, as texts name it.
+fn name(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
 }
 
 /// The secret's JSON. The key of Elasticsearch is not needed, because nothing is sent there.
 fn read_secret(path: &Path) -> Result<SecretString, Error> {
-    let unreadable = |source| Error::Secret { path: path.display().to_string(), source };
+    let unreadable = |source| Error::Secret { path: name(path), source };
     let text = if path == Path::new("-") {
         let mut text = String::new();
         io::stdin().read_to_string(&mut text).map_err(unreadable)?;

@@ -11,14 +11,12 @@ mod error;
 mod exit;
 mod function;
 mod local;
+mod print;
 mod stack;
 mod table;
 mod when;
 
-use std::{
-    io::{self, Write as _},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 use jiff::Timestamp;
@@ -28,7 +26,7 @@ use crate::{
     accounts::Targets,
     args::{Args, Command, LocalCommand, OnStack, Output},
     aws::Aws,
-    backfill::{Backfill, Follow},
+    backfill::Backfill,
     error::Error,
     exit::Exit,
     function::Function,
@@ -40,28 +38,26 @@ use crate::{
 async fn main() -> ExitCode {
     let args = Args::parse();
     let output = args.output;
-    match run(args).await {
-        Ok(exit) => exit.into(),
-        Err(error) => {
-            say_error(&error, output);
-            error.exit().into()
+    let exit = run(args).await.unwrap_or_else(|error| {
+        // What can't be printed is told all the same.
+        if output == Output::Table || print::line(&error.document(None).to_string()).is_err() {
+            print::tell(&format!("error: {}", error.told()));
         }
-    }
-}
-
-fn say_error(error: &Error, output: Output) {
-    match output {
-        Output::Table => eprintln!("error: {error}"),
-        Output::Json => println!("{}", error.document()),
-    }
+        error.exit()
+    });
+    exit.into()
 }
 
 async fn run(args: Args) -> Result<Exit, Error> {
-    let Args { command, on_stack, output } = args;
+    let Args { command, output, on_stack } = args;
     match command {
         Command::Completions { shell } => {
-            let mut command = Args::command();
-            clap_complete::generate(shell, &mut command, "lastpass-elastic", &mut io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "lastpass-elastic", &mut script);
+            // In one half of a script for bash, clap_complete 4.6 takes the hyphen of the name for a subcommand's: nothing
+            // would be completed behind a command.
+            let script = String::from_utf8_lossy(&script).replace("lastpass__subcmd__elastic", "lastpass__elastic");
+            print::line(script.trim_end())?;
             Ok(Exit::Done)
         }
         Command::Local { command: LocalCommand::Collect(collect) } => local::collect(&collect, output, now()).await,
@@ -71,14 +67,10 @@ async fn run(args: Args) -> Result<Exit, Error> {
             let opened = Opened::open(&on_stack).await?;
             let targets = opened.targets(&on_stack)?;
             if output == Output::Table {
-                eprintln!("{range}");
-                if let Some(local) = range.local(&jiff::tz::TimeZone::system()) {
-                    eprintln!("{local}");
-                }
+                range.tell();
             }
-            let follow = if follow { Follow::ToTheEnd } else { Follow::No };
-            let backfill = Backfill { aws: &opened.aws, stack: &opened.stack, range, alert, follow, output };
-            backfill.run(&opened.function(), &targets).await
+            let backfill = Backfill { aws: &opened.aws, stack: &opened.stack, range, alert, output };
+            if follow { backfill.follow(&opened.function(), &targets).await } else { backfill.start(&targets).await }
         }
         Command::Setup { retention } => {
             let mut payload = json!({"action": "setup"});
@@ -158,44 +150,22 @@ impl Opened {
                     answers.push(answer);
                 }
                 // What is wrong for one of several is said, and the others come to their turn.
-                Err(Error::Function(error)) if targets.are_several() => {
-                    exit = exit.worse(Exit::Failed);
+                Err(error) if targets.are_several() => {
+                    exit = exit.worse(error.exit());
                     answers.push(error.document(account));
                 }
                 Err(error) => return Err(error),
             }
         }
-        print_answers(&answers, targets.are_several(), output)?;
+        print::answers(&answers, targets.are_several(), output)?;
         Ok(exit)
     }
-}
-
-/// Prints answers: a table each, or JSON, which is a list where several accounts were asked for.
-fn print_answers(answers: &[Value], are_several: bool, output: Output) -> Result<(), Error> {
-    let mut out = io::stdout().lock();
-    match output {
-        Output::Table => {
-            for (index, answer) in answers.iter().enumerate() {
-                if index > 0 {
-                    writeln!(out)?;
-                }
-                writeln!(out, "{}", table::of_answer(answer))?;
-            }
-        }
-        Output::Json if are_several => writeln!(out, "{}", Value::from(answers.to_vec()))?,
-        Output::Json => {
-            for answer in answers {
-                writeln!(out, "{answer}")?;
-            }
-        }
-    }
-    Ok(())
 }
 
 fn range(from: &str, to: Option<&str>) -> Result<Range, Error> {
     let from = time("--from", from)?;
     let to = to.map_or_else(|| Ok(when::next_hour(now())), |to| time("--to", to))?;
-    Ok(Range::new(from, to)?)
+    Ok(Range::new(from, to, now())?)
 }
 
 fn time(option: &'static str, text: &str) -> Result<Timestamp, Error> {

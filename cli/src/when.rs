@@ -1,4 +1,4 @@
-//! Times as people write them. Pure: the clock and the zone of who looks are arguments.
+//! Times as people write them. Pure but for what is told: the clock and the zone of who looks are arguments.
 //!
 //! Every time is one of UTC, or says its zone; a time without a zone is refused, because two people would read it as
 //! two. What is a range is said again as it was understood, in UTC and in the zone of who looks.
@@ -6,6 +6,8 @@
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp, ToSpan as _, civil, tz::TimeZone};
+
+use crate::print;
 
 /// What can be written for a time, for help texts.
 pub const FORMS: &str = "a date (2025-01-01: its midnight in UTC), a time with its zone (2025-01-01T08:00:00+01:00), \
@@ -54,6 +56,12 @@ pub fn parse(text: &str, now: Timestamp) -> Result<Timestamp, Invalid> {
     };
     // Events have whole seconds.
     instant.and_then(|instant| Timestamp::from_second(instant.as_second()).ok()).ok_or_else(invalid)
+}
+
+/// The instant of a date or of a time with its zone: what the function takes.
+pub fn instant(text: &str) -> Option<Timestamp> {
+    let date = || text.parse::<civil::Date>().ok()?.to_zoned(TimeZone::UTC).ok();
+    text.parse().ok().or_else(|| date().map(|midnight| midnight.timestamp()))
 }
 
 /// The start of the next full hour, or `now` where it is one.
@@ -110,21 +118,48 @@ pub struct Range {
     pub to: Timestamp,
 }
 
-/// A range that ends before it begins.
+/// A range in which nothing can lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("--from ({from}) is not before --to ({to}), which is exclusive")]
-pub struct Empty {
-    from: Timestamp,
-    to: Timestamp,
+pub enum Unusable {
+    /// It ends before it begins.
+    #[error("--from ({from}) is not before --to ({to}), which is exclusive")]
+    Empty {
+        /// Where it begins.
+        from: Timestamp,
+        /// Where it ends.
+        to: Timestamp,
+    },
+    /// Nothing has happened in it yet.
+    #[error("--from ({from}) lies in the future: now it is {now}")]
+    Future {
+        /// Where it begins.
+        from: Timestamp,
+        /// The clock.
+        now: Timestamp,
+    },
 }
 
 impl Range {
-    /// The range [`from`, `to`).
+    /// The range [`from`, `to`), when the clock shows `now`.
     ///
     /// # Errors
-    /// [`Empty`] where nothing lies in it.
-    pub fn new(from: Timestamp, to: Timestamp) -> Result<Self, Empty> {
-        if from < to { Ok(Self { from, to }) } else { Err(Empty { from, to }) }
+    /// [`Unusable`] where nothing lies in it.
+    pub fn new(from: Timestamp, to: Timestamp, now: Timestamp) -> Result<Self, Unusable> {
+        if from > now {
+            Err(Unusable::Future { from, now: Timestamp::from_second(now.as_second()).unwrap_or(now) })
+        } else if from >= to {
+            Err(Unusable::Empty { from, to })
+        } else {
+            Ok(Self { from, to })
+        }
+    }
+
+    /// Says how the range was understood, in UTC and in the zone of who looks.
+    pub fn tell(&self) {
+        print::tell(&self.to_string());
+        if let Some(local) = self.local(&TimeZone::system()) {
+            print::tell(&local);
+        }
     }
 
     /// The range as it is for somebody in `zone`; nothing where that is as in UTC.
@@ -225,12 +260,31 @@ mod tests {
     }
 
     #[test]
+    fn a_zone_is_added_as_the_text_says() {
+        for text in ["2025-01-01T08:00:00", "2025-01-01 08:00"] {
+            assert_eq!(parse(&format!("{text}Z"), at(NOW)), Ok(at("2025-01-01T08:00:00Z")), "{text}");
+            assert_eq!(parse(&format!("{text}+01:00"), at(NOW)), Ok(at("2025-01-01T07:00:00Z")), "{text}");
+        }
+    }
+
+    #[test]
     fn a_range_ends_after_its_beginning() {
         let (from, to) = (at("2025-01-01T00:00:00Z"), at("2025-01-02T00:00:00Z"));
-        assert!(Range::new(from, to).is_ok());
+        assert!(Range::new(from, to, at(NOW)).is_ok());
         for (from, to) in [(to, from), (from, from)] {
-            assert!(Range::new(from, to).expect_err("empty").to_string().contains("is not before --to"));
+            assert!(Range::new(from, to, at(NOW)).expect_err("empty").to_string().contains("is not before --to"));
         }
+    }
+
+    #[test]
+    fn a_range_begins_in_the_past() {
+        let said = Range::new(at("2025-06-16T00:00:00Z"), at("2025-06-17T00:00:00Z"), at(NOW)).expect_err("future");
+        assert_eq!(
+            said.to_string(),
+            "--from (2025-06-16T00:00:00Z) lies in the future: now it is 2025-06-15T13:45:30Z"
+        );
+        // Its end may be the next full hour.
+        assert!(Range::new(at("2025-06-15T13:00:00Z"), at("2025-06-15T14:00:00Z"), at(NOW)).is_ok());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The event report up to now.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use jiff::Timestamp;
 
@@ -20,6 +20,10 @@ use crate::{
     request::RunAnswer,
     streams::{self, event_report},
 };
+
+/// How long a backfill that gives way waits before it looks again whether the live run is done. Chosen: a live run takes
+/// seconds where LastPass lets it.
+const GIVE_WAY: Duration = Duration::from_secs(5);
 
 /// What a window of events is read for.
 #[derive(Debug, Clone, Copy)]
@@ -129,9 +133,34 @@ impl Run<'_> {
 
     pub(super) async fn fetch(&self, reading: &WholeSecondReading<'_>) -> Result<Page, Error> {
         let session = self.session;
+        self.give_way().await;
         let page = session.lastpass.fetch_events(&reading.request(), &session.mapper.zone, session.deadline).await?;
         self.progress.pages.fetch_add(1, Ordering::Relaxed);
         Ok(page)
+    }
+
+    /// Once LastPass has throttled this invocation, what can wait asks for nothing while the live run is at work: it would
+    /// use up what LastPass allows, and the live run, whose pauses grow as well, could miss its next schedule.
+    async fn give_way(&self) {
+        let session = self.session;
+        if matches!(self.lease.key(), Key::Stream(_)) || session.lastpass.throttled() == 0 {
+            return;
+        }
+        while session.deadline.allows(GIVE_WAY) && self.is_live_run_at_work().await {
+            tokio::time::sleep(GIVE_WAY).await;
+        }
+    }
+
+    /// Whether a live run has the lease of the event report. Where that can't be told, none has.
+    async fn is_live_run_at_work(&self) -> bool {
+        let live = Key::Stream(Stream::EventReport);
+        match self.session.store.load(live, self.session.deadline).await {
+            Ok(item) => item.and_then(|item| item.lease).is_some_and(|lease| lease.expires > now()),
+            Err(error) => {
+                tracing::debug!(%error, "it can't be told whether a live run is at work");
+                false
+            }
+        }
     }
 
     fn documents(&self, whole: WholeSeconds, clock: Timestamp, alert: bool) -> Vec<crate::document::Document> {

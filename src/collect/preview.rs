@@ -58,8 +58,11 @@ impl Preview {
     ) -> Result<(), Error> {
         let zone = &self.mapper.zone;
         let Window { from, to } = backfill_window(window, whole_second(now()), zone);
+        if from >= to {
+            return Ok(());
+        }
         let mut reading = WholeSecondReading::new(zone, from, to);
-        while from < to {
+        loop {
             let page = self.lastpass.fetch_events(&reading.request(), zone, deadline).await?;
             let clock = now();
             let whole = reading
@@ -73,10 +76,9 @@ impl Preview {
                 .collect();
             take(event_report::documents(&self.mapper, &reading_at(clock), &events));
             if complete {
-                break;
+                return Ok(());
             }
         }
-        Ok(())
     }
 
     /// Hands the users, or the shared folders, of now to `take`, page by page. They are read once: what changes meanwhile

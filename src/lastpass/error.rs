@@ -13,7 +13,7 @@ use super::{Command, time::ApiZone, whole_seconds::Contradiction};
 pub enum Error {
     /// The hash was reset, or belongs to another account. Not retried; nothing is advanced.
     #[error(
-        "LastPass refused the account number {account} or its provisioning hash{said}: look them up in the LastPass Admin Console, the number on the Dashboard and the hash under Advanced > Enterprise API, and store them as `account_number` and `provisioning_hash` in the secret that SECRET_ARN names. If they are right, see whether an IP restriction of the account or a proxy keeps the function out"
+        "LastPass refused the account number {account} or its provisioning hash{said}: look them up in the LastPass Admin Console, the number on the Dashboard and the hash under Advanced > Enterprise API, and store them as `account_number` and `provisioning_hash` in the secret that SECRET_ARN names (with several accounts, in this one's own, whose name begins with SECRET_PREFIX). If they are right, see whether an IP restriction of the account or a proxy keeps the function out"
     )]
     Unauthorized {
         /// The account number that was sent.
@@ -67,7 +67,7 @@ pub enum Error {
     },
     /// The setting for the zone contradicts the clock or LastPass's own absolute times.
     #[error(
-        "the setting LASTPASS_TIME_ZONE ({zone}) can't be the zone of this LastPass account: {proof}. Set it to the zone in which the Admin Console shows times; nothing was stored from this answer and the checkpoint is unchanged"
+        "the time zone {zone} can't be that of this LastPass account: {proof}. Set LASTPASS_TIME_ZONE, or `time_zone` in the secret where it has one, to the zone in which the Admin Console shows times; nothing was stored from this answer and the checkpoint is unchanged"
     )]
     WrongTimeZone {
         /// The setting.

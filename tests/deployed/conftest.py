@@ -48,6 +48,15 @@ def simulator() -> Path:
 
 
 @pytest.fixture(scope="session")
+def command_line_path() -> Path:
+    """The command line, as it is built in little time."""
+    path = TARGET / "debug" / "lastpass-elastic"
+    if not path.is_file():
+        missing(f"there is no {path}: `cargo build --package lastpass-elastic-cli`")
+    return path
+
+
+@pytest.fixture(scope="session")
 def cluster() -> Cluster:
     return Cluster()
 

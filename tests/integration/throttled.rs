@@ -5,16 +5,18 @@
 //! the template's own numbers.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::{join, join_all, try_join_all};
 use jiff::{SignedDuration, Timestamp};
-use lastpass_harness::{Answer, Error, Fault, Installation, Invocation, Outcome, Rule, System, now};
+use lastpass_harness::{Answer, Call, Error, Fault, Installation, Invocation, Outcome, Rule, System, now};
+use lastpass_simulator::{Event, Quirks};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
-use crate::stage::{company, plan};
+use crate::stage::{ago, collect, company, number, plan};
 
 /// How much faster than the machine's the clock is.
 const TIMES: u32 = 10;
@@ -31,6 +33,14 @@ const ATTEMPTS: usize = 2;
 
 /// `EvaluationPeriods` of `ErrorsAlarm` in `template.yaml`.
 const ERRORS_ALARM_PERIODS: usize = 3;
+
+/// `BackfillConcurrency` in `template.yaml`.
+const BACKFILLS: i64 = 2;
+/// How long `statemachines/backfill.asl.yaml` waits for what passes by itself, and for another run of a slice.
+const BEFORE_SLICE_IS_REPEATED: Duration = Duration::from_secs(30);
+/// Events that happen between two live runs, and those of one page.
+const NEW_EVENTS: i64 = 80;
+const PAGE: usize = 40;
 
 /// What `Retry-After` says while LastPass throttles.
 #[derive(Debug, Clone, Copy)]
@@ -183,4 +193,158 @@ async fn a_run_that_is_throttled_in_its_middle_until_its_deadline_is_partial() -
     assert_eq!(answer["status"], "complete", "{answer}");
     assert!(installation.compare_events().await?.is_exact());
     Ok(())
+}
+
+/// LastPass's limit: so many requests in each span of time, whoever asks. Counts who was let through and who was not.
+struct RateLimit {
+    begun: Timestamp,
+    requests: u64,
+    per: Duration,
+    /// The present span, and how many it has let through.
+    span: Mutex<(u128, u64)>,
+    live: AtomicU64,
+    live_refused: AtomicU64,
+    backfill: AtomicU64,
+    backfill_refused: watch::Sender<u64>,
+}
+
+impl RateLimit {
+    fn new(begun: Timestamp, requests: u64, per: Duration) -> Self {
+        Self {
+            begun,
+            requests,
+            per,
+            span: Mutex::default(),
+            live: AtomicU64::default(),
+            live_refused: AtomicU64::default(),
+            backfill: AtomicU64::default(),
+            backfill_refused: watch::Sender::default(),
+        }
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::try_from(now().duration_since(self.begun)).unwrap_or_default() * TIMES
+    }
+
+    fn refuses(&self, call: &Call) -> bool {
+        if call.system != System::LastPass {
+            return false;
+        }
+        let number = self.elapsed().as_millis() / self.per.as_millis();
+        let mut span = self.span.lock().expect("the span");
+        if span.0 != number {
+            *span = (number, 0);
+        }
+        span.1 += 1;
+        let is_refused = span.1 > self.requests;
+        // The slices end half a day ago, and the live runs read the last minutes; local times are four or five hours behind.
+        let between = self.begun - SignedDuration::from_hours(10);
+        let body: Value = serde_json::from_slice(&call.body).expect("a request");
+        let is_live = body["data"]["to"].as_str() > Some(between.strftime("%F %T").to_string().as_str());
+        match (is_live, is_refused) {
+            (true, false) => drop(self.live.fetch_add(1, Ordering::Relaxed)),
+            (true, true) => drop(self.live_refused.fetch_add(1, Ordering::Relaxed)),
+            (false, false) => drop(self.backfill.fetch_add(1, Ordering::Relaxed)),
+            (false, true) => self.backfill_refused.send_modify(|refused| *refused += 1),
+        }
+        is_refused
+    }
+
+    /// Waits until a backfill is refused once more: it has used up what there is.
+    async fn used_up(&self) {
+        let before = *self.backfill_refused.borrow();
+        self.backfill_refused.subscribe().wait_for(|refused| *refused > before).await.expect("a sender");
+    }
+}
+
+/// Sends one slice until it is complete, as the state machine of backfills does.
+async fn read_slice(
+    installation: &Installation,
+    begun: Timestamp,
+    (from, to): (Timestamp, Timestamp),
+) -> Result<(), Error> {
+    let mut function = installation.function();
+    function.set_fast_clock(begun, TIMES).await;
+    let request = json!({"action": "backfill", "stream": "event_report", "from": from, "to": to});
+    loop {
+        match function.invoke(Invocation::new(request.clone()).with_timeout(TIMEOUT)).await? {
+            Outcome::Answer(answer) if answer["status"] == "complete" => return Ok(()),
+            Outcome::Answer(answer) if answer["status"] == "skipped" => {
+                tokio::time::sleep(BEFORE_SLICE_IS_REPEATED / TIMES).await;
+            }
+            Outcome::Error { error_type, .. } => {
+                assert_eq!(error_type, "LastPass.Throttled");
+                tokio::time::sleep(BEFORE_SLICE_IS_REPEATED / TIMES).await;
+            }
+            // A machine that is busy may take longer than what this clock leaves for saving.
+            Outcome::Answer(_) | Outcome::TimedOut => {}
+            died @ Outcome::Died { .. } => panic!("{died:?}"),
+        }
+    }
+}
+
+/// Live runs while slices of a backfill use up a limit of `requests` in `per`.
+async fn live_beside_backfills(requests: u64, per: Duration) -> Result<(), Error> {
+    let Some((services, plan)) = plan("side_by_side").await else { return Ok(()) };
+    let plan = plan.variable("INITIAL_LOOKBACK", "24h").world(company(97, 4_000, 30));
+    let installation = plan.quirks(Quirks { page_size: PAGE, ..Quirks::default() }).make(&services).await?;
+    let begun = now();
+    let mut function = installation.function();
+    function.set_fast_clock(begun, TIMES).await;
+    let first = function.invoke(Invocation::new(collect("event_report")).with_timeout(TIMEOUT)).await?.answer()?;
+    assert_eq!(first["status"], "complete", "{first}");
+
+    let limit = Arc::new(RateLimit::new(begun, requests, per));
+    let asked = Arc::clone(&limit);
+    installation.calls.add(Rule::when(move |call| asked.refuses(call), Fault::Answer(Answer::html(429))));
+    let since = limit.elapsed();
+    // Side by side, from half a day ago on.
+    let ends: Vec<_> =
+        (0..=BACKFILLS).map(|nth| ago(SignedDuration::from_hours(12 + nth * 24 * 31 / BACKFILLS))).collect();
+    let slices = ends.windows(2).map(|pair| read_slice(&installation, begun, (pair[1], pair[0])));
+    let live = async {
+        for turn in 0..3 {
+            limit.used_up().await;
+            // In the minutes that each run reads again, so that a later run has more to read.
+            let instant = |nth| begun - SignedDuration::from_secs(300 - turn * NEW_EVENTS - nth);
+            installation.simulator.push_events((0..NEW_EVENTS).map(|nth| Event::at(instant(nth)).doing("Log in")));
+            let (started, read) = (function.now(), limit.backfill.load(Ordering::Relaxed));
+            let answer =
+                function.invoke(Invocation::new(collect("event_report")).with_timeout(TIMEOUT)).await?.answer()?;
+            let took = function.now().duration_since(started);
+            assert_eq!(
+                (&answer["status"], number(&answer, "created")),
+                (&json!("complete"), NEW_EVENTS as u64),
+                "{answer}"
+            );
+            assert!(took < SignedDuration::try_from(EVERY).expect("minutes"), "the next run is due: {took:#}");
+            let read = limit.backfill.load(Ordering::Relaxed) - read;
+            println!("{requests} in {per:?}: a live run took {took:#.0?}, the backfill read {read} pages meanwhile");
+        }
+        let refused = *limit.backfill_refused.borrow();
+        let lasted = limit.elapsed() - since;
+        installation.calls.clear();
+        let [live, live_refused, backfill] =
+            [&limit.live, &limit.live_refused, &limit.backfill].map(|count| count.load(Ordering::Relaxed));
+        println!(
+            "{requests} in {per:?}: {lasted:.0?}; live {live}, refused {live_refused}; backfill {backfill}, refused {refused}"
+        );
+        // The backfill got on, and after each refusal it left LastPass alone for 7.5 s at least, the half of 15 s.
+        let most = BACKFILLS as f64 * (lasted.as_secs_f64() / 7.5 + 1.0);
+        assert!(backfill > 0 && refused as f64 <= most, "{refused} refused in {lasted:?}");
+        Ok(())
+    };
+    let (read, live) = join(try_join_all(slices), live).await;
+    live.and(read.map(drop))?;
+    let held = installation.compare_events().await?;
+    assert!(held.is_exact(), "{held}");
+    installation.remove().await
+}
+
+/// A live run is complete long before the next is due.
+#[tokio::test]
+async fn a_backfill_that_uses_up_the_rate_limit_does_not_hold_up_the_live_runs() -> Result<(), Error> {
+    // By the second, and by the minute: what is left of a minute goes to whoever asks first.
+    let plays = [(2, Duration::from_secs(1)), (1, Duration::from_secs(4)), (12, Duration::from_secs(60))];
+    join_all(plays.map(|(requests, per)| live_beside_backfills(requests, per))).await.into_iter().collect()
 }

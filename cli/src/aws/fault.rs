@@ -31,7 +31,7 @@ impl Call {
 pub enum Fault {
     /// Nothing tells the region.
     #[error(
-        "no AWS region is set: give --region eu-west-1 (that of the stack), set AWS_REGION, or `aws configure set region eu-west-1`"
+        "no AWS region is set: give --region eu-west-1 (that of the stack), set AWS_REGION, or name a profile that has one with --profile; `aws configure list-profiles` lists them"
     )]
     NoRegion,
     /// Nobody is logged in.
@@ -171,7 +171,7 @@ impl Fault {
 
     /// Judges a refusal by its code.
     fn answered(code: &str, message: &str, call: Call) -> Self {
-        let cause = format!("{code}: {message}");
+        let cause = format!("{code}: {}", message.trim_end_matches('.'));
         match CODES.iter().find(|(known, _)| *known == code).map(|(_, meaning)| *meaning) {
             Some(Meaning::Expired) => Self::Expired { cause },
             Some(Meaning::WrongCredentials) => Self::WrongCredentials { cause },
@@ -206,17 +206,17 @@ impl Fault {
         None
     }
 
-    /// Whether it may be over in a minute, without anyone's doing.
+    /// The service whose fault it is, where it may be over in a minute, without anyone's doing.
     #[must_use]
-    pub const fn is_transient(&self) -> bool {
+    pub const fn transient(&self) -> Option<&'static str> {
         match self {
-            Self::Unreachable { .. } | Self::Throttled { .. } => true,
+            Self::Unreachable { service, .. } | Self::Throttled { service, .. } => Some(service),
             Self::NoRegion
             | Self::NoCredentials { .. }
             | Self::Expired { .. }
             | Self::WrongCredentials { .. }
             | Self::Forbidden { .. }
-            | Self::Refused { .. } => false,
+            | Self::Refused { .. } => None,
         }
     }
 
@@ -308,9 +308,9 @@ mod tests {
     #[test]
     fn what_may_be_over_in_a_minute_is_known() {
         let throttled = answered("TooManyRequestsException", "Rate Exceeded.");
-        assert!(throttled.is_transient() && throttled.to_string().contains("try again in a minute"));
+        assert!(throttled.transient().is_some() && throttled.to_string().contains("try again in a minute"));
         let refused = answered("ResourceNotFoundException", "Function not found");
-        assert!(!refused.is_transient());
+        assert_eq!(refused.transient(), None);
         assert_eq!(
             refused.to_string(),
             format!("AWS refused lambda:InvokeFunction on {FUNCTION}: ResourceNotFoundException: Function not found")
@@ -328,7 +328,7 @@ mod tests {
             text.starts_with("lambda in eu-wst-1 can't be reached") && text.contains("Connection refused"),
             "{text}"
         );
-        assert!(fault.is_transient());
+        assert_eq!(fault.transient(), Some("lambda"));
         let strange = answered_without_code();
         assert!(strange.to_string().contains("what answered is not AWS"), "{strange}");
     }

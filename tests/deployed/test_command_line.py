@@ -1,0 +1,743 @@
+"""The command line as a new user tries it: on deployed stacks, and with everything that may be missing."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import socket
+import struct
+import subprocess
+import termios
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+import pytest
+from company import Company, Size, rfc3339
+from deployment import ROOT, Deployment, client
+from stacks import QUIET, credentials, name
+
+# More users than LastPass gives in one answer, 2,000.
+SIZE = Size(events=1_500, days=4, twins=0.15, users=2_050, folders=6, users_of_a_folder=3)
+SEED = 11
+END = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+# A backfill of everything: the midnight before the first event, to the last full hour.
+EVERYTHING = ["--from", f"{SIZE.days + 1}d", "--to", rfc3339(END)]
+DONE, FAILED, USAGE, UNFINISHED, AWS = range(5)
+COMMANDS = ["setup", "check", "status", "backfill", "reset", "redrive", "invoke", "local", "local collect", "completions"]
+# The longest that a command may take that gets no answer; the rest is for a busy machine.
+NO_ANSWER_SECONDS = 40
+PATIENCE_SECONDS = 60
+CTRL_C = b"\x03"
+# What differs in two snapshots of the same.
+SNAPSHOT = ("@timestamp", "ingested")
+
+
+@dataclass
+class Ran:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def answer(self):
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> tuple[int, str, str]:
+        error = self.answer["error"]
+        return self.code, error["type"], error["message"]
+
+
+class CommandLine:
+    """The built command line. What it printed is kept, to be searched for credentials."""
+
+    def __init__(self, path):
+        self.path = path
+        self.printed: list[str] = []
+
+    def start(self, *words, **options) -> subprocess.Popen:
+        return subprocess.Popen([self.path, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+    def end(self, process, text=None) -> Ran:
+        try:
+            out, err = process.communicate(text, timeout=PATIENCE_SECONDS)
+        finally:
+            process.kill()
+        self.printed += [out, err]
+        return Ran(process.returncode, out, err)
+
+    def run(self, *words, text="", env=None, without=()) -> Ran:
+        env = {name: value for name, value in os.environ.items() if name not in without} | (env or {})
+        return self.end(self.start(*words, env=env, stdin=subprocess.PIPE), text)
+
+    def on(self, stack):
+        """Runs commands on a stack."""
+        return lambda *words, **options: self.run(*words, "--stack", stack.stack_name, **options)
+
+
+class Terminal:
+    """A command on a terminal of some width."""
+
+    def __init__(self, words, width):
+        self.screen, inside = pty.openpty()
+        fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
+        self.process = subprocess.Popen(words, stdin=inside, stdout=inside, stderr=inside, start_new_session=True,
+                                        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        os.close(inside)
+        self.text = ""
+
+    def read(self, until=None) -> str:
+        """Everything that was shown, up to a text, or to the end."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while until is None or not re.search(until, self.text):
+            assert time.monotonic() < deadline, self.text
+            if select.select([self.screen], [], [], 1)[0]:
+                try:
+                    self.text += os.read(self.screen, 65_536).decode(errors="replace")
+                except OSError:  # Linux's way to tell that the command has ended.
+                    break
+        return self.text
+
+    def press(self, keys) -> None:
+        os.write(self.screen, keys)
+
+    def end(self) -> int:
+        try:
+            self.read()
+            return self.process.wait(PATIENCE_SECONDS)
+        finally:
+            self.process.kill()
+            os.close(self.screen)
+
+
+@contextlib.contextmanager
+def answering(status, body, kind="text/xml"):
+    """Something in AWS's place that answers whatever is asked with the same."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}"}
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class Cable:
+    """The way to the emulator, which can be cut."""
+
+    def __init__(self):
+        self.whole = True
+        self.cut_off = 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.env = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.listener.getsockname()[1]}"}
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        emulator = urlsplit(os.environ["AWS_ENDPOINT_URL"])
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self.listener.accept()
+                far = socket.create_connection((emulator.hostname, emulator.port))
+                for ends in ((near, far), (far, near)):
+                    threading.Thread(target=self.carry, args=ends, daemon=True).start()
+
+    def carry(self, source, target):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65_536):
+                if not self.whole:
+                    self.cut_off += 1
+                    break
+                target.sendall(data)
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture(scope="module")
+def command_line(command_line_path):
+    return CommandLine(command_line_path)
+
+
+@pytest.fixture(scope="module")
+def company(simulator):
+    with Company.start(simulator, SIZE, SEED, END) as company:
+        yield company
+
+
+@pytest.fixture(scope="module")
+def secret(company, cluster):
+    return credentials(company, cluster) | {"elastic_setup_api_key": cluster.create_api_key("installer")}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unanswered(command_line, secret_file):
+    """Two commands that get no answer, begun before all tests, because they take the longest; each with how long it took."""
+
+    def timed(*words, **env):
+        begun = time.monotonic()
+        return command_line.run(*words, env=env), time.monotonic() - begun
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as pool:
+        nobody = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield {
+            "AWS": pool.submit(timed, "status", "--output", "json", AWS_ENDPOINT_URL=nobody),
+            "LastPass": pool.submit(timed, "local", "collect", "user", "--secret-file", secret_file, LASTPASS_URL="http://127.0.0.1:9"),
+        }
+
+
+@pytest.fixture(scope="module")
+def empty(command_line, bootstrap, cluster, company):
+    """A stack as it is after `sam deploy`: nothing in its secret."""
+    parameters = QUIET | {"ElasticsearchUrl": cluster.url, "LastPassUrl": company.url, "Namespace": name("cli").replace("-", "_")}
+    with Deployment.create(name("cli"), parameters, bootstrap) as stack:
+        yield stack
+        stack.said += command_line.printed
+
+
+@pytest.fixture(scope="module")
+def stack(empty, secret, command_line):
+    """The same, once its secret was filled and `setup` has run."""
+    before = command_line.on(empty)("setup", "--output", "json")
+    empty.put_secret(secret)
+    after = command_line.on(empty)("setup", "--output", "json")
+    assert before.error[:2] == (FAILED, "Secret.Invalid") and "REPLACE_ME" in before.error[2], before
+    assert (after.code, after.answer.get("status"), after.err) == (DONE, "complete", ""), after
+    return empty
+
+
+@pytest.fixture(scope="module")
+def several(command_line, bootstrap, cluster, company, secret):
+    """A stack of two accounts; the second one's secret was forgotten."""
+    parameters = QUIET | {"ElasticsearchUrl": cluster.url, "LastPassUrl": company.url, "SecretPrefix": name("cli"),
+                          "Accounts": "acme,globex"}
+    with Deployment.create(name("several"), parameters, bootstrap) as stack:
+        stack.put_account_secret("acme", secret | {"namespace": name("acme").replace("-", "_")})
+        yield stack
+        stack.said += command_line.printed
+
+
+@pytest.fixture(scope="module")
+def secret_file(tmp_path_factory, company):
+    file = tmp_path_factory.mktemp("cli") / "secret.json"
+    file.write_text(json.dumps({"account_number": company.account_number, "provisioning_hash": company.provisioning_hash}))
+    return str(file)
+
+
+def as_user(*actions):
+    """Makes a user who may do these on everything, and nothing else; the environment of that login."""
+    iam, user = client("iam"), name("cli")
+    iam.create_user(UserName=user)
+    if actions:
+        statement = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        iam.put_user_policy(UserName=user, PolicyName="cli", PolicyDocument=policy)
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+
+
+def documents(cluster, stream, namespace):
+    return cluster.documents(f"logs-lastpass.{stream}-{namespace}")
+
+
+def alike(documents, apart=()):
+    """Documents in a form that is equal where they are, apart from when they were read."""
+    texts = []
+    for document in documents:
+        del document["event"]["created"]
+        for field in apart:
+            document.pop(field, None)
+            document["event"].pop(field, None)
+        texts.append(json.dumps(document, sort_keys=True))
+    return sorted(texts)
+
+
+# What can be found out without a stack.
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_every_command_has_its_help(command_line, command):
+    ran = command_line.run(*command.split(), "--help")
+    assert (ran.code, ran.err) == (DONE, "") and f"Usage: lastpass-elastic {command}".strip() in ran.out
+    assert all(len(line) <= 100 for line in ran.out.splitlines())
+
+
+def test_help_and_readme_know_the_same_commands_options_and_exit_codes(command_line):
+    readme = (ROOT / "README.md").read_text().split("\n## Command line\n")[1].split("\n## ")[0]
+    overview = command_line.run("--help").out
+    listed = re.findall(r"^  ([a-z]+) ", overview.split("Commands:")[1].split("Options:")[0], re.MULTILINE)
+    assert listed == [*dict.fromkeys(command.split()[0] for command in COMMANDS), "help"]
+    helps = " ".join(command_line.run(*command.split(), "--help").out for command in COMMANDS)
+    assert set(re.findall(r"--[a-z-]{3,}", helps)) - {"--help", "--version"} == \
+        set(re.findall(r"--[a-z-]{3,}", readme.split("| command | does |")[1]))
+    assert all(re.search(rf"^\| `{command} ?[^`]*` \|", readme, re.MULTILINE) for command in COMMANDS if command != "local")
+    codes = re.findall(r"^\| (\d) \| (.*) \|$", readme, re.MULTILINE)
+    assert re.findall(r"^  (\d)  (.*)$", overview, re.MULTILINE) == [(code, text.replace("`", "")) for code, text in codes]
+
+
+def test_its_version_is_that_of_the_package(command_line):
+    version = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE).group(1)
+    assert command_line.run("--version").out == f"lastpass-elastic {version}\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("", {"setup", "check", "status", "backfill", "reset", "redrive", "invoke", "local", "completions", "--stack"}),
+        ("reset ", {"event_report", "user", "detailed_shared_folder", "--to"}),
+        ("local collect --", {"--secret-file", "--dry-run", "--from"}),
+        ("backfill --f", {"--from", "--follow"}),
+        ("status --output ", {"table", "json"}),
+    ],
+)
+def test_bash_completes_it(command_line, tmp_path, line, offered):
+    script = tmp_path / "completions"
+    script.write_text(command_line.run("completions", "bash").out)
+    asked = f"""
+        source {script}
+        read -r _ _ function _ <<< "$(complete -p lastpass-elastic | grep -o -- '-F .*' | sed 's/^/x /')"
+        IFS=' ' read -ra COMP_WORDS <<< "lastpass-elastic {line}"
+        [[ "{line}" =~ (^| )$ ]] && COMP_WORDS+=("")
+        COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+        "$function" lastpass-elastic "${{COMP_WORDS[COMP_CWORD]}}" "${{COMP_WORDS[COMP_CWORD - 1]}}"
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    words = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=True).stdout.split()
+    assert offered <= set(words)
+
+
+@pytest.mark.parametrize("shell", ["bash", "elvish", "fish", "powershell", "zsh"])
+def test_every_shell_has_completions(command_line, shell):
+    ran = command_line.run("completions", shell)
+    assert ran.code == DONE and "secret-file" in ran.out and "all-accounts" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["backfill", "--from", "2025-13-01"], '--from: "2025-13-01" is no time: write a date (2025-01-01'),
+        (["backfill", "--from", "90"], "how long ago (90d"),
+        (["backfill", "--from", "yesterdayish"], "today or yesterday"),
+        (["backfill", "--from", "-3d"], '"-3d" is no time'),
+        (["backfill", "--from", "3d", "--to", "2025-01-01T08:00:00"], "--to: \"2025-01-01T08:00:00\" says no zone: write 2025-01-01T08:00:00Z"),
+        (["backfill", "--from", "3d", "--to", "5d"], "is not before --to"),
+        (["backfill", "--from", "2999-01-01", "--to", "2999-02-01"], "lies in the future: now it is"),
+        (["reset", "user", "--to", "soon"], "--to: \"soon\" is no time"),
+        (["invoke", "{\"action\":"], "the payload isn't valid JSON"),
+        (["invoke", "no/such/file.json"], "neither JSON nor the path of a file that can be read (No such file"),
+        (["local", "collect", "user", "--secret-file", "no/such/file.json"], "give --secret-file a file with the JSON"),
+        (["local", "collect", "user", "--secret-file", "-", "--from", "3d"], "leave --from and --to out"),
+    ],
+)
+def test_wrong_usage_is_told_before_anyone_is_asked(command_line, words, told):
+    nobody = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+    code, error_type, message = command_line.run(*words, "--output", "json", env=nobody).error
+    assert (code, error_type) == (USAGE, "Usage.Invalid") and told in message
+    people = command_line.run(*words, env=nobody)
+    assert (people.code, people.out, people.err) == (USAGE, "", f"error: {message}\n") or "now it is" in message
+
+
+@pytest.mark.parametrize("words", [[], ["backfil"], ["backfill"], ["reset", "vault", "--to", "3d"], ["status", "--all"]])
+def test_a_command_line_that_cannot_be_read_is_told_how_it_is_written(command_line, words):
+    ran = command_line.run(*words)
+    assert (ran.code, ran.out) == (USAGE, "") and "Usage:" in ran.err or "possible values: event_report" in ran.err
+
+
+# What may be missing on the way to a stack.
+
+
+def test_a_wrong_name_is_told_with_the_right_one(command_line, stack):
+    code, error_type, message = command_line.run("status", "--stack", "lastpas", "--output", "json").error
+    assert (code, error_type) == (AWS, "Stack.Missing")
+    assert "no stack lastpas in us-east-1 of AWS account 000000000000: name it with --stack" in message
+    assert stack.stack_name in message.split("there is ")[-1]
+    # The default, and what the environment says in its place.
+    assert "no stack lastpass in" in command_line.run("status").err
+    assert command_line.run("status", env={"LASTPASS_ELASTIC_STACK": stack.stack_name}).code == DONE
+
+
+def test_another_region_is_named(command_line, stack):
+    ran = command_line.on(stack)("status", "--region", "eu-west-1")
+    assert ran.code == AWS and f"no stack {stack.stack_name} in eu-west-1" in ran.err and "--region" in ran.err
+    nowhere = command_line.on(stack)("status", "--output", "json", without=("AWS_REGION", "AWS_DEFAULT_REGION"))
+    assert nowhere.error[:2] == (AWS, "Aws.NoRegion") and "--region eu-west-1" in nowhere.error[2]
+
+
+def test_a_stack_of_something_else_is_not_taken(command_line):
+    cloudformation, other = client("cloudformation"), name("other")
+    template = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}
+    cloudformation.create_stack(StackName=other, TemplateBody=json.dumps(template))
+    try:
+        code, error_type, message = command_line.run("check", "--stack", other, "--output", "json").error
+    finally:
+        cloudformation.delete_stack(StackName=other)
+    assert (code, error_type) == (AWS, "Stack.NotOurs") and "no output FunctionName" in message and "--stack" in message
+
+
+def refusal(code, message):
+    return f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
+
+
+BEING_MADE = """<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>lastpass</StackName>
+<CreationTime>2026-01-01T00:00:00Z</CreationTime><StackStatus>CREATE_IN_PROGRESS</StackStatus></member></Stacks>
+</DescribeStacksResult></DescribeStacksResponse>"""
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error_type", "told"),
+    [
+        (200, BEING_MADE, "Stack.NotReady", "is CREATE_IN_PROGRESS"),
+        (403, refusal("ExpiredToken", "The security token is expired"), "Aws.Expired", "log in again (`aws sso login`"),
+        (403, refusal("SignatureDoesNotMatch", "…"), "Aws.WrongCredentials", "`aws sts get-caller-identity`"),
+        (400, refusal("Throttling", "Rate exceeded"), "Aws.Throttled", "try again in a minute"),
+        (200, "<html>Log in to the hotel's network</html>", "Aws.Unreachable", "proxy"),
+        (407, "Proxy Authentication Required", "Aws.Unreachable", "proxy"),
+    ],
+)
+def test_what_aws_says_is_told_with_what_mends_it(command_line, status, body, error_type, told):
+    with answering(status, body) as env:
+        ran = command_line.run("status", "--output", "json", env=env)
+    assert ran.error[:2] == (AWS, error_type) and told in ran.error[2]
+
+
+NO_LOGIN = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+
+
+def test_nobody_logged_in_is_told_how_to(command_line, stack):
+    code, error_type, message = command_line.on(stack)("status", "--output", "json", without=NO_LOGIN).error
+    assert (code, error_type) == (AWS, "Aws.NoCredentials")
+    assert all(way in message for way in ("`aws login`", "`aws sso login`", "`aws configure`", "--profile"))
+
+
+def test_no_machine_of_aws_is_waited_for(command_line, stack):
+    """As on a laptop: the address that gives a machine of AWS its credentials is not there."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        env = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://127.0.0.1:{listener.getsockname()[1]}"}
+        begun = time.monotonic()
+        ran = command_line.on(stack)("status", env=env, without=(*NO_LOGIN, "AWS_EC2_METADATA_DISABLED"))
+    assert ran.code == AWS and "there are no AWS credentials" in ran.err
+    assert time.monotonic() - begun < NO_ANSWER_SECONDS / 2
+
+
+def test_a_key_that_aws_does_not_know(command_line, stack):
+    wrong = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "wrong"}
+    ran = command_line.on(stack)("status", env=wrong)
+    assert ran.code == AWS and ran.err.startswith("error: AWS refuses the credentials: ")
+
+
+def test_no_rights_are_told_by_action_and_resource(command_line, stack):
+    on = command_line.on(stack)
+    nothing, looks = as_user(), as_user("cloudformation:DescribeStacks")
+    machine = stack.outputs["BackfillStateMachineArn"]
+    for env, words, action, resource in [
+        (nothing, ["status"], "cloudformation:DescribeStacks", stack.stack_name),
+        (looks, ["status"], "lambda:InvokeFunction", stack.outputs["FunctionName"]),
+        (looks, ["backfill", *EVERYTHING], "states:ListExecutions", machine),
+        (as_user("cloudformation:*", "states:ListExecutions"), ["backfill", *EVERYTHING], "states:StartExecution", machine),
+    ]:
+        code, error_type, message = on(*words, "--output", "json", env=env).error
+        assert (code, error_type) == (AWS, "Aws.Forbidden")
+        assert message.startswith(f"the permission {action} on {resource} is missing: have it added")
+
+
+def test_a_profile_goes_before_the_environment(command_line, stack, tmp_path):
+    on, user, config = command_line.on(stack), as_user(), tmp_path / "config"
+    config.write_text("[profile nobody]\n" + "".join(f"{name.lower()} = {value}\n" for name, value in user.items()))
+    env = {"AWS_CONFIG_FILE": str(config)}
+    assert on("status", env=env).code == DONE
+    assert on("status", "--profile", "nobody", "--output", "json", env=env).error[:2] == (AWS, "Aws.Forbidden")
+    code, error_type, message = on("status", "--profile", "nobdy", "--output", "json", env=env).error
+    assert (code, error_type) == (AWS, "Aws.NoCredentials") and "nobdy" in message and "--profile" in message
+
+
+def test_no_network(command_line):
+    code, error_type, message = command_line.run(
+        "check", "--output", "json", env={"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+    ).error
+    assert (code, error_type) == (AWS, "Aws.Unreachable")
+    assert message.startswith("cloudformation in us-east-1 can't be reached: see whether the network, a proxy (HTTPS_PROXY)")
+
+
+# On a stack.
+
+
+def test_check_and_status_are_tables_for_people_and_json_for_scripts(command_line, stack):
+    on = command_line.on(stack)
+    check, table = on("check", "--output", "json"), on("check")
+    assert (check.code, check.answer["status"], check.err) == (DONE, "ok", "")
+    assert all(re.search(rf"^ {entry['name']} +ok +\S", table.out, re.MULTILINE) for entry in check.answer["checks"])
+    status, table = on("status", "--output", "json"), on("status")
+    assert (status.code, set(status.answer["streams"])) == (DONE, {"event_report", "user", "detailed_shared_folder"})
+    assert table.code == DONE and "read up to" in table.out and "dead letters that wait: 0" in table.out
+
+
+def test_what_the_function_refuses_is_told_in_its_own_words(command_line, stack):
+    on = command_line.on(stack)
+    for words, told in [
+        (["invoke", '{"action": "colect"}'], 'there is no action "colect"'),
+        (["setup", "--retention", "a year"], '`retention` is "a year"'),
+        (["reset", "event_report", "--to", "2999-01-01"], "lies in the future"),
+    ]:
+        code, error_type, message = on(*words, "--output", "json").error
+        assert (code, error_type) == (USAGE, "Request.Invalid") and told in message
+        assert on(*words).err == f"error: Request.Invalid: {message}\n"
+
+
+def test_a_failed_check_ends_so(command_line, stack, company):
+    company.accept("another")
+    try:
+        ran = command_line.on(stack)("check")
+    finally:
+        company.accept(company.provisioning_hash)
+    assert ran.code == FAILED and re.search(r"lastpass_event_report +failed +LastPass refused the account number", ran.out)
+
+
+def test_a_payload_comes_from_the_line_a_file_or_standard_input(command_line, stack, cluster, company):
+    on = command_line.on(stack)
+    users = on("invoke", '{"action": "collect", "stream": "user"}', "--output", "json")
+    assert (users.code, users.answer["created"]) == (DONE, SIZE.users)
+    assert on("invoke", str(ROOT / "events" / "status.json"), "--output", "json").answer["action"] == "status"
+    resumed = on("invoke", "-", "--output", "json", text='{"action": "resume"}')
+    assert resumed.answer == {"action": "resume", "status": "complete", "resumed": []}
+
+
+def test_reset_and_redrive(command_line, stack):
+    on = command_line.on(stack)
+    reset = on("reset", "event_report", "--to", "1d", "--output", "json")
+    assert (reset.code, reset.answer["after"]) == (DONE, rfc3339(midnight(1)))
+    assert re.search(rf"after +{midnight(1):%Y-%m-%d} 00:00\n[\s\S]*times are UTC", on("reset", "event_report", "--to", "1d").out)
+    redrive = on("redrive", "event_report", "--output", "json")
+    assert (redrive.code, redrive.answer["status"], redrive.answer["fetched"]) == (DONE, "complete", 0)
+
+
+def midnight(days_ago):
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days_ago)
+
+
+@pytest.fixture
+def slow(company):
+    """LastPass takes its time, so that a backfill is seen at work."""
+    company.fail({"command": "reporting", "on": {"every": 1}, "fault": {"kind": "delay", "milliseconds": 2_500}})
+    yield
+    company.mend()
+
+
+def test_a_backfill_is_started_followed_left_alone_and_taken_up_again(command_line, stack, cluster, company, slow):
+    """Without a terminal, on one, with AWS out of reach meanwhile, and to its end."""
+    on, backfill = command_line.on(stack), ["backfill", *EVERYTHING]
+    started = on(*backfill, "--output", "json")
+    assert (started.code, started.answer["status"]) == (DONE, "running")
+    execution = started.answer["execution"]
+    again = on(*backfill, env={"TZ": "Asia/Tokyo"})
+    assert f"the backfill runs already: {execution}" in again.err and again.out == ""
+    assert f"{midnight(SIZE.days + 1):%Y-%m-%d} 00:00 to {END:%Y-%m-%d %H:%M} (UTC, the end exclusive)" in again.err
+    assert f"{midnight(SIZE.days + 1):%Y-%m-%d} 09:00:00 +09:00 to" in again.err
+
+    terminal = Terminal([command_line.path, *backfill, "--follow", "--stack", stack.stack_name], width=100)
+    assert re.search(r"░{20}   0 %", terminal.read(until="  0 %"))
+    terminal.press(CTRL_C)
+    assert terminal.end() == UNFINISHED and "the backfill goes on without you" in terminal.text
+    assert client("stepfunctions").describe_execution(executionArn=execution)["status"] == "RUNNING"
+
+    cable = Cable()
+    following = command_line.start(*backfill, "--follow", "--output", "json", "--stack", stack.stack_name, env=os.environ | cable.env)
+    assert " 0 %  " in following.stderr.readline()
+    cable.whole = False
+    # The SDK itself asks three times.
+    wait_for(lambda: cable.cut_off >= 4)
+    cable.whole = True
+    company.mend()
+    ended = command_line.end(following)
+    held = len(company.events())
+    assert (ended.code, ended.answer["status"], ended.answer["failed"]) == (DONE, "complete", [])
+    assert ended.answer["created"] == held == cluster.count(f"logs-lastpass.event_report-{stack.parameters['Namespace']}")
+    assert re.search(rf"complete +{held:,} +1 of 1", on("status").out)
+    once_more = on(*backfill, "--follow")
+    assert once_more.code == DONE and re.search(r"^ complete +1 +0 +0", once_more.out, re.MULTILINE)
+
+
+def test_alerts_are_asked_for(command_line, stack):
+    started = command_line.on(stack)("backfill", "--from", "4d", "--to", "3d", "--alert", "--output", "json")
+    execution = client("stepfunctions").describe_execution(executionArn=started.answer["execution"])
+    assert json.loads(execution["input"]) == {"from": rfc3339(midnight(4)), "to": rfc3339(midnight(3)), "alert": True}
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_backfill_that_somebody_stops(command_line, stack, slow):
+    words = ["backfill", "--from", "2d", "--to", "1d", "--output", "json", "--stack", stack.stack_name]
+    execution = command_line.run(*words).answer["execution"]
+    following = command_line.start(*words, "--follow")
+    assert " 0 %  " in following.stderr.readline()
+    client("stepfunctions").stop_execution(executionArn=execution)
+    code, error_type, message = command_line.end(following).error
+    assert (code, error_type) == (FAILED, "Backfill.Stopped") and "is ABORTED: the same command reads what is missing" in message
+
+
+def test_a_slice_that_fails_is_named(command_line, stack, company):
+    refusal = {"kind": "fail", "key": "errors", "value": "Not for you"}
+    company.fail({"command": "reporting", "on": {"nth": 2}, "fault": refusal})
+    ran = command_line.on(stack)("backfill", "--from", "3d", "--to", "2d", "--follow")
+    company.mend()
+    assert ran.code == FAILED and re.search(r"^ incomplete +1 ", ran.out, re.MULTILINE)
+    assert re.search(rf"{midnight(3):%Y-%m-%d} 00:00 +{midnight(2):%Y-%m-%d} 00:00 +LastPass\.Refused", ran.out)
+    assert "the same command reads what is missing" in ran.err
+    # A range that can't even be split is an error.
+    company.accept("another")
+    refused = command_line.on(stack)("backfill", "--from", "4d", "--to", "2d", "--follow", "--output", "json")
+    company.accept(company.provisioning_hash)
+    assert refused.error[:2] == (FAILED, "LastPass.Unauthorized") and "the same command goes on" in refused.error[2]
+
+
+def test_several_accounts_have_to_be_named(command_line, stack, several):
+    on = command_line.on(several)
+    code, error_type, message = on("check", "--output", "json").error
+    assert (code, error_type) == (USAGE, "Usage.Invalid") and "--account NAME or --all-accounts; it reads acme, globex" in message
+    assert "leave --account and --all-accounts out" in command_line.on(stack)("check", "--account", "acme").err
+
+
+def test_one_account_that_fails_does_not_keep_the_others(command_line, several, stack):
+    on = command_line.on(several)
+    one = on("check", "--account", "acme", "--output", "json")
+    assert (one.code, one.answer["account"], one.answer["status"]) == (DONE, "acme", "ok")
+    both = on("redrive", "user", "--all-accounts", "--output", "json")
+    acme, globex = both.answer
+    assert (both.code, acme["status"], globex["account"]) == (FAILED, "complete", "globex")
+    assert globex["error"]["type"] == "Secret.Unreachable" and "/globex" in globex["error"]["message"]
+    tables = on("redrive", "user", "--all-accounts").out
+    assert re.search(r"account acme\n action +redrive[\s\S]*account globex\nerror: Secret\.Unreachable: ", tables)
+
+
+def test_a_backfill_of_several_accounts(command_line, several, stack):
+    ran = command_line.on(several)("backfill", "--from", "1d", "--to", rfc3339(END), "--all-accounts", "--follow", "--output", "json")
+    acme, globex = ran.answer
+    assert (ran.code, acme["account"], acme["status"]) == (FAILED, "acme", "complete") and acme["created"] > 0
+    assert (globex["account"], globex["error"]["type"]) == ("globex", "Secret.Unreachable")
+    status = command_line.on(several)("status")
+    assert status.code == DONE and re.search(rf"account acme[\s\S]*complete +{acme['created']:,} +1 of 1", status.out)
+
+
+# Without a stack.
+
+
+@pytest.fixture(scope="module")
+def local(command_line, company, stack, secret_file):
+    """Looks at what would be sent, with the settings of the stack."""
+    env = {"LASTPASS_URL": company.url, "NAMESPACE": stack.parameters["Namespace"]}
+    without = ("AWS_ENDPOINT_URL", "AWS_REGION", *NO_LOGIN)
+    return lambda stream, *words, file=secret_file, env=env, **options: command_line.run(
+        "local", "collect", stream, "--secret-file", file, *words, env=env, without=without, **options
+    )
+
+
+def test_the_documents_that_would_be_sent_are_those_that_are(local, stack, cluster):
+    """Depends on the backfill and on the snapshot of users above having been sent."""
+    namespace = stack.parameters["Namespace"]
+    events = local("event_report", *EVERYTHING, "--dry-run")
+    looked_at = [json.loads(line) for line in events.out.splitlines()]
+    assert events.code == DONE and alike(looked_at) == alike(documents(cluster, "event_report", namespace))
+    assert "(UTC, the end exclusive)" in events.err
+    users = local("user", "--dry-run")
+    looked_at = [json.loads(line) for line in users.out.splitlines()]
+    assert len(looked_at) == SIZE.users
+    # A snapshot has its own time, and a live run tells when it sent a document.
+    assert alike(looked_at, SNAPSHOT) == alike(documents(cluster, "user", namespace), SNAPSHOT)
+
+
+def test_what_they_come_to_is_told(local, company):
+    answer = local("event_report", *EVERYTHING, "--output", "json").answer
+    events = company.events()
+    assert (answer["documents"], answer["with_error"], sum(answer["actions"].values())) == (len(events), 0, len(events))
+    assert answer["first"] == rfc3339(events[0].instant) and answer["last"] == rfc3339(events[-1].instant)
+    folders = local("detailed_shared_folder")
+    assert folders.code == DONE and re.search(rf"^ documents +{len(company.folders())}$", folders.out, re.MULTILINE)
+    assert re.search(r"data_stream +logs-lastpass\.detailed_shared_folder-", folders.out)
+
+
+@pytest.mark.parametrize(
+    ("document", "code", "error_type", "told"),
+    [
+        ('{"account_number": "12345", "provisioning_hash": "wrong"}', FAILED, "LastPass.Unauthorized", "Advanced > Enterprise API"),
+        ('{"account_number": "REPLACE_ME", "provisioning_hash": "REPLACE_ME"}', USAGE, "Secret.Invalid", "still holds REPLACE_ME"),
+        ('{"account_number": "12345"}', USAGE, "Secret.Invalid", "`provisioning_hash` is missing"),
+        ("account 12345", USAGE, "Secret.Invalid", "the secret in standard input can't be used"),
+    ],
+)
+def test_a_secret_that_cannot_be_used(local, document, code, error_type, told):
+    ran = local("user", "--output", "json", file="-", text=document)
+    assert ran.error[:2] == (code, error_type) and told in ran.error[2]
+
+
+def test_a_wrong_setting(local):
+    ran = local("user", env={"LASTPASS_TIME_ZONE": "Mars"})
+    assert ran.code == USAGE and ran.err.startswith("error: Config.Invalid: ") and "LASTPASS_TIME_ZONE" in ran.err
+
+
+def test_lastpass_out_of_reach(unanswered):
+    ran, seconds = unanswered["LastPass"].result()
+    assert ran.code == FAILED and ran.err.startswith("error: LastPass.Unreachable: LastPass could not be reached")
+    assert seconds < NO_ANSWER_SECONDS
+
+
+# What becomes of the output.
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(command_line, stack, company, secret_file):
+    env = os.environ | {"LASTPASS_URL": company.url}
+    for words in [
+        ["local", "collect", "event_report", *EVERYTHING, "--secret-file", secret_file, "--dry-run"],
+        ["completions", "bash"],
+        ["status", "--stack", stack.stack_name],
+        ["status", "--stack", "no-such-stack", "--output", "json"],
+    ]:
+        reading, writing = os.pipe()
+        os.close(reading)
+        with open(writing, "w") as gone:
+            ran = subprocess.run([command_line.path, *words], stdout=gone, stderr=subprocess.PIPE, text=True, env=env)
+        assert ran.returncode == (AWS if "no-such-stack" in words else DONE) and "panicked" not in ran.stderr, words
+
+
+def test_a_full_disk_is(command_line):
+    with open("/dev/full", "w") as full:
+        ran = subprocess.run([command_line.path, "completions", "bash"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ran.returncode == FAILED and ran.stderr.startswith("error: the output can't be written: No space left")
+
+
+def test_a_narrow_terminal_gets_narrow_tables_without_colours(command_line, stack):
+    terminal = Terminal([command_line.path, "check", "--stack", stack.stack_name], width=60)
+    assert terminal.end() == DONE and "\x1b" not in terminal.text
+    assert all(len(line) <= 60 for line in terminal.text.splitlines())
+    assert max(len(line) for line in command_line.on(stack)("check").out.splitlines()) > 60
+
+
+def test_aws_that_never_answers_is_given_up(unanswered):
+    ran, seconds = unanswered["AWS"].result()
+    assert ran.error[:2] == (AWS, "Aws.Unreachable") and "network" in ran.error[2]
+    assert seconds < NO_ANSWER_SECONDS

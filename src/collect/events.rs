@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     checkpoint::{Key, State, Unfinished},
-    document::Stream,
+    document::{Document, Stream},
     error::Error,
     lastpass::{
         self,
@@ -163,11 +163,10 @@ impl Run<'_> {
         }
     }
 
-    fn documents(&self, whole: WholeSeconds, clock: Timestamp, alert: bool) -> Vec<crate::document::Document> {
-        let events: Vec<event_report::Event> =
-            whole.events.into_iter().map(|(event, time)| event_report::Event { record: event.record, time }).collect();
+    fn documents(&self, whole: WholeSeconds, clock: Timestamp, alert: bool) -> impl Iterator<Item = Document> {
+        let events = whole.events.into_iter().map(|(event, time)| event_report::Event { record: event.record, time });
         let reading = streams::Reading { created: clock, ingested: alert.then_some(clock) };
-        event_report::documents(self.session.mapper, &reading, &events)
+        event_report::each(self.session.mapper, &reading, events)
     }
 
     async fn save_position(&self, window: EventWindow, position: Timestamp) -> Result<(), Error> {

@@ -196,14 +196,23 @@ impl<'a> Run<'a> {
         })))
     }
 
-    /// Delivers documents and counts what became of each.
-    async fn deliver(&self, documents: Vec<Document>, window_from: Option<Timestamp>) -> Result<(), Error> {
-        for documents in documents.chunks(COUNTED_TOGETHER) {
-            let deliveries = self.writer.deliver(documents, now(), self.session.deadline).await?;
+    /// Delivers documents and counts what became of each. They are made as they are sent: no more of them are held than
+    /// are under way.
+    async fn deliver(
+        &self,
+        documents: impl IntoIterator<Item = Document>,
+        window_from: Option<Timestamp>,
+    ) -> Result<(), Error> {
+        let mut documents = documents.into_iter();
+        loop {
+            let documents: Vec<Document> = documents.by_ref().take(COUNTED_TOGETHER).collect();
+            if documents.is_empty() {
+                return Ok(());
+            }
+            let deliveries = self.writer.deliver(&documents, now(), self.session.deadline).await?;
             let timestamps = documents.iter().map(|document| document.timestamp);
             self.progress.count(timestamps.zip(deliveries), window_from);
         }
-        Ok(())
     }
 
     /// How many events of its range a backfill has acknowledged.

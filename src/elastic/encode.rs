@@ -1,12 +1,12 @@
 //! Bytes: packs documents into chunks and writes the body of a `_bulk` request.
 
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::ops::Range;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::document::DocId;
+use crate::document::{DocId, Document};
 
 /// Largest bulk body in bytes, before gzip: `http.max_content_length` (100 MB) counts the unpacked ones, proxies often
 /// allow less. Chosen: large enough that a bulk's fixed costs vanish, small enough to repeat.
@@ -17,6 +17,9 @@ pub(super) const MAX_BULK_DOCUMENTS: usize = 2_000;
 
 /// The fastest level: the way to the cluster is rarely slower than the function's CPU.
 const LEVEL: Compression = Compression::fast();
+
+/// How many times smaller a bulk body is packed, at least. Measured: 7 to 8.
+const PACKED: usize = 6;
 
 /// One document of a bulk: its `_id` and its `_source`, one line of JSON.
 #[derive(Debug, Clone, Copy)]
@@ -61,18 +64,28 @@ pub(super) fn chunks(
 
 /// The gzipped body of a `_bulk` request that creates `lines`.
 ///
+/// It is packed when it is whole: line by line it takes more than twice the time.
+///
 /// # Errors
 /// None in practice: it writes into memory.
-pub(super) fn bulk_body<'a>(lines: impl IntoIterator<Item = Line<'a>>) -> io::Result<Vec<u8>> {
-    let mut body = GzEncoder::new(Vec::new(), LEVEL);
+pub(super) fn bulk_body<'a>(lines: impl Iterator<Item = Line<'a>> + Clone) -> io::Result<Vec<u8>> {
+    let mut body = Vec::with_capacity(lines.clone().map(|line| line.body_bytes()).sum());
     for line in lines {
-        body.write_all(b"{\"create\":{\"_id\":")?;
+        body.extend_from_slice(b"{\"create\":{\"_id\":");
         serde_json::to_writer(&mut body, line.id)?;
-        body.write_all(b"}}\n")?;
-        body.write_all(line.source.as_bytes())?;
-        body.write_all(b"\n")?;
+        body.extend_from_slice(b"}}\n");
+        body.extend_from_slice(line.source.as_bytes());
+        body.push(b'\n');
     }
-    body.finish()
+    gzip(&body)
+}
+
+/// The gzipped body of a `_bulk` request that creates `documents`: for the benches.
+///
+/// # Errors
+/// None in practice: it writes into memory.
+pub fn bulk_of(documents: &[Document]) -> io::Result<Vec<u8>> {
+    bulk_body(documents.iter().map(|document| Line { id: &document.id, source: &document.source }))
 }
 
 /// Gzips a body that is whole already.
@@ -80,7 +93,7 @@ pub(super) fn bulk_body<'a>(lines: impl IntoIterator<Item = Line<'a>>) -> io::Re
 /// # Errors
 /// None in practice: it writes into memory.
 pub(super) fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
-    let mut body = GzEncoder::new(Vec::new(), LEVEL);
+    let mut body = GzEncoder::new(Vec::with_capacity(bytes.len() / PACKED), LEVEL);
     body.write_all(bytes)?;
     body.finish()
 }
@@ -103,12 +116,12 @@ mod tests {
     fn a_bulk_body_is_an_action_and_a_source_for_each_document() {
         let ids = [DocId("a1".to_owned()), DocId("quo\"te".to_owned())];
         let lines = [Line { id: &ids[0], source: r#"{"x":1}"# }, Line { id: &ids[1], source: r#"{"x":"ä"}"# }];
-        let body = gunzip(&bulk_body(lines).unwrap());
+        let body = gunzip(&bulk_body(lines.into_iter()).unwrap());
         assert_eq!(
             body,
             "{\"create\":{\"_id\":\"a1\"}}\n{\"x\":1}\n{\"create\":{\"_id\":\"quo\\\"te\"}}\n{\"x\":\"ä\"}\n"
         );
-        assert_eq!(gunzip(&bulk_body(lines[..1].to_vec()).unwrap()).len(), lines[0].body_bytes());
+        assert_eq!(gunzip(&bulk_body(lines[..1].iter().copied()).unwrap()).len(), lines[0].body_bytes());
     }
 
     #[test]

@@ -182,10 +182,13 @@ impl State {
                 }
                 (200, json!({"indices": [], "aliases": [], "data_streams": found}))
             }
-            ("POST", ["_mget"]) => {
+            ("POST", ["_mget"] | [_, "_mget"]) => {
                 let question: Value = serde_json::from_str(&seen.body).unwrap();
                 let answer = |doc: &Value| {
-                    let (index, id) = (doc["_index"].as_str().unwrap(), doc["_id"].as_str().unwrap());
+                    let (index, id) = match (doc, &segments[..]) {
+                        (Value::String(id), [index, _]) => (*index, id.as_str()),
+                        _ => (doc["_index"].as_str().unwrap(), doc["_id"].as_str().unwrap()),
+                    };
                     let documents = self.streams.values().flatten().find(|(name, _)| name == index);
                     match documents {
                         Some((_, documents)) => {
@@ -194,7 +197,10 @@ impl State {
                         None => json!({"_index": index, "_id": id, "error": {"type": "index_not_found_exception"}}),
                     }
                 };
-                (200, json!({"docs": question["docs"].as_array().unwrap().iter().map(answer).collect::<Vec<_>>()}))
+                (
+                    200,
+                    json!({"docs": question.get("docs").unwrap_or(&question["ids"]).as_array().unwrap().iter().map(answer).collect::<Vec<_>>()}),
+                )
             }
             ("POST", [data_stream, "_bulk"]) => {
                 let lines: Vec<Value> = seen.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -5,18 +5,21 @@
 
 use serde::Deserialize;
 
+use crate::text::Text;
+
 /// The `create` of one item in a bulk answer.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Item {
+#[derive(Debug, Deserialize)]
+pub(super) struct Item<'a> {
     /// 0 where the answer has none: then nothing is known, and the run stops.
     #[serde(default)]
     pub(super) status: u16,
-    #[serde(rename = "_id")]
-    pub(super) id: Option<String>,
-    #[serde(rename = "_index")]
-    pub(super) index: Option<String>,
+    #[serde(borrow, rename = "_id")]
+    pub(super) id: Option<Text<'a>>,
+    #[serde(borrow, rename = "_index")]
+    pub(super) index: Option<Text<'a>>,
     error: Option<ItemError>,
-    failure_store: Option<String>,
+    #[serde(borrow)]
+    failure_store: Option<Text<'a>>,
 }
 
 /// The `error` of an item, with its causes.
@@ -145,12 +148,17 @@ static RULES: &[Rule] = &[
 /// How the names of a failure store's indices begin.
 const FAILURE_STORE: &str = ".fs-";
 
-impl Item {
+impl Item<'_> {
+    /// The backing index that it is about; empty where the answer has none.
+    pub(super) fn index(&self) -> &str {
+        self.index.as_ref().map_or("", Text::as_str)
+    }
+
     /// Gives an item that was sent to `data_stream` its outcome.
     pub(super) fn judge(self, data_stream: &str) -> ItemOutcome {
         let status = self.status;
-        let index = self.index.as_deref().unwrap_or_default();
-        if self.failure_store.as_deref() == Some("used") || index.starts_with(FAILURE_STORE) {
+        let index = self.index.as_ref().map_or("", Text::as_str);
+        if self.failure_store.as_ref().is_some_and(|used| used.as_str() == "used") || index.starts_with(FAILURE_STORE) {
             let error_type = "failure_store".to_owned();
             return ItemOutcome::Stop { cause: StopCause::FailureStore, status, error_type };
         }
@@ -209,8 +217,8 @@ mod tests {
     const STREAM: &str = "logs-lastpass.user-default";
     const BACKING: &str = ".ds-logs-lastpass.user-default-2026.11.23-000001";
 
-    fn item(json: serde_json::Value) -> Item {
-        serde_json::from_value(json).unwrap()
+    fn item(json: serde_json::Value) -> Item<'static> {
+        serde_json::from_str(json.to_string().leak()).unwrap()
     }
 
     fn refused(status: u16, index: &str, error_type: &str) -> ItemOutcome {

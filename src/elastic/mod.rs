@@ -40,6 +40,8 @@ pub use error::{Doing, Error, Fault, KeyFault};
 pub use judge::{ItemOutcome, Refusal, StopCause};
 pub use rights::{ClusterInfo, Role, cluster_info, excess_rights, missing_rights};
 
+#[doc(hidden)]
+pub use encode::bulk_of;
 use encode::{Line, chunks};
 use send::{Channel, Fate, Limits};
 

@@ -79,8 +79,9 @@ struct Batch {
     unknown: bool,
 }
 
-enum Posted {
-    Items(Vec<Item>),
+/// What an answer to a bulk is.
+enum Posted<'a> {
+    Items(Vec<Item<'a>>),
     TooLarge,
 }
 
@@ -147,30 +148,34 @@ impl Channel {
         loop {
             let known = existing::backing_indices(&self.client, self.data_stream.as_str(), deadline).await?;
             // The write index too, though `create` answers 409 there: a rollover may come before the writing.
-            let found = self.find(lines, &pending, &known, deadline).await?;
-            pending.retain(|position| {
-                let is_there = found.iter().any(|(found, _)| found == position);
-                if is_there {
-                    fates[*position] = Some(Fate::AlreadyThere);
-                }
-                !is_there
-            });
+            for (position, _) in self.find(lines, &pending, &known, deadline).await? {
+                fates[position] = Some(Fate::AlreadyThere);
+            }
+            pending.retain(|position| fates[*position].is_none());
             if pending.is_empty() {
                 return Ok(None);
             }
-            let cause = match self.post(lines, &pending, deadline).await {
-                Ok(Posted::Items(items)) => {
-                    let taken = self.take(pending, items, fates)?;
-                    let doubtful: Vec<_> =
-                        taken.created.into_iter().filter(|(_, index)| unknown || !known.contains(index)).collect();
-                    self.report_doubles(lines, &doubtful, deadline).await?;
+            let taken = match self.post(lines, &pending, deadline).await {
+                Ok(answer) => match self.read(&answer, lines, &pending) {
+                    Ok(Posted::Items(items)) => {
+                        let is_doubtful = |index: &str| unknown || known.iter().all(|known| known != index);
+                        Ok(Some(self.take(&pending, items, fates, is_doubtful)?))
+                    }
+                    Ok(Posted::TooLarge) => Ok(None),
+                    Err(error) => Err(error),
+                },
+                Err(error) => Err(error),
+            };
+            let cause = match taken {
+                Ok(Some(taken)) => {
+                    self.report_doubles(lines, &taken.doubtful, deadline).await?;
                     pending = taken.again;
                     match taken.cause {
                         Some(cause) => cause,
                         None => return Ok(None),
                     }
                 }
-                Ok(Posted::TooLarge) => match halves(pending, unknown) {
+                Ok(None) => match halves(pending, unknown) {
                     Ok(halves) => return Ok(Some(halves)),
                     Err(alone) => {
                         fates[alone] = Some(Fate::Dead(too_large()));
@@ -187,7 +192,7 @@ impl Channel {
     }
 
     /// Sends one `_bulk` request.
-    async fn post(&self, lines: &[Line<'_>], positions: &[usize], deadline: Deadline) -> Result<Posted, Error> {
+    async fn post(&self, lines: &[Line<'_>], positions: &[usize], deadline: Deadline) -> Result<Answer, Error> {
         let body = bulk_body(positions.iter().map(|position| lines[*position]))
             // Writing into memory can't fail; if it did, nothing would have been sent.
             .map_err(|_| self.client.unreachable(self.doing, Fault::Connection))?;
@@ -210,19 +215,20 @@ impl Channel {
             body: Body::GzipNdjson(body),
         };
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let answer = self.client.send(&call, deadline).await?;
-        self.read(&answer, lines, positions)
+        self.client.send(&call, deadline).await
     }
 
     /// Reads the answer to the `_bulk` request for the documents at `positions`.
-    fn read(&self, answer: &Answer, lines: &[Line<'_>], positions: &[usize]) -> Result<Posted, Error> {
+    fn read<'a>(&self, answer: &'a Answer, lines: &[Line<'_>], positions: &[usize]) -> Result<Posted<'a>, Error> {
         #[derive(Deserialize)]
-        struct Items {
-            items: Vec<Action>,
+        struct Items<'a> {
+            #[serde(borrow)]
+            items: Vec<Action<'a>>,
         }
         #[derive(Deserialize)]
-        struct Action {
-            create: Item,
+        struct Action<'a> {
+            #[serde(borrow)]
+            create: Item<'a>,
         }
         if let Some(error) = self.client.trouble(answer) {
             return Err(error);
@@ -245,10 +251,10 @@ impl Channel {
                 return Err(self.stop(cause, status, error_type));
             }
         }
-        let items: Vec<Item> =
-            self.client.parse::<Items>(answer)?.items.into_iter().map(|action| action.create).collect();
-        let is_same = |(position, item): (&usize, &Item)| {
-            item.id.as_deref() == Some(lines[*position].id.as_str()) && item.index.is_some()
+        let items: Vec<Item<'_>> =
+            self.client.parse::<Items<'_>>(answer)?.items.into_iter().map(|action| action.create).collect();
+        let is_same = |(position, item): (&usize, &Item<'_>)| {
+            item.id.as_ref().is_some_and(|id| id.as_str() == lines[*position].id.as_str()) && item.index.is_some()
         };
         if items.len() != positions.len() || !positions.iter().zip(&items).all(is_same) {
             let fault = Fault::ItemMismatch { sent: positions.len(), answered: items.len() };
@@ -257,14 +263,21 @@ impl Channel {
         Ok(Posted::Items(items))
     }
 
-    /// Gives each item its fate, and keeps those that are to be sent again.
-    fn take(&self, positions: Vec<usize>, items: Vec<Item>, fates: &mut [Option<Fate>]) -> Result<Taken, Error> {
-        let mut taken = Taken { created: Vec::new(), again: Vec::new(), cause: None };
-        for (position, item) in positions.into_iter().zip(items) {
-            let index = item.index.clone().unwrap_or_default();
+    /// Gives each item its fate, and keeps those that are to be sent again. What was created in an index that
+    /// `is_doubtful` may be elsewhere as well.
+    fn take(
+        &self,
+        positions: &[usize],
+        items: Vec<Item<'_>>,
+        fates: &mut [Option<Fate>],
+        is_doubtful: impl Fn(&str) -> bool,
+    ) -> Result<Taken, Error> {
+        let mut taken = Taken { doubtful: Vec::new(), again: Vec::new(), cause: None };
+        for (position, item) in positions.iter().copied().zip(items) {
+            let doubtful = is_doubtful(item.index()).then(|| item.index().to_owned());
             match item.judge(self.data_stream.as_str()) {
                 ItemOutcome::Created => {
-                    taken.created.push((position, index));
+                    taken.doubtful.extend(doubtful.map(|index| (position, index)));
                     fates[position] = Some(Fate::Created);
                 }
                 ItemOutcome::AlreadyThere => fates[position] = Some(Fate::AlreadyThere),
@@ -382,7 +395,7 @@ impl Channel {
         match self.read(answer, lines, &positions)? {
             Posted::TooLarge => Ok(None),
             Posted::Items(items) => {
-                let taken = self.take(positions, items, &mut fates)?;
+                let taken = self.take(&positions, items, &mut fates, |_| false)?;
                 Ok(Some((fates, taken.again.len())))
             }
         }
@@ -391,7 +404,8 @@ impl Channel {
 
 /// What one answer said.
 struct Taken {
-    created: Vec<(usize, String)>,
+    /// What was created, and in which index, where it may be in another as well.
+    doubtful: Vec<(usize, String)>,
     again: Vec<usize>,
     /// Why some are sent again.
     cause: Option<Error>,

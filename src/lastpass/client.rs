@@ -1,6 +1,7 @@
 //! Sends commands to the Enterprise API and judges the answers.
 
 use std::{
+    borrow::Cow,
     fmt,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
@@ -145,7 +146,7 @@ impl Client {
         command: Command,
         data: &Value,
         deadline: Deadline,
-        read: impl Fn(&[u8]) -> Result<T, wire::Problem>,
+        read: impl Fn(&str) -> Result<T, wire::Problem>,
     ) -> Result<T, Error> {
         let started = Instant::now();
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
@@ -181,7 +182,7 @@ impl Client {
         command: Command,
         data: &Value,
         deadline: Deadline,
-        read: impl Fn(&[u8]) -> Result<T, wire::Problem>,
+        read: impl Fn(&str) -> Result<T, wire::Problem>,
     ) -> Result<T, Fault> {
         let hash = self.provisioning_hash.expose_secret();
         let body = json!({"cid": self.account.as_str(), "provhash": hash, "cmd": command.as_str(), "data": data});
@@ -229,11 +230,14 @@ impl Client {
         &self,
         command: Command,
         answer: &[u8],
-        read: impl Fn(&[u8]) -> Result<T, wire::Problem>,
+        read: impl Fn(&str) -> Result<T, wire::Problem>,
     ) -> Result<T, Fault> {
         // A byte that is not UTF-8 would make every later answer with that record unreadable as well.
-        let answer = String::from_utf8_lossy(answer);
-        read(answer.as_bytes()).map_err(|problem| match problem {
+        let answer = match std::str::from_utf8(answer) {
+            Ok(answer) => Cow::Borrowed(answer),
+            Err(_) => String::from_utf8_lossy(answer),
+        };
+        read(&answer).map_err(|problem| match problem {
             wire::Problem::NotTheApi(why) => Fault::BadAnswer { why },
             wire::Problem::Fail { reason } if speaks_of_credentials(&reason) => self.unauthorized(&reason),
             wire::Problem::Fail { reason } => {
@@ -329,7 +333,7 @@ impl Client {
         &self,
         command: Command,
         (status, body): (u16, &[u8]),
-        read: impl Fn(&[u8]) -> Result<T, wire::Problem>,
+        read: impl Fn(&str) -> Result<T, wire::Problem>,
     ) -> Result<T, Error> {
         let status = StatusCode::from_u16(status).unwrap_or_default();
         self.judge_status(command, status, &header::HeaderMap::new())

@@ -39,7 +39,7 @@ impl Client {
     }
 }
 
-pub(super) fn parse_page(answer: &[u8]) -> Result<Page, Problem> {
+pub(super) fn parse_page(answer: &str) -> Result<Page, Problem> {
     /// What an answer may say of itself beside the folders.
     const NO_FOLDERS: &[&str] = &["status", "error", "errors", "next", "total", "count"];
     let wire::Entries(entries) = Answer::read(answer)?.into_entries();
@@ -57,9 +57,9 @@ mod tests {
 
     #[test]
     fn folders_stand_at_the_top_of_the_answer() {
-        let page = parse_page(br#"{"status":"success","101":{"sharedfoldername": "x"}}"#);
+        let page = parse_page(r#"{"status":"success","101":{"sharedfoldername": "x"}}"#);
         assert_eq!(page, Ok(Page { folders: vec![("101".to_owned(), r#"{"sharedfoldername":"x"}"#.to_owned())] }));
-        assert_eq!(parse_page(b"[]"), Ok(Page::default()));
+        assert_eq!(parse_page("[]"), Ok(Page::default()));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     Client, Command, Error,
     time::{ApiZone, LocalTime, UnreadableTime},
-    wire::{self, Answer, Problem},
+    wire::{self, Answer, Problem, Records},
 };
 use crate::deadline::Deadline;
 
@@ -28,7 +28,7 @@ pub struct Request {
 /// An event as it was read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// The record as compact JSON, spelled as LastPass spelled it.
+    /// The record as LastPass wrote it.
     pub record: String,
     /// Its `Time`: none where the record has none.
     pub time: Result<Option<LocalTime>, UnreadableTime>,
@@ -66,21 +66,23 @@ fn request_data(request: &Request, zone: &ApiZone) -> Value {
     data
 }
 
-pub(super) fn parse_page(answer: &[u8], zone: &ApiZone) -> Result<Page, Problem> {
-    let answer = Answer::read(answer)?;
-    let entries = match answer.entries("data") {
-        Some(entries) => entries,
+/// Reads an answer to `reporting`.
+///
+/// # Errors
+/// For what is none, and for a refusal.
+pub fn parse_page(answer: &str, zone: &ApiZone) -> Result<Page, Problem> {
+    let (answer, records) = Answer::read_records(answer, "data")?;
+    let records = match records {
+        Some(Records::Listed(records)) => records,
         // An empty map may be left out, but only where the answer is known to be a good one.
-        None if answer.raw("data").is_none() && answer.raw("status").is_some() => wire::Entries::default(),
-        None => return Err(Problem::NotTheApi("it holds no events under `data`")),
+        None if answer.raw("status").is_some() => Vec::new(),
+        None | Some(Records::NotListed) => return Err(Problem::NotTheApi("it holds no events under `data`")),
     };
-    let events = entries
-        .0
+    let events = records
         .into_iter()
-        .map(|(_, raw)| {
-            let record = wire::compact(raw.get());
-            let time = zone.read(wire::field(&record, "Time").as_ref());
-            Event { record, time }
+        .map(|raw| {
+            let time = zone.read(wire::field(raw.get(), "Time").as_ref());
+            Event { record: raw.get().to_owned(), time }
         })
         .collect();
     Ok(Page { events, next_us: parse_next(answer.value("next"))? })
@@ -120,7 +122,7 @@ mod tests {
     use super::*;
 
     fn page(answer: &str) -> Result<Page, Problem> {
-        parse_page(answer.as_bytes(), &ApiZone::new("US/Eastern").expect("a zone"))
+        parse_page(answer, &ApiZone::new("US/Eastern").expect("a zone"))
     }
 
     #[test]
@@ -150,7 +152,7 @@ mod tests {
     fn a_record_of_any_form_is_an_event() {
         let page = page(r#"{"status":"OK","data":[null, 1, "x", [1, 2], {"Time": 5}]}"#).expect("a page");
         let records: Vec<&str> = page.events.iter().map(|event| event.record.as_str()).collect();
-        assert_eq!(records, ["null", "1", "\"x\"", "[1,2]", r#"{"Time":5}"#]);
+        assert_eq!(records, ["null", "1", "\"x\"", "[1, 2]", r#"{"Time": 5}"#]);
         assert_eq!(page.events[4].time, Err(UnreadableTime));
     }
 

@@ -106,12 +106,20 @@ impl ApiZone {
     pub fn read(&self, time: Option<&Value>) -> Result<Option<LocalTime>, UnreadableTime> {
         match time {
             None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) if text.is_empty() => Ok(None),
-            Some(Value::String(text)) => {
-                parse_wall_time(text).and_then(|civil| self.locate(civil)).map(Some).ok_or(UnreadableTime)
-            }
+            Some(Value::String(text)) => self.read_text(text),
             Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => Err(UnreadableTime),
         }
+    }
+
+    /// Reads a `Time` that is a text. `""` is `None`.
+    ///
+    /// # Errors
+    /// [`UnreadableTime`] for anything but a real wall time of the documented form.
+    pub fn read_text(&self, text: &str) -> Result<Option<LocalTime>, UnreadableTime> {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        parse_wall_time(text).and_then(|civil| self.locate(civil)).map(Some).ok_or(UnreadableTime)
     }
 
     /// The instants that `civil` can mean: two in a fold; in a gap one, moved on by its length.

@@ -11,13 +11,18 @@ use serde::{
 };
 use serde_json::{Value, value::RawValue};
 
+use crate::text::Text;
+
 /// Why an answer of HTTP 200 is not what was asked for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Problem {
+pub enum Problem {
     /// Not the API's JSON: a proxy's or a maintenance page. Says what is wrong, never what was sent.
     NotTheApi(&'static str),
     /// The API refused (`"status": "FAIL"`), for this reason.
-    Fail { reason: String },
+    Fail {
+        /// What it said.
+        reason: String,
+    },
 }
 
 /// A map or a list of records, with the text of each. Lists have their positions as keys.
@@ -57,21 +62,109 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
     }
 }
 
-/// Reads the top of an answer as a map of its fields' texts: an empty list is an empty map.
-fn fields(answer: &[u8]) -> Result<Vec<(String, &RawValue)>, Problem> {
-    let start = answer.iter().find(|byte| !byte.is_ascii_whitespace());
-    match start {
-        None => return Err(Problem::NotTheApi("it is empty")),
-        Some(b'<') => return Err(Problem::NotTheApi("it is an HTML page")),
-        Some(b'{' | b'[') => {}
-        Some(_) => return Err(Problem::NotTheApi("it is not a JSON object")),
+/// The records under one field of an answer, without their keys.
+#[derive(Debug)]
+pub(super) enum Records<'a> {
+    /// The text of each.
+    Listed(Vec<&'a RawValue>),
+    /// It is no collection.
+    NotListed,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Records<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MapOrList;
+        impl<'de> Visitor<'de> for MapOrList {
+            type Value = Records<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map or a list")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut records = Vec::new();
+                while let Some((IgnoredAny, record)) = map.next_entry()? {
+                    records.push(record);
+                }
+                Ok(Records::Listed(records))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut records = Vec::new();
+                while let Some(record) = list.next_element()? {
+                    records.push(record);
+                }
+                Ok(Records::Listed(records))
+            }
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Records::Listed(Vec::new()))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(if text.is_empty() { Records::Listed(Vec::new()) } else { Records::NotListed })
+            }
+            fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+                Ok(Records::NotListed)
+            }
+            fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+                Ok(Records::NotListed)
+            }
+            fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+                Ok(Records::NotListed)
+            }
+            fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+                Ok(Records::NotListed)
+            }
+        }
+        deserializer.deserialize_any(MapOrList)
     }
-    let Entries(fields) =
-        serde_json::from_slice(answer).map_err(|_| Problem::NotTheApi("it is not JSON, or was cut"))?;
-    if matches!(start, Some(b'[')) && !fields.is_empty() {
+}
+
+/// The fields of an answer, one of which holds its records: they are many, and read where they stand.
+struct FieldsAndRecords<'a> {
+    fields: Vec<(String, &'a RawValue)>,
+    /// `None` where the field is absent.
+    records: Option<Records<'a>>,
+}
+
+/// Reads an object whose records are under this name.
+struct RecordsUnder<'n>(&'n str);
+
+impl<'de> Visitor<'de> for RecordsUnder<'_> {
+    type Value = FieldsAndRecords<'de>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut read = FieldsAndRecords { fields: Vec::new(), records: None };
+        while let Some(name) = map.next_key::<String>()? {
+            if name == self.0 {
+                read.records = Some(map.next_value()?);
+            } else {
+                read.fields.push((name, map.next_value()?));
+            }
+        }
+        Ok(read)
+    }
+}
+
+/// Reads the top of an answer as a map of its fields' texts: an empty list is an empty map.
+fn fields(answer: &str) -> Result<Vec<(String, &RawValue)>, Problem> {
+    let is_list = begins_as_a_list(answer)?;
+    let Entries(fields) = serde_json::from_str(answer).map_err(|_| CUT)?;
+    if is_list && !fields.is_empty() {
         return Err(Problem::NotTheApi("it is a list"));
     }
     Ok(fields)
+}
+
+const CUT: Problem = Problem::NotTheApi("it is not JSON, or was cut");
+
+/// Whether an answer begins as a list, or else as an object.
+fn begins_as_a_list(answer: &str) -> Result<bool, Problem> {
+    match answer.bytes().find(|byte| !byte.is_ascii_whitespace()) {
+        None => Err(Problem::NotTheApi("it is empty")),
+        Some(b'<') => Err(Problem::NotTheApi("it is an HTML page")),
+        Some(b'{') => Ok(false),
+        Some(b'[') => Ok(true),
+        Some(_) => Err(Problem::NotTheApi("it is not a JSON object")),
+    }
 }
 
 /// The fields of an answer that says something of itself beside its records.
@@ -82,8 +175,24 @@ pub(super) struct Answer<'a> {
 
 impl<'a> Answer<'a> {
     /// Reads an answer and refuses what says `FAIL`.
-    pub(super) fn read(answer: &'a [u8]) -> Result<Self, Problem> {
-        let answer = Self { fields: fields(answer)? };
+    pub(super) fn read(answer: &'a str) -> Result<Self, Problem> {
+        Self { fields: fields(answer)? }.unless_it_failed()
+    }
+
+    /// The same, with the records that stand under `name`, which are read along with it; `None` where there is no such
+    /// field.
+    pub(super) fn read_records(answer: &'a str, name: &str) -> Result<(Self, Option<Records<'a>>), Problem> {
+        if begins_as_a_list(answer)? {
+            return Ok((Self::read(answer)?, None));
+        }
+        let mut json = serde_json::Deserializer::from_str(answer);
+        let read = json.deserialize_map(RecordsUnder(name)).and_then(|read| json.end().map(|()| read));
+        let FieldsAndRecords { fields, records } = read.map_err(|_| CUT)?;
+        Ok((Self { fields }.unless_it_failed()?, records))
+    }
+
+    fn unless_it_failed(self) -> Result<Self, Problem> {
+        let answer = self;
         // Status words differ between commands, and some good answers have none.
         let failed = matches!(answer.value("status"), Some(Value::String(word))
             if ["fail", "failed", "error"].contains(&word.to_lowercase().as_str()));
@@ -173,8 +282,8 @@ pub(super) fn field(record: &str, name: &str) -> Option<Value> {
         }
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
             let mut found = None;
-            while let Some(key) = map.next_key::<String>()? {
-                if key == self.0 {
+            while let Some(key) = map.next_key::<Text<'de>>()? {
+                if key.as_str() == self.0 {
                     if found.is_some() {
                         return Err(A::Error::custom("a key twice"));
                     }
@@ -195,8 +304,8 @@ mod tests {
 
     #[test]
     fn an_empty_map_may_come_as_a_list() {
-        assert_eq!(Answer::read(b"[]").expect("an answer").into_entries().0.len(), 0);
-        let answer = Answer::read(br#"{"status":"OK","data":[]}"#).expect("an answer");
+        assert_eq!(Answer::read("[]").expect("an answer").into_entries().0.len(), 0);
+        let answer = Answer::read(r#"{"status":"OK","data":[]}"#).expect("an answer");
         assert_eq!(answer.entries("data").expect("entries").0.len(), 0);
     }
 
@@ -208,7 +317,7 @@ mod tests {
             (r#"{"status":"FAIL","error":{"a":"no"}}"#, "no"),
             (r#"{"status":"FAIL"}"#, ""),
         ] {
-            let problem = Answer::read(answer.as_bytes()).expect_err("a refusal");
+            let problem = Answer::read(answer).expect_err("a refusal");
             assert_eq!(problem, Problem::Fail { reason: expected.to_owned() });
         }
     }
@@ -216,7 +325,7 @@ mod tests {
     #[test]
     fn what_is_not_the_api_is_told_apart() {
         for answer in ["", "  ", "<html>", "\"text\"", "[1]", r#"{"data":{"#, "null"] {
-            assert!(matches!(Answer::read(answer.as_bytes()), Err(Problem::NotTheApi(_))), "{answer}");
+            assert!(matches!(Answer::read(answer), Err(Problem::NotTheApi(_))), "{answer}");
         }
     }
 

@@ -1,8 +1,6 @@
 //! What the action of an event says about it: category, type and outcome (ECS_MAPPING.md, §3.1).
 
-use serde_json::{Value, json};
-
-use super::draft::Draft;
+use super::{draft::Draft, path::Path};
 
 /// `event.category`. Where several rules hold, the later one here wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,56 +94,78 @@ const ACTIONS: &[Rule] = &[
     rule(&["reporting"], None, (Info, Unknown)),
 ];
 
-/// Sets `event.category`, `event.type` and `event.outcome` by the lower-cased `action`.
-pub(super) fn apply(action: &str, draft: &mut Draft) {
-    let holds = |rule: &&Rule| rule.substrings.iter().any(|substring| action.contains(substring));
-    let (mut category, mut kind, mut outcome) = (None, None, None);
-    for rule in ACTIONS.iter().filter(holds) {
-        category = category.max(rule.category);
-        kind = kind.max(Some(rule.kind));
-        outcome = outcome.max(Some(rule.outcome));
+/// What an action says about its event.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Told {
+    category: Option<Category>,
+    kind: Option<Kind>,
+    outcome: Option<Outcome>,
+}
+
+/// What the lower-cased `action` says.
+pub(super) fn tell(action: &str) -> Told {
+    let mut told = Told::default();
+    for rule in ACTIONS.iter().filter(|rule| rule.substrings.iter().any(|substring| action.contains(substring))) {
+        told.category = told.category.max(rule.category);
+        told.kind = told.kind.max(Some(rule.kind));
+        told.outcome = told.outcome.max(Some(rule.outcome));
     }
-    if let Some(category) = category {
-        draft.put("event.category", category_value(category));
-    }
-    if let Some(kind) = kind {
-        draft.put("event.type", kind_value(kind));
-    }
-    if let Some(outcome) = outcome {
-        draft.put("event.outcome", outcome_value(outcome));
+    told
+}
+
+impl Told {
+    /// Sets `event.category`, `event.type` and `event.outcome`.
+    pub(super) fn put(self, draft: &mut Draft<'_>) {
+        if let Some(category) = self.category {
+            draft.put(const { Path::of("event.category") }, category.words());
+        }
+        if let Some(kind) = self.kind {
+            draft.put(const { Path::of("event.type") }, kind.words());
+        }
+        if let Some(outcome) = self.outcome {
+            draft.put(const { Path::of("event.outcome") }, outcome.word());
+        }
     }
 }
 
-fn category_value(category: Category) -> Value {
-    match category {
-        Authentication => json!(["authentication"]),
-        Configuration => json!(["configuration"]),
-        Iam => json!(["iam"]),
+impl Category {
+    const fn words(self) -> &'static [&'static str] {
+        match self {
+            Authentication => &["authentication"],
+            Configuration => &["configuration"],
+            Iam => &["iam"],
+        }
     }
 }
 
-fn kind_value(kind: Kind) -> Value {
-    match kind {
-        Start => json!(["start"]),
-        Admin => json!(["admin"]),
-        Change => json!(["change"]),
-        Creation => json!(["creation"]),
-        Deletion => json!(["deletion"]),
-        GroupCreation => json!(["group", "creation"]),
-        Info => json!(["info"]),
+impl Kind {
+    const fn words(self) -> &'static [&'static str] {
+        match self {
+            Start => &["start"],
+            Admin => &["admin"],
+            Change => &["change"],
+            Creation => &["creation"],
+            Deletion => &["deletion"],
+            GroupCreation => &["group", "creation"],
+            Info => &["info"],
+        }
     }
 }
 
-fn outcome_value(outcome: Outcome) -> Value {
-    match outcome {
-        Success => json!("success"),
-        Failure => json!("failure"),
-        Unknown => json!("unknown"),
+impl Outcome {
+    const fn word(self) -> &'static str {
+        match self {
+            Success => "success",
+            Failure => "failure",
+            Unknown => "unknown",
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::super::testing::{acted, field};
     use super::*;
 

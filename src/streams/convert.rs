@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::{Number, Value};
 
-use super::draft::written;
+use super::value::{FieldValue, written};
 use crate::lastpass::time::ApiZone;
 
 /// The zone of the times of users, which unlike those of events are written in UTC.
@@ -69,6 +69,20 @@ pub(super) fn convert(value: Value, to: Type) -> Result<Option<Value>, WrongType
             Ok(Some(Value::Array(entries.ok_or(WrongType)?)))
         }
         one => convert_one(one, to).map(Some).ok_or(WrongType),
+    }
+}
+
+/// [`convert`] of a field.
+///
+/// # Errors
+/// [`WrongType`] when the value can't be read as one.
+pub(super) fn convert_field(value: FieldValue<'_>, to: Type) -> Result<Option<FieldValue<'_>>, WrongType> {
+    match value {
+        FieldValue::Text(text) if to == Type::Ip && !text.is_empty() => match is_ip(&text) {
+            true => Ok(Some(FieldValue::Text(text))),
+            false => Err(WrongType),
+        },
+        other => Ok(convert(other.into_json(), to)?.map(FieldValue::from)),
     }
 }
 

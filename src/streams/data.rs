@@ -1,13 +1,10 @@
 //! What the action of an event makes of its `Data` (ECS_MAPPING.md, §3.2).
 
-use std::sync::LazyLock;
+use std::{borrow::Cow, ops::Range, sync::LazyLock};
 
 use regex::Regex;
 
-use super::draft::Draft;
-
-/// Where the fields of `Data` stand.
-pub(super) const DATA: &str = "lastpass.event_report.data";
+use super::{draft::Draft, path::Path};
 
 /// What is done with the `Data` of an action that contains one of `substrings`.
 struct Row {
@@ -18,23 +15,25 @@ struct Row {
 /// How `Data` is read.
 enum Form {
     /// Split at each comma, into the list `field`.
-    List { field: &'static str },
+    List { field: Path },
+    /// The first line is the value of `field`.
+    FirstLine { field: Path },
     /// By a pattern that covers one whole line. What its first group captured goes to the first of `fields`, and so on.
     /// Patterns are tried in their order at each place of the text, so an earlier line that any of them fits wins.
-    Line { patterns: &'static [&'static str], fields: &'static [&'static str] },
+    Line { patterns: &'static [&'static str], fields: &'static [Path] },
     /// The same, once the last space of the text, which must have one, is a comma.
-    LineBehindLastSpace { patterns: &'static [&'static str], fields: &'static [&'static str] },
+    LineBehindLastSpace { patterns: &'static [&'static str], fields: &'static [Path] },
 }
 
-use Form::{Line, LineBehindLastSpace, List};
+use Form::{FirstLine, Line, LineBehindLastSpace, List};
 
-/// The fields whose names several rows share.
-const DELETED_SITE: &str = "deleted_site";
-const GROUP: &str = "group_name";
-const FOLDER: &str = "shared_folder_name";
-const NOTE: &str = "secure_note";
-const SITE: &str = "site";
-const USER: &str = "user_email";
+/// The fields that several rows share.
+const DELETED_SITE: Path = Path::of("lastpass.event_report.data.deleted_site");
+const GROUP: Path = Path::of("lastpass.event_report.data.group_name");
+const FOLDER: Path = Path::of("lastpass.event_report.data.shared_folder_name");
+const NOTE: Path = Path::of("lastpass.event_report.data.secure_note");
+const SITE: Path = Path::of("lastpass.event_report.data.site");
+const USER: Path = Path::of("lastpass.event_report.data.user_email");
 
 /// Which action's `Data` is what. Every row that holds is applied, in this order, and what a later row finds replaces
 /// the same field of an earlier one. A `Data` that fits no pattern gives no field, and is no error.
@@ -46,9 +45,12 @@ const ROWS: &[Row] = &[
         substrings: &["employee invited", "employee account created", "employee account deleted"],
         form: List { field: USER },
     },
-    Row { substrings: &["log in"], form: Line { patterns: &["(.*)"], fields: &["login_site"] } },
-    Row { substrings: &["saml login"], form: Line { patterns: &["(.*)"], fields: &["saml_login"] } },
-    Row { substrings: &["failed login attempt"], form: Line { patterns: &["(.*)"], fields: &["failed_login"] } },
+    Row { substrings: &["log in"], form: FirstLine { field: Path::of("lastpass.event_report.data.login_site") } },
+    Row { substrings: &["saml login"], form: FirstLine { field: Path::of("lastpass.event_report.data.saml_login") } },
+    Row {
+        substrings: &["failed login attempt"],
+        form: FirstLine { field: Path::of("lastpass.event_report.data.failed_login") },
+    },
     Row {
         substrings: &[
             "login to admin console",
@@ -59,11 +61,8 @@ const ROWS: &[Row] = &[
         ],
         form: Line { patterns: &["(<EMAIL>)"], fields: &[USER] },
     },
-    Row { substrings: &["site added"], form: Line { patterns: &["(.*)"], fields: &["added_site"] } },
-    Row {
-        substrings: &["created shared folder", "deleted shared folder"],
-        form: Line { patterns: &["(.*?)"], fields: &[FOLDER] },
-    },
+    Row { substrings: &["site added"], form: FirstLine { field: Path::of("lastpass.event_report.data.added_site") } },
+    Row { substrings: &["created shared folder", "deleted shared folder"], form: FirstLine { field: FOLDER } },
     Row {
         substrings: &["add secure note", "open secure note"],
         form: Line {
@@ -92,15 +91,18 @@ const ROWS: &[Row] = &[
             fields: &[
                 FOLDER,
                 USER,
-                "shared_folder_user_permissions.read_only",
-                "shared_folder_user_permissions.admin",
-                "shared_folder_user_permissions.hide_password",
+                Path::of("lastpass.event_report.data.shared_folder_user_permissions.read_only"),
+                Path::of("lastpass.event_report.data.shared_folder_user_permissions.admin"),
+                Path::of("lastpass.event_report.data.shared_folder_user_permissions.hide_password"),
             ],
         },
     },
     Row {
         substrings: &["renamed shared folder"],
-        form: Line { patterns: &["'(.*?)'<W>'(.*?)'"], fields: &[FOLDER, "renamed_shared_folder_name"] },
+        form: Line {
+            patterns: &["'(.*?)'<W>'(.*?)'"],
+            fields: &[FOLDER, Path::of("lastpass.event_report.data.renamed_shared_folder_name")],
+        },
     },
     Row {
         substrings: &["move to shared folder"],
@@ -141,7 +143,7 @@ static PATTERNS: LazyLock<Vec<Option<Regex>>> = LazyLock::new(|| ROWS.iter().map
 #[expect(clippy::expect_used, reason = "the patterns are constants, and a test compiles each")]
 fn pattern(form: &Form) -> Option<Regex> {
     let patterns = match form {
-        List { .. } => return None,
+        List { .. } | FirstLine { .. } => return None,
         Line { patterns, .. } | LineBehindLastSpace { patterns, .. } => patterns.join("|"),
     };
     let pattern = patterns.replace("<W>?", &format!("(?:{W})?")).replace("<W>", W).replace("<EMAIL>", EMAIL);
@@ -152,46 +154,64 @@ fn pattern(form: &Form) -> Option<Regex> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NoSpace;
 
-/// Sets the fields that the lower-cased `action` finds in `data`, and returns the e-mail addresses among them.
+/// How the `Data` of an action is read.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Rows(Vec<usize>);
+
+/// How the `Data` of the lower-cased `action` is read.
+pub(super) fn rows(action: &str) -> Rows {
+    let holds = |row: &Row| row.substrings.iter().any(|substring| action.contains(substring));
+    Rows(ROWS.iter().enumerate().filter(|(_, row)| holds(row)).map(|(index, _)| index).collect())
+}
+
+impl Rows {
+    fn iter(&self) -> impl Iterator<Item = (&'static Row, Option<&'static Regex>)> {
+        self.0.iter().map(|index| (&ROWS[*index], PATTERNS[*index].as_ref()))
+    }
+}
+
+/// Sets the fields that an action finds in `data`, and returns the e-mail addresses among them.
 ///
 /// # Errors
 /// [`NoSpace`] when the action limits a shared folder and `data` has no space that could end the folder's name.
-pub(super) fn apply(action: &str, data: Option<&str>, draft: &mut Draft) -> Result<Vec<String>, NoSpace> {
+pub(super) fn apply<'r>(
+    rows: &Rows,
+    data: Option<&Cow<'r, str>>,
+    draft: &mut Draft<'r>,
+) -> Result<Vec<Cow<'r, str>>, NoSpace> {
     let (mut listed, mut single) = (None, None);
     let limits = |row: &Row| matches!(row.form, LineBehindLastSpace { .. });
-    let rows = || {
-        let holds = |(row, _): &(&Row, _)| row.substrings.iter().any(|substring| action.contains(substring));
-        ROWS.iter().zip(PATTERNS.iter()).filter(holds)
-    };
     // The integration puts the comma in before it looks at any line, so a missing space ends what only lines tell.
-    let stops = rows().any(|(row, _)| limits(row)) && !data.is_some_and(|data| data.contains(' '));
-    for (row, pattern) in rows() {
+    let stops = rows.iter().any(|(row, _)| limits(row)) && !data.is_some_and(|data| data.contains(' '));
+    for (row, pattern) in rows.iter() {
         let Some(data) = data else { break };
-        let mut read_line = |data: &str, fields: &[&str]| {
-            let Some(captures) = pattern.as_ref().and_then(|pattern| pattern.captures(data)) else {
+        let mut read_line = |data: &Cow<'r, str>, fields: &[Path]| {
+            let Some(captures) = pattern.and_then(|pattern| pattern.captures(data)) else {
                 return;
             };
             for (capture, field) in captures.iter().skip(1).zip(fields) {
                 let Some(capture) = capture else { continue };
-                draft.put(&format!("{DATA}.{field}"), capture.as_str());
+                let text = part(data, capture.range());
                 if *field == USER {
-                    single = Some(capture.as_str().to_owned());
+                    single = Some(text.clone());
                 }
+                draft.put(*field, text);
             }
         };
         match row.form {
             List { field } => {
-                let parts: Vec<&str> = data.split(',').filter(|part| !part.is_empty()).collect();
+                let parts: Vec<Cow<'r, str>> = parts(data);
                 if field == USER {
-                    listed = Some(parts.iter().map(|part| (*part).to_owned()).collect());
+                    listed = Some(parts.clone());
                 }
-                draft.put(&format!("{DATA}.{field}"), parts);
+                draft.put(field, parts);
             }
-            Line { .. } | LineBehindLastSpace { .. } if stops => break,
+            FirstLine { .. } | Line { .. } | LineBehindLastSpace { .. } if stops => break,
+            FirstLine { field } => draft.put(field, part(data, 0..data.find('\n').unwrap_or(data.len()))),
             Line { fields, .. } => read_line(data, fields),
             LineBehindLastSpace { fields, .. } => {
                 let (folder, email) = data.rsplit_once(' ').unwrap_or((data, ""));
-                read_line(&format!("{folder},{email}"), fields);
+                read_line(&Cow::Owned(format!("{folder},{email}")), fields);
             }
         }
     }
@@ -204,6 +224,24 @@ pub(super) fn apply(action: &str, data: Option<&str>, draft: &mut Draft) -> Resu
         (None, Some(single)) => vec![single],
         (None, None) | (Some(_), Some(_)) => Vec::new(),
     })
+}
+
+/// A part of a text: where it stands, if the text does so itself.
+fn part<'r>(text: &Cow<'r, str>, range: Range<usize>) -> Cow<'r, str> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.get(range).unwrap_or_default()),
+        Cow::Owned(text) => Cow::Owned(text.get(range).unwrap_or_default().to_owned()),
+    }
+}
+
+/// What stands between the commas of a text.
+fn parts<'r>(text: &Cow<'r, str>) -> Vec<Cow<'r, str>> {
+    match text {
+        Cow::Borrowed(text) => text.split(',').filter(|part| !part.is_empty()).map(Cow::Borrowed).collect(),
+        Cow::Owned(text) => {
+            text.split(',').filter(|part| !part.is_empty()).map(|part| Cow::Owned(part.to_owned())).collect()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -245,7 +283,7 @@ mod tests {
         assert_eq!(PATTERNS.len(), ROWS.len());
         for (row, pattern) in ROWS.iter().zip(PATTERNS.iter()) {
             let fields = match row.form {
-                List { .. } => 0,
+                List { .. } | FirstLine { .. } => 0,
                 Line { fields, .. } | LineBehindLastSpace { fields, .. } => fields.len(),
             };
             assert_eq!(

@@ -8,11 +8,13 @@ use super::{
     Again, Mapper, Reading, Snapshot,
     convert::Type::{Boolean, Double},
     doc_id::{IdParts, Ordinals},
-    draft::{Draft, written},
+    draft::{Draft, Head},
     field::{self, Field},
-    record::{Content, Record, canonical, content, parse, with_id},
+    path::{Path, Places},
+    record::{Content, Fields, Record, Tree, canonical, canonical_field, content, parse, read, with_id},
+    value::FieldValue,
 };
-use crate::document::{DocId, Document, Stream};
+use crate::document::{Document, Stream};
 
 /// What becomes of each field of a folder, in the order in which errors are told.
 const FOLDER: &[Field] = &[
@@ -35,7 +37,7 @@ const USER: &[Field] = &[
 ];
 
 /// The custom field that an ECS field makes superfluous.
-const DUPLICATES: &[&str] = &["lastpass.detailed_shared_folder.user.name"];
+const DUPLICATES: Places = Places::of(&[Path::of("lastpass.detailed_shared_folder.user.name")]);
 
 /// The documents of the folder that stands under `key` in the answer.
 ///
@@ -45,11 +47,12 @@ const DUPLICATES: &[&str] = &["lastpass.detailed_shared_folder.user.name"];
 pub fn documents(mapper: &Mapper, reading: &Reading, snapshot: &Snapshot, key: &str, record: &str) -> Vec<Document> {
     let mut ordinals = Ordinals::default();
     let document = |original: String| {
-        let record = parse(&original);
+        let record = read(&original);
         let parts = id_parts(mapper, snapshot, key, record.as_ref());
         let ordinal = ordinals.next(&parts);
         let id = parts.with_ordinal(ordinal).finish();
-        map(mapper, reading, Parsed { original, record, id, timestamp: snapshot.timestamp })
+        let source = map(mapper, reading, record, &original, snapshot.timestamp);
+        Document { id, timestamp: snapshot.timestamp, source, original }
     };
     split(key, record).into_iter().map(document).collect()
 }
@@ -58,15 +61,16 @@ pub fn documents(mapper: &Mapper, reading: &Reading, snapshot: &Snapshot, key: &
 #[must_use]
 pub fn again(mapper: &Mapper, reading: &Reading, again: Again, original: &str) -> Document {
     let Again { id, timestamp, .. } = again;
-    let (record, timestamp) = (parse(original), timestamp.unwrap_or(reading.created));
-    map(mapper, reading, Parsed { original: original.to_owned(), record, id, timestamp })
+    let timestamp = timestamp.unwrap_or(reading.created);
+    let source = map(mapper, reading, read(original), original, timestamp);
+    Document { id, timestamp, source, original: original.to_owned() }
 }
 
 /// The records of a folder: one for each entry of its `users`, which stand in a list or, in PHP's other spelling of
 /// one, in a map.
 fn split(key: &str, record: &str) -> Vec<String> {
     let whole = with_id(key, record);
-    let Some(Record { value: mut folder, has_duplicate_key: false }) = parse(&whole) else {
+    let Some(Tree { value: mut folder, has_duplicate_key: false }) = parse(&whole) else {
         return vec![whole];
     };
     let Some(users) = folder.get_mut("users") else {
@@ -91,37 +95,35 @@ fn is_map_of_users(entries: &Map<String, Value>) -> bool {
     entries.values().any(Value::is_object) && USER.iter().all(|field| !entries.contains_key(field.input()))
 }
 
-/// A folder with one user, whose record is read, and whose `_id` and `@timestamp` are settled.
-struct Parsed {
-    original: String,
-    record: Option<Record>,
-    id: DocId,
+/// The source of a folder with one user, whose record is read.
+fn map<'r>(
+    mapper: &Mapper,
+    reading: &Reading,
+    record: Option<Record<'r>>,
+    original: &'r str,
     timestamp: Timestamp,
-}
-
-fn map(mapper: &Mapper, reading: &Reading, parsed: Parsed) -> Document {
-    let Parsed { original, record, id, timestamp } = parsed;
-    let mut draft = Draft::new(mapper, reading, Stream::DetailedSharedFolder);
-    draft.put("@timestamp", written(timestamp));
+) -> String {
+    let head = Head::new(mapper, reading, Stream::DetailedSharedFolder);
+    let mut draft = Draft::new(&head);
+    draft.put(const { Path::of("@timestamp") }, timestamp);
     let content = content(record);
     if !matches!(content, Content::Refused(_)) {
-        draft.put("event.type", vec!["info"]);
+        draft.put(const { Path::of("event.type") }, &["info"][..]);
     }
     match content {
         Content::Fields(fields) => map_fields(fields, &mut draft),
         Content::Other(why) | Content::Refused(why) => draft.stop(why),
     }
-    let source = draft.finish(&original, DUPLICATES);
-    Document { id, timestamp, source, original }
+    draft.finish(original, DUPLICATES)
 }
 
-fn map_fields(mut record: Map<String, Value>, draft: &mut Draft) {
+fn map_fields<'r>(mut record: Fields<'r>, draft: &mut Draft<'r>) {
     field::apply(FOLDER, &mut record, draft);
-    match record.swap_remove("users") {
+    match record.take("users").map(FieldValue::into_json) {
         None | Some(Value::Null) => {}
-        Some(Value::Object(mut user)) => {
-            field::apply(USER, &mut user, draft);
-            field::relate_users(&["user.email"], draft);
+        Some(Value::Object(user)) => {
+            field::apply(USER, &mut user.into(), draft);
+            field::relate_users(&[const { Path::of("user.email") }], draft);
         }
         // PHP's spelling of a folder without users.
         Some(Value::Array(entries)) if entries.is_empty() => {}
@@ -132,11 +134,11 @@ fn map_fields(mut record: Map<String, Value>, draft: &mut Draft) {
 }
 
 /// What the `_id` is made of but for the ordinal among the folder's entries of the same user.
-fn id_parts(mapper: &Mapper, snapshot: &Snapshot, key: &str, record: Option<&Record>) -> IdParts {
-    let users = record.and_then(|record| record.value.get("users"));
+fn id_parts(mapper: &Mapper, snapshot: &Snapshot, key: &str, record: Option<&Record<'_>>) -> IdParts {
+    let users = record.and_then(|record| record.get("users"));
     let user = match users {
-        Some(Value::Object(user)) => canonical(user.get(USERNAME)),
-        other => canonical(other),
+        Some(FieldValue::Json(value)) if value.is_object() => canonical(value.get(USERNAME)),
+        other => canonical_field(other),
     };
     IdParts::snapshot(mapper, Stream::DetailedSharedFolder, snapshot).with(key).with(&user)
 }

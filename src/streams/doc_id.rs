@@ -26,7 +26,10 @@
 //!
 //! Frozen: another `_id` for a record that is already stored would store it again. A new scheme takes the next letter.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
@@ -39,6 +42,9 @@ const SCHEME: &str = "a";
 
 /// Characters of the hash in an `_id`: 138 bits, with the letter a multiple of four, which Elasticsearch packs best.
 const HASH_CHARACTERS: usize = 23;
+
+/// Room for an `_id` while it is made: the letter and all of the hash.
+const ID_BYTES: usize = 44;
 
 /// The texts of an `_id`, hashed as they come.
 #[derive(Clone)]
@@ -70,14 +76,34 @@ impl IdParts {
 
     /// The `_id` of these texts.
     pub(super) fn finish(self) -> DocId {
-        let hash = URL_SAFE_NO_PAD.encode(self.0.finalize());
-        DocId(SCHEME.chars().chain(hash.chars().take(HASH_CHARACTERS)).collect())
+        let mut id = String::with_capacity(ID_BYTES);
+        id.push_str(SCHEME);
+        URL_SAFE_NO_PAD.encode_string(self.0.finalize(), &mut id);
+        // Of ASCII alone.
+        id.truncate(SCHEME.len() + HASH_CHARACTERS);
+        DocId(id)
     }
 }
 
 /// Counts equal records in the order they come in.
 #[derive(Default)]
-pub(super) struct Ordinals(HashMap<[u8; 32], u32>);
+pub(super) struct Ordinals(HashMap<[u8; 32], u32, BuildHasherDefault<OfDigest>>);
+
+/// The hash of a digest: its own beginning, which nobody can choose.
+#[derive(Default)]
+struct OfDigest(u64);
+
+impl Hasher for OfDigest {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(beginning) = bytes.first_chunk() {
+            self.0 ^= u64::from_le_bytes(*beginning);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 impl Ordinals {
     /// How many records with the same parts came before.

@@ -5,29 +5,41 @@
 //! `pipeline_error`, and nothing is cleaned up any more. Either says so in `error.message` and keeps `event.original`,
 //! whatever the settings, because that is then the only place where the value is left.
 
-use jiff::Timestamp;
-use serde_json::{Map, Value};
+use std::borrow::Cow;
 
-use super::{Mapper, Reading};
-use crate::document::Stream;
+use serde_json::{Value, json};
+
+use super::{
+    Mapper, Reading,
+    path::{self, LAYOUT, Path, Places},
+    value::{FieldValue, written},
+};
+use crate::document::{Organization, Stream};
 
 /// The version of ECS that the integration writes. Source: ECS_MAPPING.md, §1.
 const ECS_VERSION: &str = "8.11.0";
+const EVENT_KIND: Path = Path::of("event.kind");
+/// Room for the fields of a document. Chosen: an event has about 20.
+const MOST_FIELDS: usize = 24;
+/// Room for a document. Chosen: an event takes about 700 bytes.
+const DOCUMENT_BYTES: usize = 1_024;
 const PRESERVE_ORIGINAL: &str = "preserve_original_event";
 const PRESERVE_DUPLICATES: &str = "preserve_duplicate_custom_fields";
 
-/// A document that is not finished yet.
-pub(super) struct Draft {
-    fields: Map<String, Value>,
-    tags: Vec<String>,
-    errors: Vec<String>,
-    stopped: bool,
+/// What every document of one reading has: written once, copied into each.
+pub(super) struct Head<'m> {
+    /// How a document begins.
+    begin: Vec<u8>,
+    /// How its `event` begins.
+    event: Vec<u8>,
+    kind: &'static str,
+    tags: Vec<Cow<'m, str>>,
 }
 
-impl Draft {
-    /// A document of `stream` with the fields that every one has.
-    pub(super) fn new(mapper: &Mapper, reading: &Reading, stream: Stream) -> Self {
-        let mut tags = mapper.tags.clone();
+impl<'m> Head<'m> {
+    /// That of the documents of `stream`.
+    pub(super) fn new(mapper: &'m Mapper, reading: &Reading, stream: Stream) -> Self {
+        let mut tags: Vec<Cow<'_, str>> = mapper.tags.iter().map(|tag| Cow::Borrowed(tag.as_str())).collect();
         for (tag, set) in [
             (PRESERVE_ORIGINAL, mapper.preserve_original_event),
             (PRESERVE_DUPLICATES, mapper.preserve_duplicate_custom_fields),
@@ -36,65 +48,94 @@ impl Draft {
                 add_tag(&mut tags, tag);
             }
         }
-        let mut draft = Self { fields: Map::new(), tags, errors: Vec::new(), stopped: false };
-        draft.put("ecs.version", ECS_VERSION);
-        draft.put("data_stream.type", "logs");
-        draft.put("data_stream.dataset", stream.dataset());
-        draft.put("data_stream.namespace", mapper.namespace.as_str());
-        for (field, value) in
-            [("organization.id", &mapper.organization.id), ("organization.name", &mapper.organization.name)]
-        {
+        let dataset = stream.dataset();
+        let mut begin = json!({
+            "ecs": { "version": ECS_VERSION },
+            "data_stream": { "type": "logs", "dataset": dataset, "namespace": mapper.namespace.as_str() },
+        });
+        let Organization { id, name } = &mapper.organization;
+        for (field, value) in [("id", id), ("name", name)] {
             if let Some(value) = value {
-                draft.put(field, value.as_str());
+                begin["organization"][field] = value.as_str().into();
             }
         }
-        draft.put("event.module", "lastpass");
-        draft.put("event.dataset", stream.dataset());
-        draft.put(
-            "event.kind",
-            match stream {
-                Stream::EventReport => "event",
-                Stream::User | Stream::DetailedSharedFolder => "state",
-            },
-        );
-        draft.put("event.created", written(reading.created));
+        let mut event = json!({ "module": "lastpass", "dataset": dataset, "created": written(reading.created) });
         if let Some(ingested) = reading.ingested {
-            draft.put("event.ingested", written(ingested));
+            event["ingested"] = written(ingested).into();
         }
+        let kind = match stream {
+            Stream::EventReport => "event",
+            Stream::User | Stream::DetailedSharedFolder => "state",
+        };
+        Self { begin: open_object(&begin), event: open_object(&event), kind, tags }
+    }
+}
+
+/// An object without its last brace.
+fn open_object(object: &Value) -> Vec<u8> {
+    let mut text = object.to_string().into_bytes();
+    text.pop();
+    text
+}
+
+/// A document that is not finished yet.
+pub(super) struct Draft<'r> {
+    head: &'r Head<'r>,
+    /// The places that have a value.
+    places: Places,
+    /// For each of them, where its value is in `values`.
+    positions: [u8; path::COUNT],
+    values: Vec<FieldValue<'r>>,
+    tags: Vec<Cow<'r, str>>,
+    errors: Vec<String>,
+    stopped: bool,
+}
+
+impl<'r> Draft<'r> {
+    /// A document with the fields that every one has.
+    pub(super) fn new(head: &'r Head<'_>) -> Self {
+        let mut draft = Self {
+            head,
+            places: Places::default(),
+            positions: [0; path::COUNT],
+            values: Vec::with_capacity(MOST_FIELDS),
+            tags: head.tags.iter().map(|tag| Cow::Borrowed(tag.as_ref())).collect(),
+            errors: Vec::new(),
+            stopped: false,
+        };
+        draft.put(EVENT_KIND, head.kind);
         draft
     }
 
-    /// Sets the field at a dotted `path`, in the place of what was there.
-    pub(super) fn put(&mut self, path: &str, value: impl Into<Value>) {
-        let (parents, name) = path.rsplit_once('.').unwrap_or(("", path));
-        let mut object = &mut self.fields;
-        for parent in parents.split('.').filter(|parent| !parent.is_empty()) {
-            let child = object.entry(parent).or_insert_with(|| Value::Object(Map::new()));
-            if !child.is_object() {
-                *child = Value::Object(Map::new());
+    /// Sets the field at `path`, in the place of what was there.
+    pub(super) fn put(&mut self, path: Path, value: impl Into<FieldValue<'r>>) {
+        let value = value.into();
+        let position = usize::from(self.positions[path.position()]);
+        match self.values.get_mut(position) {
+            Some(there) if self.places.has(path) => *there = value,
+            Some(_) | None => {
+                // There are fewer places than a byte counts.
+                self.positions[path.position()] = self.values.len() as u8;
+                self.places.add(path);
+                self.values.push(value);
             }
-            let Value::Object(map) = child else { return };
-            object = map;
         }
-        object.insert(name.to_owned(), value.into());
     }
 
-    /// The field at a dotted `path`.
-    pub(super) fn get(&self, path: &str) -> Option<&Value> {
-        let mut names = path.split('.');
-        let first = self.fields.get(names.next()?)?;
-        names.try_fold(first, |value, name| value.get(name))
+    /// The field at `path`.
+    pub(super) fn get(&self, path: Path) -> Option<&FieldValue<'r>> {
+        self.values.get(usize::from(self.positions[path.position()])).filter(|_| self.places.has(path))
     }
 
     /// Sets the field at `path` to a copy of the one at `from`, unless that is missing, `null` or empty text.
-    pub(super) fn copy(&mut self, from: &str, path: &str) {
-        if let Some(value) = self.get(from).filter(|value| !value.is_null() && value.as_str() != Some("")).cloned() {
+    pub(super) fn copy(&mut self, from: Path, path: Path) {
+        if let Some(value) = self.get(from).filter(|value| !value.is_nothing()).cloned() {
             self.put(path, value);
         }
     }
 
     /// Adds a tag.
-    pub(super) fn tag(&mut self, tag: &str) {
+    pub(super) fn tag(&mut self, tag: &'static str) {
         add_tag(&mut self.tags, tag);
     }
 
@@ -109,98 +150,101 @@ impl Draft {
         self.errors.push(message.to_owned());
     }
 
-    /// The document as one line of JSON, for the record `original`; `duplicates` are the paths of the custom fields
-    /// whose values stand in an ECS field as well.
-    pub(super) fn finish(mut self, original: &str, duplicates: &[&str]) -> String {
-        let has_tag = |tags: &[String], tag: &str| tags.iter().any(|set| set == tag);
+    /// The document as one line of JSON, for the record `original`; `duplicates` are the custom fields whose values stand
+    /// in an ECS field as well.
+    pub(super) fn finish(mut self, original: &'r str, duplicates: Places) -> String {
+        let has_tag = |tags: &[Cow<'_, str>], tag: &str| tags.iter().any(|set| set == tag);
         if self.stopped {
             add_tag(&mut self.tags, PRESERVE_ORIGINAL);
-            self.put("event.kind", "pipeline_error");
+            self.put(EVENT_KIND, "pipeline_error");
         } else {
             if !has_tag(&self.tags, PRESERVE_DUPLICATES) {
-                for path in duplicates {
-                    self.remove(path);
+                self.places = self.places.without(duplicates);
+            }
+            for path in self.places.iter() {
+                if self.is_empty_at(path) {
+                    self.places = self.places.without(Places::of(&[path]));
                 }
             }
-            self.fields.retain(|_, value| !drop_empties(value));
         }
         if has_tag(&self.tags, PRESERVE_ORIGINAL) || !self.errors.is_empty() {
-            self.put("event.original", original);
+            self.put(const { Path::of("event.original") }, original);
         }
         if !self.errors.is_empty() {
-            let errors = std::mem::take(&mut self.errors);
-            self.put("error.message", errors);
+            let errors: Vec<Cow<'_, str>> = std::mem::take(&mut self.errors).into_iter().map(Cow::Owned).collect();
+            self.put(const { Path::of("error.message") }, errors);
         }
         if !self.tags.is_empty() {
             let tags = std::mem::take(&mut self.tags);
-            self.put("tags", tags);
+            self.put(const { Path::of("tags") }, tags);
         }
-        Value::Object(self.fields).to_string()
+        self.write()
     }
 
-    fn remove(&mut self, path: &str) {
-        let Some((parents, name)) = path.rsplit_once('.') else {
-            return;
-        };
-        let mut names = parents.split('.');
-        let first = names.next().and_then(|name| self.fields.get_mut(name));
-        let parent = first.and_then(|first| names.try_fold(first, |value, name| value.get_mut(name)));
-        if let Some(Value::Object(parent)) = parent {
-            parent.shift_remove(name);
+    /// Whether nothing is left of a value once what is empty in it is taken out, which this does.
+    fn is_empty_at(&mut self, path: Path) -> bool {
+        self.values.get_mut(usize::from(self.positions[path.position()])).is_none_or(FieldValue::drop_empties)
+    }
+
+    /// The places in their order, each with its value.
+    fn write(&self) -> String {
+        let layout = &*LAYOUT;
+        let mut out = Vec::with_capacity(DOCUMENT_BYTES);
+        out.extend_from_slice(&self.head.begin);
+        let (mut open, mut is_empty) = (0, false);
+        for path in self.places.iter() {
+            let Some(value) = self.get(path) else { continue };
+            let object = layout.object_of(path);
+            if object != open {
+                layout.turn(open, object, is_empty, &mut out);
+                (open, is_empty) = (object, true);
+            }
+            if path == EVENT_KIND {
+                // The first of its object, and always there; what is the same in all documents comes before it.
+                out.extend_from_slice(self.head.event.get(1..).unwrap_or_default());
+                is_empty = false;
+            }
+            if !is_empty {
+                out.push(b',');
+            }
+            is_empty = false;
+            out.extend_from_slice(layout.name(path).as_bytes());
+            value.write(&mut out);
         }
+        layout.turn(open, 0, is_empty, &mut out);
+        out.push(b'}');
+        // What is appended is UTF-8.
+        String::from_utf8(out).unwrap_or_default()
     }
 }
 
-/// A time as documents write it: UTC, to the millisecond.
-pub(super) fn written(time: Timestamp) -> String {
-    format!("{time:.3}")
-}
-
-fn add_tag(tags: &mut Vec<String>, tag: &str) {
+fn add_tag<'r>(tags: &mut Vec<Cow<'r, str>>, tag: &'static str) {
     if tags.iter().all(|set| set != tag) {
-        tags.push(tag.to_owned());
-    }
-}
-
-/// Takes out of `value` what is `null`, empty text, or a list or object that is or has become empty; whether nothing is
-/// left of it.
-fn drop_empties(value: &mut Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Bool(_) | Value::Number(_) => false,
-        Value::String(text) => text.is_empty(),
-        Value::Array(entries) => {
-            entries.retain_mut(|entry| !drop_empties(entry));
-            entries.is_empty()
-        }
-        Value::Object(fields) => {
-            fields.retain(|_, value| !drop_empties(value));
-            fields.is_empty()
-        }
+        tags.push(Cow::Borrowed(tag));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::super::testing::{mapper, plain_mapper, reading};
     use super::*;
 
-    fn draft(mapper: &Mapper) -> Draft {
-        let mut draft = Draft::new(mapper, &reading(), Stream::EventReport);
-        draft.put("lastpass.event_report.action", "Log in");
-        draft
-    }
+    const ACTION: Path = Path::of("lastpass.event_report.action");
 
-    fn finish(draft: Draft) -> Value {
-        serde_json::from_str(&draft.finish("{}", &["lastpass.event_report.action", "no.such.field"])).expect("JSON")
+    /// What becomes of an event's document after `change`.
+    fn finish(mapper: &Mapper, change: impl FnOnce(&mut Draft<'_>)) -> Value {
+        let head = Head::new(mapper, &reading(), Stream::EventReport);
+        let mut draft = Draft::new(&head);
+        draft.put(ACTION, "Log in");
+        change(&mut draft);
+        serde_json::from_str(&draft.finish("{}", Places::of(&[ACTION, Path::of("lastpass.event_report.ip")])))
+            .expect("JSON")
     }
 
     #[test]
     fn settings_and_tags_say_what_is_kept() {
         let kept = |mapper: &Mapper| {
-            let source = finish(draft(mapper));
+            let source = finish(mapper, |_| {});
             (source["event"].get("original").is_some(), source.get("lastpass").is_some(), source.get("tags").cloned())
         };
         assert_eq!(kept(&plain_mapper()), (false, false, None));
@@ -218,10 +262,10 @@ mod tests {
 
     #[test]
     fn a_rejected_field_keeps_the_original_and_the_kind() {
-        let mut draft = draft(&plain_mapper());
-        draft.reject("one".to_owned());
-        draft.reject("two".to_owned());
-        let source = finish(draft);
+        let source = finish(&plain_mapper(), |draft| {
+            draft.reject("one".to_owned());
+            draft.reject("two".to_owned());
+        });
         assert_eq!(source["error"]["message"], json!(["one", "two"]));
         assert_eq!((&source["event"]["original"], &source["event"]["kind"]), (&json!("{}"), &json!("event")));
         assert_eq!((source.get("tags"), source.get("lastpass")), (None, None));
@@ -229,10 +273,10 @@ mod tests {
 
     #[test]
     fn a_stopped_document_is_not_cleaned_up() {
-        let mut draft = draft(&plain_mapper());
-        draft.put("lastpass.event_report.data.original", json!(["", null]));
-        draft.stop("why");
-        let source = finish(draft);
+        let source = finish(&plain_mapper(), |draft| {
+            draft.put(Path::of("lastpass.event_report.data.original"), json!(["", null]));
+            draft.stop("why");
+        });
         assert_eq!(source["event"]["kind"], json!("pipeline_error"));
         assert_eq!(source["event"]["original"], json!("{}"));
         assert_eq!(source["tags"], json!(["preserve_original_event"]));
@@ -245,16 +289,34 @@ mod tests {
 
     #[test]
     fn empties_go_depth_first() {
-        let mut draft = Draft::new(&plain_mapper(), &reading(), Stream::User);
-        draft.put("a", json!(["", null, "Ops"]));
-        draft.put("b", json!([""]));
-        draft.put("c", json!({ "g": "" }));
-        draft.put("d", json!([[], {}, { "e": [null] }, 0, false, " "]));
-        draft.put("e.f.g", Value::Null);
-        let source = finish(draft);
+        let source = finish(&plain_mapper(), |draft| {
+            draft.put(Path::of("user.id"), json!(["", null, "Ops"]));
+            draft.put(Path::of("user.email"), json!([""]));
+            draft.put(Path::of("user.full_name"), json!({ "g": "" }));
+            draft.put(Path::of("related.user"), json!([[], {}, { "e": [null] }, 0, false, " "]));
+            draft.put(Path::of("lastpass.event_report.data.user_email"), Value::Null);
+            draft.put(Path::of("related.ip"), vec![Cow::Borrowed(""), Cow::Borrowed("::1")]);
+        });
+        assert_eq!(source["user"], json!({ "id": ["Ops"] }));
+        assert_eq!(source["related"], json!({ "user": [0, false, " "], "ip": ["::1"] }));
+        assert_eq!(source.get("lastpass"), None);
+    }
+
+    #[test]
+    fn texts_are_escaped_and_objects_nested_whatever_the_order_of_the_puts() {
+        let source = finish(&mapper(), |draft| {
+            draft.put(Path::of("lastpass.event_report.data.shared_folder_user_permissions.admin"), "\u{1}\\\"ä\n");
+            draft.put(Path::of("user.group.name"), "b");
+            draft.put(Path::of("lastpass.event_report.data.original"), "a");
+            draft.put(Path::of("user.group.name"), "c");
+        });
+        assert_eq!(source["user"], json!({ "group": { "name": "c" } }));
         assert_eq!(
-            (&source["a"], source.get("b"), source.get("c"), &source["d"], source.get("e")),
-            (&json!(["Ops"]), None, None, &json!([0, false, " "]), None)
+            source["lastpass"]["event_report"],
+            json!({
+                "action": "Log in",
+                "data": { "original": "a", "shared_folder_user_permissions": { "admin": "\u{1}\\\"ä\n" } },
+            })
         );
     }
 }

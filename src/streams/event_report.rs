@@ -1,21 +1,28 @@
 //! Events: what a user, an admin or the API did. One document each.
 
-use std::collections::HashSet;
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{
-    Again, Mapper, Reading, actions,
-    convert::{self, Type, WrongType},
-    data::{self, NoSpace},
+    Again, Mapper, Reading,
+    actions::{self, Told},
+    convert::{Type, WrongType},
+    data::{self, NoSpace, Rows},
     doc_id::{IdParts, Ordinals},
-    draft::{Draft, written},
+    draft::{Draft, Head},
     field::Field,
-    record::{Content, Record, canonical, content, original, parse},
+    path::{Path, Places},
+    record::{Content, Fields, Form, Record, canonical, canonical_field, content, original, read},
+    value::FieldValue,
 };
 use crate::{
-    document::{DocId, Document, Stream},
+    document::{Document, Stream},
     lastpass::time::{EventTime, UnreadableTime},
 };
 
@@ -32,205 +39,294 @@ pub struct Event {
 /// The tag of an event of an hour that repeats, where nothing told which pass of it is meant.
 pub const AMBIGUOUS_TIME: &str = "ambiguous_time";
 
-const ACTION: &str = "lastpass.event_report.action";
-const TIME: &str = "lastpass.event_report.time";
-const USER_NAME: &str = "lastpass.event_report.user_name";
+const ACTION: Path = Path::of("lastpass.event_report.action");
+const EVENT_ACTION: Path = Path::of("event.action");
+const TIME: Path = Path::of("lastpass.event_report.time");
+const USER_NAME: Path = Path::of("lastpass.event_report.user_name");
+const GROUP_NAME: Path = Path::of("lastpass.event_report.data.group_name");
+const SOURCE_IP: Path = Path::of("source.ip");
+
+/// Most actions whose meaning is remembered at once. Chosen: LastPass has about a hundred; a text that is made up is not
+/// to fill the memory.
+const MOST_ACTIONS: usize = 1_000;
 
 const IP_ADDRESS: Field = Field::converted("IP_Address", "lastpass.event_report.ip", Type::Ip).copied_to("source.ip");
-const USERNAME: Field = Field::moved("Username", USER_NAME);
+const USERNAME: Field = Field::moved("Username", "lastpass.event_report.user_name");
 
 /// The custom fields that an ECS field makes superfluous.
-const DUPLICATES: &[&str] = &[
+const DUPLICATES: Places = Places::of(&[
     TIME,
     ACTION,
-    "lastpass.event_report.ip",
+    Path::of("lastpass.event_report.ip"),
     USER_NAME,
-    "lastpass.event_report.data.user_email",
-    "lastpass.event_report.data.group_name",
-];
+    Path::of("lastpass.event_report.data.user_email"),
+    GROUP_NAME,
+]);
 
 /// The documents of `events`, oldest first: every event of each second that they touch, because equal ones are told
 /// apart by their ordinal alone.
 #[must_use]
 pub fn documents(mapper: &Mapper, reading: &Reading, events: &[Event]) -> Vec<Document> {
+    each(mapper, reading, events.iter().cloned()).collect()
+}
+
+/// The same, each made when it is asked for.
+pub fn each<'m, I: IntoIterator<Item = Event>>(
+    mapper: &'m Mapper,
+    reading: &Reading,
+    events: I,
+) -> impl Iterator<Item = Document> + use<'m, I> {
+    let mut mapping = Mapping::new(mapper, reading);
     let mut ordinals = Ordinals::default();
-    let document = |event: &Event| {
-        let record = parse(&event.record);
-        let parts = id_parts(mapper, record.as_ref(), &event.record);
+    events.into_iter().map(move |event| {
+        let record = read(&event.record);
+        let parts = mapping.id_parts(record.as_ref(), &event.record);
         let ordinal = ordinals.next(&parts);
         let id = parts.with_ordinal(ordinal).finish();
-        map(mapper, reading, Parsed { event, record, id, without_time: reading.created })
-    };
-    events.iter().map(document).collect()
+        let original = original(record.is_some(), &event.record);
+        let (timestamp, source) =
+            mapping.map(Parsed { time: event.time, record, original: &original, without_time: None });
+        let original = match original {
+            Cow::Owned(original) => original,
+            Cow::Borrowed(_) => event.record,
+        };
+        Document { id, timestamp, source, original }
+    })
 }
 
 /// One of these documents again, from the `original` of the first.
 #[must_use]
 pub fn again(mapper: &Mapper, reading: &Reading, again: Again, original: &str) -> Document {
-    let Again { id, timestamp, ambiguous } = again;
-    let record = parse(original);
+    let Again { id, timestamp: first, ambiguous } = again;
+    let record = read(original);
+    let mut mapping = Mapping::new(mapper, reading);
     // Of an event without a `Time` that can be read, the timestamp tells when it was read first.
-    let readable = mapper.zone.read(record.as_ref().and_then(|record| record.value.get("Time"))).ok().flatten();
-    let time = readable.and(timestamp).map(|timestamp| EventTime { timestamp, ambiguous });
-    let event = Event { record: original.to_owned(), time };
-    map(mapper, reading, Parsed { event: &event, record, id, without_time: timestamp.unwrap_or(reading.created) })
+    let readable = mapping.read_time(record.as_ref()).ok().flatten();
+    let time = readable.and(first).map(|timestamp| EventTime { timestamp, ambiguous });
+    let compact = super::record::original(record.is_some(), original);
+    let (timestamp, source) = mapping.map(Parsed { time, record, original: &compact, without_time: first });
+    Document { id, timestamp, source, original: compact.into_owned() }
 }
 
-/// An event whose record is read and whose `_id` is settled.
-struct Parsed<'a> {
-    event: &'a Event,
-    record: Option<Record>,
-    id: DocId,
-    /// Its `@timestamp` where its `Time` tells none.
-    without_time: Timestamp,
+/// What the events of one reading share, and what is known of their actions.
+struct Mapping<'m> {
+    mapper: &'m Mapper,
+    head: Head<'m>,
+    read_at: Timestamp,
+    id_parts: IdParts,
+    /// By the action as LastPass wrote it.
+    actions: HashMap<String, Arc<Action>>,
 }
 
-fn map(mapper: &Mapper, reading: &Reading, parsed: Parsed<'_>) -> Document {
-    let Parsed { event, record, id, without_time } = parsed;
-    let time = read_time(mapper, event, record.as_ref());
-    let timestamp = time.as_ref().ok().copied().flatten().map_or(without_time, |time| time.timestamp);
-    let mut draft = Draft::new(mapper, reading, Stream::EventReport);
-    draft.put("@timestamp", written(timestamp));
-    if matches!(time, Ok(Some(EventTime { ambiguous: true, .. }))) {
-        draft.tag(AMBIGUOUS_TIME);
-    }
-    let original = original(record.as_ref(), &event.record);
-    match content(record) {
-        Content::Fields(mut fields) => {
-            if let Err(Stopped(why)) = map_fields(mapper, time, &mut fields, &mut draft) {
-                draft.stop(why);
-            }
-        }
-        Content::Other(why) => {
-            put_zone(mapper, &mut draft);
-            draft.stop(why);
-        }
-        Content::Refused(why) => draft.stop(why),
-    }
-    Document { id, timestamp, source: draft.finish(&original, DUPLICATES), original }
+/// What an action means.
+struct Action {
+    lower_case: String,
+    told: Told,
+    rows: Rows,
 }
 
-/// The instant that was settled on, else what `Time` says by itself.
-fn read_time(mapper: &Mapper, event: &Event, record: Option<&Record>) -> Result<Option<EventTime>, UnreadableTime> {
-    match event.time {
-        Some(time) => Ok(Some(time)),
-        None => {
-            let time = mapper.zone.read(record.and_then(|record| record.value.get("Time")))?;
-            Ok(time.map(|time| time.either_pass()))
-        }
-    }
+/// An event whose record is read.
+struct Parsed<'r> {
+    /// The instant that was settled on.
+    time: Option<EventTime>,
+    record: Option<Record<'r>>,
+    original: &'r str,
+    /// Its `@timestamp` where its `Time` tells none; that of the reading where nothing else is known.
+    without_time: Option<Timestamp>,
 }
 
 /// Why the mapping of a record can't go on.
 struct Stopped(&'static str);
 
-/// Maps the fields of a record, in the order of ECS_MAPPING.md, §2.
-///
-/// # Errors
-/// [`Stopped`] where the integration's pipeline stops; `draft` then has what comes before.
-fn map_fields(
-    mapper: &Mapper,
-    time: Result<Option<EventTime>, UnreadableTime>,
-    record: &mut Map<String, Value>,
-    draft: &mut Draft,
-) -> Result<(), Stopped> {
-    let action = map_action(record.swap_remove("Action").unwrap_or_default(), draft)?;
-    actions::apply(&action, draft);
-    put_zone(mapper, draft);
-    match time {
-        Ok(Some(time)) => draft.put(TIME, written(time.timestamp)),
-        Ok(None) => {}
-        Err(error) => draft.reject(error.to_string()),
+impl<'m> Mapping<'m> {
+    fn new(mapper: &'m Mapper, reading: &Reading) -> Self {
+        Self {
+            mapper,
+            head: Head::new(mapper, reading, Stream::EventReport),
+            read_at: reading.created,
+            id_parts: IdParts::new(mapper, Stream::EventReport),
+            actions: HashMap::new(),
+        }
     }
-    IP_ADDRESS.apply(record, draft);
-    USERNAME.apply(record, draft);
-    let data = record.swap_remove("Data");
-    let emails = data::apply(&action, data.as_ref().and_then(Value::as_str), draft);
-    if let Some(data) = data {
-        draft.put("lastpass.event_report.data.original", data);
+
+    /// What the action `text` means.
+    fn action(&mut self, text: &str) -> Arc<Action> {
+        if let Some(action) = self.actions.get(text) {
+            return Arc::clone(action);
+        }
+        if self.actions.len() >= MOST_ACTIONS {
+            self.actions.clear();
+        }
+        let lower_case = text.to_lowercase();
+        let (told, rows) = (actions::tell(&lower_case), data::rows(&lower_case));
+        let action = Arc::new(Action { lower_case, told, rows });
+        self.actions.insert(text.to_owned(), Arc::clone(&action));
+        action
     }
-    let emails = emails.map_err(|NoSpace| Stopped("Data of a limited shared folder has no space before the user"))?;
-    map_users(emails, draft);
-    map_related_ip(draft);
-    Ok(())
+
+    /// The `@timestamp` and the source of an event.
+    fn map(&mut self, parsed: Parsed<'_>) -> (Timestamp, String) {
+        let Parsed { time, record, original, without_time } = parsed;
+        let time = match time {
+            Some(time) => Ok(Some(time)),
+            None => self.read_time(record.as_ref()),
+        };
+        let happened = time.as_ref().ok().copied().flatten().map(|time| time.timestamp);
+        let timestamp = happened.or(without_time).unwrap_or(self.read_at);
+        let content = content(record);
+        let action = match &content {
+            Content::Fields(fields) => {
+                self.action(fields.get("Action").and_then(FieldValue::as_str).unwrap_or_default())
+            }
+            Content::Other(_) | Content::Refused(_) => self.action(""),
+        };
+        let mut draft = Draft::new(&self.head);
+        draft.put(const { Path::of("@timestamp") }, timestamp);
+        if matches!(time, Ok(Some(EventTime { ambiguous: true, .. }))) {
+            draft.tag(AMBIGUOUS_TIME);
+        }
+        match content {
+            Content::Fields(mut fields) => {
+                if let Err(Stopped(why)) = self.map_fields(&action, time, &mut fields, &mut draft) {
+                    draft.stop(why);
+                }
+            }
+            Content::Other(why) => {
+                self.put_zone(&mut draft);
+                draft.stop(why);
+            }
+            Content::Refused(why) => draft.stop(why),
+        }
+        (timestamp, draft.finish(original, DUPLICATES))
+    }
+
+    /// What `Time` says by itself.
+    fn read_time(&self, record: Option<&Record<'_>>) -> Result<Option<EventTime>, UnreadableTime> {
+        let zone = &self.mapper.zone;
+        let time = match record.and_then(|record| record.get("Time")) {
+            None => None,
+            Some(FieldValue::Text(text)) => zone.read_text(text)?,
+            Some(other) => zone.read(Some(&other.clone().into_json()))?,
+        };
+        Ok(time.map(|time| time.either_pass()))
+    }
+
+    /// Maps the fields of a record, in the order of ECS_MAPPING.md, §2.
+    ///
+    /// # Errors
+    /// [`Stopped`] where the integration's pipeline stops; `draft` then has what comes before.
+    fn map_fields<'r>(
+        &'r self,
+        action: &'r Action,
+        time: Result<Option<EventTime>, UnreadableTime>,
+        record: &mut Fields<'r>,
+        draft: &mut Draft<'r>,
+    ) -> Result<(), Stopped> {
+        put_action(record.take("Action"), action, draft)?;
+        action.told.put(draft);
+        self.put_zone(draft);
+        match time {
+            Ok(Some(time)) => draft.put(TIME, time.timestamp),
+            Ok(None) => {}
+            Err(error) => draft.reject(error.to_string()),
+        }
+        IP_ADDRESS.apply(record, draft);
+        USERNAME.apply(record, draft);
+        let data = record.take("Data");
+        let text = match &data {
+            Some(FieldValue::Text(text)) => Some(text),
+            Some(_) | None => None,
+        };
+        let emails = data::apply(&action.rows, text, draft);
+        if let Some(data) = data {
+            draft.put(const { Path::of("lastpass.event_report.data.original") }, data);
+        }
+        let emails =
+            emails.map_err(|NoSpace| Stopped("Data of a limited shared folder has no space before the user"))?;
+        map_users(emails, draft);
+        map_related_ip(draft);
+        Ok(())
+    }
+
+    fn put_zone<'r>(&'r self, draft: &mut Draft<'r>) {
+        draft.put(const { Path::of("event.timezone") }, self.mapper.zone.name());
+    }
+
+    /// What the `_id` is made of: the five documented fields. Others may be added over time, and the key that the record
+    /// had in the answer changes with each request.
+    fn id_parts(&mut self, record: Option<&Record<'_>>, text: &str) -> IdParts {
+        let parts = self.id_parts.clone();
+        match record.map(|record| &record.form) {
+            Some(Form::Fields(fields)) => {
+                let with = |parts: IdParts, name| parts.with(&canonical_field(fields.get(name)));
+                let parts = with(with(with(parts, "Time"), "Username"), "IP_Address");
+                // LastPass has changed the case of actions over the years: LASTPASS_API.md, "reporting".
+                let parts = match fields.get("Action") {
+                    Some(FieldValue::Text(action)) => parts.with(&self.action(action).lower_case),
+                    other => parts.with(&canonical_field(other).to_lowercase()),
+                };
+                with(parts, "Data")
+            }
+            Some(Form::Other(other)) => parts.with(&canonical(Some(other))),
+            None => parts.with(text),
+        }
+    }
 }
 
-/// Puts the action and returns it in lower case; empty where there is none.
+/// Puts the action, which is empty where there is none.
 ///
 /// # Errors
 /// [`Stopped`] for what is neither a text nor a list of texts.
-fn map_action(action: Value, draft: &mut Draft) -> Result<String, Stopped> {
-    draft.put(ACTION, action.clone());
-    match action {
-        Value::Null => Ok(String::new()),
-        Value::String(text) => {
-            let action = text.to_lowercase();
-            draft.put("event.action", action.as_str());
-            Ok(action)
-        }
-        Value::Array(entries) if entries.is_empty() => Ok(String::new()),
+fn put_action<'r>(value: Option<FieldValue<'r>>, action: &'r Action, draft: &mut Draft<'r>) -> Result<(), Stopped> {
+    let Some(value) = value else { return Ok(()) };
+    draft.put(ACTION, value.clone());
+    if let FieldValue::Text(_) = value {
+        draft.put(EVENT_ACTION, action.lower_case.as_str());
+        return Ok(());
+    }
+    match value.into_json() {
+        Value::Null => Ok(()),
+        Value::Array(entries) if entries.is_empty() => Ok(()),
         Value::Array(entries) if entries.iter().all(Value::is_string) => {
             draft.reject("Action is a list".to_owned());
-            Ok(String::new())
+            Ok(())
         }
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            draft.put("event.action", action);
+        other => {
+            draft.put(EVENT_ACTION, other);
             Err(Stopped("Action is not a text"))
         }
     }
 }
 
-fn put_zone(mapper: &Mapper, draft: &mut Draft) {
-    draft.put("event.timezone", mapper.zone.name());
-}
-
 /// Puts who acted and who was acted upon: `emails`, those that `Data` names, then `Username`.
-fn map_users(emails: Vec<String>, draft: &mut Draft) {
-    draft.copy("lastpass.event_report.data.group_name", "user.group.name");
-    let mut users: Vec<String> = Vec::new();
-    let actor = draft.get(USER_NAME).map_or(Ok(None), convert::text);
+fn map_users<'r>(emails: Vec<Cow<'r, str>>, draft: &mut Draft<'r>) {
+    draft.copy(GROUP_NAME, const { Path::of("user.group.name") });
+    let actor = draft.get(USER_NAME).map_or(Ok(None), FieldValue::text);
     let actor = actor.unwrap_or_else(|WrongType| {
         draft.reject("Username is not a text, so user.email lacks it".to_owned());
         None
     });
-    // A record may name any number of users.
-    let mut known = HashSet::new();
-    for email in emails.into_iter().chain(actor) {
-        if known.insert(email.clone()) {
-            users.push(email);
-        }
+    let mut users = emails;
+    users.extend(actor);
+    if users.len() > 1 {
+        // A record may name any number of users.
+        let mut known = HashSet::new();
+        users.retain(|email| known.insert(email.clone()));
     }
     if !users.is_empty() {
-        draft.put("user.email", users.clone());
-        draft.put("related.user", users);
+        draft.put(const { Path::of("user.email") }, users.clone());
+        draft.put(const { Path::of("related.user") }, users);
     }
 }
 
-fn map_related_ip(draft: &mut Draft) {
-    match draft.get("source.ip") {
-        Some(Value::String(ip)) => {
-            let ip = ip.clone();
-            draft.put("related.ip", vec![ip]);
+fn map_related_ip(draft: &mut Draft<'_>) {
+    match draft.get(SOURCE_IP) {
+        Some(FieldValue::Text(ip)) => {
+            let ip = vec![ip.clone()];
+            draft.put(const { Path::of("related.ip") }, ip);
         }
         Some(_) => draft.reject("IP_Address is a list, so related.ip lacks it".to_owned()),
         None => {}
-    }
-}
-
-/// What the `_id` is made of: the five documented fields. Others may be added over time, and the key that the record
-/// had in the answer changes with each request.
-fn id_parts(mapper: &Mapper, record: Option<&Record>, text: &str) -> IdParts {
-    let parts = IdParts::new(mapper, Stream::EventReport);
-    match record.map(|record| &record.value) {
-        Some(Value::Object(fields)) => parts
-            .with(&canonical(fields.get("Time")))
-            .with(&canonical(fields.get("Username")))
-            .with(&canonical(fields.get("IP_Address")))
-            // LastPass has changed the case of actions over the years: LASTPASS_API.md, "reporting".
-            .with(&canonical(fields.get("Action")).to_lowercase())
-            .with(&canonical(fields.get("Data"))),
-        Some(other) => parts.with(&canonical(Some(other))),
-        None => parts.with(text),
     }
 }
 

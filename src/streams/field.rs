@@ -1,18 +1,23 @@
 //! Tables of plain fields: what an input becomes, and where it stands as well.
 
-use serde_json::{Map, Value};
+use std::borrow::Cow;
+
+use serde_json::Value;
 
 use super::{
     convert::{self, Type, WrongType},
     draft::Draft,
+    path::Path,
+    record::Fields,
+    value::FieldValue,
 };
 
 /// A field of a record and what becomes of it.
 pub(super) struct Field {
     input: &'static str,
-    output: &'static str,
+    output: Path,
     how: How,
-    copy: Option<&'static str>,
+    copy: Option<Path>,
 }
 
 /// What is done with the value of a field.
@@ -24,24 +29,24 @@ enum How {
 
 impl Field {
     /// Taken over as it is, whatever its type.
-    pub(super) const fn moved(input: &'static str, output: &'static str) -> Self {
-        Self { input, output, how: How::Move, copy: None }
+    pub(super) const fn moved(input: &'static str, output: &str) -> Self {
+        Self { input, output: Path::of(output), how: How::Move, copy: None }
     }
 
     /// Taken over as it is, but for a list in PHP's spelling of one with gaps: a map of positions
     /// (LASTPASS_API.md, "getdetailedsfdata"). The index would refuse the map.
-    pub(super) const fn list(input: &'static str, output: &'static str) -> Self {
-        Self { input, output, how: How::MoveList, copy: None }
+    pub(super) const fn list(input: &'static str, output: &str) -> Self {
+        Self { input, output: Path::of(output), how: How::MoveList, copy: None }
     }
 
     /// Taken over if it can be read as a `to`.
-    pub(super) const fn converted(input: &'static str, output: &'static str, to: Type) -> Self {
-        Self { input, output, how: How::Convert(to), copy: None }
+    pub(super) const fn converted(input: &'static str, output: &str, to: Type) -> Self {
+        Self { input, output: Path::of(output), how: How::Convert(to), copy: None }
     }
 
     /// The same, with a copy in the ECS field `path`.
-    pub(super) const fn copied_to(self, path: &'static str) -> Self {
-        Self { copy: Some(path), ..self }
+    pub(super) const fn copied_to(self, path: &str) -> Self {
+        Self { copy: Some(Path::of(path)), ..self }
     }
 
     /// Its name in the record.
@@ -50,14 +55,14 @@ impl Field {
     }
 
     /// Moves this field from `record` to `draft`.
-    pub(super) fn apply(&self, record: &mut Map<String, Value>, draft: &mut Draft) {
-        let Some(value) = record.swap_remove(self.input) else {
+    pub(super) fn apply<'r>(&self, record: &mut Fields<'r>, draft: &mut Draft<'r>) {
+        let Some(value) = record.take(self.input) else {
             return;
         };
         let value = match self.how {
             How::Move => Some(value),
             How::MoveList => Some(without_positions(value)),
-            How::Convert(to) => match convert::convert(value, to) {
+            How::Convert(to) => match convert::convert_field(value, to) {
                 Ok(value) => value,
                 Err(WrongType) => {
                     return draft.reject(format!("{} is not {}", self.input, to.name()));
@@ -73,33 +78,34 @@ impl Field {
 }
 
 /// The list that a map of positions spells; anything else as it is.
-fn without_positions(value: Value) -> Value {
+fn without_positions(value: FieldValue<'_>) -> FieldValue<'_> {
     let is_position = |key: &String| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit());
-    match value {
+    let FieldValue::Json(json) = value else { return value };
+    match *json {
         Value::Object(map) if !map.is_empty() && map.keys().all(is_position) => {
-            map.into_iter().map(|(_, value)| value).collect()
+            map.into_iter().map(|(_, value)| value).collect::<Value>().into()
         }
-        other => other,
+        other => other.into(),
     }
 }
 
 /// Moves all fields of `table`, in its order, from `record` to `draft`.
-pub(super) fn apply(table: &[Field], record: &mut Map<String, Value>, draft: &mut Draft) {
+pub(super) fn apply<'r>(table: &[Field], record: &mut Fields<'r>, draft: &mut Draft<'r>) {
     for field in table {
         field.apply(record, draft);
     }
 }
 
 /// Sets `related.user` to the texts of the fields at `paths`, in that order.
-pub(super) fn relate_users(paths: &[&str], draft: &mut Draft) {
-    let mut users = Vec::new();
+pub(super) fn relate_users(paths: &[Path], draft: &mut Draft<'_>) {
+    let mut users: Vec<Cow<'_, str>> = Vec::new();
     for path in paths {
-        match draft.get(path).map_or(Ok(None), convert::text) {
+        match draft.get(*path).map_or(Ok(None), FieldValue::text) {
             Ok(user) => users.extend(user),
-            Err(WrongType) => draft.reject(format!("{path} is not a text, so related.user lacks it")),
+            Err(WrongType) => draft.reject(format!("{} is not a text, so related.user lacks it", path.as_str())),
         }
     }
     if !users.is_empty() {
-        draft.put("related.user", users);
+        draft.put(const { Path::of("related.user") }, users);
     }
 }

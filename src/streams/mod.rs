@@ -8,7 +8,8 @@
 //! Each stream's file goes from the wire record over its mapping to its `_id`. They share:
 //!
 //! - `record`: the text of a record, read and written without losing a key that stands twice
-//! - `field`: tables of plain fields, and `convert`: what a value has to be
+//! - `field`: tables of plain fields, `value` and `convert`: what a value is and has to be
+//! - `path`: where the fields of a document stand
 //! - `draft`: the document while it grows, its constants, tags, errors and clean-up
 //! - `actions` and `data`: what the action of an event decides
 //! - `doc_id`: the scheme of the `_id`
@@ -28,12 +29,14 @@ mod doc_id;
 mod draft;
 pub mod event_report;
 mod field;
+mod path;
 #[cfg(test)]
 mod properties;
 mod record;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod user;
+mod value;
 
 /// What every document of an account carries: from the settings and the secret.
 #[derive(Debug, Clone)]

@@ -4,36 +4,121 @@
 //! integration refuses such a record. Reads on all the same, so that the `_id` of a refused record still comes from its
 //! fields.
 
-use std::{borrow::Cow, cell::Cell, fmt};
+use std::{borrow::Cow, cell::Cell, collections::HashSet, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use super::value::FieldValue;
+use crate::text::Text;
+
+/// From how many fields on a record's keys are compared by a set. Chosen: an event has five, a user about twenty.
+const MANY_FIELDS: usize = 32;
+
 /// A record whose text is JSON.
 #[derive(Debug)]
-pub(super) struct Record {
+pub(super) struct Record<'r> {
+    /// What was read.
+    pub(super) form: Form<'r>,
+    /// Whether a key stands twice in one object.
+    pub(super) has_duplicate_key: bool,
+}
+
+/// What a record is.
+#[derive(Debug)]
+pub(super) enum Form<'r> {
+    /// An object.
+    Fields(Fields<'r>),
+    /// Anything else.
+    Other(Value),
+}
+
+/// The fields of a record.
+#[derive(Debug, Default)]
+pub(super) struct Fields<'r>(Vec<(Cow<'r, str>, FieldValue<'r>)>);
+
+impl<'r> Fields<'r> {
+    /// The field `name`; of a key that stands twice, the last one.
+    pub(super) fn get(&self, name: &str) -> Option<&FieldValue<'r>> {
+        self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// Takes the field `name` out.
+    pub(super) fn take(&mut self, name: &str) -> Option<FieldValue<'r>> {
+        let at = self.0.iter().rposition(|(key, _)| key == name)?;
+        Some(self.0.swap_remove(at).1)
+    }
+
+    fn has_duplicate_key(&self) -> bool {
+        if self.0.len() < MANY_FIELDS {
+            return self
+                .0
+                .iter()
+                .enumerate()
+                .any(|(at, (key, _))| self.0.iter().skip(at + 1).any(|(other, _)| other == key));
+        }
+        let mut keys = HashSet::new();
+        !self.0.iter().all(|(key, _)| keys.insert(key))
+    }
+}
+
+impl From<Map<String, Value>> for Fields<'_> {
+    fn from(fields: Map<String, Value>) -> Self {
+        Self(fields.into_iter().map(|(key, value)| (Cow::Owned(key), value.into())).collect())
+    }
+}
+
+impl<'r> Record<'r> {
+    /// The field `name`, where it is an object that has one.
+    pub(super) fn get(&self, name: &str) -> Option<&FieldValue<'r>> {
+        match &self.form {
+            Form::Fields(fields) => fields.get(name),
+            Form::Other(_) => None,
+        }
+    }
+}
+
+/// Reads the first value of `text`; what follows it is ignored. No value at all reads as `null`.
+///
+/// `None` when the text is not JSON.
+pub(super) fn read(text: &str) -> Option<Record<'_>> {
+    let Some(first) = text.bytes().find(|byte| !byte.is_ascii_whitespace()) else {
+        return Some(Record { form: Form::Other(Value::Null), has_duplicate_key: false });
+    };
+    if first != b'{' {
+        let Tree { value, has_duplicate_key } = parse(text)?;
+        return Some(Record { form: Form::Other(value), has_duplicate_key });
+    }
+    let duplicate = Cell::new(false);
+    let reader = FieldsReader(Reader { duplicate: &duplicate });
+    let fields = serde_json::Deserializer::from_str(text).deserialize_map(reader).ok()?;
+    let has_duplicate_key = duplicate.get() || fields.has_duplicate_key();
+    Some(Record { form: Form::Fields(fields), has_duplicate_key })
+}
+
+/// A record as one value of JSON.
+#[derive(Debug)]
+pub(super) struct Tree {
     /// What was read; of a key that stands twice, the last value.
     pub(super) value: Value,
     /// Whether a key stands twice in one object.
     pub(super) has_duplicate_key: bool,
 }
 
-/// Reads the first value of `text`; what follows it is ignored. No value at all reads as `null`.
-///
-/// `None` when the text is not JSON.
-pub(super) fn parse(text: &str) -> Option<Record> {
+/// [`read`], for who writes the record again.
+pub(super) fn parse(text: &str) -> Option<Tree> {
     if text.trim_ascii().is_empty() {
-        return Some(Record { value: Value::Null, has_duplicate_key: false });
+        return Some(Tree { value: Value::Null, has_duplicate_key: false });
     }
     let duplicate = Cell::new(false);
     let value = Reader { duplicate: &duplicate }.deserialize(&mut serde_json::Deserializer::from_str(text)).ok()?;
-    Some(Record { value, has_duplicate_key: duplicate.get() })
+    Some(Tree { value, has_duplicate_key: duplicate.get() })
 }
 
 /// What a record holds for the mapping.
-pub(super) enum Content {
+pub(super) enum Content<'r> {
     /// Its fields; none where it is `null` or nothing at all.
-    Fields(Map<String, Value>),
+    Fields(Fields<'r>),
     /// It is JSON, but not an object.
     Other(&'static str),
     /// The integration would not read it.
@@ -41,17 +126,89 @@ pub(super) enum Content {
 }
 
 /// What `record` holds; the texts say what is wrong with it.
-pub(super) fn content(record: Option<Record>) -> Content {
+pub(super) fn content(record: Option<Record<'_>>) -> Content<'_> {
     match record {
         None => Content::Refused("the record is not JSON"),
         Some(Record { has_duplicate_key: true, .. }) => Content::Refused("the record has a key twice"),
-        Some(Record { value, has_duplicate_key: false }) => match value {
-            Value::Object(fields) => Content::Fields(fields),
-            Value::Null => Content::Fields(Map::new()),
-            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-                Content::Other("the record is not an object")
-            }
+        Some(Record { form, has_duplicate_key: false }) => match form {
+            Form::Fields(fields) => Content::Fields(fields),
+            Form::Other(Value::Null) => Content::Fields(Fields::default()),
+            Form::Other(_) => Content::Other("the record is not an object"),
         },
+    }
+}
+
+/// Reads the fields of an object; its texts stay where they are, unless something in them is escaped.
+struct FieldsReader<'a>(Reader<'a>);
+
+impl<'de> Visitor<'de> for FieldsReader<'_> {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a record")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+        let mut fields = Vec::with_capacity(8);
+        while let Some(Text(key)) = entries.next_key()? {
+            fields.push((key, entries.next_value_seed(FieldReader(self.0))?));
+        }
+        Ok(Fields(fields))
+    }
+}
+
+/// Reads one field.
+struct FieldReader<'a>(Reader<'a>);
+
+impl<'de> DeserializeSeed<'de> for FieldReader<'_> {
+    type Value = FieldValue<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for FieldReader<'_> {
+    type Value = FieldValue<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.expecting(f)
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(FieldValue::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(FieldValue::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<Self::Value, E> {
+        self.0.visit_unit().map(Into::into)
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Self::Value, E> {
+        self.0.visit_bool(value).map(Into::into)
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Self::Value, E> {
+        self.0.visit_i64(value).map(Into::into)
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Self::Value, E> {
+        self.0.visit_u64(value).map(Into::into)
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Self::Value, E> {
+        self.0.visit_f64(value).map(Into::into)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, entries: A) -> Result<Self::Value, A::Error> {
+        self.0.visit_seq(entries).map(Into::into)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Self::Value, A::Error> {
+        self.0.visit_map(entries).map(Into::into)
     }
 }
 
@@ -123,16 +280,16 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 }
 
-/// The text of an event as documents keep it: spelled as LastPass wrote it, on one line where it is JSON.
-pub(super) fn original(record: Option<&Record>, text: &str) -> String {
-    match record {
-        Some(_) => compact(text).into_owned(),
-        None => text.to_owned(),
-    }
+/// The text of a record as documents keep it: spelled as LastPass wrote it, on one line where it is JSON.
+pub(super) fn original(is_json: bool, text: &str) -> Cow<'_, str> {
+    if is_json { compact(text) } else { Cow::Borrowed(text) }
 }
 
 /// JSON without the white space between its tokens; what it alone holds apart (which is no one value) stays apart.
 fn compact(text: &str) -> Cow<'_, str> {
+    if is_compact(text.as_bytes()) {
+        return Cow::Borrowed(text);
+    }
     let is_blank = |byte: u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
     let ends_a_token = |byte: u8| b"{}[],:\"".contains(&byte);
     let mut kept = String::new();
@@ -164,19 +321,44 @@ fn compact(text: &str) -> Cow<'_, str> {
     Cow::Owned(kept)
 }
 
+/// Whether [`compact`] would leave a text as it is; `false` is a guess.
+///
+/// A blank between two tokens has one beside it that is no number or word, another blank, or an end of the text; a blank
+/// inside a string seldom has. Looks at every byte, which is faster than following the strings.
+fn is_compact(text: &[u8]) -> bool {
+    let is_near = |byte: u8| {
+        (byte == b' ')
+            | (byte == b'"')
+            | (byte == b',')
+            | (byte == b':')
+            | (byte == b'{')
+            | (byte == b'}')
+            | (byte == b'[')
+            | (byte == b']')
+    };
+    let is_line_end = |byte: u8| (byte == b'\t') | (byte == b'\n') | (byte == b'\r');
+    let (Some(first), Some(last)) = (text.first(), text.last()) else { return true };
+    let mut found = (*first <= b' ') | (*last <= b' ') | is_line_end(*last);
+    for pair in text.windows(2) {
+        let [one, other] = pair else { continue };
+        found |= is_line_end(*one) | ((*one == b' ') & is_near(*other)) | ((*other == b' ') & is_near(*one));
+    }
+    !found
+}
+
 /// `record`, an object of a map of LastPass's, with the `key` it had there as its `id`.
 ///
 /// One that is not an object has no place for it, and stays as it is.
 pub(super) fn with_id(key: &str, record: &str) -> String {
     match parse(record) {
-        Some(Record { value: Value::Object(mut fields), has_duplicate_key: false }) => {
+        Some(Tree { value: Value::Object(mut fields), has_duplicate_key: false }) => {
             if fields.get("id").and_then(Value::as_str) == Some(key) {
                 return compact(record).into_owned();
             }
             fields.insert("id".to_owned(), key.into());
             Value::Object(fields).to_string()
         }
-        other => original(other.as_ref(), record),
+        other => original(other.is_some(), record).into_owned(),
     }
 }
 
@@ -195,6 +377,18 @@ pub(super) fn canonical(value: Option<&Value>) -> Cow<'_, str> {
             let mut text = String::new();
             write_canonical(nested, &mut text);
             Cow::Owned(text)
+        }
+    }
+}
+
+/// [`canonical`] of a field.
+pub(super) fn canonical_field<'v>(value: Option<&'v FieldValue<'_>>) -> Cow<'v, str> {
+    match value {
+        None => Cow::Borrowed(""),
+        Some(FieldValue::Text(text)) => Cow::Borrowed(text),
+        Some(FieldValue::Json(value)) => canonical(Some(value)),
+        Some(other @ (FieldValue::Texts(_) | FieldValue::Words(_) | FieldValue::Time(_))) => {
+            Cow::Owned(canonical(Some(&other.clone().into_json())).into_owned())
         }
     }
 }

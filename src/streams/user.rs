@@ -1,17 +1,16 @@
 //! Users: a snapshot of every user of the account. One document each.
 
-use jiff::Timestamp;
-use serde_json::{Map, Value};
-
 use super::{
     Again, Mapper, Reading, Snapshot,
     convert::Type::{Boolean, Date, Double, Long},
     doc_id::IdParts,
-    draft::{Draft, written},
+    draft::{Draft, Head},
     field::{self, Field},
-    record::{Content, content, parse, with_id},
+    path::{Path, Places},
+    record::{Content, Fields, content, read, with_id},
 };
 use crate::document::{DocId, Document, Stream};
+use jiff::Timestamp;
 
 /// What becomes of each field, in the order in which errors are told.
 const FIELDS: &[Field] = &[
@@ -37,8 +36,12 @@ const FIELDS: &[Field] = &[
 ];
 
 /// The custom fields that an ECS field makes superfluous.
-const DUPLICATES: &[&str] =
-    &["lastpass.user.id", "lastpass.user.user_name", "lastpass.user.full_name", "lastpass.user.group"];
+const DUPLICATES: Places = Places::of(&[
+    Path::of("lastpass.user.id"),
+    Path::of("lastpass.user.user_name"),
+    Path::of("lastpass.user.full_name"),
+    Path::of("lastpass.user.group"),
+]);
 
 /// The document of the user that stands under `key` in the answer's `Users`.
 ///
@@ -66,12 +69,13 @@ struct Settled {
 
 fn map(mapper: &Mapper, reading: &Reading, settled: Settled) -> Document {
     let Settled { original, id, timestamp } = settled;
-    let mut draft = Draft::new(mapper, reading, Stream::User);
-    draft.put("@timestamp", written(timestamp));
-    let content = content(parse(&original));
+    let head = Head::new(mapper, reading, Stream::User);
+    let mut draft = Draft::new(&head);
+    draft.put(const { Path::of("@timestamp") }, timestamp);
+    let content = content(read(&original));
     if !matches!(content, Content::Refused(_)) {
-        draft.put("event.category", vec!["iam"]);
-        draft.put("event.type", vec!["user"]);
+        draft.put(const { Path::of("event.category") }, &["iam"][..]);
+        draft.put(const { Path::of("event.type") }, &["user"][..]);
     }
     match content {
         Content::Fields(fields) => map_fields(fields, &mut draft),
@@ -81,9 +85,9 @@ fn map(mapper: &Mapper, reading: &Reading, settled: Settled) -> Document {
     Document { id, timestamp, source, original }
 }
 
-fn map_fields(mut record: Map<String, Value>, draft: &mut Draft) {
+fn map_fields<'r>(mut record: Fields<'r>, draft: &mut Draft<'r>) {
     field::apply(FIELDS, &mut record, draft);
-    field::relate_users(&["user.email", "user.full_name"], draft);
+    field::relate_users(&[const { Path::of("user.email") }, const { Path::of("user.full_name") }], draft);
 }
 
 fn doc_id(mapper: &Mapper, snapshot: &Snapshot, key: &str) -> DocId {
@@ -92,7 +96,7 @@ fn doc_id(mapper: &Mapper, snapshot: &Snapshot, key: &str) -> DocId {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::super::testing::{again_of, errors, field, map_user, mapper, plain_mapper, reading, snapshot, source};
     use super::*;

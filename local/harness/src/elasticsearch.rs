@@ -79,7 +79,9 @@ impl Elasticsearch {
         Self { url: url.trim_end_matches('/').to_owned(), authorization, http: Http::new() }
     }
 
-    pub(crate) fn url(&self) -> &str {
+    /// Where it is.
+    #[must_use]
+    pub fn url(&self) -> &str {
         &self.url
     }
 

@@ -129,7 +129,8 @@ struct Sandbox {
 
 impl Function {
     /// The function `binary` with these variables besides Lambda's own. It is started by its first invocation.
-    pub(crate) fn new(binary: PathBuf, variables: BTreeMap<String, String>, watch: Watch) -> Self {
+    #[must_use]
+    pub fn new(binary: PathBuf, variables: BTreeMap<String, String>, watch: Watch) -> Self {
         let lambda = [
             ("AWS_LAMBDA_FUNCTION_NAME", "lastpass-elastic"),
             ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
@@ -183,6 +184,22 @@ impl Function {
     #[must_use]
     pub const fn output(&self) -> &Output {
         &self.output
+    }
+
+    /// Starts its process and waits until that asks for its first invocation.
+    ///
+    /// # Errors
+    /// [`Error`] where none can be started, or it ends before it asks for work.
+    pub async fn start_up(&mut self) -> Result<(), Error> {
+        self.stop().await;
+        self.sandbox = Some(self.start().await?);
+        Ok(())
+    }
+
+    /// The id of its process, where one is running.
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        self.sandbox.as_ref().and_then(|_| self.killer.process_id())
     }
 
     /// Kills its process, whoever holds it and whenever.

@@ -54,6 +54,12 @@ impl Node {
         self.elasticsearch.clone()
     }
 
+    /// The id of its process, where it is running.
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
     /// Stops it in order, as a service does: it closes its indices and its connections.
     ///
     /// # Errors

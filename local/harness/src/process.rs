@@ -61,6 +61,10 @@ impl Killer {
         }
     }
 
+    pub(crate) fn process_id(&self) -> Option<u32> {
+        lock(&self.0).as_ref().and_then(Child::id)
+    }
+
     fn exit_status(&self) -> Option<ExitStatus> {
         lock(&self.0).as_mut().and_then(|child| child.try_wait().ok().flatten())
     }

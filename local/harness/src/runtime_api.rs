@@ -98,6 +98,7 @@ async fn next(State(shared): State<Arc<Shared>>) -> Response<Body> {
     };
     let mut response = Response::new(Body::from(payload));
     let headers = [
+        ("Content-Type", "application/json".to_owned()),
         ("Lambda-Runtime-Aws-Request-Id", request_id.clone()),
         ("Lambda-Runtime-Deadline-Ms", deadline.as_millisecond().to_string()),
         (

@@ -1,0 +1,196 @@
+//! The table and the plot.
+
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{Error, contestant::Run, plot, stage::file_bytes};
+
+const BEGIN: &str = "<!-- what follows is written by `make bench` -->";
+const END: &str = "<!-- what `make bench` writes ends here -->";
+
+/// What the cold starts of one contestant took: medians.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cold {
+    pub(crate) start: Duration,
+    pub(crate) start_cpu: Duration,
+    pub(crate) first_answer: Duration,
+    /// CPU time up to the first answer.
+    pub(crate) cpu: Duration,
+    pub(crate) peak_bytes: u64,
+}
+
+/// The runs with one number of events: those of the function and of Python, and the floor.
+#[derive(Debug)]
+pub(crate) struct Series {
+    pub(crate) events: usize,
+    pub(crate) runs: [Vec<Run>; 2],
+    pub(crate) floor: Duration,
+    /// How many documents were compared, and found to be the same.
+    pub(crate) compared: Option<usize>,
+    /// Bytes of the function's bulk bodies before gzip.
+    pub(crate) bulk_bytes: u64,
+}
+
+/// Everything that was measured.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) cold: [Cold; 2],
+    pub(crate) series: Vec<Series>,
+    pub(crate) zips: [Option<PathBuf>; 2],
+    pub(crate) is_compressed: bool,
+}
+
+/// One line of the table: a figure of the function, one of Python, and how many times better the function's is.
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) figures: [String; 2],
+    pub(crate) ratio: f64,
+}
+
+/// The middle one; nothing of nothing.
+pub(crate) fn median(durations: impl Iterator<Item = Duration>) -> Duration {
+    let mut durations: Vec<Duration> = durations.collect();
+    durations.sort_unstable();
+    durations.get(durations.len() / 2).copied().unwrap_or_default()
+}
+
+impl Series {
+    pub(crate) fn cpu(&self, contestant: usize) -> Duration {
+        median(self.runs[contestant].iter().map(|run| run.cpu))
+    }
+
+    fn rows(&self) -> Vec<Row> {
+        let events = self.events as f64;
+        let rate = |duration: Duration| events / duration.as_secs_f64();
+        let of = |figure: &dyn Fn(&[Run]) -> f64| [figure(&self.runs[0]), figure(&self.runs[1])];
+        let name = |text: &str| format!("{text}, {} events", thousands(events));
+        let last = |number: &dyn Fn(&Run) -> u64, runs: &[Run]| runs.last().map(number).unwrap_or_default() as f64;
+        let cpu = of(&|runs| rate(median(runs.iter().map(|run| run.cpu))));
+        let wall = of(&|runs| rate(median(runs.iter().map(|run| run.wall))));
+        let memory = of(&|runs| runs.iter().map(|run| run.peak_bytes).max().unwrap_or_default() as f64);
+        let requests = of(&|runs| {
+            last(
+                &|Run { traffic, .. }| {
+                    traffic.lastpass_requests + traffic.aws_requests + traffic.elasticsearch.requests
+                },
+                runs,
+            )
+        });
+        let bytes = of(&|runs| last(&|run| run.traffic.elasticsearch.bytes, runs));
+        vec![
+            Row::more(name("documents per CPU second"), cpu, thousands),
+            Row::more(name("documents per second"), wall, thousands),
+            Row::less(name("peak memory"), memory, megabytes),
+            Row::less(name("requests"), requests, thousands),
+            Row::less(name("bytes sent to Elasticsearch"), bytes, megabytes),
+        ]
+    }
+}
+
+impl Row {
+    fn more(name: String, figures: [f64; 2], text: fn(f64) -> String) -> Self {
+        Self { name, ratio: figures[0] / figures[1], figures: figures.map(text) }
+    }
+
+    fn less(name: String, figures: [f64; 2], text: fn(f64) -> String) -> Self {
+        Self { name, ratio: figures[1] / figures[0], figures: figures.map(text) }
+    }
+}
+
+impl Report {
+    fn rows(&self) -> Result<Vec<Row>, Error> {
+        let mut rows: Vec<Row> = self.series.iter().flat_map(Series::rows).collect();
+        let cold = |figure: fn(&Cold) -> Duration| [0, 1].map(|index| figure(&self.cold[index]).as_secs_f64());
+        rows.push(Row::less("start to first poll".to_owned(), cold(|cold| cold.start), milliseconds));
+        rows.push(Row::less("start to first answer".to_owned(), cold(|cold| cold.first_answer), milliseconds));
+        rows.push(Row::less("CPU time to first poll".to_owned(), cold(|cold| cold.start_cpu), milliseconds));
+        rows.push(Row::less("CPU time to first answer".to_owned(), cold(|cold| cold.cpu), milliseconds));
+        let peaks = [0, 1].map(|index| self.cold[index].peak_bytes as f64);
+        rows.push(Row::less("peak memory of a first answer".to_owned(), peaks, megabytes));
+        if let [Some(function), Some(python)] = &self.zips {
+            let zips = [file_bytes(function)? as f64, file_bytes(python)? as f64];
+            rows.push(Row::less("zip".to_owned(), zips, megabytes));
+        }
+        Ok(rows)
+    }
+
+    fn markdown(&self, rows: &[Row]) -> String {
+        let mut text = String::from("| | function | Python | ratio |\n| --- | ---: | ---: | ---: |\n");
+        for Row { name, figures: [function, python], ratio } in rows {
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "| {name} | {function} | {python} | {ratio:.1} × |");
+        }
+        text.push_str("\n| | function's CPU time | floor's | ratio |\n| --- | ---: | ---: | ---: |\n");
+        for series in &self.series {
+            let (function, floor) = (series.cpu(0).as_secs_f64(), series.floor.as_secs_f64());
+            let _ = writeln!(
+                text,
+                "| {} events, {} of bulk bodies | {} | {} | {:.2} × |",
+                thousands(series.events as f64),
+                megabytes(series.bulk_bytes as f64),
+                milliseconds(function),
+                milliseconds(floor),
+                function / floor
+            );
+        }
+        let compared: usize = self.series.iter().filter_map(|series| series.compared).sum();
+        let compression = if self.is_compressed { "with" } else { "without" };
+        let _ = writeln!(
+            text,
+            "\nPython's {} documents were compared with the function's and are the same. Python was taken {compression} \
+             `http_compress`, which is the better one for it.",
+            thousands(compared as f64)
+        );
+        text
+    }
+
+    /// Prints the table and puts it, with the plot, into the folder of the documentation.
+    pub(crate) fn write(&self, docs: &Path) -> Result<(), Error> {
+        let rows = self.rows()?;
+        let table = self.markdown(&rows);
+        println!("{table}");
+        let write = |path: &Path, text: &str| {
+            std::fs::write(path, text).map_err(|source| Error::File { path: path.display().to_string(), source })
+        };
+        let path = docs.join("performance.md");
+        let page = std::fs::read_to_string(&path).unwrap_or_else(|_| format!("{BEGIN}\n{END}\n"));
+        if let (Some((before, _)), Some((_, after))) = (page.split_once(BEGIN), page.split_once(END)) {
+            write(&path, &format!("{before}{BEGIN}\n\n{table}\n{END}{after}"))?;
+        }
+        write(&docs.join("performance.svg"), &plot::plot(&rows))
+    }
+}
+
+fn thousands(number: f64) -> String {
+    let digits = format!("{number:.0}");
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn megabytes(bytes: f64) -> String {
+    format!("{:.1} MB", bytes / 1e6)
+}
+
+fn milliseconds(seconds: f64) -> String {
+    if seconds < 0.1 { format!("{:.1} ms", seconds * 1e3) } else { format!("{:.0} ms", seconds * 1e3) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!([7.0, 1_234.4, 1e6].map(thousands), ["7", "1,234", "1,000,000"]);
+        assert_eq!(milliseconds(0.0123), "12.3 ms");
+    }
+}

@@ -1,0 +1,37 @@
+//! A server on a free port of 127.0.0.1.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use axum::{Router, extract::DefaultBodyLimit};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::Error;
+
+/// It stops when it is dropped.
+pub(crate) struct Server {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    pub(crate) async fn start(router: Router) -> Result<Self, Error> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(Error::Listen)?;
+        let address = listener.local_addr().map_err(Error::Listen)?;
+        let router = router.layer(DefaultBodyLimit::disable());
+        let task = tokio::spawn(async move {
+            // It ends only with an error that it never gives.
+            let _ = axum::serve(listener, router).await;
+        });
+        Ok(Self { address, task })
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

@@ -1,0 +1,110 @@
+//! What all contestants find: the same LastPass, the same sink, the same AWS.
+
+use std::{collections::BTreeMap, path::Path};
+
+use jiff::{SignedDuration, Timestamp};
+use lastpass_simulator::{CompanySize, Quirks, Simulator, World};
+use serde_json::{Value, json};
+
+use crate::{
+    Error,
+    aws::Aws,
+    floor,
+    sink::{Received, Sink},
+};
+
+const ACCOUNT: &str = "7654321";
+const PROVISIONING_HASH: &str = "bench-provisioning-hash";
+/// Any in the encoded form will do: the sink lets everyone in.
+const API_KEY: &str = "YmVuY2g6YmVuY2g=";
+/// When the last event happened. Chosen: no hour of the month before it repeats, of which Python knows nothing.
+const END: &str = "2025-07-01T00:00:00Z";
+/// Days in which the events happened.
+const DAYS: u32 = 30;
+
+/// The systems around a run.
+pub(crate) struct Stage {
+    simulator: Simulator,
+    sink: Sink,
+    aws: Aws,
+    begin: Timestamp,
+    end: Timestamp,
+}
+
+/// What a run asked and sent.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Traffic {
+    pub(crate) lastpass_requests: u64,
+    pub(crate) aws_requests: u64,
+    pub(crate) elasticsearch: Received,
+}
+
+impl Stage {
+    /// An account with so many events.
+    pub(crate) async fn with_events(events: usize) -> Result<Self, Error> {
+        Self::with_key(events, API_KEY).await
+    }
+
+    /// The same, with a key for Elasticsearch.
+    pub(crate) async fn with_key(events: usize, api_key: &str) -> Result<Self, Error> {
+        let end: Timestamp = END.parse().map_err(Error::Time)?;
+        let begin = end - SignedDuration::from_hours(24 * i64::from(DAYS));
+        let size = CompanySize { events, days: DAYS, users: 2_500, ..CompanySize::default() };
+        let world = World::company(1, &size, end).with_credentials(ACCOUNT, PROVISIONING_HASH);
+        let simulator = Simulator::start(world, Quirks::default())?;
+        let secret = json!({
+            "account_number": ACCOUNT, "provisioning_hash": PROVISIONING_HASH, "elastic_api_key": api_key,
+        });
+        Ok(Self { simulator, sink: Sink::start().await?, aws: Aws::start(secret.to_string()).await?, begin, end })
+    }
+
+    /// The variables of a contestant.
+    pub(crate) fn variables(&self) -> BTreeMap<String, String> {
+        let variables = [
+            ("AWS_ENDPOINT_URL", self.aws.url()),
+            ("AWS_REGION", "us-east-1".to_owned()),
+            ("AWS_DEFAULT_REGION", "us-east-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "bench".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "bench".to_owned()),
+            ("SECRET_ARN", "arn:aws:secretsmanager:us-east-1:000000000000:secret:bench".to_owned()),
+            ("CHECKPOINT_TABLE", "bench".to_owned()),
+            ("ELASTICSEARCH_URL", self.sink.url()),
+            ("LASTPASS_URL", self.simulator.url()),
+        ];
+        variables.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+
+    /// Asks for all events.
+    pub(crate) fn backfill(&self) -> Value {
+        // The end is exclusive, and whole seconds are what there is.
+        let to = self.end + SignedDuration::from_secs(1);
+        json!({"action": "backfill", "stream": "event_report", "from": self.begin.to_string(), "to": to.to_string()})
+    }
+
+    /// The answers that LastPass gives to the same question.
+    pub(crate) fn answers(&self) -> Result<Vec<Vec<u8>>, Error> {
+        let wall_time = |instant: Timestamp| {
+            let zone = self.simulator.quirks().time_zone;
+            instant.to_zoned(zone).strftime("%Y-%m-%d %H:%M:%S").to_string()
+        };
+        let data = json!({
+            "from": wall_time(self.begin), "to": wall_time(self.end + SignedDuration::from_secs(1)), "user": "allusers",
+        });
+        let request = json!({"cid": ACCOUNT, "provhash": PROVISIONING_HASH, "cmd": "reporting", "data": data});
+        floor::answers(&self.simulator.address().to_string(), request)
+    }
+
+    /// What a run asked and sent, which is then forgotten; from now on bulk bodies are kept or not.
+    pub(crate) fn take_traffic(&self, keeps: bool) -> Traffic {
+        let lastpass_requests = self.simulator.requests().len() as u64;
+        self.simulator.forget_requests();
+        Traffic { lastpass_requests, aws_requests: self.aws.take_requests(), elasticsearch: self.sink.take(keeps) }
+    }
+}
+
+/// The size of a file.
+pub(crate) fn file_bytes(path: &Path) -> Result<u64, Error> {
+    std::fs::metadata(path)
+        .map(|metadata| metadata.len())
+        .map_err(|source| Error::File { path: path.display().to_string(), source })
+}

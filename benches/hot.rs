@@ -1,0 +1,100 @@
+//! What every event goes through, part by part: `cargo bench --bench hot`.
+//!
+//! The page is one that the simulator gives. The parts together are what a page costs the function beside the network.
+
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    reason = "criterion makes functions of its own; a bench may stop where it likes"
+)]
+
+use std::{hint::black_box, time::Duration};
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use jiff::Timestamp;
+use lastpass_elastic::{
+    document::{AccountNumber, Document, Namespace, Organization},
+    elastic::bulk_of,
+    lastpass::{
+        reporting::{Page, parse_page},
+        time::ApiZone,
+        whole_seconds::Reading as WholeSecondReading,
+    },
+    streams::{Mapper, Reading, event_report},
+};
+use lastpass_simulator::{CompanySize, World};
+use serde_json::json;
+
+/// A page, one short of a full one, which would be taken for one that was cut.
+const EVENTS: usize = 9_999;
+/// Documents of one bulk.
+const BULK: usize = 2_000;
+
+fn at(text: &str) -> Timestamp {
+    text.parse().expect("a time")
+}
+
+fn mapper() -> Mapper {
+    Mapper {
+        account: AccountNumber::new("12345").expect("an account number"),
+        organization: Organization::default(),
+        namespace: Namespace::new("default").expect("a namespace"),
+        zone: ApiZone::new("US/Eastern").expect("a zone"),
+        tags: Vec::new(),
+        preserve_original_event: false,
+        preserve_duplicate_custom_fields: false,
+    }
+}
+
+/// An answer of LastPass, newest event first.
+fn answer(zone: &ApiZone, end: Timestamp) -> String {
+    let size = CompanySize { events: EVENTS, users: 2_500, ..CompanySize::default() };
+    let world = World::company(1, &size, end);
+    let events: Vec<_> = world.events.iter().collect();
+    let entries = events.iter().rev().enumerate().map(|(index, event)| {
+        let record = json!({
+            "Time": zone.wall_time(event.instant), "Username": &*event.username, "IP_Address": &*event.ip,
+            "Action": &*event.action, "Data": &*event.data,
+        });
+        format!("\"Event{}\":{record}", index + 1)
+    });
+    format!("{{\"status\":\"OK\",\"next\":null,\"data\":{{{}}}}}", entries.collect::<Vec<_>>().join(","))
+}
+
+fn whole(zone: &ApiZone, page: Page, end: Timestamp) -> Vec<event_report::Event> {
+    let mut reading = WholeSecondReading::new(zone, at("2025-05-01T00:00:00Z"), end);
+    let whole = reading.take(page, end).expect("whole seconds");
+    whole.events.into_iter().map(|(event, time)| event_report::Event { record: event.record, time }).collect()
+}
+
+fn hot(criterion: &mut Criterion) {
+    let end = at("2025-07-01T00:00:00Z");
+    let mapper = mapper();
+    let answer = answer(&mapper.zone, end);
+    let reading = Reading { created: end, ingested: None };
+    let page = || parse_page(&answer, &mapper.zone).expect("a page");
+    let events = whole(&mapper.zone, page(), end);
+    let documents: Vec<Document> = event_report::each(&mapper, &reading, events.clone()).collect();
+    assert_eq!(documents.len(), EVENTS);
+
+    let mut group = criterion.benchmark_group("page");
+    group.throughput(Throughput::Elements(EVENTS as u64)).measurement_time(Duration::from_secs(5)).sample_size(20);
+    group.bench_function("parse", |bencher| bencher.iter(|| black_box(page())));
+    group.bench_function("order", |bencher| {
+        bencher.iter_batched(page, |page| black_box(whole(&mapper.zone, page, end)), criterion::BatchSize::LargeInput);
+    });
+    group.bench_function("map", |bencher| {
+        bencher.iter_batched(
+            || events.clone(),
+            |events| event_report::each(&mapper, &reading, events).for_each(|document| drop(black_box(document))),
+            criterion::BatchSize::LargeInput,
+        );
+    });
+    group.bench_function("pack", |bencher| {
+        bencher.iter(|| documents.chunks(BULK).for_each(|bulk| drop(black_box(bulk_of(bulk)))));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, hot);
+criterion_main!(benches);

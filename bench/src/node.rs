@@ -22,7 +22,7 @@ use crate::{
 
 const DATA_STREAM: &str = "logs-lastpass.event_report-default";
 /// What both keys may do. The superuser's own rights are not asked for.
-const RIGHTS: &str = r#"{"bench": {"cluster": ["all"], "indices": [{"names": ["logs-*"], "privileges": ["all"]}]}}"#;
+const RIGHTS: &str = r#"{"cluster": ["all"], "indices": [{"names": ["logs-*"], "privileges": ["all"]}]}"#;
 /// How often each is done; the median counts.
 const TIMES: usize = 5;
 /// Bulks under way at once: as many as the function has.

@@ -196,7 +196,7 @@ impl<'r> Draft<'r> {
             let Some(value) = self.get(path) else { continue };
             let object = layout.object_of(path);
             if object != open {
-                layout.turn(open, object, is_empty, &mut out);
+                layout.turn(open, object, &mut out);
                 (open, is_empty) = (object, true);
             }
             if path == EVENT_KIND {
@@ -211,7 +211,7 @@ impl<'r> Draft<'r> {
             out.extend_from_slice(layout.name(path).as_bytes());
             value.write(&mut out);
         }
-        layout.turn(open, 0, is_empty, &mut out);
+        layout.turn(open, 0, &mut out);
         out.push(b'}');
         // What is appended is UTF-8.
         String::from_utf8(out).unwrap_or_default()

@@ -164,26 +164,25 @@ impl Layout {
     }
 
     /// Goes from one object to another: closes those that only the first is in, and opens those that only the second is
-    /// in. `is_empty`: nothing stands yet in the first.
-    pub(super) fn turn(&self, from: usize, to: usize, mut is_empty: bool, out: &mut Vec<u8>) {
+    /// in. Something stands in the first already.
+    pub(super) fn turn(&self, from: usize, to: usize, out: &mut Vec<u8>) {
         let shared = self.shared(from, to);
         let mut left = from;
         while left != shared {
             out.push(b'}');
-            is_empty = false;
             left = self.objects[left].outer;
         }
-        self.open(shared, to, is_empty, out);
+        self.open(shared, to, out);
     }
 
     /// Opens `to`, which is in `open`, with all that it is in.
-    fn open(&self, open: usize, to: usize, is_empty: bool, out: &mut Vec<u8>) {
+    fn open(&self, open: usize, to: usize, out: &mut Vec<u8>) {
         if open == to {
             return;
         }
         let Object { outer, begin, .. } = &self.objects[to];
-        self.open(open, *outer, is_empty, out);
-        if *outer == open && !is_empty {
+        self.open(open, *outer, out);
+        if *outer == open {
             out.push(b',');
         }
         out.extend_from_slice(begin.as_bytes());
@@ -287,7 +286,7 @@ mod tests {
         let turn = |from: &str, to: &str| {
             let mut out = Vec::new();
             let object = |path: &str| if path.is_empty() { 0 } else { LAYOUT.object_of(Path::of(path)) };
-            LAYOUT.turn(object(from), object(to), false, &mut out);
+            LAYOUT.turn(object(from), object(to), &mut out);
             String::from_utf8(out).unwrap()
         };
         assert_eq!(turn("", "event.kind"), ",\"event\":{");

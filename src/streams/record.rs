@@ -287,9 +287,10 @@ pub(super) fn original(is_json: bool, text: &str) -> Cow<'_, str> {
 
 /// JSON without the white space between its tokens; what it alone holds apart (which is no one value) stays apart.
 fn compact(text: &str) -> Cow<'_, str> {
-    if is_compact(text.as_bytes()) {
-        return Cow::Borrowed(text);
-    }
+    if is_compact(text.as_bytes()) { Cow::Borrowed(text) } else { compact_by_tokens(text) }
+}
+
+fn compact_by_tokens(text: &str) -> Cow<'_, str> {
     let is_blank = |byte: u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
     let ends_a_token = |byte: u8| b"{}[],:\"".contains(&byte);
     let mut kept = String::new();
@@ -444,9 +445,19 @@ fn write_string(string: &str, text: &mut String) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+
+    proptest! {
+        #[test]
+        fn what_looks_compact_is_compact(text in r#"[ \t\n"\\\\{}\[\]:,a1é-]{0,24}"#) {
+            if is_compact(text.as_bytes()) {
+                prop_assert_eq!(compact_by_tokens(&text), text.as_str());
+            }
+        }
+    }
 
     #[test]
     fn a_key_that_stands_twice_is_noticed_at_any_depth() {

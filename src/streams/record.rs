@@ -490,6 +490,7 @@ mod tests {
         // Joined, the first value would be another one.
         assert_eq!(compact(" -1e9\r99 true  7"), "-1e9 99 true 7");
         assert_eq!(compact("[1] [ 2 ]"), "[1][2]");
+        assert_eq!(compact(": é"), ":é");
         assert!(matches!(compact(""), Cow::Borrowed("")));
     }
 

@@ -18,7 +18,7 @@ use crate::{
         whole_seconds::{Reading as WholeSecondReading, WholeSeconds},
     },
     request::RunAnswer,
-    streams::{self, event_report},
+    streams::{self, Mapper, event_report},
 };
 
 /// How long a backfill that gives way waits before it looks again whether the live run is done. Chosen: a live run takes
@@ -116,7 +116,8 @@ impl Run<'_> {
                 .take(page, clock)
                 .map_err(|contradiction| lastpass::Error::of_contradiction(&contradiction, &session.mapper.zone))?;
             let (position, complete) = (whole.position, whole.complete);
-            let documents = self.documents(whole, clock, window.alert);
+            let read_at = streams::Reading { created: clock, ingested: window.alert.then_some(clock) };
+            let documents = documents(session.mapper, &read_at, whole);
             if complete {
                 self.deliver(documents, window.late_before).await?;
                 return Ok(Ended::Complete);
@@ -163,12 +164,6 @@ impl Run<'_> {
         }
     }
 
-    fn documents(&self, whole: WholeSeconds, clock: Timestamp, alert: bool) -> impl Iterator<Item = Document> {
-        let events = whole.events.into_iter().map(|(event, time)| event_report::Event { record: event.record, time });
-        let reading = streams::Reading { created: clock, ingested: alert.then_some(clock) };
-        event_report::each(self.session.mapper, &reading, events)
-    }
-
     async fn save_position(&self, window: EventWindow, position: Timestamp) -> Result<(), Error> {
         let mut state = self.lease.state();
         let unfinished = Some(window.unfinished(position));
@@ -179,6 +174,16 @@ impl Run<'_> {
         state.events = self.acknowledged_events();
         self.save(state).await
     }
+}
+
+/// The documents of whole seconds, each made when it is asked for.
+pub(super) fn documents(
+    mapper: &Mapper,
+    reading: &streams::Reading,
+    whole: WholeSeconds,
+) -> impl Iterator<Item = Document> {
+    let events = whole.events.into_iter().map(|(event, time)| event_report::Event { record: event.record, time });
+    event_report::each(mapper, reading, events)
 }
 
 /// Events have whole seconds, and so have the ends of windows.

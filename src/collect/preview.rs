@@ -5,7 +5,11 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use super::{events::whole_second, mapper, now, windows::backfill_window};
+use super::{
+    events::{documents, whole_second},
+    mapper, now,
+    windows::backfill_window,
+};
 use crate::{
     config::Config,
     deadline::Deadline,
@@ -15,7 +19,7 @@ use crate::{
     lastpass::{self, whole_seconds::Reading as WholeSecondReading},
     request::Window,
     secrets::Credentials,
-    streams::{self, Mapper, detailed_shared_folder, event_report, user},
+    streams::{self, Mapper, detailed_shared_folder, user},
 };
 
 /// An account whose documents are looked at before they are sent.
@@ -69,12 +73,7 @@ impl Preview {
                 .take(page, clock)
                 .map_err(|contradiction| lastpass::Error::of_contradiction(&contradiction, zone))?;
             let complete = whole.complete;
-            let events: Vec<_> = whole
-                .events
-                .into_iter()
-                .map(|(event, time)| event_report::Event { record: event.record, time })
-                .collect();
-            take(event_report::documents(&self.mapper, &reading_at(clock), &events));
+            take(documents(&self.mapper, &reading_at(clock), whole).collect());
             if complete {
                 return Ok(());
             }

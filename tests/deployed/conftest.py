@@ -23,6 +23,12 @@ def missing(what: str) -> None:
     pytest.skip(what)
 
 
+def built(path: Path, how: str) -> Path:
+    if not path.is_file():
+        missing(f"there is no {path}: `cargo build {how}`")
+    return path
+
+
 @pytest.fixture(scope="session", autouse=True)
 def emulator() -> None:
     if not os.environ.get("AWS_ENDPOINT_URL"):
@@ -32,28 +38,19 @@ def emulator() -> None:
 @pytest.fixture(scope="session")
 def bootstrap() -> Path:
     """The function, built: from BOOTSTRAP_DIR, else from cargo's target folder."""
-    path = Path(os.environ.get("BOOTSTRAP_DIR") or TARGET / "release") / "bootstrap"
-    if not path.is_file():
-        missing(f"there is no {path}: `cargo build --release`")
-    return path
+    return built(Path(os.environ.get("BOOTSTRAP_DIR") or TARGET / "release") / "bootstrap", "--release")
 
 
 @pytest.fixture(scope="session")
 def simulator() -> Path:
     """LastPass, simulated."""
-    path = TARGET / "release" / "lastpass-simulator"
-    if not path.is_file():
-        missing(f"there is no {path}: `cargo build --release --package lastpass-simulator`")
-    return path
+    return built(TARGET / "release" / "lastpass-simulator", "--release --package lastpass-simulator")
 
 
 @pytest.fixture(scope="session")
 def command_line_path() -> Path:
     """The command line, as it is built in little time."""
-    path = TARGET / "debug" / "lastpass-elastic"
-    if not path.is_file():
-        missing(f"there is no {path}: `cargo build --package lastpass-elastic-cli`")
-    return path
+    return built(TARGET / "debug" / "lastpass-elastic", "--package lastpass-elastic-cli")
 
 
 @pytest.fixture(scope="session")

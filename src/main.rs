@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use lambda_runtime::{LambdaEvent, service_fn};
 use lastpass_elastic::{
     config::{self, Config},
@@ -15,7 +16,10 @@ use tracing::level_filters::LevelFilter;
 async fn main() -> ExitCode {
     // A wrong LOG_LEVEL is reported with the other settings.
     telemetry::init(config::log_level(variable).unwrap_or(LevelFilter::INFO));
-    let function = Function::new(Config::read(variable), &aws_config::load_from_env().await);
+    // Lambda gives a function its credentials here; the other places where they may be take clients to be looked at.
+    let credentials = EnvironmentVariableCredentialsProvider::new();
+    let aws = aws_config::from_env().credentials_provider(credentials).load().await;
+    let function = Function::new(Config::read(variable), &aws);
     let function = &function;
     match lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| function.handle(event))).await {
         Ok(()) => ExitCode::SUCCESS,

@@ -15,8 +15,8 @@ use crate::{
 
 const ACCOUNT: &str = "7654321";
 const PROVISIONING_HASH: &str = "bench-provisioning-hash";
-/// Any in the encoded form will do: the sink lets everyone in.
-const API_KEY: &str = "YmVuY2g6YmVuY2g=";
+/// As long as a real one, because it is looked for in what Elasticsearch says. The sink lets everyone in.
+const API_KEY: &str = "YmVuY2gtYmVuY2gtYmVuY2g6YmVuY2gtYmVuY2gtYmVuY2gtYg==";
 /// When the last event happened. Chosen: no hour of the month before it repeats, of which Python knows nothing.
 const END: &str = "2025-07-01T00:00:00Z";
 /// Days in which the events happened.

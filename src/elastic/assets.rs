@@ -230,7 +230,7 @@ fn parsed(json: &str) -> Value {
 }
 
 const fn get<'a>(path: &'a [&'a str]) -> Call<'a> {
-    Call { doing: Doing::ReadTemplates, method: Method::GET, path, query: &[], body: Body::None }
+    Call { doing: Doing::ReadTemplates, method: Method::GET, path, query: &[], body: Body::None, expected: None }
 }
 
 /// One run of `setup`.
@@ -345,7 +345,8 @@ impl Setup<'_> {
     }
 
     async fn send(&self, doing: Doing, method: Method, path: &[&str], body: &Value) -> Result<Answer, Error> {
-        let call = Call { doing, method, path, query: &[], body: Body::Json(body.to_string().into_bytes()) };
+        let call =
+            Call { doing, method, path, query: &[], body: Body::Json(body.to_string().into_bytes()), expected: None };
         self.client.ask(&call, self.deadline).await
     }
 

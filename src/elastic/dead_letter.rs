@@ -348,6 +348,7 @@ async fn search<T: DeserializeOwned>(
         path: &[letters.as_str(), "_search"],
         query: &[("ignore_unavailable", "true"), ("allow_partial_search_results", "false")],
         body: Body::Json(query.to_string().into_bytes()),
+        expected: None,
     };
     Ok(client.read::<Found<T>>(&call, READ_REMEDY, deadline).await?.hits.hits)
 }

@@ -1,12 +1,13 @@
 //! Bytes: packs documents into chunks and writes the body of a `_bulk` request.
 
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, Write};
 use std::ops::Range;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::document::{DocId, Document};
+use crate::text::write_text;
 
 /// Largest bulk body in bytes, before gzip: `http.max_content_length` (100 MB) counts the unpacked ones, proxies often
 /// allow less. Chosen: large enough that a bulk's fixed costs vanish, small enough to repeat.
@@ -20,6 +21,12 @@ const LEVEL: Compression = Compression::fast();
 
 /// How many times smaller a bulk body is packed, at least. Measured: 7 to 8.
 const PACKED: usize = 6;
+
+/// Room for what an answer says of one document. Chosen: with the names of our backing indices it takes about 130 bytes.
+const ANSWERED_BYTES: usize = 160;
+
+/// Bytes that are packed together. Chosen: a call for each line takes twice the time, and a whole bulk leaves the cache.
+const PACKED_TOGETHER: usize = 64 << 10;
 
 /// One document of a bulk: its `_id` and its `_source`, one line of JSON.
 #[derive(Debug, Clone, Copy)]
@@ -64,20 +71,19 @@ pub(super) fn chunks(
 
 /// The gzipped body of a `_bulk` request that creates `lines`.
 ///
-/// It is packed when it is whole: line by line it takes more than twice the time.
-///
 /// # Errors
 /// None in practice: it writes into memory.
 pub(super) fn bulk_body<'a>(lines: impl Iterator<Item = Line<'a>> + Clone) -> io::Result<Vec<u8>> {
-    let mut body = Vec::with_capacity(lines.clone().map(|line| line.body_bytes()).sum());
+    let bytes = lines.clone().map(|line| line.body_bytes()).sum();
+    let mut body = BufWriter::with_capacity(PACKED_TOGETHER, packer(bytes));
     for line in lines {
-        body.extend_from_slice(b"{\"create\":{\"_id\":");
-        serde_json::to_writer(&mut body, line.id)?;
-        body.extend_from_slice(b"}}\n");
-        body.extend_from_slice(line.source.as_bytes());
-        body.push(b'\n');
+        body.write_all(b"{\"create\":{\"_id\":")?;
+        write_text(line.id.as_str(), &mut body)?;
+        body.write_all(b"}}\n")?;
+        body.write_all(line.source.as_bytes())?;
+        body.write_all(b"\n")?;
     }
-    gzip(&body)
+    body.into_inner()?.finish()
 }
 
 /// The gzipped body of a `_bulk` request that creates `documents`: for the benches.
@@ -88,14 +94,63 @@ pub fn bulk_of(documents: &[Document]) -> io::Result<Vec<u8>> {
     bulk_body(documents.iter().map(|document| Line { id: &document.id, source: &document.source }))
 }
 
+/// What an answer to `_mget` is to hold (`filter_path`).
+pub const FOUND: &str = "docs._index,docs._id,docs.found,docs.error.type";
+
+/// What an answer to `_bulk` is to hold (`filter_path`).
+pub const WRITTEN: &str = "items.create._id,items.create._index,items.create.status,items.create.failure_store,\
+                           items.create.error.type,items.create.error.reason,items.create.error.caused_by";
+
+/// The answer to an `_mget` of documents none of which is there, byte for byte as Elasticsearch writes it: each with the
+/// index it was looked for in.
+///
+/// # Errors
+/// None in practice: it writes into memory.
+pub fn none_found<'a>(asked: impl ExactSizeIterator<Item = (&'a str, &'a DocId)>) -> io::Result<Vec<u8>> {
+    let mut answer = Vec::with_capacity(asked.len() * ANSWERED_BYTES);
+    let mut before: &[u8] = b"{\"docs\":[{\"_index\":";
+    for (index, id) in asked {
+        answer.extend_from_slice(before);
+        write_text(index, &mut answer)?;
+        answer.extend_from_slice(b",\"_id\":");
+        write_text(id.as_str(), &mut answer)?;
+        before = b",\"found\":false},{\"_index\":";
+    }
+    answer.extend_from_slice(b",\"found\":false}]}");
+    Ok(answer)
+}
+
+/// The answer to a `_bulk` that created all of `ids` in the backing index `index`, byte for byte as Elasticsearch writes it.
+///
+/// # Errors
+/// None in practice: it writes into memory.
+pub fn all_created<'a>(index: &str, ids: impl ExactSizeIterator<Item = &'a DocId>) -> io::Result<Vec<u8>> {
+    let mut answer = Vec::with_capacity(ids.len() * ANSWERED_BYTES);
+    let mut before: &[u8] = b"{\"items\":[{\"create\":{\"_index\":";
+    for id in ids {
+        answer.extend_from_slice(before);
+        write_text(index, &mut answer)?;
+        answer.extend_from_slice(b",\"_id\":");
+        write_text(id.as_str(), &mut answer)?;
+        before = b",\"status\":201}},{\"create\":{\"_index\":";
+    }
+    answer.extend_from_slice(b",\"status\":201}}]}");
+    Ok(answer)
+}
+
 /// Gzips a body that is whole already.
 ///
 /// # Errors
 /// None in practice: it writes into memory.
 pub(super) fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
-    let mut body = GzEncoder::new(Vec::with_capacity(bytes.len() / PACKED), LEVEL);
+    let mut body = packer(bytes.len());
     body.write_all(bytes)?;
     body.finish()
+}
+
+/// What packs a body of so many bytes.
+fn packer(bytes: usize) -> GzEncoder<Vec<u8>> {
+    GzEncoder::new(Vec::with_capacity(bytes / PACKED), LEVEL)
 }
 
 #[cfg(test)]
@@ -122,6 +177,26 @@ mod tests {
             "{\"create\":{\"_id\":\"a1\"}}\n{\"x\":1}\n{\"create\":{\"_id\":\"quo\\\"te\"}}\n{\"x\":\"ä\"}\n"
         );
         assert_eq!(gunzip(&bulk_body(lines[..1].iter().copied()).unwrap()).len(), lines[0].body_bytes());
+    }
+
+    #[test]
+    fn the_usual_answers_name_each_document() {
+        let ids = [DocId("a1".to_owned()), DocId("quo\"te".to_owned())];
+        let found = none_found(ids.iter().map(|id| (".ds-x", id))).unwrap();
+        assert_eq!(
+            serde_json::from_slice::<serde_json::Value>(&found).unwrap(),
+            serde_json::json!({"docs": [
+                {"_index": ".ds-x", "_id": "a1", "found": false}, {"_index": ".ds-x", "_id": "quo\"te", "found": false},
+            ]})
+        );
+        let created = all_created(".ds-x", ids.iter()).unwrap();
+        assert_eq!(
+            serde_json::from_slice::<serde_json::Value>(&created).unwrap(),
+            serde_json::json!({"items": [
+                {"create": {"_index": ".ds-x", "_id": "a1", "status": 201}},
+                {"create": {"_index": ".ds-x", "_id": "quo\"te", "status": 201}},
+            ]})
+        );
     }
 
     #[test]

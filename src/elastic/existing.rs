@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
 use super::client::{Answer, Body, Call, Client};
-use super::encode::gzip;
+use super::encode::{FOUND, gzip, none_found};
 use super::error::{CLUSTER_BLOCK, Doing, Error, Fault, read_error_type};
 use crate::deadline::Deadline;
 use crate::document::DocId;
@@ -58,7 +58,14 @@ pub(super) async fn data_streams(
         name: String,
         backing_indices: Vec<String>,
     }
-    let call = Call { doing, method: Method::GET, path: &["_resolve", "index", pattern], query: &[], body: Body::None };
+    let call = Call {
+        doing,
+        method: Method::GET,
+        path: &["_resolve", "index", pattern],
+        query: &[],
+        body: Body::None,
+        expected: None,
+    };
     let answer = client.ask(&call, deadline).await?;
     if answer.status == 404 && answer.error_type() == "index_not_found_exception" {
         return Ok(Vec::new());
@@ -140,6 +147,9 @@ async fn try_find(client: &Client, ids: &[&DocId], indices: &[String], deadline:
             return Ok(Lookup::Found(found));
         }
         let answer = mget(client, &batch, deadline).await?;
+        if answer.is_as_expected {
+            continue;
+        }
         let entries = client.parse::<Answers<'_>>(&answer)?.docs;
         let mismatch = || {
             let fault = Fault::ItemMismatch { sent: batch.len(), answered: entries.len() };
@@ -225,17 +235,17 @@ async fn mget(client: &Client, batch: &[Question<'_>], deadline: Deadline) -> Re
         Questions::Docs(_) => Ok(Body::GzipJson(gzip(&body)?)),
     });
     // Writing into memory can't fail; if it did, nothing would have been asked.
-    let body = body.map_err(|_| client.unreachable(Doing::FindIds, Fault::Connection))?;
+    let unwritten = |_| client.unreachable(Doing::FindIds, Fault::Connection);
+    let body = body.map_err(unwritten)?;
+    let asked = batch.iter().map(|question| (question.index, question.id));
+    let expected = Some(none_found(asked).map_err(unwritten)?);
     let call = Call {
         doing: Doing::FindIds,
         method: Method::POST,
         path: &path,
-        query: &[
-            ("_source", "false"),
-            ("realtime", "true"),
-            ("filter_path", "docs._index,docs._id,docs.found,docs.error.type"),
-        ],
+        query: &[("_source", "false"), ("realtime", "true"), ("filter_path", FOUND)],
         body,
+        expected,
     };
     let answer = client.ask(&call, deadline).await?;
     if answer.status.is_success() { Ok(answer) } else { Err(client.refused(&answer, FIND_REMEDY)) }

@@ -43,7 +43,7 @@ pub(crate) fn judge_bulk(status: u16, body: &[u8], ids: &[&str]) -> Result<Judge
     let ids: Vec<DocId> = ids.iter().map(|id| DocId((*id).to_owned())).collect();
     let lines: Vec<Line<'_>> = ids.iter().map(|id| Line { id, source: "{}" }).collect();
     let status = StatusCode::from_u16(status).expect("a status");
-    let answer = Answer { doing: Doing::Write, status, retry_after: None, body: body.to_vec() };
+    let answer = Answer { doing: Doing::Write, status, retry_after: None, body: body.to_vec(), is_as_expected: false };
     let Some((fates, again)) = channel.judge(&answer, &lines)? else { return Ok(Judged::TooLarge) };
     let dead = fates.iter().filter(|fate| matches!(fate, Some(Fate::Dead(_)))).count();
     let there = fates.iter().flatten().count() - dead;

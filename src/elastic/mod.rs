@@ -41,7 +41,7 @@ pub use judge::{ItemOutcome, Refusal, StopCause};
 pub use rights::{ClusterInfo, Role, cluster_info, excess_rights, missing_rights};
 
 #[doc(hidden)]
-pub use encode::bulk_of;
+pub use encode::{FOUND, WRITTEN, all_created, bulk_of, none_found};
 use encode::{Line, chunks};
 use send::{Channel, Fate, Limits};
 

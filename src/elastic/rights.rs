@@ -86,7 +86,8 @@ pub async fn cluster_info(client: &Client, deadline: Deadline) -> Result<Cluster
         number: String,
         build_flavor: Option<String>,
     }
-    let call = Call { doing: Doing::ReadInfo, method: Method::GET, path: &[], query: &[], body: Body::None };
+    let call =
+        Call { doing: Doing::ReadInfo, method: Method::GET, path: &[], query: &[], body: Body::None, expected: None };
     let info: Info = client.read(&call, READ_REMEDY, deadline).await?;
     Ok(ClusterInfo {
         name: info.cluster_name,
@@ -201,6 +202,7 @@ impl Rights {
             path: &["_security", "user", "_has_privileges"],
             query: &[],
             body: Body::Json(serde_json::json!(question).to_string().into_bytes()),
+            expected: None,
         };
         client.read(&call, READ_REMEDY, deadline).await
     }

@@ -14,7 +14,7 @@ use reqwest::Method;
 use serde::Deserialize;
 
 use super::client::{Answer, Body, Call, Client, Pauses};
-use super::encode::{Line, MAX_BULK_BYTES, MAX_BULK_DOCUMENTS, bulk_body, chunks};
+use super::encode::{Line, MAX_BULK_BYTES, MAX_BULK_DOCUMENTS, WRITTEN, all_created, bulk_body, chunks};
 use super::error::{CLUSTER_BLOCK, Doing, Error, Fault, KeyFault, SHARD_LIMIT, known_remedy};
 use super::existing;
 use super::judge::{Item, ItemOutcome, Refusal, StopCause};
@@ -155,7 +155,15 @@ impl Channel {
             if pending.is_empty() {
                 return Ok(None);
             }
-            let taken = match self.post(lines, &pending, deadline).await {
+            // Where an earlier bulk may have written them, what is created is looked at one by one.
+            let write_index = known.last().filter(|_| !unknown);
+            let taken = match self.post(lines, &pending, write_index, deadline).await {
+                Ok(answer) if answer.is_as_expected => {
+                    for position in pending {
+                        fates[position] = Some(Fate::Created);
+                    }
+                    return Ok(None);
+                }
                 Ok(answer) => match self.read(&answer, lines, &pending) {
                     Ok(Posted::Items(items)) => {
                         let is_doubtful = |index: &str| unknown || known.iter().all(|known| known != index);
@@ -191,11 +199,20 @@ impl Channel {
         }
     }
 
-    /// Sends one `_bulk` request.
-    async fn post(&self, lines: &[Line<'_>], positions: &[usize], deadline: Deadline) -> Result<Answer, Error> {
-        let body = bulk_body(positions.iter().map(|position| lines[*position]))
-            // Writing into memory can't fail; if it did, nothing would have been sent.
-            .map_err(|_| self.client.unreachable(self.doing, Fault::Connection))?;
+    /// Sends one `_bulk` request. The answer is as expected where all documents were created in the backing index
+    /// `expected`.
+    async fn post(
+        &self,
+        lines: &[Line<'_>],
+        positions: &[usize],
+        expected: Option<&String>,
+        deadline: Deadline,
+    ) -> Result<Answer, Error> {
+        let lines = positions.iter().map(|position| lines[*position]);
+        // Writing into memory can't fail; if it did, nothing would have been sent.
+        let unwritten = |_| self.client.unreachable(self.doing, Fault::Connection);
+        let body = bulk_body(lines.clone()).map_err(unwritten)?;
+        let expected = expected.map(|index| all_created(index, lines.map(|line| line.id)));
         let call = Call {
             doing: self.doing,
             method: Method::POST,
@@ -206,13 +223,10 @@ impl Channel {
                 ("pipeline", "_none"),
                 // Below the timeout of the call, so that what waits for a shard is answered, not cut.
                 ("timeout", "20s"),
-                (
-                    "filter_path",
-                    "items.create._id,items.create._index,items.create.status,items.create.failure_store,\
-                     items.create.error.type,items.create.error.reason,items.create.error.caused_by",
-                ),
+                ("filter_path", WRITTEN),
             ],
             body: Body::GzipNdjson(body),
+            expected: expected.transpose().map_err(unwritten)?,
         };
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.client.send(&call, deadline).await

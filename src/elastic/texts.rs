@@ -640,6 +640,7 @@ fn only_what_is_kibanas_is_taken_for_kibana() {
         status: reqwest::StatusCode::from_u16(status).unwrap(),
         retry_after: None,
         body: body.as_bytes().to_vec(),
+        is_as_expected: false,
     };
     let endpoint = Endpoint::from_url("https://es.example").unwrap();
     let client = Client::new(crate::http::for_tests(), endpoint, &SecretString::from(KEY)).unwrap();

@@ -78,14 +78,27 @@ pub fn parse_page(answer: &str, zone: &ApiZone) -> Result<Page, Problem> {
         None if answer.raw("status").is_some() => Vec::new(),
         None | Some(Records::NotListed) => return Err(Problem::NotTheApi("it holds no events under `data`")),
     };
-    let events = records
-        .into_iter()
-        .map(|raw| {
-            let time = zone.read(wire::field(raw.get(), "Time").as_ref());
-            Event { record: raw.get().to_owned(), time }
-        })
-        .collect();
+    let events =
+        records.into_iter().map(|raw| Event { record: raw.get().to_owned(), time: time_of(raw.get(), zone) }).collect();
     Ok(Page { events, next_us: parse_next(answer.value("next"))? })
+}
+
+/// The `Time` of a record.
+fn time_of(record: &str, zone: &ApiZone) -> Result<Option<LocalTime>, UnreadableTime> {
+    if let Some(text) = first_time(record)
+        && let Ok(Some(time)) = zone.read_text(text)
+    {
+        return Ok(Some(time));
+    }
+    zone.read(wire::field(record, "Time").as_ref())
+}
+
+/// What a record begins with where that is the value of its one `Time`, as in every event seen: looked at, not parsed.
+fn first_time(record: &str) -> Option<&str> {
+    const LENGTH: usize = "YYYY-MM-DD hh:mm:ss".len();
+    let (time, rest) = record.strip_prefix("{\"Time\":\"")?.split_at_checked(LENGTH)?;
+    // A second one might be spelled with escapes.
+    (rest.starts_with('"') && !rest.contains("\"Time\"") && !rest.contains('\\')).then_some(time)
 }
 
 /// `next`: a number, or one as text. What can't be read must not pass for the end.
@@ -132,6 +145,31 @@ mod tests {
         let expected =
             json!({"from": "2025-07-17 09:51:51", "to": "2025-07-17 10:00:00", "user": "allusers", "next": 5});
         assert_eq!(request_data(&request, &ApiZone::new("US/Eastern").expect("a zone")), expected);
+    }
+
+    #[test]
+    fn a_time_that_is_looked_at_is_the_one_that_would_be_read() {
+        let zone = ApiZone::new("US/Eastern").expect("a zone");
+        let time = "2015-07-17 09:51:51";
+        let begins = format!(r#"{{"Time":"{time}""#);
+        assert_eq!(first_time(&format!(r#"{begins},"Data":"Time"}}"#)), None, "a text that may be a key");
+        assert_eq!(first_time(&format!(r#"{begins},"Data":"x"}}"#)), Some(time));
+        assert_eq!(first_time(&format!("{begins}}}")), Some(time));
+        for rest in [
+            r#","Data":"x""#,
+            "",
+            r#","Time":"2016-01-01 00:00:00""#,
+            r#","\u0054ime":"2016-01-01 00:00:00""#,
+            r#","Data":{"Time":"2016-01-01 00:00:00"}"#,
+            r#","Data":"a\\b""#,
+        ] {
+            for begins in
+                [&begins, r#"{"Time":"2015-07-17 25:51:51""#, r#"{"Time":"","Data2":"12345678""#, r#"{"Time":5"#]
+            {
+                let record = format!("{begins}{rest}}}");
+                assert_eq!(time_of(&record, &zone), zone.read(wire::field(&record, "Time").as_ref()), "{record}");
+            }
+        }
     }
 
     #[test]

@@ -136,9 +136,9 @@ impl<'z> Reading<'z> {
         self.check(&page, clock)?;
         let cut = page.next_us.is_some() || page.events.len() >= PAGE_MAX_EVENTS;
         // What belongs to no second goes out with every answer that brings it.
-        let (timed, timeless): (Vec<Event>, Vec<Event>) =
-            page.events.into_iter().partition(|event| local_time(event).is_some());
-        let timeless = timeless.into_iter().map(|event| (event, None));
+        let mut timed = page.events;
+        let timeless = timed.extract_if(.., |event| local_time(event).is_none());
+        let mut events: Vec<(Event, Option<EventTime>)> = timeless.map(|event| (event, None)).collect();
         self.held.push(timed);
         let whole_from = match self.whole_from() {
             _ if !cut => self.from,
@@ -146,7 +146,7 @@ impl<'z> Reading<'z> {
             // No second of the page is whole: the next page is joined to it.
             _ if page.next_us.is_some() => {
                 self.next_us = page.next_us;
-                return Ok(WholeSeconds { events: timeless.collect(), position: self.position, complete: false });
+                return Ok(WholeSeconds { events, position: self.position, complete: false });
             }
             // A full page of one second that names no next one is documented to be the last.
             _ => self.from,
@@ -154,29 +154,24 @@ impl<'z> Reading<'z> {
         let window = whole_from..self.position;
         let inside = |time: &LocalTime| window.contains(&time.earliest());
         let settled = settle(std::mem::take(&mut self.held), clock);
+        events.reserve(settled.len());
         let kept = settled.into_iter().filter(|(event, _)| local_time(event).is_some_and(|time| inside(&time)));
+        events.extend(kept.map(|(event, time)| (event, Some(time))));
         self.position = whole_from;
         self.next_us = None;
-        Ok(WholeSeconds {
-            events: timeless.chain(kept.map(|(event, time)| (event, Some(time)))).collect(),
-            position: whole_from,
-            complete: whole_from <= self.from,
-        })
+        Ok(WholeSeconds { events, position: whole_from, complete: whole_from <= self.from })
     }
 
-    /// From where on the held pages of a cut answer are whole: after their oldest second, or after the fold it is in.
+    /// From where on the held pages of a cut answer are whole: after their oldest second, or after the fold it is in. What
+    /// lies outside of what was asked for may decide no boundary.
     fn whole_from(&self) -> Option<Timestamp> {
-        let oldest = self.held.iter().flatten().filter_map(|event| self.asked_for(event)).min()?;
+        let Request { from, to, .. } = self.request();
+        let times = self.held.iter().flatten().filter_map(local_time).map(|time| time.earliest());
+        let oldest = times.filter(|time| (from..=to).contains(time)).min()?;
         Some(match self.zone.fold_at(oldest) {
             Some(fold) => fold.end,
             None => oldest.saturating_add(MARGIN).unwrap_or(oldest),
         })
-    }
-
-    /// The earliest instant of an event, if it lies in what was asked for: no other may decide a boundary.
-    fn asked_for(&self, event: &Event) -> Option<Timestamp> {
-        let Request { from, to, .. } = self.request();
-        local_time(event).map(|time| time.earliest()).filter(|time| (from..=to).contains(time))
     }
 
     fn check(&self, page: &Page, clock: Timestamp) -> Result<(), Contradiction> {
@@ -191,8 +186,10 @@ impl<'z> Reading<'z> {
         if self.next_us.is_some_and(|before| next_us >= before) {
             return Err(Contradiction::NextStands);
         }
-        let asked_for = page.events.iter().filter(|event| self.asked_for(event).is_some());
-        let oldest = asked_for.filter_map(local_time).map(|time| time.latest()).min();
+        let Request { from, to, .. } = self.request();
+        let asked_for = |time: &LocalTime| (from..=to).contains(&time.earliest());
+        let times = page.events.iter().filter_map(local_time).filter(asked_for);
+        let oldest = times.map(|time| time.latest()).min();
         if let (Ok(next), Some(oldest)) = (Timestamp::from_microsecond(next_us), oldest)
             && next > oldest.saturating_add(CLOCK_TOLERANCE).unwrap_or(oldest)
         {

@@ -1,6 +1,6 @@
 //! What the action of an event says about it: category, type and outcome (ECS_MAPPING.md, §3.1).
 
-use super::{draft::Draft, path::Path};
+use serde_json::Value;
 
 /// `event.category`. Where several rules hold, the later one here wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,17 +114,15 @@ pub(super) fn tell(action: &str) -> Told {
 }
 
 impl Told {
-    /// Sets `event.category`, `event.type` and `event.outcome`.
-    pub(super) fn put(self, draft: &mut Draft<'_>) {
-        if let Some(category) = self.category {
-            draft.put(const { Path::of("event.category") }, category.words());
-        }
-        if let Some(kind) = self.kind {
-            draft.put(const { Path::of("event.type") }, kind.words());
-        }
-        if let Some(outcome) = self.outcome {
-            draft.put(const { Path::of("event.outcome") }, outcome.word());
-        }
+    /// The fields of `event` that it sets.
+    pub(super) fn fields(self) -> impl Iterator<Item = (&'static str, Value)> {
+        [
+            ("category", self.category.map(|category| category.words().into())),
+            ("type", self.kind.map(|kind| kind.words().into())),
+            ("outcome", self.outcome.map(|outcome| outcome.word().into())),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
     }
 }
 
@@ -164,7 +162,7 @@ impl Outcome {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::super::testing::{acted, field};
     use super::*;

@@ -78,7 +78,7 @@ pub(super) fn convert(value: Value, to: Type) -> Result<Option<Value>, WrongType
 /// [`WrongType`] when the value can't be read as one.
 pub(super) fn convert_field(value: FieldValue<'_>, to: Type) -> Result<Option<FieldValue<'_>>, WrongType> {
     match value {
-        FieldValue::Text(text) if to == Type::Ip && !text.is_empty() => match is_ip(&text) {
+        FieldValue::Text(text) if to == Type::Ip && !text.as_str().is_empty() => match is_ip(text.as_str()) {
             true => Ok(Some(FieldValue::Text(text))),
             false => Err(WrongType),
         },

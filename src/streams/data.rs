@@ -1,10 +1,11 @@
 //! What the action of an event makes of its `Data` (ECS_MAPPING.md, §3.2).
 
-use std::{borrow::Cow, ops::Range, sync::LazyLock};
+use std::sync::OnceLock;
 
 use regex::Regex;
 
 use super::{draft::Draft, path::Path};
+use crate::text::Text;
 
 /// What is done with the `Data` of an action that contains one of `substrings`.
 struct Row {
@@ -137,8 +138,8 @@ const W: &str = r"[ \t\n\x0B\x0C\r]+";
 const EMAIL: &str =
     r"[A-Za-z][A-Za-z0-9_+,\-./:;<=]+@[A-Za-z0-9][A-Za-z0-9-]{0,62}(?:\.[A-Za-z0-9][A-Za-z0-9-]{0,62})*\.?";
 
-/// The pattern of each row of [`ROWS`], where it has one.
-static PATTERNS: LazyLock<Vec<Option<Regex>>> = LazyLock::new(|| ROWS.iter().map(|row| pattern(&row.form)).collect());
+/// The pattern of each row of [`ROWS`], where it has one: made for the first event that needs it.
+static PATTERNS: [OnceLock<Option<Regex>>; ROWS.len()] = [const { OnceLock::new() }; ROWS.len()];
 
 #[expect(clippy::expect_used, reason = "the patterns are constants, and a test compiles each")]
 fn pattern(form: &Form) -> Option<Regex> {
@@ -166,7 +167,8 @@ pub(super) fn rows(action: &str) -> Rows {
 
 impl Rows {
     fn iter(&self) -> impl Iterator<Item = (&'static Row, Option<&'static Regex>)> {
-        self.0.iter().map(|index| (&ROWS[*index], PATTERNS[*index].as_ref()))
+        let pattern = |index: usize| PATTERNS[index].get_or_init(|| pattern(&ROWS[index].form)).as_ref();
+        self.0.iter().map(move |index| (&ROWS[*index], pattern(*index)))
     }
 }
 
@@ -174,24 +176,20 @@ impl Rows {
 ///
 /// # Errors
 /// [`NoSpace`] when the action limits a shared folder and `data` has no space that could end the folder's name.
-pub(super) fn apply<'r>(
-    rows: &Rows,
-    data: Option<&Cow<'r, str>>,
-    draft: &mut Draft<'r>,
-) -> Result<Vec<Cow<'r, str>>, NoSpace> {
+pub(super) fn apply<'r>(rows: &Rows, data: Option<&Text<'r>>, draft: &mut Draft<'r>) -> Result<Vec<Text<'r>>, NoSpace> {
     let (mut listed, mut single) = (None, None);
     let limits = |row: &Row| matches!(row.form, LineBehindLastSpace { .. });
     // The integration puts the comma in before it looks at any line, so a missing space ends what only lines tell.
-    let stops = rows.iter().any(|(row, _)| limits(row)) && !data.is_some_and(|data| data.contains(' '));
+    let stops = rows.iter().any(|(row, _)| limits(row)) && !data.is_some_and(|data| data.as_str().contains(' '));
     for (row, pattern) in rows.iter() {
         let Some(data) = data else { break };
-        let mut read_line = |data: &Cow<'r, str>, fields: &[Path]| {
-            let Some(captures) = pattern.and_then(|pattern| pattern.captures(data)) else {
+        let mut read_line = |data: &Text<'r>, fields: &[Path]| {
+            let Some(captures) = pattern.and_then(|pattern| pattern.captures(data.as_str())) else {
                 return;
             };
             for (capture, field) in captures.iter().skip(1).zip(fields) {
                 let Some(capture) = capture else { continue };
-                let text = part(data, capture.range());
+                let text = data.part(capture.range());
                 if *field == USER {
                     single = Some(text.clone());
                 }
@@ -200,18 +198,21 @@ pub(super) fn apply<'r>(
         };
         match row.form {
             List { field } => {
-                let parts: Vec<Cow<'r, str>> = parts(data);
+                let parts = parts(data);
                 if field == USER {
                     listed = Some(parts.clone());
                 }
                 draft.put(field, parts);
             }
             FirstLine { .. } | Line { .. } | LineBehindLastSpace { .. } if stops => break,
-            FirstLine { field } => draft.put(field, part(data, 0..data.find('\n').unwrap_or(data.len()))),
+            FirstLine { field } => {
+                let text = data.as_str();
+                draft.put(field, data.part(0..text.find('\n').unwrap_or(text.len())));
+            }
             Line { fields, .. } => read_line(data, fields),
             LineBehindLastSpace { fields, .. } => {
-                let (folder, email) = data.rsplit_once(' ').unwrap_or((data, ""));
-                read_line(&Cow::Owned(format!("{folder},{email}")), fields);
+                let (folder, email) = data.as_str().rsplit_once(' ').unwrap_or((data.as_str(), ""));
+                read_line(&format!("{folder},{email}").into(), fields);
             }
         }
     }
@@ -226,22 +227,17 @@ pub(super) fn apply<'r>(
     })
 }
 
-/// A part of a text: where it stands, if the text does so itself.
-fn part<'r>(text: &Cow<'r, str>, range: Range<usize>) -> Cow<'r, str> {
-    match text {
-        Cow::Borrowed(text) => Cow::Borrowed(text.get(range).unwrap_or_default()),
-        Cow::Owned(text) => Cow::Owned(text.get(range).unwrap_or_default().to_owned()),
-    }
-}
-
 /// What stands between the commas of a text.
-fn parts<'r>(text: &Cow<'r, str>) -> Vec<Cow<'r, str>> {
-    match text {
-        Cow::Borrowed(text) => text.split(',').filter(|part| !part.is_empty()).map(Cow::Borrowed).collect(),
-        Cow::Owned(text) => {
-            text.split(',').filter(|part| !part.is_empty()).map(|part| Cow::Owned(part.to_owned())).collect()
+fn parts<'r>(text: &Text<'r>) -> Vec<Text<'r>> {
+    let mut begin = 0;
+    let mut parts = Vec::new();
+    for part in text.as_str().split(',') {
+        if !part.is_empty() {
+            parts.push(text.part(begin..begin + part.len()));
         }
+        begin += part.len() + 1;
     }
+    parts
 }
 
 #[cfg(test)]
@@ -280,14 +276,13 @@ mod tests {
 
     #[test]
     fn every_pattern_is_a_regular_expression() {
-        assert_eq!(PATTERNS.len(), ROWS.len());
-        for (row, pattern) in ROWS.iter().zip(PATTERNS.iter()) {
+        for row in ROWS {
             let fields = match row.form {
                 List { .. } | FirstLine { .. } => 0,
                 Line { fields, .. } | LineBehindLastSpace { fields, .. } => fields.len(),
             };
             assert_eq!(
-                pattern.as_ref().map_or(0, |pattern| pattern.captures_len() - 1),
+                pattern(&row.form).map_or(0, |pattern| pattern.captures_len() - 1),
                 fields,
                 "{:?}",
                 row.substrings

@@ -49,8 +49,7 @@ pub fn documents(mapper: &Mapper, reading: &Reading, snapshot: &Snapshot, key: &
     let document = |original: String| {
         let record = read(&original);
         let parts = id_parts(mapper, snapshot, key, record.as_ref());
-        let ordinal = ordinals.next(&parts);
-        let id = parts.with_ordinal(ordinal).finish();
+        let id = ordinals.next_id(parts);
         let source = map(mapper, reading, record, &original, snapshot.timestamp);
         Document { id, timestamp: snapshot.timestamp, source, original }
     };

@@ -43,8 +43,11 @@ const SCHEME: &str = "a";
 /// Characters of the hash in an `_id`: 138 bits, with the letter a multiple of four, which Elasticsearch packs best.
 const HASH_CHARACTERS: usize = 23;
 
-/// Room for an `_id` while it is made: the letter and all of the hash.
-const ID_BYTES: usize = 44;
+/// Bytes of the hash that these characters are of, and some bits more.
+const HASHED_BYTES: usize = 18;
+
+/// Room for an `_id` while it is made: the letter, and a character more than is kept.
+const ID_BYTES: usize = 25;
 
 /// The texts of an `_id`, hashed as they come.
 #[derive(Clone)]
@@ -69,25 +72,40 @@ impl IdParts {
         self
     }
 
-    /// The ordinal among equals: the last text.
-    pub(super) fn with_ordinal(self, ordinal: u32) -> Self {
-        self.with(&ordinal.to_string())
-    }
-
     /// The `_id` of these texts.
     pub(super) fn finish(self) -> DocId {
-        let mut id = String::with_capacity(ID_BYTES);
-        id.push_str(SCHEME);
-        URL_SAFE_NO_PAD.encode_string(self.0.finalize(), &mut id);
-        // Of ASCII alone.
-        id.truncate(SCHEME.len() + HASH_CHARACTERS);
-        DocId(id)
+        of_digest(&self.digest())
+    }
+
+    fn digest(self) -> [u8; 32] {
+        self.0.finalize().into()
+    }
+
+    /// With the ordinal among equals, which is the last text.
+    fn digest_of(self, ordinal: u32) -> [u8; 32] {
+        match ordinal {
+            0 => self.with("0"),
+            _ => self.with(&ordinal.to_string()),
+        }
+        .digest()
     }
 }
 
-/// Counts equal records in the order they come in.
+fn of_digest(digest: &[u8; 32]) -> DocId {
+    let mut id = String::with_capacity(ID_BYTES);
+    id.push_str(SCHEME);
+    URL_SAFE_NO_PAD.encode_string(digest.get(..HASHED_BYTES).unwrap_or_default(), &mut id);
+    // Of ASCII alone.
+    id.truncate(SCHEME.len() + HASH_CHARACTERS);
+    DocId(id)
+}
+
+/// Tells equal records apart by their ordinal: how many equal ones came before.
 #[derive(Default)]
-pub(super) struct Ordinals(HashMap<[u8; 32], u32, BuildHasherDefault<OfDigest>>);
+pub(super) struct Ordinals {
+    /// By the digest of the first of them.
+    seen: HashMap<[u8; 32], u32, BuildHasherDefault<OfDigest>>,
+}
 
 /// The hash of a digest: its own beginning, which nobody can choose.
 #[derive(Default)]
@@ -106,11 +124,12 @@ impl Hasher for OfDigest {
 }
 
 impl Ordinals {
-    /// How many records with the same parts came before.
-    pub(super) fn next(&mut self, parts: &IdParts) -> u32 {
-        let seen = self.0.entry(parts.0.clone().finalize().into()).or_default();
+    /// The `_id` of the next record with these parts.
+    pub(super) fn next_id(&mut self, parts: IdParts) -> DocId {
+        let first = parts.clone().digest_of(0);
+        let seen = self.seen.entry(first).or_default();
         let ordinal = *seen;
         *seen += 1;
-        ordinal
+        if ordinal == 0 { of_digest(&first) } else { of_digest(&parts.digest_of(ordinal)) }
     }
 }

@@ -5,8 +5,6 @@
 //! `pipeline_error`, and nothing is cleaned up any more. Either says so in `error.message` and keeps `event.original`,
 //! whatever the settings, because that is then the only place where the value is left.
 
-use std::borrow::Cow;
-
 use serde_json::{Value, json};
 
 use super::{
@@ -14,7 +12,10 @@ use super::{
     path::{self, LAYOUT, Path, Places},
     value::{FieldValue, written},
 };
-use crate::document::{Organization, Stream};
+use crate::{
+    document::{Organization, Stream},
+    text::Text,
+};
 
 /// The version of ECS that the integration writes. Source: ECS_MAPPING.md, §1.
 const ECS_VERSION: &str = "8.11.0";
@@ -33,13 +34,13 @@ pub(super) struct Head<'m> {
     /// How its `event` begins.
     event: Vec<u8>,
     kind: &'static str,
-    tags: Vec<Cow<'m, str>>,
+    tags: Vec<Text<'m>>,
 }
 
 impl<'m> Head<'m> {
     /// That of the documents of `stream`.
     pub(super) fn new(mapper: &'m Mapper, reading: &Reading, stream: Stream) -> Self {
-        let mut tags: Vec<Cow<'_, str>> = mapper.tags.iter().map(|tag| Cow::Borrowed(tag.as_str())).collect();
+        let mut tags: Vec<Text<'_>> = mapper.tags.iter().map(|tag| tag.as_str().into()).collect();
         for (tag, set) in [
             (PRESERVE_ORIGINAL, mapper.preserve_original_event),
             (PRESERVE_DUPLICATES, mapper.preserve_duplicate_custom_fields),
@@ -83,10 +84,12 @@ pub(super) struct Draft<'r> {
     head: &'r Head<'r>,
     /// The places that have a value.
     places: Places,
-    /// For each of them, where its value is in `values`.
+    /// For each of them, where its value is in `values`, which several may share.
     positions: [u8; path::COUNT],
     values: Vec<FieldValue<'r>>,
-    tags: Vec<Cow<'r, str>>,
+    tags: Vec<Text<'r>>,
+    /// What its `event` has beside the fields at [`Path`]s, as JSON.
+    event: &'r str,
     errors: Vec<String>,
     stopped: bool,
 }
@@ -99,7 +102,8 @@ impl<'r> Draft<'r> {
             places: Places::default(),
             positions: [0; path::COUNT],
             values: Vec::with_capacity(MOST_FIELDS),
-            tags: head.tags.iter().map(|tag| Cow::Borrowed(tag.as_ref())).collect(),
+            tags: head.tags.iter().map(|tag| tag.as_str().into()).collect(),
+            event: "",
             errors: Vec::new(),
             stopped: false,
         };
@@ -109,17 +113,10 @@ impl<'r> Draft<'r> {
 
     /// Sets the field at `path`, in the place of what was there.
     pub(super) fn put(&mut self, path: Path, value: impl Into<FieldValue<'r>>) {
-        let value = value.into();
-        let position = usize::from(self.positions[path.position()]);
-        match self.values.get_mut(position) {
-            Some(there) if self.places.has(path) => *there = value,
-            Some(_) | None => {
-                // There are fewer places than a byte counts.
-                self.positions[path.position()] = self.values.len() as u8;
-                self.places.add(path);
-                self.values.push(value);
-            }
-        }
+        // The tables of fields and rows put fewer than a byte counts.
+        self.positions[path.position()] = self.values.len() as u8;
+        self.places.add(path);
+        self.values.push(value.into());
     }
 
     /// The field at `path`.
@@ -127,11 +124,17 @@ impl<'r> Draft<'r> {
         self.values.get(usize::from(self.positions[path.position()])).filter(|_| self.places.has(path))
     }
 
-    /// Sets the field at `path` to a copy of the one at `from`, unless that is missing, `null` or empty text.
+    /// Gives the field at `path` the value of the one at `from` as well, unless that is missing, `null` or empty text.
     pub(super) fn copy(&mut self, from: Path, path: Path) {
-        if let Some(value) = self.get(from).filter(|value| !value.is_nothing()).cloned() {
-            self.put(path, value);
+        if self.get(from).is_some_and(|value| !value.is_nothing()) {
+            self.positions[path.position()] = self.positions[from.position()];
+            self.places.add(path);
         }
+    }
+
+    /// Adds fields to `event` that are written already: `members` begins with a comma, where it has any.
+    pub(super) fn add_to_event(&mut self, members: &'r str) {
+        self.event = members;
     }
 
     /// Adds a tag.
@@ -153,7 +156,7 @@ impl<'r> Draft<'r> {
     /// The document as one line of JSON, for the record `original`; `duplicates` are the custom fields whose values stand
     /// in an ECS field as well.
     pub(super) fn finish(mut self, original: &'r str, duplicates: Places) -> String {
-        let has_tag = |tags: &[Cow<'_, str>], tag: &str| tags.iter().any(|set| set == tag);
+        let has_tag = |tags: &[Text<'_>], tag: &str| tags.iter().any(|set| set.as_str() == tag);
         if self.stopped {
             add_tag(&mut self.tags, PRESERVE_ORIGINAL);
             self.put(EVENT_KIND, "pipeline_error");
@@ -171,7 +174,7 @@ impl<'r> Draft<'r> {
             self.put(const { Path::of("event.original") }, original);
         }
         if !self.errors.is_empty() {
-            let errors: Vec<Cow<'_, str>> = std::mem::take(&mut self.errors).into_iter().map(Cow::Owned).collect();
+            let errors: Vec<Text<'_>> = std::mem::take(&mut self.errors).into_iter().map(Text::from).collect();
             self.put(const { Path::of("error.message") }, errors);
         }
         if !self.tags.is_empty() {
@@ -196,31 +199,30 @@ impl<'r> Draft<'r> {
             let Some(value) = self.get(path) else { continue };
             let object = layout.object_of(path);
             if object != open {
-                layout.turn(open, object, &mut out);
+                out.extend_from_slice(layout.turn(open, object).as_bytes());
                 (open, is_empty) = (object, true);
             }
             if path == EVENT_KIND {
                 // The first of its object, and always there; what is the same in all documents comes before it.
                 out.extend_from_slice(self.head.event.get(1..).unwrap_or_default());
+                out.extend_from_slice(self.event.as_bytes());
                 is_empty = false;
             }
-            if !is_empty {
-                out.push(b',');
-            }
+            let name = layout.name(path).as_bytes();
+            out.extend_from_slice(if is_empty { name.get(1..).unwrap_or_default() } else { name });
             is_empty = false;
-            out.extend_from_slice(layout.name(path).as_bytes());
             value.write(&mut out);
         }
-        layout.turn(open, 0, &mut out);
+        out.extend_from_slice(layout.turn(open, 0).as_bytes());
         out.push(b'}');
         // What is appended is UTF-8.
         String::from_utf8(out).unwrap_or_default()
     }
 }
 
-fn add_tag<'r>(tags: &mut Vec<Cow<'r, str>>, tag: &'static str) {
-    if tags.iter().all(|set| set != tag) {
-        tags.push(Cow::Borrowed(tag));
+fn add_tag<'r>(tags: &mut Vec<Text<'r>>, tag: &'static str) {
+    if tags.iter().all(|set| set.as_str() != tag) {
+        tags.push(tag.into());
     }
 }
 
@@ -295,7 +297,7 @@ mod tests {
             draft.put(Path::of("user.full_name"), json!({ "g": "" }));
             draft.put(Path::of("related.user"), json!([[], {}, { "e": [null] }, 0, false, " "]));
             draft.put(Path::of("lastpass.event_report.data.user_email"), Value::Null);
-            draft.put(Path::of("related.ip"), vec![Cow::Borrowed(""), Cow::Borrowed("::1")]);
+            draft.put(Path::of("related.ip"), vec![Text::from(""), Text::from("::1")]);
         });
         assert_eq!(source["user"], json!({ "id": ["Ops"] }));
         assert_eq!(source["related"], json!({ "user": [0, false, " "], "ip": ["::1"] }));

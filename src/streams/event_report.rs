@@ -10,8 +10,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    Again, Mapper, Reading,
-    actions::{self, Told},
+    Again, Mapper, Reading, actions,
     convert::{Type, WrongType},
     data::{self, NoSpace, Rows},
     doc_id::{IdParts, Ordinals},
@@ -24,6 +23,7 @@ use super::{
 use crate::{
     document::{Document, Stream},
     lastpass::time::{EventTime, UnreadableTime},
+    text::Text,
 };
 
 /// An event as it was read.
@@ -40,10 +40,10 @@ pub struct Event {
 pub const AMBIGUOUS_TIME: &str = "ambiguous_time";
 
 const ACTION: Path = Path::of("lastpass.event_report.action");
-const EVENT_ACTION: Path = Path::of("event.action");
 const TIME: Path = Path::of("lastpass.event_report.time");
 const USER_NAME: Path = Path::of("lastpass.event_report.user_name");
 const GROUP_NAME: Path = Path::of("lastpass.event_report.data.group_name");
+const USER_EMAIL: Path = Path::of("user.email");
 const SOURCE_IP: Path = Path::of("source.ip");
 
 /// Most actions whose meaning is remembered at once. Chosen: LastPass has about a hundred; a text that is made up is not
@@ -80,12 +80,11 @@ pub fn each<'m, I: IntoIterator<Item = Event>>(
     let mut ordinals = Ordinals::default();
     events.into_iter().map(move |event| {
         let record = read(&event.record);
-        let parts = mapping.id_parts(record.as_ref(), &event.record);
-        let ordinal = ordinals.next(&parts);
-        let id = parts.with_ordinal(ordinal).finish();
-        let original = original(record.is_some(), &event.record);
+        let action = mapping.action(record.as_ref());
+        let id = ordinals.next_id(mapping.id_parts(record.as_ref(), &action, &event.record));
+        let original = original(record.as_ref(), &event.record);
         let (timestamp, source) =
-            mapping.map(Parsed { time: event.time, record, original: &original, without_time: None });
+            mapping.map(&action, Parsed { time: event.time, record, original: &original, without_time: None });
         let original = match original {
             Cow::Owned(original) => original,
             Cow::Borrowed(_) => event.record,
@@ -103,8 +102,9 @@ pub fn again(mapper: &Mapper, reading: &Reading, again: Again, original: &str) -
     // Of an event without a `Time` that can be read, the timestamp tells when it was read first.
     let readable = mapping.read_time(record.as_ref()).ok().flatten();
     let time = readable.and(first).map(|timestamp| EventTime { timestamp, ambiguous });
-    let compact = super::record::original(record.is_some(), original);
-    let (timestamp, source) = mapping.map(Parsed { time, record, original: &compact, without_time: first });
+    let compact = super::record::original(record.as_ref(), original);
+    let action = mapping.action(record.as_ref());
+    let (timestamp, source) = mapping.map(&action, Parsed { time, record, original: &compact, without_time: first });
     Document { id, timestamp, source, original: compact.into_owned() }
 }
 
@@ -121,7 +121,8 @@ struct Mapping<'m> {
 /// What an action means.
 struct Action {
     lower_case: String,
-    told: Told,
+    /// The fields of `event` that it settles, as JSON.
+    event: String,
     rows: Rows,
 }
 
@@ -149,8 +150,9 @@ impl<'m> Mapping<'m> {
         }
     }
 
-    /// What the action `text` means.
-    fn action(&mut self, text: &str) -> Arc<Action> {
+    /// What the action of a record means.
+    fn action(&mut self, record: Option<&Record<'_>>) -> Arc<Action> {
+        let text = record.and_then(|record| record.get("Action")).and_then(FieldValue::as_str).unwrap_or_default();
         if let Some(action) = self.actions.get(text) {
             return Arc::clone(action);
         }
@@ -158,14 +160,20 @@ impl<'m> Mapping<'m> {
             self.actions.clear();
         }
         let lower_case = text.to_lowercase();
-        let (told, rows) = (actions::tell(&lower_case), data::rows(&lower_case));
-        let action = Arc::new(Action { lower_case, told, rows });
+        let mut event = String::new();
+        let action = (!lower_case.is_empty()).then(|| ("action", lower_case.as_str().into()));
+        let zone = ("timezone", self.mapper.zone.name().into());
+        for (name, value) in action.into_iter().chain(actions::tell(&lower_case).fields()).chain([zone]) {
+            event.push_str(&format!(",\"{name}\":{value}"));
+        }
+        let rows = data::rows(&lower_case);
+        let action = Arc::new(Action { lower_case, event, rows });
         self.actions.insert(text.to_owned(), Arc::clone(&action));
         action
     }
 
     /// The `@timestamp` and the source of an event.
-    fn map(&mut self, parsed: Parsed<'_>) -> (Timestamp, String) {
+    fn map(&self, action: &Action, parsed: Parsed<'_>) -> (Timestamp, String) {
         let Parsed { time, record, original, without_time } = parsed;
         let time = match time {
             Some(time) => Ok(Some(time)),
@@ -173,21 +181,14 @@ impl<'m> Mapping<'m> {
         };
         let happened = time.as_ref().ok().copied().flatten().map(|time| time.timestamp);
         let timestamp = happened.or(without_time).unwrap_or(self.read_at);
-        let content = content(record);
-        let action = match &content {
-            Content::Fields(fields) => {
-                self.action(fields.get("Action").and_then(FieldValue::as_str).unwrap_or_default())
-            }
-            Content::Other(_) | Content::Refused(_) => self.action(""),
-        };
         let mut draft = Draft::new(&self.head);
         draft.put(const { Path::of("@timestamp") }, timestamp);
         if matches!(time, Ok(Some(EventTime { ambiguous: true, .. }))) {
             draft.tag(AMBIGUOUS_TIME);
         }
-        match content {
+        match content(record) {
             Content::Fields(mut fields) => {
-                if let Err(Stopped(why)) = self.map_fields(&action, time, &mut fields, &mut draft) {
+                if let Err(Stopped(why)) = self.map_fields(action, time, &mut fields, &mut draft) {
                     draft.stop(why);
                 }
             }
@@ -205,7 +206,7 @@ impl<'m> Mapping<'m> {
         let zone = &self.mapper.zone;
         let time = match record.and_then(|record| record.get("Time")) {
             None => None,
-            Some(FieldValue::Text(text)) => zone.read_text(text)?,
+            Some(FieldValue::Text(text)) => zone.read_text(text.as_str())?,
             Some(other) => zone.read(Some(&other.clone().into_json()))?,
         };
         Ok(time.map(|time| time.either_pass()))
@@ -222,9 +223,16 @@ impl<'m> Mapping<'m> {
         record: &mut Fields<'r>,
         draft: &mut Draft<'r>,
     ) -> Result<(), Stopped> {
-        put_action(record.take("Action"), action, draft)?;
-        action.told.put(draft);
-        self.put_zone(draft);
+        match record.take("Action") {
+            Some(text @ FieldValue::Text(_)) => {
+                draft.put(ACTION, text);
+                draft.add_to_event(&action.event);
+            }
+            other => {
+                put_action(other, draft)?;
+                self.put_zone(draft);
+            }
+        }
         match time {
             Ok(Some(time)) => draft.put(TIME, time.timestamp),
             Ok(None) => {}
@@ -254,7 +262,7 @@ impl<'m> Mapping<'m> {
 
     /// What the `_id` is made of: the five documented fields. Others may be added over time, and the key that the record
     /// had in the answer changes with each request.
-    fn id_parts(&mut self, record: Option<&Record<'_>>, text: &str) -> IdParts {
+    fn id_parts(&self, record: Option<&Record<'_>>, action: &Action, text: &str) -> IdParts {
         let parts = self.id_parts.clone();
         match record.map(|record| &record.form) {
             Some(Form::Fields(fields)) => {
@@ -262,7 +270,7 @@ impl<'m> Mapping<'m> {
                 let parts = with(with(with(parts, "Time"), "Username"), "IP_Address");
                 // LastPass has changed the case of actions over the years: LASTPASS_API.md, "reporting".
                 let parts = match fields.get("Action") {
-                    Some(FieldValue::Text(action)) => parts.with(&self.action(action).lower_case),
+                    Some(FieldValue::Text(_)) => parts.with(&action.lower_case),
                     other => parts.with(&canonical_field(other).to_lowercase()),
                 };
                 with(parts, "Data")
@@ -273,17 +281,13 @@ impl<'m> Mapping<'m> {
     }
 }
 
-/// Puts the action, which is empty where there is none.
+/// Puts an action that is no text.
 ///
 /// # Errors
-/// [`Stopped`] for what is neither a text nor a list of texts.
-fn put_action<'r>(value: Option<FieldValue<'r>>, action: &'r Action, draft: &mut Draft<'r>) -> Result<(), Stopped> {
+/// [`Stopped`] for what is neither nothing nor a list of texts.
+fn put_action<'r>(value: Option<FieldValue<'r>>, draft: &mut Draft<'r>) -> Result<(), Stopped> {
     let Some(value) = value else { return Ok(()) };
     draft.put(ACTION, value.clone());
-    if let FieldValue::Text(_) = value {
-        draft.put(EVENT_ACTION, action.lower_case.as_str());
-        return Ok(());
-    }
     match value.into_json() {
         Value::Null => Ok(()),
         Value::Array(entries) if entries.is_empty() => Ok(()),
@@ -292,14 +296,14 @@ fn put_action<'r>(value: Option<FieldValue<'r>>, action: &'r Action, draft: &mut
             Ok(())
         }
         other => {
-            draft.put(EVENT_ACTION, other);
+            draft.put(const { Path::of("event.action") }, other);
             Err(Stopped("Action is not a text"))
         }
     }
 }
 
 /// Puts who acted and who was acted upon: `emails`, those that `Data` names, then `Username`.
-fn map_users<'r>(emails: Vec<Cow<'r, str>>, draft: &mut Draft<'r>) {
+fn map_users<'r>(emails: Vec<Text<'r>>, draft: &mut Draft<'r>) {
     draft.copy(GROUP_NAME, const { Path::of("user.group.name") });
     let actor = draft.get(USER_NAME).map_or(Ok(None), FieldValue::text);
     let actor = actor.unwrap_or_else(|WrongType| {
@@ -308,15 +312,22 @@ fn map_users<'r>(emails: Vec<Cow<'r, str>>, draft: &mut Draft<'r>) {
     });
     let mut users = emails;
     users.extend(actor);
-    if users.len() > 1 {
+    match &users[..] {
+        [] => return,
+        [_] => {}
+        [one, other] => {
+            if one == other {
+                users.truncate(1);
+            }
+        }
         // A record may name any number of users.
-        let mut known = HashSet::new();
-        users.retain(|email| known.insert(email.clone()));
+        _ => {
+            let mut known = HashSet::new();
+            users.retain(|email| known.insert(email.clone()));
+        }
     }
-    if !users.is_empty() {
-        draft.put(const { Path::of("user.email") }, users.clone());
-        draft.put(const { Path::of("related.user") }, users);
-    }
+    draft.put(USER_EMAIL, users);
+    draft.copy(USER_EMAIL, const { Path::of("related.user") });
 }
 
 fn map_related_ip(draft: &mut Draft<'_>) {

@@ -1,7 +1,5 @@
 //! Tables of plain fields: what an input becomes, and where it stands as well.
 
-use std::borrow::Cow;
-
 use serde_json::Value;
 
 use super::{
@@ -11,6 +9,7 @@ use super::{
     record::Fields,
     value::FieldValue,
 };
+use crate::text::Text;
 
 /// A field of a record and what becomes of it.
 pub(super) struct Field {
@@ -98,7 +97,7 @@ pub(super) fn apply<'r>(table: &[Field], record: &mut Fields<'r>, draft: &mut Dr
 
 /// Sets `related.user` to the texts of the fields at `paths`, in that order.
 pub(super) fn relate_users(paths: &[Path], draft: &mut Draft<'_>) {
-    let mut users: Vec<Cow<'_, str>> = Vec::new();
+    let mut users: Vec<Text<'_>> = Vec::new();
     for path in paths {
         match draft.get(*path).map_or(Ok(None), FieldValue::text) {
             Ok(user) => users.extend(user),

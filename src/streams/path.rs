@@ -6,7 +6,7 @@
 use std::{collections::HashMap, fmt, sync::LazyLock};
 
 /// How many there are.
-pub(super) const COUNT: usize = 65;
+pub(super) const COUNT: usize = 64;
 
 /// All fields, by their dotted paths, but for those that are the same in all documents of a reading. Those of one object stand together, its own values before the objects in it.
 const PATHS: [&str; COUNT] = [
@@ -17,7 +17,6 @@ const PATHS: [&str; COUNT] = [
     "event.action",
     "event.category",
     "event.type",
-    "event.outcome",
     "event.timezone",
     "event.original",
     "source.ip",
@@ -110,12 +109,14 @@ impl Path {
 
 /// How documents nest: made of [`PATHS`] once, so that writing one looks at no path.
 pub(super) struct Layout {
-    /// Each field's name as JSON writes it, with a colon.
+    /// Each field's name as JSON writes it, between a comma and a colon.
     names: Vec<String>,
     /// The object that each field is in.
     objects_of: Vec<usize>,
     /// The first is the document itself.
     objects: Vec<Object>,
+    /// The way from each object to each.
+    turns: Vec<String>,
 }
 
 /// An object inside a document.
@@ -132,11 +133,11 @@ pub(super) static LAYOUT: LazyLock<Layout> = LazyLock::new(Layout::new);
 impl Layout {
     fn new() -> Self {
         let document = Object { outer: 0, depth: 0, begin: "{".to_owned() };
-        let mut layout = Self { names: Vec::new(), objects_of: Vec::new(), objects: vec![document] };
+        let mut layout = Self { names: Vec::new(), objects_of: Vec::new(), objects: vec![document], turns: Vec::new() };
         let mut known = HashMap::from([("", 0)]);
         for path in PATHS {
             let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
-            layout.names.push(format!("\"{name}\":"));
+            layout.names.push(format!(",\"{name}\":"));
             let mut outer = 0;
             let ends = parent.match_indices('.').map(|(at, _)| at).chain([parent.len()]);
             for end in ends.filter(|end| *end > 0) {
@@ -150,10 +151,16 @@ impl Layout {
             }
             layout.objects_of.push(outer);
         }
+        let objects = 0..layout.objects.len();
+        layout.turns = objects
+            .clone()
+            .flat_map(|from| objects.clone().map(move |to| (from, to)))
+            .map(|(from, to)| layout.way(from, to))
+            .collect();
         layout
     }
 
-    /// The field's name as JSON writes it, with a colon.
+    /// The field's name as JSON writes it, between a comma and a colon.
     pub(super) fn name(&self, path: Path) -> &str {
         &self.names[usize::from(path.0)]
     }
@@ -163,29 +170,35 @@ impl Layout {
         self.objects_of[usize::from(path.0)]
     }
 
-    /// Goes from one object to another: closes those that only the first is in, and opens those that only the second is
-    /// in. Something stands in the first already.
-    pub(super) fn turn(&self, from: usize, to: usize, out: &mut Vec<u8>) {
+    /// What is written from one object to another: it closes those that only the first is in, and opens those that only
+    /// the second is in. Something stands in the first already.
+    pub(super) fn turn(&self, from: usize, to: usize) -> &str {
+        &self.turns[from * self.objects.len() + to]
+    }
+
+    fn way(&self, from: usize, to: usize) -> String {
         let shared = self.shared(from, to);
+        let mut way = String::new();
         let mut left = from;
         while left != shared {
-            out.push(b'}');
+            way.push('}');
             left = self.objects[left].outer;
         }
-        self.open(shared, to, out);
+        self.open(shared, to, &mut way);
+        way
     }
 
     /// Opens `to`, which is in `open`, with all that it is in.
-    fn open(&self, open: usize, to: usize, out: &mut Vec<u8>) {
+    fn open(&self, open: usize, to: usize, way: &mut String) {
         if open == to {
             return;
         }
         let Object { outer, begin, .. } = &self.objects[to];
-        self.open(open, *outer, out);
+        self.open(open, *outer, way);
         if *outer == open {
-            out.push(b',');
+            way.push(',');
         }
-        out.extend_from_slice(begin.as_bytes());
+        way.push_str(begin);
     }
 
     /// The innermost object that both are in.
@@ -201,7 +214,7 @@ impl Layout {
 
 /// A set of places.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Places(u128);
+pub(super) struct Places(u64);
 
 impl Places {
     /// These ones.
@@ -284,15 +297,13 @@ mod tests {
     #[test]
     fn objects_are_closed_and_opened_as_far_as_they_are_not_shared() {
         let turn = |from: &str, to: &str| {
-            let mut out = Vec::new();
             let object = |path: &str| if path.is_empty() { 0 } else { LAYOUT.object_of(Path::of(path)) };
-            LAYOUT.turn(object(from), object(to), &mut out);
-            String::from_utf8(out).unwrap()
+            LAYOUT.turn(object(from), object(to))
         };
         assert_eq!(turn("", "event.kind"), ",\"event\":{");
         assert_eq!(turn("event.kind", "user.group.name"), "},\"user\":{\"group\":{");
         assert_eq!(turn("lastpass.event_report.ip", "lastpass.event_report.data.site"), ",\"data\":{");
         assert_eq!(turn("lastpass.event_report.data.site", ""), "}}}");
-        assert_eq!(LAYOUT.name(Path::of("tags")), "\"tags\":");
+        assert_eq!(LAYOUT.name(Path::of("tags")), ",\"tags\":");
     }
 }

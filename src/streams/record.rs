@@ -35,18 +35,28 @@ pub(super) enum Form<'r> {
 
 /// The fields of a record.
 #[derive(Debug, Default)]
-pub(super) struct Fields<'r>(Vec<(Cow<'r, str>, FieldValue<'r>)>);
+pub(super) struct Fields<'r>(Vec<(Text<'r>, FieldValue<'r>)>);
 
 impl<'r> Fields<'r> {
     /// The field `name`; of a key that stands twice, the last one.
     pub(super) fn get(&self, name: &str) -> Option<&FieldValue<'r>> {
-        self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value)
+        self.0.iter().rev().find(|(key, _)| key.as_str() == name).map(|(_, value)| value)
     }
 
     /// Takes the field `name` out.
     pub(super) fn take(&mut self, name: &str) -> Option<FieldValue<'r>> {
-        let at = self.0.iter().rposition(|(key, _)| key == name)?;
+        let at = self.0.iter().rposition(|(key, _)| key.as_str() == name)?;
         Some(self.0.swap_remove(at).1)
+    }
+
+    /// Whether they are texts that fill `text`, which they were read from, so that nothing is left of it for blanks.
+    fn fill(&self, text: &str) -> bool {
+        let bytes = self.0.iter().map(|(key, value)| match (key, value) {
+            // Four quotes and a colon; and a comma, or the last brace.
+            (Text::Plain(key), FieldValue::Text(Text::Plain(value))) => Some(key.len() + value.len() + 6),
+            _ => None,
+        });
+        bytes.sum::<Option<usize>>().is_some_and(|bytes| 1 + bytes == text.len())
     }
 
     fn has_duplicate_key(&self) -> bool {
@@ -64,7 +74,7 @@ impl<'r> Fields<'r> {
 
 impl From<Map<String, Value>> for Fields<'_> {
     fn from(fields: Map<String, Value>) -> Self {
-        Self(fields.into_iter().map(|(key, value)| (Cow::Owned(key), value.into())).collect())
+        Self(fields.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
     }
 }
 
@@ -150,7 +160,7 @@ impl<'de> Visitor<'de> for FieldsReader<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
         let mut fields = Vec::with_capacity(8);
-        while let Some(Text(key)) = entries.next_key()? {
+        while let Some(key) = entries.next_key()? {
             fields.push((key, entries.next_value_seed(FieldReader(self.0))?));
         }
         Ok(Fields(fields))
@@ -176,11 +186,11 @@ impl<'de> Visitor<'de> for FieldReader<'_> {
     }
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(FieldValue::Text(Cow::Borrowed(text)))
+        Ok(FieldValue::Text(Text::Plain(text)))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(FieldValue::Text(Cow::Owned(text.to_owned())))
+        Ok(text.to_owned().into())
     }
 
     fn visit_unit<E: serde::de::Error>(self) -> Result<Self::Value, E> {
@@ -281,16 +291,16 @@ impl<'de> Visitor<'de> for Reader<'_> {
 }
 
 /// The text of a record as documents keep it: spelled as LastPass wrote it, on one line where it is JSON.
-pub(super) fn original(is_json: bool, text: &str) -> Cow<'_, str> {
-    if is_json { compact(text) } else { Cow::Borrowed(text) }
+pub(super) fn original<'t>(record: Option<&Record<'_>>, text: &'t str) -> Cow<'t, str> {
+    match record {
+        None => Cow::Borrowed(text),
+        Some(Record { form: Form::Fields(fields), .. }) if fields.fill(text) => Cow::Borrowed(text),
+        Some(_) => compact(text),
+    }
 }
 
 /// JSON without the white space between its tokens; what it alone holds apart (which is no one value) stays apart.
 fn compact(text: &str) -> Cow<'_, str> {
-    if is_compact(text.as_bytes()) { Cow::Borrowed(text) } else { compact_by_tokens(text) }
-}
-
-fn compact_by_tokens(text: &str) -> Cow<'_, str> {
     let is_blank = |byte: u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
     let ends_a_token = |byte: u8| b"{}[],:\"".contains(&byte);
     let mut kept = String::new();
@@ -322,31 +332,6 @@ fn compact_by_tokens(text: &str) -> Cow<'_, str> {
     Cow::Owned(kept)
 }
 
-/// Whether [`compact`] would leave a text as it is; `false` is a guess.
-///
-/// A blank between two tokens has one beside it that is no number or word, another blank, or an end of the text; a blank
-/// inside a string seldom has. Looks at every byte, which is faster than following the strings.
-fn is_compact(text: &[u8]) -> bool {
-    let is_near = |byte: u8| {
-        (byte == b' ')
-            | (byte == b'"')
-            | (byte == b',')
-            | (byte == b':')
-            | (byte == b'{')
-            | (byte == b'}')
-            | (byte == b'[')
-            | (byte == b']')
-    };
-    let is_line_end = |byte: u8| (byte == b'\t') | (byte == b'\n') | (byte == b'\r');
-    let (Some(first), Some(last)) = (text.first(), text.last()) else { return true };
-    let mut found = (*first <= b' ') | (*last <= b' ') | is_line_end(*last);
-    for pair in text.windows(2) {
-        let [one, other] = pair else { continue };
-        found |= is_line_end(*one) | ((*one == b' ') & is_near(*other)) | ((*other == b' ') & is_near(*one));
-    }
-    !found
-}
-
 /// `record`, an object of a map of LastPass's, with the `key` it had there as its `id`.
 ///
 /// One that is not an object has no place for it, and stays as it is.
@@ -359,7 +344,8 @@ pub(super) fn with_id(key: &str, record: &str) -> String {
             fields.insert("id".to_owned(), key.into());
             Value::Object(fields).to_string()
         }
-        other => original(other.is_some(), record).into_owned(),
+        Some(_) => compact(record).into_owned(),
+        None => record.to_owned(),
     }
 }
 
@@ -386,7 +372,7 @@ pub(super) fn canonical(value: Option<&Value>) -> Cow<'_, str> {
 pub(super) fn canonical_field<'v>(value: Option<&'v FieldValue<'_>>) -> Cow<'v, str> {
     match value {
         None => Cow::Borrowed(""),
-        Some(FieldValue::Text(text)) => Cow::Borrowed(text),
+        Some(FieldValue::Text(text)) => Cow::Borrowed(text.as_str()),
         Some(FieldValue::Json(value)) => canonical(Some(value)),
         Some(other @ (FieldValue::Texts(_) | FieldValue::Words(_) | FieldValue::Time(_))) => {
             Cow::Owned(canonical(Some(&other.clone().into_json())).into_owned())
@@ -452,10 +438,28 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_looks_compact_is_compact(text in r#"[ \t\n"\\\\{}\[\]:,a1é-]{0,24}"#) {
-            if is_compact(text.as_bytes()) {
-                prop_assert_eq!(compact_by_tokens(&text), text.as_str());
+        fn a_record_that_its_fields_fill_has_no_blanks_to_lose(
+            fields in prop::collection::vec(("[a-c é]{0,2}", r#""[a ]{0,2}"|"(\\\\n|\\\\u0020|é)"|1|null|\[ ?\]"#), 0..4),
+            blanks in "[ \n]{0,2}",
+            at in 0_usize..40,
+        ) {
+            let fields: Vec<String> = fields.into_iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
+            let mut text = format!("{{{}}}", fields.join(","));
+            if let Some((at, _)) = text.char_indices().nth(at) {
+                text.insert_str(at, &blanks);
             }
+            let record = read(&text);
+            prop_assert_eq!(original(record.as_ref(), &text), if record.is_some() { compact(&text) } else { text.as_str().into() });
+        }
+    }
+
+    #[test]
+    fn an_event_as_it_comes_is_filled_by_its_fields() {
+        let fill =
+            |text: &str| matches!(read(text), Some(Record { form: Form::Fields(fields), .. }) if fields.fill(text));
+        assert!(fill(r#"{"Time":"2015-07-17 09:51:51","Username":"é","Data":""}"#));
+        for text in [r#"{"a":"b" }"#, r#"{"a":"\n"}"#, r#"{"a":1}"#, "{}", r#"{"a":"b"} "#, r#"{"a":"b"}x"#] {
+            assert!(!fill(text), "{text}");
         }
     }
 

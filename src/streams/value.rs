@@ -1,11 +1,12 @@
 //! A value on its way from a record to a document: text stays where it was read, as far as it can.
 
-use std::borrow::Cow;
+use std::io;
 
 use jiff::{Timestamp, fmt::StdIoWrite, fmt::temporal::DateTimePrinter};
 use serde_json::Value;
 
 use super::convert::{self, WrongType};
+use crate::text::{self, write_text};
 
 /// How documents write a time: UTC, to the millisecond.
 const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
@@ -14,9 +15,9 @@ const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum FieldValue<'r> {
     /// A text.
-    Text(Cow<'r, str>),
+    Text(text::Text<'r>),
     /// A list of texts that the mapping made.
-    Texts(Vec<Cow<'r, str>>),
+    Texts(Vec<text::Text<'r>>),
     /// The same, of constants.
     Words(&'static [&'static str]),
     /// A time, which is written in UTC to the millisecond.
@@ -31,7 +32,7 @@ impl<'r> FieldValue<'r> {
     /// The text, where it is one.
     pub(super) fn as_str(&self) -> Option<&str> {
         match self {
-            Text(text) => Some(text),
+            Text(text) => Some(text.as_str()),
             Texts(_) | Words(_) | Time(_) | Json(_) => None,
         }
     }
@@ -39,7 +40,7 @@ impl<'r> FieldValue<'r> {
     /// Whether it says nothing: `null` or empty text.
     pub(super) fn is_nothing(&self) -> bool {
         match self {
-            Text(text) => text.is_empty(),
+            Text(text) => text.as_str().is_empty(),
             Json(value) => value.is_null(),
             Texts(_) | Words(_) | Time(_) => false,
         }
@@ -49,10 +50,10 @@ impl<'r> FieldValue<'r> {
     ///
     /// # Errors
     /// [`WrongType`] for a list or an object.
-    pub(super) fn text(&self) -> Result<Option<Cow<'r, str>>, WrongType> {
+    pub(super) fn text(&self) -> Result<Option<text::Text<'r>>, WrongType> {
         match self {
-            Text(text) => Ok((!text.is_empty()).then(|| text.clone())),
-            Json(value) => Ok(convert::text(value)?.map(Cow::Owned)),
+            Text(text) => Ok((!text.as_str().is_empty()).then(|| text.clone())),
+            Json(value) => Ok(convert::text(value)?.map(text::Text::from)),
             Texts(_) | Words(_) | Time(_) => Err(WrongType),
         }
     }
@@ -61,7 +62,7 @@ impl<'r> FieldValue<'r> {
     pub(super) fn into_json(self) -> Value {
         match self {
             Text(text) => Value::String(text.into_owned()),
-            Texts(texts) => texts.into_iter().map(Cow::into_owned).collect(),
+            Texts(texts) => texts.into_iter().map(text::Text::into_owned).collect(),
             Words(words) => words.iter().copied().collect(),
             Time(time) => written(time).into(),
             Json(value) => *value,
@@ -72,9 +73,9 @@ impl<'r> FieldValue<'r> {
     /// left of it.
     pub(super) fn drop_empties(&mut self) -> bool {
         match self {
-            Text(text) => text.is_empty(),
+            Text(text) => text.as_str().is_empty(),
             Texts(texts) => {
-                texts.retain(|text| !text.is_empty());
+                texts.retain(|text| !text.as_str().is_empty());
                 texts.is_empty()
             }
             Words(words) => words.is_empty(),
@@ -87,35 +88,38 @@ impl<'r> FieldValue<'r> {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         // Writing into memory does not fail.
         let _ = match self {
-            Text(text) => return write_text(text, out),
-            Texts(texts) => return write_texts(texts.iter().map(Cow::as_ref), out),
-            Words(words) => return write_texts(words.iter().copied(), out),
-            Time(time) => return write_time(*time, out),
-            Json(value) => serde_json::to_writer(out, value),
+            Text(text) => text.write(out),
+            Texts(texts) => write_list(texts, text::Text::write, out),
+            Words(words) => write_list(words, |word, out| write_text(word, out), out),
+            Time(time) => {
+                write_time(*time, out);
+                Ok(())
+            }
+            Json(value) => serde_json::to_writer(out, value).map_err(io::Error::from),
         };
     }
 }
 
 impl<'r> From<&'r str> for FieldValue<'r> {
     fn from(text: &'r str) -> Self {
-        Text(Cow::Borrowed(text))
+        Text(text.into())
     }
 }
 
-impl<'r> From<Cow<'r, str>> for FieldValue<'r> {
-    fn from(text: Cow<'r, str>) -> Self {
+impl<'r> From<text::Text<'r>> for FieldValue<'r> {
+    fn from(text: text::Text<'r>) -> Self {
         Text(text)
     }
 }
 
 impl From<String> for FieldValue<'_> {
     fn from(text: String) -> Self {
-        Text(Cow::Owned(text))
+        Text(text.into())
     }
 }
 
-impl<'r> From<Vec<Cow<'r, str>>> for FieldValue<'r> {
-    fn from(texts: Vec<Cow<'r, str>>) -> Self {
+impl<'r> From<Vec<text::Text<'r>>> for FieldValue<'r> {
+    fn from(texts: Vec<text::Text<'r>>) -> Self {
         Texts(texts)
     }
 }
@@ -136,7 +140,7 @@ impl From<&'static [&'static str]> for FieldValue<'_> {
 impl From<Value> for FieldValue<'_> {
     fn from(value: Value) -> Self {
         match value {
-            Value::String(text) => Text(Cow::Owned(text)),
+            Value::String(text) => Text(text.into()),
             other => Json(Box::new(other)),
         }
     }
@@ -157,30 +161,21 @@ fn write_time(time: Timestamp, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Appends a list of texts.
-fn write_texts<'t>(texts: impl Iterator<Item = &'t str>, out: &mut Vec<u8>) {
+/// Appends a list.
+fn write_list<T>(
+    entries: &[T],
+    write: impl Fn(&T, &mut Vec<u8>) -> io::Result<()>,
+    out: &mut Vec<u8>,
+) -> io::Result<()> {
     out.push(b'[');
-    for (index, text) in texts.enumerate() {
+    for (index, entry) in entries.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        write_text(text, out);
+        write(entry, out)?;
     }
     out.push(b']');
-}
-
-/// Appends a text in quotes, escaped.
-fn write_text(text: &str, out: &mut Vec<u8>) {
-    // Looks at every byte, which is faster than stopping at the first that is to be escaped.
-    let is_escaped = |byte: u8| (byte < b' ') | (byte == b'"') | (byte == b'\\');
-    if !text.bytes().fold(false, |found, byte| found | is_escaped(byte)) {
-        out.push(b'"');
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
-    } else {
-        // Writing into memory does not fail.
-        let _ = serde_json::to_writer(out, text);
-    }
+    Ok(())
 }
 
 fn drop_empties(value: &mut Value) -> bool {

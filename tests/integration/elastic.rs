@@ -8,8 +8,8 @@ use lastpass_elastic::{
     deadline::Deadline,
     document::{AccountNumber, DataStream, DocId, Document, Namespace, Stream},
     elastic::{
-        self, BulkWriter, Client, Delivery, Endpoint, Origin, Role, SetupOptions, cluster_info, is_set_up,
-        missing_rights, setup, waiting_dead_letters,
+        self, BulkWriter, Client, Delivery, Endpoint, FOUND, Origin, Role, SetupOptions, WRITTEN, all_created,
+        cluster_info, is_set_up, missing_rights, none_found, setup, waiting_dead_letters,
     },
 };
 use secrecy::SecretString;
@@ -55,19 +55,25 @@ impl Node {
 
     /// Asks as superuser, and expects a success.
     async fn ask(&self, method: &str, path: &str, body: Value) -> Value {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        serde_json::from_str(&self.send(method, path, body).await).expect("JSON")
+    }
+
+    /// The text of the answer, which has to be a success.
+    async fn send(&self, method: &str, path: &str, body: String) -> String {
         let answer = self
             .http
             .request(method.parse().expect("a method"), format!("{}/{path}", self.url))
             .basic_auth(&self.user, Some(&self.password))
             .header("content-type", "application/json")
-            .body(if body.is_null() { String::new() } else { body.to_string() })
+            .body(body)
             .send()
             .await
             .expect("the node answers");
         let status = answer.status();
         let text = answer.text().await.expect("an answer");
         assert!(status.is_success(), "{method} {path}: {status} {text}");
-        serde_json::from_str(&text).expect("JSON")
+        text
     }
 
     fn client_with(&self, key: &str) -> Client {
@@ -190,6 +196,28 @@ async fn documents_are_stored_once_across_chunks_repetitions_and_rollovers() {
     assert_eq!(stored.len(), 5_000);
     assert!(stored.values().all(|count| *count == 1));
     assert_eq!(writer.late_doubles(), 0);
+}
+
+/// What is compared byte for byte is spelled by Elasticsearch; where it isn't, each answer is read in full.
+#[tokio::test]
+async fn the_usual_answers_are_spelled_as_expected() {
+    let Some(node) = Node::find().await else { return };
+    let client = node.client_as(&role("writer")).await;
+    deliver(&node.writer(&client), &documents(0..1)).await;
+    let index = node.backing_indices().await.pop().expect("a backing index");
+    let new = documents(1..4);
+    let ids: Vec<&DocId> = new.iter().map(|document| &document.id).collect();
+
+    let asked =
+        node.send("POST", &format!("{index}/_mget?filter_path={FOUND}"), json!({ "ids": ids }).to_string()).await;
+    let expected = none_found(ids.iter().map(|id| (index.as_str(), *id))).expect("an answer");
+    assert_eq!(asked, String::from_utf8(expected).expect("UTF-8"));
+
+    let lines =
+        new.iter().map(|Document { id, source, .. }| format!("{{\"create\":{{\"_id\":\"{id}\"}}}}\n{source}\n"));
+    let written = node.send("POST", &format!("{}/_bulk?filter_path={WRITTEN}", node.users()), lines.collect()).await;
+    let expected = all_created(&index, ids.into_iter()).expect("an answer");
+    assert_eq!(written, String::from_utf8(expected).expect("UTF-8"));
 }
 
 #[tokio::test]

@@ -4,11 +4,11 @@ use std::{
     borrow::Cow,
     fmt,
     hash::{Hash, Hasher},
-    io::{self, Write},
     ops::Range,
 };
 
 use serde::de::{Deserialize, Deserializer, Visitor};
+use serde_json::Value;
 
 /// A text that was read from JSON or is to be written as JSON.
 #[derive(Debug, Clone)]
@@ -45,11 +45,8 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Writes it in quotes.
-    ///
-    /// # Errors
-    /// Those of `out`.
-    pub(crate) fn write(&self, out: &mut impl Write) -> io::Result<()> {
+    /// Appends it in quotes.
+    pub(crate) fn write(&self, out: &mut String) {
         match self {
             Plain(text) => write_plain(text, out),
             Any(text) => write_text(text, out),
@@ -104,12 +101,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// Writes a text in quotes, escaped.
-///
-/// # Errors
-/// Those of `out`.
-pub(crate) fn write_text(text: &str, out: &mut impl Write) -> io::Result<()> {
-    if has_escapes(text) { Ok(serde_json::to_writer(out, text)?) } else { write_plain(text, out) }
+/// Appends a text in quotes, escaped.
+pub(crate) fn write_text(text: &str, out: &mut String) {
+    if has_escapes(text) { out.push_str(&Value::from(text).to_string()) } else { write_plain(text, out) }
 }
 
 /// Whether something in a text is escaped where it stands in JSON.
@@ -118,11 +112,11 @@ fn has_escapes(text: &str) -> bool {
     text.bytes().fold(false, |found, byte| found | (byte < b' ') | (byte == b'"') | (byte == b'\\'))
 }
 
-fn write_plain(text: &str, out: &mut impl Write) -> io::Result<()> {
+fn write_plain(text: &str, out: &mut String) {
     debug_assert!(!has_escapes(text), "{text:?} does not stand in JSON as it is");
-    out.write_all(b"\"")?;
-    out.write_all(text.as_bytes())?;
-    out.write_all(b"\"")
+    out.push('"');
+    out.push_str(text);
+    out.push('"');
 }
 
 #[cfg(test)]
@@ -141,12 +135,12 @@ mod tests {
     #[test]
     fn a_text_is_written_as_serde_writes_it() {
         for text in ["", "plain ä", "\"", "\\", "a\nb", "\u{1}", "\u{7f}", "/"] {
-            let (mut written, json) = (Vec::new(), serde_json::to_string(text).unwrap());
-            Text::from(text).write(&mut written).unwrap();
-            assert_eq!(written, json.as_bytes(), "{text:?}");
+            let (mut written, json) = (String::new(), serde_json::to_string(text).unwrap());
+            Text::from(text).write(&mut written);
+            assert_eq!(written, json);
             written.clear();
-            serde_json::from_str::<Text<'_>>(&json).unwrap().write(&mut written).unwrap();
-            assert_eq!(written, json.as_bytes(), "{text:?} as it was read");
+            serde_json::from_str::<Text<'_>>(&json).unwrap().write(&mut written);
+            assert_eq!(written, json, "as it was read");
         }
     }
 

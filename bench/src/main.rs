@@ -69,6 +69,9 @@ enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A bulk of the bare loop.
+    #[error("the node did not take a bulk")]
+    NotTaken,
     /// The documents differ.
     #[error("Python's documents are not the function's: {0}")]
     Differ(String),

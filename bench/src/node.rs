@@ -2,14 +2,25 @@
 //! bulk bodies and nothing else.
 
 use std::{
-    io::{Read as _, Write as _},
-    net::TcpStream,
+    io::Write as _,
     path::Path,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
+use axum::{
+    body::Bytes,
+    http::{
+        Request,
+        header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE},
+    },
+};
 use flate2::{Compression, write::GzEncoder};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 use lastpass_harness::{Elasticsearch, Function, Invocation, Method, Node, Watch};
 use serde_json::{Value, json};
 
@@ -48,7 +59,6 @@ pub(crate) async fn measure(function: &Path, events: usize) -> Result<(), Error>
     let contestant = Contestant { name: "function", program: function.to_owned(), variables };
     let mut function = Function::new(contestant.program.clone(), contestant.variables.clone(), Watch::default());
     function.ask(json!({"action": "setup"})).await?;
-    let address = elasticsearch.url().trim_start_matches("http://").to_owned();
     let authorization = format!("ApiKey {}", key.encoded);
     let (mut runs, mut bare) = (Vec::new(), Vec::new());
     // The first of each warms the node up.
@@ -56,7 +66,7 @@ pub(crate) async fn measure(function: &Path, events: usize) -> Result<(), Error>
         delete(&elasticsearch).await?;
         runs.push(run(&mut function, node_pid, &stage.backfill()).await?);
         delete(&elasticsearch).await?;
-        bare.push(send_all(&address, &authorization, &bulks)?);
+        bare.push(send_all(elasticsearch.url(), &authorization, &bulks).await?);
         let (function, bare) = (runs.last().map(|run| run.wall), bare.last());
         eprintln!("==> function: {function:?}, the same bulk bodies: {bare:?}");
     }
@@ -73,14 +83,14 @@ pub(crate) async fn measure(function: &Path, events: usize) -> Result<(), Error>
 }
 
 /// The function's bulk bodies, gzipped as it does.
-async fn bulks(stage: &Stage, function: &Path) -> Result<Arc<Vec<Vec<u8>>>, Error> {
+async fn bulks(stage: &Stage, function: &Path) -> Result<Vec<Bytes>, Error> {
     let contestant = Contestant { name: "function", program: function.to_owned(), variables: stage.variables() };
     let run = contestant.run(stage, &stage.backfill(), true).await?;
     let pack = |bulk: &Vec<u8>| {
         let mut body = GzEncoder::new(Vec::new(), Compression::fast());
-        body.write_all(bulk).and_then(|()| body.finish()).map_err(Error::Memory)
+        body.write_all(bulk).and_then(|()| body.finish()).map(Bytes::from).map_err(Error::Memory)
     };
-    Ok(Arc::new(run.traffic.elasticsearch.bulks.iter().map(pack).collect::<Result<_, _>>()?))
+    run.traffic.elasticsearch.bulks.iter().map(pack).collect()
 }
 
 async fn delete(elasticsearch: &Elasticsearch) -> Result<(), Error> {
@@ -99,33 +109,27 @@ async fn run(function: &mut Function, node: u32, payload: &Value) -> Result<Took
     Ok(Took { wall, function_cpu, node_cpu: cpu(node)?.saturating_sub(nodes) })
 }
 
-/// Sends the bodies, as many at once as the function does, and looks at nothing but whether they were answered.
-fn send_all(address: &str, authorization: &str, bulks: &Arc<Vec<Vec<u8>>>) -> Result<Duration, Error> {
+/// Sends the bodies on connections that stay open, as many at once as the function does, and looks at nothing but whether
+/// they were taken.
+async fn send_all(url: &str, authorization: &str, bulks: &[Bytes]) -> Result<Duration, Error> {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    let http = Client::builder(TokioExecutor::new()).build(connector);
+    let url =
+        format!("{url}/{DATA_STREAM}/_bulk?require_data_stream=true&pipeline=_none&filter_path=items.create.status");
+    let send = async |bulk: &Bytes| {
+        let request = Request::post(&url)
+            .header(AUTHORIZATION, authorization)
+            .header(CONTENT_TYPE, "application/x-ndjson")
+            .header(CONTENT_ENCODING, "gzip")
+            .body(Full::new(bulk.clone()))
+            .map_err(|_| Error::NotTaken)?;
+        let answer = http.request(request).await.map_err(|_| Error::NotTaken)?;
+        let is_taken = answer.status().is_success();
+        answer.into_body().collect().await.map_err(|_| Error::NotTaken)?;
+        if is_taken { Ok(()) } else { Err(Error::NotTaken) }
+    };
     let begun = Instant::now();
-    let senders: Vec<_> = (0..IN_FLIGHT)
-        .map(|first| {
-            let (bulks, address, authorization) = (Arc::clone(bulks), address.to_owned(), authorization.to_owned());
-            std::thread::spawn(move || {
-                bulks.iter().skip(first).step_by(IN_FLIGHT).try_for_each(|bulk| send(&address, &authorization, bulk))
-            })
-        })
-        .collect();
-    for sender in senders {
-        sender.join().map_err(|_| Error::Gone)??;
-    }
+    stream::iter(bulks).map(send).buffer_unordered(IN_FLIGHT).try_collect::<()>().await?;
     Ok(begun.elapsed())
-}
-
-fn send(address: &str, authorization: &str, bulk: &[u8]) -> Result<(), Error> {
-    let mut stream = TcpStream::connect(address).map_err(Error::Listen)?;
-    let head = format!(
-        "POST /{DATA_STREAM}/_bulk?require_data_stream=true&pipeline=_none&filter_path=items.create.status HTTP/1.1\r\n\
-         Host: {address}\r\nAuthorization: {authorization}\r\nContent-Type: application/x-ndjson\r\n\
-         Content-Encoding: gzip\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
-        bulk.len()
-    );
-    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(bulk)).map_err(Error::Listen)?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).map_err(Error::Listen)?;
-    if answer.starts_with(b"HTTP/1.1 200") { Ok(()) } else { Err(Error::Gone) }
 }

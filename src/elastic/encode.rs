@@ -76,10 +76,13 @@ pub(super) fn chunks(
 pub(super) fn bulk_body<'a>(lines: impl Iterator<Item = Line<'a>> + Clone) -> io::Result<Vec<u8>> {
     let bytes = lines.clone().map(|line| line.body_bytes()).sum();
     let mut body = BufWriter::with_capacity(PACKED_TOGETHER, packer(bytes));
+    let mut action = String::new();
     for line in lines {
-        body.write_all(b"{\"create\":{\"_id\":")?;
-        write_text(line.id.as_str(), &mut body)?;
-        body.write_all(b"}}\n")?;
+        action.clear();
+        action.push_str("{\"create\":{\"_id\":");
+        write_text(line.id.as_str(), &mut action);
+        action.push_str("}}\n");
+        body.write_all(action.as_bytes())?;
         body.write_all(line.source.as_bytes())?;
         body.write_all(b"\n")?;
     }
@@ -103,39 +106,33 @@ pub const WRITTEN: &str = "items.create._id,items.create._index,items.create.sta
 
 /// The answer to an `_mget` of documents none of which is there, byte for byte as Elasticsearch writes it: each with the
 /// index it was looked for in.
-///
-/// # Errors
-/// None in practice: it writes into memory.
-pub fn none_found<'a>(asked: impl ExactSizeIterator<Item = (&'a str, &'a DocId)>) -> io::Result<Vec<u8>> {
-    let mut answer = Vec::with_capacity(asked.len() * ANSWERED_BYTES);
-    let mut before: &[u8] = b"{\"docs\":[{\"_index\":";
+pub fn none_found<'a>(asked: impl ExactSizeIterator<Item = (&'a str, &'a DocId)>) -> String {
+    let mut answer = String::with_capacity(asked.len() * ANSWERED_BYTES);
+    let mut before = "{\"docs\":[{\"_index\":";
     for (index, id) in asked {
-        answer.extend_from_slice(before);
-        write_text(index, &mut answer)?;
-        answer.extend_from_slice(b",\"_id\":");
-        write_text(id.as_str(), &mut answer)?;
-        before = b",\"found\":false},{\"_index\":";
+        answer.push_str(before);
+        write_text(index, &mut answer);
+        answer.push_str(",\"_id\":");
+        write_text(id.as_str(), &mut answer);
+        before = ",\"found\":false},{\"_index\":";
     }
-    answer.extend_from_slice(b",\"found\":false}]}");
-    Ok(answer)
+    answer.push_str(",\"found\":false}]}");
+    answer
 }
 
 /// The answer to a `_bulk` that created all of `ids` in the backing index `index`, byte for byte as Elasticsearch writes it.
-///
-/// # Errors
-/// None in practice: it writes into memory.
-pub fn all_created<'a>(index: &str, ids: impl ExactSizeIterator<Item = &'a DocId>) -> io::Result<Vec<u8>> {
-    let mut answer = Vec::with_capacity(ids.len() * ANSWERED_BYTES);
-    let mut before: &[u8] = b"{\"items\":[{\"create\":{\"_index\":";
+pub fn all_created<'a>(index: &str, ids: impl ExactSizeIterator<Item = &'a DocId>) -> String {
+    let mut answer = String::with_capacity(ids.len() * ANSWERED_BYTES);
+    let mut before = "{\"items\":[{\"create\":{\"_index\":";
     for id in ids {
-        answer.extend_from_slice(before);
-        write_text(index, &mut answer)?;
-        answer.extend_from_slice(b",\"_id\":");
-        write_text(id.as_str(), &mut answer)?;
-        before = b",\"status\":201}},{\"create\":{\"_index\":";
+        answer.push_str(before);
+        write_text(index, &mut answer);
+        answer.push_str(",\"_id\":");
+        write_text(id.as_str(), &mut answer);
+        before = ",\"status\":201}},{\"create\":{\"_index\":";
     }
-    answer.extend_from_slice(b",\"status\":201}}]}");
-    Ok(answer)
+    answer.push_str(",\"status\":201}}]}");
+    answer
 }
 
 /// Gzips a body that is whole already.
@@ -182,16 +179,16 @@ mod tests {
     #[test]
     fn the_usual_answers_name_each_document() {
         let ids = [DocId("a1".to_owned()), DocId("quo\"te".to_owned())];
-        let found = none_found(ids.iter().map(|id| (".ds-x", id))).unwrap();
+        let found = none_found(ids.iter().map(|id| (".ds-x", id)));
         assert_eq!(
-            serde_json::from_slice::<serde_json::Value>(&found).unwrap(),
+            serde_json::from_str::<serde_json::Value>(&found).unwrap(),
             serde_json::json!({"docs": [
                 {"_index": ".ds-x", "_id": "a1", "found": false}, {"_index": ".ds-x", "_id": "quo\"te", "found": false},
             ]})
         );
-        let created = all_created(".ds-x", ids.iter()).unwrap();
+        let created = all_created(".ds-x", ids.iter());
         assert_eq!(
-            serde_json::from_slice::<serde_json::Value>(&created).unwrap(),
+            serde_json::from_str::<serde_json::Value>(&created).unwrap(),
             serde_json::json!({"items": [
                 {"create": {"_index": ".ds-x", "_id": "a1", "status": 201}},
                 {"create": {"_index": ".ds-x", "_id": "quo\"te", "status": 201}},

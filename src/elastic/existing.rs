@@ -235,10 +235,9 @@ async fn mget(client: &Client, batch: &[Question<'_>], deadline: Deadline) -> Re
         Questions::Docs(_) => Ok(Body::GzipJson(gzip(&body)?)),
     });
     // Writing into memory can't fail; if it did, nothing would have been asked.
-    let unwritten = |_| client.unreachable(Doing::FindIds, Fault::Connection);
-    let body = body.map_err(unwritten)?;
+    let body = body.map_err(|_| client.unreachable(Doing::FindIds, Fault::Connection))?;
     let asked = batch.iter().map(|question| (question.index, question.id));
-    let expected = Some(none_found(asked).map_err(unwritten)?);
+    let expected = Some(none_found(asked));
     let call = Call {
         doing: Doing::FindIds,
         method: Method::POST,

@@ -35,6 +35,8 @@ pub(super) enum Fault {
     RollOver,
     /// Another writer does the same just before, and the data streams are rolled over between the two.
     AnotherWriter,
+    /// One like it that was cut before is carried out just now in the oldest backing index, then this one.
+    LateInOldest,
     /// It is carried out, and its answer changed.
     Change(fn(&mut Value)),
     /// Nothing is answered.
@@ -300,6 +302,16 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) -> Option<()> {
                 for name in state.streams.keys().cloned().collect::<Vec<_>>() {
                     state.roll_over(&name);
                 }
+            }
+            let (status, body) = take(&[], 0, "");
+            (status, body.to_string())
+        }
+        Some(Fault::LateInOldest) => {
+            let newer: Vec<_> =
+                state.lock().unwrap().streams.values_mut().map(|indices| indices.split_off(1)).collect();
+            take(&[], 0, "");
+            for (indices, newer) in state.lock().unwrap().streams.values_mut().zip(newer) {
+                indices.extend(newer);
             }
             let (status, body) = take(&[], 0, "");
             (status, body.to_string())

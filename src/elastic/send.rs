@@ -209,9 +209,9 @@ impl Channel {
         deadline: Deadline,
     ) -> Result<Answer, Error> {
         let lines = positions.iter().map(|position| lines[*position]);
-        // Writing into memory can't fail; if it did, nothing would have been sent.
-        let unwritten = |_| self.client.unreachable(self.doing, Fault::Connection);
-        let body = bulk_body(lines.clone()).map_err(unwritten)?;
+        let body = bulk_body(lines.clone())
+            // Writing into memory can't fail; if it did, nothing would have been sent.
+            .map_err(|_| self.client.unreachable(self.doing, Fault::Connection))?;
         let expected = expected.map(|index| all_created(index, lines.map(|line| line.id)));
         let call = Call {
             doing: self.doing,
@@ -226,7 +226,7 @@ impl Channel {
                 ("filter_path", WRITTEN),
             ],
             body: Body::GzipNdjson(body),
-            expected: expected.transpose().map_err(unwritten)?,
+            expected,
         };
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.client.send(&call, deadline).await

@@ -256,6 +256,20 @@ async fn a_double_of_two_writers_and_a_rollover_at_once_is_counted() {
 }
 
 #[tokio::test]
+async fn a_double_of_a_bulk_that_was_cut_off_and_a_rollover_is_counted() {
+    let fake = Fake::start().await;
+    for _ in 0..2 {
+        fake.roll_over(USERS);
+    }
+    fake.fault("_bulk", Wrong::Cut);
+    fake.fault("_bulk", Wrong::LateInOldest);
+    let writer = writer(&fake);
+    assert_eq!(deliver(&writer, &documents(0..3)).await.unwrap(), [Delivery::Created; 3]);
+    assert_eq!(fake.documents(USERS).len(), 6);
+    assert_eq!(writer.late_doubles(), 3);
+}
+
+#[tokio::test]
 async fn a_rollover_with_new_documents_reports_nothing() {
     let fake = Fake::start().await;
     fake.fault("_bulk", Wrong::RollOver);

@@ -30,9 +30,9 @@ const PRESERVE_DUPLICATES: &str = "preserve_duplicate_custom_fields";
 /// What every document of one reading has: written once, copied into each.
 pub(super) struct Head<'m> {
     /// How a document begins.
-    begin: Vec<u8>,
+    begin: String,
     /// How its `event` begins.
-    event: Vec<u8>,
+    event: String,
     kind: &'static str,
     tags: Vec<Text<'m>>,
 }
@@ -73,8 +73,8 @@ impl<'m> Head<'m> {
 }
 
 /// An object without its last brace.
-fn open_object(object: &Value) -> Vec<u8> {
-    let mut text = object.to_string().into_bytes();
+fn open_object(object: &Value) -> String {
+    let mut text = object.to_string();
     text.pop();
     text
 }
@@ -192,31 +192,30 @@ impl<'r> Draft<'r> {
     /// The places in their order, each with its value.
     fn write(&self) -> String {
         let layout = &*LAYOUT;
-        let mut out = Vec::with_capacity(DOCUMENT_BYTES);
-        out.extend_from_slice(&self.head.begin);
+        let mut out = String::with_capacity(DOCUMENT_BYTES);
+        out.push_str(&self.head.begin);
         let (mut open, mut is_empty) = (0, false);
         for path in self.places.iter() {
             let Some(value) = self.get(path) else { continue };
             let object = layout.object_of(path);
             if object != open {
-                out.extend_from_slice(layout.turn(open, object).as_bytes());
+                out.push_str(layout.turn(open, object));
                 (open, is_empty) = (object, true);
             }
             if path == EVENT_KIND {
                 // The first of its object, and always there; what is the same in all documents comes before it.
-                out.extend_from_slice(self.head.event.get(1..).unwrap_or_default());
-                out.extend_from_slice(self.event.as_bytes());
+                out.push_str(self.head.event.get(1..).unwrap_or_default());
+                out.push_str(self.event);
                 is_empty = false;
             }
-            let name = layout.name(path).as_bytes();
-            out.extend_from_slice(if is_empty { name.get(1..).unwrap_or_default() } else { name });
+            let name = layout.name(path);
+            out.push_str(if is_empty { name.get(1..).unwrap_or_default() } else { name });
             is_empty = false;
             value.write(&mut out);
         }
-        out.extend_from_slice(layout.turn(open, 0).as_bytes());
-        out.push(b'}');
-        // What is appended is UTF-8.
-        String::from_utf8(out).unwrap_or_default()
+        out.push_str(layout.turn(open, 0));
+        out.push('}');
+        out
     }
 }
 

@@ -1,8 +1,6 @@
 //! A value on its way from a record to a document: text stays where it was read, as far as it can.
 
-use std::io;
-
-use jiff::{Timestamp, fmt::StdIoWrite, fmt::temporal::DateTimePrinter};
+use jiff::{Timestamp, fmt::temporal::DateTimePrinter};
 use serde_json::Value;
 
 use super::convert::{self, WrongType};
@@ -85,18 +83,18 @@ impl<'r> FieldValue<'r> {
     }
 
     /// Appends it as JSON.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
-        // Writing into memory does not fail.
-        let _ = match self {
+    pub(super) fn write(&self, out: &mut String) {
+        match self {
             Text(text) => text.write(out),
             Texts(texts) => write_list(texts, text::Text::write, out),
             Words(words) => write_list(words, |word, out| write_text(word, out), out),
             Time(time) => {
+                out.push('"');
                 write_time(*time, out);
-                Ok(())
+                out.push('"');
             }
-            Json(value) => serde_json::to_writer(out, value).map_err(io::Error::from),
-        };
+            Json(value) => out.push_str(&value.to_string()),
+        }
     }
 }
 
@@ -149,33 +147,25 @@ impl From<Value> for FieldValue<'_> {
 /// A time as documents write it.
 pub(super) fn written(time: Timestamp) -> String {
     let mut text = String::with_capacity(24);
-    // Every timestamp can be written, and writing to a string does not fail.
-    let _ = PRINTER.print_timestamp(&time, &mut text);
+    write_time(time, &mut text);
     text
 }
 
-fn write_time(time: Timestamp, out: &mut Vec<u8>) {
-    out.push(b'"');
-    // As above.
-    let _ = PRINTER.print_timestamp(&time, StdIoWrite(&mut *out));
-    out.push(b'"');
+fn write_time(time: Timestamp, out: &mut String) {
+    // Every timestamp can be written, and writing to a string does not fail.
+    let _ = PRINTER.print_timestamp(&time, out);
 }
 
 /// Appends a list.
-fn write_list<T>(
-    entries: &[T],
-    write: impl Fn(&T, &mut Vec<u8>) -> io::Result<()>,
-    out: &mut Vec<u8>,
-) -> io::Result<()> {
-    out.push(b'[');
+fn write_list<T>(entries: &[T], write: impl Fn(&T, &mut String), out: &mut String) {
+    out.push('[');
     for (index, entry) in entries.iter().enumerate() {
         if index > 0 {
-            out.push(b',');
+            out.push(',');
         }
-        write(entry, out)?;
+        write(entry, out);
     }
-    out.push(b']');
-    Ok(())
+    out.push(']');
 }
 
 fn drop_empties(value: &mut Value) -> bool {

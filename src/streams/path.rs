@@ -8,7 +8,8 @@ use std::{collections::HashMap, fmt, sync::LazyLock};
 /// How many there are.
 pub(super) const COUNT: usize = 64;
 
-/// All fields, by their dotted paths, but for those that are the same in all documents of a reading. Those of one object stand together, its own values before the objects in it.
+/// All fields, by their dotted paths, but for those that are the same in all documents of a reading, and `event.outcome`,
+/// which an action settles. Those of one object stand together, its own values before the objects in it.
 const PATHS: [&str; COUNT] = [
     "@timestamp",
     "tags",
@@ -215,6 +216,8 @@ impl Layout {
 /// A set of places.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Places(u64);
+
+const _: () = assert!(COUNT <= u64::BITS as usize, "Places has a bit for each");
 
 impl Places {
     /// These ones.

@@ -88,7 +88,7 @@ pub(super) struct Draft<'r> {
     positions: [u8; path::COUNT],
     values: Vec<FieldValue<'r>>,
     tags: Vec<Text<'r>>,
-    /// What its `event` has beside the fields at [`Path`]s, as JSON.
+    /// What its `event` has behind its kind, as JSON.
     event: &'r str,
     errors: Vec<String>,
     stopped: bool,
@@ -205,13 +205,15 @@ impl<'r> Draft<'r> {
             if path == EVENT_KIND {
                 // The first of its object, and always there; what is the same in all documents comes before it.
                 out.push_str(self.head.event.get(1..).unwrap_or_default());
-                out.push_str(self.event);
                 is_empty = false;
             }
             let name = layout.name(path);
             out.push_str(if is_empty { name.get(1..).unwrap_or_default() } else { name });
             is_empty = false;
             value.write(&mut out);
+            if path == EVENT_KIND {
+                out.push_str(self.event);
+            }
         }
         out.push_str(layout.turn(open, 0));
         out.push('}');

@@ -230,7 +230,7 @@ fn parsed(json: &str) -> Value {
 }
 
 const fn get<'a>(path: &'a [&'a str]) -> Call<'a> {
-    Call { doing: Doing::ReadTemplates, method: Method::GET, path, query: &[], body: Body::None, expected: None }
+    Call::new(Doing::ReadTemplates, Method::GET, path)
 }
 
 /// One run of `setup`.
@@ -345,8 +345,7 @@ impl Setup<'_> {
     }
 
     async fn send(&self, doing: Doing, method: Method, path: &[&str], body: &Value) -> Result<Answer, Error> {
-        let call =
-            Call { doing, method, path, query: &[], body: Body::Json(body.to_string().into_bytes()), expected: None };
+        let call = Call { body: Body::Json(body.to_string().into_bytes()), ..Call::new(doing, method, path) };
         self.client.ask(&call, self.deadline).await
     }
 

@@ -131,11 +131,13 @@ impl Client {
         }
         let is_as_expected =
             response.status().is_success() && call.expected.as_deref().map(str::as_bytes) == Some(&body[..]);
-        if is_as_expected {
+        let body = if is_as_expected {
+            // Known to the last byte, it repeats no key.
             self.was_heard.store(true, Ordering::Relaxed);
-        }
-        // What is known to the last byte repeats no key.
-        let body = if is_as_expected { body } else { self.key.take_out_of(body) };
+            body
+        } else {
+            self.key.take_out_of(body)
+        };
         Ok(Answer { doing: call.doing, status: response.status(), retry_after, body, is_as_expected })
     }
 
@@ -280,6 +282,13 @@ pub(super) struct Call<'a> {
     pub(super) body: Body,
     /// The body that nearly every answer has, to the last byte: it then needs no reading.
     pub(super) expected: Option<String>,
+}
+
+impl<'a> Call<'a> {
+    /// A call without query and body, of whose answer nothing is known.
+    pub(super) const fn new(doing: Doing, method: Method, path: &'a [&'a str]) -> Self {
+        Self { doing, method, path, query: &[], body: Body::None, expected: None }
+    }
 }
 
 /// A body with its media type.

@@ -342,13 +342,11 @@ async fn search<T: DeserializeOwned>(
     struct Hits<T> {
         hits: Vec<Hit<T>>,
     }
+    let path = [letters.as_str(), "_search"];
     let call = Call {
-        doing: Doing::ReadDeadLetters,
-        method: Method::POST,
-        path: &[letters.as_str(), "_search"],
         query: &[("ignore_unavailable", "true"), ("allow_partial_search_results", "false")],
         body: Body::Json(query.to_string().into_bytes()),
-        expected: None,
+        ..Call::new(Doing::ReadDeadLetters, Method::POST, &path)
     };
     Ok(client.read::<Found<T>>(&call, READ_REMEDY, deadline).await?.hits.hits)
 }

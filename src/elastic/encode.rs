@@ -107,31 +107,33 @@ pub const WRITTEN: &str = "items.create._id,items.create._index,items.create.sta
 /// The answer to an `_mget` of documents none of which is there, byte for byte as Elasticsearch writes it: each with the
 /// index it was looked for in.
 pub fn none_found<'a>(asked: impl ExactSizeIterator<Item = (&'a str, &'a DocId)>) -> String {
-    let mut answer = String::with_capacity(asked.len() * ANSWERED_BYTES);
-    let mut before = "{\"docs\":[{\"_index\":";
-    for (index, id) in asked {
-        answer.push_str(before);
-        write_text(index, &mut answer);
-        answer.push_str(",\"_id\":");
-        write_text(id.as_str(), &mut answer);
-        before = ",\"found\":false},{\"_index\":";
-    }
-    answer.push_str(",\"found\":false}]}");
-    answer
+    answer_for(asked, "{\"docs\":[{\"_index\":", ",\"found\":false},{\"_index\":", ",\"found\":false}]}")
 }
 
 /// The answer to a `_bulk` that created all of `ids` in the backing index `index`, byte for byte as Elasticsearch writes it.
-pub fn all_created<'a>(index: &str, ids: impl ExactSizeIterator<Item = &'a DocId>) -> String {
-    let mut answer = String::with_capacity(ids.len() * ANSWERED_BYTES);
-    let mut before = "{\"items\":[{\"create\":{\"_index\":";
-    for id in ids {
+pub fn all_created<'a>(index: &'a str, ids: impl ExactSizeIterator<Item = &'a DocId>) -> String {
+    let created = ids.map(|id| (index, id));
+    let between = ",\"status\":201}},{\"create\":{\"_index\":";
+    answer_for(created, "{\"items\":[{\"create\":{\"_index\":", between, ",\"status\":201}}]}")
+}
+
+/// An answer that says the same of each of `documents`, which are named by index and `_id`.
+fn answer_for<'a>(
+    documents: impl ExactSizeIterator<Item = (&'a str, &'a DocId)>,
+    begin: &str,
+    between: &str,
+    end: &str,
+) -> String {
+    let mut answer = String::with_capacity(documents.len() * ANSWERED_BYTES);
+    let mut before = begin;
+    for (index, id) in documents {
         answer.push_str(before);
         write_text(index, &mut answer);
         answer.push_str(",\"_id\":");
         write_text(id.as_str(), &mut answer);
-        before = ",\"status\":201}},{\"create\":{\"_index\":";
+        before = between;
     }
-    answer.push_str(",\"status\":201}}]}");
+    answer.push_str(end);
     answer
 }
 

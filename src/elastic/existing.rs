@@ -58,15 +58,8 @@ pub(super) async fn data_streams(
         name: String,
         backing_indices: Vec<String>,
     }
-    let call = Call {
-        doing,
-        method: Method::GET,
-        path: &["_resolve", "index", pattern],
-        query: &[],
-        body: Body::None,
-        expected: None,
-    };
-    let answer = client.ask(&call, deadline).await?;
+    let path = ["_resolve", "index", pattern];
+    let answer = client.ask(&Call::new(doing, Method::GET, &path), deadline).await?;
     if answer.status == 404 && answer.error_type() == "index_not_found_exception" {
         return Ok(Vec::new());
     }

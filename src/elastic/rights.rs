@@ -86,8 +86,7 @@ pub async fn cluster_info(client: &Client, deadline: Deadline) -> Result<Cluster
         number: String,
         build_flavor: Option<String>,
     }
-    let call =
-        Call { doing: Doing::ReadInfo, method: Method::GET, path: &[], query: &[], body: Body::None, expected: None };
+    let call = Call::new(Doing::ReadInfo, Method::GET, &[]);
     let info: Info = client.read(&call, READ_REMEDY, deadline).await?;
     Ok(ClusterInfo {
         name: info.cluster_name,
@@ -197,12 +196,8 @@ struct Rights {
 impl Rights {
     async fn ask(client: &Client, question: &Question, deadline: Deadline) -> Result<Self, Error> {
         let call = Call {
-            doing: Doing::CheckRights,
-            method: Method::POST,
-            path: &["_security", "user", "_has_privileges"],
-            query: &[],
             body: Body::Json(serde_json::json!(question).to_string().into_bytes()),
-            expected: None,
+            ..Call::new(Doing::CheckRights, Method::POST, &["_security", "user", "_has_privileges"])
         };
         client.read(&call, READ_REMEDY, deadline).await
     }

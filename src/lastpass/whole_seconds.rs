@@ -162,12 +162,16 @@ impl<'z> Reading<'z> {
         Ok(WholeSeconds { events, position: whole_from, complete: whole_from <= self.from })
     }
 
-    /// From where on the held pages of a cut answer are whole: after their oldest second, or after the fold it is in. What
-    /// lies outside of what was asked for may decide no boundary.
-    fn whole_from(&self) -> Option<Timestamp> {
+    /// Whether a time lies in what was asked for: no other may decide a boundary.
+    fn is_asked_for(&self) -> impl Fn(&LocalTime) -> bool + use<> {
         let Request { from, to, .. } = self.request();
-        let times = self.held.iter().flatten().filter_map(local_time).map(|time| time.earliest());
-        let oldest = times.filter(|time| (from..=to).contains(time)).min()?;
+        move |time| (from..=to).contains(&time.earliest())
+    }
+
+    /// From where on the held pages of a cut answer are whole: after their oldest second, or after the fold it is in.
+    fn whole_from(&self) -> Option<Timestamp> {
+        let times = self.held.iter().flatten().filter_map(local_time).filter(self.is_asked_for());
+        let oldest = times.map(|time| time.earliest()).min()?;
         Some(match self.zone.fold_at(oldest) {
             Some(fold) => fold.end,
             None => oldest.saturating_add(MARGIN).unwrap_or(oldest),
@@ -186,9 +190,7 @@ impl<'z> Reading<'z> {
         if self.next_us.is_some_and(|before| next_us >= before) {
             return Err(Contradiction::NextStands);
         }
-        let Request { from, to, .. } = self.request();
-        let asked_for = |time: &LocalTime| (from..=to).contains(&time.earliest());
-        let times = page.events.iter().filter_map(local_time).filter(asked_for);
+        let times = page.events.iter().filter_map(local_time).filter(self.is_asked_for());
         let oldest = times.map(|time| time.latest()).min();
         if let (Ok(next), Some(oldest)) = (Timestamp::from_microsecond(next_us), oldest)
             && next > oldest.saturating_add(CLOCK_TOLERANCE).unwrap_or(oldest)

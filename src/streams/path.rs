@@ -117,7 +117,7 @@ pub(super) struct Layout {
     /// The first is the document itself.
     objects: Vec<Object>,
     /// The way from each object to each.
-    turns: Vec<String>,
+    turns: Vec<Vec<String>>,
 }
 
 /// An object inside a document.
@@ -152,12 +152,8 @@ impl Layout {
             }
             layout.objects_of.push(outer);
         }
-        let objects = 0..layout.objects.len();
-        layout.turns = objects
-            .clone()
-            .flat_map(|from| objects.clone().map(move |to| (from, to)))
-            .map(|(from, to)| layout.way(from, to))
-            .collect();
+        let objects = layout.objects.len();
+        layout.turns = (0..objects).map(|from| (0..objects).map(|to| layout.way(from, to)).collect()).collect();
         layout
     }
 
@@ -174,7 +170,7 @@ impl Layout {
     /// What is written from one object to another: it closes those that only the first is in, and opens those that only
     /// the second is in. Something stands in the first already.
     pub(super) fn turn(&self, from: usize, to: usize) -> &str {
-        &self.turns[from * self.objects.len() + to]
+        &self.turns[from][to]
     }
 
     fn way(&self, from: usize, to: usize) -> String {

@@ -403,7 +403,7 @@ fn none_of(
 
 /// Whether the cluster's version has what the templates need. A serverless project is always current.
 fn judge_version(info: &ClusterInfo) -> Result<String, String> {
-    /// Source: README, "What you need".
+    /// Source: docs/deploy.md, "What you need".
     const OLDEST: (u32, u32) = (8, 11);
     let mut parts = info.version.split('.').map_while(|part| part.parse::<u32>().ok());
     let version = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());

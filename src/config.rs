@@ -71,7 +71,7 @@ pub enum SecretSource {
 
 /// Settings that can't be used, with everything that is wrong with them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the function's settings are not valid: {}. Mend them with the parameters of its CloudFormation stack (environment variables of the function); the README explains each under \"Settings\"", faults.join("; "))]
+#[error("the function's settings are not valid: {}. Mend them with the parameters of its CloudFormation stack (environment variables of the function); docs/settings.md explains each", faults.join("; "))]
 pub struct Invalid {
     faults: Vec<String>,
 }

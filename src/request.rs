@@ -78,7 +78,7 @@ pub struct Backfill {
 
 /// A payload that can't be carried out, with everything that is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the request is not valid: {}. The README lists every action under \"Operate\", and events/ holds one payload for each", faults.join("; "))]
+#[error("the request is not valid: {}. docs/operate.md lists every action, and events/ holds one payload for each", faults.join("; "))]
 pub struct Invalid {
     faults: Vec<String>,
 }

@@ -78,7 +78,7 @@ impl Error {
         }
     }
 
-    /// The error as people read it: with its name where the README explains that.
+    /// The error as people read it: with its name where docs/errors.md explains it.
     #[must_use]
     pub fn told(&self) -> String {
         let is_explained = match self {

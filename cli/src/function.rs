@@ -13,7 +13,7 @@ use crate::{
     error::Error as CliError,
 };
 
-/// How the names of the errors begin that the function itself gives. README: "Errors".
+/// How the names of the errors begin that the function itself gives. docs/errors.md.
 const OWN_ERRORS: [&str; 6] = ["Request.", "Config.", "Secret.", "Checkpoint.", "LastPass.", "Elasticsearch."];
 const INVOKE: &str = "lambda:InvokeFunction";
 

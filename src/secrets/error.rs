@@ -195,7 +195,7 @@ fn origin(field: &str) -> &'static str {
         ACCOUNT_NUMBER => "the LastPass Admin Console shows it as `Account number` at the top of its Dashboard",
         PROVISIONING_HASH => "the LastPass Admin Console creates it under Advanced > Enterprise API",
         NAMESPACE | TIME_ZONE | ORGANIZATION_ID | ORGANIZATION_NAME => {
-            "it is optional, and the README explains it under \"Several accounts\""
+            "it is optional, and docs/accounts.md explains it"
         }
         _ => "Kibana shows it once, as `Encoded`, when the key is created under Stack Management > API keys",
     }

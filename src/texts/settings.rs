@@ -206,7 +206,7 @@ fn wrong_settings() {
                 changed.or_else(|| WHOLE.iter().find(|(known, _)| *known == name)).map(|(_, value)| (*value).to_owned())
             };
             let mut says = says.to_vec();
-            says.push("the README explains each under \"Settings\"");
+            says.push("docs/settings.md explains each");
             case(*what, Config::read(variable).expect_err(what), "Config.Invalid", &says)
         })
         .collect();

@@ -298,7 +298,7 @@ fn wrong_secrets() {
         (
             "a namespace in capitals",
             with("namespace", "\"Globex\""),
-            &["`namespace` must be 1 to 100 bytes", "lower case", "\"Several accounts\""],
+            &["`namespace` must be 1 to 100 bytes", "lower case", "docs/accounts.md"],
         ),
         ("a time zone that isn't one", with("time_zone", "\"Berlin\""), &["`time_zone` must be", "Europe/Berlin"]),
         ("an organisation in a list", with("organization_id", "[\"7\"]"), &["`organization_id` must be a text"]),

@@ -284,16 +284,16 @@ def test_every_command_has_its_help(command_line, command):
     assert all(len(line) <= 100 for line in ran.out.splitlines())
 
 
-def test_help_and_readme_know_the_same_commands_options_and_exit_codes(command_line):
-    readme = (ROOT / "README.md").read_text().split("\n## Command line\n")[1].split("\n## ")[0]
+def test_help_and_docs_know_the_same_commands_options_and_exit_codes(command_line):
+    page = (ROOT / "docs" / "command-line.md").read_text()
     overview = command_line.run("--help").out
     listed = re.findall(r"^  ([a-z]+) ", overview.split("Commands:")[1].split("Options:")[0], re.MULTILINE)
     assert listed == [*dict.fromkeys(command.split()[0] for command in COMMANDS), "help"]
     helps = " ".join(command_line.run(*command.split(), "--help").out for command in COMMANDS)
     assert set(re.findall(r"--[a-z-]{3,}", helps)) - {"--help", "--version"} == \
-        set(re.findall(r"--[a-z-]{3,}", readme.split("| command | does |")[1]))
-    assert all(re.search(rf"^\| `{command} ?[^`]*` \|", readme, re.MULTILINE) for command in COMMANDS if command != "local")
-    codes = re.findall(r"^\| (\d) \| (.*) \|$", readme, re.MULTILINE)
+        set(re.findall(r"--[a-z-]{3,}", page.split("| command | does |")[1]))
+    assert all(re.search(rf"^\| `{command} ?[^`]*` \|", page, re.MULTILINE) for command in COMMANDS if command != "local")
+    codes = re.findall(r"^\| (\d) \| (.*) \|$", page, re.MULTILINE)
     assert re.findall(r"^  (\d)  (.*)$", overview, re.MULTILINE) == [(code, text.replace("`", "")) for code, text in codes]
 
 

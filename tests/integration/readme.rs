@@ -1,4 +1,4 @@
-//! The sample documents of the README are what the mapping makes of these records, to the letter.
+//! The sample documents in the docs are exactly what the mapping makes of these records.
 
 use std::{fs, path::Path};
 
@@ -54,12 +54,14 @@ fn document(stream: Stream) -> Document {
 }
 
 #[test]
-fn the_sample_documents_of_the_readme_are_what_is_stored() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("the README");
-    let sample = |stream| {
+fn the_sample_documents_in_the_docs_are_what_is_stored() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = |name: &str| fs::read_to_string(root.join(name)).expect("a page");
+    let documents = page("docs/documents.md");
+    let samples = Stream::ALL.map(|stream| (stream, documents.clone()));
+    for (stream, page) in samples.into_iter().chain([(Stream::EventReport, page("README.md"))]) {
         let source: Value = serde_json::from_str(&document(stream).source).expect("a source is JSON");
-        format!("```json\n{}\n```\n", serde_json::to_string_pretty(&source).expect("JSON"))
-    };
-    let missing: Vec<String> = Stream::ALL.map(sample).into_iter().filter(|sample| !readme.contains(sample)).collect();
-    assert!(missing.is_empty(), "README.md has these samples otherwise; put them in:\n{}", missing.join("\n"));
+        let sample = format!("```json\n{}\n```\n", serde_json::to_string_pretty(&source).expect("JSON"));
+        assert!(page.contains(&sample), "the sample differs; replace it with:\n{sample}");
+    }
 }

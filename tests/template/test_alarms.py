@@ -114,15 +114,15 @@ def test_each_alarm_tells_the_topic_its_beginning_and_its_end(template, alarms):
 
 
 def test_each_alarm_says_what_it_means_and_what_to_do_first(root, alarms, samples):
-    headings = set(re.findall(r"^#+ (.+)$", (root / "README.md").read_text(), re.MULTILINE))
+    headings = set(re.findall(r"^#+ (.+)$", (root / "docs" / "operate.md").read_text(), re.MULTILINE))
     streams = {stream for stream, _ in STREAMS.values()}
     fields = {sample["action"]: sample.keys() for sample in samples.values()}
     for name, alarm in alarms.items():
         text = alarm["Properties"]["AlarmDescription"]["Fn::Sub"]
         assert len(re.sub(r"\$\{[\w:.]+}", LONGEST_NAME, text)) <= DESCRIPTION_MAX_CHARS, name
         assert "First: " in text, name
-        sections = re.findall(r'README: "([^"]+)"', text)
-        assert sections and set(sections) <= headings, name
+        sections = re.findall(r'docs/operate.md: "([^"]+)"', text)
+        assert (sections or "docs/errors.md" in text) and set(sections) <= headings, name
         # Who is on call has no checkout, so the payloads stand in the text.
         assert "events/" not in text, name
         for payload in map(json.loads, re.findall(r"(?<!\$)\{[^}]*}", text)):

@@ -29,9 +29,8 @@ tools: python-here ## Install what the other targets need into .tools/
 
 demo: python-here ## Deploy to the local stack and copy the simulated company's streams, twice
 	@$(PYTHON) local/tools.py rust python es8
-	@echo "==> building the release binaries"
-	@cargo build --release --locked --bin bootstrap
-	@cargo build --release --locked --package lastpass-simulator
+	@echo "==> building the function and the simulator, without optimization: the demo measures nothing"
+	@cargo build --workspace --locked --bin bootstrap --bin lastpass-simulator
 	@$(STACK) run --iam -- python local/demo.py
 
 year: python-here ## Backfill a year of EVENTS=1000000 in slices while the live stream goes on
@@ -39,7 +38,7 @@ year: python-here ## Backfill a year of EVENTS=1000000 in slices while the live 
 	@echo "==> building the release binaries, and the command line"
 	@cargo build --release --locked --bin bootstrap
 	@cargo build --release --locked --package lastpass-simulator
-	@cargo build --locked --package lastpass-elastic-cli
+	@cargo build --workspace --bins --locked
 	@$(STACK) run --iam -- python local/year.py --events $(or $(EVENTS),1000000)
 
 test: tools lint ## Everything CI runs: lint, then all tests on a local stack
@@ -57,7 +56,7 @@ soak: python-here ## Every fault by turns, SEEDS=20 of each scenario; one again:
 	@$(PYTHON) local/tools.py rust python es8
 	@echo "==> building the release binary, and the soak"
 	@cargo build --release --locked --bin bootstrap
-	@cargo build --locked --package lastpass-soak
+	@cargo build --workspace --bins --locked
 	@printf '#!/bin/sh\n%s\nexec %s\n' 'ulimit -d $(SMALLEST_KB)' '$(abspath $(TARGET))/release/bootstrap' >$(TARGET)/bounded
 	@chmod +x $(TARGET)/bounded
 	@$(STACK) run --iam -- env BOOTSTRAP=$(TARGET)/bounded $(TARGET)/debug/soak

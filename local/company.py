@@ -71,7 +71,7 @@ class Company:
     def start(cls, binary: Path, size: Size, seed: int, end: datetime, account_number: str = "12345") -> Iterator[Company]:
         """Starts the simulator on a free port, and stops it whatever happens."""
         if not binary.is_file():
-            raise CompanyError(f"there is no {binary}: build it with `cargo build --release --workspace`")
+            raise CompanyError(f"there is no {binary}: build it with `cargo build --workspace --bins`")
         provisioning_hash = secrets.token_hex(16)
         options = {
             "--account": account_number, "--seed": seed, "--end": rfc3339(end), "--events": size.events,

@@ -2,7 +2,7 @@
 
 Deploys template.yaml, copies the three streams of a simulated company into Elasticsearch, compares every document with
 the record it comes from, does it all again, and shows one document of each stream. Ends with 0 only if everything is
-there once. Needs the environment of `local/stack.py` and the release binaries.
+there once. Needs the environment of `local/stack.py` and the binaries of the dev profile.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def main() -> int:
 
 def demo(end: datetime) -> int:
     started = time.monotonic()
-    binaries = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "release"
+    binaries = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "debug"
     cluster = Cluster()
 
     step("A company in LastPass: the simulator plays its Enterprise API")

@@ -10,14 +10,13 @@ export CI=true
 
 step "the binaries that the tests deploy and start"
 cargo build --release --locked --bin bootstrap
-cargo build --release --locked --package lastpass-simulator
-cargo build --locked --package lastpass-elastic-cli
+# One selection of packages for everything else, because another one has other features and builds all crates again.
+cargo build --workspace --bins --locked
 
 step "Rust tests: unit, golden, integration"
 cargo test --workspace --locked
 
 step "a short soak: two seeds of every scenario (make soak plays more)"
-cargo build --locked --package lastpass-soak
 target="${CARGO_TARGET_DIR:-target}"
 BOOTSTRAP="$target/release/bootstrap" "$target/debug/soak" --seeds 2
 

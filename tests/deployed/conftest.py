@@ -44,13 +44,13 @@ def bootstrap() -> Path:
 @pytest.fixture(scope="session")
 def simulator() -> Path:
     """LastPass, simulated."""
-    return built(TARGET / "release" / "lastpass-simulator", "--release --package lastpass-simulator")
+    return built(TARGET / "debug" / "lastpass-simulator", "--workspace --bins")
 
 
 @pytest.fixture(scope="session")
 def command_line_path() -> Path:
     """The command line, as it is built in little time."""
-    return built(TARGET / "debug" / "lastpass-elastic", "--package lastpass-elastic-cli")
+    return built(TARGET / "debug" / "lastpass-elastic", "--workspace --bins")
 
 
 @pytest.fixture(scope="session")

@@ -23,8 +23,11 @@ from datetime import UTC, datetime
 
 import yaml
 from ministack.core.responses import new_uuid, set_request_account_id, set_request_region
-from ministack.services import cloudwatch, dynamodb, eventbridge, lambda_svc, scheduler, sqs, stepfunctions
+from ministack.services import cloudwatch, dynamodb, eventbridge, iam, lambda_svc, scheduler, sqs, stepfunctions
 from ministack.services.cloudformation import provisioners
+
+# local/aws/definitions.py, which is beside this script.
+import definitions
 
 MINISTACK_VERSION = "1.5.33"
 
@@ -119,6 +122,51 @@ def take_definitions_in_yaml() -> None:
     """
     stock_definition = provisioners._sfn_definition
     provisioners._sfn_definition = lambda properties: json.dumps(yaml.safe_load(stock_definition(properties)))
+
+
+def refuse_definitions_as_step_functions_does() -> None:
+    """A definition that breaks one of the rules in `definitions.py` makes no state machine, and changes none.
+
+    The emulator looks at the syntax of JSONata alone, and at nothing where CloudFormation makes the state machine.
+    """
+    stock_validate = stepfunctions._validate_definition_jsonata
+
+    def faults_of(text: object, kind: str) -> list[str]:
+        try:
+            definition = json.loads(text)
+        except (TypeError, ValueError):
+            return []
+        return definitions.faults(definition, kind) if isinstance(definition, dict) else []
+
+    def refusing(stock, kind_of):
+        def call(data: dict) -> tuple:
+            if "definition" in data and (found := faults_of(data["definition"], kind_of(data))):
+                text = f"Invalid State Machine Definition: '{'; '.join(found)}'"
+                return stepfunctions.error_response_json("InvalidDefinition", text, 400)
+            return stock(data)
+
+        return call
+
+    def kind_of_existing(data: dict) -> str:
+        return (stepfunctions._state_machines.get(data.get("stateMachineArn")) or {}).get("type", "STANDARD")
+
+    # The API's calls go through a table that is filled by each request, so the names in the module are enough.
+    stepfunctions._create_state_machine = refusing(
+        stepfunctions._create_state_machine, lambda data: data.get("type", "STANDARD")
+    )
+    stepfunctions._update_state_machine = refusing(stepfunctions._update_state_machine, kind_of_existing)
+
+    # CloudFormation writes the state machine into the emulator's store past that call.
+    stock_definition = provisioners._sfn_definition
+
+    def definition(properties: dict) -> str:
+        text = stock_definition(properties)
+        found = faults_of(text, properties.get("StateMachineType", "STANDARD"))
+        if fault := stock_validate(text) or "; ".join(found):
+            raise provisioners._sfn_handler_error(f"Invalid State Machine Definition: '{fault}'")
+        return text
+
+    provisioners._sfn_definition = definition
 
 
 def start_functions_in_the_background() -> None:
@@ -391,11 +439,36 @@ def apply_table_settings() -> None:
             dynamodb._update_continuous_backups({"TableName": name, "PointInTimeRecoverySpecification": setting})
         return name, attributes
 
-    # The handlers of all resource types are looked up in tables that were filled when the module was loaded.
+    replace_handlers("AWS::DynamoDB::Table", "create", lambda stock: create if stock is stock_create else stock)
+
+
+def apply_permissions_boundaries() -> None:
+    """A role made from a template has its permissions boundary, and an update changes it.
+
+    The emulator creates the role and drops the property, so that the role may do more than on AWS.
+    """
+
+    def keeping(stock, properties_at: int):
+        def call(*arguments: object, **rest: object) -> tuple:
+            name, attributes = stock(*arguments, **rest)
+            iam._roles[name]["PermissionsBoundary"] = arguments[properties_at].get("PermissionsBoundary")
+            return name, attributes
+
+        return call
+
+    replace_handlers("AWS::IAM::Role", "create", lambda stock: keeping(stock, 1))
+    replace_handlers("AWS::IAM::Role", "update", lambda stock: keeping(stock, 2))
+
+
+def replace_handlers(resource_type: str, operation: str, replaced) -> None:
+    """Replaces what the emulator's CloudFormation does with resources of a type.
+
+    The handlers of all types are looked up in tables that were filled when the module was loaded.
+    """
     for table in list(vars(provisioners).values()):
-        handlers = table.get("AWS::DynamoDB::Table") if isinstance(table, dict) else None
-        if isinstance(handlers, dict) and handlers.get("create") is stock_create:
-            handlers["create"] = create
+        handlers = table.get(resource_type) if isinstance(table, dict) else None
+        if isinstance(handlers, dict) and callable(handlers.get(operation)):
+            handlers[operation] = replaced(handlers[operation])
 
 
 def is_true(value: object) -> bool:
@@ -408,7 +481,9 @@ PATCHES = (
     measure_every_run,
     judge_alarms_as_cloudwatch_does,
     apply_table_settings,
+    apply_permissions_boundaries,
     take_definitions_in_yaml,
+    refuse_definitions_as_step_functions_does,
     start_functions_in_the_background,
     run_distributed_maps_in_jsonata,
     stop_items_with_their_execution,

@@ -211,10 +211,10 @@ def test_a_task_cannot_start_a_function_that_is_not_there(aws):
 
 
 def test_a_distributed_map_may_be_written_in_jsonata(aws):
-    """Its items don't see the variables around it, nor do theirs come out."""
+    """The variables of its items don't come out. A definition whose items read one from around them is refused, see below."""
     item = {
-        "Begin": {"Type": "Pass", "Assign": {"known": "{% $exists($outer) %}", "outer": "inner"}, "Next": "End"},
-        "End": {"Type": "Pass", "Output": {"item": "{% $states.input %}", "knows": "{% $known %}"}, "End": True},
+        "Assign": {"Type": "Pass", "Assign": {"inner": "{% $states.input %}"}, "Next": "Return"},
+        "Return": {"Type": "Pass", "Output": {"item": "{% $inner %}"}, "End": True},
     }
     states = {
         "Begin": {"Type": "Pass", "Assign": {"outer": "outer"}, "Next": "Map"},
@@ -225,13 +225,14 @@ def test_a_distributed_map_may_be_written_in_jsonata(aws):
             "Output": {"results": "{% $states.result %}", "input": "{% $states.input.numbers %}"},
             "Next": "End",
         },
-        "End": {"Type": "Pass", "Output": {"map": "{% $states.input %}", "variables": "{% [$outer, $count] %}"}, "End": True},
+        "End": {"Type": "Pass", "Output": {"map": "{% $states.input %}", "variables": "{% [$outer, $count, $exists($inner)] %}"},
+                "End": True},
     }
     execution = ended(aws, started(aws, machine(aws, "distributed", states), {"numbers": [4, 5]}))
     assert execution["status"] == "SUCCEEDED", execution
     output = json.loads(execution["output"])
-    results = [{"item": {"number": number, "all": [4, 5]}, "knows": False} for number in (4, 5)]
-    assert output == {"map": {"results": results, "input": [4, 5]}, "variables": ["outer", 2]}
+    results = [{"item": {"number": number, "all": [4, 5]}} for number in (4, 5)]
+    assert output == {"map": {"results": results, "input": [4, 5]}, "variables": ["outer", 2, False]}
 
 
 def test_an_execution_that_is_stopped_begins_nothing_more(aws, background):
@@ -273,6 +274,106 @@ def test_an_item_that_is_stopped_leaves_the_others_alone(aws):
     assert (described["status"], json.loads(described["output"])) == ("SUCCEEDED", [None, 2])
 
 
+# A definition that assigns a name in two scopes, and one whose items read what they can't see.
+SHADOWED = {
+    "Begin": {"Type": "Pass", "Assign": {"waits": 0}, "Next": "Map"},
+    "Map": {
+        "Type": "Map", "Items": [1], "End": True,
+        "ItemProcessor": {"StartAt": "In", "States": {"In": {"Type": "Pass", "Assign": {"waits": 1}, "End": True}}},
+    },
+}
+READS_OUTSIDE = {
+    "Begin": {"Type": "Pass", "Assign": {"outer": 0}, "Next": "Map"},
+    "Map": {
+        "Type": "Map", "Items": [1], "End": True,
+        "ItemProcessor": {
+            "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+            "StartAt": "In", "States": {"In": {"Type": "Pass", "Output": "{% $outer %}", "End": True}},
+        },
+    },
+}
+REFUSED = [(SHADOWED, "the variable waits is assigned in an outer scope"), (READS_OUTSIDE, "reads the variable outer from outside")]
+
+
+@pytest.mark.parametrize(("states", "text"), REFUSED)
+def test_a_definition_that_step_functions_refuses_makes_no_state_machine(aws, states, text):
+    with pytest.raises(aws("stepfunctions").exceptions.InvalidDefinition, match=text):
+        machine(aws, "refused", states)
+    names = [made["name"] for made in aws("stepfunctions").list_state_machines()["stateMachines"]]
+    assert "refused" not in names
+
+
+@pytest.mark.parametrize(("states", "text"), REFUSED)
+def test_a_definition_that_step_functions_refuses_changes_no_state_machine(aws, states, text):
+    arn = machine(aws, f"changed-{states['Map']['ItemProcessor'].get('ProcessorConfig', {}).get('Mode', 'INLINE')}",
+                  {"End": {"Type": "Pass", "End": True}})
+    with pytest.raises(aws("stepfunctions").exceptions.InvalidDefinition, match=text):
+        aws("stepfunctions").update_state_machine(stateMachineArn=arn, definition=definition_of(states))
+    assert json.loads(aws("stepfunctions").describe_state_machine(stateMachineArn=arn)["definition"])["StartAt"] == "End"
+
+
+@pytest.mark.parametrize(("states", "text"), REFUSED)
+def test_a_definition_that_step_functions_refuses_rolls_the_stack_back(aws, states, text):
+    """And leaves nothing of the stack behind but what is retained whatever happens."""
+    stack_name = f"refused-{states['Map']['ItemProcessor'].get('ProcessorConfig', {}).get('Mode', 'INLINE').lower()}"
+    properties = {"DefinitionString": definition_of(states), "RoleArn": ANY_ROLE, "StateMachineName": stack_name}
+    queue = {"Type": "AWS::SQS::Queue", "DeletionPolicy": "RetainExceptOnCreate", "Properties": {"QueueName": stack_name}}
+    template = {"Resources": {
+        "Queue": queue,
+        "Machine": {"Type": "AWS::StepFunctions::StateMachine", "DependsOn": "Queue", "Properties": properties},
+    }}
+    events, reasons = rolled_back(aws, stack_name, template)
+    assert [reason for reason in reasons if text in reason]
+    assert "Machine" in {event["LogicalResourceId"] for event in events}
+    assert not [url for url in aws("sqs").list_queues().get("QueueUrls", []) if stack_name in url]
+
+
+def test_what_is_retained_but_on_creation_outlives_a_stack_that_was_made(aws):
+    stacks = aws("cloudformation")
+    queue = {"Type": "AWS::SQS::Queue", "DeletionPolicy": "RetainExceptOnCreate", "Properties": {"QueueName": "retained"}}
+    stacks.create_stack(StackName="retained", TemplateBody=json.dumps({"Resources": {"Queue": queue}}))
+    stacks.get_waiter("stack_create_complete").wait(StackName="retained", WaiterConfig={"Delay": 1, "MaxAttempts": 40})
+    stacks.delete_stack(StackName="retained")
+    stacks.get_waiter("stack_delete_complete").wait(StackName="retained", WaiterConfig={"Delay": 1, "MaxAttempts": 40})
+    assert [url for url in aws("sqs").list_queues()["QueueUrls"] if url.endswith("/retained")]
+
+
+def test_a_role_from_a_template_has_its_permissions_boundary(aws):
+    stacks, roles = aws("cloudformation"), aws("iam")
+    trust = {"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
+
+    def template(**boundary):
+        role = {"Type": "AWS::IAM::Role", "Properties": {"RoleName": "bounded", "AssumeRolePolicyDocument": trust, **boundary}}
+        return json.dumps({"Resources": {"Role": role}})
+
+    def boundary():
+        return roles.get_role(RoleName="bounded")["Role"].get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
+
+    first, second = "arn:aws:iam::000000000000:policy/first", "arn:aws:iam::000000000000:policy/second"
+    named = {"StackName": "bounded", "Capabilities": ["CAPABILITY_NAMED_IAM"]}
+    stacks.create_stack(**named, TemplateBody=template(PermissionsBoundary=first))
+    stacks.get_waiter("stack_create_complete").wait(StackName="bounded", WaiterConfig={"Delay": 1, "MaxAttempts": 40})
+    assert boundary() == first
+    for body, expected in ((template(PermissionsBoundary=second), second), (template(), None)):
+        stacks.update_stack(**named, TemplateBody=body)
+        stacks.get_waiter("stack_update_complete").wait(StackName="bounded", WaiterConfig={"Delay": 1, "MaxAttempts": 40})
+        assert boundary() == expected
+
+
+def rolled_back(aws, stack_name, template):
+    """The events of a stack that can't be made, and the reasons in them."""
+    stacks = aws("cloudformation")
+    stacks.create_stack(StackName=stack_name, TemplateBody=json.dumps(template))
+
+    def over():
+        return stacks.describe_stacks(StackName=stack_name)["Stacks"][0]["StackStatus"] == "ROLLBACK_COMPLETE"
+
+    assert eventually(over)
+    events = stacks.describe_stack_events(StackName=stack_name)["StackEvents"]
+    return events, [event.get("ResourceStatusReason", "") for event in events]
+
+
 @pytest.fixture(scope="module")
 def background(aws):
     """A function that always fails, and is not repeated."""
@@ -298,9 +399,13 @@ def distributed(states):
 
 def machine(aws, name, states):
     """The ARN of a new state machine in JSONata, which begins with the first of its states."""
-    definition = {"QueryLanguage": "JSONata", "StartAt": next(iter(states)), "States": states}
-    made = aws("stepfunctions").create_state_machine(name=name, definition=json.dumps(definition), roleArn=ANY_ROLE)
+    made = aws("stepfunctions").create_state_machine(name=name, definition=definition_of(states), roleArn=ANY_ROLE)
     return made["stateMachineArn"]
+
+
+def definition_of(states):
+    """A definition in JSONata that begins with the first of these states."""
+    return json.dumps({"QueryLanguage": "JSONata", "StartAt": next(iter(states)), "States": states})
 
 
 def started(aws, arn, given=None):

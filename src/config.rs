@@ -18,6 +18,8 @@ use crate::{
 
 /// `LASTPASS_URL` unless set. Source: LASTPASS_API.md, "Transport".
 const LASTPASS_URL: &str = "https://lastpass.com/enterpriseapi.php";
+/// The hosts of LastPass's API. Source: LASTPASS_API.md, "Transport".
+const LASTPASS_HOSTS: [&str; 2] = ["lastpass.com", "lastpass.eu"];
 /// `LASTPASS_TIME_ZONE` unless set. Source: LASTPASS_API.md, "reporting".
 const LASTPASS_TIME_ZONE: &str = "US/Eastern";
 /// `NAMESPACE` unless set: Elastic's own default.
@@ -42,7 +44,7 @@ pub struct Config {
     pub elasticsearch: Endpoint,
     /// `ELASTICSEARCH_CA`: the certificates of a self-managed cluster's own authority, as PEM.
     pub elasticsearch_ca: Option<String>,
-    /// `LASTPASS_URL`: the address of the Enterprise API.
+    /// `OTHER_LASTPASS_URL` or `LASTPASS_URL`: the address of the Enterprise API.
     pub lastpass_url: Url,
     /// `LASTPASS_TIME_ZONE`: the zone in which the API writes times.
     pub zone: ApiZone,
@@ -227,28 +229,47 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         self.checked(name, http::certificates(&pem)).map(|_| pem)
     }
 
+    /// The address that the account number and the provisioning hash are sent to. Whoever may set `LASTPASS_URL` may perhaps
+    /// not read the secret, so it names LastPass itself; another host takes a setting of its own, which is seen in a review.
     fn lastpass_url(&mut self) -> Option<Url> {
         let text = self.or_default("LASTPASS_URL", LASTPASS_URL);
-        let url = match Url::parse(&text) {
+        let url = self.lastpass_address("LASTPASS_URL", &text)?;
+        if !is_lastpass(&url) && !is_loopback(&url) {
+            // The host isn't told: it may be a credential in the wrong place.
+            self.faults.push(format!(
+                "LASTPASS_URL is not an address of LastPass: use {LASTPASS_URL}, or lastpass.eu for accounts there. \
+                 The host receives the provisioning hash, so any other one needs the setting OTHER_LASTPASS_URL (parameter \
+                 OtherLastPassUrl)"
+            ));
+            return None;
+        }
+        match self.optional("OTHER_LASTPASS_URL") {
+            Some(other) => self.lastpass_address("OTHER_LASTPASS_URL", &other),
+            None => Some(url),
+        }
+    }
+
+    /// An address of any host, to which credentials may be sent.
+    fn lastpass_address(&mut self, name: &str, text: &str) -> Option<Url> {
+        let url = match Url::parse(text) {
             Ok(url) if url.host().is_some() => url,
             _ => {
-                self.faults
-                    .push(format!("LASTPASS_URL is not a URL: use {LASTPASS_URL}, or lastpass.eu for accounts there"));
+                self.faults.push(format!("{name} is not a URL: use {LASTPASS_URL}, or lastpass.eu for accounts there"));
                 return None;
             }
         };
         if !url.username().is_empty() || url.password().is_some() {
-            self.faults.push("LASTPASS_URL holds a user name or password: credentials belong in the secret".to_owned());
+            self.faults.push(format!("{name} holds a user name or password: credentials belong in the secret"));
             return None;
         }
         if url.query().is_some() || url.fragment().is_some() {
-            self.faults.push("LASTPASS_URL must end after host and path: take out what follows the ? or #".to_owned());
+            self.faults.push(format!("{name} must end after host and path: take out what follows the ? or #"));
             return None;
         }
         if url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url)) {
             return Some(url);
         }
-        self.faults.push("LASTPASS_URL does not begin with https://: credentials are not sent unprotected".to_owned());
+        self.faults.push(format!("{name} does not begin with https://: credentials are not sent unprotected"));
         None
     }
 
@@ -290,6 +311,11 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
 fn is_secret_prefix(text: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+=.@-".contains(&byte);
     text.len() <= 512 - 65 && !text.ends_with('/') && text.bytes().all(is_allowed)
+}
+
+/// Whether it is LastPass that is asked, on the usual port.
+fn is_lastpass(url: &Url) -> bool {
+    url.port().is_none() && matches!(url.host(), Some(Host::Domain(name)) if LASTPASS_HOSTS.contains(&name))
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -402,6 +428,81 @@ mod tests {
             let text = secret(arn, prefix).expect_err("a fault").to_string();
             assert!(text.contains("SECRET_PREFIX"), "{text}");
         }
+    }
+
+    /// Both settings name an address; what is asked is the second where it is set.
+    fn lastpass_url(lastpass: &str, other: &str) -> Result<String, Invalid> {
+        let mut pairs = NEEDED.to_vec();
+        pairs.extend([("LASTPASS_URL", lastpass), ("OTHER_LASTPASS_URL", other)]);
+        read(&pairs).map(|config| config.lastpass_url.to_string())
+    }
+
+    #[test]
+    fn the_credentials_go_to_lastpass_alone() {
+        for url in [
+            "https://lastpass.com/enterpriseapi.php",
+            "https://lastpass.eu/enterpriseapi.php",
+            "https://LastPass.COM/enterpriseapi.php",
+            "https://lastpass.com:443/enterpriseapi.php",
+            "https://lastpass.com",
+            "https://localhost:8443/enterpriseapi.php",
+            "http://[::1]:8080/enterpriseapi.php",
+        ] {
+            assert!(lastpass_url(url, "").is_ok(), "{url}");
+        }
+        for url in [
+            "https://lastpass.com.evil.example/enterpriseapi.php",
+            "https://lastpass.eu.evil.example/",
+            "https://evil-lastpass.com/enterpriseapi.php",
+            "https://evillastpass.com/enterpriseapi.php",
+            "https://www.lastpass.com/enterpriseapi.php",
+            "https://lastpass.com@evil.example/enterpriseapi.php",
+            "https://lastpass.com:x@evil.example/enterpriseapi.php",
+            "https://lastpass.com%2eevil.example/",
+            "https://evil.example\\@lastpass.com/",
+            "https://evil.example/lastpass.com/enterpriseapi.php",
+            "https://evil.example:443/https://lastpass.com/enterpriseapi.php",
+            "https://lastpass.com:8443/enterpriseapi.php",
+            "https://lastpass.com./enterpriseapi.php",
+            "https://l\u{430}stpass.com/enterpriseapi.php",
+            "https://xn--lstpass-4nf.com/enterpriseapi.php",
+            "https://lastpass.co/enterpriseapi.php",
+            "https://lastpass.c\u{43e}m/enterpriseapi.php",
+            "https://lastpass/enterpriseapi.php",
+            "https://10.0.0.1/enterpriseapi.php",
+            "https://169.254.169.254/",
+            "https://localhost.evil.example/",
+            "https://127.0.0.1.evil.example/",
+            "http://lastpass.com/enterpriseapi.php",
+            "http://127.0.0.1.evil.example/",
+            "ftp://lastpass.com/",
+        ] {
+            let text = lastpass_url(url, "").expect_err(url).to_string();
+            assert!(text.contains("LASTPASS_URL") && !text.contains("evil"), "{url}: {text}");
+        }
+    }
+
+    #[test]
+    fn another_host_is_asked_only_where_it_is_given_on_purpose() {
+        let gateway = "https://gateway.example/enterpriseapi.php";
+        let text = lastpass_url(gateway, "").expect_err("a fault").to_string();
+        assert!(text.contains("OTHER_LASTPASS_URL"), "{text}");
+        assert_eq!(lastpass_url("", gateway), Ok(gateway.to_owned()));
+        assert_eq!(lastpass_url("https://lastpass.eu/enterpriseapi.php", gateway), Ok(gateway.to_owned()));
+        assert_eq!(lastpass_url("", " "), Ok(LASTPASS_URL.to_owned()));
+        for url in [
+            "http://gateway.example/enterpriseapi.php",
+            "https://me:secret@gateway.example/",
+            "https://gateway.example/?provhash=x",
+            "gateway.example",
+            "true",
+        ] {
+            let text = lastpass_url("", url).expect_err(url).to_string();
+            assert!(text.contains("OTHER_LASTPASS_URL") && !text.contains("secret@"), "{url}: {text}");
+        }
+        // A wrong address stays wrong beside it.
+        let both = lastpass_url("https://evil.example/", gateway).expect_err("a fault").to_string();
+        assert!(both.contains("LASTPASS_URL"), "{both}");
     }
 
     #[test]

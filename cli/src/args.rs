@@ -161,8 +161,9 @@ fn times() -> String {
 
 fn local_help() -> String {
     format!(
-        "{} The settings of LastPass and of the documents (LASTPASS_URL, LASTPASS_TIME_ZONE, NAMESPACE, TAGS, \
-         PRESERVE_ORIGINAL_EVENT, PRESERVE_DUPLICATE_CUSTOM_FIELDS) are read from the environment.",
+        "{} The settings of LastPass and of the documents (LASTPASS_URL, OTHER_LASTPASS_URL, \
+         LASTPASS_TIME_ZONE, NAMESPACE, TAGS, PRESERVE_ORIGINAL_EVENT, PRESERVE_DUPLICATE_CUSTOM_FIELDS) are read \
+         from the environment.",
         times()
     )
 }

@@ -169,6 +169,54 @@ def refuse_definitions_as_step_functions_does() -> None:
     provisioners._sfn_definition = definition
 
 
+# What the role of a state machine that logs has to be allowed, on everything.
+# https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
+DELIVERS_LOGS = {
+    "logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery",
+    "logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups",
+}
+
+
+def set_up_logs_of_state_machines() -> None:
+    """A state machine from a template logs as it says there, and is refused where its role may not deliver logs.
+
+    The emulator keeps the setting under the template's names, so that nobody can read it back, and asks for no permission.
+    """
+
+    def checked(stock, properties_at: int):
+        def call(*arguments: object, **rest: object) -> tuple:
+            properties = arguments[properties_at]
+            logging_of_machine = with_small_initials(properties.get("LoggingConfiguration"))
+            if logging_of_machine and logging_of_machine.get("level", "OFF") != "OFF":
+                if missing := DELIVERS_LOGS - allowed_on_everything(properties.get("RoleArn", "")):
+                    text = "The state machine IAM Role is not authorized to access the Log Destination"
+                    raise provisioners._sfn_handler_error(f"{text}: {', '.join(sorted(missing))}")
+            arn, attributes = stock(*arguments, **rest)
+            if logging_of_machine:
+                stepfunctions._state_machines[arn]["loggingConfiguration"] = logging_of_machine
+            return arn, attributes
+
+        return call
+
+    replace_handlers("AWS::StepFunctions::StateMachine", "create", lambda stock: checked(stock, 1))
+    replace_handlers("AWS::StepFunctions::StateMachine", "update", lambda stock: checked(stock, 2))
+
+
+def with_small_initials(value: object) -> object:
+    """A property of a template as the API names it."""
+    if isinstance(value, dict):
+        return {name[:1].lower() + name[1:]: with_small_initials(part) for name, part in value.items()}
+    return [with_small_initials(part) for part in value] if isinstance(value, list) else value
+
+
+def allowed_on_everything(role_arn: str) -> set[str]:
+    """The actions that the policies in a role allow on every resource."""
+    role = iam._roles.get(role_arn.rpartition("/")[2]) or {}
+    documents = [json.loads(document) for document in (role.get("InlinePolicies") or {}).values()]
+    allowed = [s for document in documents for s in document["Statement"] if s["Effect"] == "Allow" and s["Resource"] == "*"]
+    return {action for s in allowed for action in (s["Action"] if isinstance(s["Action"], list) else [s["Action"]])}
+
+
 def start_functions_in_the_background() -> None:
     """A task that invokes a function with the type `Event` doesn't wait for it.
 
@@ -484,6 +532,7 @@ PATCHES = (
     apply_permissions_boundaries,
     take_definitions_in_yaml,
     refuse_definitions_as_step_functions_does,
+    set_up_logs_of_state_machines,
     start_functions_in_the_background,
     run_distributed_maps_in_jsonata,
     stop_items_with_their_execution,

@@ -8,6 +8,7 @@ tests look at everything that should follow from that.
 
 import io
 import json
+import re
 import sys
 import time
 import zipfile
@@ -361,10 +362,51 @@ def test_a_role_from_a_template_has_its_permissions_boundary(aws):
         assert boundary() == expected
 
 
+def test_a_state_machine_logs_only_where_its_role_may_deliver_logs(aws):
+    def template(actions):
+        def policy(**statement):
+            return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **statement}]}
+
+        role = {
+            "RoleName": "logs",
+            "AssumeRolePolicyDocument": policy(Principal={"Service": "states.amazonaws.com"}, Action="sts:AssumeRole"),
+            "Policies": [{"PolicyName": "logs", "PolicyDocument": policy(Action=actions, Resource="*")}],
+        }
+        group = {"CloudWatchLogsLogGroup": {"LogGroupArn": {"Fn::GetAtt": ["Group", "Arn"]}}}
+        machine = {
+            "DefinitionString": definition_of({"End": {"Type": "Pass", "End": True}}),
+            "RoleArn": {"Fn::GetAtt": ["Role", "Arn"]},
+            "LoggingConfiguration": {"Level": "ERROR", "IncludeExecutionData": False, "Destinations": [group]},
+        }
+        return {"Resources": {
+            "Group": {"Type": "AWS::Logs::LogGroup"},
+            "Role": {"Type": "AWS::IAM::Role", "Properties": role},
+            "Machine": {"Type": "AWS::StepFunctions::StateMachine", "Properties": machine},
+        }}
+
+    all_eight = sorted(local_aws_delivers_logs())
+    assert len(all_eight) == 8
+    _, reasons = rolled_back(aws, "refused-logs", template(all_eight[1:]))
+    assert [reason for reason in reasons if "not authorized to access the Log Destination" in reason and all_eight[0] in reason]
+    stacks = aws("cloudformation")
+    stacks.create_stack(StackName="logs", TemplateBody=json.dumps(template(all_eight)), Capabilities=["CAPABILITY_NAMED_IAM"])
+    stacks.get_waiter("stack_create_complete").wait(StackName="logs", WaiterConfig={"Delay": 1, "MaxAttempts": 40})
+    resources = stacks.describe_stack_resources(StackName="logs")["StackResources"]
+    (arn,) = [made["PhysicalResourceId"] for made in resources if made["LogicalResourceId"] == "Machine"]
+    logging = aws("stepfunctions").describe_state_machine(stateMachineArn=arn)["loggingConfiguration"]
+    assert (logging["level"], logging["includeExecutionData"], len(logging["destinations"])) == ("ERROR", False, 1)
+
+
+def local_aws_delivers_logs():
+    """The actions as `local_aws.py` has them, which can't be imported where the emulator isn't to be patched."""
+    source = (Path(__file__).with_name("local_aws.py")).read_text()
+    return set(re.findall(r'"(logs:\w+)"', source.split("DELIVERS_LOGS = {")[1].split("}")[0]))
+
+
 def rolled_back(aws, stack_name, template):
     """The events of a stack that can't be made, and the reasons in them."""
     stacks = aws("cloudformation")
-    stacks.create_stack(StackName=stack_name, TemplateBody=json.dumps(template))
+    stacks.create_stack(StackName=stack_name, TemplateBody=json.dumps(template), Capabilities=["CAPABILITY_NAMED_IAM"])
 
     def over():
         return stacks.describe_stacks(StackName=stack_name)["Stacks"][0]["StackStatus"] == "ROLLBACK_COMPLETE"

@@ -84,13 +84,14 @@ pub(super) fn secret_seeds() -> Vec<Vec<u8>> {
 }
 
 /// The settings that texts may name.
-const SETTINGS: [&str; 14] = [
+const SETTINGS: [&str; 15] = [
     "SECRET_ARN",
     "CHECKPOINT_TABLE",
     "ELASTICSEARCH_URL",
     "ELASTIC_CLOUD_ID",
     "ELASTICSEARCH_CA",
     "LASTPASS_URL",
+    "OTHER_LASTPASS_URL",
     "LASTPASS_TIME_ZONE",
     "NAMESPACE",
     "INITIAL_LOOKBACK",
@@ -161,6 +162,8 @@ pub(super) fn settings_seeds() -> Vec<Vec<u8>> {
         with(&[("ELASTICSEARCH_URL", ""), ("ELASTIC_CLOUD_ID", cloud_id)]),
         with(&[("ELASTICSEARCH_URL", &format!("https://elastic:{HASH}@es.example:9200/?key={KEY}"))]),
         with(&[("LASTPASS_URL", &format!("https://{HASH}@lastpass.com/{HASH}#{KEY}"))]),
+        with(&[("LASTPASS_URL", &format!("https://{HASH}.example/"))]),
+        with(&[("OTHER_LASTPASS_URL", &format!("https://gateway.example/{HASH}?{KEY}"))]),
         with(&[("ELASTICSEARCH_CA", "-----BEGIN CERTIFICATE-----\\nAAAA\\n-----END CERTIFICATE-----")]),
         with(&[("ELASTICSEARCH_CA", &format!("-----BEGIN PRIVATE KEY-----\n{KEY}\n-----END PRIVATE KEY-----"))]),
         with(&[("LASTPASS_TIME_ZONE", "+02:00")]),

@@ -132,6 +132,22 @@ fn wrong_settings() {
             &[("LASTPASS_URL", "https://lastpass.com/enterpriseapi.php?cid=7&provhash=x")],
             &["LASTPASS_URL", "what follows the ?"],
         ),
+        (
+            "LastPass at another host",
+            &[("LASTPASS_URL", "https://lastpass.com.evil.example/enterpriseapi.php")],
+            &[
+                "LASTPASS_URL",
+                "https://lastpass.com/enterpriseapi.php",
+                "lastpass.eu",
+                "OTHER_LASTPASS_URL",
+                "provisioning hash",
+            ],
+        ),
+        (
+            "another host by plain http",
+            &[("OTHER_LASTPASS_URL", "http://gateway.example/enterpriseapi.php")],
+            &["OTHER_LASTPASS_URL", "https://"],
+        ),
         ("LastPass in quotes", &[("LASTPASS_URL", "'https://lastpass.com/'")], &["LASTPASS_URL"]),
         (
             "a zone that isn't",

@@ -1,6 +1,9 @@
 """How the tests name and configure their stacks."""
 
+import json
 import uuid
+
+from deployment import client
 
 # Nothing listens there: these tests don't need Elasticsearch.
 NO_ELASTICSEARCH = "http://127.0.0.1:9"
@@ -45,3 +48,21 @@ def mend(cluster, stream: str, namespace: str) -> None:
     data_stream = f"logs-lastpass.{stream}-{namespace}"
     cluster.ask("DELETE", f"_index_template/{data_stream}")
     cluster.ask("POST", f"{data_stream}/_rollover")
+
+
+def queue_behind(topic: str) -> str:
+    """The URL of a new queue that gets what an SNS topic is told."""
+    sqs = client("sqs")
+    queue = sqs.create_queue(QueueName=name("bell"))["QueueUrl"]
+    queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    may_write = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": queue_arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [may_write]})
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+    client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn)
+    return queue

@@ -20,7 +20,7 @@ import pytest
 from cfnlint.decode import cfn_yaml
 from company import Company, Size, rfc3339
 from deployment import TEMPLATE, Deployment, FunctionError, client
-from stacks import credentials, mend, name, spoil
+from stacks import credentials, mend, name, queue_behind, spoil
 
 # AWS judges alarms once a minute at best; the emulator every 5 s.
 PERIOD_S = 10
@@ -86,19 +86,7 @@ class Topic:
 
     def __init__(self) -> None:
         self.arn = client("sns").create_topic(Name=name("bell"))["TopicArn"]
-        sqs = client("sqs")
-        self.queue = sqs.create_queue(QueueName=name("bell"))["QueueUrl"]
-        queue_arn = sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        may_write = {
-            "Effect": "Allow",
-            "Principal": {"Service": "sns.amazonaws.com"},
-            "Action": "sqs:SendMessage",
-            "Resource": queue_arn,
-            "Condition": {"ArnEquals": {"aws:SourceArn": self.arn}},
-        }
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [may_write]})
-        sqs.set_queue_attributes(QueueUrl=self.queue, Attributes={"Policy": policy})
-        client("sns").subscribe(TopicArn=self.arn, Protocol="sqs", Endpoint=queue_arn)
+        self.queue = queue_behind(self.arn)
 
     def hand_out(self, watched: list[Watched]) -> None:
         """Gives each stack what its alarms have told since the last call."""

@@ -3,8 +3,9 @@
 import json
 
 import pytest
-from deployment import Deployment, DeploymentError, FunctionError, client
-from stacks import NO_ELASTICSEARCH, QUIET, name
+from botocore.exceptions import WaiterError
+from deployment import TEMPLATE, Deployment, DeploymentError, FunctionError, client
+from stacks import NO_ELASTICSEARCH, QUIET, name, queue_behind
 
 PLACEHOLDER = {"account_number": "REPLACE_ME", "provisioning_hash": "REPLACE_ME", "elastic_api_key": "REPLACE_ME"}
 CREDENTIALS = {"account_number": "4711", "provisioning_hash": "made-up hash", "elastic_api_key": "made-up key"}
@@ -30,6 +31,7 @@ def test_settings_reach_the_function(probed):
         "ELASTIC_CLOUD_ID": "",
         "ELASTICSEARCH_CA": "",
         "LASTPASS_URL": "https://lastpass.com/enterpriseapi.php",
+        "OTHER_LASTPASS_URL": "",
         "LASTPASS_TIME_ZONE": "US/Eastern",
         "NAMESPACE": "default",
         "INITIAL_LOOKBACK": "24h",
@@ -68,6 +70,75 @@ def test_secret_and_table_outlive_the_stack(probe):
     finally:
         client("secretsmanager").delete_secret(SecretId=stack.outputs["SecretArn"], ForceDeleteWithoutRecovery=True)
         client("dynamodb").delete_table(TableName=stack.outputs["TableName"])
+
+
+# A state machine that can't be made, once there is a secret, a table and a function.
+BROKEN = """
+Resources:
+  Broken:
+    Type: AWS::StepFunctions::StateMachine
+    DependsOn: [Secret, Table, Function]
+    Properties:
+      RoleArn: !GetAtt BackfillRole.Arn
+      DefinitionString: '{"StartAt": "Nowhere", "States": {}}'
+"""
+
+
+def test_a_first_deployment_that_fails_leaves_nothing_behind(probe, tmp_path):
+    path = tmp_path / "template.yaml"
+    path.write_text(TEMPLATE.read_text().replace("\nResources:\n", BROKEN, 1))
+    stack = Deployment(name("failed"), QUIET)
+    client("cloudformation").create_stack(**stack._arguments(probe, path))
+    with pytest.raises(WaiterError):
+        client("cloudformation").get_waiter("stack_create_complete").wait(
+            StackName=stack.stack_name, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+        )
+    try:
+        events = client("cloudformation").describe_stack_events(StackName=stack.stack_name)["StackEvents"]
+        made = {e["LogicalResourceId"] for e in events if e["ResourceStatus"] == "CREATE_COMPLETE"}
+        assert {"Secret", "Table", "Function"} <= made
+        assert [e["ResourceStatusReason"] for e in events if "StartAt names Nowhere" in e.get("ResourceStatusReason", "")]
+        (described,) = client("cloudformation").describe_stacks(StackName=stack.stack_name)["Stacks"]
+        assert described["StackStatus"] == "ROLLBACK_COMPLETE"
+        secrets = [secret["Name"] for secret in client("secretsmanager").list_secrets(IncludePlannedDeletion=False)["SecretList"]]
+        tables = client("dynamodb").list_tables()["TableNames"]
+        assert [kept for kept in [*secrets, *tables] if kept.startswith(stack.stack_name)] == []
+    finally:
+        stack.delete()
+
+
+def test_a_permissions_boundary_bounds_every_role(probe):
+    """The function's policy lets it read its secret; the boundary doesn't."""
+    allow = {"Effect": "Allow", "Action": ["dynamodb:*", "sqs:*", "logs:*", "lambda:*", "states:*"], "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    boundary = client("iam").create_policy(PolicyName=name("boundary"), PolicyDocument=document)["Policy"]["Arn"]
+    several = {"SecretPrefix": "lastpass", "Accounts": "acme"}
+    with Deployment.create(name("bounded"), QUIET | several | {"PermissionsBoundaryArn": boundary}, probe) as stack:
+        for role in ("FunctionRole", "ScheduleRole", "AccountsRole", "BackfillRole"):
+            described = client("iam").get_role(RoleName=stack.resources[role])["Role"]
+            assert described["PermissionsBoundary"]["PermissionsBoundaryArn"] == boundary, role
+    with Deployment.create(name("bounded"), QUIET | {"PermissionsBoundaryArn": boundary}, probe) as stack:
+        read = {"service": "secretsmanager", "operation": "get_secret_value",
+                "arguments": {"SecretId": stack.outputs["SecretArn"]}}
+        scan = {"service": "dynamodb", "operation": "scan", "arguments": {"TableName": stack.outputs["TableName"]}}
+        assert (stack.invoke(read)["allowed"], stack.invoke(scan)["allowed"]) == (False, True)
+        stack.update({"PermissionsBoundaryArn": ""}, probe)
+        assert "PermissionsBoundary" not in client("iam").get_role(RoleName=stack.resources["FunctionRole"])["Role"]
+        assert stack.invoke(read)["allowed"] is True
+
+
+def test_the_state_machines_log_into_their_own_group(probe):
+    several = {"SecretPrefix": "lastpass", "Accounts": "acme"}
+    with Deployment.create(name("logs"), QUIET | several, probe) as stack:
+        group_name = f"/aws/vendedlogs/states/{stack.stack_name}"
+        (group,) = client("logs").describe_log_groups(logGroupNamePrefix=group_name)["logGroups"]
+        assert group["retentionInDays"] == 30
+        for machine in ("AccountsStateMachine", "BackfillStateMachine"):
+            described = client("stepfunctions").describe_state_machine(stateMachineArn=stack.resources[machine])
+            assert described["loggingConfiguration"] == {
+                "level": "ERROR", "includeExecutionData": False,
+                "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": f"{group['arn'].removesuffix(':*')}:*"}}],
+            }
 
 
 def test_an_existing_secret_is_used_and_the_only_one_readable(probe):
@@ -150,15 +221,41 @@ def test_the_dashboard_shows_the_alarms_that_there_are(probed, probe):
         assert [arn for arn in there if arn.endswith("-user-freshness")]
 
 
-def test_alarms_tell_the_topic_if_there_is_one(probed, probe):
+def test_alarms_tell_those_who_are_given(probed, probe):
     def actions(stack) -> list[list[str]]:
         alarms = client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{stack.stack_name}-")["MetricAlarms"]
         return [a[kind] for a in alarms for kind in ("AlarmActions", "OKActions")]
 
+    def subscriptions(topic) -> list[tuple[str, str]]:
+        listed = client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+        return [(subscription["Protocol"], subscription["Endpoint"]) for subscription in listed]
+
     assert actions(probed) == [[]] * 12
+    assert "AlarmTopic" not in probed.resources
     topic = client("sns").create_topic(Name=name("topic"))["TopicArn"]
     with Deployment.create(name("told"), QUIET | {"AlarmTopicArn": topic}, probe) as stack:
         assert actions(stack) == [[topic]] * 12
+        stack.update({"AlarmEmail": "security@example.com"}, probe)
+        own = stack.resources["AlarmTopic"]
+        assert actions(stack) == [[own, topic]] * 12
+        assert (subscriptions(own), subscriptions(topic)) == ([("email", "security@example.com")], [])
+        stack.update({"AlarmEmail": "soc@example.com", "AlarmTopicArn": ""}, probe)
+        assert actions(stack) == [[own]] * 12
+        assert subscriptions(own) == [("email", "soc@example.com")]
+
+
+def test_what_an_alarm_tells_reaches_the_topic_of_the_address_and_the_other(probe):
+    other = client("sns").create_topic(Name=name("topic"))["TopicArn"]
+    both = {"AlarmEmail": "security@example.com", "AlarmTopicArn": other}
+    with Deployment.create(name("both"), QUIET | both, probe) as stack:
+        own = stack.resources["AlarmTopic"]
+        queues = [queue_behind(own), queue_behind(other)]
+        alarm = f"{stack.stack_name}-errors"
+        client("cloudwatch").set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="tried")
+        for queue in queues:
+            (message,) = client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=10)["Messages"]
+            told = json.loads(json.loads(message["Body"])["Message"])
+            assert (told["AlarmName"], told["NewStateValue"]) == (alarm, "ALARM")
 
 
 def test_a_ca_in_one_line_arrives_as_pem(probe):
@@ -224,6 +321,11 @@ def test_logs_go_to_the_stacks_group(probed):
         ({"ElasticsearchUrl": NO_ELASTICSEARCH, "VpcSubnetIds": "subnet-0a1b2c3d"}, "Give both, or leave both empty"),
         ({"ElasticsearchUrl": NO_ELASTICSEARCH, "VpcSecurityGroupIds": "sg-0a1b2c3d"}, "Give both, or leave both empty"),
         ({"ElasticsearchUrl": NO_ELASTICSEARCH, "AlarmTopicArn": "on-call"}, "must be the whole ARN of a standard SNS topic"),
+        ({"ElasticsearchUrl": NO_ELASTICSEARCH, "AlarmEmail": "security"}, "must be one e-mail address"),
+        ({"ElasticsearchUrl": NO_ELASTICSEARCH, "PermissionsBoundaryArn": "boundary"}, "must be the whole ARN of a managed policy"),
+        ({"ElasticsearchUrl": NO_ELASTICSEARCH, "LastPassUrl": "https://lastpass.com.evil.example/"}, "goes into OtherLastPassUrl"),
+        ({"ElasticsearchUrl": NO_ELASTICSEARCH, "LastPassUrl": "https://lastpass.com@evil.example/"}, "goes into OtherLastPassUrl"),
+        ({"ElasticsearchUrl": NO_ELASTICSEARCH, "OtherLastPassUrl": "http://gateway.example/"}, "must be empty or an https://"),
         ({"ElasticsearchUrl": NO_ELASTICSEARCH, "EventReportFreshness": "60"}, "rings each autumn"),
         ({"ElasticsearchUrl": NO_ELASTICSEARCH, "EventReportRate": "5 minutes"}, "must be rate(n minutes)"),
     ],

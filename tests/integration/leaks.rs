@@ -145,6 +145,8 @@ async fn addresses_with_a_password_and_keys_with_a_line_end() -> Result<(), Erro
         ("ELASTICSEARCH_URL", "https://pass-of-this-url es.example.com"),
         ("LASTPASS_URL", "https://me:pass-of-this-url@lastpass.com/enterpriseapi.php"),
         ("LASTPASS_URL", "me:pass-of-this-url@lastpass.com"),
+        ("LASTPASS_URL", "https://pass-of-this-url.example.com/enterpriseapi.php"),
+        ("OTHER_LASTPASS_URL", "https://me:pass-of-this-url@gateway.example.com/enterpriseapi.php"),
     ] {
         let mut function = installation.function();
         function.set(name, value).await;

@@ -105,12 +105,31 @@ def test_only_a_stream_that_is_read_can_be_late(template):
         assert template["Conditions"][f"Reads{resource}"] == condition
 
 
-def test_each_alarm_tells_the_topic_its_beginning_and_its_end(template, alarms):
-    assert template["Conditions"]["Notifies"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmTopicArn"}, ""]}]}
-    topic = {"Fn::If": ["Notifies", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
+def given(parameter: str) -> dict:
+    return {"Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, ""]}]}
+
+
+def test_each_alarm_tells_its_beginning_and_its_end_by_mail_and_to_the_topic(template, alarms):
+    """To both where both are given, to nobody where neither is."""
+    assert template["Conditions"]["NotifiesEmail"] == given("AlarmEmail")
+    assert template["Conditions"]["NotifiesTopic"] == given("AlarmTopicArn")
+    topics = [
+        {"Fn::If": [condition, topic, {"Ref": "AWS::NoValue"}]}
+        for condition, topic in (("NotifiesEmail", {"Ref": "AlarmTopic"}), ("NotifiesTopic", {"Ref": "AlarmTopicArn"}))
+    ]
     for name, alarm in alarms.items():
-        assert (alarm["Properties"]["AlarmActions"], alarm["Properties"]["OKActions"]) == (topic, topic), name
+        assert (alarm["Properties"]["AlarmActions"], alarm["Properties"]["OKActions"]) == (topics, topics), name
         assert "ActionsEnabled" not in alarm["Properties"], name
+
+
+def test_the_topic_of_the_stack_tells_the_address(resources):
+    """CloudWatch can't publish to a topic that is encrypted with a key of AWS."""
+    topic, subscription = resources["AlarmTopic"], resources["AlarmSubscription"]
+    assert topic["Condition"] == subscription["Condition"] == "NotifiesEmail"
+    assert topic["Properties"] == {"TopicName": {"Fn::Sub": "${AWS::StackName}-alarms"}}
+    assert subscription["Properties"] == {
+        "TopicArn": {"Ref": "AlarmTopic"}, "Protocol": "email", "Endpoint": {"Ref": "AlarmEmail"},
+    }
 
 
 def test_each_alarm_says_what_it_means_and_what_to_do_first(root, alarms, samples):

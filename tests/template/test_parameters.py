@@ -13,6 +13,7 @@ SETTINGS = {
     "SecretArn": "SECRET_ARN",
     "SecretPrefix": "SECRET_PREFIX",
     "LastPassUrl": "LASTPASS_URL",
+    "OtherLastPassUrl": "OTHER_LASTPASS_URL",
     "LastPassTimeZone": "LASTPASS_TIME_ZONE",
     "Namespace": "NAMESPACE",
     "InitialLookback": "INITIAL_LOOKBACK",
@@ -31,6 +32,7 @@ DEFAULTS = {
     "Accounts": "",
     "KmsKeyArn": "",
     "LastPassUrl": "https://lastpass.com/enterpriseapi.php",
+    "OtherLastPassUrl": "",
     "LastPassTimeZone": "US/Eastern",
     "Namespace": "default",
     "Tags": "",
@@ -52,12 +54,28 @@ DEFAULTS = {
     "LogLevel": "info",
     "VpcSubnetIds": "",
     "VpcSecurityGroupIds": "",
+    "PermissionsBoundaryArn": "",
+    "AlarmEmail": "",
     "AlarmTopicArn": "",
     "EventReportFreshness": 10800,
     "UserFreshness": 93600,
     "DetailedSharedFolderFreshness": 93600,
 }
 ROOT_CA = "-----BEGIN CERTIFICATE-----\nMIIB+/9=\nAAAA\n-----END CERTIFICATE-----\n"
+
+# What looks like LastPass, or is a host of LastPass that has no API.
+OTHER_HOSTS = [
+    "https://lastpass.com.evil.example/enterpriseapi.php", "https://evil-lastpass.com/enterpriseapi.php",
+    "https://evillastpass.com/enterpriseapi.php", "https://lastpass.com@evil.example/enterpriseapi.php",
+    "https://lastpass.com:x@evil.example/", "https://lastpass.com\\@evil.example/", "https://lastpass.com\\.evil.example/",
+    "https://lastpass.com:8443/enterpriseapi.php", "https://lastpass.com./enterpriseapi.php", "https://lastpass.com%2eevil.example/",
+    "https://www.lastpass.com/enterpriseapi.php", "https://lastpass.eu.evil.example/", "https://lastpass.co/", "https://lastpassXcom/",
+    "https://l\u0430stpass.com/enterpriseapi.php", "https://xn--lstpass-4nf.com/enterpriseapi.php", "https://evil.example/lastpass.com/",
+    "https://evil.example/?https://lastpass.com/", "https://evil.example#lastpass.com/", "https://lastpass.com?x@evil.example/",
+    "https://LASTPASS.COM.evil.example/", "https://10.0.0.1/enterpriseapi.php", "https://169.254.169.254/", "//lastpass.com/",
+    "http://127.0.0.1.evil.example/", "http://localhost.evil.example/", "http://127.0.0.1@evil.example/", "http://127.evil/",
+    " https://lastpass.com/", "https://lastpass.com/ ", "https://lastpass.com/\nhttps://evil.example/", "javascript:lastpass.com",
+]
 
 # Parameter -> values that are taken, values that are refused.
 VALUES = {
@@ -95,8 +113,29 @@ VALUES = {
          "arn:aws:kms:eu-west-1:123456789012:key/*", "arn:aws:kms:eu-west-1:123456789012:key/"],
     ),
     "LastPassUrl": (
-        ["https://lastpass.eu/enterpriseapi.php", "http://127.0.0.1:8080/enterpriseapi.php"],
-        ["", "http://lastpass.com/enterpriseapi.php", "lastpass.com", "https://u:p@lastpass.com/enterpriseapi.php"],
+        ["https://lastpass.eu/enterpriseapi.php", "https://lastpass.com/enterpriseapi.php", "https://lastpass.com",
+         "http://127.0.0.1:8080/enterpriseapi.php", "http://localhost:8080/", "http://[::1]:8080/enterpriseapi.php"],
+        ["", "http://lastpass.com/enterpriseapi.php", "lastpass.com", "https://u:p@lastpass.com/enterpriseapi.php",
+         *OTHER_HOSTS],
+    ),
+    "OtherLastPassUrl": (
+        ["", "https://gateway.example/enterpriseapi.php", "https://gateway.example:8443", "http://127.0.0.1:8080/"],
+        ["http://gateway.example/", "gateway.example", "https://u:p@gateway.example/", "https://gateway.example/?a=b", "true",
+         "https://a b/", "http://127.0.0.1.example.com/", "https://gateway.example\\@evil.example/"],
+    ),
+    "PermissionsBoundaryArn": (
+        ["", "arn:aws:iam::123456789012:policy/boundary", "arn:aws:iam::123456789012:policy/teams/security/boundary",
+         "arn:aws-us-gov:iam::123456789012:policy/b", "arn:aws:iam::aws:policy/PowerUserAccess"],
+        ["boundary", "arn:aws:iam::123456789012:role/boundary", "arn:aws:iam::123456789012:policy/",
+         "arn:aws:iam::123456789012:policy/*", "arn:aws:iam::1234:policy/b"],
+    ),
+    "AlarmEmail": (
+        ["", "security@example.com", "first.last+lastpass@mail.example.co.uk", "o'neill@example.com", "a@b-c.example"],
+        ["security", "security@example", "security@", "@example.com", "a@b@example.com", "a b@example.com", "a@exa mple.com",
+         "security@example.com, b@example.com", "security@example.com,b@example.com", "<security@example.com>",
+         "Security <security@example.com>", ".a@example.com", "a..b@example.com", "a.@example.com", "a@-example.com",
+         "a@example-.com", "a@.example.com", "a@example..com", "a@example.com.", "a@127.0.0.1", "a@example.com\n",
+         "mailto:a@example.com", "a" * 245 + "@example.com"],
     ),
     "LastPassTimeZone": (["US/Eastern", "UTC", "America/Argentina/Buenos_Aires", "Etc/GMT+5"], ["", "+02:00", "US/", "US Eastern"]),
     "Namespace": (["default", "prod_eu", "a" * 100], ["", "Prod", "prod-eu", "a/b", "a" * 101, "a,b", "_a"]),

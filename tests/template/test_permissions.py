@@ -30,6 +30,15 @@ def only_via(*services: str) -> dict:
 SLICES = [states("execution:${AWS::StackName}-backfill:*"), states("execution:${AWS::StackName}-backfill/*")]
 IN_CODE = {"ArnEquals": {"lambda:SourceFunctionArn": FUNCTION}}
 
+# What AWS asks of the role of a state machine that logs: https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
+DELIVERS_LOGS = [
+    ("Allow", f"logs:{action}", "*", None, None)
+    for action in (
+        "CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries",
+        "PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups",
+    )
+]
+
 # Role -> (effect, action, resource, IAM's condition, the template's condition)
 PERMISSIONS = {
     "FunctionRole": [
@@ -67,6 +76,7 @@ PERMISSIONS = {
         ("Allow", "sqs:SendMessage", arn("FailureQueue"), None, None),
         ("Allow", "kms:Decrypt", KEY, only_via("sqs"), "HasKey"),
         ("Allow", "kms:GenerateDataKey", KEY, only_via("sqs"), "HasKey"),
+        *DELIVERS_LOGS,
     ],
     # A distributed Map: https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html
     "BackfillRole": [
@@ -74,6 +84,7 @@ PERMISSIONS = {
         ("Allow", "states:StartExecution", states("stateMachine:${AWS::StackName}-backfill"), None, None),
         ("Allow", "states:DescribeExecution", SLICES, None, None),
         ("Allow", "states:StopExecution", SLICES, None, None),
+        *DELIVERS_LOGS,
     ],
 }
 IN_THIS_ACCOUNT = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
@@ -113,11 +124,23 @@ def test_permissions_are_the_listed_ones_and_no_others(resources):
     assert {name: granted(role) for name, role in roles.items()} == PERMISSIONS
 
 
-def test_only_what_ec2_cannot_limit_is_allowed_on_everything(resources):
-    """https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html: neither has a resource type."""
+def test_only_what_cannot_be_limited_is_allowed_on_everything(resources):
+    """Neither of EC2's two has a resource type, nor have the eight of CloudWatch Logs where AWS asks for them:
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html"""
     roles = (r for r in resources.values() if r["Type"] == "AWS::IAM::Role")
     allowed = {row[1] for role in roles for row in granted(role) if row[0] == "Allow" and row[2] == "*"}
-    assert allowed == {"ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"}
+    assert allowed == {"ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", *(row[1] for row in DELIVERS_LOGS)}
+
+
+def test_each_role_has_the_permissions_boundary_that_is_asked_for(template, resources):
+    """SAM makes a role where a function or a state machine has none of its own: none here, see below."""
+    assert template["Conditions"]["HasBoundary"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "PermissionsBoundaryArn"}, ""]}]}
+    bounded = {"Fn::If": ["HasBoundary", {"Ref": "PermissionsBoundaryArn"}, {"Ref": "AWS::NoValue"}]}
+    roles = {name: r["Properties"] for name, r in resources.items() if r["Type"] == "AWS::IAM::Role"}
+    assert {name: role.get("PermissionsBoundary") for name, role in roles.items()} == dict.fromkeys(PERMISSIONS, bounded)
+    for name, resource in resources.items():
+        if resource["Type"].startswith("AWS::Serverless::"):
+            assert resource["Properties"]["Role"]["Fn::GetAtt"][0] in roles, name
 
 
 def test_nothing_else_grants_permissions(resources, function):

@@ -7,9 +7,10 @@ import pytest
 import yaml
 
 # Resource -> (type, what happens to it when the stack goes), in the order of the story.
+KEPT = "RetainExceptOnCreate"
 RESOURCES = {
-    "Secret": ("AWS::SecretsManager::Secret", "Retain"),
-    "Table": ("AWS::DynamoDB::Table", "Retain"),
+    "Secret": ("AWS::SecretsManager::Secret", KEPT),
+    "Table": ("AWS::DynamoDB::Table", KEPT),
     "FunctionRole": ("AWS::IAM::Role", None),
     "Function": ("AWS::Serverless::Function", None),
     "EventReportSchedule": ("AWS::Scheduler::Schedule", None),
@@ -23,6 +24,9 @@ RESOURCES = {
     "BackfillRole": ("AWS::IAM::Role", None),
     "FailureQueue": ("AWS::SQS::Queue", "Delete"),
     "LogGroup": ("AWS::Logs::LogGroup", "Delete"),
+    "StateMachineLogGroup": ("AWS::Logs::LogGroup", "Delete"),
+    "AlarmTopic": ("AWS::SNS::Topic", None),
+    "AlarmSubscription": ("AWS::SNS::Subscription", None),
     "EventReportFreshnessAlarm": ("AWS::CloudWatch::Alarm", None),
     "UserFreshnessAlarm": ("AWS::CloudWatch::Alarm", None),
     "DetailedSharedFolderFreshnessAlarm": ("AWS::CloudWatch::Alarm", None),
@@ -46,9 +50,10 @@ def test_resources_are_the_listed_ones_in_this_order(resources):
 
 
 def test_what_cannot_be_made_again_is_retained(resources):
+    """But not where it was never used, because its stack could not be made. `UpdateReplacePolicy` knows no such exception."""
     for name, (_, policy) in RESOURCES.items():
         assert resources[name].get("DeletionPolicy") == policy, name
-        assert resources[name].get("UpdateReplacePolicy") == policy, name
+        assert resources[name].get("UpdateReplacePolicy") == ("Retain" if policy == KEPT else policy), name
 
 
 def test_the_secret_is_made_only_where_none_is_given(template):
@@ -99,6 +104,24 @@ def test_logs_go_to_the_stacks_group_and_end(function, resources):
     assert function["LoggingConfig"] == {"LogGroup": {"Ref": "LogGroup"}}
     assert resources["LogGroup"]["Properties"] == {
         "LogGroupName": {"Fn::Sub": "/aws/lambda/${AWS::StackName}"},
+        "RetentionInDays": 30,
+        "KmsKeyId": KEY_OR_NOTHING,
+    }
+
+
+@pytest.mark.parametrize("name", ["Accounts", "Backfill"])
+def test_a_state_machine_logs_its_errors_without_the_data(resources, name):
+    """What an execution is started with by hand may be anything."""
+    group = {"CloudWatchLogsLogGroup": {"LogGroupArn": {"Fn::GetAtt": ["StateMachineLogGroup", "Arn"]}}}
+    assert resources[f"{name}StateMachine"]["Properties"]["Logging"] == {
+        "Level": "ERROR", "IncludeExecutionData": False, "Destinations": [group],
+    }
+
+
+def test_the_logs_of_the_state_machines_take_no_room_in_the_policy_of_all_deliveries(resources):
+    """https://docs.aws.amazon.com/step-functions/latest/dg/bp-cwl.html"""
+    assert resources["StateMachineLogGroup"]["Properties"] == {
+        "LogGroupName": {"Fn::Sub": "/aws/vendedlogs/states/${AWS::StackName}"},
         "RetentionInDays": 30,
         "KmsKeyId": KEY_OR_NOTHING,
     }

@@ -43,6 +43,7 @@ year: python-here ## Backfill a year of EVENTS=1000000 in slices while the live 
 
 test: tools lint ## Everything CI runs: lint, then all tests on a local stack
 	@$(STACK) run --iam -- local/test.sh
+	@local/advisories.sh report
 
 test-unit: python-here ## The tests that need no local stack
 	@$(PYTHON) local/tools.py rust

@@ -67,6 +67,29 @@ def test_settings_are_the_templates_parameters(template):
     assert {row[0] for row in rows} - {""} == set(variables) - {"CHECKPOINT_TABLE"}
 
 
+def test_a_permissions_boundary_is_told_all_that_the_roles_need(template):
+    told = re.findall(r"`(\w+:\w+)`", section("docs/deploy.md", "A permissions boundary"))
+    roles = [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::IAM::Role"]
+    needed = set()
+    for statement in (s for role in roles for s in role["Policies"][0]["PolicyDocument"]["Statement"]):
+        branches = statement["Fn::If"][1:] if "Fn::If" in statement else [statement]
+        for allowed in (branch for branch in branches if branch.get("Effect") == "Allow"):
+            needed |= {allowed["Action"]} if isinstance(allowed["Action"], str) else set(allowed["Action"])
+    assert set(told) == needed and len(told) == len(needed)
+
+
+def test_the_key_policy_names_every_log_group(template):
+    groups = [r["Properties"]["LogGroupName"]["Fn::Sub"] for r in template["Resources"].values() if r["Type"] == "AWS::Logs::LogGroup"]
+    text = section("docs/deploy.md", "A KMS key of your own")
+    assert re.findall(r"log-group:([\w/-]+)", text) == [group.replace("${AWS::StackName}", "lastpass") for group in groups]
+
+
+def test_the_deploy_section_says_that_nobody_is_notified_by_default(template):
+    text = " ".join(section("README.md", "Deploy").split())
+    assert "Without *AlarmEmail* or *AlarmTopicArn* nobody is notified" in text
+    assert {"AlarmEmail", "AlarmTopicArn"} <= set(template["Parameters"])
+
+
 def test_errors_are_those_of_the_code():
     told = [row[0] for row in table(PAGES["docs/errors.md"], "`errorType`")]
     systems = "Request|Config|Secret|Checkpoint|LastPass|Elasticsearch"

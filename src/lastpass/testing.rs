@@ -46,7 +46,21 @@ pub(crate) enum Next {
     /// The position of the newest event that is left, and the first page is empty.
     AfterAnEmptyPage,
     /// That of the page's oldest event, which is repeated.
-    Repeats,
+    RepeatsLast,
+    /// The same, and its whole second is repeated.
+    RepeatsSecond,
+    /// The position of the newest event that is left, and its whole second is repeated.
+    OfRestRepeatsSecond,
+    /// The second of the page's oldest event, without a fraction; all of that second is repeated.
+    WholeSecond,
+    /// That of the page's oldest event. Whatever `next` says, the event before what is left is repeated.
+    RepeatsNewer,
+}
+
+impl Next {
+    /// Those that repeat events of the page before.
+    pub(crate) const REPEATING: [Self; 5] =
+        [Self::RepeatsLast, Self::RepeatsSecond, Self::OfRestRepeatsSecond, Self::WholeSecond, Self::RepeatsNewer];
 }
 
 impl Habits {
@@ -185,24 +199,40 @@ impl LastPass {
     /// The answer that it gives at `clock`.
     pub(crate) fn answer(&self, request: &Request, clock: Timestamp) -> Page {
         let (from, to) = (self.bound(request.from), self.bound(request.to));
-        let is_left = |position: i64| match (request.next_us, self.habits.next) {
-            (None, _) => true,
-            (Some(next_us), Next::OfRest | Next::AfterAnEmptyPage | Next::Repeats) => position <= next_us,
-            (Some(next_us), Next::OfPage | Next::EvenAtTheEnd) => position < next_us,
-        };
-        let is_asked = |(position, entry): &&(i64, Entry)| {
+        let is_asked = |(_, entry): &&(i64, Entry)| {
             let after = entry.instant > from || self.habits.from_inclusive && entry.instant == from;
             let before = entry.instant < to || self.habits.to_inclusive && entry.instant == to;
-            after && before && entry.shown_from <= clock && is_left(*position)
+            after && before && entry.shown_from <= clock
         };
         let mut page: Vec<_> = self.entries.iter().rev().filter(is_asked).collect();
         let is_empty = self.habits.next == Next::AfterAnEmptyPage && request.next_us.is_none();
         let page_size = if is_empty { 0 } else { self.habits.page_size };
+        if let Some(next_us) = request.next_us {
+            let second = |position: i64| position.div_euclid(1_000_000);
+            let left = page.partition_point(|(position, _)| match self.habits.next {
+                Next::OfRest | Next::AfterAnEmptyPage | Next::OfRestRepeatsSecond => *position > next_us,
+                Next::WholeSecond => second(*position) > second(next_us),
+                Next::OfPage | Next::EvenAtTheEnd | Next::RepeatsLast | Next::RepeatsSecond | Next::RepeatsNewer => {
+                    *position >= next_us
+                }
+            });
+            let before = page[..left].iter().rev().take_while(|(position, _)| match self.habits.next {
+                Next::RepeatsLast => *position == next_us,
+                Next::RepeatsSecond | Next::OfRestRepeatsSecond => second(*position) == second(next_us),
+                Next::RepeatsNewer => true,
+                Next::OfRest | Next::OfPage | Next::EvenAtTheEnd | Next::AfterAnEmptyPage | Next::WholeSecond => false,
+            });
+            // There is room for one that is new.
+            let most = if self.habits.next == Next::RepeatsNewer { 1 } else { usize::MAX };
+            let repeated = before.count().min(most).min(page_size.saturating_sub(1));
+            page.drain(..left - repeated);
+        }
         let rest = page.split_off(page.len().min(page_size));
         let (oldest, left) = (page.last().map(|(position, _)| *position), rest.first().map(|(position, _)| *position));
         let next_us = match self.habits.next {
-            Next::OfRest | Next::AfterAnEmptyPage => left,
-            Next::OfPage | Next::Repeats => left.and(oldest),
+            Next::OfRest | Next::AfterAnEmptyPage | Next::OfRestRepeatsSecond => left,
+            Next::OfPage | Next::RepeatsLast | Next::RepeatsSecond | Next::RepeatsNewer => left.and(oldest),
+            Next::WholeSecond => left.and(oldest).map(|position| position.div_euclid(1_000_000) * 1_000_000),
             Next::EvenAtTheEnd => oldest,
         };
         // Wall times are of the form in which texts have the order of times.

@@ -185,6 +185,11 @@ impl LocalTime {
         self.second.unwrap_or(self.first)
     }
 
+    /// The instants it can mean, the earlier first.
+    pub fn instants(&self) -> impl Iterator<Item = Timestamp> + use<> {
+        std::iter::once(self.first).chain(self.second)
+    }
+
     /// Whether the wall clock shows this time twice.
     #[must_use]
     pub const fn is_repeated(&self) -> bool {

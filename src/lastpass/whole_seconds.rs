@@ -2,15 +2,23 @@
 //!
 //! Equal events of one second are told apart only by their ordinal, so a second must never be judged by a part of its
 //! events. A page can end in the middle of one (LASTPASS_API.md, "reporting"). Therefore each request asks for a
-//! second more at both ends and only what lies inside is kept; the boundary second of a page that was cut is dropped
-//! and read again; and only where one second holds more than a page are pages joined by `next`. While the wall clock
-//! repeats an hour, that whole hour takes the place of the second.
+//! second more at both ends and only what lies inside is kept; and the boundary second of a page that was cut is dropped
+//! and read again. While the wall clock repeats an hour, that whole hour takes the place of the second.
+//!
+//! Where a page is smaller than that hour, or than a second, pages are joined by `next`. What a page leaves out happened
+//! at its `next` or earlier, so the page holds every event of later seconds. Those are kept. The second of `next` and
+//! all before it are dropped and requested again, with a `next` that is the last microsecond of that second. So each
+//! second is counted in one answer, whether the server repeats nothing, the last event or the whole second. Only inside
+//! a second that fills a page is the server's own `next` sent.
+//!
+//! `next` is an instant and `Time` is a wall time. Where one page spans both passes of a wall time, it cannot show which
+//! of its events are to be kept. Such a wall time is requested by itself (`Doubt`).
 //!
 //! Pure: [`Reading::request`] says what to ask, [`Reading::take`] what the answer means.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, collections::BTreeMap};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, civil::DateTime};
 
 use super::{
     reporting::{Event, PAGE_MAX_EVENTS, Page, Request},
@@ -24,6 +32,9 @@ pub const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 /// What is added at both ends of a request.
 const MARGIN: SignedDuration = SignedDuration::from_secs(1);
 
+/// Microseconds in a second.
+const SECOND_US: i64 = 1_000_000;
+
 /// A window that is being read, from its newest events to its oldest.
 #[derive(Debug)]
 pub struct Reading<'z> {
@@ -31,9 +42,40 @@ pub struct Reading<'z> {
     from: Timestamp,
     /// Everything from here on has been given out.
     position: Timestamp,
-    /// Pages of a second that is larger than a page, newest first.
+    /// Joined pages, newest first. Each holds the seconds that it was kept for and no others.
     held: Vec<Vec<Event>>,
+    /// Events of the wall times that were requested by themselves.
+    told: Vec<(Event, EventTime)>,
+    /// The second in which the next page to be joined begins; the last of all times before there is one.
+    top: Timestamp,
+    /// The `next` of that page's request.
     next_us: Option<i64>,
+    /// From where on the held pages are whole, once they are.
+    whole_from: Option<Timestamp>,
+    /// What is still unknown of the newest held page, the last one first.
+    doubts: Vec<Doubt>,
+}
+
+/// A wall time of a repeated hour that a page may hold in both passes, of which it keeps one.
+#[derive(Debug)]
+struct Doubt {
+    civil: DateTime,
+    first_pass: Timestamp,
+    about: About,
+    /// The `next` of the next request.
+    next_us: i64,
+    /// The `next` at which the first answer was cut, while an answer without the second pass is awaited.
+    cut_us: Option<i64>,
+    /// The answers so far, newest first.
+    pages: Vec<Vec<Event>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum About {
+    /// The page was cut in the first pass of the wall time, and may hold its second pass: both are read again.
+    Boundary,
+    /// The page holds the first pass, and may repeat events of the second from the page before: the first is read again.
+    Repeats,
 }
 
 /// Events whose seconds are whole, with the instants that were settled on, oldest first.
@@ -115,7 +157,17 @@ impl<'z> Reading<'z> {
     /// Reads the seconds in [`from`, `to`). Neither may lie inside a fold.
     #[must_use]
     pub const fn new(zone: &'z ApiZone, from: Timestamp, to: Timestamp) -> Self {
-        Self { zone, from, position: to, held: Vec::new(), next_us: None }
+        Self {
+            zone,
+            from,
+            position: to,
+            held: Vec::new(),
+            told: Vec::new(),
+            top: Timestamp::MAX,
+            next_us: None,
+            whole_from: None,
+            doubts: Vec::new(),
+        }
     }
 
     /// What to ask next.
@@ -124,7 +176,7 @@ impl<'z> Reading<'z> {
         Request {
             from: self.from.saturating_sub(MARGIN).unwrap_or(self.from),
             to: self.position.saturating_add(MARGIN).unwrap_or(self.position),
-            next_us: self.next_us,
+            next_us: self.doubts.last().map(|doubt| doubt.next_us).or(self.next_us),
         }
     }
 
@@ -139,27 +191,131 @@ impl<'z> Reading<'z> {
         let mut timed = page.events;
         let timeless = timed.extract_if(.., |event| local_time(event).is_none());
         let mut events: Vec<(Event, Option<EventTime>)> = timeless.map(|event| (event, None)).collect();
-        self.held.push(timed);
-        let whole_from = match self.whole_from() {
-            _ if !cut => self.from,
-            Some(whole_from) if whole_from < self.position => whole_from.max(self.from),
-            // No second of the page is whole: the next page is joined to it.
-            _ if page.next_us.is_some() => {
-                self.next_us = page.next_us;
-                return Ok(WholeSeconds { events, position: self.position, complete: false });
+        if let Some(doubt) = self.doubts.pop() {
+            self.tell(doubt, timed, page.next_us, clock);
+        } else {
+            self.whole_from = match self.whole_from(&timed) {
+                _ if !cut => Some(self.from),
+                Some(whole_from) if whole_from < self.position => Some(whole_from.max(self.from)),
+                // No second of the page is whole: the next page is joined to it.
+                _ if page.next_us.is_some() => None,
+                // A full page of one second that names no next one is documented to be the last.
+                _ => Some(self.from),
+            };
+            match (self.whole_from, page.next_us) {
+                (None, Some(next_us)) => self.join(timed, next_us)?,
+                _ => self.hold(timed, Timestamp::MIN),
             }
-            // A full page of one second that names no next one is documented to be the last.
-            _ => self.from,
+        }
+        let Some(whole_from) = self.whole_from.filter(|_| self.doubts.is_empty()) else {
+            return Ok(WholeSeconds { events, position: self.position, complete: false });
         };
         let window = whole_from..self.position;
         let inside = |time: &LocalTime| window.contains(&time.earliest());
-        let settled = settle(std::mem::take(&mut self.held), clock);
+        let mut settled = settle(std::mem::take(&mut self.held), clock);
+        settled.append(&mut self.told);
+        settled.sort_by_key(|(_, time)| time.timestamp);
         events.reserve(settled.len());
         let kept = settled.into_iter().filter(|(event, _)| local_time(event).is_some_and(|time| inside(&time)));
         events.extend(kept.map(|(event, time)| (event, Some(time))));
-        self.position = whole_from;
-        self.next_us = None;
+        *self = Self::new(self.zone, self.from, whole_from);
         Ok(WholeSeconds { events, position: whole_from, complete: whole_from <= self.from })
+    }
+
+    /// Joins a page that was cut, and settles where the next one begins.
+    fn join(&mut self, page: Vec<Event>, next_us: i64) -> Result<(), Contradiction> {
+        let boundary = second_of(next_us).ok_or(Contradiction::NextStands)?;
+        let is_newer = |time: LocalTime| time.instants().any(|instant| boundary < instant && instant <= self.top);
+        if page.iter().filter_map(local_time).any(is_newer) {
+            let may_be_boundary = |time: &LocalTime| time.earliest() == boundary && is_newer(*time);
+            let cut_pass = page.iter().filter_map(local_time).find(may_be_boundary);
+            self.hold(page, boundary);
+            self.top = boundary;
+            if let Some(time) = cut_pass {
+                self.doubts.insert(0, Doubt::new(time, About::Boundary));
+                self.top = boundary.saturating_sub(MARGIN).unwrap_or(boundary);
+            }
+            self.next_us = Some(end_of(self.top));
+        } else {
+            // It holds one second, or nothing: that second would fill the same page again.
+            self.hold(page, Timestamp::MIN);
+            self.top = self.top.min(boundary);
+            self.next_us = Some(next_us);
+        }
+        Ok(())
+    }
+
+    /// Holds what a page has between `boundary` and the second it begins in, and notes what it can't tell of that.
+    fn hold(&mut self, mut page: Vec<Event>, boundary: Timestamp) {
+        let top = self.top;
+        let is_kept = |time: LocalTime| time.instants().any(|instant| boundary < instant && instant <= top);
+        self.doubts = self.repeats(&page, is_kept);
+        page.retain(|event| local_time(event).is_some_and(is_kept));
+        self.held.push(page);
+    }
+
+    /// Doubts about the second passes that a page may repeat, the newest first. A page repeats the oldest events of those
+    /// before it, if any, so that the first of them that it does not hold ends the search.
+    fn repeats(&self, page: &[Event], is_kept: impl Fn(LocalTime) -> bool) -> Vec<Doubt> {
+        let held = self.held.iter().flatten().filter_map(|event| Some((local_time(event)?, event)));
+        let mut older: BTreeMap<Timestamp, Vec<(LocalTime, &Event)>> = BTreeMap::new();
+        if page.iter().filter_map(local_time).any(|time| time.is_repeated()) {
+            for (time, event) in held {
+                if let Some(newer) = time.instants().find(|instant| *instant > self.top) {
+                    older.entry(newer).or_default().push((time, event));
+                }
+            }
+        }
+        let is_held = |(_, events): &(Timestamp, Vec<(LocalTime, &Event)>)| {
+            page.iter().any(|event| events.iter().any(|(_, other)| *other == event))
+        };
+        let seconds = older.into_iter().take_while(is_held).filter_map(|(_, events)| Some(events.first()?.0));
+        let mut doubts: Vec<Doubt> =
+            seconds.filter(|time| is_kept(*time)).map(|time| Doubt::new(time, About::Repeats)).collect();
+        doubts.reverse();
+        doubts
+    }
+
+    /// Takes an answer to a doubt. It ends where the first pass of the wall time is whole.
+    fn tell(&mut self, mut doubt: Doubt, page: Vec<Event>, next_us: Option<i64>, clock: Timestamp) {
+        if let Some(cut_us) = doubt.cut_us.take() {
+            if next_us == Some(cut_us) && doubt.is_same(&page) {
+                // The second pass is empty, and the page has the first: that begins the next page.
+                doubt.pages.clear();
+                self.top = doubt.first_pass;
+                self.next_us = Some(end_of(self.top));
+            } else {
+                doubt.next_us = cut_us;
+                self.doubts.push(doubt);
+                return;
+            }
+        } else {
+            doubt.pages.push(page);
+            if let Some(next_us) = next_us
+                && second_of(next_us).is_some_and(|second| second >= doubt.first_pass)
+            {
+                doubt.go_on(next_us);
+                self.doubts.push(doubt);
+                return;
+            }
+        }
+        let is_meant = |event: &Event| local_time(event).is_some_and(|time| time.civil() == doubt.civil);
+        let mut told = settle(doubt.pages, clock);
+        told.retain(|(event, _)| is_meant(event));
+        if doubt.about == About::Boundary {
+            self.held.iter_mut().for_each(|page| page.retain(|event| !is_meant(event)));
+        } else if let Some(page) = self.held.last_mut() {
+            if told.len() >= page.iter().filter(|event| is_meant(event)).count() {
+                // Nothing was repeated, and so nothing older either.
+                self.doubts.retain(|other| other.about == About::Boundary);
+                return;
+            }
+            for (event, settled) in &mut told {
+                *settled = local_time(event).map_or(*settled, |time| time.first_pass());
+            }
+            page.retain(|event| !is_meant(event));
+        }
+        self.told.append(&mut told);
     }
 
     /// Whether a time lies in what was asked for: no other may decide a boundary.
@@ -168,14 +324,28 @@ impl<'z> Reading<'z> {
         move |time| (from..=to).contains(&time.earliest())
     }
 
-    /// From where on the held pages of a cut answer are whole: after their oldest second, or after the fold it is in.
-    fn whole_from(&self) -> Option<Timestamp> {
-        let times = self.held.iter().flatten().filter_map(local_time).filter(self.is_asked_for());
+    /// From where on a page that was cut is whole: after its oldest second, or after the fold it is in.
+    fn whole_from(&self, page: &[Event]) -> Option<Timestamp> {
+        let times = page.iter().filter_map(local_time).filter(self.is_asked_for());
         let oldest = times.map(|time| time.earliest()).min()?;
         Some(match self.zone.fold_at(oldest) {
             Some(fold) => fold.end,
             None => oldest.saturating_add(MARGIN).unwrap_or(oldest),
         })
+    }
+
+    /// A page that was requested from a whole second on holds events of it or from before, unless the zone is another.
+    fn check_top(&self, page: &Page) -> Result<(), Contradiction> {
+        if self.request().next_us != Some(end_of(self.top)) {
+            return Ok(());
+        }
+        let oldest = page.events.iter().filter_map(local_time).map(|time| time.earliest()).min();
+        match oldest {
+            Some(newest) if newest > self.top.saturating_add(CLOCK_TOLERANCE).unwrap_or(self.top) => {
+                Err(Contradiction::NextBeforePage { next: self.top, newest })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check(&self, page: &Page, clock: Timestamp) -> Result<(), Contradiction> {
@@ -184,10 +354,11 @@ impl<'z> Reading<'z> {
         if let Some(event) = earliest.find(|time| *time > latest_right) {
             return Err(Contradiction::AheadOfClock { event, clock });
         }
+        self.check_top(page)?;
         let Some(next_us) = page.next_us else {
             return Ok(());
         };
-        if self.next_us.is_some_and(|before| next_us >= before) {
+        if self.request().next_us.is_some_and(|before| next_us >= before) {
             return Err(Contradiction::NextStands);
         }
         let times = page.events.iter().filter_map(local_time).filter(self.is_asked_for());
@@ -199,6 +370,56 @@ impl<'z> Reading<'z> {
         }
         Ok(())
     }
+}
+
+impl Doubt {
+    fn new(time: LocalTime, about: About) -> Self {
+        let newest = match about {
+            About::Boundary => time.latest(),
+            About::Repeats => time.earliest(),
+        };
+        Self {
+            civil: time.civil(),
+            first_pass: time.earliest(),
+            about,
+            next_us: end_of(newest),
+            cut_us: None,
+            pages: Vec::new(),
+        }
+    }
+
+    /// Chooses the next request after an answer that was cut inside the first pass of the wall time.
+    ///
+    /// A page without the second pass is cut at the same event only if that pass is empty. Where `next` is too coarse to
+    /// tell that, or the pages differ, the answers are joined.
+    fn go_on(&mut self, next_us: i64) {
+        if self.about == About::Boundary && self.pages.len() == 1 && next_us % SECOND_US != 0 {
+            self.next_us -= SECOND_US;
+            self.cut_us = Some(next_us);
+        } else {
+            self.next_us = next_us;
+        }
+    }
+
+    /// Whether a page has the events of the first answer.
+    fn is_same(&self, page: &[Event]) -> bool {
+        let records = |page: &[Event]| {
+            let mut records: Vec<String> = page.iter().map(|event| event.record.clone()).collect();
+            records.sort_unstable();
+            records
+        };
+        self.pages.first().is_some_and(|first| records(first) == records(page))
+    }
+}
+
+/// The second that a `next` lies in; none where it is no time.
+fn second_of(next_us: i64) -> Option<Timestamp> {
+    Timestamp::from_second(next_us.div_euclid(SECOND_US)).ok()
+}
+
+/// The last microsecond of a second.
+fn end_of(second: Timestamp) -> i64 {
+    second.as_second() * SECOND_US + SECOND_US - 1
 }
 
 fn local_time(event: &Event) -> Option<LocalTime> {
@@ -417,8 +638,8 @@ mod tests {
         let next = at("2025-11-02T06:00:00Z").as_microsecond();
         // Descending pages; the second one steps up once, where the clock was set back.
         let pages = [
-            (vec![fold("40:00", "second"), fold("30:00", "second"), fold("20:00", "second")], Some(next + 2)),
-            (vec![fold("10:00", "second"), fold("50:00", "first")], Some(next + 1)),
+            (vec![fold("40:00", "second"), fold("30:00", "second"), fold("20:00", "second")], Some(next + 600_000_000)),
+            (vec![fold("10:00", "second"), fold("50:00", "first")], Some(next - 3_300_000_000)),
             (vec![fold("05:00", "first")], None),
         ];
         let mut reading = Reading::new(&zone, at("2025-11-02T05:00:00Z"), at("2025-11-02T07:00:00Z"));
@@ -432,10 +653,10 @@ mod tests {
     fn a_jump_between_pages_tells_no_pass() {
         let zone = zone();
         let next = at("2025-11-02T06:10:00Z").as_microsecond();
-        // Each page is sorted by wall time. The older one has events of both passes.
+        // Each page is sorted by wall time. The middle one has events of both passes.
         let pages = [
             (vec!["40:00", "30:00", "20:00"], Some(next)),
-            (vec!["50:00", "10:00", "05:00"], Some(next - 1)),
+            (vec!["50:00", "10:00", "05:00"], Some(next - 3_420_000_000)),
             (vec!["03:00", "02:00", "01:00"], None),
         ];
         let mut reading = Reading::new(&zone, at("2025-11-02T05:00:00Z"), at("2025-11-02T07:00:00Z"));

@@ -42,8 +42,8 @@ pub struct Reading<'z> {
     from: Timestamp,
     /// Everything from here on has been given out.
     position: Timestamp,
-    /// Joined pages, newest first. Each holds the seconds that it was kept for and no others.
-    held: Vec<Vec<Event>>,
+    /// What is kept of joined pages, newest first.
+    held: Vec<Part>,
     /// Events of the wall times that were requested by themselves.
     told: Vec<(Event, EventTime)>,
     /// The second in which the next page to be joined begins; the last of all times before there is one.
@@ -54,6 +54,14 @@ pub struct Reading<'z> {
     whole_from: Option<Timestamp>,
     /// What is still unknown of the newest held page, the last one first.
     doubts: Vec<Doubt>,
+}
+
+/// The events of some seconds of a page.
+#[derive(Debug)]
+struct Part {
+    /// No event is newer than this second.
+    newest: Timestamp,
+    events: Vec<Event>,
 }
 
 /// A wall time of a repeated hour that a page may hold in both passes, of which it keeps one.
@@ -204,7 +212,7 @@ impl<'z> Reading<'z> {
             };
             match (self.whole_from, page.next_us) {
                 (None, Some(next_us)) => self.join(timed, next_us)?,
-                _ => self.hold(timed, Timestamp::MIN),
+                _ => self.hold(timed, Timestamp::MIN, self.top),
             }
         }
         let Some(whole_from) = self.whole_from.filter(|_| self.doubts.is_empty()) else {
@@ -212,7 +220,8 @@ impl<'z> Reading<'z> {
         };
         let window = whole_from..self.position;
         let inside = |time: &LocalTime| window.contains(&time.earliest());
-        let mut settled = settle(std::mem::take(&mut self.held), clock);
+        let held = std::mem::take(&mut self.held);
+        let mut settled = settle(held.into_iter().map(|part| part.events).collect(), clock);
         settled.append(&mut self.told);
         settled.sort_by_key(|(_, time)| time.timestamp);
         events.reserve(settled.len());
@@ -229,7 +238,7 @@ impl<'z> Reading<'z> {
         if page.iter().filter_map(local_time).any(is_newer) {
             let may_be_boundary = |time: &LocalTime| time.earliest() == boundary && is_newer(*time);
             let cut_pass = page.iter().filter_map(local_time).find(may_be_boundary);
-            self.hold(page, boundary);
+            self.hold(page, boundary, self.top);
             self.top = boundary;
             if let Some(time) = cut_pass {
                 self.doubts.insert(0, Doubt::new(time, About::Boundary));
@@ -238,31 +247,32 @@ impl<'z> Reading<'z> {
             self.next_us = Some(end_of(self.top));
         } else {
             // It holds one second, or nothing: that second would fill the same page again.
-            self.hold(page, Timestamp::MIN);
             self.top = self.top.min(boundary);
+            self.hold(page, Timestamp::MIN, self.top);
             self.next_us = Some(next_us);
         }
         Ok(())
     }
 
-    /// Holds what a page has between `boundary` and the second it begins in, and notes what it can't tell of that.
-    fn hold(&mut self, mut page: Vec<Event>, boundary: Timestamp) {
-        let top = self.top;
-        let is_kept = |time: LocalTime| time.instants().any(|instant| boundary < instant && instant <= top);
-        self.doubts = self.repeats(&page, is_kept);
+    /// Holds what a page has of the seconds after `boundary` up to `newest`, and notes what it can't tell of that.
+    fn hold(&mut self, mut page: Vec<Event>, boundary: Timestamp, newest: Timestamp) {
+        let is_kept = |time: LocalTime| time.instants().any(|instant| boundary < instant && instant <= newest);
+        self.doubts = self.repeats(&page, newest, is_kept);
         page.retain(|event| local_time(event).is_some_and(is_kept));
-        self.held.push(page);
+        self.held.push(Part { newest, events: page });
     }
 
     /// Doubts about the second passes that a page may repeat, the newest first. A page repeats the oldest events of those
     /// before it, if any, so that the first of them that it does not hold ends the search.
-    fn repeats(&self, page: &[Event], is_kept: impl Fn(LocalTime) -> bool) -> Vec<Doubt> {
-        let held = self.held.iter().flatten().filter_map(|event| Some((local_time(event)?, event)));
+    fn repeats(&self, page: &[Event], newest: Timestamp, is_kept: impl Fn(LocalTime) -> bool) -> Vec<Doubt> {
         let mut older: BTreeMap<Timestamp, Vec<(LocalTime, &Event)>> = BTreeMap::new();
         if page.iter().filter_map(local_time).any(|time| time.is_repeated()) {
-            for (time, event) in held {
-                if let Some(newer) = time.instants().find(|instant| *instant > self.top) {
-                    older.entry(newer).or_default().push((time, event));
+            let held = self.held.iter().flat_map(|part| part.events.iter().map(|event| (part.newest, event)));
+            for (part_newest, event) in held {
+                let Some(time) = local_time(event) else { continue };
+                let latest = time.instants().filter(|instant| *instant <= part_newest).last();
+                if let Some(latest) = latest.filter(|latest| *latest > newest) {
+                    older.entry(latest).or_default().push((time, event));
                 }
             }
         }
@@ -303,9 +313,9 @@ impl<'z> Reading<'z> {
         let mut told = settle(doubt.pages, clock);
         told.retain(|(event, _)| is_meant(event));
         if doubt.about == About::Boundary {
-            self.held.iter_mut().for_each(|page| page.retain(|event| !is_meant(event)));
-        } else if let Some(page) = self.held.last_mut() {
-            if told.len() >= page.iter().filter(|event| is_meant(event)).count() {
+            self.held.iter_mut().for_each(|part| part.events.retain(|event| !is_meant(event)));
+        } else if let Some(Part { events, .. }) = self.held.last_mut() {
+            if told.len() >= events.iter().filter(|event| is_meant(event)).count() {
                 // Nothing was repeated, and so nothing older either.
                 self.doubts.retain(|other| other.about == About::Boundary);
                 return;
@@ -313,7 +323,7 @@ impl<'z> Reading<'z> {
             for (event, settled) in &mut told {
                 *settled = local_time(event).map_or(*settled, |time| time.first_pass());
             }
-            page.retain(|event| !is_meant(event));
+            events.retain(|event| !is_meant(event));
         }
         self.told.append(&mut told);
     }

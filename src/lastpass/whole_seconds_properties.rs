@@ -20,23 +20,21 @@ struct World {
 
 /// Events of which no two are equal, so that each is known by its record.
 fn worlds() -> impl Strategy<Value = World> {
-    worlds_of(habits(), offsets(), |index| index.to_string())
+    worlds_of(|index| index.to_string())
 }
 
-/// Many equal events, in one second and in both passes of a repeated hour, of a LastPass whose `next` repeats events.
+/// Many equal events, in one second and in both passes of a repeated hour.
 fn twin_worlds() -> impl Strategy<Value = World> {
-    let next = prop_oneof![4 => prop::sample::select(Next::REPEATING.to_vec()).prop_map(Some), 1 => Just(None)];
-    let habits = (habits(), next).prop_map(|(habits, next)| Habits { next: next.unwrap_or(habits.next), ..habits });
-    let in_fold = (0..6_i64, prop::sample::select(vec![-3_600, -1_800, 0])).prop_map(|(by, pass)| by * 300 + pass);
-    worlds_of(habits, prop_oneof![1 => offsets(), 2 => in_fold], |index| (index % 2).to_string())
+    worlds_of(|index| (index % 2).to_string())
 }
 
-fn worlds_of(
-    habits: impl Strategy<Value = Habits>,
-    offsets: impl Strategy<Value = i64>,
-    data: fn(usize) -> String,
-) -> impl Strategy<Value = World> {
-    (days(), habits, repeatedly(offsets, 60), self::offsets(), self::offsets()).prop_map(
+fn worlds_of(data: fn(usize) -> String) -> impl Strategy<Value = World> {
+    let next = prop_oneof![3 => prop::sample::select(Next::REPEATING.to_vec()).prop_map(Some), 2 => Just(None)];
+    let habits = (habits(), next).prop_map(|(habits, next)| Habits { next: next.unwrap_or(habits.next), ..habits });
+    // The same wall times in both passes.
+    let in_fold = (0..6_i64, prop::sample::select(vec![-3_600, -1_800, 0])).prop_map(|(by, pass)| by * 300 + pass);
+    let places = prop_oneof![1 => offsets(), 1 => in_fold];
+    (days(), habits, repeatedly(places, 60), offsets(), offsets()).prop_map(
         move |((zone, middle), habits, events, one, other)| {
             let at = |offset: i64| middle + SignedDuration::from_secs(offset);
             let from = zone.begin_outside_fold(at(one.min(other)));
@@ -122,6 +120,7 @@ proptest! {
         world in worlds(),
         restart_after in 1..4_usize,
     ) {
+        if !world.can_be_told() { return Ok(()); }
         let is_shuffled = world.lastpass.habits().order == Order::Shuffled;
         let answers = world.read(restart_after);
         let held = world.held();

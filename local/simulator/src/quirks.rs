@@ -28,6 +28,8 @@ pub struct Quirks {
     pub from: Bound,
     /// Whether the second of `to` belongs to the answer. Default inclusive.
     pub to: Bound,
+    /// Which event's position `next` is. Default the last one returned.
+    pub next_is: NextIs,
     /// What a request with `next` repeats of the page before. Default nothing.
     pub next_repeats: Repeats,
     /// `next` as a string of digits. Default `false`.
@@ -80,6 +82,7 @@ impl Default for Quirks {
             order: Order::Descending,
             from: Bound::Inclusive,
             to: Bound::Inclusive,
+            next_is: NextIs::LastReturned,
             next_repeats: Repeats::Nothing,
             next_as_string: false,
             event_data: EventData::AsAsked,
@@ -157,15 +160,29 @@ pub enum Bound {
     Exclusive,
 }
 
+/// The event whose position a `next` is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NextIs {
+    /// The oldest event of the page: what is left lies strictly before it.
+    LastReturned,
+    /// The newest event not yet returned: what is left begins with it.
+    FirstLeft,
+}
+
 /// What a follow-up request repeats. Repeats count towards the page, but leave room for at least one new event.
+///
+/// The simulator keeps nothing of the page before: a `next` is an instant, and any instant may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Repeats {
     /// Nothing.
     Nothing,
-    /// The last so many events of what was answered before.
+    /// The event at `next`, where that is one that was returned.
+    LastEvent,
+    /// So many of the oldest events that are newer than what is left.
     Events(usize),
-    /// All that was answered before of the second at which the page ended.
+    /// All of the second that `next` lies in.
     BoundarySecond,
 }
 

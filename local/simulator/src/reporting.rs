@@ -1,7 +1,7 @@
 //! `reporting`: the event report. A window of whole seconds, cut into pages from newest to oldest.
 //!
-//! Bounds are turned into true instants first, so a fold loses nothing; `next` is the position of the oldest event
-//! of the page, and what follows lies strictly before it.
+//! Bounds are turned into true instants first, so a fold loses nothing; `next` is the position of an event, and what it
+//! leads to depends on it alone, whether it was sent by the simulator or chosen by the client.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -10,7 +10,7 @@ use crate::answer::{Answer, Page, empty_map};
 use crate::event::{Event, TIME_PLACEHOLDER};
 use crate::json::push_string;
 use crate::local_time::{LocalTime, parse};
-use crate::quirks::{Bound, EmptyValue, EventData, Order, Quirks, Repeats};
+use crate::quirks::{Bound, EmptyValue, EventData, NextIs, Order, Quirks, Repeats};
 use crate::rng::Rng;
 use crate::timeline::{Placed, SECOND_US, Timeline};
 
@@ -34,10 +34,17 @@ pub(crate) fn answer(timeline: &Timeline, data: &Value, quirks: &Quirks, now: Ti
         Ok(asked) => asked,
         Err(reason) => return Answer::Refusal(reason),
     };
-    let (mut page, more) = cut(timeline, &asked, quirks, now);
-    let next_us = page.last().filter(|_| more).map(|oldest| oldest.position_us);
+    let (mut page, first_left) = cut(timeline, &asked, quirks, now);
+    let next_us = first_left.and_then(|left| match quirks.next_is {
+        NextIs::LastReturned => page.last().map(|oldest| oldest.position_us),
+        NextIs::FirstLeft => Some(left.position_us),
+    });
     arrange(&mut page, quirks);
-    Answer::Page(Page { body: body(&page, next_us, asked.as_list, quirks), records: page.len(), more })
+    Answer::Page(Page {
+        body: body(&page, next_us, asked.as_list, quirks),
+        records: page.len(),
+        more: next_us.is_some(),
+    })
 }
 
 impl<'a> Asked<'a> {
@@ -102,28 +109,37 @@ fn read_next(data: &Value) -> Result<Option<i64>, String> {
     next.map(Some).ok_or_else(|| "Invalid next".to_owned())
 }
 
-/// The events of the page, newest first, and whether older ones are left.
-fn cut<'t>(timeline: &'t Timeline, asked: &Asked<'_>, quirks: &Quirks, now: Timestamp) -> (Vec<&'t Placed>, bool) {
+/// The events of the page, newest first, and the newest one that is left.
+fn cut<'t>(
+    timeline: &'t Timeline,
+    asked: &Asked<'_>,
+    quirks: &Quirks,
+    now: Timestamp,
+) -> (Vec<&'t Placed>, Option<&'t Placed>) {
     let shown = |placed: &&Placed| placed.event.appears_at <= now && asked.wants(&placed.event);
     let page_size = quirks.page_size.max(1);
     let mut page = Vec::new();
+    let mut rest_end_us = asked.end_us;
     if let Some(next_us) = asked.next_us {
-        let boundary_end = next_us.div_euclid(SECOND_US) * SECOND_US + SECOND_US;
-        let (most, end_us) = match quirks.next_repeats {
-            Repeats::Nothing => (0, next_us),
-            Repeats::Events(most) => (most, asked.end_us),
-            Repeats::BoundarySecond => (usize::MAX, asked.end_us.min(boundary_end)),
+        rest_end_us = match quirks.next_is {
+            NextIs::LastReturned => next_us,
+            NextIs::FirstLeft => next_us.saturating_add(1),
         };
-        let before = timeline.range(next_us.max(asked.start_us)..end_us);
+        let second_end_us = next_us.div_euclid(SECOND_US).saturating_add(1).saturating_mul(SECOND_US);
+        let (most, repeated_end_us) = match quirks.next_repeats {
+            Repeats::Nothing => (0, rest_end_us),
+            Repeats::LastEvent => (1, next_us.saturating_add(1)),
+            Repeats::Events(most) => (most, asked.end_us),
+            Repeats::BoundarySecond => (usize::MAX, second_end_us),
+        };
+        let before = timeline.range(rest_end_us.max(asked.start_us)..repeated_end_us.min(asked.end_us));
         page.extend(before.iter().filter(shown).take(most.min(page_size - 1)));
         page.reverse();
     }
-    let end_us = asked.next_us.map_or(asked.end_us, |next_us| next_us.min(asked.end_us));
-    let mut rest = timeline.range(asked.start_us..end_us).iter().rev().filter(shown);
+    let mut rest = timeline.range(asked.start_us..rest_end_us.min(asked.end_us)).iter().rev().filter(shown);
     let room = page_size - page.len();
     page.extend(rest.by_ref().take(room));
-    let more = rest.next().is_some();
-    (page, more)
+    (page, rest.next())
 }
 
 fn arrange(page: &mut [&Placed], quirks: &Quirks) {

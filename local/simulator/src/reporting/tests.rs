@@ -121,15 +121,22 @@ fn each_bound_is_inclusive_or_exclusive_alone() {
 #[test]
 fn next_repeats_what_is_asked_and_still_comes_to_an_end() {
     let timeline = crowded();
-    for next_repeats in [Repeats::Events(1), Repeats::Events(3), Repeats::Events(99), Repeats::BoundarySecond] {
-        for page_size in 1..=41 {
-            let quirks = Quirks { page_size, next_repeats, ..utc() };
+    for next_repeats in [
+        Repeats::Nothing,
+        Repeats::LastEvent,
+        Repeats::Events(1),
+        Repeats::Events(3),
+        Repeats::Events(99),
+        Repeats::BoundarySecond,
+    ] {
+        for (page_size, next_is) in (1..=41).flat_map(|size| [(size, NextIs::LastReturned), (size, NextIs::FirstLeft)]) {
+            let quirks = Quirks { page_size, next_is, next_repeats, ..utc() };
             let pages = read_all(&timeline, &window(CROWDED.0, CROWDED.1), &quirks);
             assert!(pages.iter().all(|page| page.len() <= page_size));
             let mut names = pages.concat();
             names.sort();
             names.dedup();
-            assert_eq!(names.len(), 40, "{next_repeats:?}, page size {page_size}");
+            assert_eq!(names.len(), 40, "{next_repeats:?}, page size {page_size}, {next_is:?}");
         }
     }
     let quirks = Quirks { page_size: 10, next_repeats: Repeats::Events(3), ..utc() };
@@ -138,6 +145,36 @@ fn next_repeats_what_is_asked_and_still_comes_to_an_end() {
     let quirks = Quirks { page_size: 30, next_repeats: Repeats::BoundarySecond, ..utc() };
     let pages = read_all(&timeline, &window(CROWDED.0, CROWDED.1), &quirks);
     assert_eq!(pages[0][25..], pages[1][..5], "the five events of 12:00:03 that were on the page before");
+}
+
+#[test]
+fn a_next_that_was_never_sent_is_an_instant_like_any_other() {
+    let timeline = crowded();
+    // 25 events in 12:00:04, the last second; 8 in 12:00:03.
+    let third = instant("2025-06-01T12:00:03Z").as_microsecond();
+    let first = |next: i64, quirks: Quirks| {
+        let mut asked = window(CROWDED.0, CROWDED.1);
+        asked["next"] = next.into();
+        let (page, _) = ask(&timeline, &asked, &Quirks { page_size: 30, ..quirks });
+        (page.first().cloned().expect("an event").1, page.len())
+    };
+    for next_is in [NextIs::LastReturned, NextIs::FirstLeft] {
+        for next_repeats in [Repeats::Nothing, Repeats::LastEvent, Repeats::BoundarySecond] {
+            let quirks = Quirks { next_is, next_repeats, ..utc() };
+            // The last microsecond of a second: all of it and nothing newer.
+            assert_eq!(first(third + 999_999, quirks.clone()), ("3-7".to_owned(), 15), "{quirks:?}");
+        }
+    }
+    let last_returned = |next_repeats| Quirks { next_repeats, ..utc() };
+    let first_left = |next_repeats| Quirks { next_is: NextIs::FirstLeft, next_repeats, ..utc() };
+    assert_eq!(first(third + 2, last_returned(Repeats::Nothing)), ("3-1".to_owned(), 9));
+    assert_eq!(first(third + 2, last_returned(Repeats::LastEvent)), ("3-2".to_owned(), 10));
+    assert_eq!(first(third + 2, last_returned(Repeats::Events(3))), ("3-4".to_owned(), 12));
+    assert_eq!(first(third + 2, last_returned(Repeats::BoundarySecond)), ("3-7".to_owned(), 15));
+    assert_eq!(first(third + 2, first_left(Repeats::Nothing)), ("3-2".to_owned(), 10));
+    assert_eq!(first(third + 2, first_left(Repeats::LastEvent)), ("3-2".to_owned(), 10));
+    assert_eq!(first(third + 2, first_left(Repeats::Events(3))), ("3-5".to_owned(), 13));
+    assert_eq!(first(third + 2, first_left(Repeats::BoundarySecond)), ("3-7".to_owned(), 15));
 }
 
 #[test]

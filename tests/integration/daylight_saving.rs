@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use lastpass_harness::Error;
-use lastpass_simulator::{Event, Order, Pass, Quirks, World};
+use lastpass_simulator::{Event, NextIs, Order, Pass, Quirks, Repeats, World};
 use serde_json::json;
 
 use crate::stage::{assert_accounted, number, plan};
@@ -57,6 +57,45 @@ async fn a_backfill_over_a_change_of_the_clock_holds_every_event_once_at_its_ins
             assert!(held.is_exact() && held.truth == 360, "{case}");
             // The order of the answers tells the pass.
             assert_eq!(held.ambiguous_time, 0, "{case}");
+        }
+    }
+    Ok(())
+}
+
+/// 900 equal events between 02:00 and 12:00 UTC. 400 of them are in the repeated hour, 05:00 to 07:00: four in a second,
+/// at the same wall times in both passes.
+fn busy_night() -> World {
+    let at = |text: &str, seconds: i64| text.parse::<Timestamp>().expect("a time") + SignedDuration::from_secs(seconds);
+    let in_fold = (0..400_i64).map(|number| at("2025-11-02T05:00:00Z", number / 4 * 72));
+    let before = (0..100_i64).map(|number| at("2025-11-02T02:00:00Z", number * 100));
+    let after = (0..400_i64).map(|number| at("2025-11-02T07:00:00Z", number * 40));
+    let events = in_fold.chain(before).chain(after);
+    World::of_events(events.map(|instant| Event::at(instant).by("ann@example.com").doing("Log in")))
+}
+
+#[tokio::test]
+async fn a_repeated_hour_larger_than_a_page_is_counted_once_whatever_next_repeats() -> Result<(), Error> {
+    for (next_is, next_repeats) in [
+        (NextIs::FirstLeft, Repeats::BoundarySecond),
+        (NextIs::LastReturned, Repeats::BoundarySecond),
+        (NextIs::LastReturned, Repeats::LastEvent),
+        (NextIs::LastReturned, Repeats::Nothing),
+        (NextIs::FirstLeft, Repeats::Events(1)),
+    ] {
+        for (page_size, order) in [(97, Order::Descending), (97, Order::Shuffled(3)), (230, Order::DescendingByTime)] {
+            let Some((services, plan)) = plan("clock_next").await else { return Ok(()) };
+            let quirks = Quirks { page_size, order, next_is, next_repeats, ..Quirks::default() };
+            let installation = plan.world(busy_night()).quirks(quirks).make(&services).await?;
+            let mut function = installation.function();
+            let (from, to) = ("2025-11-02T02:00:00Z", "2025-11-02T12:00:00Z");
+            let answer =
+                function.ask(json!({"action": "backfill", "stream": "event_report", "from": from, "to": to})).await?;
+            assert_eq!(answer["status"], "complete", "{answer}");
+            assert_accounted(&answer);
+            let held = installation.compare_events().await?;
+            let case = format!("{next_is:?} {next_repeats:?} {page_size} {order:?}: {held}");
+            assert!(held.is_exact() && held.truth == 900, "{case}");
+            assert_eq!(number(&answer, "fetched"), 900, "{case}");
         }
     }
     Ok(())

@@ -3,7 +3,8 @@
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use lastpass_simulator::{
-    Bound, CompanySize, EmptyValue, ErrorForm, ErrorKey, Event, EventData, Fault, FaultRule, Order, Pass, Quirks, World,
+    Bound, CompanySize, EmptyValue, ErrorForm, ErrorKey, Event, EventData, Fault, FaultRule, NextIs, Order, Pass, Quirks, Repeats,
+    World,
 };
 
 /// `OVERLAP`: how late an event may appear. The function's default.
@@ -47,6 +48,17 @@ pub fn quirks(rng: &mut Rng, page_size: usize) -> Quirks {
         error_key: *pick(rng, &[ErrorKey::Error, ErrorKey::Errors]),
         error_form: *pick(rng, &[ErrorForm::List, ErrorForm::String, ErrorForm::Map]),
         ..Quirks::default()
+    }
+}
+
+/// Where `next` points, and what it repeats.
+pub fn next_quirks(rng: &mut Rng, quirks: Quirks) -> Quirks {
+    let repeats =
+        [Repeats::Nothing, Repeats::LastEvent, Repeats::BoundarySecond, Repeats::BoundarySecond, Repeats::Events(1)];
+    Quirks {
+        next_is: *pick(rng, &[NextIs::LastReturned, NextIs::FirstLeft]),
+        next_repeats: *pick(rng, &repeats),
+        ..quirks
     }
 }
 

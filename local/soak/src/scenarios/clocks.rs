@@ -8,7 +8,7 @@ use lastpass_simulator::{Event, World};
 use crate::scenarios::lastpass::live_runs;
 use crate::stage::{CALM, Context, backfill, collect_events};
 use crate::tally::Tally;
-use crate::worlds::{ZONES, event, late_events, pick, quirks, quirks_in, seconds, whole_second};
+use crate::worlds::{ZONES, event, late_events, next_quirks, pick, quirks, quirks_in, seconds, whole_second};
 
 /// How far around a change of the clock events lie.
 const AROUND: SignedDuration = SignedDuration::from_hours(3);
@@ -56,7 +56,8 @@ pub async fn live_clock_change(context: Context) -> Result<Tally, Error> {
     let (from, to) = (change - AROUND, change + AROUND);
     let events = late_events(&mut rng, from, to, 250);
     let page_size = *pick(&mut rng, &[25, 80, 10_000]);
-    let mut stage = context.stage(World::of_events(events), quirks_in(&mut rng, page_size, zone)).await?;
+    let quirks = quirks_in(&mut rng, page_size, zone);
+    let mut stage = context.stage(World::of_events(events), next_quirks(&mut rng, quirks)).await?;
     stage.begin = from;
     stage.repeated_hour = repeated_hour(zone, change);
     live_runs(&mut stage, &mut rng, (change - SignedDuration::from_mins(100), to), SignedDuration::ZERO).await?;
@@ -85,9 +86,11 @@ fn around(rng: &mut Rng, change: Timestamp) -> Vec<Event> {
 pub async fn backfilled_clock_change(context: Context) -> Result<Tally, Error> {
     let mut rng = context.rng();
     let (zone, change) = zone_and_change(context.seed);
-    let page_size = *pick(&mut rng, &[7, 40, 10_000]);
+    // Smaller than a repeated hour, about as large, and larger than both passes.
+    let page_size = *pick(&mut rng, &[7, 40, 55, 10_000]);
     let world = World::of_events(around(&mut rng, change));
-    let mut stage = context.stage(world, quirks_in(&mut rng, page_size, zone)).await?;
+    let quirks = quirks_in(&mut rng, page_size, zone);
+    let mut stage = context.stage(world, next_quirks(&mut rng, quirks)).await?;
     let day = SignedDuration::from_hours(24);
     stage.begin = change - day;
     let mut function = stage.function().await;

@@ -88,7 +88,8 @@ fn there_are_two_hundred_of_them() {
 
 #[test]
 fn the_docs_explain_each_error_type_that_they_have_and_no_other() {
-    let errors = fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/errors.md")).expect("the page");
+    let errors =
+        fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/errors.md")).expect("the page");
     let told: BTreeSet<&str> = errors
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))

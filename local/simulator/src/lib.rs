@@ -48,7 +48,9 @@ pub use entries::Entries;
 pub use event::Event;
 pub use faults::{Fault, FaultRule, Trigger};
 pub use live::Live;
-pub use quirks::{Bound, EmptyValue, ErrorForm, ErrorKey, EventData, FolderPaging, NextIs, Order, Pass, Quirks, Repeats};
+pub use quirks::{
+    Bound, EmptyValue, ErrorForm, ErrorKey, EventData, FolderPaging, NextIs, Order, Pass, Quirks, Repeats,
+};
 pub use requests::{Answered, Command, Counters, RequestRecord};
 pub use simulator::{Simulator, StartError};
 pub use timeline::Timeline;

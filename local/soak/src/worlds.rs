@@ -3,8 +3,8 @@
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use lastpass_simulator::{
-    Bound, CompanySize, EmptyValue, ErrorForm, ErrorKey, Event, EventData, Fault, FaultRule, NextIs, Order, Pass, Quirks, Repeats,
-    World,
+    Bound, CompanySize, EmptyValue, ErrorForm, ErrorKey, Event, EventData, Fault, FaultRule, NextIs, Order, Pass,
+    Quirks, Repeats, World,
 };
 
 /// `OVERLAP`: how late an event may appear. The function's default.

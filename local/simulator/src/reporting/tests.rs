@@ -129,7 +129,8 @@ fn next_repeats_what_is_asked_and_still_comes_to_an_end() {
         Repeats::Events(99),
         Repeats::BoundarySecond,
     ] {
-        for (page_size, next_is) in (1..=41).flat_map(|size| [(size, NextIs::LastReturned), (size, NextIs::FirstLeft)]) {
+        for (page_size, next_is) in (1..=41).flat_map(|size| [(size, NextIs::LastReturned), (size, NextIs::FirstLeft)])
+        {
             let quirks = Quirks { page_size, next_is, next_repeats, ..utc() };
             let pages = read_all(&timeline, &window(CROWDED.0, CROWDED.1), &quirks);
             assert!(pages.iter().all(|page| page.len() <= page_size));

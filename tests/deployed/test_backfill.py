@@ -518,7 +518,7 @@ def test_a_slice_that_gets_further_is_never_given_up():
 @pytest.mark.parametrize(("waits", "following"), [(119, "WaitForPlan"), (120, "PlanMadeNoProgress")])
 def test_an_hour_without_a_plan_ends_it(waits, following):
     given = {"status": "skipped", "reason": "lease_held"}
-    assert tried(DEFINITION["States"]["IsPlanned"], given, waits=waits)["nextState"] == following
+    assert tried(DEFINITION["States"]["IsPlanned"], given, plan_waits=waits)["nextState"] == following
 
 
 # What Lambda says of a function that was ended: JSON, and a text with JSON in it.

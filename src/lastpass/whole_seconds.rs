@@ -16,9 +16,12 @@
 //!
 //! Pure: [`Reading::request`] says what to ask, [`Reading::take`] what the answer means.
 
-use std::{cmp::Ordering, collections::BTreeMap};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+};
 
-use jiff::{SignedDuration, Timestamp, civil::DateTime};
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     reporting::{Event, PAGE_MAX_EVENTS, Page, Request},
@@ -67,15 +70,26 @@ struct Part {
 /// A wall time of a repeated hour that a page may hold in both passes, of which it keeps one.
 #[derive(Debug)]
 struct Doubt {
-    civil: DateTime,
-    first_pass: Timestamp,
+    time: LocalTime,
     about: About,
+    proof: Proof,
     /// The `next` of the next request.
     next_us: i64,
-    /// The `next` at which the first answer was cut, while an answer without the second pass is awaited.
-    cut_us: Option<i64>,
     /// The answers so far, newest first.
     pages: Vec<Vec<Event>>,
+}
+
+/// The proof that the second pass of a wall time is empty. It is tried where the first answer was cut, at `cut_us`, inside
+/// the first pass: the rest of that could be told from repeats only if it were requested whole.
+///
+/// A page without the second pass is then cut at the same event. But if the server repeats events newer than `next`, it
+/// repeats that pass: a page from the first pass on shows it, by the oldest event after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    NotTried,
+    WithoutSecondPass { cut_us: i64 },
+    FromFirstPass { cut_us: i64 },
+    Failed,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,17 +143,20 @@ pub enum Contradiction {
 /// it tells nothing.
 ///
 /// What is left occurred at `next` or earlier (LASTPASS_API.md, "reporting"), so that its newest event lies between
-/// `next` and the page before, unless the zone is another.
+/// `next` and the page before, unless the zone is another. Events that `page` has may be repeated, and tell nothing.
 ///
 /// # Errors
 /// [`Contradiction::NextBeforePage`].
 pub fn judge_follow_up(page: &Page, next_us: i64, follow_up: &Page) -> Result<bool, Contradiction> {
+    let key = |event: &Event| (local_time(event).map(|time| time.civil()), event.record.clone());
+    let known: BTreeSet<_> = page.events.iter().map(key).collect();
+    let left = follow_up.events.iter().filter(|event| !known.contains(&key(event)));
     let oldest = page.events.iter().filter_map(local_time).map(|time| time.latest()).min();
-    let newest = follow_up.events.iter().filter_map(local_time).map(|time| time.earliest()).max();
+    let newest = left.filter_map(local_time).map(|time| time.earliest()).max();
     let (Ok(next), Some(oldest), Some(newest)) = (Timestamp::from_microsecond(next_us), oldest, newest) else {
         return Ok(false);
     };
-    // Where `next` was passed over, the same page comes again.
+    // Where `next` was passed over, a page like the first comes again.
     if newest > oldest {
         return Ok(false);
     }
@@ -288,28 +305,34 @@ impl<'z> Reading<'z> {
 
     /// Takes an answer to a doubt. It ends where the first pass of the wall time is whole.
     fn tell(&mut self, mut doubt: Doubt, page: Vec<Event>, next_us: Option<i64>, clock: Timestamp) {
-        if let Some(cut_us) = doubt.cut_us.take() {
-            if next_us == Some(cut_us) && doubt.is_same(&page) {
-                // The second pass is empty, and the page has the first: that begins the next page.
-                doubt.pages.clear();
-                self.top = doubt.first_pass;
-                self.next_us = Some(end_of(self.top));
-            } else {
-                doubt.next_us = cut_us;
-                self.doubts.push(doubt);
-                return;
+        match doubt.proof {
+            Proof::WithoutSecondPass { cut_us } if next_us == Some(cut_us) && doubt.is_same(&page) => {
+                doubt.proof = Proof::FromFirstPass { cut_us };
+                doubt.next_us = end_of(doubt.time.earliest());
+                return self.doubts.push(doubt);
             }
-        } else {
-            doubt.pages.push(page);
-            if let Some(next_us) = next_us
-                && second_of(next_us).is_some_and(|second| second >= doubt.first_pass)
-            {
-                doubt.go_on(next_us);
-                self.doubts.push(doubt);
-                return;
+            Proof::FromFirstPass { .. } if doubt.is_not_repeated_in(&page) => {
+                // The next page begins with the first pass, and has all there is of the wall time.
+                doubt.pages.clear();
+                self.top = doubt.time.earliest();
+                self.next_us = Some(end_of(self.top));
+            }
+            Proof::WithoutSecondPass { cut_us } | Proof::FromFirstPass { cut_us } => {
+                doubt.proof = Proof::Failed;
+                doubt.next_us = cut_us;
+                return self.doubts.push(doubt);
+            }
+            Proof::NotTried | Proof::Failed => {
+                doubt.pages.push(page);
+                if let Some(next_us) = next_us
+                    && second_of(next_us).is_some_and(|second| second >= doubt.time.earliest())
+                {
+                    doubt.go_on(next_us);
+                    return self.doubts.push(doubt);
+                }
             }
         }
-        let is_meant = |event: &Event| local_time(event).is_some_and(|time| time.civil() == doubt.civil);
+        let is_meant = |event: &Event| local_time(event).is_some_and(|time| time.civil() == doubt.time.civil());
         let mut told = settle(doubt.pages, clock);
         told.retain(|(event, _)| is_meant(event));
         if doubt.about == About::Boundary {
@@ -388,27 +411,30 @@ impl Doubt {
             About::Boundary => time.latest(),
             About::Repeats => time.earliest(),
         };
-        Self {
-            civil: time.civil(),
-            first_pass: time.earliest(),
-            about,
-            next_us: end_of(newest),
-            cut_us: None,
-            pages: Vec::new(),
+        Self { time, about, proof: Proof::NotTried, next_us: end_of(newest), pages: Vec::new() }
+    }
+
+    /// Chooses the next request after an answer that was cut inside the first pass of the wall time. The answers are joined
+    /// unless a proof can be tried: not by a `next` that names no event within a second.
+    fn go_on(&mut self, cut_us: i64) {
+        if self.about == About::Boundary && self.proof == Proof::NotTried && cut_us % SECOND_US != 0 {
+            self.proof = Proof::WithoutSecondPass { cut_us };
+            self.next_us -= SECOND_US;
+        } else {
+            self.next_us = cut_us;
         }
     }
 
-    /// Chooses the next request after an answer that was cut inside the first pass of the wall time.
-    ///
-    /// A page without the second pass is cut at the same event only if that pass is empty. Where `next` is too coarse to
-    /// tell that, or the pages differ, the answers are joined.
-    fn go_on(&mut self, next_us: i64) {
-        if self.about == About::Boundary && self.pages.len() == 1 && next_us % SECOND_US != 0 {
-            self.next_us -= SECOND_US;
-            self.cut_us = Some(next_us);
-        } else {
-            self.next_us = next_us;
-        }
+    /// Whether a page does not hold the oldest event of the first answer that is newer than the first pass.
+    fn is_not_repeated_in(&self, page: &[Event]) -> bool {
+        let (first, second) = (self.time.earliest(), self.time.latest());
+        // Between the passes of one wall time, every other one is at one instant.
+        let instant =
+            |event: &Event| local_time(event)?.instants().find(|instant| first < *instant && *instant < second);
+        let answer = || self.pages.first().into_iter().flatten();
+        let oldest = answer().filter_map(instant).min();
+        let mut oldest_events = answer().filter(|event| oldest.is_some() && instant(event) == oldest).peekable();
+        oldest_events.peek().is_some() && !oldest_events.any(|event| page.contains(event))
     }
 
     /// Whether a page has the events of the first answer.
@@ -581,6 +607,9 @@ mod tests {
         };
         let (page, follow_up) = pages("US/Eastern");
         assert_eq!(judge_follow_up(&page, next, &follow_up), Ok(true));
+        // An event that is repeated is newer than `next`, in the right zone as well.
+        let repeats = Page { events: page.events[1..].to_vec(), next_us: None };
+        assert_eq!(judge_follow_up(&page, next - 600_000_000, &repeats), Ok(false));
         // The same page again, or an empty one, is no proof of anything.
         assert_eq!(judge_follow_up(&page, next, &page), Ok(false));
         assert_eq!(judge_follow_up(&page, next, &Page::default()), Ok(false));
@@ -603,6 +632,57 @@ mod tests {
         let whole = reading.take(page, at(NOW)).expect("whole seconds");
         assert_eq!(records(&whole).len(), 3);
         assert_eq!((reading.request().next_us, whole.position), (None, at("2025-07-01T14:00:01Z")));
+    }
+
+    /// Reads a repeated hour from two pages, of which the first is cut in the second pass of 01:10:00: each `next` that is
+    /// sent, and the events that are given out.
+    fn read_border(next: &str, repeated: &[&str]) -> (Vec<i64>, Vec<String>) {
+        let zone = zone();
+        let mut reading = Reading::new(&zone, at("2025-11-02T05:00:00Z"), at("2025-11-02T07:00:00Z"));
+        let fold = |time: &&str| event(&zone, &format!("2025-11-02 01:{time}"), time);
+        let (border, older) = (["10:00", "10:00"], ["50:00"]);
+        let first = ["30:00", "20:00", "10:00"].iter().map(fold).collect();
+        let page = Page { events: first, next_us: Some(at(next).as_microsecond()) };
+        let mut asked = Vec::new();
+        assert_eq!(reading.take(page, at(NOW)).expect("whole seconds").events, []);
+        asked.extend(reading.request().next_us);
+        let events = repeated.iter().chain(&border).chain(&older).map(fold).collect();
+        let mut whole = reading.take(Page { events, next_us: None }, at(NOW)).expect("whole seconds");
+        while !whole.complete {
+            asked.extend(reading.request().next_us);
+            let page = Page { events: older.iter().map(fold).collect(), next_us: None };
+            whole = reading.take(page, at(NOW)).expect("whole seconds");
+        }
+        let mut given: Vec<String> = records(&whole).into_iter().map(str::to_owned).collect();
+        given.sort_unstable();
+        (asked, given)
+    }
+
+    #[test]
+    fn the_second_in_which_a_page_was_cut_is_counted_in_one_answer() {
+        let end = at("2025-11-02T06:10:00.999999Z").as_microsecond();
+        let every = ["10:00", "10:00", "20:00", "30:00", "50:00"].map(str::to_owned).to_vec();
+        // `next` is the event returned last, the first that is left, or their second.
+        for next in ["2025-11-02T06:10:00.000002Z", "2025-11-02T06:10:00.000001Z", "2025-11-02T06:10:00Z"] {
+            assert_eq!(read_border(next, &[]), (vec![end], every.clone()));
+            // What is newer is a repeat, unless it is of the first pass: that is asked.
+            let first_pass = at("2025-11-02T05:20:00.999999Z").as_microsecond();
+            assert_eq!(read_border(next, &["20:00"]), (vec![end, first_pass], every.clone()));
+        }
+    }
+
+    #[test]
+    fn a_joined_page_shows_a_zone_too_far_west() {
+        // US/Pacific is set for an API in US/Eastern: its `next` is three hours before the events as they are read.
+        let zone = ApiZone::new("US/Pacific").expect("a zone");
+        let mut reading = Reading::new(&zone, at("2025-07-01T04:00:00Z"), at("2025-07-01T17:00:05Z"));
+        let second = |data| event(&zone, "2025-07-01 10:00:04", data);
+        let next_us = Some(at("2025-07-01T14:00:04Z").as_microsecond());
+        let whole = reading.take(Page { events: vec![second("a"), second("b")], next_us }, at(NOW));
+        assert_eq!(whole.expect("whole seconds").events, []);
+        let again = reading.take(Page { events: vec![second("b"), second("c")], next_us: None }, at(NOW));
+        let newest = at("2025-07-01T17:00:04Z");
+        assert_eq!(again, Err(Contradiction::NextBeforePage { next: at("2025-07-01T14:00:04Z"), newest }));
     }
 
     #[test]

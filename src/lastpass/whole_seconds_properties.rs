@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::{
     testing::{Entry, Habits, LastPass, Next, Order, days, habits, much_later, offsets, repeatedly},
+    time::ApiZone,
     whole_seconds::{Reading, WholeSeconds},
 };
 
@@ -85,30 +86,30 @@ impl World {
         self.lastpass.entries().filter(|entry| (self.from..self.to).contains(&entry.instant))
     }
 
-    /// Whether no second holds a page of events, and where a wall time is repeated, not both passes of it and what is
-    /// between them: only there can repeats be taken for twins.
+    /// Whether repeats can be told from twins: no second holds a page of events, and where a wall time is repeated, a page
+    /// holds both passes of it and what is between them, or its second pass is empty and its first is not the last event of
+    /// that pass.
     fn can_be_told(&self) -> bool {
         let Habits { next, page_size, .. } = *self.lastpass.habits();
         if !Next::REPEATING.contains(&next) {
             return true;
         }
+        let second = SignedDuration::from_secs(1);
         let newer = usize::from(next == Next::RepeatsNewer);
         let count = |from: Timestamp, to: Timestamp| {
             self.lastpass.entries().filter(|entry| (from..=to).contains(&entry.instant)).count()
         };
-        let zone = &self.lastpass.zone;
-        self.lastpass.entries().all(|entry| {
-            let instant = entry.instant;
-            let Some(fold) = zone.fold_at(instant).filter(|fold| instant < fold.set_back) else {
-                return count(instant, instant) + newer < page_size;
+        let is_told = |first: Timestamp| {
+            let Some(fold) = self.lastpass.zone.fold_at(first).filter(|fold| first < fold.set_back) else {
+                return true;
             };
-            let again = instant + fold.set_back.duration_since(fold.begin);
-            let second = SignedDuration::from_secs(1);
-            let is_apart = newer == 0 || count(instant + second, again - second) > 0;
-            count(instant, instant) + newer < page_size
-                && (count(again, again) == 0 && next != Next::WholeSecond
-                    || count(instant, again) + newer < page_size && is_apart)
-        })
+            let again = first + fold.set_back.duration_since(fold.begin);
+            let is_apart = newer == 0 || count(first + second, again - second) > 0;
+            let is_empty = count(again, again) == 0 && count(first + second, fold.set_back - second) > 0;
+            is_empty && newer == 0 && next != Next::WholeSecond || is_apart && count(first, again) + newer < page_size
+        };
+        let mut instants = self.lastpass.entries().map(|entry| entry.instant);
+        instants.all(|instant| count(instant, instant) + newer < page_size && is_told(instant))
     }
 }
 
@@ -167,4 +168,55 @@ proptest! {
             }
         }
     }
+}
+
+/// Reads equal events at these offsets from the end of summer time in New York: how many were given, after how many requests.
+fn read_fold(offsets: &[i64], habits: Habits) -> (usize, usize) {
+    let zone = ApiZone::new("America/New_York").expect("a zone");
+    let set_back: Timestamp = "2025-11-02T06:00:00Z".parse().expect("a time");
+    let entry = |offset: &i64| Entry {
+        instant: set_back + SignedDuration::from_secs(*offset),
+        shown_from: Timestamp::MIN,
+        has_time: true,
+        data: String::new(),
+    };
+    let hour = SignedDuration::from_hours(1);
+    let lastpass = LastPass::new(zone, habits, offsets.iter().map(entry).collect());
+    let answers = World { lastpass, from: set_back - hour, to: set_back + hour }.read(usize::MAX);
+    (answers.iter().map(|whole| whole.events.len()).sum(), answers.len())
+}
+
+#[test]
+fn four_equal_events_at_the_border_of_two_pages_are_four() {
+    let offsets: Vec<i64> = (-40..40).flat_map(|step| [step * 80; 4]).collect();
+    for next in Next::REPEATING {
+        for order in [Order::Descending, Order::AscendingByTime, Order::Shuffled] {
+            for page_size in 90..98 {
+                let (given, requests) = read_fold(&offsets, Habits { page_size, next, order, ..Habits::PLAIN });
+                assert_eq!((given, requests), (320, 4), "{next:?} {order:?}, pages of {page_size}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_page_that_holds_both_passes_of_the_wall_time_it_is_cut_in_takes_one_more_request() {
+    // Every minute of both passes has two equal events, so that a page of 140 ends an hour and ten minutes earlier.
+    let offsets: Vec<i64> = (-60..60).flat_map(|minute| [minute * 60; 2]).collect();
+    for next in Next::REPEATING {
+        for (page_size, most) in [(141, 5), (143, 5), (150, 5), (10_000, 1)] {
+            let habits = Habits { page_size, next, order: Order::Shuffled, ..Habits::PLAIN };
+            let (given, requests) = read_fold(&offsets, habits);
+            assert_eq!(given, 240, "{next:?}, pages of {page_size}");
+            assert!(requests <= most, "{next:?}, pages of {page_size}: {requests}");
+        }
+    }
+}
+
+#[test]
+fn a_second_pass_that_is_repeated_is_not_taken_for_empty() {
+    // Cut in the first pass of 01:55:00, of which the second pass holds the one event that a page repeats.
+    let offsets = [vec![-300; 4], vec![0; 10], vec![3_300]].concat();
+    let (given, _) = read_fold(&offsets, Habits { page_size: 14, next: Next::RepeatsNewer, ..Habits::PLAIN });
+    assert!(given >= 15, "{given}");
 }

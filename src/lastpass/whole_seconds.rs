@@ -49,7 +49,7 @@ pub struct Reading<'z> {
     held: Vec<Part>,
     /// Events of the wall times that were requested by themselves.
     told: Vec<(Event, EventTime)>,
-    /// The second in which the next page to be joined begins; the last of all times before there is one.
+    /// The second in which the next page to be joined begins: no event of it is newer.
     top: Timestamp,
     /// The `next` of that page's request.
     next_us: Option<i64>,
@@ -211,6 +211,9 @@ impl<'z> Reading<'z> {
     /// [`Contradiction`]: the answer can't be right, and nothing of it may be used.
     pub fn take(&mut self, page: Page, clock: Timestamp) -> Result<WholeSeconds, Contradiction> {
         self.check(&page, clock)?;
+        // No event is newer than the clock.
+        let latest_right = clock.saturating_add(CLOCK_TOLERANCE).unwrap_or(clock);
+        self.top = self.top.min(Timestamp::from_second(latest_right.as_second()).unwrap_or(latest_right));
         let cut = page.next_us.is_some() || page.events.len() >= PAGE_MAX_EVENTS;
         // What belongs to no second goes out with every answer that brings it.
         let mut timed = page.events;
@@ -668,6 +671,24 @@ mod tests {
             // What is newer is a repeat, unless it is of the first pass: that is asked.
             let first_pass = at("2025-11-02T05:20:00.999999Z").as_microsecond();
             assert_eq!(read_border(next, &["20:00"]), (vec![end, first_pass], every.clone()));
+        }
+    }
+
+    #[test]
+    fn a_second_pass_that_has_not_come_is_not_requested() {
+        let zone = zone();
+        let boundary = at("2025-11-02T05:10:00Z");
+        // The second pass of 01:10:00 is at 06:10:00.
+        for (clock, expected) in [
+            ("2025-11-02T06:04:59.5Z", "2025-11-02T05:10:00.999999Z"),
+            ("2025-11-02T06:05:00Z", "2025-11-02T06:10:00.999999Z"),
+        ] {
+            let mut reading = Reading::new(&zone, at("2025-11-02T05:00:00Z"), at("2025-11-02T07:00:00Z"));
+            let fold = |time| event(&zone, time, time);
+            let events = vec![fold("2025-11-02 01:20:00"), fold("2025-11-02 01:10:00")];
+            let page = Page { events, next_us: Some(boundary.as_microsecond() + 1) };
+            assert_eq!(reading.take(page, at(clock)).expect("whole seconds").events, []);
+            assert_eq!(reading.request().next_us, Some(at(expected).as_microsecond()), "{clock}");
         }
     }
 

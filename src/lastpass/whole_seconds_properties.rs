@@ -214,6 +214,17 @@ fn a_page_that_holds_both_passes_of_the_wall_time_it_is_cut_in_takes_one_more_re
 }
 
 #[test]
+fn a_second_that_fills_many_pages_takes_a_request_for_each() {
+    for (offset, after) in [(-3_600, None), (-3_600, Some(-1)), (-10, None), (0, None), (3_599, None)] {
+        let offsets = [vec![offset; 50], after.into_iter().collect()].concat();
+        let habits = Habits { page_size: 5, next: Next::OfPage, ..Habits::PLAIN };
+        let (given, requests) = read_fold(&offsets, habits);
+        assert_eq!(given, offsets.len());
+        assert!(requests <= 16, "{requests} at {offset}, {after:?}");
+    }
+}
+
+#[test]
 fn a_second_pass_that_is_repeated_is_not_taken_for_empty() {
     // Cut in the first pass of 01:55:00, of which the second pass holds the one event that a page repeats.
     let offsets = [vec![-300; 4], vec![0; 10], vec![3_300]].concat();

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, tz::TimeZone};
 use lastpass_harness::{Answer, Error, Fault, Function, Installation, Invocation, Rule, System, now};
-use lastpass_simulator::{Event, Quirks, World};
+use lastpass_simulator::{Event, NextIs, Quirks, Repeats, World};
 use serde_json::{Value, json};
 
 use crate::stage::{collect, company, plan};
@@ -195,7 +195,13 @@ async fn a_key_that_can_do_too_much_is_found() -> Result<(), Error> {
 
 #[tokio::test]
 async fn a_wrong_zone_is_found_by_next_to_the_east_and_to_the_west() -> Result<(), Error> {
-    for page_size in [20, 10_000] {
+    let documented = (NextIs::LastReturned, Repeats::Nothing);
+    for (page_size, (next_is, next_repeats)) in [
+        (20, documented),
+        (20, (NextIs::FirstLeft, Repeats::Events(1))),
+        (20, (NextIs::LastReturned, Repeats::BoundarySecond)),
+        (10_000, documented),
+    ] {
         for (zone, is_right) in [("US/Eastern", true), ("UTC", false), ("US/Pacific", false), ("Europe/Berlin", false)]
         {
             // The newest event is a week old, so that none lies ahead of the clock in any zone.
@@ -205,7 +211,7 @@ async fn a_wrong_zone_is_found_by_next_to_the_east_and_to_the_west() -> Result<(
             });
             let world = World::of_events(events);
             let time_zone = TimeZone::get("US/Eastern").expect("a zone");
-            let quirks = Quirks { page_size, time_zone, ..Quirks::default() };
+            let quirks = Quirks { page_size, time_zone, next_is, next_repeats, ..Quirks::default() };
             let Some((_installation, mut function)) = prepare("check_zone", world, quirks).await? else {
                 return Ok(());
             };

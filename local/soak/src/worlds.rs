@@ -39,6 +39,7 @@ pub fn quirks(rng: &mut Rng, page_size: usize) -> Quirks {
         repeated_hour: *pick(rng, &[Pass::First, Pass::Second]),
         from: *pick(rng, &[Bound::Inclusive, Bound::Exclusive]),
         to: *pick(rng, &[Bound::Inclusive, Bound::Exclusive]),
+        next_is: *pick(rng, &[NextIs::LastReturned, NextIs::FirstLeft]),
         next_as_string: rng.bool(),
         event_data: *pick(rng, &[EventData::AsAsked, EventData::Map, EventData::List]),
         empty_value: *pick(rng, &[EmptyValue::EmptyString, EmptyValue::Null, EmptyValue::Absent]),
@@ -51,15 +52,10 @@ pub fn quirks(rng: &mut Rng, page_size: usize) -> Quirks {
     }
 }
 
-/// Where `next` points, and what it repeats.
-pub fn next_quirks(rng: &mut Rng, quirks: Quirks) -> Quirks {
-    let repeats =
-        [Repeats::Nothing, Repeats::LastEvent, Repeats::BoundarySecond, Repeats::BoundarySecond, Repeats::Events(1)];
-    Quirks {
-        next_is: *pick(rng, &[NextIs::LastReturned, NextIs::FirstLeft]),
-        next_repeats: *pick(rng, &repeats),
-        ..quirks
-    }
+/// The same with a `next` that may repeat the last event, or its whole second.
+pub fn repeating(rng: &mut Rng, quirks: Quirks) -> Quirks {
+    let repeats = [Repeats::Nothing, Repeats::LastEvent, Repeats::BoundarySecond, Repeats::BoundarySecond];
+    Quirks { next_repeats: *pick(rng, &repeats), ..quirks }
 }
 
 /// The same in a zone.

@@ -8,7 +8,7 @@ use lastpass_simulator::{Event, World};
 use crate::scenarios::lastpass::live_runs;
 use crate::stage::{CALM, Context, backfill, collect_events};
 use crate::tally::Tally;
-use crate::worlds::{ZONES, event, late_events, next_quirks, pick, quirks, quirks_in, seconds, whole_second};
+use crate::worlds::{ZONES, event, late_events, pick, quirks, quirks_in, repeating, seconds, whole_second};
 
 /// How far around a change of the clock events lie.
 const AROUND: SignedDuration = SignedDuration::from_hours(3);
@@ -57,7 +57,7 @@ pub async fn live_clock_change(context: Context) -> Result<Tally, Error> {
     let events = late_events(&mut rng, from, to, 250);
     let page_size = *pick(&mut rng, &[25, 80, 10_000]);
     let quirks = quirks_in(&mut rng, page_size, zone);
-    let mut stage = context.stage(World::of_events(events), next_quirks(&mut rng, quirks)).await?;
+    let mut stage = context.stage(World::of_events(events), repeating(&mut rng, quirks)).await?;
     stage.begin = from;
     stage.repeated_hour = repeated_hour(zone, change);
     live_runs(&mut stage, &mut rng, (change - SignedDuration::from_mins(100), to), SignedDuration::ZERO).await?;
@@ -90,7 +90,7 @@ pub async fn backfilled_clock_change(context: Context) -> Result<Tally, Error> {
     let page_size = *pick(&mut rng, &[7, 40, 55, 10_000]);
     let world = World::of_events(around(&mut rng, change));
     let quirks = quirks_in(&mut rng, page_size, zone);
-    let mut stage = context.stage(world, next_quirks(&mut rng, quirks)).await?;
+    let mut stage = context.stage(world, repeating(&mut rng, quirks)).await?;
     let day = SignedDuration::from_hours(24);
     stage.begin = change - day;
     let mut function = stage.function().await;

@@ -6,7 +6,7 @@ use lastpass_harness::{Error, Fault, Invocation, Moment, Rule, System, now};
 use crate::scenarios::{dynamodb, elasticsearch};
 use crate::stage::{CALM, Context, HINDERED, PASSING, backfill, collect_events};
 use crate::tally::Tally;
-use crate::worlds::{company, lastpass_faults, late_events, next_quirks, pick, quirks, seconds, whole_second};
+use crate::worlds::{company, lastpass_faults, late_events, pick, quirks, repeating, seconds, whole_second};
 
 pub async fn everything(context: Context) -> Result<Tally, Error> {
     let mut rng = context.rng();
@@ -15,7 +15,7 @@ pub async fn everything(context: Context) -> Result<Tally, Error> {
     let mut world = company(&mut rng, 120, 4, from - SignedDuration::from_hours(1));
     world.events.extend(late_events(&mut rng, from, now() - SignedDuration::from_hours(2), 120));
     let quirks = quirks(&mut rng, page_size);
-    let quirks = next_quirks(&mut rng, quirks);
+    let quirks = repeating(&mut rng, quirks);
     let mut stage = context.stage(world, quirks).await?;
     stage.may_be_killed = true;
     let mut time = from;

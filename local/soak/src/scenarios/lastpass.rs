@@ -3,12 +3,12 @@
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use lastpass_harness::{Error, Function, Invocation, now};
-use lastpass_simulator::{Command, World};
+use lastpass_simulator::{Command, Repeats, World};
 
 use crate::stage::{CALM, Context, HINDERED, PASSING, Stage, collect_events};
 use crate::tally::Tally;
 use crate::worlds::{burst, company, lastpass_faults as drawn_faults, late_events as drawn_events};
-use crate::worlds::{next_quirks, pick, quirks, seconds, whole_second};
+use crate::worlds::{pick, quirks, repeating, seconds, whole_second};
 
 /// Events that fit pages of this size: enough for several pages, and not too many.
 fn events_for(rng: &mut Rng, page_size: usize) -> usize {
@@ -47,12 +47,16 @@ pub async fn repeating_pages(context: Context) -> Result<Tally, Error> {
     let mut rng = context.rng();
     let page_size = *pick(&mut rng, &[12, 20, 50]);
     let mut world = company(&mut rng, 200, 4, now());
-    let nearly_a_page = whole_second(now() - SignedDuration::from_hours(30));
-    world.events.extend(burst(&mut rng, nearly_a_page, page_size - 2));
+    let half_a_page = whole_second(now() - SignedDuration::from_hours(30));
+    world.events.extend(burst(&mut rng, half_a_page, page_size / 2));
     let large = whole_second(now() - SignedDuration::from_hours(2));
     world.events.extend(burst(&mut rng, large, page_size * 2 + 3));
     let quirks = quirks(&mut rng, page_size);
-    let quirks = next_quirks(&mut rng, quirks);
+    let mut quirks = repeating(&mut rng, quirks);
+    if rng.u8(..3) == 0 {
+        // Whatever `next` says, events newer than it.
+        quirks.next_repeats = Repeats::Events(rng.usize(1..6));
+    }
     let mut stage = context.stage(world, quirks).await?;
     let mut function = stage.function().await;
     stage.until_complete(&mut function, &Invocation::new(collect_events()).with_timeout(CALM)).await?;

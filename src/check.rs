@@ -214,7 +214,11 @@ async fn check_table(systems: &Systems<'_>) -> Checks {
 async fn check_destination(systems: &Systems<'_>, cluster_uuid: Option<String>) -> Result<String, String> {
     let store = systems.store.in_cluster(cluster_uuid);
     match store.check_items(systems.deadline).await {
-        Ok(()) => Ok(format!("the checkpoints belong to {}", store.destination())),
+        Ok(true) => Ok(format!("the checkpoints belong to {}", store.destination())),
+        Ok(false) => Ok(format!(
+            "no checkpoint is bound yet: the first page that Elasticsearch acknowledges binds its stream to {}",
+            store.destination()
+        )),
         Err(error) => Err(Error::from(error).with_causes()),
     }
 }

@@ -8,7 +8,12 @@ use std::error::Error as _;
 
 use lambda_runtime::Diagnostic;
 
-use crate::{checkpoint, config, document::AccountName, elastic, lastpass, request, secrets};
+use crate::{
+    checkpoint, config,
+    document::AccountName,
+    elastic, lastpass, request,
+    secrets::{self, Part},
+};
 
 /// Why an invocation failed.
 #[derive(Debug, thiserror::Error)]
@@ -47,13 +52,20 @@ impl Error {
         }
     }
 
-    /// Whether other credentials may mend it: the secret is then read again.
+    /// Which part of the secret may be its cause: the secret is then read again, because a sandbox may hold an older one.
     #[must_use]
-    pub const fn is_auth(&self) -> bool {
+    pub const fn cause_in_secret(&self) -> Option<Part> {
         match self {
-            Self::LastPass(error) => error.is_auth(),
-            Self::Elasticsearch(error) => error.is_auth(),
-            Self::Request(_) | Self::Config(_) | Self::Secret(_) | Self::Checkpoint(_) => false,
+            Self::Checkpoint(checkpoint::Error::DestinationChanged { .. }) => Some(Part::Destination),
+            Self::LastPass(lastpass::Error::WrongTimeZone { .. }) => Some(Part::Zone),
+            Self::LastPass(error) if error.is_auth() => Some(Part::Credentials),
+            Self::Elasticsearch(error) if error.is_auth() => Some(Part::Credentials),
+            Self::Request(_)
+            | Self::Config(_)
+            | Self::Secret(_)
+            | Self::Checkpoint(_)
+            | Self::LastPass(_)
+            | Self::Elasticsearch(_) => None,
         }
     }
 

@@ -1,9 +1,9 @@
 //! One invocation: request → action → answer.
 //!
 //! Owns what lives as long as the sandbox (settings, clients, the cached secret, what is known of the cluster) and puts
-//! together what lives as long as an invocation. When a system answers "not authorised", the secret is read again and,
-//! if it holds something else now, the action is begun anew: its saved position and the ids see to it that nothing is
-//! done twice.
+//! together what lives as long as an invocation. When a system answers "not authorised", or the account, namespace or
+//! zone can't be right, the secret is read again and, if it holds something else now, the action is begun anew: its saved
+//! position and the ids see to it that nothing is done twice.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -198,16 +198,14 @@ impl Invocation<'_> {
             Err(error) => return self.without_credentials(error),
         };
         loop {
-            let error = match self.act(&credentials).await {
-                Err(error) if error.is_auth() => error,
-                answer => return answer,
-            };
+            let answer = self.act(&credentials).await;
+            let Some(part) = answer.as_ref().err().and_then(Error::cause_in_secret) else { return answer };
             match secrets.reload(self.secret_id(), collect::now(), self.deadline).await {
                 // Others each time, so it comes to an end.
-                Ok(reloaded) if !reloaded.are(&credentials) => credentials = reloaded,
-                _ => return Err(error),
+                Ok(reloaded) if !reloaded.have_same(part, &credentials) => credentials = reloaded,
+                _ => return answer,
             }
-            tracing::info!("the secret holds other credentials now; beginning anew with them");
+            tracing::info!(?part, "the secret was changed; beginning anew with what it holds now");
             self.journal.begin_anew();
         }
     }

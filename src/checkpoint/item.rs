@@ -38,7 +38,7 @@ pub struct Item {
     pub state: State,
     /// Who works on it. The lease may have run out.
     pub lease: Option<Holder>,
-    /// What it is true for.
+    /// What it is true for, if it [is bound](Item::is_bound); else what was tried last.
     pub destination: Destination,
     pub(super) version: u64,
     pub(super) write_id: String,
@@ -60,6 +60,12 @@ impl Item {
     pub(super) fn busy_for(&self, request_id: &str, now: Timestamp) -> Option<Timestamp> {
         let holder = self.lease.as_ref()?;
         (holder.request_id != request_id && now < holder.expires).then_some(holder.expires)
+    }
+
+    /// Whether it is true for its destination only; see [`State::is_bound`].
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        self.state.is_bound(self.key)
     }
 
     /// An item that nobody works on.

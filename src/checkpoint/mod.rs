@@ -17,7 +17,7 @@
 //! | --- | --- | --- |
 //! | `version` | number | counts the writes |
 //! | `write_id` | text | the last write |
-//! | `destination` | map | `host`, `namespace`, `account`, `cluster_uuid` where it is known: what the positions are true for |
+//! | `destination` | map | `host`, `namespace`, `account`, `cluster_uuid` where it is known: what the positions are true for; before a page was acknowledged, what was tried last |
 //! | `lease` | map | `token`, `request_id`, `expires`; absent while nobody works |
 //! | `watermark` | time | [`State::watermark`] |
 //! | `unfinished` | map | [`Unfinished`], with `kind`: `window`, `snapshot` or `redrive` |
@@ -216,10 +216,46 @@ pub struct State {
     pub last_run: Option<LastRun>,
     /// Backfill, plan, redrive: nothing is left to do.
     pub complete: bool,
-    /// Backfill: how many events of its range are acknowledged.
+    /// Backfill, redrive: how many of its events are acknowledged.
     pub events: u64,
     /// Plan: where each slice begins, the newest first. A slice ends where the one before it begins.
     pub slice_starts: Vec<Timestamp>,
+}
+
+impl State {
+    /// Whether a page was acknowledged: from then on the item of `key` is true for its destination only. Before that it
+    /// tells of attempts, which another destination owes nothing to.
+    #[must_use]
+    pub fn is_bound(&self, key: Key) -> bool {
+        let has_position = match (key, self.unfinished) {
+            // Saved before the first page is read.
+            (Key::Backfill { .. }, Some(Unfinished::Window { to, position, .. })) => position < to,
+            // Saved after a page.
+            (_, Some(Unfinished::Window { .. })) => true,
+            (_, Some(Unfinished::Snapshot(position))) => !position.is_at_beginning(),
+            (_, Some(Unfinished::Redrive { .. }) | None) => false,
+        };
+        match key {
+            // The slices tell what LastPass holds. What is delivered of them has items of its own.
+            Key::Plan { .. } => false,
+            Key::Redrive(_) => self.events > 0,
+            Key::Stream(_) | Key::Backfill { .. } => {
+                has_position || self.watermark.is_some() || self.complete || self.events > 0
+            }
+        }
+    }
+
+    /// What is left of it for another destination, where it is not bound: which snapshot was to be taken.
+    #[must_use]
+    pub fn begun_anew(&self) -> Self {
+        let unfinished = match self.unfinished {
+            Some(Unfinished::Snapshot(SnapshotPosition { scheduled_time, .. })) => {
+                Some(Unfinished::Snapshot(SnapshotPosition::begin(scheduled_time)))
+            }
+            Some(Unfinished::Window { .. } | Unfinished::Redrive { .. }) | None => None,
+        };
+        Self { unfinished, ..Self::default() }
+    }
 }
 
 /// Work that the deadline cut, and where it goes on.
@@ -279,6 +315,12 @@ impl SnapshotPosition {
     pub const fn next_pass(self) -> Self {
         let Self { scheduled_time, timestamp, pass, total, seen, .. } = self;
         Self { pass: pass + 1, total, seen_before: Some(seen), timestamp, ..Self::begin(scheduled_time) }
+    }
+
+    /// Whether no page of it was acknowledged. Its first page may have been read: that settles its `timestamp`.
+    #[must_use]
+    pub fn is_at_beginning(&self) -> bool {
+        *self == Self { timestamp: self.timestamp, ..Self::begin(self.scheduled_time) }
     }
 
     /// Whether this pass has found what the pass before found.
@@ -342,6 +384,68 @@ mod tests {
                 assert_eq!(PartitionKey::parse(&format!("{before}{pk}")), Some(partition_key));
             }
         }
+    }
+
+    #[test]
+    fn an_item_is_bound_once_a_page_was_acknowledged() {
+        let (from, to) = (at("2024-01-01T00:00:00Z"), at("2024-02-01T00:00:00Z"));
+        let (live, users) = (Key::Stream(Stream::EventReport), Key::Stream(Stream::User));
+        let backfill = Key::Backfill { stream: Stream::EventReport, from, to };
+        let plan = Key::Plan { stream: Stream::EventReport, from, to };
+        let redrive = Key::Redrive(Stream::User);
+        let window = |position| Unfinished::Window { from, to, position, alert: false };
+        let begun = SnapshotPosition::begin(from);
+        let unfinished = |unfinished| State { unfinished: Some(unfinished), ..State::default() };
+        let snapshot = |position| unfinished(Unfinished::Snapshot(position));
+        let nothing = State::default();
+        let ran = State {
+            last_run: Some(LastRun {
+                finished_at: to,
+                request_id: String::new(),
+                status: "failed".to_owned(),
+                error_type: None,
+                fetched: 7,
+                created: 7,
+                duplicates: 0,
+                dead_letters: 0,
+                late: 0,
+            }),
+            ..State::default()
+        };
+        for (key, state) in [
+            (live, nothing.clone()),
+            (live, ran),
+            (users, snapshot(begun)),
+            (users, snapshot(SnapshotPosition { timestamp: Some(to), ..begun })),
+            (backfill, unfinished(window(to))),
+            (plan, State { slice_starts: vec![from], complete: true, ..nothing.clone() }),
+            (redrive, unfinished(Unfinished::Redrive { position: from })),
+            (redrive, State { complete: true, ..nothing.clone() }),
+        ] {
+            assert!(!state.is_bound(key), "{key} {state:?}");
+        }
+        for (key, state) in [
+            (live, State { watermark: Some(to), ..nothing.clone() }),
+            (live, unfinished(window(to))),
+            (users, snapshot(SnapshotPosition { page_index: 1, read: 2, ..begun })),
+            (users, snapshot(begun.next_pass())),
+            (backfill, unfinished(window(from))),
+            // Events without a time that can be read belong to no position.
+            (backfill, State { events: 1, ..unfinished(window(to)) }),
+            (redrive, State { events: 1, ..unfinished(Unfinished::Redrive { position: from }) }),
+        ] {
+            assert!(state.is_bound(key), "{key} {state:?}");
+        }
+    }
+
+    #[test]
+    fn what_begins_anew_elsewhere_keeps_the_snapshot_that_was_to_be_taken() {
+        let scheduled_time = at("2024-01-01T00:00:00Z");
+        let tried =
+            SnapshotPosition { timestamp: Some(at("2024-01-01T00:00:09Z")), ..SnapshotPosition::begin(scheduled_time) };
+        let state = State { unfinished: Some(Unfinished::Snapshot(tried)), ..State::default() };
+        let anew = Some(Unfinished::Snapshot(SnapshotPosition::begin(scheduled_time)));
+        assert_eq!(state.begun_anew(), State { unfinished: anew, ..State::default() });
     }
 
     #[test]

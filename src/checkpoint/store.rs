@@ -134,9 +134,9 @@ impl Store {
     /// cluster, because an older version made it, learns it here.
     ///
     /// # Errors
-    /// [`Error::DestinationChanged`] where the item is true for another destination, unless it is a complete backfill
-    /// or redrive, which begins anew. [`Error::Broken`] for an item that can't be read; otherwise those of the calls
-    /// to DynamoDB.
+    /// [`Error::DestinationChanged`] where the item is bound to another destination, unless it is a complete backfill
+    /// or redrive: that begins anew, as does what is not bound. [`Error::Broken`] for an item that can't be read;
+    /// otherwise those of the calls to DynamoDB.
     pub async fn acquire(
         &self,
         key: Key,
@@ -158,9 +158,9 @@ impl Store {
                         changes.push(destination_change(&self.destination));
                     }
                 }
-                Fit::Anew => {
+                Fit::Anew(state) => {
                     changes.push(destination_change(&self.destination));
-                    changes.extend(state_changes(key, &State::default(), now));
+                    changes.extend(state_changes(key, &state, now));
                 }
             }
             Ok(changes)
@@ -175,7 +175,7 @@ impl Store {
                 until_at_most: lease_until_at_most,
                 state: match self.fit(before.as_deref())? {
                     Fit::Same => before.map(|item| item.state).unwrap_or_default(),
-                    Fit::Anew => State::default(),
+                    Fit::Anew(state) => state,
                 },
                 version,
                 expires,
@@ -253,17 +253,20 @@ impl Store {
         Ok(server_time)
     }
 
-    /// Whether every item can be read and is true for this store's destination.
+    /// Whether every item can be read and is true for this store's destination; false where none is bound to one yet.
     ///
     /// # Errors
     /// That of the first item with which a run would fail: [`Error::DestinationChanged`] or [`Error::Broken`]; those of
     /// the call to DynamoDB.
-    pub async fn check_items(&self, deadline: Deadline) -> Result<(), Error> {
+    pub async fn check_items(&self, deadline: Deadline) -> Result<bool, Error> {
         let listing = self.list(deadline).await?;
         if let Some(error) = listing.broken.into_iter().next() {
             return Err(error);
         }
-        listing.items.iter().try_for_each(|item| self.fit(Some(item)).map(drop))
+        for item in &listing.items {
+            self.fit(Some(item))?;
+        }
+        Ok(listing.items.iter().any(|item| item.is_bound() && item.destination.is_same(&self.destination)))
     }
 
     /// Reads the item, and writes what `changes` makes of it if it is still the same then; else again, with the item
@@ -303,10 +306,12 @@ impl Store {
     /// Whether this run may go on from `found`.
     fn fit(&self, found: Option<&Item>) -> Result<Fit, Error> {
         match found {
-            None => Ok(Fit::Anew),
+            None => Ok(Fit::Anew(State::default())),
             Some(item) if item.destination.is_same(&self.destination) => Ok(Fit::Same),
+            // Nothing that was acknowledged would be lost.
+            Some(item) if !item.is_bound() => Ok(Fit::Anew(item.state.begun_anew())),
             // Done there says nothing about here, and nothing of it would be lost.
-            Some(item) if item.key.expires() && item.state.complete => Ok(Fit::Anew),
+            Some(item) if item.key.expires() && item.state.complete => Ok(Fit::Anew(State::default())),
             Some(item) => Err(Error::DestinationChanged {
                 table: self.table.name.clone(),
                 pk: Box::new(self.pk(item.key)),
@@ -321,8 +326,8 @@ impl Store {
 enum Fit {
     /// It tells how far this destination is.
     Same,
-    /// There is none, or a complete one for another destination.
-    Anew,
+    /// There is none, or one for another destination that is not bound or complete. This is what it begins with.
+    Anew(State),
 }
 
 #[cfg(test)]

@@ -151,7 +151,7 @@ struct Run<'a> {
     lease: Lease,
     writer: BulkWriter,
     progress: Progress,
-    /// How many events of its range an unfinished backfill has acknowledged before this run.
+    /// How many events an unfinished backfill or redrive has acknowledged before this run.
     events_before: u64,
     lastpass_requests_before: u64,
     lastpass_throttled_before: u64,
@@ -215,11 +215,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// How many events of its range a backfill has acknowledged.
+    /// How many events a backfill or redrive has acknowledged.
     fn acknowledged_events(&self) -> u64 {
         match self.lease.key() {
-            Key::Backfill { .. } => self.events_before + self.progress.counters().fetched,
-            Key::Stream(_) | Key::Plan { .. } | Key::Redrive(_) => 0,
+            Key::Backfill { .. } | Key::Redrive(_) => self.events_before + self.progress.counters().fetched,
+            Key::Stream(_) | Key::Plan { .. } => 0,
         }
     }
 

@@ -51,7 +51,8 @@ impl Run<'_> {
         loop {
             let letters = waiting.fetch(session.deadline).await?;
             let (Some(first), Some(last)) = (letters.first(), letters.last()) else {
-                let state = State { complete: true, unfinished: None, ..self.lease.state() };
+                let events = self.acknowledged_events();
+                let state = State { complete: true, unfinished: None, events, ..self.lease.state() };
                 self.save(state).await?;
                 return Ok(Ended::Complete);
             };
@@ -74,12 +75,13 @@ impl Run<'_> {
 
     /// Remembers that all dead letters from before `position` were taken up.
     async fn save_redrive(&self, position: Timestamp) -> Result<(), Error> {
-        let state = self.lease.state();
-        let unfinished = Some(Unfinished::Redrive { position });
-        if state.unfinished == unfinished {
+        let before = self.lease.state();
+        let (unfinished, events) = (Some(Unfinished::Redrive { position }), self.acknowledged_events());
+        let state = State { complete: false, unfinished, events, ..before.clone() };
+        if state == before {
             return Ok(());
         }
-        self.save(State { complete: false, unfinished, ..state }).await
+        self.save(state).await
     }
 }
 

@@ -88,9 +88,11 @@ async fn give_up_elsewhere(session: &Session<'_>, stream: Stream) -> Result<Give
     for error in listing.broken {
         tracing::error!(%error, "a checkpoint can't be read");
     }
-    for Item { key, state, destination, .. } in listing.items {
+    for item in listing.items {
+        let key = item.key;
         let is_other_work = key.stream() == stream && key != Key::Stream(stream);
-        if !is_other_work || state.complete || destination.is_same(store.destination()) {
+        // What is not bound goes on in the present destination by itself.
+        if !is_other_work || item.state.complete || !item.is_bound() || item.destination.is_same(store.destination()) {
             continue;
         }
         match store.reset(key, None, request_id, now(), deadline).await? {
@@ -139,8 +141,9 @@ impl Change<'_> {
 
     /// That another destination counts from now on, if it does.
     fn confirmed(&self) -> Option<String> {
-        let (before, now) = (&self.before?.destination, self.destination);
-        if before.is_same(now) {
+        let (item, now) = (self.before?, self.destination);
+        let before = &item.destination;
+        if before.is_same(now) || !item.is_bound() {
             return None;
         }
         let confirmed = if before.has_same_settings(now) {

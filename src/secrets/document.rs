@@ -39,10 +39,31 @@ pub struct Profile {
     pub organization: Organization,
 }
 
+/// A part of the secret, by what goes wrong where it is not right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// What a system refuses: the account number, the hash and the API keys.
+    Credentials,
+    /// What a checkpoint is bound to: the account number and the namespace.
+    Destination,
+    /// What times are read by: the zone.
+    Zone,
+}
+
 impl Credentials {
-    /// Whether they are the same as `others`.
+    /// Whether this part is the same in `others`.
     #[must_use]
-    pub fn are(&self, others: &Self) -> bool {
+    pub fn have_same(&self, part: Part, others: &Self) -> bool {
+        match part {
+            Part::Credentials => self.are(others),
+            Part::Destination => {
+                (&self.account_number, &self.profile.namespace) == (&others.account_number, &others.profile.namespace)
+            }
+            Part::Zone => self.profile.zone == others.profile.zone,
+        }
+    }
+
+    fn are(&self, others: &Self) -> bool {
         let texts = |credentials: &Self| {
             let setup_key = credentials.elastic_setup_api_key.as_ref();
             [Some(credentials.provisioning_hash.clone()), Some(credentials.elastic_api_key.clone()), setup_key.cloned()]

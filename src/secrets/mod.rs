@@ -16,7 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use tokio::sync::Mutex;
 
-pub use self::document::{Credentials, Profile};
+pub use self::document::{Credentials, Part, Profile};
 pub use self::error::{Error, Problem, Problems};
 use crate::aws;
 use crate::deadline::Deadline;

@@ -12,6 +12,7 @@ mod crash;
 mod daylight_saving;
 mod elastic;
 mod errors;
+mod first_day;
 mod golden;
 mod leaks;
 mod lease;

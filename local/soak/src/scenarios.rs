@@ -4,6 +4,7 @@ mod clocks;
 mod dynamodb;
 mod elasticsearch;
 mod everything;
+mod first_day;
 mod function;
 mod lastpass;
 mod snapshots;
@@ -51,6 +52,7 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario!(dynamodb::dynamodb_faults, "throttled, failing, slow; answers to conditional writes that are lost"),
     scenario!(dynamodb::lost_lease, "a lease runs out while its owner lives"),
     scenario!(clocks::wrong_clock, "the function's clock is two minutes off"),
+    scenario!(first_day::first_day, "number, namespace or address mistyped before anything was acknowledged"),
     scenario!(clocks::live_clock_change, "live runs through a repeated and a skipped hour"),
     scenario!(clocks::backfilled_clock_change, "backfills over a repeated and a skipped hour"),
     scenario!(clocks::wrong_zone, "the zone setting is wrong, and then mended"),

@@ -1,0 +1,95 @@
+//! The first day of a deployment, on which something is mistyped and then corrected.
+
+use lastpass_harness::{Answer, Error, Fault, Invocation, Moment, Rule, System, now};
+use serde_json::{Value, json};
+
+use crate::stage::{CALM, Context, Stage, backfill, collect_events};
+use crate::tally::Tally;
+use crate::worlds::{company, pick, quirks};
+
+/// What was mistyped.
+#[derive(Debug, Clone, Copy)]
+enum Typo {
+    /// The account number, which LastPass refuses.
+    Number,
+    /// The namespace, which the key is not for.
+    Namespace,
+    /// The namespace, which takes documents: the function is killed before it can write that down.
+    KilledNamespace,
+    /// The address, at which a cluster answers that takes nothing.
+    Address,
+}
+
+const WRITER: &str = include_str!("../../../../assets/roles/writer.json");
+
+/// A key for the data streams of the stage's namespace alone.
+async fn narrow_key(stage: &Stage) -> Result<String, Error> {
+    let mut role: Value =
+        serde_json::from_str(WRITER).map_err(|source| Error::Json { what: "assets/roles".to_owned(), source })?;
+    let namespace = &stage.installation.namespace;
+    role["indices"][0]["names"] = json!([format!("logs-lastpass.*-{namespace}")]);
+    let elasticsearch = &stage.installation.services.elasticsearch;
+    let key = elasticsearch.create_key(namespace, &role).await?;
+    stage.installation.watch.add_key("a narrow elastic_api_key", &key.encoded);
+    Ok(key.encoded)
+}
+
+pub async fn first_day(context: Context) -> Result<Tally, Error> {
+    let mut rng = context.rng();
+    let page_size = *pick(&mut rng, &[30, 60, 10_000]);
+    let events = rng.usize(80..300);
+    let world = company(&mut rng, events, 4, now());
+    let mut stage = context.stage(world, quirks(&mut rng, page_size)).await?;
+    let mut function = stage.function().await;
+    let begin = stage.begin;
+    let requests = [collect_events(), backfill(begin, now())];
+    let typos = [Typo::Number, Typo::Namespace, Typo::KilledNamespace, Typo::Address];
+    for _ in 0..rng.usize(1..4) {
+        let typo = *pick(&mut rng, &typos);
+        let mut secret = stage.installation.credentials.clone();
+        let wrong = format!("{}x", stage.installation.namespace);
+        stage.may_be_killed = matches!(typo, Typo::KilledNamespace);
+        match typo {
+            Typo::Number => {
+                secret["account_number"] = "7654312".into();
+                stage.accepted = vec!["LastPass.Unauthorized"];
+            }
+            Typo::Namespace => {
+                secret["elastic_api_key"] = narrow_key(&stage).await?.into();
+                function.set("NAMESPACE", &wrong).await;
+                stage.accepted = vec!["Elasticsearch.Forbidden"];
+            }
+            Typo::KilledNamespace => {
+                function.set("NAMESPACE", &wrong).await;
+                let killed = Fault::Kill(function.killer(), Moment::After);
+                stage.calls().add(Rule::on(System::Elasticsearch, "_bulk", killed));
+            }
+            Typo::Address => {
+                let address = stage.installation.variable("ELASTICSEARCH_URL").replace("127.0.0.1", "localhost");
+                function.set("ELASTICSEARCH_URL", &address).await;
+                let full = Answer::json(403, &json!({"error": {"type": "cluster_block_exception"}, "status": 403}));
+                stage.calls().add(Rule::on(System::Elasticsearch, "_bulk", Fault::Answer(full)));
+                stage.accepted = vec!["Elasticsearch.Refused"];
+            }
+        }
+        stage.installation.put_secret(&secret.to_string()).await?;
+        for _ in 0..rng.usize(1..4) {
+            let request = pick(&mut rng, &requests).clone();
+            stage.invoke(&mut function, Invocation::new(request).with_timeout(CALM)).await?;
+            stage.installation.let_leases_run_out().await?;
+        }
+        stage.calm().await?;
+        stage.may_be_killed = false;
+        stage.installation.put_secret(&stage.installation.credentials.to_string()).await?;
+        // What keeps the settings in mind may keep the secret too.
+        function = stage.function().await;
+        if rng.bool() {
+            // Corrected; the next typo comes too late to be one of the first day.
+            break;
+        }
+    }
+    for request in requests {
+        stage.until_complete(&mut function, &Invocation::new(request).with_timeout(CALM)).await?;
+    }
+    stage.finish().await
+}

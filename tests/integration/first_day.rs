@@ -1,0 +1,331 @@
+//! The first day: a number, namespace or address is mistyped, and is then corrected where it was typed. Until a page was
+//! acknowledged nothing binds a checkpoint, so that nobody has to reset one.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use lastpass_harness::{Answer, Error, Fault, Function, Installation, Invocation, Moment, Rule, System};
+use lastpass_simulator::{Event, Quirks};
+use serde_json::{Value, json};
+
+use crate::stage::{SHORT, ago, assert_accounted, collect, company, plan, spoil};
+
+const STREAMS: [&str; 3] = ["event_report", "user", "detailed_shared_folder"];
+const EVENTS: usize = 120;
+
+fn backfill() -> Value {
+    let (from, to) = (ago(SignedDuration::from_hours(300)), ago(SignedDuration::from_hours(-1)));
+    let day = |at: jiff::Timestamp| at.to_string()[..10].to_owned();
+    json!({"action": "backfill", "stream": "event_report", "from": day(from), "to": day(to + SignedDuration::from_hours(24))})
+}
+
+fn planned() -> Value {
+    let Value::Object(mut range) = backfill() else { unreachable!("an object") };
+    range.insert("action".to_owned(), "plan".into());
+    Value::Object(range)
+}
+
+fn redrive() -> Value {
+    json!({"action": "redrive", "stream": "event_report"})
+}
+
+/// All that a schedule or a person asks for.
+fn everything() -> Vec<Value> {
+    STREAMS.iter().map(|stream| collect(stream)).chain([backfill(), planned(), redrive()]).collect()
+}
+
+async fn complete(function: &mut Function, request: Value) -> Result<Value, Error> {
+    let answer = function.ask(request).await?;
+    assert_eq!(answer["status"], "complete", "{answer}");
+    Ok(answer)
+}
+
+/// The message of the check that compares destinations, which has to be content.
+async fn destination(function: &mut Function) -> Result<String, Error> {
+    let answer = function.ask(json!({"action": "check"})).await?;
+    let checks = answer["checks"].as_array().expect("checks");
+    let check = checks.iter().find(|check| check["name"] == "checkpoint_destination").expect("the check");
+    assert_eq!(check["status"], "ok", "{answer}");
+    Ok(check["message"].as_str().expect("a message").to_owned())
+}
+
+/// That all streams, the backfill, the plan and the redrive work without a reset, and nothing is missing or doubled.
+async fn assert_just_works(installation: &Installation, function: &mut Function) -> Result<(), Error> {
+    let message = destination(function).await?;
+    assert!(message.contains("no checkpoint is bound"), "{message}");
+    let resumed = complete(function, json!({"action": "resume"})).await?;
+    assert!(resumed["resumed"].as_array().is_some_and(|all| all.len() >= 2), "the snapshots at least: {resumed}");
+    for request in everything() {
+        let answer = complete(function, request).await?;
+        if answer["action"] != "plan" {
+            assert_accounted(&answer);
+        }
+    }
+    let held = installation.compare_events().await?;
+    assert!(held.is_exact() && held.truth >= EVENTS, "{held}");
+    // A snapshot that was remembered, and that of this minute.
+    let snapshots = |documents: Vec<lastpass_harness::StoredDocument>| {
+        let times = documents.iter().filter_map(|document| document.text("@timestamp").map(str::to_owned));
+        times.collect::<std::collections::BTreeSet<_>>().len()
+    };
+    for stream in ["user", "detailed_shared_folder"] {
+        let taken = snapshots(installation.documents(stream).await?);
+        assert!((1..=2).contains(&taken), "{stream}: {taken}");
+    }
+    let message = destination(function).await?;
+    assert!(message.contains("belong to"), "{message}");
+    let status = function.ask(json!({"action": "status"})).await?;
+    assert_eq!(status["unreadable"], json!([]), "{status}");
+    assert_eq!(status["dead_letters"], 0, "{status}");
+    Ok(())
+}
+
+async fn assert_all_refused(function: &mut Function, requests: Vec<Value>, expected: &str) -> Result<(), Error> {
+    for request in requests {
+        let (error_type, text) = function.refuse(request.clone()).await?;
+        assert_eq!(error_type, expected, "{request}: {text}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_mistyped_account_number_is_corrected_in_the_secret_alone() -> Result<(), Error> {
+    let Some((services, plan)) = plan("first_number").await else { return Ok(()) };
+    let installation = plan.world(company(191, EVENTS, 9)).make(&services).await?;
+    let right = installation.credentials["account_number"].as_str().expect("a number").to_owned();
+    installation.put_credential("account_number", Some("7654312")).await?;
+    let mut function = installation.function();
+    for _ in 0..2 {
+        let mut refused = everything();
+        refused.retain(|request| request["action"] != "redrive");
+        assert_all_refused(&mut function, refused, "LastPass.Unauthorized").await?;
+    }
+    let status = function.ask(json!({"action": "status"})).await?;
+    assert_eq!(status["unreadable"], json!([]), "{status}");
+    assert_eq!(status["streams"]["user"]["last_run"]["error_type"], "LastPass.Unauthorized", "{status}");
+    assert!(destination(&mut function).await.is_ok());
+
+    installation.put_credential("account_number", Some(&right)).await?;
+    assert_just_works(&installation, &mut installation.function()).await
+}
+
+/// The key of a careful operator is for one namespace. What is refused there was not acknowledged.
+#[tokio::test]
+async fn a_mistyped_namespace_is_corrected_in_the_settings_alone() -> Result<(), Error> {
+    let Some((services, plan)) = plan("first_namespace").await else { return Ok(()) };
+    let installation = plan.world(company(192, EVENTS, 9)).make(&services).await?;
+    let right = installation.namespace.clone();
+    let mut role: Value = serde_json::from_str(include_str!("../../assets/roles/writer.json")).expect("a role");
+    role["indices"][0]["names"] = json!([format!("logs-lastpass.*-{right}")]);
+    let key = services.elasticsearch.create_key(&right, &role).await?;
+    installation.put_credential("elastic_api_key", Some(&key.encoded)).await?;
+    let mut function = installation.function();
+    function.set("NAMESPACE", &format!("{right}x")).await;
+    let mut refused = everything();
+    // A plan asks LastPass alone, and a search finds no dead letter where there is no data stream.
+    refused.retain(|request| !["plan", "redrive"].contains(&request["action"].as_str().expect("an action")));
+    assert_all_refused(&mut function, refused, "Elasticsearch.Forbidden").await?;
+    complete(&mut function, planned()).await?;
+    complete(&mut function, redrive()).await?;
+
+    function.set("NAMESPACE", &right).await;
+    assert_just_works(&installation, &mut function).await
+}
+
+/// The same, in the secret's own `namespace`, which takes the place of the setting.
+#[tokio::test]
+async fn a_mistyped_namespace_is_corrected_in_the_secret_alone() -> Result<(), Error> {
+    let Some((services, plan)) = plan("first_profile").await else { return Ok(()) };
+    let installation = plan.world(company(193, EVENTS, 9)).make(&services).await?;
+    let right = installation.namespace.clone();
+    let mut role: Value = serde_json::from_str(include_str!("../../assets/roles/writer.json")).expect("a role");
+    role["indices"][0]["names"] = json!([format!("logs-lastpass.*-{right}")]);
+    let key = services.elasticsearch.create_key(&right, &role).await?;
+    let mut secret = installation.credentials.clone();
+    secret["elastic_api_key"] = key.encoded.into();
+    secret["namespace"] = format!("{right}x").into();
+    installation.put_secret(&secret.to_string()).await?;
+    let mut function = installation.function();
+    assert_all_refused(&mut function, STREAMS.map(collect).into(), "Elasticsearch.Forbidden").await?;
+    secret["namespace"] = right.into();
+    installation.put_secret(&secret.to_string()).await?;
+    assert_just_works(&installation, &mut installation.function()).await
+}
+
+/// It answers whoever asks, and takes nothing.
+#[tokio::test]
+async fn another_cluster_that_answers_is_corrected_in_the_settings_alone() -> Result<(), Error> {
+    let Some((services, plan)) = plan("first_url").await else { return Ok(()) };
+    let installation = plan.world(company(194, EVENTS, 9)).make(&services).await?;
+    let right = installation.variable("ELASTICSEARCH_URL").to_owned();
+    let mut function = installation.function();
+    function.set("ELASTICSEARCH_URL", &right.replace("127.0.0.1", "localhost")).await;
+    let full = Answer::json(403, &json!({"error": {"type": "cluster_block_exception"}, "status": 403}));
+    installation.calls.add(Rule::on(System::Elasticsearch, "_bulk", Fault::Answer(full)));
+    let mut refused: Vec<Value> = STREAMS.map(collect).into();
+    refused.push(backfill());
+    assert_all_refused(&mut function, refused, "Elasticsearch.Refused").await?;
+    installation.calls.clear();
+
+    function.set("ELASTICSEARCH_URL", &right).await;
+    assert_just_works(&installation, &mut function).await
+}
+
+#[tokio::test]
+async fn a_wrong_zone_is_corrected_in_the_settings_alone() -> Result<(), Error> {
+    let Some((services, plan)) = plan("first_zone").await else { return Ok(()) };
+    let mut world = company(195, EVENTS, 9);
+    world.events.extend([Event::at(ago(SignedDuration::from_secs(90))).by("ann@example.com").doing("Log in")]);
+    let installation = plan.world(world).make(&services).await?;
+    let mut function = installation.function();
+    function.set("LASTPASS_TIME_ZONE", "America/Los_Angeles").await;
+    assert_all_refused(&mut function, vec![collect("event_report")], "LastPass.WrongTimeZone").await?;
+    function.set("LASTPASS_TIME_ZONE", "US/Eastern").await;
+    for request in everything() {
+        complete(&mut function, request).await?;
+    }
+    let held = installation.compare_events().await?;
+    assert!(held.is_exact(), "{held}");
+    Ok(())
+}
+
+/// Acknowledged where nobody wanted it, and never written down: nothing is bound, and the other place gets all of it.
+#[tokio::test]
+async fn what_was_acknowledged_and_not_saved_binds_nothing_and_loses_nothing() -> Result<(), Error> {
+    let Some((services, plan)) = plan("first_lost").await else { return Ok(()) };
+    let installation = plan.world(company(196, EVENTS, 9)).make(&services).await?;
+    let right = installation.namespace.clone();
+    let mut function = installation.function();
+    function.set("NAMESPACE", &format!("{right}x")).await;
+    for request in STREAMS.map(collect) {
+        let killed = Fault::Kill(function.killer(), Moment::After);
+        installation.calls.add(Rule::on(System::Elasticsearch, "_bulk", killed).times(1));
+        let outcome = function.invoke(Invocation::new(request)).await?;
+        assert!(outcome.is_dead(), "{outcome:?}");
+    }
+    installation.calls.clear();
+    installation.let_leases_run_out().await?;
+    function.set("NAMESPACE", &right).await;
+    assert_just_works(&installation, &mut function).await
+}
+
+/// The first page that is acknowledged binds, also where its run is cut short right after it.
+#[tokio::test]
+async fn the_first_acknowledged_page_binds() -> Result<(), Error> {
+    let Some((services, plan)) = plan("first_page").await else { return Ok(()) };
+    let quirks = Quirks { page_size: 15, user_page_cap: 2, ..Quirks::default() };
+    let installation = plan.world(company(197, EVENTS, 9)).quirks(quirks).make(&services).await?;
+    let mut function = installation.function();
+    // The page after it is fetched while it is delivered, and the one after that once its position was saved.
+    for (request, command, pages) in
+        [(collect("event_report"), "reporting", 2), (collect("user"), "getuserdata", 1), (backfill(), "reporting", 2)]
+    {
+        let killed = Fault::Kill(function.killer(), Moment::Before);
+        installation.calls.add(Rule::on(System::LastPass, command, killed).after(pages).times(1));
+        let outcome = function.invoke(Invocation::new(request)).await?;
+        assert!(outcome.is_dead(), "{outcome:?}");
+        installation.calls.clear();
+    }
+    installation.let_leases_run_out().await?;
+    complete(&mut function, collect("detailed_shared_folder")).await?;
+
+    let right = installation.namespace.clone();
+    function.set("NAMESPACE", &format!("{right}x")).await;
+    let mut refused: Vec<Value> = STREAMS.map(collect).into();
+    refused.push(backfill());
+    assert_all_refused(&mut function, refused, "Checkpoint.DestinationChanged").await?;
+    function.set("NAMESPACE", &right).await;
+    for request in everything() {
+        complete(&mut function, request).await?;
+    }
+    assert!(installation.compare_events().await?.is_exact());
+    Ok(())
+}
+
+/// A redrive that delivered a page and was cut short belongs to where it did.
+#[tokio::test]
+async fn a_redrive_is_bound_by_its_first_page() -> Result<(), Error> {
+    let Some((services, plan)) = plan("first_redrive").await else { return Ok(()) };
+    // Few enough in a page to be put aside whole.
+    let quirks = Quirks { page_size: 15, ..Quirks::default() };
+    let installation = plan.world(company(198, 60, 3)).quirks(quirks).make(&services).await?;
+    spoil(&installation, "event_report", "event.action").await?;
+    let mut function = installation.function();
+    complete(&mut function, collect("event_report")).await?;
+    let letters = installation.documents("dead_letter").await?.len();
+    assert_eq!(letters, 60);
+    let right = installation.namespace.clone();
+    let bulk = format!("{}/_bulk", installation.data_stream("event_report"));
+
+    // Killed before anything was delivered: bound to nothing.
+    let killed = Fault::Kill(function.killer(), Moment::Before);
+    installation.calls.add(Rule::on(System::Elasticsearch, &bulk, killed).times(1));
+    assert!(function.invoke(Invocation::new(redrive())).await?.is_dead());
+    installation.calls.clear();
+    installation.let_leases_run_out().await?;
+    let item = &installation.checkpoints().await?["redrive#event_report"];
+    assert!(item.contains_key("unfinished"), "{item:?}");
+    function.set("NAMESPACE", &format!("{right}x")).await;
+    complete(&mut function, redrive()).await?;
+
+    function.set("NAMESPACE", &right).await;
+    installation.calls.add(Rule::on(System::Elasticsearch, &bulk, Fault::Delay(Duration::from_millis(1_700))));
+    let cut = function.invoke(Invocation::new(redrive()).with_timeout(SHORT)).await?.answer()?;
+    assert_eq!(cut["status"], "partial", "{cut}");
+    installation.calls.clear();
+    function.set("NAMESPACE", &format!("{right}x")).await;
+    assert_all_refused(&mut function, vec![redrive()], "Checkpoint.DestinationChanged").await?;
+    function.set("NAMESPACE", &right).await;
+    complete(&mut function, redrive()).await?;
+    Ok(())
+}
+
+async fn secret_reads(installation: &Installation) -> usize {
+    installation.calls.count_of(System::SecretsManager, "GetSecretValue")
+}
+
+/// A sandbox keeps the secret for a quarter of an hour. Where its checkpoint belongs to another account, it looks again.
+#[tokio::test]
+async fn a_number_or_namespace_that_is_set_back_is_in_use_at_once() -> Result<(), Error> {
+    let Some((services, plan)) = plan("set_back").await else { return Ok(()) };
+    let installation = plan.world(company(199, EVENTS, 9)).make(&services).await?;
+    for stream in STREAMS {
+        complete(&mut installation.function(), collect(stream)).await?;
+    }
+    let namespace = installation.namespace.clone();
+    for (field, wrong) in [("account_number", "7654312".to_owned()), ("namespace", format!("{namespace}x"))] {
+        let mut secret = installation.credentials.clone();
+        secret[field] = wrong.into();
+        installation.put_secret(&secret.to_string()).await?;
+        let mut function = installation.function();
+        assert_all_refused(&mut function, STREAMS.map(collect).into(), "Checkpoint.DestinationChanged").await?;
+
+        installation.put_secret(&installation.credentials.to_string()).await?;
+        let before = secret_reads(&installation).await;
+        for stream in STREAMS {
+            let answer = complete(&mut function, collect(stream)).await?;
+            assert_accounted(&answer);
+        }
+        assert_eq!(secret_reads(&installation).await, before + 1, "{field}: it is kept again");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_zone_that_is_set_back_in_the_secret_is_in_use_at_once() -> Result<(), Error> {
+    let Some((services, plan)) = plan("zone_back").await else { return Ok(()) };
+    let mut world = company(200, EVENTS, 9);
+    world.events.extend([Event::at(ago(SignedDuration::from_secs(90))).by("ann@example.com").doing("Log in")]);
+    let installation = plan.world(world).make(&services).await?;
+    let mut secret = installation.credentials.clone();
+    secret["time_zone"] = "America/Los_Angeles".into();
+    installation.put_secret(&secret.to_string()).await?;
+    let mut function = installation.function();
+    assert_all_refused(&mut function, vec![collect("event_report")], "LastPass.WrongTimeZone").await?;
+    secret["time_zone"] = "US/Eastern".into();
+    installation.put_secret(&secret.to_string()).await?;
+    complete(&mut function, collect("event_report")).await?;
+    let held = installation.compare_events().await?;
+    assert!(held.is_exact(), "{held}");
+    Ok(())
+}

@@ -237,4 +237,7 @@ pub struct Document {
     pub source: String,
     /// The record it was made from, as compact JSON: what a dead letter keeps.
     pub original: String,
+    /// The earliest moment at which it can have been written, by whichever run: what it tells of had not happened before.
+    /// Of backing indices that ended earlier, none holds it. None where nothing tells.
+    pub since: Option<Timestamp>,
 }

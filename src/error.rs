@@ -89,6 +89,15 @@ impl Error {
         }
     }
 
+    /// Whether a backing index that may hold the documents can't be read.
+    #[must_use]
+    pub const fn is_unreadable_index(&self) -> bool {
+        match self {
+            Self::Elasticsearch(error) => error.is_unreadable_index(),
+            Self::Request(_) | Self::Config(_) | Self::Secret(_) | Self::Checkpoint(_) | Self::LastPass(_) => false,
+        }
+    }
+
     /// Whether another run works in this one's place: no failure, but the end of this run.
     #[must_use]
     pub const fn is_lease_lost(&self) -> bool {

@@ -66,7 +66,29 @@ pub async fn collect_events(session: &Session<'_>, scheduled_time: Option<Timest
 }
 
 impl Run<'_> {
+    /// Reads what an earlier run left, and then up to `now`. Once a day that reaches a day back. Where a backing index
+    /// which that needs can't be read, what is not read again waits until it can: the newest events come first.
     async fn read_up_to(&self, now: Timestamp, reach: Reach) -> Result<Ended, Error> {
+        let State { watermark, unfinished, reread_at, .. } = self.lease.state();
+        let planned = LivePlan::new(now, watermark, reread_at, reach, &self.session.mapper.zone).read_from;
+        let planned = match unfinished {
+            Some(Unfinished::Window { from, .. }) => planned.min(from),
+            Some(Unfinished::Snapshot(_) | Unfinished::Redrive { .. }) | None => planned,
+        };
+        let error = match self.read_all(now, reach).await {
+            Err(error) if error.is_unreadable_index() => error,
+            ended => return ended,
+        };
+        // As if the day was just read again.
+        let least = LivePlan::new(now, watermark, Some(now), reach, &self.session.mapper.zone);
+        if watermark.is_none() || least.read_from <= planned {
+            return Err(error);
+        }
+        tracing::error!(%error, from = %planned, to = %least.read_from, "late events of these hours can't be looked for");
+        self.read_planned(least).await
+    }
+
+    async fn read_all(&self, now: Timestamp, reach: Reach) -> Result<Ended, Error> {
         let zone = &self.session.mapper.zone;
         let mut state = self.lease.state();
         if let Some(Unfinished::Window { from, to, position, alert }) = state.unfinished {
@@ -77,7 +99,10 @@ impl Run<'_> {
             }
             state = self.advance(from, to).await?;
         }
-        let plan = LivePlan::new(now, state.watermark, state.reread_at, reach, zone);
+        self.read_planned(LivePlan::new(now, state.watermark, state.reread_at, reach, zone)).await
+    }
+
+    async fn read_planned(&self, plan: LivePlan) -> Result<Ended, Error> {
         let window = EventWindow {
             from: plan.read_from,
             to: plan.window.to,
@@ -117,7 +142,7 @@ impl Run<'_> {
                 .map_err(|contradiction| lastpass::Error::of_contradiction(&contradiction, &session.mapper.zone))?;
             let (position, complete) = (whole.position, whole.complete);
             let read_at = streams::Reading { created: clock, ingested: window.alert.then_some(clock) };
-            let documents = documents(session.mapper, &read_at, whole);
+            let documents = documents(session.mapper, &read_at, whole, window.from);
             if complete {
                 self.deliver(documents, window.late_before).await?;
                 return Ok(Ended::Complete);
@@ -164,7 +189,12 @@ impl Run<'_> {
         }
     }
 
+    /// Saves that everything from `position` on is acknowledged. A window of which that is nothing yet is not
+    /// remembered: its checkpoint would be bound by it.
     async fn save_position(&self, window: EventWindow, position: Timestamp) -> Result<(), Error> {
+        if position >= window.position {
+            return Ok(());
+        }
         let mut state = self.lease.state();
         let unfinished = Some(window.unfinished(position));
         if state.unfinished == unfinished {
@@ -176,22 +206,20 @@ impl Run<'_> {
     }
 }
 
-/// The documents of whole seconds, each made when it is asked for.
+/// The documents of whole seconds of a window that begins at `from`, each made when it is asked for.
 pub(super) fn documents(
     mapper: &Mapper,
     reading: &streams::Reading,
     whole: WholeSeconds,
+    from: Timestamp,
 ) -> impl Iterator<Item = Document> {
     let events = whole.events.into_iter().map(|(event, time)| event_report::Event { record: event.record, time });
+    // LastPass was asked for what happened from there on, also where the event's own time can't be read.
     event_report::each(mapper, reading, events)
+        .map(move |document| Document { since: document.since.or(Some(from)), ..document })
 }
 
 /// Events have whole seconds, and so have the ends of windows.
 pub(super) fn whole_second(instant: Timestamp) -> Timestamp {
     Timestamp::from_second(instant.as_second()).unwrap_or(instant)
-    /// Saves that everything from `position` on is acknowledged. A window of which that is nothing yet is not
-    /// remembered: its checkpoint would be bound by it.
 }
-        if position >= window.position {
-            return Ok(());
-        }

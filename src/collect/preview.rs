@@ -73,7 +73,7 @@ impl Preview {
                 .take(page, clock)
                 .map_err(|contradiction| lastpass::Error::of_contradiction(&contradiction, zone))?;
             let complete = whole.complete;
-            take(documents(&self.mapper, &reading_at(clock), whole).collect());
+            take(documents(&self.mapper, &reading_at(clock), whole, from).collect());
             if complete {
                 return Ok(());
             }

@@ -94,7 +94,8 @@ pub(crate) fn document(mapper: &Mapper, stream: Stream, letter: &DeadLetter, clo
         timestamp: letter.timestamp,
         ambiguous: letter.tags.iter().any(|tag| tag == AMBIGUOUS_TIME),
     };
-    streams::again(mapper, &reading, stream, again, &letter.original)
+    let document = streams::again(mapper, &reading, stream, again, &letter.original);
+    Document { since: letter.since.or(document.since), ..document }
 }
 
 /// Whether detection rules were to look at the document: not at that of a backfill, unless it was asked for.

@@ -147,14 +147,17 @@ impl Run<'_> {
         let clock = now();
         let reading = streams::Reading { created: clock, ingested: Some(clock) };
         let mapper = self.session.mapper;
-        if stream == Stream::User {
+        let mut documents: Vec<Document> = if stream == Stream::User {
             entries.iter().map(|(key, record)| user::document(mapper, &reading, snapshot, key, record)).collect()
         } else {
             entries
                 .iter()
                 .flat_map(|(key, record)| detailed_shared_folder::documents(mapper, &reading, snapshot, key, record))
                 .collect()
-        }
+        };
+        // No snapshot is taken before its time, which is a part of each `_id`.
+        documents.iter_mut().for_each(|document| document.since = Some(snapshot.scheduled_time));
+        documents
     }
 
     async fn save_snapshot(&self, position: SnapshotPosition) -> Result<(), Error> {

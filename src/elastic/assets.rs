@@ -151,7 +151,7 @@ pub async fn stale_assets(client: &Client, namespace: &Namespace, deadline: Dead
                 index_template["priority"], stream.name
             )
         }));
-        let Some(write_index) = existing::backing_indices(client, &data_stream, deadline).await?.pop() else {
+        let Some(write_index) = existing::index_names(client, &data_stream, deadline).await?.pop() else {
             continue;
         };
         let made_by = made_by(client, &write_index, Doing::ListBackingIndices, deadline).await?;

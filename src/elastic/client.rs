@@ -18,7 +18,8 @@ use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
 use super::error::{
-    CLUSTER_BLOCK, Doing, Error, Fault, KeyFault, LICENCE_REMEDY, has_form_of_a_name, known_remedy, read_error_type,
+    CLUSTER_BLOCK, Doing, Error, Fault, KeyFault, LICENCE_REMEDY, Unreadable, has_form_of_a_name, known_remedy,
+    read_error_type,
 };
 use crate::deadline::{Backoff, Deadline};
 use crate::echo::KeyParts;
@@ -40,7 +41,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// How long after its first failure an unreachable cluster is asked again that was not heard of before. Chosen: longer
 /// than the restart of a proxy, short enough that a wrong address is told soon.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The same for a cluster that has answered in this invocation: until the deadline. It restarts, and whoever fails
 /// meanwhile has to be looked after.
@@ -430,11 +431,19 @@ impl Pauses {
                     return Err(error);
                 }
             }
+            // It may come back, as the shards of a node do that restarts.
+            Error::IndexUnreadable { why: Unreadable::NotNow { .. }, .. } => {
+                let since = *self.first_failure.get_or_insert_with(Instant::now);
+                if since.elapsed() + pause > self.patience {
+                    return Err(error);
+                }
+            }
             Error::OutOfTime { .. } => return Err(self.last.take().unwrap_or(error)),
             Error::Unauthorized { .. }
             | Error::Forbidden { .. }
             | Error::NotTrusted { .. }
             | Error::NotSetUp { .. }
+            | Error::IndexUnreadable { .. }
             | Error::Refused { .. } => return Err(error),
         }
         if !deadline.allows(pause) {

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::client::{Body, Call, Client};
 use super::error::{Doing, Error};
-use super::existing;
+use super::existing::{Finder, Wanted};
 use super::judge::Refusal;
 use crate::deadline::Deadline;
 use crate::document::{AccountNumber, DataStream, DocId, Document, Namespace};
@@ -106,6 +106,9 @@ pub(super) fn letter_source(
     if let Some(tags) = made.tags {
         letter["tags"] = tags;
     }
+    if let Some(since) = document.since {
+        letter["lastpass"]["dead_letter"]["since"] = since.to_string().into();
+    }
     letter.to_string()
 }
 
@@ -123,6 +126,7 @@ pub async fn waiting_dead_letters(
 ) -> Result<u64, Error> {
     let letters = DataStream::dead_letter(namespace);
     let mut pages = Pages { client, letters, filters: vec![of_account(account)], after: None };
+    let finder = Finder::new(client.clone());
     // One that a rollover doubled counts once.
     let mut waiting = BTreeSet::new();
     loop {
@@ -130,7 +134,7 @@ pub async fn waiting_dead_letters(
         if page.is_empty() {
             return Ok(waiting.len() as u64);
         }
-        waiting.extend(those_that_wait(client, page, deadline).await?.map(|hit| hit.id));
+        waiting.extend(those_that_wait(&finder, page, deadline).await?.map(|hit| hit.id));
     }
 }
 
@@ -146,7 +150,7 @@ pub struct LetterFilter {
 }
 
 /// A dead letter that waits, with what its document was made of. Letters of older versions have neither `timestamp` nor
-/// `created` nor `ingested`, and no tags.
+/// `since` nor `created` nor `ingested`, and no tags.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(from = "LetterSource")]
 pub struct DeadLetter {
@@ -158,6 +162,8 @@ pub struct DeadLetter {
     pub original: String,
     /// Its `@timestamp`.
     pub timestamp: Option<Timestamp>,
+    /// The earliest moment at which it can have been written.
+    pub since: Option<Timestamp>,
     /// Its `event.created`.
     pub created: Option<Timestamp>,
     /// Its `event.ingested`.
@@ -194,6 +200,7 @@ struct LetterEvent {
 struct Letter {
     document_id: DocId,
     timestamp: Option<Timestamp>,
+    since: Option<Timestamp>,
     #[serde(default)]
     request: Value,
 }
@@ -202,14 +209,15 @@ impl From<LetterSource> for DeadLetter {
     fn from(source: LetterSource) -> Self {
         let LetterSource { refused_at, event, tags, lastpass: Lastpass { dead_letter } } = source;
         let LetterEvent { original, created, ingested } = event;
-        let Letter { document_id, timestamp, request } = dead_letter;
-        Self { document_id, refused_at, original, timestamp, created, ingested, tags, request }
+        let Letter { document_id, timestamp, since, request } = dead_letter;
+        Self { document_id, refused_at, original, timestamp, since, created, ingested, tags, request }
     }
 }
 
 /// Reads the dead letters that wait, oldest first, a few at a time.
 pub struct WaitingLetters<'a> {
     pages: Pages<'a>,
+    finder: Finder,
     /// The `_id`s of those of the last page that were not read yet.
     ids: VecDeque<String>,
 }
@@ -222,7 +230,8 @@ impl<'a> WaitingLetters<'a> {
         if let Some(from) = filter.refused_from {
             filters.push(json!({"range": {"@timestamp": {"gte": from}}}));
         }
-        Self { pages: Pages { client, letters, filters, after: None }, ids: VecDeque::new() }
+        let pages = Pages { client, letters, filters, after: None };
+        Self { pages, finder: Finder::new(client.clone()), ids: VecDeque::new() }
     }
 
     /// The next ones; none at the end. A letter of the last second may not be seen yet: this is a search.
@@ -237,7 +246,7 @@ impl<'a> WaitingLetters<'a> {
                 if page.is_empty() {
                     return Ok(Vec::new());
                 }
-                self.ids = those_that_wait(client, page, deadline).await?.map(|hit| hit.id).collect();
+                self.ids = those_that_wait(&self.finder, page, deadline).await?.map(|hit| hit.id).collect();
             }
             let ids: Vec<String> = self.ids.drain(..self.ids.len().min(TAKEN_UP_AT_ONCE)).collect();
             // A letter that a rollover doubled is found twice.
@@ -267,7 +276,7 @@ impl Pages<'_> {
     async fn fetch(&mut self, deadline: Deadline) -> Result<Vec<Hit<Key>>, Error> {
         let mut query = json!({
             "size": PAGE,
-            "_source": [TARGET, "lastpass.dead_letter.document_id"],
+            "_source": [TARGET, "lastpass.dead_letter.document_id", "lastpass.dead_letter.since"],
             "sort": ORDER,
             "query": {"bool": {"filter": self.filters}},
         });
@@ -282,7 +291,7 @@ impl Pages<'_> {
 
 /// Those of a page whose target has no document with their `document_id`, in its order.
 async fn those_that_wait(
-    client: &Client,
+    finder: &Finder,
     page: Vec<Hit<Key>>,
     deadline: Deadline,
 ) -> Result<impl Iterator<Item = Hit<Key>>, Error> {
@@ -292,10 +301,13 @@ async fn those_that_wait(
     }
     let mut waits = vec![true; page.len()];
     for (target, positions) in by_target {
-        let ids: Vec<&DocId> =
-            positions.iter().map(|position| &page[*position].source.lastpass.dead_letter.document_id).collect();
-        let indices = existing::backing_indices(client, target, deadline).await?;
-        for found in existing::find(client, target, &ids, &indices, deadline).await?.keys() {
+        let wanted = |position: &usize| {
+            let KeyLetter { document_id, since, .. } = &page[*position].source.lastpass.dead_letter;
+            Wanted { id: document_id, since: *since }
+        };
+        let wanted: Vec<Wanted<'_>> = positions.iter().map(wanted).collect();
+        let indices = finder.backing_indices(target, deadline).await?;
+        for found in finder.find(target, &wanted, &indices, deadline).await?.keys() {
             waits[positions[*found]] = false;
         }
     }
@@ -326,6 +338,7 @@ struct Lastpass<T> {
 struct KeyLetter {
     data_stream: String,
     document_id: DocId,
+    since: Option<Timestamp>,
 }
 
 async fn search<T: DeserializeOwned>(
@@ -361,7 +374,13 @@ mod tests {
         let source =
             format!(r#"{{"event":{{"action":{deep},"created":"2025-01-01T00:00:00Z"}},"tags":["eu"],"x":{deep}}}"#);
         let timestamp = Timestamp::UNIX_EPOCH;
-        let document = Document { id: DocId("a".to_owned()), timestamp, source, original: "{}".to_owned() };
+        let document = Document {
+            id: DocId("a".to_owned()),
+            timestamp,
+            source,
+            original: "{}".to_owned(),
+            since: Some(timestamp),
+        };
         let target = crate::document::Stream::EventReport.data_stream(&Namespace::new("default").unwrap());
         let letter: DeadLetter =
             serde_json::from_str(&super::super::fuzz::letter(&target, &document, timestamp)).unwrap();

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use jiff::Timestamp;
 
 use crate::document::{DocId, Document};
 use crate::text::write_text;
@@ -28,14 +29,20 @@ const ANSWERED_BYTES: usize = 160;
 /// Bytes that are packed together. Chosen: a call for each line takes twice the time, and a whole bulk leaves the cache.
 const PACKED_TOGETHER: usize = 64 << 10;
 
-/// One document of a bulk: its `_id` and its `_source`, one line of JSON.
+/// One document of a bulk: its `_id`, its `_source`, one line of JSON, and since when it can exist.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line<'a> {
     pub(super) id: &'a DocId,
     pub(super) source: &'a str,
+    pub(super) since: Option<Timestamp>,
 }
 
-impl Line<'_> {
+impl<'a> Line<'a> {
+    /// That of a document.
+    pub(super) fn of(document: &'a Document) -> Self {
+        Self { id: &document.id, source: &document.source, since: document.since }
+    }
+
     /// Its share of the body, in bytes: the action with the escaped `_id`, the source, two line ends.
     pub(super) fn body_bytes(&self) -> usize {
         ACTION_BYTES + self.id.as_str().len() + self.source.len()
@@ -94,7 +101,7 @@ pub(super) fn bulk_body<'a>(lines: impl Iterator<Item = Line<'a>> + Clone) -> io
 /// # Errors
 /// None in practice: it writes into memory.
 pub fn bulk_of(documents: &[Document]) -> io::Result<Vec<u8>> {
-    bulk_body(documents.iter().map(|document| Line { id: &document.id, source: &document.source }))
+    bulk_body(documents.iter().map(Line::of))
 }
 
 /// What an answer to `_mget` is to hold (`filter_path`).
@@ -169,7 +176,8 @@ mod tests {
     #[test]
     fn a_bulk_body_is_an_action_and_a_source_for_each_document() {
         let ids = [DocId("a1".to_owned()), DocId("quo\"te".to_owned())];
-        let lines = [Line { id: &ids[0], source: r#"{"x":1}"# }, Line { id: &ids[1], source: r#"{"x":"ä"}"# }];
+        let line = |id, source| Line { id, source, since: None };
+        let lines = [line(&ids[0], r#"{"x":1}"#), line(&ids[1], r#"{"x":"ä"}"#)];
         let body = gunzip(&bulk_body(lines.into_iter()).unwrap());
         assert_eq!(
             body,

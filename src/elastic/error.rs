@@ -282,6 +282,21 @@ pub enum Error {
         /// What is missing.
         missing: &'static str,
     },
+    /// A backing index that may hold the documents can't be read, so nothing tells whether they exist.
+    #[error(
+        "Elasticsearch at {host} could not {doing}: the backing index {index}, which may hold some of them, {}. Runs that \
+         don't need it go on meanwhile", why.told(index)
+    )]
+    IndexUnreadable {
+        /// The cluster.
+        host: String,
+        /// What was asked.
+        doing: Doing,
+        /// The index.
+        index: String,
+        /// Why, and what to do.
+        why: Unreadable,
+    },
     /// Elasticsearch's own, lasting refusal: repeating it is of no use before someone mends the cause.
     #[error("Elasticsearch at {host} refused to {doing} ({status} {error_type}{}): {remedy}", detail(.reason))]
     Refused {
@@ -298,6 +313,38 @@ pub enum Error {
         /// What to do.
         remedy: &'static str,
     },
+}
+
+/// Why a backing index can't be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unreadable {
+    /// It is closed.
+    Closed,
+    /// Reading it is blocked.
+    Blocked,
+    /// It could not be read until patience ended: a shard of it is on no node, most often.
+    NotNow {
+        /// The `error.type` of what was asked.
+        error_type: String,
+    },
+}
+
+impl Unreadable {
+    /// What is wrong with `index`, and what to do. Never to delete it: what it holds would be stored again.
+    fn told(&self, index: &str) -> String {
+        match self {
+            Self::Closed => format!("is closed: open it (POST {index}/_open), then send the request again"),
+            Self::Blocked => format!(
+                "must not be read: take the block off (index.blocks in GET {index}/_settings, such as index.blocks.read; \
+                 cluster.blocks in GET _cluster/settings), then send the request again"
+            ),
+            Self::NotNow { error_type } => format!(
+                "can't be read now ({error_type}), most often because one of its shards is on no node: GET \
+                 _cluster/allocation/explain tells why. Bring that node back and wait until the index is not red, or \
+                 restore the index from a snapshot; then send the request again"
+            ),
+        }
+    }
 }
 
 /// What mends a connection that is not safe.
@@ -340,11 +387,7 @@ static REMEDIES: &[(&str, &str)] = &[
         "the cluster has as many shards open as cluster.max_shards_per_node allows, so it makes no index: delete old \
          indices, add a data node, or raise that setting (PUT _cluster/settings)",
     ),
-    (
-        "index_closed_exception",
-        "a backing index of the data stream is closed: open it (POST <index>/_open), or delete it if its documents may \
-         be lost",
-    ),
+    ("index_closed_exception", "a backing index of the data stream is closed: open it (POST <index>/_open)"),
 ];
 
 /// The `error.type` of a write-blocked or full index (403, 429) and of a cluster without a master (503).
@@ -394,7 +437,10 @@ impl Error {
             Self::Throttled { .. } => "Elasticsearch.Throttled",
             Self::Unreachable { .. } | Self::NotTrusted { .. } | Self::OutOfTime { .. } => "Elasticsearch.Unreachable",
             Self::NotSetUp { .. } => "Elasticsearch.NotSetUp",
-            Self::Refused { .. } => "Elasticsearch.Refused",
+            Self::IndexUnreadable { why: Unreadable::NotNow { .. }, .. } => "Elasticsearch.Unreachable",
+            Self::IndexUnreadable { why: Unreadable::Closed | Unreadable::Blocked, .. } | Self::Refused { .. } => {
+                "Elasticsearch.Refused"
+            }
         }
     }
 
@@ -407,7 +453,21 @@ impl Error {
     /// Whether the same may succeed later without anyone's doing.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::Throttled { .. } | Self::Unreachable { .. } | Self::OutOfTime { .. })
+        match self {
+            Self::Throttled { .. } | Self::Unreachable { .. } | Self::OutOfTime { .. } => true,
+            Self::IndexUnreadable { why, .. } => matches!(why, Unreadable::NotNow { .. }),
+            Self::Unauthorized { .. }
+            | Self::Forbidden { .. }
+            | Self::NotTrusted { .. }
+            | Self::NotSetUp { .. }
+            | Self::Refused { .. } => false,
+        }
+    }
+
+    /// Whether a backing index that may hold the documents can't be read.
+    #[must_use]
+    pub const fn is_unreadable_index(&self) -> bool {
+        matches!(self, Self::IndexUnreadable { .. })
     }
 
     /// Whether only the invocation's deadline was the cause: then the answer is `partial`, not an error.

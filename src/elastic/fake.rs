@@ -247,6 +247,24 @@ impl State {
                     .collect();
                 (if found.is_empty() { 404 } else { 200 }, json!({"index_templates": found}))
             }
+            ("GET", [data_stream, "_settings", "index.creation_date"]) => {
+                let names = self.streams.get(*data_stream).into_iter().flatten().map(|(name, _)| name);
+                // One was made each day, the first on the day that all have in their names.
+                let made = |age: usize| 1_795_392_000_000_u64 + 86_400_000 * age as u64;
+                let of = |age| json!({"settings": {"index": {"creation_date": made(age).to_string()}}});
+                (
+                    200,
+                    names
+                        .enumerate()
+                        .map(|(age, name)| (name.clone(), of(age)))
+                        .collect::<serde_json::Map<_, _>>()
+                        .into(),
+                )
+            }
+            ("POST", ["_msearch"]) => {
+                let found = json!({"_shards": {"failed": 0}, "aggregations": {"event": {"value": null}}});
+                (200, json!({"responses": vec![found; seen.body.lines().count() / 2]}))
+            }
             ("GET", [_, "_mapping"]) => (200, self.puts.get(&path).cloned().unwrap_or_else(|| json!({}))),
             _ => (400, json!({"error": format!("no handler found for uri [{path}]"), "status": 400})),
         }

@@ -41,7 +41,7 @@ pub(crate) fn judge_bulk(status: u16, body: &[u8], ids: &[&str]) -> Result<Judge
     let data_stream = Stream::User.data_stream(&namespace);
     let channel = Channel::new(CLIENT.clone(), data_stream, Doing::Write, Limits::default());
     let ids: Vec<DocId> = ids.iter().map(|id| DocId((*id).to_owned())).collect();
-    let lines: Vec<Line<'_>> = ids.iter().map(|id| Line { id, source: "{}" }).collect();
+    let lines: Vec<Line<'_>> = ids.iter().map(|id| Line { id, source: "{}", since: None }).collect();
     let status = StatusCode::from_u16(status).expect("a status");
     let answer = Answer { doing: Doing::Write, status, retry_after: None, body: body.to_vec(), is_as_expected: false };
     let Some((fates, again)) = channel.judge(&answer, &lines)? else { return Ok(Judged::TooLarge) };

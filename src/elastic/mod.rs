@@ -36,7 +36,7 @@ pub use assets::{SetupOptions, is_set_up, setup, stale_assets};
 pub use client::Client;
 pub use dead_letter::{DeadLetter, LetterFilter, Origin, WaitingLetters, waiting_dead_letters};
 pub use endpoint::{Endpoint, InvalidEndpoint};
-pub use error::{Doing, Error, Fault, KeyFault};
+pub use error::{Doing, Error, Fault, KeyFault, Unreadable};
 pub use judge::{ItemOutcome, Refusal, StopCause};
 pub use rights::{ClusterInfo, Role, cluster_info, excess_rights, missing_rights};
 
@@ -121,7 +121,7 @@ impl BulkWriter {
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<Vec<Delivery>, Error> {
-        let sizes = documents.iter().map(|document| line(document).body_bytes());
+        let sizes = documents.iter().map(|document| Line::of(document).body_bytes());
         let chunks = chunks(sizes, self.documents.max_bytes(), self.limits.max_documents);
         let deliveries: Vec<Vec<Delivery>> = stream::iter(chunks)
             .map(|range| self.deliver_chunk(&documents[range], now, deadline))
@@ -136,7 +136,7 @@ impl BulkWriter {
     /// # Errors
     /// As [`deliver`](Self::deliver).
     pub async fn redeliver(&self, documents: &[Document], deadline: Deadline) -> Result<Redelivered, Error> {
-        let lines: Vec<Line<'_>> = documents.iter().map(line).collect();
+        let lines: Vec<Line<'_>> = documents.iter().map(Line::of).collect();
         let mut refused = BTreeMap::new();
         let mut delivery = |fate| match fate {
             Fate::Created => Delivery::Created,
@@ -169,7 +169,7 @@ impl BulkWriter {
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<Vec<Delivery>, Error> {
-        let lines: Vec<Line<'_>> = documents.iter().map(line).collect();
+        let lines: Vec<Line<'_>> = documents.iter().map(Line::of).collect();
         let fates = self.documents.send(&lines, deadline).await?;
         let refused: Vec<_> = documents
             .iter()
@@ -221,7 +221,9 @@ impl BulkWriter {
                 (dead_letter::letter_id(target.as_str(), &document.id), source)
             })
             .collect();
-        let lines: Vec<_> = written.iter().map(|(id, source)| Line { id, source }).collect();
+        // A letter can have been written since its document can.
+        let since = refused.iter().map(|(document, _)| document.since);
+        let lines: Vec<_> = written.iter().zip(since).map(|((id, source), since)| Line { id, source, since }).collect();
         let fates = self.letters.send(&lines, deadline).await?;
         fates
             .into_iter()
@@ -239,8 +241,4 @@ impl BulkWriter {
             })
             .collect()
     }
-}
-
-fn line(document: &Document) -> Line<'_> {
-    Line { id: &document.id, source: &document.source }
 }

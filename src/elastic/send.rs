@@ -1,7 +1,7 @@
 //! Sends documents to one data stream, each exactly once, and says what became of each.
 //!
-//! The invariant: a document is sent, also again, only after every backing index was asked for it just before, and gets
-//! a fate only from an answer that is Elasticsearch's own, whole, and about that document. So a rollover between two
+//! The invariant: a document is sent, also again, only after every backing index that can hold it was asked for it just
+//! before, and gets a fate only from an answer that is Elasticsearch's own, whole, and about that document. So a rollover between two
 //! runs, two bulks or the asking and the writing doubles nothing that was there when it was asked for. What is left is
 //! a second writer of the same document (or a bulk that was cut off and still runs) together with a rollover in those
 //! milliseconds; then the documents are looked for once more, and doubles reported.
@@ -16,7 +16,7 @@ use serde::Deserialize;
 use super::client::{Answer, Body, Call, Client, Pauses};
 use super::encode::{Line, MAX_BULK_BYTES, MAX_BULK_DOCUMENTS, WRITTEN, all_created, bulk_body, chunks};
 use super::error::{CLUSTER_BLOCK, Doing, Error, Fault, KeyFault, SHARD_LIMIT, known_remedy};
-use super::existing;
+use super::existing::{BackingIndex, Finder, Wanted};
 use super::judge::{Item, ItemOutcome, Refusal, StopCause};
 use crate::deadline::Deadline;
 use crate::document::DataStream;
@@ -64,6 +64,7 @@ pub(super) enum Fate {
 pub(super) struct Channel {
     pub(super) client: Client,
     pub(super) data_stream: DataStream,
+    finder: Finder,
     doing: Doing,
     limits: Limits,
     /// Smaller than the limit once a 413 said so.
@@ -88,6 +89,7 @@ enum Posted<'a> {
 impl Channel {
     pub(super) fn new(client: Client, data_stream: DataStream, doing: Doing, limits: Limits) -> Self {
         Self {
+            finder: Finder::new(client.clone()),
             client,
             data_stream,
             doing,
@@ -146,7 +148,7 @@ impl Channel {
         let Batch { positions: mut pending, mut unknown } = batch;
         let mut pauses = Pauses::new(self.limits.first_pause, self.limits.patience);
         loop {
-            let known = existing::backing_indices(&self.client, self.data_stream.as_str(), deadline).await?;
+            let known = self.finder.backing_indices(self.data_stream.as_str(), deadline).await?;
             // The write index too, though `create` answers 409 there: a rollover may come before the writing.
             for (position, _) in self.find(lines, &pending, &known, deadline).await? {
                 fates[position] = Some(Fate::AlreadyThere);
@@ -156,7 +158,7 @@ impl Channel {
                 return Ok(None);
             }
             // Where an earlier bulk may have written them, what is created is looked at one by one.
-            let write_index = known.last().filter(|_| !unknown);
+            let write_index = known.last().map(|index| &index.name).filter(|_| !unknown);
             let taken = match self.post(lines, &pending, write_index, deadline).await {
                 Ok(answer) if answer.is_as_expected => {
                     for position in pending {
@@ -166,7 +168,7 @@ impl Channel {
                 }
                 Ok(answer) => match self.read(&answer, lines, &pending) {
                     Ok(Posted::Items(items)) => {
-                        let is_doubtful = |index: &str| unknown || known.iter().all(|known| known != index);
+                        let is_doubtful = |index: &str| unknown || known.iter().all(|known| known.name != index);
                         Ok(Some(self.take(&pending, items, fates, is_doubtful)?))
                     }
                     Ok(Posted::TooLarge) => Ok(None),
@@ -317,14 +319,15 @@ impl Channel {
         &self,
         lines: &[Line<'_>],
         positions: &[usize],
-        indices: &[String],
+        indices: &[BackingIndex],
         deadline: Deadline,
     ) -> Result<Vec<(usize, String)>, Error> {
         if indices.is_empty() {
             return Ok(Vec::new());
         }
-        let ids: Vec<_> = positions.iter().map(|position| lines[*position].id).collect();
-        let found = existing::find(&self.client, self.data_stream.as_str(), &ids, indices, deadline).await?;
+        let wanted = |position: &usize| Wanted { id: lines[*position].id, since: lines[*position].since };
+        let wanted: Vec<_> = positions.iter().map(wanted).collect();
+        let found = self.finder.find(self.data_stream.as_str(), &wanted, indices, deadline).await?;
         Ok(found.into_iter().map(|(at, index)| (positions[at], index)).collect())
     }
 
@@ -372,8 +375,8 @@ impl Channel {
         newest: &str,
         deadline: Deadline,
     ) -> Result<Vec<(usize, String)>, Error> {
-        let mut others = existing::backing_indices(&self.client, self.data_stream.as_str(), deadline).await?;
-        others.retain(|index| index != newest);
+        let mut others = self.finder.backing_indices(self.data_stream.as_str(), deadline).await?;
+        others.retain(|index| index.name != newest);
         self.find(lines, positions, &others, deadline).await
     }
 

@@ -58,6 +58,7 @@ fn documents(ids: std::ops::Range<usize>) -> Vec<Document> {
         source: json!({"@timestamp": NOW, "n": format!("{id:04}"), "event": {"created": NOW, "kind": "state"}, "tags": ["eu"]})
             .to_string(),
         original: json!({"n": id, "whole": "record"}).to_string(),
+        since: None,
     })
     .collect()
 }
@@ -304,6 +305,71 @@ async fn an_entry_with_an_error_is_not_taken_for_absent() {
         assert_eq!(error.error_type(), error_type, "{error}");
     }
     assert!(fake.seen("_bulk").is_empty());
+}
+
+/// The fake made one index a day, from this day on.
+fn since(documents: Vec<Document>, time: &str) -> Vec<Document> {
+    documents.into_iter().map(|document| Document { since: time.parse().ok(), ..document }).collect()
+}
+
+#[tokio::test]
+async fn an_index_that_ended_before_a_document_happened_is_not_asked_for_it() {
+    let fake = Fake::start().await;
+    for id in ["id0001", "id0002"] {
+        fake.insert(USERS, id);
+        fake.roll_over(USERS);
+    }
+    let writer = writer(&fake);
+    // Since before the end of the second index, and after that of the first.
+    let recent = since(documents(2..4), "2026-11-24T00:20:00Z");
+    let (created, there) = (Delivery::Created, Delivery::AlreadyThere);
+    assert_eq!(deliver(&writer, &recent).await.unwrap(), [there, created]);
+    let asked: Vec<String> = fake.seen("_mget").iter().map(|seen| seen.body.clone()).collect();
+    assert!(!asked.iter().any(|body| body.contains("000001")), "{asked:?}");
+    assert!(asked.iter().any(|body| body.contains("000002")), "{asked:?}");
+    // Its newest document says otherwise, whatever the cluster's clock said.
+    fn newer(answer: &mut Value) {
+        answer["responses"][0]["aggregations"]["reading"] = json!({"value": 1_795_485_600_000_u64});
+    }
+    fake.fault("_msearch", Wrong::Change(newer));
+    let doubtful = since(documents(1..2), "2026-11-24T02:10:00Z");
+    assert_eq!(deliver(&self::writer(&fake), &doubtful).await.unwrap(), [there]);
+    // Those of which nothing is known, and older ones, are looked for everywhere.
+    assert_eq!(deliver(&writer, &documents(1..2)).await.unwrap(), [there]);
+    assert_eq!(deliver(&writer, &since(documents(1..2), "2026-11-24T00:10:00Z")).await.unwrap(), [there]);
+    assert_eq!((fake.seen("_settings").len(), fake.seen("_msearch").len()), (2, 2), "what is known is not asked again");
+    assert_eq!(fake.documents(USERS).len(), 3);
+}
+
+#[tokio::test]
+async fn a_lookup_that_is_too_large_is_halved_down_to_one() {
+    let fake = Fake::start().await;
+    for id in ["id0001", "id0006"] {
+        fake.insert(USERS, id);
+        fake.roll_over(USERS);
+    }
+    let writer = writer(&fake);
+    for _ in 0..3 {
+        fake.fault("_mget", Wrong::Answer(413, "<html>Request Entity Too Large</html>"));
+    }
+    let deliveries = deliver(&writer, &documents(0..8)).await.unwrap();
+    assert_eq!(deliveries.iter().filter(|one| **one == Delivery::AlreadyThere).count(), 2);
+    let sizes: Vec<usize> = fake.seen("_mget").iter().map(|seen| seen.body.matches("id0").count()).collect();
+    assert_eq!(sizes[..4], [24, 12, 6, 3]);
+    assert!(sizes[4..].iter().all(|size| *size <= 3), "what was learned is kept: {sizes:?}");
+    let asked: Vec<String> = fake.seen("_mget").iter().skip(3).map(|seen| seen.body.clone()).collect();
+    for id in ids(&documents(0..8)) {
+        assert!(asked.iter().any(|body| body.contains(&id)), "{id} was passed over");
+    }
+    assert_eq!(fake.documents(USERS).len(), 8);
+
+    for _ in 0..4 {
+        fake.fault("_mget", Wrong::Answer(413, ""));
+    }
+    let error = deliver(&writer, &documents(8..10)).await.unwrap_err();
+    assert_eq!(error.error_type(), "Elasticsearch.Refused");
+    assert!(error.to_string().contains("http.max_content_length"), "{error}");
+    assert_eq!(fake.documents(USERS).len(), 8);
 }
 
 #[tokio::test]

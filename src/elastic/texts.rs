@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use super::client::Answer;
+use super::existing::{BackingIndex, Finder, Wanted};
 use super::fake::{Fake, Fault as Wrong, KEY};
 use super::fuzz::judge_bulk;
 use super::*;
@@ -35,6 +36,7 @@ fn at_one_host(error: Error) -> Error {
     match error {
         Error::Forbidden { doing, .. } => Error::Forbidden { host: host(), doing },
         Error::Unauthorized { why, .. } => Error::Unauthorized { host: host(), why },
+        Error::IndexUnreadable { doing, index, why, .. } => Error::IndexUnreadable { host: host(), doing, index, why },
         Error::Refused { doing, status, error_type, reason, remedy, .. } => {
             Error::Refused { host: host(), doing, status, error_type, reason, remedy }
         }
@@ -541,8 +543,9 @@ async fn other_calls() -> Vec<Case> {
 
     let data_stream = Stream::User.data_stream(&namespace);
     let ids = [DocId("a".to_owned())];
-    let ids: Vec<&DocId> = ids.iter().collect();
-    let indices = [BACKING.to_owned()];
+    let wanted: Vec<Wanted<'_>> = ids.iter().map(|id| Wanted { id, since: None }).collect();
+    let finder = Finder::new(client.clone());
+    let indices = [BackingIndex::of_name(BACKING)];
     for (what, body, error_type, says) in [
         (
             "no right to read",
@@ -554,7 +557,7 @@ async fn other_calls() -> Vec<Case> {
             "a closed index",
             json!({"docs": [{"_index": BACKING, "_id": "a", "error": {"type": "index_closed_exception"}}]}),
             refused,
-            &[BACKING, "open it"],
+            &[BACKING, "is closed", "/_open"],
         ),
         (
             "an index that can't be read",
@@ -564,9 +567,23 @@ async fn other_calls() -> Vec<Case> {
         ),
     ] {
         fake.fault("_mget", answer(200, body.to_string()));
-        let error = existing::find(&client, data_stream.as_str(), &ids, &indices, deadline()).await.unwrap_err();
+        let error = finder.find(data_stream.as_str(), &wanted, &indices, deadline()).await.unwrap_err();
         push(&format!("look-up: {what}"), error, error_type, says);
     }
+    // The stand-in would be asked for half a minute.
+    let error_type = "no_shard_available_action_exception".to_owned();
+    let error = Error::IndexUnreadable {
+        host: client.host(),
+        doing: Doing::FindIds,
+        index: BACKING.to_owned(),
+        why: Unreadable::NotNow { error_type },
+    };
+    let says = &[BACKING, "GET _cluster/allocation/explain", "restore"];
+    push("look-up: a red index", error, "Elasticsearch.Unreachable", says);
+    fake.fault("_mget", answer(413, "<html>Request Entity Too Large</html>".to_owned()));
+    let error = finder.find(data_stream.as_str(), &wanted, &indices, deadline()).await.unwrap_err();
+    let says = &["http.max_content_length", "client_max_body_size"];
+    push("look-up: one ID is too large", error, refused, says);
 
     for (what, status, body, error_type, says) in [
         ("no right to read", 403, no_right(), forbidden, &["`read` on `logs-lastpass.*-*`"][..]),
@@ -605,6 +622,7 @@ async fn deliveries() -> Vec<Case> {
         timestamp: Timestamp::UNIX_EPOCH,
         source: "{}".to_owned(),
         original: "{}".to_owned(),
+        since: None,
     };
     let documents: Vec<Document> = (0..20).map(document).collect();
     fake.fault("_bulk", Wrong::RefuseItems((0..11).collect(), 400, "document_parsing_exception"));

@@ -233,7 +233,7 @@ fn check_document(document: &Document) -> Ended {
         original: Option<String>,
         created: jiff::Timestamp,
     }
-    let Document { id, timestamp, source, original } = document;
+    let Document { id, timestamp, source, original, since: _ } = document;
     assert!(!source.contains('\n'), "a bulk is one line a document");
     let read: Source = serde_json::from_str(source).expect("a source is a JSON object with what every document has");
     assert_eq!(read.timestamp.as_millisecond(), timestamp.as_millisecond());

@@ -51,7 +51,7 @@ pub fn documents(mapper: &Mapper, reading: &Reading, snapshot: &Snapshot, key: &
         let parts = id_parts(mapper, snapshot, key, record.as_ref());
         let id = ordinals.next_id(parts);
         let source = map(mapper, reading, record, &original, snapshot.timestamp);
-        Document { id, timestamp: snapshot.timestamp, source, original }
+        Document { id, timestamp: snapshot.timestamp, source, original, since: None }
     };
     split(key, record).into_iter().map(document).collect()
 }
@@ -62,7 +62,7 @@ pub fn again(mapper: &Mapper, reading: &Reading, again: Again, original: &str) -
     let Again { id, timestamp, .. } = again;
     let timestamp = timestamp.unwrap_or(reading.created);
     let source = map(mapper, reading, read(original), original, timestamp);
-    Document { id, timestamp, source, original: original.to_owned() }
+    Document { id, timestamp, source, original: original.to_owned(), since: None }
 }
 
 /// The records of a folder: one for each entry of its `users`, which stand in a list or, in PHP's other spelling of

@@ -83,14 +83,23 @@ pub fn each<'m, I: IntoIterator<Item = Event>>(
         let action = mapping.action(record.as_ref());
         let id = ordinals.next_id(mapping.id_parts(record.as_ref(), &action, &event.record));
         let original = original(record.as_ref(), &event.record);
-        let (timestamp, source) =
+        let Mapped { timestamp, since, source } =
             mapping.map(&action, Parsed { time: event.time, record, original: &original, without_time: None });
         let original = match original {
             Cow::Owned(original) => original,
             Cow::Borrowed(_) => event.record,
         };
-        Document { id, timestamp, source, original }
+        Document { id, timestamp, source, original, since }
     })
+}
+
+/// What becomes of a record.
+struct Mapped {
+    /// Its `@timestamp`.
+    timestamp: Timestamp,
+    /// When it can have happened at the earliest: another reading may settle on the other pass of a repeated hour.
+    since: Option<Timestamp>,
+    source: String,
 }
 
 /// One of these documents again, from the `original` of the first.
@@ -104,8 +113,9 @@ pub fn again(mapper: &Mapper, reading: &Reading, again: Again, original: &str) -
     let time = readable.and(first).map(|timestamp| EventTime { timestamp, ambiguous });
     let compact = super::record::original(record.as_ref(), original);
     let action = mapping.action(record.as_ref());
-    let (timestamp, source) = mapping.map(&action, Parsed { time, record, original: &compact, without_time: first });
-    Document { id, timestamp, source, original: compact.into_owned() }
+    let Mapped { timestamp, since, source } =
+        mapping.map(&action, Parsed { time, record, original: &compact, without_time: first });
+    Document { id, timestamp, source, original: compact.into_owned(), since }
 }
 
 /// What the events of one reading share, and what is known of their actions.
@@ -172,8 +182,7 @@ impl<'m> Mapping<'m> {
         action
     }
 
-    /// The `@timestamp` and the source of an event.
-    fn map(&self, action: &Action, parsed: Parsed<'_>) -> (Timestamp, String) {
+    fn map(&self, action: &Action, parsed: Parsed<'_>) -> Mapped {
         let Parsed { time, record, original, without_time } = parsed;
         let time = match time {
             Some(time) => Ok(Some(time)),
@@ -198,7 +207,8 @@ impl<'m> Mapping<'m> {
             }
             Content::Refused(why) => draft.stop(why),
         }
-        (timestamp, draft.finish(original, DUPLICATES))
+        let since = happened.map(|happened| self.mapper.zone.begin_outside_fold(happened));
+        Mapped { timestamp, since, source: draft.finish(original, DUPLICATES) }
     }
 
     /// What `Time` says by itself.

@@ -82,7 +82,7 @@ fn map(mapper: &Mapper, reading: &Reading, settled: Settled) -> Document {
         Content::Other(why) | Content::Refused(why) => draft.stop(why),
     }
     let source = draft.finish(&original, DUPLICATES);
-    Document { id, timestamp, source, original }
+    Document { id, timestamp, source, original, since: None }
 }
 
 fn map_fields<'r>(mut record: Fields<'r>, draft: &mut Draft<'r>) {

@@ -149,7 +149,7 @@ fn document(id: &str, fields: Value) -> Document {
     let mut source = json!({"@timestamp": NOW, "event": {"kind": "state"}});
     source.as_object_mut().expect("an object").extend(fields.as_object().expect("fields").clone());
     let original = format!("{{\"record\":\"{id}\"}}");
-    Document { id: doc_id(id), timestamp: at(NOW), source: source.to_string(), original }
+    Document { id: doc_id(id), timestamp: at(NOW), source: source.to_string(), original, since: None }
 }
 
 fn doc_id(id: &str) -> DocId {

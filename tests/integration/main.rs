@@ -16,6 +16,7 @@ mod first_day;
 mod golden;
 mod leaks;
 mod lease;
+mod old_indices;
 mod readme;
 mod redrive;
 mod reset;

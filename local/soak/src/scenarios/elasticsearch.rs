@@ -10,7 +10,7 @@ use lastpass_harness::{Answer, Error, Fault, Function, Gate, Invocation, Method,
 use lastpass_simulator::Event;
 use serde_json::{Value, json};
 
-use crate::stage::{CALM, Context, HINDERED, PASSING, Stage, collect_events, is_bulk, roll_over};
+use crate::stage::{CALM, Context, HINDERED, PASSING, Stage, backfill, collect_events, is_bulk, roll_over};
 use crate::tally::Tally;
 use crate::worlds::{burst, company, pick, quirks, seconds, whole_second};
 
@@ -251,6 +251,59 @@ pub async fn rollovers(context: Context) -> Result<Tally, Error> {
         }
         more_events(&stage, &mut rng);
     }
+    stage.finish().await
+}
+
+/// Live runs beside an older index that can't be read, and a backfill that needs it.
+pub async fn unreadable_indices(context: Context) -> Result<Tally, Error> {
+    let mut rng = context.rng();
+    let mut stage = stage_of(&context, &mut rng).await?;
+    let mut function = stage.function().await;
+    let collect = Invocation::new(collect_events()).with_timeout(CALM);
+    stage.until_complete(&mut function, &collect).await?;
+    let elasticsearch = stage.installation.services.elasticsearch.clone();
+    let data_stream = stage.installation.data_stream("event_report");
+    let old = elasticsearch.backing_indices(&data_stream).await?.pop().unwrap_or_default();
+    stage.roll_over().await?;
+
+    // From an hour on it is older than the overlap; up to 25 hours it is within what is read again once a day.
+    let mut time = whole_second(now() + seconds(&mut rng, 3_600..3 * 86_400));
+    stage.set_now(time);
+    function.set_clock(stage.ahead()).await;
+    more_events(&stage, &mut rng);
+    stage.until_complete(&mut function, &collect).await?;
+    let is_closed = rng.bool();
+    let block = |read: Value| json!({ "index.blocks.read": read });
+    if is_closed {
+        elasticsearch.request(Method::POST, &format!("/{old}/_close"), None).await?;
+    } else {
+        elasticsearch.request(Method::PUT, &format!("/{old}/_settings"), Some(&block(true.into()))).await?;
+    }
+    for _ in 0..4 {
+        time += seconds(&mut rng, 60..1_200);
+        // Once a day what is read again reaches further back.
+        if rng.u8(..3) == 0 {
+            time += seconds(&mut rng, 3_600..30 * 3_600);
+        }
+        stage.set_now(time);
+        function.set_clock(stage.ahead()).await;
+        more_events(&stage, &mut rng);
+        let outcome = stage.invoke(&mut function, collect.clone()).await?;
+        let is_complete = matches!(&outcome, Outcome::Answer(answer) if answer["status"] == "complete");
+        stage.tally.expect(is_complete, || format!("{old} stopped a live run: {outcome:?}"));
+    }
+    let past = Invocation::new(backfill(stage.begin, now())).with_timeout(CALM);
+    stage.accepted = vec!["Elasticsearch.Refused"];
+    let outcome = stage.invoke(&mut function, past.clone()).await?;
+    let is_named = matches!(&outcome, Outcome::Error { error_message, .. } if error_message.contains(&old));
+    stage.tally.expect(is_named, || format!("{old} was not named: {outcome:?}"));
+    stage.accepted.clear();
+    if is_closed {
+        elasticsearch.request(Method::POST, &format!("/{old}/_open"), None).await?;
+    } else {
+        elasticsearch.request(Method::PUT, &format!("/{old}/_settings"), Some(&block(Value::Null))).await?;
+    }
+    stage.until_complete(&mut function, &past).await?;
     stage.finish().await
 }
 

@@ -175,7 +175,7 @@ impl Store {
                 until_at_most: lease_until_at_most,
                 state: match self.fit(before.as_deref())? {
                     Fit::Same => before.map(|item| item.state).unwrap_or_default(),
-                    Fit::Anew(state) => state,
+                    Fit::Anew(state) => *state,
                 },
                 version,
                 expires,
@@ -306,12 +306,12 @@ impl Store {
     /// Whether this run may go on from `found`.
     fn fit(&self, found: Option<&Item>) -> Result<Fit, Error> {
         match found {
-            None => Ok(Fit::Anew(State::default())),
+            None => Ok(Fit::Anew(Box::default())),
             Some(item) if item.destination.is_same(&self.destination) => Ok(Fit::Same),
             // Nothing that was acknowledged would be lost.
-            Some(item) if !item.is_bound() => Ok(Fit::Anew(item.state.begun_anew())),
+            Some(item) if !item.is_bound() => Ok(Fit::Anew(Box::new(item.state.begun_anew()))),
             // Done there says nothing about here, and nothing of it would be lost.
-            Some(item) if item.key.expires() && item.state.complete => Ok(Fit::Anew(State::default())),
+            Some(item) if item.key.expires() && item.state.complete => Ok(Fit::Anew(Box::default())),
             Some(item) => Err(Error::DestinationChanged {
                 table: self.table.name.clone(),
                 pk: Box::new(self.pk(item.key)),
@@ -327,7 +327,7 @@ enum Fit {
     /// It tells how far this destination is.
     Same,
     /// There is none, or one for another destination that is not bound or complete. This is what it begins with.
-    Anew(State),
+    Anew(Box<State>),
 }
 
 #[cfg(test)]

@@ -533,7 +533,7 @@ mod tests {
     /// The ends of indices of these names, some of which were made at a time that is known.
     fn ends(names: &[&str], made: &[(&str, &str)]) -> Vec<Option<Timestamp>> {
         let made = made.iter().map(|(rest, time)| (name(rest), Some(at(time)))).collect();
-        let names = names.iter().map(|rest| if rest.starts_with('=') { rest[1..].to_owned() } else { name(rest) });
+        let names = names.iter().map(|rest| rest.strip_prefix('=').map_or_else(|| name(rest), str::to_owned));
         with_ends(DATA_STREAM, names.collect(), &made).into_iter().map(|index| index.ended).collect()
     }
 

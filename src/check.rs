@@ -16,8 +16,11 @@ use crate::{
     elastic::{self, ClusterInfo, Role},
     error::Error,
     lastpass::{
-        self, reporting,
+        self, folders,
+        paging::PageRequest,
+        reporting,
         time::ApiZone,
+        users,
         whole_seconds::{CLOCK_TOLERANCE, Reading, judge_follow_up},
     },
 };
@@ -270,7 +273,12 @@ async fn check_lastpass(systems: &Systems<'_>) -> Checks {
 }
 
 async fn check_users(systems: &Systems<'_>) -> Result<String, lastpass::Error> {
-    let page = systems.lastpass.fetch_users(0, systems.deadline).await?;
+    let request = PageRequest::first(users::PAGE_SIZE);
+    let page = match systems.lastpass.fetch_users(request, systems.deadline).await {
+        // A run then asks for fewer.
+        Err(error) if error.is_too_large() => return Ok("LastPass answers getuserdata".to_owned()),
+        page => page?,
+    };
     Ok(match page.total {
         Some(total) => format!("LastPass answers getuserdata: {total} users"),
         None => format!("LastPass answers getuserdata: {} users in its first page", page.users.len()),
@@ -278,7 +286,11 @@ async fn check_users(systems: &Systems<'_>) -> Result<String, lastpass::Error> {
 }
 
 async fn check_folders(systems: &Systems<'_>) -> Result<String, lastpass::Error> {
-    let page = systems.lastpass.fetch_folders(0, systems.deadline).await?;
+    let request = PageRequest::first(folders::PAGE_SIZE);
+    let page = match systems.lastpass.fetch_folders(request, systems.deadline).await {
+        Err(error) if error.is_too_large() => return Ok("LastPass answers getdetailedsfdata".to_owned()),
+        page => page?,
+    };
     Ok(format!("LastPass answers getdetailedsfdata: {} folders in its first page", page.folders.len()))
 }
 

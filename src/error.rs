@@ -58,8 +58,8 @@ impl Error {
         match self {
             Self::Checkpoint(checkpoint::Error::DestinationChanged { .. }) => Some(Part::Destination),
             Self::LastPass(lastpass::Error::WrongTimeZone { .. }) => Some(Part::Zone),
-            Self::LastPass(error) if error.is_auth() => Some(Part::Credentials),
-            Self::Elasticsearch(error) if error.is_auth() => Some(Part::Credentials),
+            Self::LastPass(error) if error.is_auth() => Some(Part::LastPassCredentials),
+            Self::Elasticsearch(error) if error.is_auth() => Some(Part::ApiKeys),
             Self::Request(_)
             | Self::Config(_)
             | Self::Secret(_)

@@ -23,6 +23,7 @@ pub mod request;
 pub mod secrets;
 mod status;
 pub mod streams;
+mod surrogates;
 pub mod telemetry;
 mod text;
 #[cfg(test)]

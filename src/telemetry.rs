@@ -48,7 +48,7 @@ pub const CREATED: Metric = Metric { name: "Created", unit: "Count" };
 pub const DEAD_LETTERS: Metric = Metric { name: "DeadLetters", unit: "Count" };
 /// Runs that failed. A crash or a time-out is in AWS's own `Errors` alone.
 pub const ERRORS: Metric = Metric { name: "Errors", unit: "Count" };
-/// Requests that LastPass answered with 429.
+/// Requests that LastPass limited: with 429, with a 403 that is not its API's, or in words.
 pub const LASTPASS_THROTTLED: Metric = Metric { name: "LastPassThrottled", unit: "Count" };
 
 /// Every metric there is. The alarms and the dashboard of `template.yaml` name no other.
@@ -90,7 +90,7 @@ pub struct Totals {
     pub counters: Counters,
     /// Requests to LastPass.
     pub lastpass_requests: u64,
-    /// Those that LastPass answered with 429.
+    /// Those that LastPass limited.
     pub lastpass_throttled: u64,
     /// Bulk requests to Elasticsearch.
     pub bulk_requests: u64,

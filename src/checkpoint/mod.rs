@@ -292,6 +292,8 @@ pub struct SnapshotPosition {
     pub pass: u32,
     /// Its next page.
     pub page_index: u32,
+    /// How many entries a page of it is asked for; none as long as no page was.
+    pub page_size: Option<u32>,
     /// How many entries it has read.
     pub read: u64,
     /// How many entries there are, as its last page said.
@@ -306,15 +308,16 @@ impl SnapshotPosition {
     /// The snapshot of `scheduled_time`, of which nothing was read yet.
     #[must_use]
     pub const fn begin(scheduled_time: Timestamp) -> Self {
-        let timestamp = None;
-        Self { scheduled_time, timestamp, pass: 1, page_index: 0, read: 0, total: None, seen: 0, seen_before: None }
+        let (timestamp, page_size, total, seen_before) = (None, None, None, None);
+        Self { scheduled_time, timestamp, pass: 1, page_index: 0, page_size, read: 0, total, seen: 0, seen_before }
     }
 
     /// The same snapshot, read once more.
     #[must_use]
     pub const fn next_pass(self) -> Self {
-        let Self { scheduled_time, timestamp, pass, total, seen, .. } = self;
-        Self { pass: pass + 1, total, seen_before: Some(seen), timestamp, ..Self::begin(scheduled_time) }
+        let Self { scheduled_time, timestamp, pass, page_size, total, seen, .. } = self;
+        let begin = Self::begin(scheduled_time);
+        Self { pass: pass + 1, page_size, total, seen_before: Some(seen), timestamp, ..begin }
     }
 
     /// Whether no page of it was acknowledged. Its first page may have been read: that settles its `timestamp`.

@@ -16,7 +16,12 @@ use crate::{
     document::{Document, Stream},
     error::Error,
     http,
-    lastpass::{self, whole_seconds::Reading as WholeSecondReading},
+    lastpass::{
+        self, folders,
+        paging::{PageRequest, Paging, Reach},
+        users,
+        whole_seconds::Reading as WholeSecondReading,
+    },
     request::Window,
     secrets::Credentials,
     streams::{self, Mapper, detailed_shared_folder, user},
@@ -94,21 +99,25 @@ impl Preview {
         let clock = now();
         let (reading, snapshot) =
             (reading_at(clock), streams::Snapshot { scheduled_time: whole_second(clock), timestamp: clock });
-        let (mut page_index, mut seen) = (0, HashSet::new());
+        let largest = match of {
+            SnapshotOf::Users => users::PAGE_SIZE,
+            SnapshotOf::SharedFolders => folders::PAGE_SIZE,
+        };
+        let (mut paging, mut seen) = (Paging::from(PageRequest::first(largest), 0), HashSet::new());
         loop {
-            let (entries, is_last) = match of {
+            let page = match of {
                 SnapshotOf::Users => {
-                    let page = self.lastpass.fetch_users(page_index, deadline).await?;
-                    let read = (seen.len() + page.users.len()) as u64;
-                    let is_last = page.is_last(read);
-                    (page.users, is_last)
+                    self.lastpass.fetch_users(paging.next(), deadline).await.map(|page| (page.users, page.total))
                 }
                 SnapshotOf::SharedFolders => {
-                    let page = self.lastpass.fetch_folders(page_index, deadline).await?;
-                    let is_last = page.is_last();
-                    (page.folders, is_last)
+                    self.lastpass.fetch_folders(paging.next(), deadline).await.map(|page| (page.folders, None))
                 }
             };
+            let (entries, total) = match page {
+                Err(error) if error.is_too_large() && paging.shrink() => continue,
+                page => page?,
+            };
+            let reach = paging.take(entries.iter().map(|(key, _)| key.as_str()), total);
             let new = entries.into_iter().filter(|(key, _)| seen.insert(key.clone()));
             take(
                 new.flat_map(|(key, record)| match of {
@@ -119,10 +128,9 @@ impl Preview {
                 })
                 .collect(),
             );
-            if is_last {
+            if reach != Reach::More {
                 return Ok(());
             }
-            page_index += 1;
         }
     }
 }

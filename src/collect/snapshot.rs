@@ -4,8 +4,8 @@
 //! nothing. All its documents have the `@timestamp` at which its first page was read.
 //!
 //! Pages go by index, so when an entry goes while they are read, all behind it move on, and one of them slips past the
-//! reader into a page that was read already. Nothing in an answer tells. So what takes more than one page is read in
-//! passes, until one pass finds the entries as the pass before found them.
+//! reader into a page that was read already. Nothing in an answer tells. So what does not come whole in one answer is read
+//! in passes, until one pass finds the entries as the pass before found them.
 
 use std::{
     collections::HashSet,
@@ -20,7 +20,12 @@ use crate::{
     checkpoint::{Key, SnapshotPosition, Unfinished},
     document::{Document, Stream},
     error::Error,
-    lastpass::whole_seconds::CLOCK_TOLERANCE,
+    lastpass::{
+        self, folders,
+        paging::{PageRequest, Paging, Reach},
+        users,
+        whole_seconds::CLOCK_TOLERANCE,
+    },
     request::RunAnswer,
     streams::{self, detailed_shared_folder, user},
 };
@@ -29,12 +34,13 @@ use crate::{
 const GIVE_UP_AFTER: SignedDuration = SignedDuration::from_hours(24);
 /// How often at most a snapshot is read. Chosen: an account that never holds still gets a snapshot all the same.
 const MOST_PASSES: u32 = 10;
+/// Stands in a row of entries for a page that brought nothing new. No entry has it as its key: ids are numbers.
+const REPEATS: &str = "\0repeats";
 
 /// One page's documents, and what it says of the whole.
 struct SnapshotPage {
     entries: Vec<(String, String)>,
     total: Option<u64>,
-    is_last: bool,
 }
 
 /// Reads a snapshot, after one that an earlier run left.
@@ -88,8 +94,18 @@ impl Run<'_> {
     /// Reads a snapshot from where it was left.
     async fn read_snapshot(&self, stream: Stream, mut position: SnapshotPosition) -> Result<Ended, Error> {
         let mut delivered = HashSet::new();
+        let mut paging = paging_from(stream, &position);
         loop {
-            let page = self.fetch_page(stream, &position).await?;
+            let page = match self.fetch_page(stream, paging.next()).await {
+                Err(error) if error.is_too_large() && paging.shrink() => {
+                    tracing::warn!(%stream, size = paging.next().size, "a page is too large; pages of fewer entries are asked for");
+                    let (page_size, seen_before) = (Some(paging.next().size), position.seen_before);
+                    position = SnapshotPosition { page_index: 0, page_size, read: 0, seen: 0, seen_before, ..position };
+                    self.save_snapshot(position).await?;
+                    continue;
+                }
+                page => page?,
+            };
             self.progress.pages.fetch_add(1, Ordering::Relaxed);
             let timestamp = match position.timestamp {
                 Some(timestamp) => timestamp,
@@ -103,20 +119,36 @@ impl Run<'_> {
             };
             let snapshot = streams::Snapshot { scheduled_time: position.scheduled_time, timestamp };
             position.total = page.total;
-            position.read += page.entries.len() as u64;
-            position.seen = page.entries.iter().fold(position.seen, |seen, (key, _)| chain(seen, key));
+            let reach = paging.take(page.entries.iter().map(|(key, _)| key.as_str()), page.total);
+            position.seen = match reach {
+                // No pass that goes on behind this page has come to the same.
+                Reach::Repeats => chain(position.seen, REPEATS),
+                Reach::Whole | Reach::More | Reach::End => {
+                    page.entries.iter().fold(position.seen, |seen, (key, _)| chain(seen, key))
+                }
+            };
+            position.read = paging.read();
             let new: Vec<_> = page.entries.into_iter().filter(|(key, _)| delivered.insert(key.clone())).collect();
             self.deliver(self.snapshot_documents(stream, &snapshot, &new), None).await?;
-            if !page.is_last {
-                position.page_index += 1;
-            } else if position.page_index == 0 || position.is_confirmed() || position.pass >= MOST_PASSES {
+            let is_complete = match reach {
+                Reach::Whole => true,
+                // Where no total tells the end, only an empty page would follow what the pass before has found as well.
+                Reach::More => page.total.is_none() && position.is_confirmed(),
+                Reach::End | Reach::Repeats => position.is_confirmed() || position.pass >= MOST_PASSES,
+            };
+            if is_complete {
                 let mut state = self.lease.state();
                 state.watermark = state.watermark.max(Some(position.scheduled_time));
                 state.unfinished = None;
                 self.save(state).await?;
                 return Ok(Ended::Complete);
+            }
+            if reach == Reach::More {
+                let PageRequest { size, index } = paging.next();
+                (position.page_size, position.page_index) = (Some(size), index);
             } else {
                 position = position.next_pass();
+                paging = paging_from(stream, &position);
             }
             self.save_snapshot(position).await?;
             if self.session.is_nearly_over() {
@@ -125,39 +157,37 @@ impl Run<'_> {
         }
     }
 
-    async fn fetch_page(&self, stream: Stream, position: &SnapshotPosition) -> Result<SnapshotPage, Error> {
-        let SnapshotPosition { page_index, read, .. } = *position;
+    async fn fetch_page(&self, stream: Stream, request: PageRequest) -> Result<SnapshotPage, lastpass::Error> {
         let (lastpass, deadline) = (self.session.lastpass, self.session.deadline);
         if stream == Stream::User {
-            let page = lastpass.fetch_users(page_index, deadline).await?;
-            let is_last = page.is_last(read + page.users.len() as u64);
-            Ok(SnapshotPage { is_last, total: page.total, entries: page.users })
+            let page = lastpass.fetch_users(request, deadline).await?;
+            Ok(SnapshotPage { total: page.total, entries: page.users })
         } else {
-            let page = lastpass.fetch_folders(page_index, deadline).await?;
-            Ok(SnapshotPage { is_last: page.is_last(), total: None, entries: page.folders })
+            let page = lastpass.fetch_folders(request, deadline).await?;
+            Ok(SnapshotPage { total: None, entries: page.folders })
         }
     }
 
+    /// The documents of entries, each made when it is asked for.
     fn snapshot_documents(
         &self,
         stream: Stream,
         snapshot: &streams::Snapshot,
         entries: &[(String, String)],
-    ) -> Vec<Document> {
+    ) -> impl Iterator<Item = Document> {
         let clock = now();
         let reading = streams::Reading { created: clock, ingested: Some(clock) };
         let mapper = self.session.mapper;
-        let mut documents: Vec<Document> = if stream == Stream::User {
-            entries.iter().map(|(key, record)| user::document(mapper, &reading, snapshot, key, record)).collect()
-        } else {
-            entries
-                .iter()
-                .flat_map(|(key, record)| detailed_shared_folder::documents(mapper, &reading, snapshot, key, record))
-                .collect()
-        };
-        // No snapshot is taken before its time, which is a part of each `_id`.
-        documents.iter_mut().for_each(|document| document.since = Some(snapshot.scheduled_time));
-        documents
+        entries.iter().flat_map(move |(key, record)| {
+            let mut documents = if stream == Stream::User {
+                vec![user::document(mapper, &reading, snapshot, key, record)]
+            } else {
+                detailed_shared_folder::documents(mapper, &reading, snapshot, key, record)
+            };
+            // No snapshot is taken before its time, which is a part of each `_id`.
+            documents.iter_mut().for_each(|document| document.since = Some(snapshot.scheduled_time));
+            documents
+        })
     }
 
     async fn save_snapshot(&self, position: SnapshotPosition) -> Result<(), Error> {
@@ -165,6 +195,13 @@ impl Run<'_> {
         state.unfinished = Some(Unfinished::Snapshot(position));
         self.save(state).await
     }
+}
+
+/// The reading of a snapshot from where it was left.
+fn paging_from(stream: Stream, position: &SnapshotPosition) -> Paging {
+    let largest = if stream == Stream::User { users::PAGE_SIZE } else { folders::PAGE_SIZE };
+    let request = PageRequest { size: position.page_size.unwrap_or(largest), index: position.page_index };
+    Paging::from(request, position.read)
 }
 
 /// What a row of entries comes to with one more of them.

@@ -52,6 +52,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         timestamp: Some(time),
         pass: 1,
         page_index: 3,
+        page_size: Some(2_000),
         read: 6_000,
         total: Some(9_000),
         seen: 12,

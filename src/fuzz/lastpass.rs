@@ -137,6 +137,8 @@ fn refusals(command: Command) -> Vec<String> {
             .to_owned(),
         r#"{"status":"FAIL","error":{"text":"no such command"}}"#.to_owned(),
         "[]".to_owned(),
+        format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<lastpass rc=\"Authorization Error of {HASH}\"/>"),
+        r#"{"status":"WARN","errors":["one of two servers is away"],"data":[]}"#.to_owned(),
         "<html><body>We'll be back soon</body></html>".to_owned(),
     ]
 }

@@ -3,7 +3,10 @@
 use std::{
     borrow::Cow,
     fmt,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,7 +18,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::{
-    error::{Error, Said},
+    error::{Error, Limit, Said},
     wire,
 };
 use crate::{
@@ -43,6 +46,15 @@ const FAULT_PATIENCE: Duration = Duration::from_secs(10);
 /// How long before the deadline LastPass is asked once more, at least: sooner than the pause, or `Retry-After`, would
 /// have it. Chosen: a page of 10,000 events takes seconds to come and to be delivered.
 const LAST_TRY: Duration = Duration::from_secs(20);
+
+/// Longest answer that is read, unpacked. Chosen: ten times what was measured of 10,000 events (2.1 MB with
+/// `lastpass-simulator`, 2,000 users take 1.1 MB), and with the records that are made of it a fifth of the memory of the
+/// smallest function, 128 MB, is left.
+const MAX_ANSWER_BYTES: usize = 24 << 20;
+/// The same in the text of an error.
+pub(super) const MAX_ANSWER_MB: usize = MAX_ANSWER_BYTES >> 20;
+/// Longest part of an error's body that is read. Chosen: LastPass's own refusals are one line.
+const MAX_REFUSAL_BYTES: usize = 64 << 10;
 
 /// A command of the Enterprise API (`cmd`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +94,8 @@ pub struct Client {
     first_throttled_pause: Duration,
     requests: AtomicU64,
     throttled: AtomicU64,
+    /// What LastPass said when it refused these credentials: it is not asked with them again.
+    refused: OnceLock<Said>,
 }
 
 /// Prints neither the hash nor the URL's path.
@@ -93,7 +107,7 @@ impl fmt::Debug for Client {
 
 /// How one try ended when it brought no answer.
 enum Fault {
-    Throttled { retry_after: Option<Duration> },
+    Throttled { limit: Limit, retry_after: Option<Duration> },
     Unreachable { why: String, source: Option<reqwest::Error> },
     BadAnswer { why: &'static str },
     Final(Error),
@@ -111,6 +125,7 @@ impl Client {
             first_throttled_pause: FIRST_PAUSE,
             requests: AtomicU64::new(0),
             throttled: AtomicU64::new(0),
+            refused: OnceLock::new(),
         }
     }
 
@@ -126,7 +141,8 @@ impl Client {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// How many of them were answered with 429.
+    /// How many of them LastPass answered with 429, with a 403 that is not its API's, or with the words that there are too
+    /// many requests.
     #[must_use]
     pub fn throttled(&self) -> u64 {
         self.throttled.load(Ordering::Relaxed)
@@ -140,7 +156,7 @@ impl Client {
     ///
     /// # Errors
     /// Every [`Error`] but `WrongTimeZone`. Faults are retried with pauses while `deadline` allows; an answer that
-    /// `read` refuses as not the API's is one of them.
+    /// `read` refuses as not the API's is one of them. Credentials that were refused once are not sent again.
     pub(super) async fn call<T>(
         &self,
         command: Command,
@@ -148,6 +164,9 @@ impl Client {
         deadline: Deadline,
         read: impl Fn(&str) -> Result<T, wire::Problem>,
     ) -> Result<T, Error> {
+        if let Some(said) = self.refused.get() {
+            return Err(Error::Unauthorized { account: self.account.clone(), said: said.clone() });
+        }
         let started = Instant::now();
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let mut throttled = Throttled::new(self.first_throttled_pause);
@@ -158,7 +177,7 @@ impl Client {
                 Err(fault) => fault,
             };
             let pause = match &fault {
-                Fault::Throttled { retry_after } => {
+                Fault::Throttled { retry_after, .. } => {
                     self.throttled.fetch_add(1, Ordering::Relaxed);
                     throttled.pause(*retry_after, deadline.remaining())
                 }
@@ -170,7 +189,11 @@ impl Client {
                 Fault::Final(_) => None,
             };
             let Some(pause) = pause else {
-                return Err(self.error(command, fault, started.elapsed()));
+                let error = self.error(command, fault, started.elapsed());
+                if let Error::Unauthorized { said, .. } = &error {
+                    self.refused.get_or_init(|| said.clone());
+                }
+                return Err(error);
             };
             tracing::info!(command = command.as_str(), ?pause, "LastPass did not answer as hoped; asking again");
             tokio::time::sleep(pause).await;
@@ -187,7 +210,7 @@ impl Client {
         let hash = self.provisioning_hash.expose_secret();
         let body = json!({"cid": self.account.as_str(), "provhash": hash, "cmd": command.as_str(), "data": data});
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let response = self
+        let mut response = self
             .http
             .post(self.url.clone())
             .header(header::CONTENT_TYPE, "application/json")
@@ -197,19 +220,51 @@ impl Client {
             .send()
             .await
             .map_err(unreachable)?;
-        self.judge_status(command, response.status(), response.headers())?;
-        let answer = response.bytes().await.map_err(unreachable)?;
-        self.judge_body(command, &answer, read)
+        let status = response.status();
+        let limit = if status.is_success() { MAX_ANSWER_BYTES } else { MAX_REFUSAL_BYTES };
+        let headers = std::mem::take(response.headers_mut());
+        let mut answer = Vec::new();
+        if status.is_success() || may_refuse(status) {
+            while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+                if answer.len() + chunk.len() > limit {
+                    if status.is_success() {
+                        return Err(Fault::Final(Error::TooLarge { command, asked: data.to_string() }));
+                    }
+                    break;
+                }
+                answer.extend_from_slice(&chunk);
+            }
+        }
+        self.judge(command, (status, &headers, &answer), read)
     }
 
-    /// Refuses an answer whose status is none of a success.
-    fn judge_status(&self, command: Command, status: StatusCode, headers: &header::HeaderMap) -> Result<(), Fault> {
+    /// Gives the body of a success to `read`, and says what else an answer is.
+    fn judge<T>(
+        &self,
+        command: Command,
+        (status, headers, answer): (StatusCode, &header::HeaderMap, &[u8]),
+        read: impl Fn(&str) -> Result<T, wire::Problem>,
+    ) -> Result<T, Fault> {
+        let answer = text_of(answer);
+        if status.is_success() {
+            return read(&answer).map_err(|problem| self.fault(command, problem));
+        }
+        if may_refuse(status)
+            && let Some(problem) = wire::refusal(&answer)
+        {
+            return Err(self.fault(command, problem));
+        }
+        let code = format!("HTTP {}", status.as_u16());
         Err(match status {
-            _ if status.is_success() => return Ok(()),
-            StatusCode::TOO_MANY_REQUESTS => Fault::Throttled { retry_after: retry_after(headers) },
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.unauthorized(&format!("HTTP {}", status.as_u16())),
+            StatusCode::TOO_MANY_REQUESTS => {
+                Fault::Throttled { limit: Limit::TooManyRequests, retry_after: retry_after(headers) }
+            }
+            // LastPass's front end says so at random when it limits rates (LASTPASS_API.md, "Seen in recordings and by other
+            // clients"); the API itself answers 200.
+            StatusCode::FORBIDDEN => Fault::Throttled { limit: Limit::Forbidden, retry_after: retry_after(headers) },
+            StatusCode::UNAUTHORIZED => self.unauthorized(&code),
             _ if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
-                Fault::Unreachable { why: format!("it answered HTTP {}", status.as_u16()), source: None }
+                Fault::Unreachable { why: format!("it answered {code}"), source: None }
             }
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::GONE => {
                 Fault::BadAnswer { why: "there is no API at that address" }
@@ -219,38 +274,29 @@ impl Client {
             }
             _ if status.is_redirection() => Fault::BadAnswer { why: "it redirects to another address" },
             _ => {
-                let said = Said::new(&format!("HTTP {}", status.as_u16()), &self.provisioning_hash);
+                let said = Said::new(&code, &self.provisioning_hash);
                 Fault::Final(Error::Refused { command, said })
             }
         })
     }
 
-    /// Gives the body of a success to `read`.
-    fn judge_body<T>(
-        &self,
-        command: Command,
-        answer: &[u8],
-        read: impl Fn(&str) -> Result<T, wire::Problem>,
-    ) -> Result<T, Fault> {
-        // A byte that is not UTF-8 would make every later answer with that record unreadable as well.
-        let answer = match std::str::from_utf8(answer) {
-            Ok(answer) => Cow::Borrowed(answer),
-            Err(_) => String::from_utf8_lossy(answer),
-        };
-        read(&answer).map_err(|problem| match problem {
+    /// What a body comes to that is not the answer to `command`.
+    fn fault(&self, command: Command, problem: wire::Problem) -> Fault {
+        match problem {
             wire::Problem::NotTheApi(why) => Fault::BadAnswer { why },
+            wire::Problem::Throttled => Fault::Throttled { limit: Limit::Said, retry_after: None },
             wire::Problem::Fail { reason } if speaks_of_credentials(&reason) => self.unauthorized(&reason),
             wire::Problem::Fail { reason } => {
                 let said = Said::new(&reason, &self.provisioning_hash);
                 Fault::Final(Error::Refused { command, said })
             }
-        })
+        }
     }
 
     /// The error of a call that is given up after `waited`.
     fn error(&self, command: Command, fault: Fault, waited: Duration) -> Error {
         match fault {
-            Fault::Throttled { .. } => Error::Throttled { command, waited },
+            Fault::Throttled { limit, .. } => Error::Throttled { command, waited, limit },
             Fault::Unreachable { why, source } => Error::Unreachable { host: self.host(), waited, why, source },
             Fault::BadAnswer { why } => Error::BadAnswer { command, why },
             Fault::Final(error) => error,
@@ -260,6 +306,35 @@ impl Client {
     fn unauthorized(&self, reason: &str) -> Fault {
         let said = Said::new(reason, &self.provisioning_hash);
         Fault::Final(Error::Unauthorized { account: self.account.clone(), said })
+    }
+}
+
+/// Whether the body of an error may be a refusal of LastPass's own. That of 401 adds nothing.
+fn may_refuse(status: StatusCode) -> bool {
+    const OTHERS: &[StatusCode] = &[
+        StatusCode::UNAUTHORIZED,
+        StatusCode::NOT_FOUND,
+        StatusCode::METHOD_NOT_ALLOWED,
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+        StatusCode::REQUEST_TIMEOUT,
+        StatusCode::GONE,
+        StatusCode::TOO_MANY_REQUESTS,
+    ];
+    status.is_client_error() && !OTHERS.contains(&status)
+}
+
+/// A body as text. A byte that is not UTF-8 would make every later answer with that record unreadable as well, so it is
+/// replaced. Only a byte order mark tells UTF-16.
+fn text_of(body: &[u8]) -> Cow<'_, str> {
+    let utf16 = |units: &[u8], unit: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = units.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
+        Cow::Owned(String::from_utf16_lossy(&units))
+    };
+    match body {
+        [0xff, 0xfe, units @ ..] => utf16(units, u16::from_le_bytes),
+        [0xfe, 0xff, units @ ..] => utf16(units, u16::from_be_bytes),
+        // One check in one pass, which is faster than the other way round.
+        _ => std::str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed),
     }
 }
 
@@ -336,8 +411,7 @@ impl Client {
         read: impl Fn(&str) -> Result<T, wire::Problem>,
     ) -> Result<T, Error> {
         let status = StatusCode::from_u16(status).unwrap_or_default();
-        self.judge_status(command, status, &header::HeaderMap::new())
-            .and_then(|()| self.judge_body(command, body, read))
+        self.judge(command, (status, &header::HeaderMap::new(), body), read)
             .map_err(|fault| self.error(command, fault, Duration::from_secs(10)))
     }
 }

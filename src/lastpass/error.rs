@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 use crate::{document::AccountNumber, echo::echoes};
 
-use super::{Command, time::ApiZone, whole_seconds::Contradiction};
+use super::{Command, client::MAX_ANSWER_MB, time::ApiZone, whole_seconds::Contradiction};
 
 /// Why LastPass could not be read. No text holds a record, a body or a secret.
 #[derive(Debug, thiserror::Error)]
@@ -33,13 +33,16 @@ pub enum Error {
     },
     /// Asked again as often as the deadline allows.
     #[error(
-        "LastPass throttles `{command}` (HTTP 429): it was asked again for {waited:?}, as long as this invocation could wait; the checkpoint keeps what was done, and the next run goes on from there. If it stays so, lower the rate of the schedules or see what else uses this account's Enterprise API"
+        "LastPass throttles `{command}` ({limit}): it was asked again for {waited:?}, as long as this invocation could wait; the checkpoint keeps what was done, and the next run goes on from there. If it stays so, lower the rate of the schedules or see what else uses this account's Enterprise API{}",
+        limit.remedy()
     )]
     Throttled {
         /// The command that was throttled.
         command: Command,
         /// How long it was.
         waited: Duration,
+        /// How LastPass said so last.
+        limit: Limit,
     },
     /// Connection refused, cut or timed out, or an answer of 5xx: asked again a few times.
     #[error(
@@ -65,6 +68,16 @@ pub enum Error {
         /// What is wrong with the answer; never its text.
         why: &'static str,
     },
+    /// An answer that is longer than the function holds. Not retried as it is: pages of fewer entries may be shorter.
+    #[error(
+        "LastPass answered `{command}` with more than {MAX_ANSWER_MB} MB, which is more than the function reads, to the request for {asked}: check that LASTPASS_URL is the address of enterpriseapi.php and that no proxy answers in its place. If it is LastPass's own answer, look at that page in the Admin Console for entries of an unusual size; the checkpoint keeps what was done"
+    )]
+    TooLarge {
+        /// The command that was sent.
+        command: Command,
+        /// The `data` of the request: what page was asked for.
+        asked: String,
+    },
     /// The setting for the zone contradicts the clock or LastPass's own absolute times.
     #[error(
         "the time zone {zone} can't be that of this LastPass account: {proof}. Set LASTPASS_TIME_ZONE, or `time_zone` in the secret where it has one, to the zone in which the Admin Console shows times; nothing was stored from this answer and the checkpoint is unchanged"
@@ -75,6 +88,39 @@ pub enum Error {
         /// What contradicts it.
         proof: String,
     },
+}
+
+/// How LastPass says that it limits requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// HTTP 429.
+    TooManyRequests,
+    /// HTTP 403 without an answer of the API: its front end limits rates in this way as well.
+    Forbidden,
+    /// In words, with HTTP 200.
+    Said,
+}
+
+impl Limit {
+    /// What else may be the cause, and what to do then.
+    const fn remedy(self) -> &'static str {
+        match self {
+            Self::TooManyRequests | Self::Said => "",
+            Self::Forbidden => {
+                ". An IP restriction of the account or a proxy may be the cause as well: allow the function's address there. If it is neither, compare `account_number` and `provisioning_hash` in the secret with the Admin Console"
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Limit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::TooManyRequests => "HTTP 429",
+            Self::Forbidden => "HTTP 403 with a page that is not its API's, which its front end sends when it limits the rate of requests",
+            Self::Said => "it said that there were too many requests",
+        })
+    }
 }
 
 /// What LastPass gave as the reason, fit to be printed: short, one line, and without the hash that was sent.
@@ -131,7 +177,7 @@ impl Error {
             Self::Refused { .. } => "LastPass.Refused",
             Self::Throttled { .. } => "LastPass.Throttled",
             Self::Unreachable { .. } => "LastPass.Unreachable",
-            Self::BadAnswer { .. } => "LastPass.BadAnswer",
+            Self::BadAnswer { .. } | Self::TooLarge { .. } => "LastPass.BadAnswer",
             Self::WrongTimeZone { .. } => "LastPass.WrongTimeZone",
         }
     }
@@ -148,9 +194,18 @@ impl Error {
         matches!(self, Self::Throttled { .. })
     }
 
+    /// Whether an answer of fewer entries may be short enough.
+    #[must_use]
+    pub const fn is_too_large(&self) -> bool {
+        matches!(self, Self::TooLarge { .. })
+    }
+
     /// Whether a later run may go through without anyone's doing.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::Throttled { .. } | Self::Unreachable { .. } | Self::BadAnswer { .. })
+        matches!(
+            self,
+            Self::Throttled { .. } | Self::Unreachable { .. } | Self::BadAnswer { .. } | Self::TooLarge { .. }
+        )
     }
 }

@@ -1,16 +1,24 @@
 //! `getdetailedsfdata`: one page of shared folders.
 
-use serde_json::json;
+use std::fmt;
+
+use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 
 use super::{
     Client, Command, Error,
+    paging::PageRequest,
     wire::{self, Answer, Problem},
 };
-use crate::deadline::Deadline;
+use crate::{deadline::Deadline, surrogates::Key};
 
 /// Folders asked for in one request. Chosen: a folder holds dozens of users with their sites, so that an answer stays
 /// at a few megabytes; and this command is readily throttled, so that requests are to be few.
-pub const PAGE_SIZE: usize = 500;
+pub const PAGE_SIZE: u32 = 500;
+
+/// The fields of which a folder has at least one. Source: LASTPASS_API.md, "getdetailedsfdata".
+const FIELDS: &[&str] = &["sharedfoldername", "score", "deleted", "users"];
+/// What an answer may say of itself beside the folders.
+const NO_FOLDERS: &[&str] = &["status", "error", "errors", "next", "total", "count"];
 
 /// One answer: each folder's key, which is its id, with its record as compact JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,41 +27,60 @@ pub struct Page {
     pub folders: Vec<(String, String)>,
 }
 
-impl Page {
-    /// Whether this is the last page: one with fewer folders than asked for, or with more, which is all of them from a
-    /// LastPass that doesn't page.
-    #[must_use]
-    pub const fn is_last(&self) -> bool {
-        self.folders.len() != PAGE_SIZE
-    }
-}
-
 impl Client {
-    /// Reads the page of shared folders at `page_index`, from 0 on.
+    /// Reads one page of shared folders.
     ///
     /// # Errors
     /// Those of a call, see [`Error`].
-    pub async fn fetch_folders(&self, page_index: u32, deadline: Deadline) -> Result<Page, Error> {
-        let data = json!({"pagesize": PAGE_SIZE, "pageindex": page_index});
-        self.call(Command::GetDetailedSfData, &data, deadline, parse_page).await
+    pub async fn fetch_folders(&self, request: PageRequest, deadline: Deadline) -> Result<Page, Error> {
+        let mut data = request.data();
+        // Without it, super admins are left out. Source: <https://github.com/elastic/integrations/pull/9988>, which follows
+        // the API guide.
+        data["data"] = "all".into();
+        self.call(Command::GetDetailedSfData, &data, deadline, |answer| parse_page(answer, request)).await
     }
 }
 
-pub(super) fn parse_page(answer: &str) -> Result<Page, Problem> {
-    /// What an answer may say of itself beside the folders.
-    const NO_FOLDERS: &[&str] = &["status", "error", "errors", "next", "total", "count"];
-    let wire::Entries(entries) = Answer::read(answer)?.into_entries();
-    let folders = entries
-        .into_iter()
-        .filter(|(key, _)| !NO_FOLDERS.contains(&key.as_str()))
-        .map(|(key, raw)| (key, wire::compact(raw.get())))
-        .collect();
+pub(super) fn parse_page(answer: &str, request: PageRequest) -> Result<Page, Problem> {
+    let answer = Answer::read(answer)?;
+    let (folders, others): (Vec<_>, Vec<_>) = answer.fields().iter().partition(|(_, raw)| is_folder(raw.get()));
+    let is_whole = others.iter().all(|(name, _)| NO_FOLDERS.contains(&name.as_str()));
+    // A status and nothing else may end the pages, but must not pass for an account without folders.
+    let may_be_empty = others.is_empty() || request.index > 0 && answer.is_ok();
+    if !is_whole || folders.is_empty() && !may_be_empty {
+        return Err(answer.judge("it holds something else than shared folders"));
+    }
+    let folders = folders.into_iter().map(|(key, raw)| (key.clone(), wire::compact(raw.get()))).collect();
+    answer.unless_it_says_why()?;
     Ok(Page { folders })
+}
+
+/// Whether a value is a folder: an object with at least one field that only folders have.
+fn is_folder(value: &str) -> bool {
+    struct Folder;
+    impl<'de> Visitor<'de> for Folder {
+        type Value = bool;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a folder")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut is_folder = false;
+            while let Some((key, IgnoredAny)) = map.next_entry::<Key<'de>, _>()? {
+                is_folder |= FIELDS.contains(&key.as_str());
+            }
+            Ok(is_folder)
+        }
+    }
+    serde_json::Deserializer::from_str(value).deserialize_map(Folder).unwrap_or(false)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse_page(answer: &str) -> Result<Page, Problem> {
+        super::parse_page(answer, PageRequest::first(PAGE_SIZE))
+    }
 
     #[test]
     fn folders_stand_at_the_top_of_the_answer() {
@@ -63,9 +90,10 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_another_size_is_the_last() {
-        let page = |folders: usize| Page { folders: vec![(String::new(), String::new()); folders] };
-        assert!(page(0).is_last() && page(PAGE_SIZE - 1).is_last() && page(PAGE_SIZE + 1).is_last());
-        assert!(!page(PAGE_SIZE).is_last());
+    fn a_status_alone_ends_the_pages_and_is_no_account_without_folders() {
+        let status = r#"{"status":"OK"}"#;
+        assert!(parse_page(status).is_err());
+        assert_eq!(super::parse_page(status, PageRequest { size: 2, index: 1 }), Ok(Page::default()));
+        assert!(super::parse_page(r#"{"total":0}"#, PageRequest { size: 2, index: 1 }).is_err());
     }
 }

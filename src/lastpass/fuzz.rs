@@ -5,7 +5,7 @@
 use secrecy::SecretString;
 use url::Url;
 
-use super::{Client, Command, Error, folders, reporting, time::ApiZone, users};
+use super::{Client, Command, Error, folders, paging::PageRequest, reporting, time::ApiZone, users};
 use crate::document::AccountNumber;
 
 /// A client that is given its answers.
@@ -30,11 +30,15 @@ impl Answers {
     }
 
     pub(crate) fn users(&self, answer: (u16, &[u8])) -> Result<users::Page, Error> {
-        self.0.read_answer(Command::GetUserData, answer, users::parse_page)
+        self.0.read_answer(Command::GetUserData, answer, |answer| {
+            users::parse_page(answer, PageRequest::first(users::PAGE_SIZE))
+        })
     }
 
     pub(crate) fn folders(&self, answer: (u16, &[u8])) -> Result<folders::Page, Error> {
-        self.0.read_answer(Command::GetDetailedSfData, answer, folders::parse_page)
+        self.0.read_answer(Command::GetDetailedSfData, answer, |answer| {
+            folders::parse_page(answer, PageRequest::first(folders::PAGE_SIZE))
+        })
     }
 }
 

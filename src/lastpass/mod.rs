@@ -7,8 +7,12 @@
 mod client;
 mod error;
 pub mod folders;
+#[cfg(test)]
+mod forms;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+mod markup;
+pub mod paging;
 pub mod reporting;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -8,7 +8,7 @@ use super::{
     time::{ApiZone, LocalTime, UnreadableTime},
     wire::{self, Answer, Problem, Records},
 };
-use crate::deadline::Deadline;
+use crate::{deadline::Deadline, surrogates};
 
 /// Most events in one answer. Source: LASTPASS_API.md, "reporting".
 /// Set too high, a page that was cut without a `next` would pass for a whole one and its tail would be lost.
@@ -72,15 +72,19 @@ fn request_data(request: &Request, zone: &ApiZone) -> Value {
 /// For what is none, and for a refusal.
 pub fn parse_page(answer: &str, zone: &ApiZone) -> Result<Page, Problem> {
     let (answer, records) = Answer::read_records(answer, "data")?;
-    let records = match records {
-        Some(Records::Listed(records)) => records,
-        // An empty map may be left out, but only where the answer is known to be a good one.
-        None if answer.raw("status").is_some() => Vec::new(),
-        None | Some(Records::NotListed) => return Err(Problem::NotTheApi("it holds no events under `data`")),
+    let (answer, records) = match records {
+        Some(Records::Listed(records)) if !records.is_empty() => (answer, records),
+        Some(Records::Listed(_)) => (answer.unless_it_says_why()?, Vec::new()),
+        Some(Records::Null) if answer.is_ok() => (answer.unless_it_says_why()?, Vec::new()),
+        None | Some(Records::Null | Records::NotListed) => {
+            return Err(answer.judge("it holds no events under `data`"));
+        }
     };
     let events =
         records.into_iter().map(|raw| Event { record: raw.get().to_owned(), time: time_of(raw.get(), zone) }).collect();
-    Ok(Page { events, next_us: parse_next(answer.value("next"))? })
+    // One that can't be read must not pass for none.
+    let next = answer.raw("next").map(|raw| surrogates::parse(raw.get()).unwrap_or(Value::Bool(true)));
+    Ok(Page { events, next_us: parse_next(next)? })
 }
 
 /// The `Time` of a record.
@@ -215,6 +219,7 @@ mod tests {
         assert!(page("{}").is_err());
         assert!(page("[]").is_err());
         assert!(page(r#"{"status":"OK","data":"none"}"#).is_err());
-        assert_eq!(page(r#"{"status":"OK"}"#).expect("a page"), Page::default());
+        assert!(page(r#"{"status":"OK"}"#).is_err());
+        assert_eq!(page(r#"{"status":"OK","data":null}"#).expect("a page"), Page::default());
     }
 }

@@ -1,15 +1,16 @@
 //! `getuserdata`: one page of users.
 
-use serde_json::json;
+use serde_json::Value;
 
 use super::{
     Client, Command, Error,
-    wire::{self, Answer, Problem},
+    paging::PageRequest,
+    wire::{self, Answer, Entries, Problem},
 };
 use crate::deadline::Deadline;
 
 /// Users asked for in one request. Source: LASTPASS_API.md, "getuserdata": the largest that clients use.
-pub const PAGE_SIZE: u64 = 2_000;
+pub const PAGE_SIZE: u32 = 2_000;
 
 /// One answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,43 +23,62 @@ pub struct Page {
     pub count: Option<u64>,
 }
 
-impl Page {
-    /// Whether this is the last page, after `read` users with it.
-    #[must_use]
-    pub fn is_last(&self, read: u64) -> bool {
-        match self.total {
-            Some(total) => read >= total || self.users.is_empty(),
-            None => (self.users.len() as u64) < PAGE_SIZE,
-        }
-    }
-}
-
 impl Client {
-    /// Reads the page of users at `page_index`, from 0 on.
+    /// Reads one page of users.
     ///
     /// # Errors
     /// Those of a call, see [`Error`].
-    pub async fn fetch_users(&self, page_index: u32, deadline: Deadline) -> Result<Page, Error> {
-        let data = json!({"pagesize": PAGE_SIZE, "pageindex": page_index});
-        self.call(Command::GetUserData, &data, deadline, parse_page).await
+    pub async fn fetch_users(&self, request: PageRequest, deadline: Deadline) -> Result<Page, Error> {
+        self.call(Command::GetUserData, &request.data(), deadline, |answer| parse_page(answer, request)).await
     }
 }
 
-pub(super) fn parse_page(answer: &str) -> Result<Page, Problem> {
+pub(super) fn parse_page(answer: &str, request: PageRequest) -> Result<Page, Problem> {
+    const NO_USERS: &str = "it holds no users under `Users`";
     let answer = Answer::read(answer)?;
     let (total, count) = (answer.count("total"), answer.count("count"));
+    let has_none = |count| count == Some(0);
     let entries = match answer.entries("Users") {
         Some(entries) => entries,
-        None if answer.raw("Users").is_none() && (answer.is_empty() || count == Some(0)) => wire::Entries::default(),
-        None => return Err(Problem::NotTheApi("it holds no users under `Users`")),
+        // PHP's spellings of nothing, which must not pass for an account without users.
+        None if answer.is_empty() && request.index > 0 => Entries::default(),
+        None if answer.value("Users") == Some(Value::Null) && (has_none(total) || has_none(count)) => {
+            Entries::default()
+        }
+        None => return Err(answer.judge(NO_USERS)),
     };
-    let users = entries.0.into_iter().map(|(key, raw)| (key, wire::compact(raw.get()))).collect();
-    Ok(Page { users, total, count })
+    if entries.entries.is_empty() {
+        let answer = answer.unless_it_says_why()?;
+        if request.index == 0 && total.is_some_and(|total| total > 0) {
+            return Err(answer.judge("it holds no users, though its `total` says that there are some"));
+        }
+    }
+    let users = entries.entries.into_iter().enumerate().map(|(position, (key, raw))| {
+        let record = wire::compact(raw.get());
+        (if entries.is_list { key_of(&record, request.skipped() + position as u64) } else { key }, record)
+    });
+    Ok(Page { users: users.collect(), total, count })
+}
+
+/// The key of a user in a list, where `position` is no key: it is another user's in the next answer.
+fn key_of(record: &str, position: u64) -> String {
+    ["id", "userid", "username"]
+        .into_iter()
+        .find_map(|name| match wire::field(record, name)? {
+            Value::String(text) if !text.is_empty() => Some(text),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        })
+        .unwrap_or_else(|| position.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse_page(answer: &str) -> Result<Page, Problem> {
+        super::parse_page(answer, PageRequest::first(PAGE_SIZE))
+    }
 
     #[test]
     fn users_keep_their_keys_and_counts_may_be_text() {
@@ -68,20 +88,17 @@ mod tests {
     }
 
     #[test]
-    fn the_last_page_is_known_by_the_total_or_by_its_size() {
-        let page =
-            |users: usize, total| Page { users: vec![(String::new(), String::new()); users], total, ..Page::default() };
-        // A page smaller than asked for is not the last one while the total isn't reached.
-        assert!(!page(500, Some(2_500)).is_last(500));
-        assert!(page(500, Some(2_500)).is_last(2_500));
-        assert!(page(0, Some(2_500)).is_last(2_000));
-        assert!(page(1_999, None).is_last(1_999));
-        assert!(!page(2_000, None).is_last(2_000));
+    fn users_of_a_list_have_keys_of_their_own() {
+        let body = r#"{"total":5,"Users":[{"username":"a"},{"id":7,"username":"b"},{"id":"8"},{},{"username":""}]}"#;
+        let page = super::parse_page(body, PageRequest { size: 5, index: 2 }).expect("a page");
+        assert_eq!(page.users.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["a", "7", "8", "13", "14"]);
     }
 
     #[test]
     fn an_answer_without_users_must_say_that_there_are_none() {
-        assert_eq!(parse_page("[]"), Ok(Page::default()));
+        // Behind the last page there may be nothing at all.
+        assert_eq!(super::parse_page("[]", PageRequest { size: 2, index: 1 }), Ok(Page::default()));
+        assert!(parse_page("[]").is_err());
         assert!(parse_page(r#"{"total":0,"count":0,"Users":[]}"#).is_ok());
         assert!(parse_page(r#"{"total":5}"#).is_err());
         assert!(parse_page(r#"{"Users":"x"}"#).is_err());

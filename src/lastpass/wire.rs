@@ -2,6 +2,9 @@
 //!
 //! A PHP back end writes an empty map as `[]`, numbers as strings, and leaves out what is empty (LASTPASS_API.md,
 //! "Transport"). Records are kept as the text that was sent, so that nothing of them is lost in reading.
+//!
+//! Each command accepts only the form of its own answer. Any other body is judged by what it says, whatever its format:
+//! that there were too many requests, that the command or the credentials are refused, or nothing that is LastPass's.
 
 use std::fmt;
 
@@ -11,9 +14,10 @@ use serde::{
 };
 use serde_json::{Value, value::RawValue};
 
-use crate::text::Text;
+use super::markup::{self, Markup};
+use crate::surrogates::{self, Key};
 
-/// Why an answer of HTTP 200 is not what was asked for.
+/// Why a body is not the answer that was asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Problem {
     /// Not the API's JSON: a proxy's or a maintenance page. Says what is wrong, never what was sent.
@@ -23,11 +27,26 @@ pub enum Problem {
         /// What it said.
         reason: String,
     },
+    /// The API said that there were too many requests.
+    Throttled,
+}
+
+/// The mark that some systems put before a text. It is no white space.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// What stands before an answer and is no part of it.
+fn is_before_answer(c: char) -> bool {
+    c.is_ascii_whitespace() || c == BYTE_ORDER_MARK
 }
 
 /// A map or a list of records, with the text of each. Lists have their positions as keys.
 #[derive(Debug, Default)]
-pub(super) struct Entries<'a>(pub Vec<(String, &'a RawValue)>);
+pub(super) struct Entries<'a> {
+    /// Each with its key.
+    pub(super) entries: Vec<(String, &'a RawValue)>,
+    /// Whether they stood in a list, so that their keys are positions.
+    pub(super) is_list: bool,
+}
 
 impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -39,23 +58,17 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry::<String, &RawValue>()? {
-                    entries.push(entry);
+                while let Some((Key(key), record)) = map.next_entry::<Key<'de>, &RawValue>()? {
+                    entries.push((key.into_owned(), record));
                 }
-                Ok(Entries(entries))
+                Ok(Entries { entries, is_list: false })
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
                 let mut entries = Vec::new();
                 while let Some(record) = list.next_element::<&RawValue>()? {
                     entries.push((entries.len().to_string(), record));
                 }
-                Ok(Entries(entries))
-            }
-            fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(Entries::default())
-            }
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                if text.is_empty() { Ok(Entries::default()) } else { Err(E::custom("neither a map nor a list")) }
+                Ok(Entries { entries, is_list: true })
             }
         }
         deserializer.deserialize_any(MapOrList)
@@ -67,9 +80,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
 pub(super) enum Records<'a> {
     /// The text of each.
     Listed(Vec<&'a RawValue>),
-    /// It is no collection.
+    /// `null`.
+    Null,
+    /// It is no collection of records.
     NotListed,
 }
+
+/// What the keys of events begin with. Source: LASTPASS_API.md, "reporting".
+const EVENT_KEY: &str = "event";
 
 impl<'de: 'a, 'a> Deserialize<'de> for Records<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -81,10 +99,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for Records<'a> {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut records = Vec::new();
-                while let Some((IgnoredAny, record)) = map.next_entry()? {
+                let mut is_known = false;
+                while let Some((key, record)) = map.next_entry::<Key<'de>, &RawValue>()? {
+                    let begins_as_event =
+                        key.as_str().get(..EVENT_KEY.len()).is_some_and(|key| key.eq_ignore_ascii_case(EVENT_KEY));
+                    is_known |= begins_as_event || record.get().starts_with('{');
                     records.push(record);
                 }
-                Ok(Records::Listed(records))
+                // Neither the keys nor the values are those of events: a message, or an echo of the request.
+                Ok(if is_known || records.is_empty() { Records::Listed(records) } else { Records::NotListed })
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
                 let mut records = Vec::new();
@@ -94,10 +117,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Records<'a> {
                 Ok(Records::Listed(records))
             }
             fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(Records::Listed(Vec::new()))
+                Ok(Records::Null)
             }
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(if text.is_empty() { Records::Listed(Vec::new()) } else { Records::NotListed })
+            fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+                Ok(Records::NotListed)
             }
             fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
                 Ok(Records::NotListed)
@@ -133,38 +156,95 @@ impl<'de> Visitor<'de> for RecordsUnder<'_> {
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut read = FieldsAndRecords { fields: Vec::new(), records: None };
-        while let Some(name) = map.next_key::<String>()? {
+        while let Some(Key(name)) = map.next_key::<Key<'de>>()? {
             if name == self.0 {
-                read.records = Some(map.next_value()?);
+                let records = map.next_value()?;
+                // Of two, one would be lost.
+                read.records = Some(if read.records.is_none() { records } else { Records::NotListed });
             } else {
-                read.fields.push((name, map.next_value()?));
+                read.fields.push((name.into_owned(), map.next_value()?));
             }
         }
         Ok(read)
     }
 }
 
-/// Reads the top of an answer as a map of its fields' texts: an empty list is an empty map.
-fn fields(answer: &str) -> Result<Vec<(String, &RawValue)>, Problem> {
-    let is_list = begins_as_a_list(answer)?;
-    let Entries(fields) = serde_json::from_str(answer).map_err(|_| CUT)?;
-    if is_list && !fields.is_empty() {
-        return Err(Problem::NotTheApi("it is a list"));
+const CUT: Problem = Problem::NotTheApi("it is not JSON, or was cut");
+const TEXT: Problem = Problem::NotTheApi("it is not a JSON object");
+const LIST: Problem = Problem::NotTheApi("it is a list");
+
+/// An answer without what stands before it, and whether it begins as a list, or else as an object.
+fn begin(answer: &str) -> Result<(&str, bool), Problem> {
+    let answer = answer.trim_start_matches(is_before_answer);
+    match answer.bytes().next() {
+        None => Err(Problem::NotTheApi("it is empty")),
+        Some(b'<') => Err(judge_markup(answer)),
+        Some(b'{') => Ok((answer, false)),
+        Some(b'[') => Ok((answer, true)),
+        Some(_) => Err(judge_text(answer)),
     }
-    Ok(fields)
 }
 
-const CUT: Problem = Problem::NotTheApi("it is not JSON, or was cut");
-
-/// Whether an answer begins as a list, or else as an object.
-fn begins_as_a_list(answer: &str) -> Result<bool, Problem> {
-    match answer.bytes().find(|byte| !byte.is_ascii_whitespace()) {
-        None => Err(Problem::NotTheApi("it is empty")),
-        Some(b'<') => Err(Problem::NotTheApi("it is an HTML page")),
-        Some(b'{') => Ok(false),
-        Some(b'[') => Ok(true),
-        Some(_) => Err(Problem::NotTheApi("it is not a JSON object")),
+/// What an answer in markup says.
+fn judge_markup(answer: &str) -> Problem {
+    match markup::read(answer) {
+        Markup::Html => Problem::NotTheApi("it is an HTML page"),
+        Markup::Xml { said, .. } if speaks_of_throttling(&said) => Problem::Throttled,
+        Markup::Xml { is_lastpass: true, said } if !said.is_empty() && !is_good_word(&said) => {
+            Problem::Fail { reason: said }
+        }
+        Markup::Xml { said, .. } if is_refusal(&said) => Problem::Fail { reason: said },
+        Markup::Xml { .. } => Problem::NotTheApi("it is XML, and no refusal"),
     }
+}
+
+/// What an answer that is a mere text says.
+fn judge_text(answer: &str) -> Problem {
+    /// Longest text that is looked at. Chosen: a sentence. What is longer is a page of something else.
+    const LONGEST: usize = 300;
+    let said = answer.trim().trim_matches('"');
+    if said.len() > LONGEST {
+        TEXT
+    } else if speaks_of_throttling(said) {
+        Problem::Throttled
+    } else if is_refusal(said) {
+        Problem::Fail { reason: said.to_owned() }
+    } else {
+        TEXT
+    }
+}
+
+/// What a body says that came with the status of an error: `None` where it is not LastPass itself that says it.
+pub(super) fn refusal(body: &str) -> Option<Problem> {
+    let problem = match begin(body) {
+        Ok((answer, false)) => Answer::parse(answer).ok()?.judge("it is no answer"),
+        Ok((_, true)) => return None,
+        Err(problem) => problem,
+    };
+    match problem {
+        Problem::NotTheApi(_) => None,
+        Problem::Fail { .. } | Problem::Throttled => Some(problem),
+    }
+}
+
+/// Whether a word says that all is well.
+fn is_good_word(word: &str) -> bool {
+    ["ok", "success"].contains(&word.trim().to_lowercase().as_str())
+}
+
+/// Whether a text says that there were too many requests.
+fn speaks_of_throttling(text: &str) -> bool {
+    const WORDS: &[&str] = &["too many", "rate limit", "rate-limit", "ratelimit", "rate_limit", "throttl", "slow down"];
+    let text = text.to_lowercase();
+    WORDS.iter().any(|word| text.contains(word)) || text.split(|c: char| !c.is_alphanumeric()).any(|word| word == "429")
+}
+
+/// Whether a text that may be anyone's is LastPass's refusal of who asks.
+fn is_refusal(text: &str) -> bool {
+    const WORDS: &[&str] =
+        &["authoriz", "authoris", "authentic", "provhash", "provisioning hash", "invalid hash", "account number"];
+    let text = text.to_lowercase();
+    WORDS.iter().any(|word| text.contains(word)) && !text.contains("proxy")
 }
 
 /// The fields of an answer that says something of itself beside its records.
@@ -174,29 +254,82 @@ pub(super) struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
-    /// Reads an answer and refuses what says `FAIL`.
+    /// Reads an answer and refuses what says `FAIL`. An empty list is an empty map.
     pub(super) fn read(answer: &'a str) -> Result<Self, Problem> {
-        Self { fields: fields(answer)? }.unless_it_failed()
+        let (answer, is_list) = begin(answer)?;
+        let answer = Self::parse(answer)?;
+        if is_list && !answer.is_empty() { Err(LIST) } else { answer.unless_it_failed() }
+    }
+
+    fn parse(answer: &'a str) -> Result<Self, Problem> {
+        let Entries { entries, .. } = serde_json::from_str(answer).map_err(|_| CUT)?;
+        Ok(Self { fields: entries })
     }
 
     /// The same, with the records that stand under `name`, which are read along with it; `None` where there is no such
     /// field.
     pub(super) fn read_records(answer: &'a str, name: &str) -> Result<(Self, Option<Records<'a>>), Problem> {
-        if begins_as_a_list(answer)? {
+        let (body, is_list) = begin(answer)?;
+        if is_list {
             return Ok((Self::read(answer)?, None));
         }
-        let mut json = serde_json::Deserializer::from_str(answer);
+        let mut json = serde_json::Deserializer::from_str(body);
         let read = json.deserialize_map(RecordsUnder(name)).and_then(|read| json.end().map(|()| read));
         let FieldsAndRecords { fields, records } = read.map_err(|_| CUT)?;
-        Ok((Self { fields }.unless_it_failed()?, records))
+        // What stands in their place may say why.
+        let answer = if matches!(records, Some(Records::NotListed)) { Self::parse(body)? } else { Self { fields } };
+        Ok((answer.unless_it_failed()?, records))
     }
 
     fn unless_it_failed(self) -> Result<Self, Problem> {
-        let answer = self;
-        // Status words differ between commands, and some good answers have none.
-        let failed = matches!(answer.value("status"), Some(Value::String(word))
-            if ["fail", "failed", "error"].contains(&word.to_lowercase().as_str()));
-        if failed { Err(Problem::Fail { reason: answer.reason() }) } else { Ok(answer) }
+        if self.has_failed() { Err(self.judge("it failed")) } else { Ok(self) }
+    }
+
+    /// Whether it says so. Status words differ between commands, and some good answers have none; another LastPass API
+    /// says `"Succeeded": false`.
+    fn has_failed(&self) -> bool {
+        let is_false = |value: &Value| match value {
+            Value::Bool(flag) => !flag,
+            Value::Number(number) => number.as_i64() == Some(0),
+            Value::String(text) => ["false", "0"].contains(&text.to_lowercase().as_str()),
+            Value::Null | Value::Array(_) | Value::Object(_) => false,
+        };
+        self.values(|name| name == "status").iter().any(|status| match status {
+            Value::String(word) => ["fail", "failed", "failure", "error"].contains(&word.to_lowercase().as_str()),
+            other => is_false(other),
+        }) || self.values(|name| ["succeeded", "success"].contains(&name)).iter().any(is_false)
+    }
+
+    /// Whether its status says that all is well.
+    pub(super) fn is_ok(&self) -> bool {
+        self.value("status").as_ref().and_then(Value::as_str).is_some_and(is_good_word)
+    }
+
+    /// What an answer says that does not have the form that was asked for; `otherwise` where it says nothing.
+    pub(super) fn judge(&self, otherwise: &'static str) -> Problem {
+        let mut reasons = Reasons::default();
+        for (name, raw) in &self.fields {
+            if let Some(value) = surrogates::parse(raw.get()) {
+                reasons.take(name, &value, 0);
+            }
+        }
+        let Reasons { errors, messages } = reasons;
+        let said = [errors.clone(), messages].concat().join("; ");
+        if speaks_of_throttling(&said) {
+            Problem::Throttled
+        } else if self.has_failed() || !errors.is_empty() || is_refusal(&said) {
+            Problem::Fail { reason: said }
+        } else {
+            Problem::NotTheApi(otherwise)
+        }
+    }
+
+    /// [`Self::judge`] of what the answer says beside its records, of which it has none; `Ok` where it says nothing.
+    pub(super) fn unless_it_says_why(self) -> Result<Self, Problem> {
+        match self.judge("") {
+            Problem::NotTheApi(_) => Ok(self),
+            problem @ (Problem::Fail { .. } | Problem::Throttled) => Err(problem),
+        }
     }
 
     /// The text of the field `name`; the last one where it comes twice.
@@ -209,9 +342,20 @@ impl<'a> Answer<'a> {
         self.fields.is_empty()
     }
 
+    /// Its fields, each with its text.
+    pub(super) fn fields(&self) -> &[(String, &'a RawValue)] {
+        &self.fields
+    }
+
     /// The value of the field `name`.
     pub(super) fn value(&self, name: &str) -> Option<Value> {
-        self.raw(name).and_then(|raw| serde_json::from_str(raw.get()).ok())
+        self.raw(name).and_then(|raw| surrogates::parse(raw.get()))
+    }
+
+    /// The values of the fields whose names, in lower case, are of a kind.
+    fn values(&self, is_of_kind: impl Fn(&str) -> bool) -> Vec<Value> {
+        let fields = self.fields.iter().filter(|(name, _)| is_of_kind(&name.to_lowercase()));
+        fields.filter_map(|(_, raw)| surrogates::parse(raw.get())).collect()
     }
 
     /// A count that may come as text. Negative and unreadable ones are none.
@@ -223,34 +367,54 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// The records under `name`, or `None` where the field is absent or no collection.
+    /// The records under `name`, or `None` where the field is absent, no collection, or there twice.
     pub(super) fn entries(&self, name: &str) -> Option<Entries<'a>> {
-        self.raw(name).and_then(|raw| serde_json::from_str(raw.get()).ok())
+        let mut fields = self.fields.iter().filter(|(key, _)| key == name);
+        let (_, raw) = fields.next()?;
+        if fields.next().is_some() { None } else { serde_json::from_str(raw.get()).ok() }
     }
+}
 
-    /// Every field as an entry: for answers whose records stand at the top.
-    pub(super) fn into_entries(self) -> Entries<'a> {
-        Entries(self.fields)
+/// What an answer gives as reasons.
+#[derive(Debug, Default)]
+struct Reasons {
+    /// Under `error` and the like: something went wrong.
+    errors: Vec<String>,
+    /// Under `message` and the like, which may say anything.
+    messages: Vec<String>,
+}
+
+impl Reasons {
+    /// Takes what a field says: a text, a list or a map of texts.
+    fn take(&mut self, name: &str, value: &Value, depth: usize) {
+        const ERRORS: &[&str] = &["error", "errors"];
+        const MESSAGES: &[&str] =
+            &["message", "msg", "rc", "reason", "detail", "details", "description", "error_description"];
+        /// Fields that may hold an answer in place of records, and how deep.
+        const WRAPPERS: &[&str] = &["data", "lastpass", "response", "result"];
+        const DEEPEST: usize = 2;
+        let name = name.trim_start_matches(['@', '-', '_', '$']).to_lowercase();
+        if ERRORS.contains(&name.as_str()) {
+            texts(value, &mut self.errors);
+        } else if MESSAGES.contains(&name.as_str()) {
+            texts(value, &mut self.messages);
+        } else if let Value::Object(fields) = value
+            && WRAPPERS.contains(&name.as_str())
+            && depth < DEEPEST
+        {
+            fields.iter().for_each(|(name, value)| self.take(name, value, depth + 1));
+        }
     }
+}
 
-    /// What stands under `error` or `errors`: a text, a list or a map of texts.
-    fn reason(&self) -> String {
-        fn texts(value: &Value, into: &mut Vec<String>) {
-            match value {
-                Value::Null => {}
-                Value::String(text) => into.push(text.clone()),
-                Value::Bool(_) | Value::Number(_) => into.push(value.to_string()),
-                Value::Array(list) => list.iter().for_each(|value| texts(value, into)),
-                Value::Object(map) => map.values().for_each(|value| texts(value, into)),
-            }
-        }
-        let mut reasons = Vec::new();
-        for name in ["error", "errors"] {
-            if let Some(value) = self.value(name) {
-                texts(&value, &mut reasons);
-            }
-        }
-        reasons.join("; ")
+fn texts(value: &Value, into: &mut Vec<String>) {
+    match value {
+        Value::Null => {}
+        Value::String(text) if text.trim().is_empty() => {}
+        Value::String(text) => into.push(text.clone()),
+        Value::Bool(_) | Value::Number(_) => into.push(value.to_string()),
+        Value::Array(list) => list.iter().for_each(|value| texts(value, into)),
+        Value::Object(map) => map.values().for_each(|value| texts(value, into)),
     }
 }
 
@@ -276,13 +440,13 @@ pub(super) fn compact(json: &str) -> String {
 pub(super) fn field(record: &str, name: &str) -> Option<Value> {
     struct Field<'n>(&'n str);
     impl<'de> Visitor<'de> for Field<'_> {
-        type Value = Option<Value>;
+        type Value = Option<&'de RawValue>;
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("a record")
         }
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
             let mut found = None;
-            while let Some(key) = map.next_key::<Text<'de>>()? {
+            while let Some(key) = map.next_key::<Key<'de>>()? {
                 if key.as_str() == self.0 {
                     if found.is_some() {
                         return Err(A::Error::custom("a key twice"));
@@ -295,7 +459,8 @@ pub(super) fn field(record: &str, name: &str) -> Option<Value> {
             Ok(found)
         }
     }
-    serde_json::Deserializer::from_str(record).deserialize_map(Field(name)).ok().flatten()
+    let raw = serde_json::Deserializer::from_str(record).deserialize_map(Field(name)).ok().flatten()?;
+    surrogates::parse(raw.get())
 }
 
 #[cfg(test)]
@@ -304,9 +469,9 @@ mod tests {
 
     #[test]
     fn an_empty_map_may_come_as_a_list() {
-        assert_eq!(Answer::read("[]").expect("an answer").into_entries().0.len(), 0);
+        assert_eq!(Answer::read("[]").expect("an answer").fields().len(), 0);
         let answer = Answer::read(r#"{"status":"OK","data":[]}"#).expect("an answer");
-        assert_eq!(answer.entries("data").expect("entries").0.len(), 0);
+        assert_eq!(answer.entries("data").expect("entries").entries.len(), 0);
     }
 
     #[test]

@@ -42,8 +42,10 @@ pub struct Profile {
 /// A part of the secret, by what goes wrong where it is not right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// What a system refuses: the account number, the hash and the API keys.
-    Credentials,
+    /// The account number and the provisioning hash, which LastPass may refuse.
+    LastPassCredentials,
+    /// The API keys, which Elasticsearch may refuse.
+    ApiKeys,
     /// What a checkpoint is bound to: the account number and the namespace.
     Destination,
     /// What times are read by: the zone.
@@ -55,7 +57,8 @@ impl Credentials {
     #[must_use]
     pub fn have_same(&self, part: Part, others: &Self) -> bool {
         match part {
-            Part::Credentials => self.are(others),
+            Part::LastPassCredentials => self.are_same_for_lastpass(others),
+            Part::ApiKeys => self.are_same_for_elasticsearch(others),
             Part::Destination => {
                 (&self.account_number, &self.profile.namespace) == (&others.account_number, &others.profile.namespace)
             }
@@ -63,24 +66,25 @@ impl Credentials {
         }
     }
 
-    fn are(&self, others: &Self) -> bool {
-        let texts = |credentials: &Self| {
-            let setup_key = credentials.elastic_setup_api_key.as_ref();
-            [Some(credentials.provisioning_hash.clone()), Some(credentials.elastic_api_key.clone()), setup_key.cloned()]
-        };
-        let same = |one: &Option<SecretString>, other: &Option<SecretString>| {
-            one.as_ref().map(ExposeSecret::expose_secret) == other.as_ref().map(ExposeSecret::expose_secret)
-        };
+    fn are_same_for_lastpass(&self, others: &Self) -> bool {
         self.account_number == others.account_number
-            && texts(self).iter().zip(&texts(others)).all(|(one, other)| same(one, other))
+            && self.provisioning_hash.expose_secret() == others.provisioning_hash.expose_secret()
+    }
+
+    fn are_same_for_elasticsearch(&self, others: &Self) -> bool {
+        let setup_key =
+            |credentials: &Self| credentials.elastic_setup_api_key.as_ref().map(|key| key.expose_secret().to_owned());
+        self.elastic_api_key.expose_secret() == others.elastic_api_key.expose_secret()
+            && setup_key(self) == setup_key(others)
     }
 
     /// Reads the document of the secret `secret_id`. Fields it doesn't know are left alone.
     pub(crate) fn parse(document: &SecretString, secret_id: &str) -> Result<Self, Error> {
         let invalid = |problems| Error::Invalid { secret_id: secret_id.to_owned(), problems: Problems(problems) };
+        let text = without_byte_order_mark(document.expose_secret());
         // What was never meant to be an object is not told by the place where it stops being JSON.
-        let is_plain = !document.expose_secret().trim_start().starts_with('{');
-        let fields = serde_json::from_str(document.expose_secret()).map_err(|error| {
+        let is_plain = !text.trim_start().starts_with('{');
+        let fields = serde_json::from_str(text).map_err(|error| {
             invalid(vec![if is_plain || error.is_data() {
                 Problem::NotAnObject
             } else {
@@ -171,6 +175,16 @@ impl Fields {
             KeyForm::Unknown => self.wrong(Problem::NotEncoded { field: name }),
         }
     }
+}
+
+/// The document without the mark that some editors and shells put before a file, as it is or read as Latin-1.
+fn without_byte_order_mark(document: &str) -> &str {
+    const MARKS: [&str; 2] = ["\u{feff}", "\u{ef}\u{bb}\u{bf}"];
+    let mut document = document;
+    while let Some(rest) = MARKS.iter().find_map(|mark| document.trim_start().strip_prefix(mark)) {
+        document = rest;
+    }
+    document
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -293,6 +307,17 @@ mod tests {
         assert_eq!(credentials.provisioning_hash.expose_secret(), HASH);
         assert_eq!(credentials.elastic_api_key.expose_secret(), KEY);
         assert_eq!(credentials.elastic_setup_api_key.unwrap().expose_secret(), KEY);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_document() {
+        let document = with("note", "x".into());
+        for mark in ["\u{feff}", "\u{feff}\r\n ", " \u{feff}", "\u{feff}\u{feff}", "\u{ef}\u{bb}\u{bf}"] {
+            let credentials = parse(&format!("{mark}{document}")).unwrap();
+            assert_eq!(credentials.account_number.as_str(), "1234567", "{mark:?}");
+            assert_eq!(problems(&format!("{mark}[]")), [Problem::NotAnObject]);
+        }
+        assert_eq!(problems("\u{feff}{\n\"provisioning_hash\": \"x"), [Problem::NotJson { line: 2, column: 23 }]);
     }
 
     #[test]

@@ -40,12 +40,53 @@ fn answers_of_lastpass() {
     let table: &[Answered<'_>] = &[
         ("401", Events, 401, "", "LastPass.Unauthorized", who),
         (
+            "LastPass's own refusal",
+            Users,
+            200,
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<lastpass rc=\"Authorization Error\"/>",
+            "LastPass.Unauthorized",
+            &["Authorization Error", "`account_number`", "`provisioning_hash`"],
+        ),
+        ("XML of something else", Users, 200, "<feed><title>News</title></feed>", bad, &["XML, and no refusal"]),
+        (
+            "WARN without events",
+            Events,
+            200,
+            r#"{"status":"WARN","errors":["one of two servers is away"]}"#,
+            "LastPass.Refused",
+            &["one of two servers is away"],
+        ),
+        (
+            "throttling in words",
+            Folders,
+            200,
+            r#"{"error":"Too many requests"}"#,
+            "LastPass.Throttled",
+            &["too many requests"],
+        ),
+        (
+            "a folder that is none",
+            Folders,
+            200,
+            r#"{"101":{"score":1},"102":null}"#,
+            bad,
+            &["something else than shared folders"],
+        ),
+        (
+            "no users, though there are some",
+            Users,
+            200,
+            r#"{"total":5,"count":0,"Users":[]}"#,
+            bad,
+            &["no users, though its `total`"],
+        ),
+        (
             "403 by a firewall",
             Events,
             403,
             "<html>Access denied</html>",
-            "LastPass.Unauthorized",
-            &["HTTP 403", "IP restriction", "proxy"],
+            "LastPass.Throttled",
+            &["HTTP 403", "rate", "IP restriction", "proxy", "`provisioning_hash`"],
         ),
         (
             "FAIL for an authorization error",
@@ -152,6 +193,9 @@ fn answers_of_lastpass() {
     for case in &cases {
         assert!(!case.error.with_causes().contains("c0ffee5e") && !format!("{:?}", case.error).contains("c0ffee5e"));
     }
+    let asked = r#"{"pagesize":1,"pageindex":3,"data":"all"}"#.to_owned();
+    let error = lastpass::Error::TooLarge { command: Command::GetDetailedSfData, asked };
+    cases.push(case("an answer that is too large", error, bad, &["24 MB", "\"pageindex\":3", "LASTPASS_URL", "proxy"]));
     for why in [
         "no connection",
         "it did not answer in time",

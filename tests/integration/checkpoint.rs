@@ -176,6 +176,7 @@ async fn what_one_run_saves_the_next_one_finds() {
         timestamp: Some(later(1)),
         pass: 2,
         page_index: 3,
+        page_size: Some(2_000),
         read: 6_000,
         total: None,
         seen: 18_446_744_073_709_551_615,

@@ -1,0 +1,158 @@
+//! Answers that are markup: a web page of something in between, or XML of LastPass itself.
+//!
+//! LastPass refuses credentials with HTTP 200 and `<lastpass rc="Authorization Error"/>` (LASTPASS_API.md, "Seen in
+//! recordings and by other clients"). What is not documented about it is read with tolerance: declarations, comments,
+//! quotes, other elements and letter case.
+
+/// What an answer that begins with `<` is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Markup {
+    /// A web page.
+    Html,
+    /// Anything else.
+    Xml {
+        /// Whether LastPass's own element is in it.
+        is_lastpass: bool,
+        /// All that it says, in attributes and text.
+        said: String,
+    },
+}
+
+/// The elements with which a web page, or a piece of one, begins.
+const HTML: &[&str] = &[
+    "html", "head", "body", "title", "meta", "link", "style", "script", "noscript", "base", "div", "span", "p", "a",
+    "b", "br", "hr", "h1", "h2", "h3", "h4", "center", "font", "table", "form", "img", "iframe", "frameset", "pre",
+    "main", "section", "header", "article", "ul", "strong", "svg",
+];
+/// LastPass's own element.
+const LASTPASS: &str = "lastpass";
+/// Attributes that say nothing of the answer.
+const NAMESPACE: &str = "xmlns";
+
+/// Says what an answer in markup is.
+pub(super) fn read(answer: &str) -> Markup {
+    let mut said = Vec::new();
+    let (mut is_lastpass, mut is_first) = (false, true);
+    let mut rest = answer;
+    while let Some(at) = rest.find('<') {
+        let (text, tag) = rest.split_at(at);
+        said.push(text);
+        if let Some(text) = tag.strip_prefix("<![CDATA[") {
+            let (text, after) = text.split_once("]]>").unwrap_or((text, ""));
+            said.push(text);
+            rest = after;
+        } else if let Some(comment) = tag.strip_prefix("<!--") {
+            rest = comment.split_once("-->").map_or("", |(_, after)| after);
+        } else {
+            let (inside, after) = split_tag(tag.get(1..).unwrap_or_default());
+            let inside = inside.strip_suffix('/').unwrap_or(inside);
+            rest = after;
+            match inside.chars().next() {
+                Some('?' | '/') | None => continue,
+                Some('!') => {
+                    let is_html = inside
+                        .get(1..)
+                        .unwrap_or_default()
+                        .split_whitespace()
+                        .nth(1)
+                        .is_some_and(|name| is(name, "html"));
+                    if is_first && is_html {
+                        return Markup::Html;
+                    }
+                    continue;
+                }
+                Some(_) => {}
+            }
+            let name = inside.split(|c: char| c.is_whitespace() || c == '/').next().unwrap_or_default();
+            let local = name.rsplit(':').next().unwrap_or_default();
+            if is_first && HTML.iter().any(|html| is(local, html)) {
+                return Markup::Html;
+            }
+            is_first = false;
+            is_lastpass |= is(local, LASTPASS);
+            said.extend(attribute_values(inside.get(name.len()..).unwrap_or_default()));
+        }
+    }
+    said.push(rest);
+    let said: Vec<&str> = said.into_iter().map(str::trim).filter(|text| !text.is_empty()).collect();
+    Markup::Xml { is_lastpass, said: said.join("; ").replace("&#32;", " ") }
+}
+
+fn is(name: &str, other: &str) -> bool {
+    name.trim_end_matches(['>', '[']).eq_ignore_ascii_case(other)
+}
+
+/// What is inside of a tag, and what follows it. A `>` in quotes does not end it.
+fn split_tag(tag: &str) -> (&str, &str) {
+    let mut quote = None;
+    for (at, c) in tag.char_indices() {
+        match (quote, c) {
+            (None, '>') => return (tag.get(..at).unwrap_or_default(), tag.get(at + 1..).unwrap_or_default()),
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), c) if open == c => quote = None,
+            _ => {}
+        }
+    }
+    (tag, "")
+}
+
+/// The values of attributes.
+fn attribute_values(mut attributes: &str) -> Vec<&str> {
+    let mut values = Vec::new();
+    while let Some((name, value)) = attributes.split_once('=') {
+        let value = value.trim_start();
+        let (value, after) = match value.chars().next() {
+            Some(quote @ ('"' | '\'')) => {
+                let value = value.get(1..).unwrap_or_default();
+                value.split_once(quote).unwrap_or((value, ""))
+            }
+            _ => value.split_once(char::is_whitespace).unwrap_or((value, "")),
+        };
+        if !name.trim().to_ascii_lowercase().starts_with(NAMESPACE) {
+            values.push(value);
+        }
+        attributes = after;
+    }
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn xml(is_lastpass: bool, said: &str) -> Markup {
+        Markup::Xml { is_lastpass, said: said.to_owned() }
+    }
+
+    #[test]
+    fn attributes_and_texts_are_what_xml_says() {
+        for (answer, expected) in [
+            ("<lastpass rc=\"Authorization Error\"/>", xml(true, "Authorization Error")),
+            ("<?xml version='1.0'?>\n<r xmlns:x='urn:x'><LastPass rc='a > b' code=7/></r>", xml(true, "a > b; 7")),
+            ("<!-- <html> --><error>no <b>such</b> thing</error>", xml(false, "no; such; thing")),
+            ("<!DOCTYPE lastpass><lastpass><rc><![CDATA[no <way>]]></rc></lastpass>", xml(true, "no <way>")),
+            ("<lastpass rc=\"Authorization", xml(true, "Authorization")),
+            ("<", xml(false, "")),
+            ("<>", xml(false, "")),
+            ("<é", xml(false, "")),
+        ] {
+            assert_eq!(read(answer), expected, "{answer}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_known_by_its_type_or_by_its_first_element() {
+        for page in [
+            "<!DOCTYPE html>",
+            "<!doctype HTML PUBLIC \"-//W3C//DTD\">",
+            "<html>",
+            "<HTML lang='en'>",
+            "<?xml version=\"1.0\"?>\n<x:html>",
+            "<br/>",
+            "<title>x</title>",
+        ] {
+            assert_eq!(read(page), Markup::Html, "{page}");
+        }
+        assert!(matches!(read("<!DOCTYPE htmlx><x/>"), Markup::Xml { .. }));
+    }
+}

@@ -1,0 +1,195 @@
+//! Pages by index, of users and of shared folders: which one to ask for, and where they end (pure).
+//!
+//! How LastPass counts pages is not documented. It may give fewer entries than were asked for, and count its pages by
+//! either number; it may not page at all, or give its last page again. So after a first page that is shorter than asked
+//! for, pages of just that size are asked for, and a page ends the reading only where it is empty or brings nothing new.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+
+/// A page, as it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageRequest {
+    /// How many entries it may have.
+    pub size: u32,
+    /// Its number, from 0.
+    pub index: u32,
+}
+
+impl PageRequest {
+    /// The first page, of this size.
+    #[must_use]
+    pub const fn first(size: u32) -> Self {
+        Self { size, index: 0 }
+    }
+
+    /// How many entries come before it.
+    pub(super) const fn skipped(self) -> u64 {
+        self.size as u64 * self.index as u64
+    }
+
+    /// The fields of a request's `data`.
+    pub(super) fn data(self) -> Value {
+        json!({"pagesize": self.size, "pageindex": self.index})
+    }
+}
+
+/// What a page says of the reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// The one answer holds all entries.
+    Whole,
+    /// More pages may follow.
+    More,
+    /// The page is the last, because it is empty or completes the total.
+    End,
+    /// The page is the last, because it brings nothing new: what pages there are after it can't be told.
+    Repeats,
+}
+
+/// One reading of all pages.
+#[derive(Debug, Clone)]
+pub struct Paging {
+    next: PageRequest,
+    read: u64,
+    /// The keys that were read.
+    keys: HashSet<String>,
+}
+
+impl Paging {
+    /// A reading that goes on with the page `next`, after `read` entries.
+    #[must_use]
+    pub fn from(next: PageRequest, read: u64) -> Self {
+        Self { next, read, keys: HashSet::new() }
+    }
+
+    /// The page to ask for.
+    #[must_use]
+    pub const fn next(&self) -> PageRequest {
+        self.next
+    }
+
+    /// How many entries were read, each of them once.
+    #[must_use]
+    pub const fn read(&self) -> u64 {
+        self.read
+    }
+
+    /// Takes the page that was asked for: its keys, and how many entries there are where LastPass tells it.
+    pub fn take<'k>(&mut self, keys: impl IntoIterator<Item = &'k str>, total: Option<u64>) -> Reach {
+        let (mut count, mut new) = (0_u32, 0);
+        for key in keys {
+            count = count.saturating_add(1);
+            new += u64::from(self.keys.insert(key.to_owned()));
+        }
+        self.read += new;
+        let PageRequest { size, index } = self.next;
+        let is_complete = count == 0 || total.is_some_and(|total| self.read >= total);
+        // More than was asked for: LastPass doesn't page.
+        if index == 0 && (is_complete || count > size) {
+            return Reach::Whole;
+        }
+        if is_complete {
+            return Reach::End;
+        }
+        if new == 0 {
+            return Reach::Repeats;
+        }
+        let size = if index == 0 { size.min(count) } else { size };
+        self.next = PageRequest { size, index: index.saturating_add(1) };
+        Reach::More
+    }
+
+    /// Begins anew with pages of half the size; false where one entry is asked for already.
+    pub fn shrink(&mut self) -> bool {
+        let size = self.next.size / 2;
+        if size == 0 {
+            return false;
+        }
+        *self = Self::from(PageRequest::first(size), 0);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How a LastPass counts its pages.
+    #[derive(Debug, Clone, Copy)]
+    enum Counts {
+        /// By the size that it gives.
+        Given,
+        /// By the size that was asked for.
+        Asked,
+        /// Not at all: every answer has all entries.
+        All,
+        /// Not at all: every answer has the first page.
+        First,
+        /// By the size that it gives, and behind the end the last page comes again.
+        LastAgain,
+    }
+
+    /// What is read of so many entries, and with how many requests.
+    fn read(counts: Counts, entries: u32, cap: u32, total: Option<u64>) -> (u64, usize) {
+        let mut paging = Paging::from(PageRequest::first(500), 0);
+        for requests in 1..=2_000 {
+            let PageRequest { size, index } = paging.next();
+            let given = size.min(cap);
+            let last = entries.saturating_sub(1) / given.max(1);
+            let (start, given) = match counts {
+                Counts::Given => (index * given, given),
+                Counts::Asked => (index * size, given),
+                Counts::All => (0, entries),
+                Counts::First => (0, given),
+                Counts::LastAgain => (index.min(last) * given, given),
+            };
+            let keys: Vec<String> =
+                (start..start.saturating_add(given).min(entries)).map(|key| key.to_string()).collect();
+            if paging.take(keys.iter().map(String::as_str), total) != Reach::More {
+                return (paging.read(), requests);
+            }
+        }
+        panic!("it comes to no end: {counts:?}, {entries} entries, {cap} a page");
+    }
+
+    #[test]
+    fn all_entries_are_read_however_pages_are_counted() {
+        for counts in [Counts::Given, Counts::Asked, Counts::All, Counts::LastAgain] {
+            for entries in [0, 1, 2, 39, 40, 41, 80, 499, 500, 501, 1_000, 1_203] {
+                for cap in [1, 3, 40, 250, 499, 500, 501, 10_000] {
+                    if entries / cap > 1_500 {
+                        continue;
+                    }
+                    for total in [None, Some(u64::from(entries))] {
+                        let (read, _) = read(counts, entries, cap, total);
+                        assert_eq!(read, u64::from(entries), "{counts:?}, {entries} entries, {cap} a page, {total:?}");
+                    }
+                }
+            }
+        }
+        // Whoever gives the first page again and again gives nothing else.
+        assert_eq!(read(Counts::First, 700, 500, None).0, 500);
+    }
+
+    #[test]
+    fn no_page_is_asked_for_in_vain_where_the_total_is_known() {
+        assert_eq!(read(Counts::Given, 12, 2_000, Some(12)).1, 1);
+        assert_eq!(read(Counts::Given, 12, 2_000, None).1, 2);
+        assert_eq!(read(Counts::Given, 0, 2_000, None).1, 1);
+        assert_eq!(read(Counts::Given, 1_000, 500, Some(1_000)).1, 2);
+        assert_eq!(read(Counts::All, 1_000, 500, None).1, 1);
+    }
+
+    #[test]
+    fn half_as_many_are_asked_for_until_one_is_left() {
+        let mut paging = Paging::from(PageRequest { size: 5, index: 3 }, 15);
+        let mut sizes = Vec::new();
+        while paging.shrink() {
+            assert_eq!((paging.next().index, paging.read()), (0, 0));
+            sizes.push(paging.next().size);
+        }
+        assert_eq!(sizes, [2, 1]);
+    }
+}

@@ -88,7 +88,18 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
     let deep = format!(r#"{{"Action":{}{}}}"#, "[".repeat(126), "]".repeat(126));
     // Two values, of which the first is the record.
     let two = "-1e9\r99".to_owned();
+    let halves = vec![
+        r#"{"Time":"2025-07-17 09:51:51","Username":"\ud83d","Data":{"\udc00":"x"},"Action":"Log in"}"#.to_owned(),
+    ];
+    let attributes = [
+        r#"{"username":"a\ud83d","attribs":{"password":"x","y":[1]}}"#,
+        r#"{"username":"a","attribs":"{\"password\":\"x\"}","users":[{"attribs":[["password","x"]]}]}"#,
+    ];
+    let attributes = || attributes.iter().map(|record| (*record).to_owned()).collect();
     of(0, vec![deep, two])
+        .chain(of(0, halves))
+        .chain(of(1, attributes()))
+        .chain(of(2, attributes()))
         .chain(of(0, event_records()))
         .chain(of(1, user_records()))
         .chain(of(2, folder_records()))

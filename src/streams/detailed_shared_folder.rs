@@ -12,6 +12,7 @@ use super::{
     field::{self, Field},
     path::{Path, Places},
     record::{Content, Fields, Record, Tree, canonical, canonical_field, content, parse, read, with_id},
+    redact::without_secrets,
     value::FieldValue,
 };
 use crate::document::{Document, Stream};
@@ -61,17 +62,19 @@ pub fn documents(mapper: &Mapper, reading: &Reading, snapshot: &Snapshot, key: &
 pub fn again(mapper: &Mapper, reading: &Reading, again: Again, original: &str) -> Document {
     let Again { id, timestamp, .. } = again;
     let timestamp = timestamp.unwrap_or(reading.created);
-    let source = map(mapper, reading, read(original), original, timestamp);
-    Document { id, timestamp, source, original: original.to_owned(), since: None }
+    let original = without_secrets(original);
+    let source = map(mapper, reading, read(&original), &original, timestamp);
+    Document { id, timestamp, source, original: original.into_owned(), since: None }
 }
 
 /// The records of a folder: one for each entry of its `users`, which stand in a list or, in PHP's other spelling of
 /// one, in a map.
 fn split(key: &str, record: &str) -> Vec<String> {
-    let whole = with_id(key, record);
-    let Some(Tree { value: mut folder, has_duplicate_key: false }) = parse(&whole) else {
+    let whole = with_id(key, &without_secrets(record));
+    let Some(mut tree @ Tree { has_duplicate_key: false, .. }) = parse(&whole) else {
         return vec![whole];
     };
+    let mut folder = tree.value.take();
     let Some(users) = folder.get_mut("users") else {
         return vec![whole];
     };
@@ -84,7 +87,7 @@ fn split(key: &str, record: &str) -> Vec<String> {
         if let Some(users) = folder.get_mut("users") {
             *users = entry;
         }
-        folder.to_string()
+        tree.write(&folder)
     };
     entries.into_iter().map(record_of).collect()
 }
@@ -118,10 +121,15 @@ fn map<'r>(
 
 fn map_fields<'r>(mut record: Fields<'r>, draft: &mut Draft<'r>) {
     field::apply(FOLDER, &mut record, draft);
-    match record.take("users").map(FieldValue::into_json) {
+    let users = record.take("users");
+    let fields_of = match &users {
+        Some(FieldValue::Broken(_)) => Fields::from_marked,
+        Some(_) | None => Fields::from,
+    };
+    match users.map(FieldValue::into_json) {
         None | Some(Value::Null) => {}
         Some(Value::Object(user)) => {
-            field::apply(USER, &mut user.into(), draft);
+            field::apply(USER, &mut fields_of(user), draft);
             field::relate_users(&[const { Path::of("user.email") }], draft);
         }
         // PHP's spelling of a folder without users.
@@ -136,7 +144,9 @@ fn map_fields<'r>(mut record: Fields<'r>, draft: &mut Draft<'r>) {
 fn id_parts(mapper: &Mapper, snapshot: &Snapshot, key: &str, record: Option<&Record<'_>>) -> IdParts {
     let users = record.and_then(|record| record.get("users"));
     let user = match users {
-        Some(FieldValue::Json(value)) if value.is_object() => canonical(value.get(USERNAME)),
+        Some(FieldValue::Json(value) | FieldValue::Broken(value)) if value.is_object() => {
+            canonical(value.get(USERNAME))
+        }
         other => canonical_field(other),
     };
     IdParts::snapshot(mapper, Stream::DetailedSharedFolder, snapshot).with(key).with(&user)
@@ -304,5 +314,40 @@ mod tests {
         for document in first.iter().chain(&documents_of(&json!({ "users": [] }))) {
             assert_eq!(&again(&mapper(), &reading(), again_of(document), &document.original), document);
         }
+    }
+
+    #[test]
+    fn half_a_character_costs_its_field_alone() {
+        let record = r#"{"sharedfoldername":"F","score":1,"x":"\udfff","users":[{"username":"a\ud83d","give":1},{"username":"b","sites":["s\ud83d"],"\ud83d":1},{"username":"c"},{"username":"a\ud83e","give":1}]}"#;
+        let documents = documents(&mapper(), &reading(), &snapshot(), "101", record);
+        let sources: Vec<Value> = documents.iter().map(source).collect();
+        assert_eq!(sources.len(), 4);
+        let ids: std::collections::BTreeSet<&str> = documents.iter().map(|document| document.id.as_str()).collect();
+        assert_eq!(ids.len(), 4);
+        assert_eq!(sources.iter().map(errors).collect::<Vec<_>>(), [1, 1, 0, 1], "{sources:?}");
+        for (source, user) in sources.iter().zip([
+            json!({ "give": true }),
+            json!({ "name": "b" }),
+            json!({ "name": "c" }),
+            json!({ "give": true }),
+        ]) {
+            assert_eq!(field(source, "/event/kind"), json!("state"), "{source}");
+            let folder = json!({ "name": "F", "score": 1.0, "shared_folder": { "id": "101" }, "user": user });
+            assert_eq!(field(source, "/lastpass/detailed_shared_folder"), folder);
+        }
+        let original = r#"{"sharedfoldername":"F","score":1,"x":"\udfff","users":{"username":"b","sites":["s\ud83d"],"\ud83d":1},"id":"101"}"#;
+        assert_eq!(documents[1].original, original);
+        for document in &documents {
+            assert_eq!(&again(&mapper(), &reading(), again_of(document), &document.original), document);
+        }
+    }
+
+    #[test]
+    fn a_password_of_a_user_is_in_no_document() {
+        let record = r#"{"sharedfoldername":"F","users":[{"username":"a","attribs":{"password":"S3cr3t"}}]}"#;
+        let first = documents(&mapper(), &reading(), &snapshot(), "101", record);
+        assert!(!format!("{first:?}").contains("S3cr3t"), "{first:?}");
+        let again = again(&mapper(), &reading(), again_of(&first[0]), record);
+        assert!(!format!("{again:?}").contains("S3cr3t"), "{again:?}");
     }
 }

@@ -12,7 +12,7 @@
 //! | folder × user | account number, dataset, scheduled time, key, `username`, ordinal |
 //!
 //! Numbers are decimal, the scheduled time is in nanoseconds since 1970, and a value of the record is in the form that
-//! [`canonical`](super::record::canonical) gives it. The same in Python, from which the vectors of the tests come:
+//! [`canonical`](super::record::canonical) gives it. A lone surrogate is U+10FFFF and its four digits in lower case. The same in Python, from which the vectors of the tests come:
 //!
 //! ```python
 //! from base64 import urlsafe_b64encode

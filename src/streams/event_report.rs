@@ -18,7 +18,7 @@ use super::{
     field::Field,
     path::{Path, Places},
     record::{Content, Fields, Form, Record, canonical, canonical_field, content, original, read},
-    value::FieldValue,
+    value::{FieldValue, broken},
 };
 use crate::{
     document::{Document, Stream},
@@ -255,12 +255,19 @@ impl<'m> Mapping<'m> {
             Some(FieldValue::Text(text)) => Some(text),
             Some(_) | None => None,
         };
-        let emails = data::apply(&action.rows, text, draft);
-        if let Some(data) = data {
-            draft.put(const { Path::of("lastpass.event_report.data.original") }, data);
-        }
-        let emails =
-            emails.map_err(|NoSpace| Stopped("Data of a limited shared folder has no space before the user"))?;
+        let emails = match data {
+            Some(FieldValue::Broken(_)) => {
+                draft.reject(broken("Data"));
+                Vec::new()
+            }
+            _ => {
+                let emails = data::apply(&action.rows, text, draft);
+                if let Some(data) = data {
+                    draft.put(const { Path::of("lastpass.event_report.data.original") }, data);
+                }
+                emails.map_err(|NoSpace| Stopped("Data of a limited shared folder has no space before the user"))?
+            }
+        };
         map_users(emails, draft);
         map_related_ip(draft);
         Ok(())
@@ -297,6 +304,10 @@ impl<'m> Mapping<'m> {
 /// [`Stopped`] for what is neither nothing nor a list of texts.
 fn put_action<'r>(value: Option<FieldValue<'r>>, draft: &mut Draft<'r>) -> Result<(), Stopped> {
     let Some(value) = value else { return Ok(()) };
+    if let FieldValue::Broken(_) = value {
+        draft.reject(broken("Action"));
+        return Ok(());
+    }
     draft.put(ACTION, value.clone());
     match value.into_json() {
         Value::Null => Ok(()),
@@ -628,5 +639,85 @@ mod tests {
             let (second, first) = unknown(record);
             assert_eq!(second, first);
         }
+    }
+
+    #[test]
+    fn half_a_character_costs_its_field_alone() {
+        let time = r#""Time":"2025-07-17 09:51:51""#;
+        let rest = r#""IP_Address":"192.0.2.1""#;
+        for (record, count, gone) in [
+            (format!(r#"{{{time},"Username":"\ud83d","Action":"Log in","Data":"x",{rest}}}"#), 1, "/user"),
+            (format!(r#"{{{time},"Username":"\ud83d\ud83d\ude00","Action":"Log in","Data":"x",{rest}}}"#), 1, "/user"),
+            (format!(r#"{{{time},"Username":"\uDE00\uD83D","Action":"Log in","Data":"x",{rest}}}"#), 1, "/user"),
+            (format!(r#"{{{time},"Username":["\ud83d"],"Action":"Log in","Data":"x",{rest}}}"#), 1, "/user"),
+            (
+                format!(r#"{{{time},"Username":"a","Action":"Log in","Data":"x\ud83d",{rest}}}"#),
+                1,
+                "/lastpass/event_report/data",
+            ),
+            (
+                format!(r#"{{{time},"Username":"a","Action":"Limit Shared Folder","Data":"\ud83d",{rest}}}"#),
+                1,
+                "/lastpass/event_report/data",
+            ),
+            (
+                format!(r#"{{{time},"Username":"a","Action":"Log in","Data":{{"\ud83d":"x"}},{rest}}}"#),
+                1,
+                "/lastpass/event_report/data",
+            ),
+            (format!(r#"{{{time},"Username":"a","Action":"\ud83d","Data":"x",{rest}}}"#), 1, "/event/action"),
+            (format!(r#"{{{time},"Username":"a","Action":["\ud83d",5],"Data":"x",{rest}}}"#), 1, "/event/action"),
+            (format!(r#"{{{time},"Username":"a","Action":"Log in","Data":"x","IP_Address":"\ud83d"}}"#), 1, "/source"),
+            (
+                format!(r#"{{"Time":"2025\ud83d","Username":"a","Action":"Log in","Data":"x",{rest}}}"#),
+                1,
+                "/lastpass/event_report/time",
+            ),
+            (
+                format!(r#"{{{time},"Username":"a","Action":"Log in","Data":"x",{rest},"\ud83d":"\ud83d"}}"#),
+                0,
+                "/error",
+            ),
+            (
+                format!(r#"{{{time},"Username":"a","Action":"Log in","Data":"x",{rest},"Other":{{"a":["\ud83d"]}}}}"#),
+                0,
+                "/error",
+            ),
+        ] {
+            let first = text(&record);
+            let source = source(&first);
+            assert_eq!(field(&source, "/event/kind"), json!("event"), "{record}\n{source}");
+            assert_eq!(errors(&source), count, "{record}\n{source}");
+            assert_eq!(field(&source, gone), Value::Null, "{record}\n{source}");
+            let there = [
+                "/event/timezone",
+                "/event/action",
+                "/source/ip",
+                "/user/email",
+                "/lastpass/event_report/data/original",
+            ];
+            let lost = there.iter().filter(|path| field(&source, path) == Value::Null).count();
+            let expected = usize::from(gone != "/lastpass/event_report/time" && gone != "/error");
+            assert_eq!(lost, expected, "{record}\n{source}");
+            if count > 0 {
+                assert_eq!(field(&source, "/event/original"), json!(record));
+            }
+            assert_eq!(first.original, record);
+            assert_eq!(again(&plain_mapper(), &reading(), again_of(&first), &first.original), first);
+        }
+    }
+
+    #[test]
+    fn half_characters_tell_events_apart_as_whole_ones_do() {
+        let id = |user: &str| id(&format!(r#"{{"Time":"2025-07-17 09:51:51","Username":"{user}","Action":"Log in"}}"#));
+        assert_eq!(id(r"\ud83d"), id(r"\uD83D"), "a spelling is no difference");
+        assert_ne!(id(r"\ud83d"), id(r"\ud83e"));
+        assert_ne!(id(r"\ud83d"), id(""));
+        assert_ne!(id(r"\ud83d"), id(r"\ufffd"));
+        let other = r#"{"Time":"2025-07-17 09:51:51", "Username":"\ud83d","Action":"LOG IN","Extra":"\ud83d"}"#;
+        assert_eq!(id(r"\ud83d"), text(other).id.as_str(), "another field is no difference");
+        let record = r#"{"Time":"2025-07-17 09:51:51","Username":"\ud83d"}"#;
+        let twins = documents(&plain_mapper(), &reading(), &[record, record].map(event));
+        assert_ne!(twins[0].id, twins[1].id);
     }
 }

@@ -7,7 +7,7 @@ use super::{
     draft::Draft,
     path::Path,
     record::Fields,
-    value::FieldValue,
+    value::{FieldValue, broken},
 };
 use crate::text::Text;
 
@@ -58,6 +58,9 @@ impl Field {
         let Some(value) = record.take(self.input) else {
             return;
         };
+        if let FieldValue::Broken(_) = value {
+            return draft.reject(broken(self.input));
+        }
         let value = match self.how {
             How::Move => Some(value),
             How::MoveList => Some(without_positions(value)),

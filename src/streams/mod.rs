@@ -8,6 +8,7 @@
 //! Each stream's file goes from the wire record over its mapping to its `_id`. They share:
 //!
 //! - `record`: the text of a record, read and written without losing a key that stands twice
+//! - `redact`: the secrets that a record must not be stored with
 //! - `field`: tables of plain fields, `value` and `convert`: what a value is and has to be
 //! - `path`: where the fields of a document stand
 //! - `draft`: the document while it grows, its constants, tags, errors and clean-up
@@ -33,6 +34,7 @@ mod path;
 #[cfg(test)]
 mod properties;
 mod record;
+mod redact;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod user;

@@ -2,7 +2,7 @@
 //!
 //! Tells a key that stands twice from one that stands once: `serde_json` alone would keep the last in silence, and the
 //! integration refuses such a record. Reads on all the same, so that the `_id` of a refused record still comes from its
-//! fields.
+//! fields. A value with a lone surrogate costs its field, and not the record.
 
 use std::{borrow::Cow, cell::Cell, collections::HashSet, fmt};
 
@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use super::value::FieldValue;
-use crate::text::Text;
+use crate::{surrogates, text::Text};
 
 /// From how many fields on a record's keys are compared by a set. Chosen: an event has five, a user about twenty.
 const MANY_FIELDS: usize = 32;
@@ -78,6 +78,16 @@ impl From<Map<String, Value>> for Fields<'_> {
     }
 }
 
+impl Fields<'_> {
+    /// The fields of an object that was read from a marked text.
+    pub(super) fn from_marked(fields: Map<String, Value>) -> Self {
+        let value = |value| {
+            if surrogates::is_marked(&value) { FieldValue::Broken(Box::new(value)) } else { value.into() }
+        };
+        Self(fields.into_iter().map(|(key, field)| (key.into(), value(field))).collect())
+    }
+}
+
 impl<'r> Record<'r> {
     /// The field `name`, where it is an object that has one.
     pub(super) fn get(&self, name: &str) -> Option<&FieldValue<'r>> {
@@ -96,14 +106,26 @@ pub(super) fn read(text: &str) -> Option<Record<'_>> {
         return Some(Record { form: Form::Other(Value::Null), has_duplicate_key: false });
     };
     if first != b'{' {
-        let Tree { value, has_duplicate_key } = parse(text)?;
+        let Tree { value, has_duplicate_key, .. } = parse(text)?;
         return Some(Record { form: Form::Other(value), has_duplicate_key });
     }
     let duplicate = Cell::new(false);
     let reader = FieldsReader(Reader { duplicate: &duplicate });
-    let fields = serde_json::Deserializer::from_str(text).deserialize_map(reader).ok()?;
+    let Ok(fields) = serde_json::Deserializer::from_str(text).deserialize_map(reader) else {
+        return read_marked(text);
+    };
     let has_duplicate_key = duplicate.get() || fields.has_duplicate_key();
     Some(Record { form: Form::Fields(fields), has_duplicate_key })
+}
+
+/// Reads an object whose text has lone surrogates.
+fn read_marked(text: &str) -> Option<Record<'_>> {
+    let Tree { value, has_duplicate_key, .. } = parse_strictly(&surrogates::mark(text)?)?;
+    let form = match value {
+        Value::Object(fields) => Form::Fields(Fields::from_marked(fields)),
+        other => Form::Other(other),
+    };
+    Some(Record { form, has_duplicate_key })
 }
 
 /// A record as one value of JSON.
@@ -113,16 +135,31 @@ pub(super) struct Tree {
     pub(super) value: Value,
     /// Whether a key stands twice in one object.
     pub(super) has_duplicate_key: bool,
+    /// Whether its lone surrogates are marked, of which it has some.
+    is_marked: bool,
+}
+
+impl Tree {
+    /// The same record with another value.
+    pub(super) fn write(&self, value: &Value) -> String {
+        let text = value.to_string();
+        if self.is_marked { surrogates::unmark(&text) } else { text }
+    }
 }
 
 /// [`read`], for who writes the record again.
 pub(super) fn parse(text: &str) -> Option<Tree> {
+    let marked = || Some(Tree { is_marked: true, ..parse_strictly(&surrogates::mark(text)?)? });
+    parse_strictly(text).or_else(marked)
+}
+
+fn parse_strictly(text: &str) -> Option<Tree> {
     if text.trim_ascii().is_empty() {
-        return Some(Tree { value: Value::Null, has_duplicate_key: false });
+        return Some(Tree { value: Value::Null, has_duplicate_key: false, is_marked: false });
     }
     let duplicate = Cell::new(false);
     let value = Reader { duplicate: &duplicate }.deserialize(&mut serde_json::Deserializer::from_str(text)).ok()?;
-    Some(Tree { value, has_duplicate_key: duplicate.get() })
+    Some(Tree { value, has_duplicate_key: duplicate.get(), is_marked: false })
 }
 
 /// What a record holds for the mapping.
@@ -300,7 +337,7 @@ pub(super) fn original<'t>(record: Option<&Record<'_>>, text: &'t str) -> Cow<'t
 }
 
 /// JSON without the white space between its tokens; what it alone holds apart (which is no one value) stays apart.
-fn compact(text: &str) -> Cow<'_, str> {
+pub(super) fn compact(text: &str) -> Cow<'_, str> {
     let is_blank = |byte: u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
     let ends_a_token = |byte: u8| b"{}[],:\"".contains(&byte);
     let mut kept = String::new();
@@ -336,16 +373,16 @@ fn compact(text: &str) -> Cow<'_, str> {
 ///
 /// One that is not an object has no place for it, and stays as it is.
 pub(super) fn with_id(key: &str, record: &str) -> String {
-    match parse(record) {
-        Some(Tree { value: Value::Object(mut fields), has_duplicate_key: false }) => {
-            if fields.get("id").and_then(Value::as_str) == Some(key) {
-                return compact(record).into_owned();
-            }
+    let Some(mut tree) = parse(record) else { return record.to_owned() };
+    match tree.value.take() {
+        Value::Object(mut fields)
+            if !tree.has_duplicate_key && fields.get("id").and_then(Value::as_str) != Some(key) =>
+        {
+            tree.is_marked |= surrogates::is_marked(&key.into());
             fields.insert("id".to_owned(), key.into());
-            Value::Object(fields).to_string()
+            tree.write(&Value::Object(fields))
         }
-        Some(_) => compact(record).into_owned(),
-        None => record.to_owned(),
+        _ => compact(record).into_owned(),
     }
 }
 
@@ -373,7 +410,7 @@ pub(super) fn canonical_field<'v>(value: Option<&'v FieldValue<'_>>) -> Cow<'v, 
     match value {
         None => Cow::Borrowed(""),
         Some(FieldValue::Text(text)) => Cow::Borrowed(text.as_str()),
-        Some(FieldValue::Json(value)) => canonical(Some(value)),
+        Some(FieldValue::Json(value) | FieldValue::Broken(value)) => canonical(Some(value)),
         Some(other @ (FieldValue::Texts(_) | FieldValue::Words(_) | FieldValue::Time(_))) => {
             Cow::Owned(canonical(Some(&other.clone().into_json())).into_owned())
         }
@@ -477,13 +514,29 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_not_read() {
-        for text in ["{", r#"{"a":}"#, "NaN", r#"{"a":1,}"#, "'a'", r#"{"a":"\ud800"}"#, &"[".repeat(200_000)] {
+        for text in ["{", r#"{"a":}"#, "NaN", r#"{"a":1,}"#, "'a'", r#"{"a":"\ud80"}"#, &"[".repeat(200_000)] {
             assert!(parse(text).is_none(), "{text:.20}");
         }
         for text in ["", " \n", "null", "null and more"] {
             assert_eq!(parse(text).expect("nothing").value, Value::Null);
         }
         assert_eq!(parse(r#"{"a":1} {"b":2}"#).expect("the first").value, json!({ "a": 1 }));
+    }
+
+    #[test]
+    fn a_lone_surrogate_costs_its_field_and_no_other() {
+        let Some(Record { form: Form::Fields(fields), .. }) =
+            read(r#"{"a":"\ud83d","b":{"\ud83d":1},"c":"\ud83d\ude00"}"#)
+        else {
+            panic!("it is an object")
+        };
+        let broken = |name| matches!(fields.get(name), Some(FieldValue::Broken(_)));
+        assert_eq!((broken("a"), broken("b"), broken("c")), (true, true, false));
+        assert_eq!(canonical_field(fields.get("a")), "\u{10ffff}d83d");
+        assert!(read(r#"{"a":"\ud83d","a":1}"#).expect("an object").has_duplicate_key);
+        assert_eq!(with_id("\u{10ffff}d83d", "{}"), r#"{"id":"\ud83d"}"#);
+        assert_eq!(with_id("\u{10ffff}d83d", r#"{ "a":"\uD83D" }"#), r#"{"a":"\ud83d","id":"\ud83d"}"#);
+        assert_eq!(original(read(r#"{ "a":"\uD83D" }"#).as_ref(), r#"{ "a":"\uD83D" }"#), r#"{"a":"\uD83D"}"#);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::{
     field::{self, Field},
     path::{Path, Places},
     record::{Content, Fields, content, read, with_id},
+    redact::without_secrets,
 };
 use crate::document::{DocId, Document, Stream};
 use jiff::Timestamp;
@@ -48,7 +49,7 @@ const DUPLICATES: Places = Places::of(&[
 /// Its original is the record with `key` as its `id`, as the integration has it.
 #[must_use]
 pub fn document(mapper: &Mapper, reading: &Reading, snapshot: &Snapshot, key: &str, record: &str) -> Document {
-    let original = with_id(key, record);
+    let original = with_id(key, &without_secrets(record));
     map(mapper, reading, Settled { original, id: doc_id(mapper, snapshot, key), timestamp: snapshot.timestamp })
 }
 
@@ -57,7 +58,8 @@ pub fn document(mapper: &Mapper, reading: &Reading, snapshot: &Snapshot, key: &s
 pub fn again(mapper: &Mapper, reading: &Reading, again: Again, original: &str) -> Document {
     let Again { id, timestamp, .. } = again;
     let timestamp = timestamp.unwrap_or(reading.created);
-    map(mapper, reading, Settled { original: original.to_owned(), id, timestamp })
+    // The letter of an older version may have them.
+    map(mapper, reading, Settled { original: without_secrets(original).into_owned(), id, timestamp })
 }
 
 /// A user whose `_id` and `@timestamp` are settled.
@@ -220,5 +222,93 @@ mod tests {
             let unknown = Again { timestamp: None, ..again_of(&first) };
             assert_eq!(again(&mapper(), &reading(), unknown, &first.original).timestamp, reading().created);
         }
+    }
+
+    #[test]
+    fn a_password_of_a_user_is_in_no_document() {
+        const SECRET: &str = "S3cr3t";
+        for (record, kept) in [
+            (r#"{"username":"a","attribs":{"password":"S3cr3t","x":1.0},"b":"\u00e4\/"}"#, r#""attribs":{"x":1.0}"#),
+            (r#"{"username":"a","attribs":{"password":"password-S3cr3t","x":1}}"#, r#""attribs":{"x":1}"#),
+            (r#"{"username":"a","attribs":[["password","S3cr3t"],["x",1]]}"#, r#""attribs":[["x",1]]"#),
+            (r#"{"username":"a","attribs":{"Password":"S3cr3t"}}"#, r#""attribs":{}"#),
+            (r#"{"username":"a","ATTRIBS":{"PASSWORD":["S3cr3t"]}}"#, r#""ATTRIBS":{}"#),
+            (r#"{"username":"a","attribs":[{"password":"S3cr3t"},{"x":1}]}"#, r#""attribs":[{},{"x":1}]"#),
+            (
+                r#"{"username":"a","attribs":[{"name":"password","value":"S3cr3t"},{"name":"x"}]}"#,
+                r#""attribs":[{"name":"x"}]"#,
+            ),
+            (r#"{"username":"a","attribs":{"a":{"b":[{"password":"S3cr3t"}]}}}"#, r#""attribs":{"a":{"b":[{}]}}"#),
+            (r#"{"username":"a","attribs":"{\"password\":\"S3cr3t\",\"x\":1}"}"#, r#""attribs":"{\"x\":1}""#),
+            (r#"{"username":"a","attribs":"a:1:{s:8:\"password\";s:6:\"S3cr3t\";}","x":1}"#, r#""username":"a","x":1"#),
+            (r#"{"username":"a","attribs":"password=S3cr3t","x":1}"#, r#""username":"a","x":1"#),
+            (r#"{"username":"a","\u0061ttribs":{"\u0070assword":"S3cr3t","x":1}}"#, r#""x":1"#),
+            (r#"{"username":"a","attribs.password":"S3cr3t","x":1}"#, r#""username":"a","x":1"#),
+            (r#"{"username":"a","profile":{"attribs":{"password":"S3cr3t","x":1}}}"#, r#""attribs":{"x":1}"#),
+            (
+                r#"{"username":"a","attribs":{"old_password":"S3cr3t","passwd":"S3cr3t","api_token":"S3cr3t","secretkey":"S3cr3t","x":1}}"#,
+                r#""attribs":{"x":1}"#,
+            ),
+            (
+                r#"{"username":"a","password":"S3cr3t","password_reset_required":"1"}"#,
+                r#""password_reset_required":"1""#,
+            ),
+            (r#"{"username":"a","attribs":{"password":"S3cr3t","password":"S3cr3t","x":1}}"#, r#""attribs":{"x":1}"#),
+            (r#"{"username":"a","username":"b","attribs":{"password":"S3cr3t"}}"#, r#""attribs":{}"#),
+            (r#"{"username":"\ud83d","attribs":{"password":"S3cr3t\ud83d"},"x":1}"#, r#""attribs":{}"#),
+            (r#"["a",{"attribs":{"password":"S3cr3t"}}]"#, r#"["a",{"attribs":{}}]"#),
+        ] {
+            for mapper in [mapper(), plain_mapper()] {
+                let first = document(&mapper, &reading(), &snapshot(), "101", record);
+                let text = format!("{first:?}");
+                assert!(!text.contains(SECRET), "{record}\n{text}");
+                assert!(first.original.contains(kept), "{record}\n{}", first.original);
+                let without = document(&mapper, &reading(), &snapshot(), "101", r#"{"username":"a"}"#);
+                assert_eq!(first.id, without.id);
+                // A letter of an older version has it still.
+                let again = again(&mapper, &reading(), again_of(&first), record);
+                assert!(!format!("{again:?}").contains(SECRET), "{record}");
+            }
+        }
+        for broken in [r#"{"username":"a","attribs":{"password":"S3cr3t"#, r#"{"attribs":{"password":"S3cr3t"}},"#] {
+            let broken = document(&mapper(), &reading(), &snapshot(), "101", broken);
+            assert!(!format!("{broken:?}").contains(SECRET), "{broken:?}");
+        }
+        let deep = format!(r#"{{"a":{}{{"attribs":{{"password":"S3cr3t"}}}}{}}}"#, "[".repeat(300), "]".repeat(300));
+        let deep = document(&mapper(), &reading(), &snapshot(), "101", &deep);
+        assert!(!format!("{deep:?}").contains(SECRET), "{deep:?}");
+    }
+
+    #[test]
+    fn a_record_that_holds_no_secret_keeps_its_spelling() {
+        for record in [
+            r#"{"id":"101","a":1.0,"b":1e5,"c":"\u00e4\/","attribs":{"x":"pass the salt","y":[1.50]},"hash":"77"}"#,
+            r#"{"id":"101","attribs":"x","password_reset_required":false,"last_pw_change":""}"#,
+            r#"{"id":"101","attribs":null,"sites":[],"note":"my \"password\" is safe"}"#,
+        ] {
+            assert_eq!(document(&mapper(), &reading(), &snapshot(), "101", record).original, record);
+        }
+        let record = r#"{"id":"101","a":1.0,"attribs":{"password":"x"},"b":1e5,"c":"\u00e4\/"}"#;
+        let kept = r#"{"id":"101","a":1.0,"attribs":{},"b":1e5,"c":"\u00e4\/"}"#;
+        assert_eq!(document(&mapper(), &reading(), &snapshot(), "101", record).original, kept);
+    }
+
+    #[test]
+    fn half_a_character_costs_its_field_alone() {
+        let record = r#"{"username":"ann\ud83d","fullname":"Ann","groups":["Ops","\uDE00x"],"sites":"7","x\ud83d":"\ud83d","attribs":{"a":"\ud83d"}}"#;
+        let first = document(&plain_mapper(), &reading(), &snapshot(), "101", record);
+        let source = source(&first);
+        assert_eq!(field(&source, "/event/kind"), json!("state"), "{source}");
+        assert_eq!(errors(&source), 2, "of the user name and the groups: {source}");
+        assert_eq!(field(&source, "/user"), json!({ "id": "101", "full_name": "Ann" }));
+        assert_eq!(field(&source, "/lastpass/user"), json!({ "sites": "7" }));
+        assert_eq!(field(&source, "/related/user"), json!(["Ann"]));
+        let original = field(&source, "/event/original");
+        let original = original.as_str().expect("a text");
+        assert_eq!(
+            original,
+            format!("{},\"id\":\"101\"}}", record.strip_suffix('}').expect("an object")).replace("\\uDE00", "\\ude00")
+        );
+        assert_eq!(again(&plain_mapper(), &reading(), again_of(&first), &first.original), first);
     }
 }

@@ -22,16 +22,23 @@ pub(super) enum FieldValue<'r> {
     Time(Timestamp),
     /// Anything else that a record holds. Boxed, because it is large and rare.
     Json(Box<Value>),
+    /// Anything that holds a lone surrogate, which is marked. No document has it.
+    Broken(Box<Value>),
 }
 
-use FieldValue::{Json, Text, Texts, Time, Words};
+use FieldValue::{Broken, Json, Text, Texts, Time, Words};
+
+/// Why a field with a lone surrogate is missing.
+pub(super) fn broken(field: &str) -> String {
+    format!("{field} holds half of a character (a lone surrogate)")
+}
 
 impl<'r> FieldValue<'r> {
     /// The text, where it is one.
     pub(super) fn as_str(&self) -> Option<&str> {
         match self {
             Text(text) => Some(text.as_str()),
-            Texts(_) | Words(_) | Time(_) | Json(_) => None,
+            Texts(_) | Words(_) | Time(_) | Json(_) | Broken(_) => None,
         }
     }
 
@@ -40,7 +47,7 @@ impl<'r> FieldValue<'r> {
         match self {
             Text(text) => text.as_str().is_empty(),
             Json(value) => value.is_null(),
-            Texts(_) | Words(_) | Time(_) => false,
+            Texts(_) | Words(_) | Time(_) | Broken(_) => false,
         }
     }
 
@@ -52,7 +59,7 @@ impl<'r> FieldValue<'r> {
         match self {
             Text(text) => Ok((!text.as_str().is_empty()).then(|| text.clone())),
             Json(value) => Ok(convert::text(value)?.map(text::Text::from)),
-            Texts(_) | Words(_) | Time(_) => Err(WrongType),
+            Texts(_) | Words(_) | Time(_) | Broken(_) => Err(WrongType),
         }
     }
 
@@ -63,7 +70,7 @@ impl<'r> FieldValue<'r> {
             Texts(texts) => texts.into_iter().map(text::Text::into_owned).collect(),
             Words(words) => words.iter().copied().collect(),
             Time(time) => written(time).into(),
-            Json(value) => *value,
+            Json(value) | Broken(value) => *value,
         }
     }
 
@@ -79,6 +86,7 @@ impl<'r> FieldValue<'r> {
             Words(words) => words.is_empty(),
             Time(_) => false,
             Json(value) => drop_empties(value),
+            Broken(_) => true,
         }
     }
 
@@ -93,7 +101,7 @@ impl<'r> FieldValue<'r> {
                 write_time(*time, out);
                 out.push('"');
             }
-            Json(value) => out.push_str(&value.to_string()),
+            Json(value) | Broken(value) => out.push_str(&value.to_string()),
         }
     }
 }

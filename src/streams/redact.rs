@@ -1,0 +1,184 @@
+//! Takes secrets out of the records of users, before anything is made of them.
+//!
+//! A user may have `attribs` with a `password` (LASTPASS_API.md, "Seen in recordings and by other clients"). What else
+//! attributes hold is not documented, nor is their form: a map, a list, or JSON in a text. All that is kept is spelled as
+//! LastPass wrote it.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::record::compact;
+
+/// What the key of attributes begins with.
+const ATTRIBUTES: &str = "attrib";
+/// Words in the names of attributes that are secrets.
+const SECRETS: &[&str] = &[
+    "password",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "pwd",
+    "secret",
+    "token",
+    "credential",
+    "api_key",
+    "apikey",
+    "private_key",
+    "privatekey",
+];
+/// The name of a secret wherever it stands.
+const PASSWORD: &str = "password";
+/// How an escape of ASCII begins.
+const ESCAPE: &str = "\\u00";
+/// Longest text that may be the name of an attribute. Chosen: a longer one says something.
+const LONGEST_NAME: usize = 64;
+/// Levels that are looked at one by one. Chosen: LastPass's records have three; what lies deeper is judged as a text.
+const DEEPEST: usize = 32;
+
+/// The record without its secrets.
+pub(super) fn without_secrets(record: &str) -> Cow<'_, str> {
+    // An escape may spell a name in another way.
+    if first_mention(record).is_none() && !record.contains(ESCAPE) {
+        return Cow::Borrowed(record);
+    }
+    if serde_json::from_str::<&RawValue>(record).is_ok() {
+        return match strip(record, Place::default()) {
+            Some(Cow::Borrowed(_)) => Cow::Borrowed(record),
+            Some(kept) => kept,
+            None => Cow::Borrowed("null"),
+        };
+    }
+    // Not JSON, so that nothing tells where a secret ends.
+    let at = match first_mention(record) {
+        None if first_mention(&unescaped(record)).is_some() => record.find(ESCAPE),
+        at => at,
+    };
+    Cow::Borrowed(record.get(..at.unwrap_or(record.len())).unwrap_or_default())
+}
+
+/// Where a value stands.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    depth: usize,
+    in_attributes: bool,
+}
+
+impl Place {
+    const fn inside(self, in_attributes: bool) -> Self {
+        Self { depth: self.depth + 1, in_attributes: self.in_attributes || in_attributes }
+    }
+}
+
+/// A value without its secrets; `None` where nothing of it may be kept.
+fn strip(value: &str, place: Place) -> Option<Cow<'_, str>> {
+    let value = value.trim_matches([' ', '\t', '\n', '\r']);
+    if place.depth > DEEPEST {
+        let text = unescaped(value);
+        let is_suspect = first_mention(&text).is_some() || place.in_attributes && is_secret(&text);
+        return (!is_suspect).then_some(Cow::Borrowed(value));
+    }
+    match value.as_bytes().first() {
+        Some(b'{') => strip_object(value, place),
+        Some(b'[') => {
+            let Ok(entries) = serde_json::from_str::<Vec<&RawValue>>(value) else { return Some(Cow::Borrowed(value)) };
+            // A pair such as ["password", "…"].
+            if place.in_attributes && entries.iter().any(|entry| names_a_secret(entry)) {
+                return None;
+            }
+            let kept: Vec<_> = entries.iter().map(|entry| strip(entry.get(), place.inside(false))).collect();
+            if kept.iter().all(|entry| matches!(entry, Some(Cow::Borrowed(_)))) {
+                return Some(Cow::Borrowed(value));
+            }
+            let kept: Vec<&str> = kept.iter().flatten().map(AsRef::as_ref).collect();
+            Some(Cow::Owned(format!("[{}]", kept.join(","))))
+        }
+        Some(b'"') if place.in_attributes => strip_text(value, place),
+        _ => Some(Cow::Borrowed(value)),
+    }
+}
+
+fn strip_object(value: &str, place: Place) -> Option<Cow<'_, str>> {
+    let Some(fields) = fields(value) else { return Some(Cow::Borrowed(value)) };
+    // A pair such as {"name": "password", "value": "…"}.
+    let is_pair = |(key, value): &(&RawValue, &RawValue)| names_a_secret(value) && !is_secret(&unescaped(key.get()));
+    if place.in_attributes && fields.iter().any(is_pair) {
+        return None;
+    }
+    let mut changed = false;
+    let mut kept = Vec::with_capacity(fields.len());
+    for (key, field) in &fields {
+        let name = unescaped(key.get()).trim_matches('"').to_ascii_lowercase();
+        let is_attributes = name.starts_with(ATTRIBUTES);
+        let is_gone = name == PASSWORD || (place.in_attributes || is_attributes) && is_secret(&name);
+        let stripped = if is_gone { None } else { strip(field.get(), place.inside(is_attributes)) };
+        changed |= !matches!(stripped, Some(Cow::Borrowed(_)));
+        kept.extend(stripped.map(|field| format!("{}:{field}", key.get())));
+    }
+    Some(if changed { Cow::Owned(format!("{{{}}}", kept.join(","))) } else { Cow::Borrowed(value) })
+}
+
+/// Strips a text among attributes: JSON in it is looked at, and of anything else that speaks of a secret nothing is kept.
+fn strip_text(text: &str, place: Place) -> Option<Cow<'_, str>> {
+    let inner = serde_json::from_str::<String>(text).unwrap_or_else(|_| unescaped(text));
+    if inner.trim_start().starts_with(['{', '['])
+        && serde_json::from_str::<&RawValue>(inner.trim()).is_ok()
+        && let Some(kept) = strip(&inner, place.inside(true))
+    {
+        return Some(match kept {
+            Cow::Borrowed(_) => Cow::Borrowed(text),
+            Cow::Owned(kept) => Cow::Owned(serde_json::Value::from(compact(&kept).as_ref()).to_string()),
+        });
+    }
+    (!is_secret(&inner)).then_some(Cow::Borrowed(text))
+}
+
+/// Whether a value is a text that may be the name of a secret.
+fn names_a_secret(value: &RawValue) -> bool {
+    let text = value.get();
+    text.starts_with('"') && text.len() <= LONGEST_NAME && is_secret(&unescaped(text))
+}
+
+/// Whether a text speaks of a secret.
+fn is_secret(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    SECRETS.iter().any(|word| text.contains(word))
+}
+
+/// Where a text first speaks of attributes, or has a password.
+fn first_mention(text: &str) -> Option<usize> {
+    let text = text.to_ascii_lowercase();
+    [ATTRIBUTES, "\"password\""].iter().filter_map(|word| text.find(word)).min()
+}
+
+/// A text without the escapes of ASCII, which may spell a name in another way.
+fn unescaped(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(ESCAPE) {
+        plain.push_str(before);
+        let byte = after.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()).filter(u8::is_ascii);
+        plain.extend(byte.map(char::from));
+        rest = after.get(if byte.is_some() { 2 } else { 0 }..).unwrap_or_default();
+    }
+    plain + rest
+}
+
+/// The fields of an object, each key and value as it is spelled.
+fn fields(value: &str) -> Option<Vec<(&RawValue, &RawValue)>> {
+    struct Fields;
+    impl<'de> serde::de::Visitor<'de> for Fields {
+        type Value = Vec<(&'de RawValue, &'de RawValue)>;
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut fields = Vec::new();
+            while let Some(field) = map.next_entry()? {
+                fields.push(field);
+            }
+            Ok(fields)
+        }
+    }
+    serde::Deserializer::deserialize_map(&mut serde_json::Deserializer::from_str(value), Fields).ok()
+}

@@ -18,7 +18,7 @@ from stack import LOOPBACK
 # Longer than the function waits for an answer.
 TIMEOUT_S = 60
 # Said to an account number that nobody has, as the simulator says it.
-UNKNOWN = {"status": "FAIL", "error": ["Authorization Error"]}
+UNKNOWN = '<?xml version="1.0" encoding="UTF-8"?>\n<lastpass rc="Authorization Error"/>'
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Handler(BaseHTTPRequestHandler):
         provider.asked_with.add((asked["cid"], asked["provhash"]))
         company = provider.companies.get(asked["cid"])
         if company is None:
-            self.answer(200, [("Content-Type", "application/json")], json.dumps(UNKNOWN).encode())
+            self.answer(200, [("Content-Type", "text/xml;charset=UTF-8")], UNKNOWN.encode())
             return
         address = urlsplit(company.url)
         connection = HTTPConnection(address.hostname, address.port, timeout=TIMEOUT_S)

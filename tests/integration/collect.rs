@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, ToSpan as _};
 use lastpass_harness::{Comparison, Error, Installation};
 use lastpass_simulator::{Bound, CompanySize, Event, Order, Quirks, World};
+use serde_json::Value;
 
 use crate::stage::{ago, assert_accounted, collect, company, number, plan, twins};
 
@@ -143,5 +144,54 @@ async fn a_second_that_holds_more_events_than_a_page_is_read_whole() -> Result<(
         let quirks = Quirks { page_size, ..Quirks::default() };
         read_bursts(quirks, &format!("pages of {page_size}")).await?;
     }
+    Ok(())
+}
+
+/// PHP passes half of a character on where a text was cut.
+#[tokio::test]
+async fn half_a_character_costs_a_field_and_no_event() -> Result<(), Error> {
+    let Some((services, plan)) = plan("surrogates").await else { return Ok(()) };
+    let instant = ago(SignedDuration::from_hours(2));
+    let event = |user: &str, data: &str| {
+        let raw = format!(
+            r#"{{"Time":"{{time}}","Username":"{user}","IP_Address":"192.0.2.7","Action":"Log in","Data":"{data}"}}"#
+        );
+        Event::at(instant).with_raw_text(raw)
+    };
+    let (half, other) = (r"ann\ud83d", r"ann\ud83e");
+    let events = [event(half, "a"), event(half, "a"), event(other, "a"), event("ann", r"\udc00"), event("ann", "")];
+    let installation = plan.world(World::of_events(events)).make(&services).await?;
+    let mut function = installation.function();
+    for created in [5, 0] {
+        let answer = function.ask(collect("event_report")).await?;
+        assert_eq!((&answer["status"], number(&answer, "created")), (&Value::from("complete"), created), "{answer}");
+        assert_eq!(number(&answer, "dead_letters"), 0, "{answer}");
+    }
+    let held = installation.compare_events().await?;
+    assert!(held.is_exact() && held.truth == 5, "{held}");
+    for document in installation.documents("event_report").await? {
+        assert_eq!(document.text("event.kind"), Some("event"), "{:?}", document.source);
+        let is_whole = document.source.get("error").is_none();
+        assert_eq!(is_whole, document.text("event.original").is_some_and(|original| !original.contains("\\ud")));
+        assert!(document.text("source.ip").is_some(), "{:?}", document.source);
+    }
+    Ok(())
+}
+
+/// As large as an answer may be: the soak's limit of memory holds here as well, where `BOOTSTRAP` sets one.
+#[tokio::test]
+async fn a_page_just_below_the_limit_of_an_answer_is_taken() -> Result<(), Error> {
+    let Some((services, plan)) = plan("large_page").await else { return Ok(()) };
+    let (begin, data) = (ago(SignedDuration::from_hours(9)), "d".repeat(2_600));
+    let events = (0..9_000).map(|second| {
+        Event::at(begin + SignedDuration::from_secs(second))
+            .by("ann@example.com")
+            .doing("Log in")
+            .with_data(data.clone())
+    });
+    let installation = plan.world(World::of_events(events)).make(&services).await?;
+    let mut function = installation.function();
+    let answer = function.ask(collect("event_report")).await?;
+    assert_eq!((&answer["status"], number(&answer, "created")), (&Value::from("complete"), 9_000), "{answer}");
     Ok(())
 }

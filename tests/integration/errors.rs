@@ -118,6 +118,73 @@ async fn a_wrong_provisioning_hash() -> Result<(), Error> {
     used.recovers().await
 }
 
+/// The front end of LastPass says so at random when it limits rates.
+#[tokio::test]
+async fn a_403_page_is_waited_for_and_told_where_it_stays() -> Result<(), Error> {
+    let Some(mut used) = Used::prepare("denied").await? else { return Ok(()) };
+    let denied = FaultRule { times: Some(3), ..FaultRule::next(LastPassFault::AccessDenied) };
+    used.installation.simulator.add_fault(denied);
+    used.recovers().await?;
+    used.installation.simulator.push_events([Event::at(now()).by("newer@example.com").doing("Log in")]);
+
+    let denied = FaultRule::every(1, LastPassFault::AccessDenied);
+    used.installation.simulator.add_fault(denied);
+    let before = used.installation.calls.count_of(System::LastPass, "reporting");
+    used.gives_up("LastPass.Throttled", &["HTTP 403", "rate", "IP restriction", "`provisioning_hash`"]).await?;
+    assert!(used.installation.calls.count_of(System::LastPass, "reporting") - before > 2, "it asks again");
+    used.installation.simulator.clear_faults();
+    used.recovers().await
+}
+
+#[tokio::test]
+async fn an_answer_of_another_form_advances_nothing() -> Result<(), Error> {
+    let Some(mut used) = Used::prepare("forms").await? else { return Ok(()) };
+    for stream in ["event_report", "user", "detailed_shared_folder"] {
+        let answer = used.function.ask(collect(stream)).await?;
+        assert_eq!(answer["status"], "complete", "{answer}");
+    }
+    for (body, error_type) in [
+        (json!({"status": "WARN", "errors": ["one of two servers is away"]}), "LastPass.Refused"),
+        (json!({"status": "OK", "events": [{"Time": "2025-07-17 09:51:51"}]}), "LastPass.BadAnswer"),
+        (json!({"error": "Too many requests"}), "LastPass.Throttled"),
+        (json!({"message": "Internal server error"}), "LastPass.BadAnswer"),
+    ] {
+        used.installation.calls.add(Rule::on(System::LastPass, "", Fault::Answer(Answer::json(200, &body))));
+        for stream in ["event_report", "user", "detailed_shared_folder"] {
+            let before = used.installation.watermark(stream).await?;
+            let documents = used.installation.documents(stream).await?.len();
+            // Longer after the last snapshot than a scheduled time differs.
+            let mut payload = collect(stream);
+            payload["scheduled_time"] = (now() + jiff::SignedDuration::from_mins(2)).to_string().into();
+            let (given, text) = used.function.invoke(Invocation::new(payload).with_timeout(SHORT)).await?.error()?;
+            assert_eq!(given, error_type, "{body}: {text}");
+            assert_eq!(used.installation.watermark(stream).await?, before, "{body}");
+            assert_eq!(used.installation.documents(stream).await?.len(), documents, "{body}");
+        }
+        used.installation.calls.clear();
+    }
+    used.recovers().await
+}
+
+#[tokio::test]
+async fn an_answer_that_unpacks_to_more_than_memory_holds() -> Result<(), Error> {
+    let Some(mut used) = Used::prepare("bomb").await? else { return Ok(()) };
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let blanks = vec![b' '; 1 << 20];
+    for _ in 0..210 {
+        std::io::Write::write_all(&mut encoder, &blanks).expect("memory");
+    }
+    let answer = Answer {
+        headers: vec![("Content-Encoding".to_owned(), "gzip".to_owned())],
+        body: encoder.finish().expect("memory").into(),
+        ..Answer::json(200, &json!({}))
+    };
+    used.installation.calls.add(Rule::on(System::LastPass, "", Fault::Answer(answer)));
+    used.refuses(event_report(), "LastPass.BadAnswer", &["24 MB", "`reporting`", "\"from\":", "LASTPASS_URL"]).await?;
+    used.installation.calls.clear();
+    used.recovers().await
+}
+
 #[tokio::test]
 async fn a_refusal_that_echoes_the_hash_does_not_print_it() -> Result<(), Error> {
     let Some(mut used) = Used::prepare("echo").await? else { return Ok(()) };

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use lastpass_harness::{ApiKey, Error, Fault, Function, Gate, Installation, Invocation, Rule, System, now};
-use lastpass_simulator::{Command, ProvisioningHash, Quirks};
+use lastpass_harness::{Answer, ApiKey, Error, Fault, Function, Gate, Installation, Invocation, Rule, System, now};
+use lastpass_simulator::{Command, ProvisioningHash, Quirks, UnauthorizedForm};
 use serde_json::{Value, json};
 
 use crate::stage::{assert_accounted, collect, company, number, plan};
@@ -151,6 +151,66 @@ async fn the_secret_is_changed_only_after_the_refusal() -> Result<(), Error> {
     assert_accounted(&answer);
     let held = installation.compare_events().await?;
     assert!(held.is_exact() && held.truth == EVENTS, "{held}");
+    Ok(())
+}
+
+/// LastPass refuses credentials with HTTP 200, and in XML: they are not sent again, whatever the form.
+#[tokio::test]
+async fn what_lastpass_refused_is_not_sent_again() -> Result<(), Error> {
+    for unauthorized_form in
+        [UnauthorizedForm::Xml, UnauthorizedForm::XmlWithoutDeclaration, UnauthorizedForm::Json, UnauthorizedForm::Text]
+    {
+        let Some((mut installation, mut function)) = warm("refused").await? else { return Ok(()) };
+        let quirks =
+            Quirks { unauthorized_form, before_answers: "\u{feff}".to_owned(), page_size: PAGE, ..Quirks::default() };
+        installation.simulator.set_quirks(quirks);
+        installation.simulator.set_provisioning_hash(NEW_HASH);
+        let calls = installation.calls.clone();
+        let requests = || calls.count_of(System::LastPass, "") as u64;
+        // Another API key in the secret is no other hash.
+        let new = installation.another_key().await?;
+        installation.put_credential("elastic_api_key", Some(&new.encoded)).await?;
+        let before = requests();
+        let (error_type, text) = function.refuse(collect("event_report")).await?;
+        assert_eq!(
+            (error_type.as_str(), requests() - before),
+            ("LastPass.Unauthorized", 1),
+            "{unauthorized_form:?}: {text}"
+        );
+        assert!(text.contains("`provisioning_hash`") && text.contains("Authorization Error"), "{text}");
+        let answer = function.ask(json!({"action": "check"})).await?;
+        let checks = answer["checks"].as_array().expect("checks");
+        let check = checks.iter().find(|check| check["name"] == "lastpass_event_report").expect("the check");
+        assert_eq!((check["status"].as_str(), requests() - before), (Some("failed"), 2), "{answer}");
+        assert!(check["message"].as_str().expect("a message").contains("`provisioning_hash`"), "{check}");
+
+        // The sandbox keeps the secret with the old hash, which LastPass refuses: the same run goes on.
+        installation.put_credential("provisioning_hash", Some(NEW_HASH)).await?;
+        let before = requests();
+        let answer = function.invoke(event_report()).await?.answer()?;
+        assert_eq!((&answer["status"], number(&answer, "created")), (&json!("complete"), EVENTS as u64), "{answer}");
+        assert_eq!(number(&answer, "lastpass_requests"), requests() - before, "{answer}");
+        let held = installation.compare_events().await?;
+        assert!(held.is_exact() && held.truth == EVENTS, "{held}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn all_that_is_resumed_asks_a_lastpass_that_refuses_once() -> Result<(), Error> {
+    let Some((installation, mut function)) = warm("refused_resume").await? else { return Ok(()) };
+    installation.calls.add(Rule::on(System::LastPass, "", Fault::Answer(Answer::json(400, &json!({})))));
+    for stream in ["user", "detailed_shared_folder"] {
+        let mut payload = collect(stream);
+        payload["scheduled_time"] = now().to_string().into();
+        function.refuse(payload).await?;
+    }
+    installation.calls.clear();
+    installation.simulator.set_provisioning_hash(NEW_HASH);
+    let before = installation.calls.count_of(System::LastPass, "");
+    let (error_type, text) = function.refuse(json!({"action": "resume"})).await?;
+    let requests = installation.calls.count_of(System::LastPass, "") - before;
+    assert_eq!((error_type.as_str(), requests), ("LastPass.Unauthorized", 1), "{text}");
     Ok(())
 }
 

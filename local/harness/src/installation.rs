@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
-use lastpass_simulator::{Quirks, Simulator, World};
+use lastpass_simulator::{Quirks, Simulator, USER_PASSWORD, World};
 use serde_json::{Value, json};
 
 use crate::proxy::{Proxy, Upstream};
 use crate::{
-    ApiKey, Aws, Calls, Comparison, Elasticsearch, Error, Function, Services, StoredDocument, Watch, compare_events,
-    compare_folders, compare_users, unique,
+    ApiKey, Aws, Calls, Comparison, Elasticsearch, Error, Function, Lock, Services, StoredDocument, Watch,
+    compare_events, compare_folders, compare_users, unique,
 };
 
 /// The account number of every installation.
@@ -79,6 +79,7 @@ impl Plan {
             "elastic_setup_api_key": installer.encoded,
         });
         watch.add_document(&credentials.to_string());
+        watch.add("the password in a user's attribs", USER_PASSWORD, Lock::Other);
         let secret_arn = services.aws.create_secret(&namespace, &credentials.to_string()).await?;
 
         let mut variables = Aws::variables(&aws.url());

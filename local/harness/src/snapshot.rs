@@ -51,7 +51,7 @@ pub fn compare_snapshot(truth: impl IntoIterator<Item = Value>, documents: &[Sto
     for document in documents {
         *timestamps.entry(document.text("@timestamp").unwrap_or_default()).or_default() += 1;
         match document.text("event.original") {
-            Some(original) => held.entry(canonical(original)).or_default().1 += 1,
+            Some(original) => held.entry(without_attributes(original)).or_default().1 += 1,
             None => comparison.extra.push(format!("{} keeps no record", document.id)),
         }
     }
@@ -68,6 +68,17 @@ pub fn compare_snapshot(truth: impl IntoIterator<Item = Value>, documents: &[Sto
     let others = documents.iter().filter(|document| document.text("@timestamp") != usual);
     comparison.mistimed.extend(others.map(|document| document.id.clone()));
     comparison
+}
+
+/// A record without the `attribs` that a quirk of the simulator adds: [`Watch`](crate::Watch) looks for the password in them.
+fn without_attributes(original: &str) -> String {
+    match serde_json::from_str(original) {
+        Ok(Value::Object(mut fields)) => {
+            fields.shift_remove("attribs");
+            sorted(Value::Object(fields)).to_string()
+        }
+        _ => canonical(original),
+    }
 }
 
 /// A record with its key as `id`, as the integration's pipelines get it.

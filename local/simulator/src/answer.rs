@@ -1,9 +1,11 @@
 //! What a command's handler gives back, before faults and HTTP come into it.
 
+use std::ops::Range;
+
 use serde_json::Value;
 
 use crate::json::push_string;
-use crate::quirks::Quirks;
+use crate::quirks::{PagesCounted, Quirks, UnauthorizedForm};
 
 /// The answer to one request.
 #[derive(Debug)]
@@ -12,6 +14,8 @@ pub(crate) enum Answer {
     Page(Page),
     /// A logical error.
     Refusal(String),
+    /// The account number or the hash is wrong.
+    Unauthorized,
 }
 
 /// A good answer.
@@ -24,6 +28,23 @@ pub(crate) struct Page {
     /// Whether more is left behind it.
     pub(crate) more: bool,
 }
+
+/// What is said to a wrong account number or hash: its `Content-Type` and body.
+pub(crate) fn unauthorized(quirks: &Quirks) -> (&str, String) {
+    let text = &quirks.unauthorized_text;
+    let element = || {
+        let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
+        format!("<lastpass rc=\"{text}\"/>")
+    };
+    match quirks.unauthorized_form {
+        UnauthorizedForm::Xml => (XML, format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{}", element())),
+        UnauthorizedForm::XmlWithoutDeclaration => (XML, element()),
+        UnauthorizedForm::Json => (&quirks.content_type, refusal_body(quirks, text)),
+        UnauthorizedForm::Text => ("text/plain", text.clone()),
+    }
+}
+
+const XML: &str = "text/xml;charset=UTF-8";
 
 /// The JSON of a refusal.
 pub(crate) fn refusal_body(quirks: &Quirks, reason: &str) -> String {
@@ -73,9 +94,15 @@ impl PageAsked {
         Some(Self { size, index })
     }
 
-    /// How many records lie before the page.
-    pub(crate) fn skipped(self) -> usize {
-        self.size.saturating_mul(self.index)
+    /// The places of its records among `all`, where an answer holds `cap` at most.
+    pub(crate) fn range(self, cap: usize, all: usize, quirks: &Quirks) -> Range<usize> {
+        let given = self.size.min(cap.max(1));
+        let counted = match quirks.pages_counted {
+            PagesCounted::Given => given,
+            PagesCounted::Asked => self.size,
+        };
+        let start = counted.saturating_mul(self.index).min(all);
+        start..start.saturating_add(given).min(all)
     }
 }
 

@@ -74,6 +74,12 @@ impl Event {
         self
     }
 
+    /// Serves this text instead of a well-formed record: JSON that no value can hold, such as a lone surrogate.
+    pub fn with_raw_text(mut self, record: impl Into<Arc<str>>) -> Self {
+        self.raw = Some(record.into());
+        self
+    }
+
     /// Serves this JSON instead of a well-formed record; it keeps its place in the order by `instant`.
     pub fn with_raw(mut self, record: &Value) -> Self {
         self.raw = Some(record.to_string().into());

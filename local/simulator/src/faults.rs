@@ -27,6 +27,8 @@ pub enum Fault {
         #[serde(default = "maintenance_page")]
         body: String,
     },
+    /// HTTP 403 with the page "Access Denied" of the content delivery network.
+    AccessDenied,
     /// The connection is closed before any byte of an answer.
     CutBeforeAnswer,
     /// The good answer with its full `Content-Length`, of which only half arrives before the connection closes.
@@ -74,6 +76,12 @@ fn html() -> String {
 
 pub(crate) fn maintenance_page() -> String {
     "<!DOCTYPE html><html><head><title>Maintenance</title></head><body><h1>We'll be back soon</h1></body></html>"
+        .to_owned()
+}
+
+pub(crate) fn access_denied_page() -> String {
+    "<HTML><HEAD><TITLE>Access Denied</TITLE></HEAD><BODY><H1>Access Denied</H1>You don't have permission to access this \
+     server. Reference #18.5d1a2f17.1</BODY></HTML>"
         .to_owned()
 }
 

@@ -49,10 +49,12 @@ pub use event::Event;
 pub use faults::{Fault, FaultRule, Trigger};
 pub use live::Live;
 pub use quirks::{
-    Bound, EmptyValue, ErrorForm, ErrorKey, EventData, FolderPaging, NextIs, Order, Pass, Quirks, Repeats,
+    Bound, EmptyValue, ErrorForm, ErrorKey, EventData, FolderPaging, NextIs, Order, PagesCounted, Pass, Quirks,
+    Repeats, UnauthorizedForm,
 };
 pub use requests::{Answered, Command, Counters, RequestRecord};
 pub use simulator::{Simulator, StartError};
 pub use timeline::Timeline;
 pub use truth::TruthEvent;
+pub use users::USER_PASSWORD;
 pub use world::{ProvisioningHash, World, folder_users};

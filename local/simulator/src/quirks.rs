@@ -8,6 +8,8 @@ use serde_json::Value;
 const DOCUMENTED_ZONE: &str = "US/Eastern";
 /// Most events in one `reporting` answer, by the API's documentation.
 const DOCUMENTED_PAGE: usize = 10_000;
+/// What recordings of the API show, also of answers in JSON.
+const RECORDED_CONTENT_TYPE: &str = "text/xml;charset=UTF-8";
 /// The largest `pagesize` that public clients use for `getuserdata`.
 const LARGEST_USER_PAGE: usize = 2_000;
 
@@ -44,8 +46,16 @@ pub struct Quirks {
     pub retention_days: Option<u32>,
     /// Most users in an answer, whatever `pagesize` says. Default 2,000.
     pub user_page_cap: usize,
+    /// Adds `attribs` with a `password` to each user. Default `false`.
+    pub user_passwords: bool,
     /// Whether `getdetailedsfdata` heeds `pagesize` and `pageindex`. Default honoured.
     pub folder_paging: FolderPaging,
+    /// Most folders in an answer, whatever `pagesize` says. Default none.
+    pub folder_page_cap: Option<usize>,
+    /// By which size pages of users and folders are counted where a cap cuts them. Default by that of the cap.
+    pub pages_counted: PagesCounted,
+    /// Whether super admins are listed in folders only for a request with `"data": "all"`. Default `true`.
+    pub super_admins_only_with_all: bool,
     /// An empty map is written `[]`, as PHP does. Default `true`.
     pub empty_map_as_list: bool,
     /// `total` and `count` as strings. Default `false`.
@@ -66,8 +76,14 @@ pub struct Quirks {
     pub error_key: ErrorKey,
     /// In which form it tells it. Default a list.
     pub error_form: ErrorForm,
-    /// What is said to a wrong account number or hash. LastPass's own text is unknown; this one is invented.
+    /// What is said to a wrong account number or hash. Default LastPass's own words.
     pub unauthorized_text: String,
+    /// In which form it is said. Default XML with a declaration, as LastPass does.
+    pub unauthorized_form: UnauthorizedForm,
+    /// `Content-Type` of answers in JSON. Default `text/xml;charset=UTF-8`, as LastPass has it.
+    pub content_type: String,
+    /// What stands before an answer. Default nothing.
+    pub before_answers: String,
     /// HTTP status of a refusal. Default 200.
     pub fail_http_status: u16,
 }
@@ -90,7 +106,11 @@ impl Default for Quirks {
             unknown_field: false,
             retention_days: None,
             user_page_cap: LARGEST_USER_PAGE,
+            user_passwords: false,
             folder_paging: FolderPaging::Honoured,
+            folder_page_cap: None,
+            pages_counted: PagesCounted::Given,
+            super_admins_only_with_all: true,
             empty_map_as_list: true,
             totals_as_strings: false,
             totals_absent: false,
@@ -102,6 +122,9 @@ impl Default for Quirks {
             error_key: ErrorKey::Error,
             error_form: ErrorForm::List,
             unauthorized_text: "Authorization Error".to_owned(),
+            unauthorized_form: UnauthorizedForm::Xml,
+            content_type: RECORDED_CONTENT_TYPE.to_owned(),
+            before_answers: String::new(),
             fail_http_status: 200,
         }
     }
@@ -218,6 +241,30 @@ pub enum FolderPaging {
     Honoured,
     /// Every answer holds all folders.
     Ignored,
+}
+
+/// The size by which pages are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PagesCounted {
+    /// The size that is given.
+    Given,
+    /// The size that was asked for: entries between two pages are in neither.
+    Asked,
+}
+
+/// Form of what is said to a wrong account number or hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnauthorizedForm {
+    /// `<lastpass rc="…"/>` behind a declaration.
+    Xml,
+    /// The same without a declaration.
+    XmlWithoutDeclaration,
+    /// A refusal in JSON.
+    Json,
+    /// The bare text.
+    Text,
 }
 
 /// Key of the reason in a refusal.

@@ -3,16 +3,15 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::answer::{Answer, refusal_body};
+use crate::answer::{Answer, refusal_body, unauthorized};
 use crate::clock::Clock;
-use crate::faults::{Fault, FaultPlan, maintenance_page};
+use crate::faults::{Fault, FaultPlan, access_denied_page, maintenance_page};
 use crate::json::{php_spelling, push_string};
 use crate::quirks::Quirks;
 use crate::requests::{Answered, Command, RequestRecord};
 use crate::world::World;
 use crate::{folders, reporting, users};
 
-const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
 /// Stands in a record where a client put the hash where it doesn't belong.
 const REDACTED: &str = "[redacted]";
@@ -103,15 +102,22 @@ impl State {
     }
 
     fn ordinary(&self, request: &Value, at: Timestamp) -> (Reply, Answered) {
-        let (status, body, answered) = match self.answer(request, at) {
-            Answer::Page(page) => (200, page.body, Answered::Page { records: page.records, more: page.more }),
+        let json = self.quirks.content_type.as_str();
+        let (status, content_type, body, answered) = match self.answer(request, at) {
+            Answer::Page(page) => (200, json, page.body, Answered::Page { records: page.records, more: page.more }),
             Answer::Refusal(reason) => {
                 let body = refusal_body(&self.quirks, &reason);
-                (self.quirks.fail_http_status, body, Answered::Refused { reason })
+                (self.quirks.fail_http_status, json, body, Answered::Refused { reason })
+            }
+            Answer::Unauthorized => {
+                let (content_type, body) = unauthorized(&self.quirks);
+                let reason = self.quirks.unauthorized_text.clone();
+                (self.quirks.fail_http_status, content_type, body, Answered::Refused { reason })
             }
         };
-        let body = if self.quirks.php_escapes { php_spelling(&body) } else { body };
-        (Reply::new(status, JSON, body), answered)
+        let is_json = body.starts_with(['{', '[']);
+        let body = if self.quirks.php_escapes && is_json { php_spelling(&body) } else { body };
+        (Reply::new(status, content_type, format!("{}{body}", self.quirks.before_answers)), answered)
     }
 
     fn answer(&self, request: &Value, at: Timestamp) -> Answer {
@@ -119,7 +125,7 @@ impl State {
             return Answer::Refusal("Invalid request".to_owned());
         }
         if !self.authorized(request) {
-            return Answer::Refusal(self.quirks.unauthorized_text.clone());
+            return Answer::Unauthorized;
         }
         let data = request.get("data").unwrap_or(&Value::Null);
         match request.get("cmd").and_then(Value::as_str).and_then(Command::named) {
@@ -146,7 +152,8 @@ impl State {
                 Reply { retry_after: retry_after.clone(), ..Reply::new(429, HTML, maintenance_page()) }
             }
             Fault::Response { status, content_type, body } => Reply::new(*status, content_type, body.clone()),
-            Fault::CutBeforeAnswer => Reply { cut: Cut::BeforeAnswer, ..Reply::new(200, JSON, String::new()) },
+            Fault::AccessDenied => Reply::new(403, HTML, access_denied_page()),
+            Fault::CutBeforeAnswer => Reply { cut: Cut::BeforeAnswer, ..Reply::new(200, HTML, String::new()) },
             Fault::CutInsideBody => Reply { cut: Cut::InsideBody, ..self.ordinary(request, at).0 },
             Fault::Fail { key, value } => {
                 let mut body = String::from("{\"status\":");
@@ -156,7 +163,7 @@ impl State {
                 body.push(':');
                 body.push_str(&value.to_string());
                 body.push('}');
-                Reply::new(200, JSON, body)
+                Reply::new(200, &self.quirks.content_type, body)
             }
             Fault::Delay { .. } => self.ordinary(request, at).0,
         }
@@ -209,23 +216,34 @@ mod tests {
 
     #[test]
     fn wrong_credentials_and_unknown_commands_fail_with_status_200() {
-        let unauthorized = json!({"status": "FAIL", "error": ["Authorization Error"]});
-        let cases = [
-            (json!({"cid": "8", "provhash": "good-hash", "cmd": "getuserdata"}), unauthorized.clone()),
-            (json!({"cid": "7", "provhash": "bad", "cmd": "getuserdata"}), unauthorized),
-            (
-                json!({"cid": "7", "provhash": "good-hash", "cmd": "dance"}),
-                json!({"status": "FAIL", "error": ["Unknown command"]}),
-            ),
+        let wrong = [
+            json!({"cid": "8", "provhash": "good-hash", "cmd": "getuserdata"}),
+            json!({"cid": "7", "provhash": "bad", "cmd": "getuserdata"}),
+            json!({}),
         ];
-        for (request, expected) in cases {
-            assert_eq!(ask(&mut state(), &request), expected);
+        for request in &wrong {
+            let reply = state().respond(request.to_string().as_bytes());
+            assert_eq!((reply.status, reply.content_type.as_str()), (200, "text/xml;charset=UTF-8"));
+            assert_eq!(
+                reply.body,
+                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<lastpass rc=\"Authorization Error\"/>"
+            );
         }
-        let quirks =
-            json!({"error_key": "errors", "error_form": "map", "fail_status": "WARN", "unauthorized_text": "no"});
+        let unknown = json!({"cid": "7", "provhash": "good-hash", "cmd": "dance"});
+        assert_eq!(ask(&mut state(), &unknown), json!({"status": "FAIL", "error": ["Unknown command"]}));
         let mut state = state();
-        state.quirks = state.quirks.patched(&quirks).unwrap();
-        assert_eq!(ask(&mut state, &json!({})), json!({"status": "WARN", "errors": {"0": "no"}}));
+        for (form, body) in [
+            ("xml_without_declaration", "<lastpass rc=\"no\"/>"),
+            ("json", r#"{"status":"WARN","errors":{"0":"no"}}"#),
+            ("text", "no"),
+        ] {
+            let quirks = json!({
+                "error_key": "errors", "error_form": "map", "fail_status": "WARN", "unauthorized_text": "no",
+                "unauthorized_form": form,
+            });
+            state.quirks = state.quirks.patched(&quirks).unwrap();
+            assert_eq!(state.respond(b"{}").body, body);
+        }
     }
 
     #[test]
@@ -240,7 +258,7 @@ mod tests {
             }),
         );
         assert_eq!(ask(&mut state, &users_page(0))["count"], 2);
-        assert_eq!(ask(&mut state, &users_page(1))["status"], "FAIL");
+        assert!(state.respond(users_page(1).to_string().as_bytes()).body.contains("Authorization Error"));
     }
 
     #[test]

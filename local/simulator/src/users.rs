@@ -1,6 +1,8 @@
 //! `getuserdata`: users in pages by index.
 
-use serde_json::Value;
+use std::borrow::Cow;
+
+use serde_json::{Value, json};
 
 use crate::answer::{Answer, Page, PageAsked, empty_map, push_map, truthy};
 use crate::entries::Entry;
@@ -8,14 +10,17 @@ use crate::json::push_string;
 use crate::quirks::Quirks;
 use crate::world::World;
 
+/// The `password` in the `attribs` of users.
+pub const USER_PASSWORD: &str = "attribs-password-of-a-user";
+
 /// Answers one request.
 pub(crate) fn answer(world: &World, data: &Value, quirks: &Quirks) -> Answer {
     let wanted: Vec<&Entry> = world.users.current().filter(|user| wants(data, &user.value)).collect();
     let cap = quirks.user_page_cap.max(1);
     let asked = PageAsked::read(data).unwrap_or(PageAsked { size: cap, index: 0 });
-    let asked = PageAsked { size: asked.size.min(cap), ..asked };
-    let start = asked.skipped().min(wanted.len());
-    let page = &wanted[start..start.saturating_add(asked.size).min(wanted.len())];
+    let range = asked.range(cap, wanted.len(), quirks);
+    let more = range.end < wanted.len();
+    let page = &wanted[range];
 
     let mut out = String::with_capacity(256 + page.iter().map(|user| user.text.len() + 16).sum::<usize>());
     out.push('{');
@@ -38,17 +43,40 @@ pub(crate) fn answer(world: &World, data: &Value, quirks: &Quirks) -> Answer {
         }
     }
     out.push_str("\"Users\":");
-    push_map(&mut out, page.iter().map(|user| (user.key.as_str(), user.text.as_str())), quirks);
+    let texts: Vec<Cow<'_, str>> = page
+        .iter()
+        .enumerate()
+        .map(|(place, user)| match quirks.user_passwords {
+            true => Cow::Owned(with_password(&user.value, place).to_string()),
+            false => Cow::Borrowed(user.text.as_str()),
+        })
+        .collect();
+    push_map(&mut out, page.iter().zip(&texts).map(|(user, text)| (user.key.as_str(), text.as_ref())), quirks);
     out.push_str(",\"Groups\":");
     if world.groups.is_empty() {
         out.push_str(empty_map(quirks));
     } else {
-        out.push_str(&serde_json::json!(world.groups).to_string());
+        out.push_str(&json!(world.groups).to_string());
     }
     out.push_str(",\"Invited\":");
-    out.push_str(&serde_json::json!(world.invited).to_string());
+    out.push_str(&json!(world.invited).to_string());
     out.push('}');
-    Answer::Page(Page { body: out, records: page.len(), more: start + page.len() < wanted.len() })
+    Answer::Page(Page { body: out, records: page.len(), more })
+}
+
+/// A user with attributes, by turns in each of the forms that PHP has for them.
+fn with_password(user: &Value, place: usize) -> Value {
+    let mut user = user.clone();
+    let attribs = json!({"password": USER_PASSWORD, "department": "Ops"});
+    if let Some(fields) = user.as_object_mut() {
+        let attribs = match place % 3 {
+            0 => attribs,
+            1 => json!([attribs]),
+            _ => Value::from(attribs.to_string()),
+        };
+        fields.insert("attribs".to_owned(), attribs);
+    }
+    user
 }
 
 fn wants(data: &Value, user: &Value) -> bool {
@@ -66,14 +94,12 @@ fn wants(data: &Value, user: &Value) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn body(world: &World, data: &Value, quirks: &Quirks) -> Value {
         match answer(world, data, quirks) {
             Answer::Page(page) => serde_json::from_str(&page.body).unwrap(),
-            Answer::Refusal(reason) => panic!("{reason}"),
+            other => panic!("{other:?}"),
         }
     }
 

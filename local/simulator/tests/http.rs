@@ -147,7 +147,7 @@ fn other_programs_can_ask_and_tell_everything() {
     );
     assert_eq!(ask(&simulator, &reporting()).status, Some(502));
     assert_eq!(admin(&simulator, "POST", "provisioning-hash", &json!({"provisioning_hash": "new"})).status, Some(200));
-    assert!(ask(&simulator, &reporting()).body.contains("FAIL"));
+    assert!(ask(&simulator, &reporting()).body.contains("<lastpass rc=\"Authorization Error\"/>"));
     let requests = admin(&simulator, "GET", "requests", &Value::Null).body;
     assert!(!requests.contains("hash"), "{requests}");
     assert_eq!(serde_json::from_str::<Value>(&requests).unwrap()["counters"]["requests"], 2);

@@ -4,7 +4,7 @@ use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use lastpass_simulator::{
     Bound, CompanySize, EmptyValue, ErrorForm, ErrorKey, Event, EventData, Fault, FaultRule, NextIs, Order, Pass,
-    Quirks, Repeats, World,
+    Quirks, Repeats, UnauthorizedForm, World,
 };
 
 /// `OVERLAP`: how late an event may appear. The function's default.
@@ -12,6 +12,9 @@ pub const OVERLAP: SignedDuration = SignedDuration::from_mins(15);
 
 /// Zones that set their clocks differently, and one that doesn't.
 pub const ZONES: [&str; 4] = ["America/New_York", "Europe/London", "Australia/Lord_Howe", "UTC"];
+
+const UNAUTHORIZED: [UnauthorizedForm; 4] =
+    [UnauthorizedForm::Xml, UnauthorizedForm::XmlWithoutDeclaration, UnauthorizedForm::Json, UnauthorizedForm::Text];
 
 const ACTIONS: [&str; 4] = ["Log in", "Failed Login Attempt", "Open secure note", "Master Password Changed"];
 
@@ -48,6 +51,9 @@ pub fn quirks(rng: &mut Rng, page_size: usize) -> Quirks {
         totals_as_strings: rng.bool(),
         error_key: *pick(rng, &[ErrorKey::Error, ErrorKey::Errors]),
         error_form: *pick(rng, &[ErrorForm::List, ErrorForm::String, ErrorForm::Map]),
+        unauthorized_form: *pick(rng, &UNAUTHORIZED),
+        before_answers: (*pick(rng, &["", "", "\u{feff}"])).to_owned(),
+        user_passwords: rng.bool(),
         ..Quirks::default()
     }
 }
@@ -81,6 +87,16 @@ pub fn burst(rng: &mut Rng, instant: Timestamp, count: usize) -> Vec<Event> {
     (0..count).map(|_| event(rng, instant)).collect()
 }
 
+/// Events with half of a character in a field, some of them equal.
+pub fn half_characters(rng: &mut Rng, instant: Timestamp, count: usize) -> Vec<Event> {
+    let event = |half: &str| {
+        let record = format!(r#"{{"Time":"{{time}}","Username":"ann{half}","Action":"Log in","Data":"x"}}"#);
+        Event::at(instant).with_raw_text(record)
+    };
+    let halves = [r"\ud83d", r"\ud83e", r"\udc00"];
+    (0..count).map(|_| event(halves[rng.usize(..halves.len())])).collect()
+}
+
 /// Events between two instants, some of them twins, and a third of them late by up to [`OVERLAP`].
 pub fn late_events(rng: &mut Rng, from: Timestamp, to: Timestamp, count: usize) -> Vec<Event> {
     let span = to.duration_since(from).as_secs();
@@ -102,7 +118,7 @@ pub fn late_events(rng: &mut Rng, from: Timestamp, to: Timestamp, count: usize) 
 
 /// Something that LastPass, or what stands before it, does wrong.
 pub fn lastpass_fault(rng: &mut Rng) -> Fault {
-    match rng.u8(..9) {
+    match rng.u8(..10) {
         0 => Fault::throttled(None),
         1 => Fault::throttled(Some(1)),
         2 => Fault::status(503),
@@ -110,7 +126,8 @@ pub fn lastpass_fault(rng: &mut Rng) -> Fault {
         4 => Fault::html(),
         5 => Fault::CutBeforeAnswer,
         6 => Fault::CutInsideBody,
-        7 => Fault::fail("Internal error, please try again"),
+        7 => Fault::AccessDenied,
+        8 => Fault::fail("Internal error, please try again"),
         _ => Fault::Delay { milliseconds: rng.u64(50..1_500) },
     }
 }

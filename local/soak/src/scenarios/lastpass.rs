@@ -7,7 +7,7 @@ use lastpass_simulator::{Command, Repeats, World};
 
 use crate::stage::{CALM, Context, HINDERED, PASSING, Stage, collect_events};
 use crate::tally::Tally;
-use crate::worlds::{burst, company, lastpass_faults as drawn_faults, late_events as drawn_events};
+use crate::worlds::{burst, company, half_characters, lastpass_faults as drawn_faults, late_events as drawn_events};
 use crate::worlds::{pick, quirks, repeating, seconds, whole_second};
 
 /// Events that fit pages of this size: enough for several pages, and not too many.
@@ -19,6 +19,8 @@ fn events_for(rng: &mut Rng, page_size: usize) -> usize {
 fn busy_company(rng: &mut Rng, page_size: usize) -> World {
     let events = events_for(rng, page_size);
     let mut world = company(rng, events, 4, now());
+    let instant = whole_second(now() - seconds(rng, 600..300_000));
+    world.events.extend(half_characters(rng, instant, 3));
     if page_size <= 50 {
         for _ in 0..2 {
             let instant = whole_second(now() - seconds(rng, 600..300_000));

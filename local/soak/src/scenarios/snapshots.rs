@@ -6,7 +6,7 @@ use lastpass_harness::{
     Comparison, Error, Fault, Invocation, Moment, Outcome, Rule, StoredDocument, System, compare_folders,
     compare_users, now,
 };
-use lastpass_simulator::{Command, Entries, Quirks, World};
+use lastpass_simulator::{Command, Entries, PagesCounted, Quirks, World};
 use serde_json::{Value, json};
 
 use crate::stage::{CALM, Context, PASSING, Stage, collect};
@@ -54,13 +54,22 @@ const FOLDERS: Kind = Kind {
 
 pub async fn changing_users(context: Context) -> Result<Tally, Error> {
     let mut rng = context.rng();
-    let quirks = Quirks { user_page_cap: *pick(&mut rng, &[40, 100, 2_000]), ..quirks(&mut rng, 10_000) };
+    let quirks = Quirks {
+        user_page_cap: *pick(&mut rng, &[40, 100, 2_000]),
+        pages_counted: *pick(&mut rng, &[PagesCounted::Given, PagesCounted::Asked]),
+        totals_absent: rng.bool(),
+        ..quirks(&mut rng, 10_000)
+    };
     changing(context, &USERS, rng, quirks, 300).await
 }
 
 pub async fn changing_folders(context: Context) -> Result<Tally, Error> {
     let mut rng = context.rng();
-    let quirks = quirks(&mut rng, 10_000);
+    let quirks = Quirks {
+        folder_page_cap: *pick(&mut rng, &[None, Some(100), Some(499), Some(1_099)]),
+        pages_counted: *pick(&mut rng, &[PagesCounted::Given, PagesCounted::Asked]),
+        ..quirks(&mut rng, 10_000)
+    };
     changing(context, &FOLDERS, rng, quirks, 1_100).await
 }
 

@@ -185,7 +185,7 @@ struct LetterSource {
     refused_at: Timestamp,
     event: LetterEvent,
     #[serde(default)]
-    tags: Vec<String>,
+    tags: Texts,
     lastpass: Lastpass<Letter>,
 }
 
@@ -205,12 +205,35 @@ struct Letter {
     request: Value,
 }
 
+/// A list of texts: with synthetic `_source`, a list of one text comes back as that text.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Texts {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Default for Texts {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
+impl From<Texts> for Vec<String> {
+    fn from(texts: Texts) -> Self {
+        match texts {
+            Texts::One(text) => vec![text],
+            Texts::Many(texts) => texts,
+        }
+    }
+}
+
 impl From<LetterSource> for DeadLetter {
     fn from(source: LetterSource) -> Self {
         let LetterSource { refused_at, event, tags, lastpass: Lastpass { dead_letter } } = source;
         let LetterEvent { original, created, ingested } = event;
         let Letter { document_id, timestamp, since, request } = dead_letter;
-        Self { document_id, refused_at, original, timestamp, since, created, ingested, tags, request }
+        Self { document_id, refused_at, original, timestamp, since, created, ingested, tags: tags.into(), request }
     }
 }
 
@@ -382,9 +405,12 @@ mod tests {
             since: Some(timestamp),
         };
         let target = crate::document::Stream::EventReport.data_stream(&Namespace::new("default").unwrap());
-        let letter: DeadLetter =
-            serde_json::from_str(&super::super::fuzz::letter(&target, &document, timestamp)).unwrap();
+        let text = super::super::fuzz::letter(&target, &document, timestamp);
+        let letter: DeadLetter = serde_json::from_str(&text).unwrap();
         assert_eq!(letter.created, "2025-01-01T00:00:00Z".parse().ok());
+        assert_eq!(letter.tags, ["eu"]);
+        // As it comes back from an index with synthetic `_source`.
+        let letter: DeadLetter = serde_json::from_str(&text.replace(r#"["eu"]"#, r#""eu""#)).unwrap();
         assert_eq!(letter.tags, ["eu"]);
     }
 

@@ -83,8 +83,11 @@ pub fn compare_events(truth: &[TruthEvent], documents: &[StoredDocument]) -> Com
             continue;
         };
         let instant = document.text("@timestamp").and_then(|text| text.parse().ok());
-        let tags = document.get("tags").and_then(Value::as_array);
-        let is_ambiguous = tags.is_some_and(|tags| tags.iter().any(|tag| tag == AMBIGUOUS));
+        // One tag may come back without its list, where `_source` is synthetic.
+        let is_ambiguous = match document.get("tags") {
+            Some(Value::Array(tags)) => tags.iter().any(|tag| tag == AMBIGUOUS),
+            tag => tag.is_some_and(|tag| tag == AMBIGUOUS),
+        };
         comparison.ambiguous_time += usize::from(is_ambiguous);
         records.entry(canonical(original)).or_default().documents.push((instant, is_ambiguous));
     }

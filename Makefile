@@ -13,7 +13,7 @@ STACK := $(PYTHON) local/stack.py
 # The smallest memory that Lambda gives a function, 128 MB. Source: "Configure Lambda function memory", AWS.
 SMALLEST_KB := 131072
 
-.PHONY: help tools demo year test test-unit test-es9 soak bench bench-node fuzz lint docs package local-up local-down python-here
+.PHONY: help tools demo year test test-unit test-es9 test-logsdb soak bench bench-node fuzz lint docs package local-up local-down python-here
 
 help: ## List these targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -52,6 +52,11 @@ test-unit: python-here ## The tests that need no local stack
 test-es9: python-here ## All tests again, on Elasticsearch 9
 	@$(PYTHON) local/tools.py rust python es9
 	@$(STACK) run --es 9 --iam -- local/test.sh
+
+test-logsdb: python-here ## Integration tests and a short soak in index.mode logsdb and with synthetic _source; ES=9 for 9
+	@$(PYTHON) local/tools.py rust python es$(or $(ES),8)
+	@for mode in logsdb logsdb-synthetic synthetic; do \
+	  $(STACK) run --es $(or $(ES),8) --iam --index-mode $$mode -- local/test_index_mode.sh || exit 1; done
 
 soak: python-here ## Every fault by turns, SEEDS=20 of each scenario; one again: SCENARIO=name SEED=n
 	@$(PYTHON) local/tools.py rust python es8

@@ -50,6 +50,15 @@ PORT_ATTEMPTS = 4
 SIGNALS_THAT_END_A_RUN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 REGION = "us-east-1"
 
+# How indices can be made, and the settings for it in the component template `logs@custom`, as a user would put them. A
+# licence decides on a real cluster whether logsdb may leave `_source` out; the local node has no such check.
+INDEX_MODES = {
+    "standard": {},
+    "logsdb": {"index.mode": "logsdb", "index.mapping.source.mode": "stored"},
+    "logsdb-synthetic": {"index.mode": "logsdb", "index.mapping.source.mode": "synthetic"},
+    "synthetic": {"index.mapping.source.mode": "synthetic"},
+}
+
 # Direct: these services are on this machine, whatever proxies are set for the rest of the world.
 LOOPBACK = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -154,6 +163,16 @@ def wait_until(service: Service, is_ready: Callable[[], bool]) -> None:
         raise StackFailed(f"{service.name} ended right after its start; the end of its log:\n{service.last_lines()}")
 
 
+def send(method: str, url: str, body: object, **headers: str) -> None:
+    """Sends JSON and expects it to be taken."""
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json", **headers},
+                                     method=method)
+    try:
+        LOOPBACK.open(request, timeout=30).close()
+    except urllib.error.HTTPError as refusal:
+        raise StackFailed(f"{method} {url} was answered {refusal.code}: {refusal.read().decode()}") from refusal
+
+
 def answers(url: str, **headers: str) -> bool:
     """Whether a GET is answered with 200."""
     try:
@@ -247,7 +266,7 @@ def for_commands(stack: Stack) -> dict[str, str]:
 # --- Elasticsearch -------------------------------------------------------------------------------------------------
 
 
-def start_elasticsearch(stack: Stack, version: str) -> None:
+def start_elasticsearch(stack: Stack, version: str, index_mode: str) -> None:
     home = tools.TOOLS / f"es{version}"
     java = str(tools.JAVA_21) if version == "9" else tools.java_program() or "java"
     work = stack.folder / "elasticsearch"
@@ -282,7 +301,13 @@ def start_elasticsearch(stack: Stack, version: str) -> None:
     # A started node is not yet a usable one: users are known, and the licence is there, a moment later.
     for path in ("_security/_authenticate", "_license"):
         wait_until(service, lambda: answers(f"{url}/{path}", Authorization=f"Basic {token}"))
+    settings = INDEX_MODES[index_mode]
+    if settings:
+        say(f"new data streams of logs get {json.dumps(settings)}")
+        send("PUT", f"{url}/_component_template/logs@custom", {"template": {"settings": settings}},
+             Authorization=f"Basic {token}")
     stack.environment |= {
+        "LOCAL_ELASTICSEARCH_INDEX_MODE": index_mode,
         "LOCAL_ELASTICSEARCH_URL": url,
         "LOCAL_ELASTICSEARCH_USER": "elastic",
         "LOCAL_ELASTICSEARCH_PASSWORD": password,
@@ -396,7 +421,7 @@ def start(stack: Stack, options: argparse.Namespace) -> None:
     stack.environment |= {"LOCAL_FAKETIME": str(file) for path in packages for file in path.rglob("libfaketime.so.1")}
     started = time.monotonic()
     if "elasticsearch" not in options.without:
-        start_elasticsearch(stack, options.es)
+        start_elasticsearch(stack, options.es, options.index_mode)
     if "aws" not in options.without:
         start_aws(stack, options.iam)
     say(f"the local stack is ready after {time.monotonic() - started:.1f} s")
@@ -521,6 +546,8 @@ def parse_arguments() -> argparse.Namespace:
     add("env", "print the exports of the running stack", command_env)
     for command in starting:
         command.add_argument("--es", choices=("8", "9"), default="8", help="major version of Elasticsearch (default: 8)")
+        command.add_argument("--index-mode", choices=INDEX_MODES, default="standard",
+                             help="how Elasticsearch makes the indices of logs (default: standard)")
         command.add_argument("--iam", action="store_true", help="have the AWS emulator check permissions")
         command.add_argument("--without", choices=("aws", "elasticsearch"), action="append", default=[],
                              help="leave out a service")

@@ -13,7 +13,7 @@ use crate::{
     collect,
     deadline::Deadline,
     document::Namespace,
-    elastic::{self, ClusterInfo, Role},
+    elastic::{self, ClusterInfo, Ignored, IgnoredValues, Role},
     error::Error,
     lastpass::{
         self, folders,
@@ -82,10 +82,12 @@ enum Name {
     ElasticsearchExcessRights,
     ElasticsearchSetupRights,
     IndexTemplates,
+    IgnoredValues,
+    OtherWriters,
 }
 
 impl Name {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 16] = [
         Self::Settings,
         Self::Secret,
         Self::Checkpoint,
@@ -100,6 +102,8 @@ impl Name {
         Self::ElasticsearchExcessRights,
         Self::ElasticsearchSetupRights,
         Self::IndexTemplates,
+        Self::IgnoredValues,
+        Self::OtherWriters,
     ];
 }
 
@@ -358,6 +362,8 @@ async fn check_elasticsearch(systems: &Systems<'_>) -> (Checks, Option<String>) 
                 Name::ElasticsearchExcessRights,
                 Name::ElasticsearchSetupRights,
                 Name::IndexTemplates,
+                Name::IgnoredValues,
+                Name::OtherWriters,
             ] {
                 checks.skip(name, because);
             }
@@ -370,9 +376,9 @@ async fn check_elasticsearch(systems: &Systems<'_>) -> (Checks, Option<String>) 
     let rights = none_of(missing, "the API key has every right of the writer role", |missing| {
         format!("the API key lacks {missing}: {CREATE_WRITER_KEY}")
     });
-    checks.enter(Name::ElasticsearchRights, rights);
+    let can_read = checks.enter(Name::ElasticsearchRights, rights);
 
-    let excess = elastic::excess_rights(elastic, namespace, deadline).await;
+    let excess = elastic::excess_rights(elastic, &info, namespace, deadline).await;
     let excess = none_of(excess, "the API key has no right beyond the writer role", |excess| {
         format!(
             "the API key can do more than it should: {excess}. Instead of it {CREATE_WRITER_KEY}, then delete the old one"
@@ -401,7 +407,76 @@ async fn check_elasticsearch(systems: &Systems<'_>) -> (Checks, Option<String>) 
         format!("{stale}; then invoke the function with {{\"action\": \"setup\"}}")
     });
     checks.enter(Name::IndexTemplates, templates);
+
+    if can_read {
+        let (ignored, others) = tokio::join!(
+            elastic::ignored_values(elastic, namespace, deadline),
+            elastic::other_writers(elastic, namespace, deadline)
+        );
+        let told = |error: elastic::Error| Error::from(error).with_causes();
+        checks.enter(Name::IgnoredValues, ignored.map_err(told).and_then(|found| judge_ignored(&found)));
+        checks.enter(Name::OtherWriters, others.map_err(told).and_then(|found| judge_writers(found.as_ref())));
+    } else {
+        for name in [Name::IgnoredValues, Name::OtherWriters] {
+            checks.skip(name, "the API key needs the rights of the writer role first");
+        }
+    }
     (checks, info.uuid)
+}
+
+/// Whether every value was taken in that has to be. One that is too long for a keyword does not have to.
+fn judge_ignored(found: &[IgnoredValues]) -> Result<String, String> {
+    let fields = |ignored: &Ignored| ignored.fields.join(", ");
+    let mut faults = Vec::new();
+    let mut remarks = Vec::new();
+    for IgnoredValues { data_stream, malformed, not_indexed, takes_malformed } in found {
+        if malformed.documents > 0 {
+            let newest = malformed.newest.map(|time| format!(", the newest of {time:.0}")).unwrap_or_default();
+            faults.push(format!(
+                "{data_stream}: in {} documents{newest}, Elasticsearch ignored malformed values ({})",
+                malformed.documents,
+                fields(malformed)
+            ));
+        }
+        if *takes_malformed {
+            faults.push(format!("{data_stream}: its setting index.mapping.ignore_malformed is true"));
+        }
+        if not_indexed.documents > 0 {
+            remarks.push(format!("{} of {data_stream} ({})", not_indexed.documents, fields(not_indexed)));
+        }
+    }
+    let normal = match &remarks[..] {
+        [] => String::new(),
+        remarks => format!(
+            "documents with values too long to be searched for, which are whole in `_source`: {}",
+            remarks.join("; ")
+        ),
+    };
+    match (&faults[..], normal.is_empty()) {
+        ([], true) => Ok("no value was ignored by Elasticsearch".to_owned()),
+        ([], false) => Ok(format!("nothing is lost; {normal}")),
+        (faults, _) => Err(format!(
+            "{}. Such values are in `_source` alone: no search finds them, and no dead letter tells of them. Take \
+             `ignore_malformed` out of the @custom component templates, invoke the function with {{\"action\": \"setup\"}}, roll \
+             the data stream over, delete the documents that have `_ignored`, and read their time again by a backfill \
+             (docs/reliability.md, \"Values that Elasticsearch ignores\"){}{normal}",
+            faults.join("; "),
+            if normal.is_empty() { "" } else { ". Apart from that, " }
+        )),
+    }
+}
+
+/// Whether nobody else writes to the data streams.
+fn judge_writers(found: Option<&(u64, Vec<String>)>) -> Result<String, String> {
+    match found {
+        None => Ok("nobody else wrote to the data streams in the last two days".to_owned()),
+        Some((count, names)) => Err(format!(
+            "an Elastic Agent, or something else, writes beside this function: {count} documents of the last two days in {}. \
+             With the index templates of lastpass-elastic they are stored unparsed, and what both read is there twice. Stop \
+             the agent's LastPass integration: docs/from-elastics-integration.md tells how, and how to keep both",
+            names.join(", ")
+        )),
+    }
 }
 
 /// `ok` where nothing was found, else what `wrong` makes of it.
@@ -413,20 +488,21 @@ fn none_of(
     match found {
         Ok(found) if found.is_empty() => Ok(ok.to_owned()),
         Ok(found) => Err(wrong(&found.join("; "))),
+        Err(error) if error.is_unknown_privilege() => {
+            Ok("this can't be checked: the cluster does not know one of the privileges that it was asked about"
+                .to_owned())
+        }
         Err(error) => Err(Error::from(error).with_causes()),
     }
 }
 
 /// Whether the cluster's version has what the templates need. A serverless project is always current.
 fn judge_version(info: &ClusterInfo) -> Result<String, String> {
-    /// Source: docs/deploy.md, "What you need".
-    const OLDEST: (u32, u32) = (8, 11);
-    let mut parts = info.version.split('.').map_while(|part| part.parse::<u32>().ok());
-    let version = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    if !info.serverless && version < OLDEST {
-        let (major, minor) = OLDEST;
+    if !info.is_supported() {
+        let (major, minor) = elastic::OLDEST_VERSION;
         return Err(format!(
-            "the cluster has version {}: Elasticsearch {major}.{minor} or later is needed",
+            "the cluster has version {}: Elasticsearch {major}.{minor} or later is needed, because older ones don't know \
+             `require_data_stream`; upgrade the cluster",
             info.version
         ));
     }
@@ -464,13 +540,20 @@ mod tests {
             version: version.to_owned(),
             serverless,
         };
-        for (version, serverless) in [("8.11.0", false), ("9.0.0", false), ("10.1.2-SNAPSHOT", false), ("8.11.0", true)]
-        {
+        for (version, serverless) in [
+            ("8.13.0", false),
+            ("8.13.0-SNAPSHOT", false),
+            ("8.19.21", false),
+            ("9.0.0", false),
+            ("9.1.0-SNAPSHOT", false),
+            ("10.1.2-SNAPSHOT", false),
+            ("8.11.0", true),
+        ] {
             assert!(judge_version(&info(version, serverless)).is_ok(), "{version}");
         }
-        for version in ["8.10.4", "7.17.29", "2.19.0", "unknown"] {
+        for version in ["8.12.2", "8.12.2-SNAPSHOT", "8.11.0", "8.9.0", "7.17.29", "2.19.0", "8", "", "unknown"] {
             let text = judge_version(&info(version, false)).expect_err("too old");
-            assert!(text.contains(version) && text.contains("8.11"), "{text}");
+            assert!(text.contains(version) && text.contains("8.13"), "{text}");
         }
     }
 

@@ -232,9 +232,9 @@ impl Invocation<'_> {
     }
 
     async fn act(&self, credentials: &Arc<Credentials>) -> Result<Value, Error> {
-        if let Action::Setup { retention } = &self.request.action {
+        if let Action::Setup { retention, take_over } = &self.request.action {
             let key = credentials.elastic_setup_api_key.as_ref().unwrap_or(&credentials.elastic_api_key);
-            let options = SetupOptions { retention: retention.clone() };
+            let options = SetupOptions { retention: retention.clone(), take_over: *take_over };
             let installed = elastic::setup(&self.elastic(key)?, &options, self.deadline).await?;
             return Ok(serde_json::json!({"action": "setup", "status": "complete", "installed": installed}));
         }

@@ -56,6 +56,8 @@ pub enum Action {
     Setup {
         /// How long Elasticsearch keeps the documents, such as `365d`; what is set stays where it isn't given.
         retention: Option<String>,
+        /// Whether data streams may be taken over that another template or an agent made.
+        take_over: bool,
     },
     /// Try every system and right.
     Check,
@@ -138,7 +140,10 @@ impl Request {
                 stream.zip(to).map(|(stream, to)| Action::Reset { stream, to })
             }
             Some("redrive") => reader.stream().map(|stream| Action::Redrive { stream }),
-            Some("setup") => Some(Action::Setup { retention: reader.retention() }),
+            Some("setup") => {
+                let (retention, take_over) = (reader.retention(), reader.flag("take_over"));
+                Some(Action::Setup { retention, take_over })
+            }
             Some("check") => Some(Action::Check),
             Some("status") => Some(Action::Status),
             _ => None,
@@ -624,6 +629,22 @@ mod tests {
         let mut all = ACTIONS.to_vec();
         all.sort_unstable();
         assert_eq!(actions, all);
+    }
+
+    #[test]
+    fn only_setup_takes_data_streams_over_and_only_when_told_to() {
+        let setup = |take_over| Ok(Action::Setup { retention: None, take_over });
+        assert_eq!(action(&json!({"action": "setup"})), setup(false));
+        assert_eq!(action(&json!({"action": "setup", "take_over": null})), setup(false));
+        assert_eq!(action(&json!({"action": "setup", "take_over": false})), setup(false));
+        assert_eq!(action(&json!({"action": "setup", "take_over": true})), setup(true));
+        for wrong in [json!(1), json!("true"), json!(["logs-lastpass.user-default"])] {
+            assert!(fault(json!({"action": "setup", "take_over": wrong})).contains("`take_over` is"));
+        }
+        for other in ACTIONS.iter().filter(|action| **action != "setup") {
+            let text = fault(json!({"action": other, "take_over": true}));
+            assert!(text.contains("no field \"take_over\" here"), "{text}");
+        }
     }
 
     #[test]

@@ -49,6 +49,9 @@ pub enum Command {
         /// How long Elasticsearch keeps the documents, such as 365d; what is set stays where it isn't given
         #[arg(long, value_name = "SPAN")]
         retention: Option<String>,
+        /// Take over data streams that another index template or an Elastic Agent made
+        #[arg(long)]
+        take_over: bool,
     },
     /// Try every system and right, and say what has to be mended
     Check,

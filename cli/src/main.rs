@@ -72,10 +72,13 @@ async fn run(args: Args) -> Result<Exit, Error> {
             let backfill = Backfill { aws: &opened.aws, stack: &opened.stack, range, alert, output };
             if follow { backfill.follow(&opened.function(), &targets).await } else { backfill.start(&targets).await }
         }
-        Command::Setup { retention } => {
+        Command::Setup { retention, take_over } => {
             let mut payload = json!({"action": "setup"});
             if let Some(retention) = retention {
                 payload["retention"] = retention.into();
+            }
+            if take_over {
+                payload["take_over"] = true.into();
             }
             invoke(&on_stack, output, payload).await
         }

@@ -12,11 +12,13 @@ use serde_json::{Value, json};
 use super::client::{Answer, Body, Call, Client, ErrorBody};
 use super::error::{Doing, Error};
 use super::existing;
+use super::owners::{self, Others};
+use super::rights::cluster_info;
 use crate::deadline::Deadline;
 use crate::document::Namespace;
 
 /// The version of the assets, in each one's `_meta.lastpass_elastic.version`. To be raised with every change of them.
-pub(super) const VERSION: u64 = 3;
+pub(super) const VERSION: u64 = 4;
 
 /// The priority of our index templates. Source: `assets/elasticsearch/index_templates`, which a test reads.
 const PRIORITY: u64 = 350;
@@ -43,9 +45,9 @@ struct Asset {
 }
 
 /// The assets of one stream; index template and component template have the same name.
-struct StreamAssets {
+pub(super) struct StreamAssets {
     name: &'static str,
-    data_streams: &'static str,
+    pub(super) data_streams: &'static str,
     component_template: &'static str,
     index_template: &'static str,
 }
@@ -69,17 +71,17 @@ macro_rules! stream_assets {
     };
 }
 
-static STREAMS: [StreamAssets; 4] = [
+pub(super) static STREAMS: [StreamAssets; 4] = [
     stream_assets!("event_report"),
     stream_assets!("user"),
     stream_assets!("detailed_shared_folder"),
     stream_assets!("dead_letter"),
 ];
 
-const INSTALL_REMEDY: &str = "see whether the cluster is 8.11 or newer, and whether another index template with \
+const INSTALL_REMEDY: &str = "see whether the cluster is 8.13 or newer, and whether another index template with \
     priority 350, or a @custom component template, stands against this one";
 const RETENTION_REMEDY: &str = "give `retention` as Elasticsearch writes it, such as 365d, and see whether the cluster \
-    has data stream lifecycles (8.11 or newer)";
+    has data stream lifecycles (8.13 or newer)";
 const UPDATE_REMEDY: &str = "see the state of the data stream in Kibana under Stack Management > Index Management";
 
 /// What a request may say about `setup`.
@@ -87,13 +89,27 @@ const UPDATE_REMEDY: &str = "see the state of the data stream in Kibana under St
 pub struct SetupOptions {
     /// How long documents are kept, as Elasticsearch writes it (`365d`). None: as it was, and forever at first.
     pub retention: Option<String>,
+    /// Whether data streams may be taken over that others made.
+    pub take_over: bool,
 }
 
 /// Installs the assets and brings existing data streams to them. Returns the names of what was installed.
 ///
 /// # Errors
-/// [`Error`]; `setup` can be repeated after any.
+/// [`Error`]; `setup` can be repeated after any. [`Error::OthersWrite`] before anything was changed, where a data stream
+/// would be taken over that others made.
 pub async fn setup(client: &Client, options: &SetupOptions, deadline: Deadline) -> Result<Vec<String>, Error> {
+    let cluster = cluster_info(client, deadline).await?;
+    if !cluster.is_supported() {
+        return Err(Error::TooOld { host: client.host(), version: cluster.version });
+    }
+    let Others { taken_over, left_alone } = owners::others(client, deadline).await?;
+    if !options.take_over && !taken_over.is_empty() {
+        return Err(Error::OthersWrite { host: client.host(), data_streams: taken_over });
+    }
+    if !taken_over.is_empty() {
+        tracing::warn!(data_streams = taken_over.join("; "), "taking over data streams that others made");
+    }
     let setup = Setup { client, deadline };
     let mut installed = Vec::new();
     let has_geoip = setup.put_pipeline().await?;
@@ -104,9 +120,9 @@ pub async fn setup(client: &Client, options: &SetupOptions, deadline: Deadline) 
     installed.push(format!("component template {}", LIFECYCLE.name));
     for stream in &STREAMS {
         let mut body = parsed(stream.component_template);
-        if !has_geoip && let Some(template) = body["template"].as_object_mut() {
+        if !has_geoip && let Some(index) = body["template"]["settings"]["index"].as_object_mut() {
             // A final pipeline that doesn't exist would have every document refused.
-            template.remove("settings");
+            index.shift_remove("final_pipeline");
         }
         setup.put("_component_template", stream.name, &body, INSTALL_REMEDY).await?;
         installed.push(format!("component template {}", stream.name));
@@ -119,7 +135,9 @@ pub async fn setup(client: &Client, options: &SetupOptions, deadline: Deadline) 
         for (name, indices) in
             existing::data_streams(client, stream.data_streams, Doing::UpdateDataStream, deadline).await?
         {
-            setup.update_as_it_is(&name, indices.last(), options.retention.as_deref()).await?;
+            if !left_alone.contains(&name) {
+                setup.update_as_it_is(&name, indices.last(), options.retention.as_deref()).await?;
+            }
         }
     }
     Ok(installed)
@@ -154,8 +172,13 @@ pub async fn stale_assets(client: &Client, namespace: &Namespace, deadline: Dead
         let Some(write_index) = existing::index_names(client, &data_stream, deadline).await?.pop() else {
             continue;
         };
-        let made_by = made_by(client, &write_index, Doing::ListBackingIndices, deadline).await?;
-        if made_by.is_none_or(|version| version < VERSION) {
+        let mappings = meta_of(client, &write_index, Doing::ListBackingIndices, deadline).await?;
+        if let Some(owner) = owners::owner_in(&mappings) {
+            stale.push(format!(
+                "the data stream {data_stream} has the mapping of another template or version: it was {owner}, and `setup` \
+                 takes it over only where the request says \"take_over\": true (see docs/from-elastics-integration.md)"
+            ));
+        } else if version(&mappings).is_none_or(|version| version < VERSION) {
             stale.push(format!("the data stream {data_stream} has the mapping of another template or version"));
         }
     }
@@ -164,23 +187,34 @@ pub async fn stale_assets(client: &Client, namespace: &Namespace, deadline: Dead
 
 /// An index template, as Elasticsearch lists it.
 #[derive(Deserialize)]
-struct NamedTemplate {
-    name: String,
+pub(super) struct NamedTemplate {
+    pub(super) name: String,
     index_template: Value,
 }
 
 impl NamedTemplate {
     /// Whether it is none of ours, and is taken before ours for this data stream.
-    fn stands_above(&self, data_stream: &str) -> bool {
-        let has_priority = self.index_template["priority"].as_u64().is_some_and(|priority| priority >= PRIORITY);
+    pub(super) fn stands_above(&self, data_stream: &str) -> bool {
+        self.priority() >= PRIORITY && self.is_anothers_for(data_stream)
+    }
+
+    pub(super) fn priority(&self) -> u64 {
+        self.index_template["priority"].as_u64().unwrap_or_default()
+    }
+
+    pub(super) fn is_anothers_for(&self, data_stream: &str) -> bool {
         let patterns = self.index_template["index_patterns"].as_array().into_iter().flatten();
         let is_for_it = patterns.filter_map(Value::as_str).any(|pattern| fits(pattern, data_stream));
-        !self.name.starts_with(PREFIX) && has_priority && is_for_it
+        !self.name.starts_with(PREFIX) && is_for_it
     }
 }
 
 /// The index templates whose names fit `pattern`.
-async fn index_templates(client: &Client, pattern: &str, deadline: Deadline) -> Result<Vec<NamedTemplate>, Error> {
+pub(super) async fn index_templates(
+    client: &Client,
+    pattern: &str,
+    deadline: Deadline,
+) -> Result<Vec<NamedTemplate>, Error> {
     #[derive(Deserialize)]
     struct Found {
         index_templates: Vec<NamedTemplate>,
@@ -211,16 +245,16 @@ fn stale_templates(templates: &[NamedTemplate]) -> Vec<String> {
     stale.collect()
 }
 
-/// The version of the templates that an index was made by.
-async fn made_by(client: &Client, index: &str, doing: Doing, deadline: Deadline) -> Result<Option<u64>, Error> {
+/// The mapping of an index: its `_meta` says what it was made by.
+pub(super) async fn meta_of(client: &Client, index: &str, doing: Doing, deadline: Deadline) -> Result<Value, Error> {
     let path = [index, "_mapping"];
     let call = Call { doing, ..get(&path) };
-    let mappings: Value = client.read(&call, UPDATE_REMEDY, deadline).await?;
-    Ok(mappings.get(index).and_then(|index| version(&index["mappings"])))
+    let mut mappings: Value = client.read(&call, UPDATE_REMEDY, deadline).await?;
+    Ok(mappings.get_mut(index).map(|index| index["mappings"].take()).unwrap_or_default())
 }
 
 /// The version of our assets in the `_meta` of a template or a mapping.
-fn version(with_meta: &Value) -> Option<u64> {
+pub(super) fn version(with_meta: &Value) -> Option<u64> {
     with_meta.pointer("/_meta/lastpass_elastic/version")?.as_u64()
 }
 
@@ -319,7 +353,7 @@ impl Setup<'_> {
         let options = json!({"failure_store": {"enabled": false}});
         let answer = self.send(doing, Method::PUT, &["_data_stream", name, "_options"], &options).await?;
         // A version without this API has no failure stores.
-        if !matches!(answer.error(), Some(ErrorBody::Text(_))) {
+        if answer.status != 410 && !matches!(answer.error(), Some(ErrorBody::Text(_))) {
             self.accept(&answer, UPDATE_REMEDY)?;
         }
         if let Some(retention) = retention {
@@ -328,7 +362,7 @@ impl Setup<'_> {
             self.accept(&answer, RETENTION_REMEDY)?;
         }
         let made_by = match write_index {
-            Some(index) => made_by(self.client, index, doing, self.deadline).await?,
+            Some(index) => version(&meta_of(self.client, index, doing, self.deadline).await?),
             None => None,
         };
         if made_by != Some(VERSION) {
@@ -403,7 +437,7 @@ mod tests {
         event.module constant_keyword, event.dataset constant_keyword
         ecs.version keyword, event.kind keyword, event.type keyword, tags keyword, event.original keyword
         event.created date, event.ingested date, error.message match_only_text
-        related.user keyword, user.email keyword
+        agent.id keyword, related.user keyword, user.email keyword
         organization.id keyword, organization.name keyword";
 
     const EVENT_REPORT: &str = "event.action keyword, event.category keyword, event.outcome keyword
@@ -498,7 +532,11 @@ mod tests {
         for stream in &STREAMS {
             for (name, field) in mapping(stream) {
                 if name == "event.original" {
-                    assert_eq!(field, json!({"type": "keyword", "index": false, "doc_values": false}));
+                    // Index mode logsdb would ignore one of more than 8,191 characters.
+                    let whole = json!({
+                        "type": "keyword", "index": false, "doc_values": false, "ignore_above": i32::MAX,
+                    });
+                    assert_eq!(field, whole);
                 } else if field["type"] == "keyword" {
                     assert_eq!(field["ignore_above"], 1024, "{name}");
                 }
@@ -536,9 +574,13 @@ mod tests {
             assert_eq!(template["template"], json!({"data_stream_options": {"failure_store": {"enabled": false}}}));
         }
         let settings = |stream: &StreamAssets| parsed(stream.component_template)["template"].get("settings").cloned();
-        assert_eq!(settings(&STREAMS[0]), Some(json!({"index": {"final_pipeline": GEOIP.name}})));
+        // Index mode logsdb would take a malformed value, and index nothing of it.
+        let mapping = json!({"ignore_malformed": false});
+        let with_pipeline = json!({"index": {"final_pipeline": GEOIP.name, "mapping": mapping}});
+        assert_eq!(settings(&STREAMS[0]), Some(with_pipeline));
         // Shards and replicas can't be set in a serverless project.
-        assert!(STREAMS[1..].iter().all(|stream| settings(stream).is_none()));
+        let index = json!({"index": {"mapping": mapping}});
+        assert!(STREAMS[1..].iter().all(|stream| settings(stream).as_ref() == Some(&index)));
     }
 
     /// A change of the assets needs a new version, else `setup` leaves the data streams that exist as they are.
@@ -558,7 +600,7 @@ mod tests {
         let hash: String = hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(
             (VERSION, hash.as_str()),
-            (3, "664eca6bbc7c4128"),
+            (4, "111a9ea2187cb2ad"),
             "raise the version of the assets, then freeze them here again"
         );
     }

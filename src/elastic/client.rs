@@ -444,6 +444,8 @@ impl Pauses {
             | Error::NotTrusted { .. }
             | Error::NotSetUp { .. }
             | Error::IndexUnreadable { .. }
+            | Error::TooOld { .. }
+            | Error::OthersWrite { .. }
             | Error::Refused { .. } => return Err(error),
         }
         if !deadline.allows(pause) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
+use super::rights::OLDEST_VERSION;
 use crate::http::TlsFault;
 
 /// What was being asked of Elasticsearch when something went wrong.
@@ -33,6 +34,8 @@ pub enum Doing {
     WriteDeadLetter,
     /// `POST <data stream>/_search`.
     ReadDeadLetters,
+    /// `POST <data stream>/_search`, `GET <data stream>/_field_caps`.
+    SearchDocuments,
     /// `POST <data stream>/_rollover`, `PUT _data_stream/<data stream>/_lifecycle` and `/_options`.
     UpdateDataStream,
 }
@@ -45,7 +48,9 @@ impl Doing {
             Self::InstallTemplate => "the cluster privilege `manage_index_templates`",
             Self::InstallPipeline => "the cluster privilege `manage_ingest_pipelines`",
             Self::ListBackingIndices => "the privilege `view_index_metadata` on `logs-lastpass.*-*`",
-            Self::FindIds | Self::ReadDeadLetters => "the privilege `read` on `logs-lastpass.*-*`",
+            Self::FindIds | Self::ReadDeadLetters | Self::SearchDocuments => {
+                "the privilege `read` on `logs-lastpass.*-*`"
+            }
             Self::Write | Self::WriteDeadLetter => {
                 "the privileges `create_doc` and `auto_configure` on `logs-lastpass.*-*`"
             }
@@ -65,7 +70,8 @@ impl Doing {
             | Self::FindIds
             | Self::Write
             | Self::WriteDeadLetter
-            | Self::ReadDeadLetters => "the writer role, as `elastic_api_key`",
+            | Self::ReadDeadLetters
+            | Self::SearchDocuments => "the writer role, as `elastic_api_key`",
         }
     }
 }
@@ -83,6 +89,7 @@ impl fmt::Display for Doing {
             Self::Write => "write documents",
             Self::WriteDeadLetter => "write a dead letter",
             Self::ReadDeadLetters => "read the dead letters",
+            Self::SearchDocuments => "search the data streams",
             Self::UpdateDataStream => "update a data stream",
         })
     }
@@ -297,6 +304,32 @@ pub enum Error {
         /// Why, and what to do.
         why: Unreadable,
     },
+    /// The cluster is older than what is needed. Nothing was installed.
+    #[error(
+        "Elasticsearch at {host} has version {version}, and {}.{} or later is needed: upgrade the cluster; `setup` \
+         changed nothing",
+        OLDEST_VERSION.0, OLDEST_VERSION.1
+    )]
+    TooOld {
+        /// The cluster.
+        host: String,
+        /// Its version.
+        version: String,
+    },
+    /// `setup` would take data streams over from others. Nothing was installed.
+    #[error(
+        "`setup` changed nothing in Elasticsearch at {host}, because others write there: {}. The index templates of \
+         lastpass-elastic would take the place of theirs at once or at the next rollover, and what an Elastic Agent goes on \
+         writing would be stored unparsed. Stop the agent's LastPass integration, as docs/from-elastics-integration.md \
+         tells, then repeat with {{\"action\": \"setup\", \"take_over\": true}}",
+        few(.data_streams)
+    )]
+    OthersWrite {
+        /// The cluster.
+        host: String,
+        /// Each data stream and whose it is.
+        data_streams: Vec<String>,
+    },
     /// Elasticsearch's own, lasting refusal: repeating it is of no use before someone mends the cause.
     #[error("Elasticsearch at {host} refused to {doing} ({status} {error_type}{}): {remedy}", detail(.reason))]
     Refused {
@@ -423,6 +456,15 @@ pub(super) fn known_remedy(error_type: &str) -> Option<&'static str> {
     REMEDIES.iter().find(|(known, _)| *known == error_type).map(|(_, remedy)| *remedy)
 }
 
+/// A list as a text, cut where it is long.
+fn few(names: &[String]) -> String {
+    /// Chosen: what a reader looks at.
+    const MOST: usize = 8;
+    let (named, rest) = names.split_at(names.len().min(MOST));
+    let more = if rest.is_empty() { String::new() } else { format!("; and {} more", rest.len()) };
+    format!("{}{more}", named.join("; "))
+}
+
 fn detail(reason: &Option<String>) -> String {
     reason.as_ref().map(|reason| format!(", {reason}")).unwrap_or_default()
 }
@@ -438,10 +480,18 @@ impl Error {
             Self::Unreachable { .. } | Self::NotTrusted { .. } | Self::OutOfTime { .. } => "Elasticsearch.Unreachable",
             Self::NotSetUp { .. } => "Elasticsearch.NotSetUp",
             Self::IndexUnreadable { why: Unreadable::NotNow { .. }, .. } => "Elasticsearch.Unreachable",
-            Self::IndexUnreadable { why: Unreadable::Closed | Unreadable::Blocked, .. } | Self::Refused { .. } => {
-                "Elasticsearch.Refused"
-            }
+            Self::IndexUnreadable { why: Unreadable::Closed | Unreadable::Blocked, .. }
+            | Self::TooOld { .. }
+            | Self::OthersWrite { .. }
+            | Self::Refused { .. } => "Elasticsearch.Refused",
         }
+    }
+
+    /// Whether the question for the rights of a key was refused, because the cluster doesn't know a privilege in it: that
+    /// says nothing against the key.
+    #[must_use]
+    pub const fn is_unknown_privilege(&self) -> bool {
+        matches!(self, Self::Refused { doing: Doing::CheckRights, status: 400, .. })
     }
 
     /// Whether another API key may mend it: then the secret is worth reading again.

@@ -62,6 +62,7 @@ pub(super) struct State {
     faults: VecDeque<(&'static str, Fault)>,
     seen: Vec<Seen>,
     puts: BTreeMap<String, Value>,
+    version: Option<String>,
 }
 
 pub(super) struct Fake {
@@ -107,6 +108,10 @@ impl Fake {
     /// The requests whose path holds `word`.
     pub(super) fn seen(&self, word: &str) -> Vec<Seen> {
         self.state().seen.iter().filter(|seen| seen.path.contains(word)).cloned().collect()
+    }
+
+    pub(super) fn be_of_version(&self, version: &str) {
+        self.state().version = Some(version.to_owned());
     }
 
     pub(super) fn roll_over(&self, data_stream: &str) {
@@ -167,6 +172,11 @@ impl State {
         let path = seen.path.split('?').next().unwrap().to_owned();
         let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
         match (seen.method.as_str(), &segments[..]) {
+            ("GET", [""]) => (
+                200,
+                json!({"cluster_name": "fake", "cluster_uuid": "u", "version": {
+                    "number": self.version.as_deref().unwrap_or("8.19.21")}}),
+            ),
             ("GET", ["_resolve", "index", name]) => {
                 let fits = |stream: &&String| {
                     *stream == name || name.strip_suffix('*').is_some_and(|it| stream.starts_with(it))
@@ -265,7 +275,14 @@ impl State {
                 let found = json!({"_shards": {"failed": 0}, "aggregations": {"event": {"value": null}}});
                 (200, json!({"responses": vec![found; seen.body.lines().count() / 2]}))
             }
-            ("GET", [_, "_mapping"]) => (200, self.puts.get(&path).cloned().unwrap_or_else(|| json!({}))),
+            // Made by an older version of ours, where a test says nothing else.
+            ("GET", [index, "_mapping"]) => (
+                200,
+                self.puts.get(&path).cloned().unwrap_or_else(|| {
+                    let meta = json!({"lastpass_elastic": {"version": 1}});
+                    json!({(*index): {"mappings": {"_meta": meta}}})
+                }),
+            ),
             _ => (400, json!({"error": format!("no handler found for uri [{path}]"), "status": 400})),
         }
     }

@@ -13,7 +13,9 @@ mod error;
 mod existing;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+mod ignored;
 mod judge;
+mod owners;
 mod rights;
 mod send;
 
@@ -37,8 +39,10 @@ pub use client::Client;
 pub use dead_letter::{DeadLetter, LetterFilter, Origin, WaitingLetters, waiting_dead_letters};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use error::{Doing, Error, Fault, KeyFault, Unreadable};
+pub use ignored::{Ignored, IgnoredValues, ignored_values};
 pub use judge::{ItemOutcome, Refusal, StopCause};
-pub use rights::{ClusterInfo, Role, cluster_info, excess_rights, missing_rights};
+pub use owners::other_writers;
+pub use rights::{ClusterInfo, OLDEST_VERSION, Role, cluster_info, excess_rights, missing_rights};
 
 #[doc(hidden)]
 pub use encode::{FOUND, WRITTEN, all_created, bulk_of, none_found};

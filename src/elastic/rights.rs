@@ -32,6 +32,21 @@ pub struct ClusterInfo {
     pub serverless: bool,
 }
 
+/// The oldest version that can be used: the first with `require_data_stream`, without which a bulk could create an
+/// ordinary index. Source: Elasticsearch, `190_require_data_stream.yml`, "introduced in 8.13.0"
+/// (https://github.com/elastic/elasticsearch/pull/101872).
+pub const OLDEST_VERSION: (u32, u32) = (8, 13);
+
+impl ClusterInfo {
+    /// Whether its version has what is needed. A serverless project always has, though it says 8.11.0.
+    #[must_use]
+    pub fn is_supported(&self) -> bool {
+        let mut parts = self.version.split('.').map_while(|part| part.parse::<u32>().ok());
+        let version = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        self.serverless || version >= OLDEST_VERSION
+    }
+}
+
 /// Which of the two roles a key should have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -96,7 +111,7 @@ pub async fn cluster_info(client: &Client, deadline: Deadline) -> Result<Cluster
     })
 }
 
-/// Cluster privileges that no role of ours has, the widest first. All are known to Elasticsearch 8.11 and later: one that
+/// Cluster privileges that no role of ours has, the widest first. All are known to Elasticsearch 8.13 and later: one that
 /// a version doesn't know has the whole question refused. Source: Elasticsearch, "Security privileges"; what `monitor`
 /// brings along is left out.
 const OTHER_CLUSTER_PRIVILEGES: &[&str] = &[
@@ -163,6 +178,35 @@ const INDEX_PRIVILEGES: &[&str] = &[
     "cross_cluster_replication",
     "read_cross_cluster",
     "monitor",
+];
+/// Those of both lists that a serverless project does not know: it refuses a question that names one. Source:
+/// Elasticsearch, `ServerlessSupportedPrivilegesRegistry` and `ServerlessHasPrivilegesIT`
+/// (https://www.elastic.co/docs/reference/elasticsearch/security-privileges marks the same ones).
+const NOT_IN_SERVERLESS: &[&str] = &[
+    "grant_api_key",
+    "manage_service_account",
+    "manage_token",
+    "manage_user_profile",
+    "manage_saml",
+    "manage_oidc",
+    "delegate_pki",
+    "manage_ilm",
+    "manage_slm",
+    "manage_ccr",
+    "manage_watcher",
+    "manage_autoscaling",
+    "create_snapshot",
+    "cross_cluster_search",
+    "cross_cluster_replication",
+    "read_ccr",
+    "read_ilm",
+    "read_slm",
+    "read_fleet_secrets",
+    "write_fleet_secrets",
+    "monitor_snapshot",
+    "manage_follow_index",
+    "manage_leader_index",
+    "read_cross_cluster",
 ];
 /// What `read` holds as well since Elasticsearch 9 (measured on 9.5.3), and 8 gives apart.
 const HELD_BY_READ: &str = "read_cross_cluster";
@@ -244,24 +288,34 @@ pub async fn missing_rights(
 ///
 /// # Errors
 /// [`Error`].
-pub async fn excess_rights(client: &Client, namespace: &Namespace, deadline: Deadline) -> Result<Vec<String>, Error> {
+pub async fn excess_rights(
+    client: &Client,
+    cluster: &ClusterInfo,
+    namespace: &Namespace,
+    deadline: Deadline,
+) -> Result<Vec<String>, Error> {
+    let is_known = |privilege: &&str| !cluster.serverless || !NOT_IN_SERVERLESS.contains(privilege);
+    let known = |privileges: &'static [&'static str]| -> Vec<&'static str> {
+        privileges.iter().copied().filter(is_known).collect()
+    };
+    let (cluster_privileges, index_privileges) = (known(OTHER_CLUSTER_PRIVILEGES), known(INDEX_PRIVILEGES));
     let role = Role::Writer;
     let ours = role.data_streams(namespace);
     let others = OTHER_INDICES.map(str::to_owned);
     let is_beyond = |privilege: &&str| *privilege != HELD_BY_READ && !role.index_privileges().contains(privilege);
-    let beyond: Vec<&str> = INDEX_PRIVILEGES.iter().copied().filter(is_beyond).collect();
+    let beyond: Vec<&str> = index_privileges.iter().copied().filter(is_beyond).collect();
     let question = Question {
-        cluster: OTHER_CLUSTER_PRIVILEGES.to_vec(),
+        cluster: cluster_privileges.clone(),
         index: vec![
             IndexQuestion { names: ours.clone(), privileges: beyond.clone() },
-            IndexQuestion { names: others.to_vec(), privileges: INDEX_PRIVILEGES.to_vec() },
+            IndexQuestion { names: others.to_vec(), privileges: index_privileges.clone() },
         ],
     };
     let rights = Rights::ask(client, &question, deadline).await?;
     let on_any = |names: &[String], privilege: &str| names.iter().any(|name| rights.on(name, privilege));
-    let on_cluster = OTHER_CLUSTER_PRIVILEGES.iter().copied().filter(|privilege| rights.on_cluster(privilege));
+    let on_cluster = cluster_privileges.into_iter().filter(|privilege| rights.on_cluster(privilege));
     let on_ours = beyond.into_iter().filter(|privilege| on_any(&ours, privilege));
-    let on_others = INDEX_PRIVILEGES.iter().copied().filter(|privilege| on_any(&others, privilege));
+    let on_others = index_privileges.into_iter().filter(|privilege| on_any(&others, privilege));
     Ok([
         told(on_cluster.collect(), "the cluster"),
         told(on_ours.collect(), &format!("logs-lastpass.*-{namespace}")),

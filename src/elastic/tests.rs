@@ -686,7 +686,7 @@ async fn without_a_geoip_processor_no_template_names_the_pipeline() {
     assert_eq!(installed.len(), 9);
     for name in names() {
         let template = fake.installed(&format!("/_component_template/lastpass-elastic.{name}")).unwrap();
-        assert_eq!(template["template"].get("settings"), None);
+        assert_eq!(template["template"]["settings"], json!({"index": {"mapping": {"ignore_malformed": false}}}));
     }
 }
 
@@ -715,7 +715,7 @@ async fn a_retention_is_set_and_stays() {
     let lifecycle = || fake.installed(path).unwrap()["template"]["lifecycle"].clone();
     setup(&client, &SetupOptions::default(), deadline()).await.unwrap();
     assert_eq!(lifecycle(), json!({"enabled": true}));
-    let year = SetupOptions { retention: Some("365d".to_owned()) };
+    let year = SetupOptions { retention: Some("365d".to_owned()), ..SetupOptions::default() };
     setup(&client, &year, deadline()).await.unwrap();
     assert_eq!(lifecycle(), json!({"enabled": true, "data_retention": "365d"}));
     setup(&client, &SetupOptions::default(), deadline()).await.unwrap();
@@ -756,6 +756,109 @@ async fn data_streams_made_by_other_templates_are_rolled_over_once() {
 }
 
 #[tokio::test]
+async fn data_streams_of_others_are_taken_over_only_when_setup_is_told_to() {
+    const TEAM_B: &str = "logs-lastpass.event_report-team_b";
+    let fleet = json!({"package": {"name": "lastpass"}, "managed_by": "fleet", "managed": true});
+    for (data_stream, meta, words) in [
+        (USERS, fleet.clone(), "made by Fleet for the integration \"lastpass\", index template logs-lastpass"),
+        // Of another namespace: it would be taken over at its next rollover.
+        (TEAM_B, fleet, "made by Fleet"),
+        (LETTERS, json!({"managed_by": "somebody"}), "made by \"somebody\""),
+        ("logs-lastpass.detailed_shared_folder-default", Value::Null, "made by another index template"),
+    ] {
+        let fake = Fake::start().await;
+        let client = client(&fake);
+        for (name, pattern, priority) in
+            [("logs", "logs-*-*", 100), ("logs-lastpass.x", "logs-lastpass.*-*", 200), ("other", "logs-other*", 300)]
+        {
+            let template = json!({"index_patterns": [pattern], "priority": priority});
+            fake.put(&format!("/_index_template/{name}"), template);
+        }
+        fake.insert(data_stream, "a");
+        let index = format!(".ds-{data_stream}-2026.11.23-000001");
+        let mut mappings = serde_json::Map::new();
+        mappings.insert(index.clone(), json!({"mappings": {"_meta": meta}}));
+        fake.put(&format!("/{index}/_mapping"), Value::Object(mappings));
+
+        let error = setup(&client, &SetupOptions::default(), deadline()).await.unwrap_err();
+        assert_eq!(error.error_type(), "Elasticsearch.Refused");
+        let text = error.to_string();
+        for word in [data_stream, words, "\"take_over\": true", "changed nothing", "unparsed", "logs-lastpass.x"] {
+            assert!(text.contains(word), "{word} is not in: {text}");
+        }
+        assert!(!error.is_auth() && !error.is_retryable());
+        assert!(fake.seen("lastpass-elastic").is_empty(), "nothing was installed");
+
+        let options = SetupOptions { take_over: true, ..SetupOptions::default() };
+        assert_eq!(setup(&client, &options, deadline()).await.unwrap().len(), 10);
+        assert_eq!(fake.seen("_rollover").len(), 1);
+        // It is ours now.
+        setup(&client, &SetupOptions::default(), deadline()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn setup_leaves_a_cluster_alone_that_is_too_old() {
+    let fake = Fake::start().await;
+    for version in ["7.17.29", "8.12.2", "8.12.2-SNAPSHOT"] {
+        fake.be_of_version(version);
+        let error = setup(&client(&fake), &SetupOptions::default(), deadline()).await.unwrap_err();
+        assert_eq!(error.error_type(), "Elasticsearch.Refused");
+        let text = error.to_string();
+        assert!(text.contains(version) && text.contains("8.13 or later"), "{text}");
+    }
+    assert!(fake.seen("lastpass-elastic").is_empty());
+    for version in ["8.13.0", "9.1.0-SNAPSHOT"] {
+        fake.be_of_version(version);
+        setup(&client(&fake), &SetupOptions::default(), deadline()).await.unwrap();
+    }
+}
+
+/// The privileges of the questions that were asked, on the cluster and on indices.
+fn asked_privileges(fake: &Fake) -> Vec<String> {
+    let questions = fake.seen("_has_privileges");
+    let question: Value = serde_json::from_str(&questions.last().unwrap().body).unwrap();
+    let on_indices = question["index"].as_array().unwrap().iter().flat_map(|on| on["privileges"].as_array().unwrap());
+    let all = question["cluster"].as_array().unwrap().iter().chain(on_indices);
+    all.map(|privilege| privilege.as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_serverless_project_is_asked_only_about_privileges_that_it_knows() {
+    /// Source: Elasticsearch, `ServerlessSupportedPrivilegesRegistry`.
+    const KNOWN: &str = "all cancel_task manage manage_api_key manage_behavioral_analytics manage_enrich \
+        manage_index_templates manage_ingest_pipelines manage_logstash_pipelines manage_ml manage_own_api_key \
+        manage_pipeline manage_search_application manage_search_query_rules manage_search_synonyms manage_security \
+        manage_transform monitor monitor_enrich monitor_ml monitor_transform none post_behavioral_analytics_event \
+        read_pipeline read_security \
+        auto_configure create create_doc create_index delete delete_index index maintenance \
+        manage_data_stream_lifecycle read view_index_metadata write";
+    let known: Vec<&str> = KNOWN.split_whitespace().collect();
+    let fake = Fake::start().await;
+    let client = client(&fake);
+    let namespace = Namespace::new("default").unwrap();
+    let nothing = r#"{"cluster": {}, "index": {}}"#;
+    let cluster =
+        |serverless| ClusterInfo { name: "c".to_owned(), uuid: None, version: "8.11.0".to_owned(), serverless };
+    fake.fault("_has_privileges", Wrong::Answer(200, nothing));
+    excess_rights(&client, &cluster(true), &namespace, deadline()).await.unwrap();
+    let asked = asked_privileges(&fake);
+    assert!(asked.iter().all(|privilege| known.contains(&privilege.as_str())), "{asked:?}");
+    assert!(
+        ["all", "manage_security", "manage_own_api_key", "delete"].iter().all(|it| asked.contains(&(*it).to_owned()))
+    );
+    for role in [Role::Writer, Role::Installer] {
+        fake.fault("_has_privileges", Wrong::Answer(200, nothing));
+        missing_rights(&client, role, &namespace, deadline()).await.unwrap();
+        assert!(asked_privileges(&fake).iter().all(|privilege| known.contains(&privilege.as_str())));
+    }
+    // Elsewhere nothing is left out.
+    fake.fault("_has_privileges", Wrong::Answer(200, nothing));
+    excess_rights(&client, &cluster(false), &namespace, deadline()).await.unwrap();
+    assert!(["manage_ilm", "grant_api_key"].iter().all(|it| asked_privileges(&fake).contains(&(*it).to_owned())));
+}
+
+#[tokio::test]
 async fn a_refused_template_is_told_with_its_reason() {
     let fake = Fake::start().await;
     let refusal =
@@ -773,8 +876,11 @@ async fn a_data_stream_that_is_deleted_during_setup_is_none_of_its_business() {
     let fake = Fake::start().await;
     let client = client(&fake);
     fake.insert(USERS, "a");
-    fake.fault("_mapping", Wrong::Answer(403, FORBIDDEN));
-    fake.fault("_resolve/index/logs-lastpass.user-default", Wrong::Answer(404, GONE));
+    // Both where it is seen whose it is, and where it is updated.
+    for _ in 0..2 {
+        fake.fault("_mapping", Wrong::Answer(403, FORBIDDEN));
+        fake.fault("_resolve/index/logs-lastpass.user-default", Wrong::Answer(404, GONE));
+    }
     setup(&client, &SetupOptions::default(), deadline()).await.unwrap();
     assert!(fake.seen("_rollover").is_empty());
 

@@ -40,6 +40,8 @@ fn at_one_host(error: Error) -> Error {
         Error::Refused { doing, status, error_type, reason, remedy, .. } => {
             Error::Refused { host: host(), doing, status, error_type, reason, remedy }
         }
+        Error::TooOld { version, .. } => Error::TooOld { host: host(), version },
+        Error::OthersWrite { data_streams, .. } => Error::OthersWrite { host: host(), data_streams },
         other => panic!("{other}"),
     }
 }
@@ -401,7 +403,7 @@ async fn other_calls() -> Vec<Case> {
     let blocked = || refusal(403, "cluster_block_exception", "blocked by: [FORBIDDEN/6/cluster read-only (api)];");
     let shards = refusal(400, "validation_exception", "this action would add [1] shards");
     let options = SetupOptions::default();
-    let year = SetupOptions { retention: Some("365d".to_owned()) };
+    let year = SetupOptions { retention: Some("365d".to_owned()), ..SetupOptions::default() };
     let answer = |status: u16, body: String| Wrong::Answer(status, body.leak());
     let mut cases = Vec::new();
     let mut push = |what: &str, error: Error, error_type, says: &[&'static str]| {
@@ -472,7 +474,7 @@ async fn other_calls() -> Vec<Case> {
             400,
             refusal(400, "x_content_parse_exception", "[1:9] [component_template] unknown field [lifecycle]"),
             refused,
-            &["8.11 or newer"],
+            &["8.13 or newer"],
         ),
     ] {
         // The lifecycle is read before it is written.
@@ -498,7 +500,22 @@ async fn other_calls() -> Vec<Case> {
         ),
     );
     let error = setup(&client, &year, deadline()).await.unwrap_err();
-    push("setup: a retention that is refused", error, refused, &["`retention`", "365d", "8.11 or newer"]);
+    push("setup: a retention that is refused", error, refused, &["`retention`", "365d", "8.13 or newer"]);
+
+    fake.be_of_version("8.12.2");
+    let error = setup(&client, &options, deadline()).await.unwrap_err();
+    push("setup: a cluster of a version that is too old", error, refused, &["8.12.2", "8.13 or later", "upgrade"]);
+    fake.be_of_version("8.19.21");
+    fake.insert("logs-lastpass.event_report-default", "a");
+    let fleet = json!({"package": {"name": "lastpass"}, "managed_by": "fleet"});
+    let index = ".ds-logs-lastpass.event_report-default-2026.11.23-000001";
+    let mapping = |meta: serde_json::Value| json!({index: {"mappings": {"_meta": meta}}});
+    fake.put(&format!("/{index}/_mapping"), mapping(fleet));
+    let error = setup(&client, &options, deadline()).await.unwrap_err();
+    let says: &[&'static str] =
+        &["logs-lastpass.event_report-default", "Fleet", "take_over", "from-elastics-integration"];
+    push("setup: a data stream of Elastic's integration", error, refused, says);
+    fake.put(&format!("/{index}/_mapping"), mapping(json!({"lastpass_elastic": {"version": assets::VERSION}})));
 
     fake.insert(USERS, "a");
     for (what, word, status, body, error_type, says) in [

@@ -148,6 +148,16 @@ fn wrong_payloads() {
             &["no field \"stream\" here: use action, retention"],
         ),
         (
+            "a take-over in words",
+            r#"{"action":"setup","take_over":"yes"}"#,
+            &["`take_over` is a text, not true or false"],
+        ),
+        (
+            "a take-over by a check",
+            r#"{"action":"check","take_over":true}"#,
+            &["no field \"take_over\" here: use action, account"],
+        ),
+        (
             "several faults",
             r#"{"action":"reset","stream":"groups","to":7,"force":true}"#,
             &["\"groups\"", "`to` is a number", "\"force\""],

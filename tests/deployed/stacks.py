@@ -37,7 +37,8 @@ def spoil(cluster, stream: str, namespace: str, field: str) -> None:
         # Above the product's own, which has 350.
         "priority": 400,
         "data_stream": {},
-        "composed_of": [f"lastpass-elastic.{stream}"],
+        "composed_of": [f"lastpass-elastic.{stream}", "logs@custom"],
+        "ignore_missing_component_templates": ["logs@custom"],
         "template": {"mappings": properties},
     }
     cluster.ask("PUT", f"_index_template/{data_stream}", template)

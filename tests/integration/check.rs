@@ -5,9 +5,9 @@ use lastpass_harness::{Answer, Error, Fault, Function, Installation, Invocation,
 use lastpass_simulator::{Event, NextIs, Quirks, Repeats, World};
 use serde_json::{Value, json};
 
-use crate::stage::{collect, company, plan};
+use crate::stage::{SETTING_UP, collect, company, plan};
 
-const ALL: [&str; 14] = [
+const ALL: [&str; 16] = [
     "settings",
     "secret",
     "checkpoint",
@@ -22,6 +22,8 @@ const ALL: [&str; 14] = [
     "elasticsearch_excess_rights",
     "elasticsearch_setup_rights",
     "index_templates",
+    "ignored_values",
+    "other_writers",
 ];
 
 async fn prepare(name: &str, world: World, quirks: Quirks) -> Result<Option<(Installation, Function)>, Error> {
@@ -329,6 +331,8 @@ async fn checkpoints_of_another_place_and_data_streams_of_other_templates_are_fo
     });
     let path = format!("/_index_template/{users}");
     elasticsearch.request("PUT".parse().expect("PUT"), &path, Some(&template)).await?;
+    // Until the data stream is ours, every `setup` refuses.
+    let setting_up = SETTING_UP.lock().await;
     // Before anything was written by it, and afterwards.
     let answer = check(&mut function).await?;
     assert_failed(&answer, &["index_templates"], &[&format!("index template {users} (priority 400)"), "delete it"]);
@@ -337,10 +341,59 @@ async fn checkpoints_of_another_place_and_data_streams_of_other_templates_are_fo
     let answer = check(&mut function).await?;
     assert_failed(&answer, &["index_templates"], &[&format!("data stream {users}"), "{\"action\": \"setup\"}"]);
     elasticsearch.roll_over(&users).await?;
+    drop(setting_up);
     assert_eq!(check(&mut function).await?["status"], "ok");
 
     function.set("NAMESPACE", &format!("{}x", installation.namespace)).await;
     let answer = check(&mut function).await?;
     assert_failed(&answer, &["checkpoint_destination"], &["namespace", "reset"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn values_that_elasticsearch_ignored_are_found_and_told_apart() -> Result<(), Error> {
+    let Some((installation, mut function)) = prepare("check_ignored", company(109, 5, 5), Quirks::default()).await?
+    else {
+        return Ok(());
+    };
+    let elasticsearch = &installation.services.elasticsearch;
+    let users = installation.data_stream("user");
+    let put = |user: Value, tags: Value| {
+        let document = json!({
+            "@timestamp": "2026-10-05T12:00:00.500Z", "event": {"kind": "state"}, "tags": tags, "lastpass": {"user": user},
+        });
+        let path = format!("/{users}/_doc?refresh=true");
+        async move { elasticsearch.request("POST".parse().expect("POST"), &path, Some(&document)).await }
+    };
+    // Too long to be searched for, and whole: that is normal.
+    put(json!({"sites": 1}), json!(["x".repeat(1_025)])).await?;
+    let answer = check(&mut function).await?;
+    assert_eq!(answer["status"], "ok", "{answer}");
+    let text = message(&answer, "ignored_values");
+    assert!(["nothing is lost", "1 of", &users, "(tags)"].iter().all(|word| text.contains(word)), "{text}");
+    // A malformed one is refused by our own template.
+    assert!(put(json!({"sites": "many"}), json!([])).await.is_err());
+
+    // Above ours stands one that takes it, as logsdb does where it isn't told otherwise.
+    let path = format!("/_index_template/{users}");
+    let template = json!({
+        "index_patterns": [users],
+        "priority": 400,
+        "data_stream": {},
+        "composed_of": ["lastpass-elastic.user"],
+        "template": {"settings": {"index.mapping.ignore_malformed": true}},
+    });
+    elasticsearch.request("PUT".parse().expect("PUT"), &path, Some(&template)).await?;
+    elasticsearch.roll_over(&users).await?;
+    elasticsearch.request("DELETE".parse().expect("DELETE"), &path, None).await?;
+    let answer = check(&mut function).await?;
+    assert_failed(&answer, &["ignored_values"], &[&users, "index.mapping.ignore_malformed is true"]);
+    put(json!({"sites": "many", "last_login": "soon"}), json!(["y".repeat(2_000)])).await?;
+    put(json!({"sites": "few"}), json!([])).await?;
+    let answer = check(&mut function).await?;
+    let words = ["in 2 documents", "2026-10-05T12:00:00", "lastpass.user.last_login, lastpass.user.sites"];
+    assert_failed(&answer, &["ignored_values"], &words);
+    let words = ["ignore_malformed", "@custom", "{\"action\": \"setup\"}", "backfill", "1 of", "(tags)"];
+    assert_failed(&answer, &["ignored_values"], &words);
     Ok(())
 }

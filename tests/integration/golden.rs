@@ -272,6 +272,17 @@ fn is_plain_elsewhere(raw: &str) -> bool {
         || ["applications", "attachments", "formfills", "mpstrength", "notes"].iter().any(|name| has_spaced(name))
 }
 
+/// All documents that are made of the golden records, by their streams.
+pub fn documents() -> Vec<(&'static str, Vec<Document>)> {
+    let streams: [(&str, fn(&Mapper, &str) -> Vec<Document>); 3] =
+        [("event_report", map_event), ("user", map_user), ("detailed_shared_folder", map_folder)];
+    let of_stream = |(stream, map): (&'static str, fn(&Mapper, &str) -> Vec<Document>)| {
+        let cases = ["plain", "preserved"].into_iter().flat_map(|set| cases(stream, set));
+        (stream, cases.flat_map(|case| map(&mapper(&case.tags), &case.raw)).collect())
+    };
+    streams.into_iter().map(of_stream).collect()
+}
+
 fn compare(stream: &str, count: usize, map: fn(&Mapper, &str) -> Vec<Document>) {
     let mut failures = Vec::new();
     for set in ["plain", "preserved"] {

@@ -156,7 +156,8 @@ pub async fn spoil(installation: &Installation, stream: &str, field: &str) -> Re
         "index_patterns": [installation.data_stream(stream)],
         "priority": 400,
         "data_stream": {},
-        "composed_of": [format!("lastpass-elastic.{stream}")],
+        "composed_of": [format!("lastpass-elastic.{stream}"), "logs@custom"],
+        "ignore_missing_component_templates": ["logs@custom"],
         "template": {"mappings": {"properties": properties}},
     });
     let path = format!("/_index_template/{}", installation.data_stream(stream));

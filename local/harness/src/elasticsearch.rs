@@ -41,6 +41,44 @@ impl StoredDocument {
     }
 }
 
+/// How the indices of logs are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IndexMode {
+    /// As Elasticsearch 8 makes them unless it is told otherwise.
+    Standard,
+    /// Index mode `logsdb`, with `_source` stored: what a basic licence gets on 9 and later.
+    LogsDb,
+    /// The same with synthetic `_source`: what a serverless project gets, and a licence that covers it.
+    LogsDbSynthetic,
+    /// Synthetic `_source` in an index of the standard mode.
+    Synthetic,
+}
+
+impl IndexMode {
+    /// The mode that the local stack was started with: `LOCAL_ELASTICSEARCH_INDEX_MODE`.
+    #[must_use]
+    pub fn of_the_stack() -> Self {
+        match crate::variable("LOCAL_ELASTICSEARCH_INDEX_MODE").as_deref() {
+            Some("logsdb") => Self::LogsDb,
+            Some("logsdb-synthetic") => Self::LogsDbSynthetic,
+            Some("synthetic") => Self::Synthetic,
+            Some("standard") | None => Self::Standard,
+            Some(other) => panic!("LOCAL_ELASTICSEARCH_INDEX_MODE: there is no {other}"),
+        }
+    }
+
+    /// The settings of an index that has it.
+    #[must_use]
+    pub fn settings(self) -> Value {
+        match self {
+            Self::Standard => json!({}),
+            Self::LogsDb => json!({"index.mode": "logsdb", "index.mapping.source.mode": "stored"}),
+            Self::LogsDbSynthetic => json!({"index.mode": "logsdb", "index.mapping.source.mode": "synthetic"}),
+            Self::Synthetic => json!({"index.mapping.source.mode": "synthetic"}),
+        }
+    }
+}
+
 /// An API key. Its `Debug` shows the id alone.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 pub struct ApiKey {
@@ -202,6 +240,25 @@ impl Elasticsearch {
     /// [`Error`].
     pub async fn roll_over(&self, data_stream: &str) -> Result<(), Error> {
         self.request(Method::POST, &format!("/{data_stream}/_rollover"), None).await.map(drop)
+    }
+
+    /// Has all data streams of logs made in this mode from now on, in the way of a user: by `logs@custom`.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn put_index_mode(&self, mode: IndexMode) -> Result<(), Error> {
+        let template = json!({"template": {"settings": mode.settings()}});
+        self.request(Method::PUT, "/_component_template/logs@custom", Some(&template)).await.map(drop)
+    }
+
+    /// The index mode and the mode of `_source` of an index, where its settings name them.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn index_mode(&self, index: &str) -> Result<(Option<String>, Option<String>), Error> {
+        let settings = self.request(Method::GET, &format!("/{index}/_settings?flat_settings=true"), None).await?;
+        let text = |name: &str| settings[index]["settings"][name].as_str().map(str::to_owned);
+        Ok((text("index.mode"), text("index.mapping.source.mode")))
     }
 
     /// Blocks writes to an index or a data stream's indices, or allows them again.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use hyper::Method;
 use tokio::process::{Child, Command};
 
-use crate::{Elasticsearch, Error, unique, variable};
+use crate::{Elasticsearch, Error, IndexMode, unique, variable};
 
 /// The command that starts a node, as a JSON list; in its words `{work}` stands for the folder of its data. The local
 /// stack sets it.
@@ -45,7 +45,9 @@ impl Node {
         }
         let password = unique("password");
         let (process, elasticsearch) = launch(&words, &work, &password).await?;
-        Ok(Self { words, work, password, process, elasticsearch })
+        let node = Self { words, work, password, process, elasticsearch };
+        node.elasticsearch.put_index_mode(IndexMode::of_the_stack()).await?;
+        Ok(node)
     }
 
     /// Its administrator. After [`Node::start_again`] it is another: the node has another port.

@@ -317,7 +317,8 @@ async fn want_numbers(stage: &Stage, want: bool) -> Result<(), Error> {
     if want {
         let template = json!({
             "index_patterns": [data_stream], "data_stream": {}, "priority": 500,
-            "composed_of": ["lastpass-elastic.event_report"],
+            "composed_of": ["lastpass-elastic.event_report", "logs@custom"],
+            "ignore_missing_component_templates": ["logs@custom"],
             "template": {"mappings": {"properties": {"user": {"properties": {"email": {"type": "long"}}}}}},
         });
         elasticsearch.request(Method::PUT, &path, Some(&template)).await?;

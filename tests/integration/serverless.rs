@@ -1,0 +1,117 @@
+//! A serverless project: it refuses APIs, settings and privileges that a cluster has, and says that it is version 8.11.0.
+
+use jiff::SignedDuration;
+use lastpass_harness::{
+    Answer, Error, Fault, Function, Installation, Method, Node, Rule, Services, System, serverless_rules, variable,
+};
+use serde_json::{Value, json};
+
+use crate::stage::{ago, assert_accounted, bootstrap, collect, company, number, plan, services, skip, spoil};
+
+/// On a node of its own, because the retention is for all.
+async fn stage_of_its_own() -> Result<Option<(Node, Installation, Function)>, Error> {
+    let Some(Services { aws, .. }) = services().await else { return Ok(None) };
+    if variable("LOCAL_ELASTICSEARCH_NODE").is_none() {
+        skip("LOCAL_ELASTICSEARCH_NODE is not set: start the local stack again");
+        return Ok(None);
+    }
+    let node = Node::start().await?;
+    let services = Services { elasticsearch: node.elasticsearch(), aws };
+    let plan = Installation::plan("serverless", bootstrap()).variable("INITIAL_LOOKBACK", "40d");
+    let installation = plan.world(company(151, 120, 5)).make(&services).await?;
+    let function = installation.function();
+    Ok(Some((node, installation, function)))
+}
+
+async fn stage(name: &str) -> Result<Option<(Installation, Function)>, Error> {
+    let Some((services, plan)) = plan(name).await else { return Ok(None) };
+    let installation = plan.world(company(151, 120, 5)).make(&services).await?;
+    let function = installation.function();
+    Ok(Some((installation, function)))
+}
+
+async fn complete(function: &mut Function, request: Value) -> Result<Value, Error> {
+    let answer = function.ask(request).await?;
+    assert_eq!(answer["status"], "complete", "{answer}");
+    if answer.get("fetched").is_some() {
+        assert_accounted(&answer);
+    }
+    Ok(answer)
+}
+
+fn message<'a>(answer: &'a Value, name: &str) -> &'a str {
+    let checks = answer["checks"].as_array().expect("checks");
+    let check = checks.iter().find(|check| check["name"] == name).expect("the check");
+    check["message"].as_str().expect("a message")
+}
+
+#[tokio::test]
+async fn everything_works_on_a_serverless_project() -> Result<(), Error> {
+    let Some((_node, installation, mut function)) = stage_of_its_own().await? else { return Ok(()) };
+    serverless_rules().into_iter().for_each(|rule| installation.calls.add(rule));
+    complete(&mut function, json!({"action": "setup", "retention": "365d"})).await?;
+    for stream in ["event_report", "user", "detailed_shared_folder"] {
+        complete(&mut function, collect(stream)).await?;
+    }
+    // Data streams that exist are brought up to date.
+    complete(&mut function, json!({"action": "setup", "retention": "90d"})).await?;
+    assert!(installation.compare_events().await?.is_exact());
+
+    let answer = function.ask(json!({"action": "check"})).await?;
+    assert_eq!(answer["status"], "ok", "{answer}");
+    assert!(message(&answer, "elasticsearch").contains("8.11.0 (serverless)"), "{answer}");
+    assert!(message(&answer, "elasticsearch_excess_rights").contains("no right beyond"), "{answer}");
+
+    let (from, to) = (ago(SignedDuration::from_hours(6 * 24)), ago(SignedDuration::ZERO));
+    let range = json!({"action": "backfill", "stream": "event_report", "from": from, "to": to});
+    assert_eq!(number(&complete(&mut function, range).await?, "created"), 0);
+    spoil(&installation, "user", "user.full_name").await?;
+    installation.services.elasticsearch.empty(&installation.data_stream("user")).await?;
+    function.ask(collect("user")).await?;
+    let path = format!("/_index_template/{}", installation.data_stream("user"));
+    installation.services.elasticsearch.request(Method::DELETE, &path, None).await?;
+    complete(&mut function, json!({"action": "redrive", "stream": "user"})).await?;
+    assert_eq!(function.ask(json!({"action": "status"})).await?["action"], "status");
+
+    // Nothing was asked for that a project doesn't have.
+    let refused: Vec<String> = installation
+        .calls
+        .records()
+        .into_iter()
+        .filter(|call| {
+            call.system == System::Elasticsearch && call.fault && call.status.is_none_or(|status| status >= 400)
+        })
+        .map(|call| format!("{} {:?}", call.operation, call.status))
+        .collect();
+    assert!(refused.is_empty(), "{refused:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_key_of_a_serverless_project_that_can_do_too_much_is_found() -> Result<(), Error> {
+    let Some((installation, mut function)) = stage("serverless_excess").await? else { return Ok(()) };
+    serverless_rules().into_iter().for_each(|rule| installation.calls.add(rule));
+    let role = json!({"cluster": ["all"], "indices": [{"names": ["*"], "privileges": ["all"]}]});
+    let key = installation.services.elasticsearch.create_key("too much", &role).await?;
+    installation.put_credential("elastic_api_key", Some(&key.encoded)).await?;
+    let answer = function.ask(json!({"action": "check"})).await?;
+    let text = message(&answer, "elasticsearch_excess_rights");
+    assert!(answer["status"] == "failed" && text.contains("manage_security"), "{text}");
+    installation.services.elasticsearch.invalidate_key(&key).await
+}
+
+/// As a later version would that has given a privilege up, or a project that knows less than it does today.
+#[tokio::test]
+async fn rights_that_cannot_be_asked_about_are_no_failure() -> Result<(), Error> {
+    let Some((installation, mut function)) = stage("serverless_unknown").await? else { return Ok(()) };
+    let reason = "Validation Failed: 1: unknown cluster privilege [manage_ilm];";
+    let error = json!({"type": "action_request_validation_exception", "reason": reason});
+    let answer = Answer::json(400, &json!({"error": error, "status": 400}));
+    installation.calls.add(Rule::on(System::Elasticsearch, "_has_privileges", Fault::Answer(answer)));
+    let answer = function.ask(json!({"action": "check"})).await?;
+    assert_eq!(answer["status"], "ok", "{answer}");
+    for name in ["elasticsearch_rights", "elasticsearch_excess_rights", "elasticsearch_setup_rights"] {
+        assert!(message(&answer, name).contains("can't be checked"), "{answer}");
+    }
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! Beside Elastic's integration: nothing is taken over in silence, and an agent that goes on writing is found.
+//!
+//! On a node of its own, because `setup` looks at every data stream there is.
+
+use jiff::{SignedDuration, Timestamp};
+use lastpass_harness::{Elasticsearch, Error, Function, Installation, Method, Node, Services, now, variable};
+use serde_json::{Value, json};
+
+use crate::stage::{bootstrap, collect, company, services, skip};
+
+async fn stage() -> Result<Option<(Node, Installation, Function)>, Error> {
+    let Some(Services { aws, .. }) = services().await else { return Ok(None) };
+    if variable("LOCAL_ELASTICSEARCH_NODE").is_none() {
+        skip("LOCAL_ELASTICSEARCH_NODE is not set: start the local stack again");
+        return Ok(None);
+    }
+    let node = Node::start().await?;
+    let services = Services { elasticsearch: node.elasticsearch(), aws };
+    let plan = Installation::plan("take_over", bootstrap()).variable("INITIAL_LOOKBACK", "40d");
+    let installation = plan.world(company(141, 40, 3)).make(&services).await?;
+    let function = installation.function();
+    Ok(Some((node, installation, function)))
+}
+
+/// Installs what Fleet does for the integration's audit events.
+async fn install_integration(elasticsearch: &Elasticsearch) -> Result<(), Error> {
+    let meta = json!({"package": {"name": "lastpass"}, "managed_by": "fleet", "managed": true});
+    let template = json!({
+        "index_patterns": ["logs-lastpass.event_report-*"],
+        "priority": 200,
+        "data_stream": {},
+        "template": {"mappings": {"_meta": meta, "properties": {"@timestamp": {"type": "date"}}}},
+        "_meta": meta,
+    });
+    elasticsearch.request(Method::PUT, "/_index_template/logs-lastpass.event_report", Some(&template)).await.map(drop)
+}
+
+/// A document as an agent sends it, before any pipeline has parsed it.
+fn of_agent(at: Timestamp) -> Value {
+    json!({
+        "@timestamp": at,
+        "agent": {"id": "5a5f…", "name": "collector-1", "type": "filebeat", "version": "8.19.0"},
+        "elastic_agent": {"id": "5a5f…", "version": "8.19.0", "snapshot": false},
+        "data_stream": {"type": "logs", "dataset": "lastpass.event_report"},
+        "message": "{\"Time\":\"2026-01-01 00:00:00\"}",
+    })
+}
+
+async fn write(elasticsearch: &Elasticsearch, data_stream: &str, document: &Value) -> Result<(), Error> {
+    elasticsearch.request(Method::POST, &format!("/{data_stream}/_doc?refresh=true"), Some(document)).await.map(drop)
+}
+
+fn message<'a>(answer: &'a Value, name: &str) -> (&'a str, &'a str) {
+    let checks = answer["checks"].as_array().expect("checks");
+    let check = checks.iter().find(|check| check["name"] == name).expect("the check");
+    (check["status"].as_str().expect("a status"), check["message"].as_str().expect("a message"))
+}
+
+#[tokio::test]
+async fn what_an_agent_writes_to_is_taken_over_only_where_setup_is_told_to() -> Result<(), Error> {
+    let Some((_node, installation, mut function)) = stage().await? else { return Ok(()) };
+    let elasticsearch = &installation.services.elasticsearch;
+    install_integration(elasticsearch).await?;
+    let ours = installation.data_stream("event_report");
+    let team_b = "logs-lastpass.event_report-team_b";
+    for data_stream in [ours.as_str(), team_b] {
+        write(elasticsearch, data_stream, &of_agent(now())).await?;
+    }
+
+    for request in [json!({"action": "setup"}), json!({"action": "setup", "take_over": false})] {
+        let (error_type, text) = function.refuse(request).await?;
+        assert_eq!(error_type, "Elasticsearch.Refused", "{text}");
+        for word in [ours.as_str(), team_b, "Fleet", "logs-lastpass.event_report", "unparsed", "\"take_over\": true"] {
+            assert!(text.contains(word), "{word} is not in: {text}");
+        }
+    }
+    let (status, templates) =
+        elasticsearch.try_request(Method::GET, "/_index_template/lastpass-elastic.*", None).await?;
+    assert!(status == 404 || templates["index_templates"] == json!([]), "nothing was installed: {templates}");
+    assert_eq!(elasticsearch.backing_indices(&ours).await?.len(), 1);
+    let answer = function.ask(collect("event_report")).await?;
+    assert_eq!((&answer["status"], &answer["reason"]), (&json!("skipped"), &json!("setup_required")), "{answer}");
+    let answer = function.ask(json!({"action": "check"})).await?;
+    let (status, text) = message(&answer, "index_templates");
+    assert!(status == "failed" && text.contains("take_over") && text.contains("Fleet"), "{text}");
+    assert_eq!(message(&answer, "other_writers").0, "failed", "{answer}");
+
+    let answer = function.ask(json!({"action": "setup", "take_over": true})).await?;
+    assert_eq!(answer["status"], "complete", "{answer}");
+    for data_stream in [ours.as_str(), team_b] {
+        assert_eq!(elasticsearch.backing_indices(data_stream).await?.len(), 2, "{data_stream}");
+    }
+    let answer = function.ask(collect("event_report")).await?;
+    assert_eq!((&answer["status"], &answer["created"]), (&json!("complete"), &json!(40)), "{answer}");
+    // What the agent wrote before is no news, and what was taken over is ours.
+    let answer = function.ask(json!({"action": "check"})).await?;
+    assert_eq!(answer["status"], "ok", "{answer}");
+    assert_eq!(function.ask(json!({"action": "setup"})).await?["status"], "complete");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_agent_that_goes_on_writing_is_found_in_every_namespace() -> Result<(), Error> {
+    let Some((_node, installation, mut function)) = stage().await? else { return Ok(()) };
+    let elasticsearch = &installation.services.elasticsearch;
+    // The integration's assets alone, such as its dashboards, are no reason to refuse.
+    install_integration(elasticsearch).await?;
+    assert_eq!(function.ask(json!({"action": "setup"})).await?["status"], "complete");
+    function.ask(collect("event_report")).await?;
+    let team_b = "logs-lastpass.user-team_b";
+    write(elasticsearch, team_b, &of_agent(now() - SignedDuration::from_hours(50))).await?;
+    let answer = function.ask(json!({"action": "check"})).await?;
+    assert_eq!(answer["status"], "ok", "it was stopped days ago: {answer}");
+
+    write(elasticsearch, team_b, &of_agent(now())).await?;
+    let answer = function.ask(json!({"action": "check"})).await?;
+    let (status, text) = message(&answer, "other_writers");
+    assert!(status == "failed" && text.contains(team_b) && text.contains("1 documents"), "{text}");
+    assert!(text.contains("docs/from-elastics-integration.md"), "{text}");
+
+    // Where its own template stands above ours, it may go on.
+    let meta = json!({"package": {"name": "lastpass"}, "managed_by": "fleet"});
+    let template = json!({
+        "index_patterns": [team_b],
+        "priority": 400,
+        "data_stream": {},
+        "template": {"mappings": {"_meta": meta, "properties": {"@timestamp": {"type": "date"}}}},
+    });
+    elasticsearch.request(Method::PUT, "/_index_template/of-team-b", Some(&template)).await?;
+    elasticsearch.roll_over(team_b).await?;
+    write(elasticsearch, team_b, &of_agent(now())).await?;
+    let indices = elasticsearch.backing_indices(team_b).await?;
+    assert_eq!(function.ask(json!({"action": "setup"})).await?["status"], "complete");
+    assert_eq!(elasticsearch.backing_indices(team_b).await?, indices, "it was left alone");
+    let answer = function.ask(json!({"action": "check"})).await?;
+    assert_eq!(answer["status"], "ok", "{answer}");
+    elasticsearch.request(Method::DELETE, "/_index_template/of-team-b", None).await?;
+    let answer = function.ask(json!({"action": "check"})).await?;
+    assert_eq!(message(&answer, "other_writers").0, "failed", "{answer}");
+
+    // Something else than an agent, in the function's own namespace.
+    let ours = installation.data_stream("event_report");
+    write(elasticsearch, &ours, &json!({"@timestamp": now(), "message": "by Logstash"})).await?;
+    let answer = function.ask(json!({"action": "check"})).await?;
+    let (_, text) = message(&answer, "other_writers");
+    assert!(text.contains(&ours) && text.contains(team_b) && text.contains("2 documents"), "{text}");
+    Ok(())
+}

@@ -274,9 +274,10 @@ fn is_plain_elsewhere(raw: &str) -> bool {
 
 /// All documents that are made of the golden records, by their streams.
 pub fn documents() -> Vec<(&'static str, Vec<Document>)> {
-    let streams: [(&str, fn(&Mapper, &str) -> Vec<Document>); 3] =
+    type Map = fn(&Mapper, &str) -> Vec<Document>;
+    let streams: [(&str, Map); 3] =
         [("event_report", map_event), ("user", map_user), ("detailed_shared_folder", map_folder)];
-    let of_stream = |(stream, map): (&'static str, fn(&Mapper, &str) -> Vec<Document>)| {
+    let of_stream = |(stream, map): (&'static str, Map)| {
         let cases = ["plain", "preserved"].into_iter().flat_map(|set| cases(stream, set));
         (stream, cases.flat_map(|case| map(&mapper(&case.tags), &case.raw)).collect())
     };

@@ -1,59 +1,84 @@
-//! For which accounts of a stack a command is meant.
+//! The LastPass accounts that a command is for.
 
-use crate::stack::Stack;
+use crate::{exit::Exit, failure::Failure, stack::Stack};
 
-/// The accounts that a command is meant for.
+/// The accounts that the options select.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// The options select none.
+    Unspecified,
+    /// `--account`, once or several times.
+    Named(Vec<String>),
+    /// `--all-accounts`.
+    All,
+}
+
+/// The accounts that a command is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Targets {
-    /// The stack as it is: requests name no account.
+    /// The stack as a whole: requests name no account.
     Stack,
     /// One account.
     One(String),
-    /// Several, in this order.
+    /// Several accounts, in this order.
     Several(Vec<String>),
 }
 
-/// An account that was named and can't be, or none where one has to be.
+/// A selection that does not suit the stack.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
-    /// The stack reads one account alone.
-    #[error("the stack {stack} reads one account alone: leave --account and --all-accounts out")]
-    HasOne {
+pub enum Error {
+    /// The options select accounts of a stack that reads one.
+    #[error("the stack {stack} reads only one account: omit --account and --all-accounts")]
+    SingleAccount {
         /// The stack.
         stack: String,
     },
-    /// The stack has several.
-    #[error("the stack {stack} reads several accounts: give --account NAME or --all-accounts; it reads {}", listed(.accounts))]
-    NoneNamed {
+    /// The options select no account of a stack that reads several.
+    #[error("the stack {stack} reads several accounts: pass --account NAME or --all-accounts; it reads {}", list(.accounts))]
+    Unspecified {
         /// The stack.
         stack: String,
-        /// Those it has.
+        /// The accounts of the stack.
         accounts: Vec<String>,
     },
 }
 
-fn listed(accounts: &[String]) -> String {
+impl Failure for Error {
+    fn error_type(&self) -> &str {
+        "Usage.Invalid"
+    }
+
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+}
+
+fn list(accounts: &[String]) -> String {
     if accounts.is_empty() { "none yet (parameter Accounts)".to_owned() } else { accounts.join(", ") }
 }
 
 impl Targets {
-    /// Those of `stack` that the options name. An account need not be one that schedules read: before it is, its secret
-    /// can be checked.
+    /// Resolves a selection on `stack`. A named account need not be one that the schedules read, so that its secret can be
+    /// checked first.
     ///
     /// # Errors
-    /// [`Invalid`].
-    pub fn choose(stack: &Stack, named: &[String], all: bool) -> Result<Self, Invalid> {
-        match &stack.accounts {
-            None if named.is_empty() && !all => Ok(Self::Stack),
-            None => Err(Invalid::HasOne { stack: stack.name.clone() }),
-            Some(accounts) if all && !accounts.is_empty() => Ok(Self::Several(accounts.clone())),
-            Some(_) if named.len() == 1 => Ok(Self::One(named[0].clone())),
-            Some(_) if !named.is_empty() => Ok(Self::Several(named.to_vec())),
-            Some(accounts) => Err(Invalid::NoneNamed { stack: stack.name.clone(), accounts: accounts.clone() }),
+    /// [`Error`].
+    pub fn resolve(stack: &Stack, selection: &Selection) -> Result<Self, Error> {
+        match (&stack.accounts, selection) {
+            (None, Selection::Unspecified) => Ok(Self::Stack),
+            (None, Selection::Named(_) | Selection::All) => Err(Error::SingleAccount { stack: stack.name.clone() }),
+            (Some(_), Selection::Named(names)) => match names.as_slice() {
+                [name] => Ok(Self::One(name.clone())),
+                names => Ok(Self::Several(names.to_vec())),
+            },
+            (Some(accounts), Selection::All) if !accounts.is_empty() => Ok(Self::Several(accounts.clone())),
+            (Some(accounts), Selection::All | Selection::Unspecified) => {
+                Err(Error::Unspecified { stack: stack.name.clone(), accounts: accounts.clone() })
+            }
         }
     }
 
-    /// Each account; `None` for a request that names none.
+    /// Lists the accounts; `None` stands for a request without an account.
     pub fn accounts(&self) -> Vec<Option<&str>> {
         match self {
             Self::Stack => vec![None],
@@ -62,8 +87,8 @@ impl Targets {
         }
     }
 
-    /// Whether what is printed is a list.
-    pub const fn are_several(&self) -> bool {
+    /// Whether a command prints a list of answers.
+    pub const fn is_multiple(&self) -> bool {
         matches!(self, Self::Several(_))
     }
 }
@@ -76,30 +101,40 @@ mod tests {
         Stack {
             name: "prod".to_owned(),
             function_name: "prod".to_owned(),
-            state_machine: "arn".to_owned(),
-            accounts: accounts.map(|names| names.iter().map(|name| (*name).to_owned()).collect()),
+            state_machine_arn: "arn".to_owned(),
+            accounts: accounts.map(strings),
         }
     }
 
-    fn named(names: &[&str]) -> Vec<String> {
+    fn strings(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn named(names: &[&str]) -> Selection {
+        Selection::Named(strings(names))
     }
 
     #[test]
     fn a_stack_of_one_account_takes_no_name() {
-        assert_eq!(Targets::choose(&stack(None), &[], false), Ok(Targets::Stack));
-        for (names, all) in [(named(&["a"]), false), (vec![], true)] {
-            let text = Targets::choose(&stack(None), &names, all).expect_err("refused").to_string();
-            assert!(text.contains("leave --account and --all-accounts out"), "{text}");
+        assert_eq!(Targets::resolve(&stack(None), &Selection::Unspecified), Ok(Targets::Stack));
+        for selection in [named(&["a"]), Selection::All] {
+            let text = Targets::resolve(&stack(None), &selection).expect_err("refused").to_string();
+            assert!(text.contains("omit --account and --all-accounts"), "{text}");
         }
     }
 
     #[test]
-    fn a_stack_of_several_accounts_wants_names() {
+    fn a_stack_of_several_accounts_requires_names() {
         let several = stack(Some(&["acme", "globex"]));
-        assert_eq!(Targets::choose(&several, &named(&["new"]), false), Ok(Targets::One("new".to_owned())));
-        assert_eq!(Targets::choose(&several, &[], true), Ok(Targets::Several(named(&["acme", "globex"]))));
-        let text = Targets::choose(&several, &[], false).expect_err("refused").to_string();
+        assert_eq!(Targets::resolve(&several, &named(&["new"])), Ok(Targets::One("new".to_owned())));
+        assert_eq!(
+            Targets::resolve(&several, &named(&["new", "acme"])),
+            Ok(Targets::Several(strings(&["new", "acme"])))
+        );
+        assert_eq!(Targets::resolve(&several, &Selection::All), Ok(Targets::Several(strings(&["acme", "globex"]))));
+        let text = Targets::resolve(&several, &Selection::Unspecified).expect_err("refused").to_string();
         assert!(text.contains("--account NAME or --all-accounts; it reads acme, globex"), "{text}");
+        let text = Targets::resolve(&stack(Some(&[])), &Selection::All).expect_err("refused").to_string();
+        assert!(text.contains("it reads none yet (parameter Accounts)"), "{text}");
     }
 }

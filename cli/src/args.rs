@@ -1,4 +1,4 @@
-//! What can be written on the command line.
+//! The commands and options of the command line.
 
 use std::path::PathBuf;
 
@@ -6,100 +6,117 @@ use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use lastpass_elastic::document::Stream;
 
-use crate::{exit, when};
+use crate::{accounts::Selection, exit, output::Format, times};
 
-/// Sets a lastpass-elastic stack up, looks at it, and fills the past back.
+/// Set up, inspect and backfill a lastpass-elastic stack.
 #[derive(Debug, Parser)]
 #[command(name = "lastpass-elastic", version, after_help = exit::help(), propagate_version = true)]
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,
-    /// What is printed: a table for people, or JSON for scripts
-    #[arg(long, global = true, value_enum, default_value_t = Output::Table)]
-    pub output: Output,
+    /// Print tables for people, or JSON for scripts
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
     #[command(flatten)]
-    pub on_stack: OnStack,
+    pub stack: StackOptions,
 }
 
-/// Which stack is meant, and with which login.
+/// The stack, its accounts and the AWS login of a command.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Which stack")]
-pub struct OnStack {
-    /// The name of the CloudFormation stack
-    #[arg(long, global = true, default_value = "lastpass", env = "LASTPASS_ELASTIC_STACK", value_name = "NAME")]
-    pub stack: String,
-    /// An account of a stack that has several; may be given several times
+#[command(next_help_heading = "Stack and login")]
+pub struct StackOptions {
+    /// Name of the CloudFormation stack
+    #[arg(
+        long = "stack",
+        global = true,
+        default_value = "lastpass",
+        env = "LASTPASS_ELASTIC_STACK",
+        value_name = "NAME"
+    )]
+    pub name: String,
+    /// Account of a stack that reads several; can be repeated
     #[arg(long = "account", global = true, value_name = "NAME")]
     pub accounts: Vec<String>,
-    /// All accounts of a stack that has several
+    /// All accounts of a stack that reads several
     #[arg(long, global = true, conflicts_with = "accounts")]
     pub all_accounts: bool,
-    /// The AWS region of the stack; that of the environment or profile unless given
+    /// AWS region of the stack; default: the region of the environment or the profile
     #[arg(long, global = true, value_name = "REGION")]
     pub region: Option<String>,
-    /// The profile of ~/.aws/config to log in with
+    /// Profile of ~/.aws/config to log in with
     #[arg(long, global = true, value_name = "PROFILE")]
     pub profile: Option<String>,
 }
 
+impl StackOptions {
+    /// The accounts that the options select.
+    pub fn accounts(&self) -> Selection {
+        match (self.accounts.as_slice(), self.all_accounts) {
+            ([], false) => Selection::Unspecified,
+            ([], true) => Selection::All,
+            (names, _) => Selection::Named(names.to_vec()),
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Install the index templates in Elasticsearch
+    /// Install or update the index templates in Elasticsearch
     Setup {
-        /// How long Elasticsearch keeps the documents, such as 365d; what is set stays where it isn't given
+        /// How long Elasticsearch keeps the documents, such as 365d; default: unchanged
         #[arg(long, value_name = "SPAN")]
         retention: Option<String>,
         /// Take over data streams that another index template or an Elastic Agent made
         #[arg(long)]
         take_over: bool,
     },
-    /// Try every system and right, and say what has to be mended
+    /// Test every system and permission, and say what to fix
     Check,
-    /// Tell how far each stream and backfill is
+    /// Show the progress of each stream and backfill
     Status,
-    /// Read a range of the event report, in slices side by side; again with the same range: only what is missing
-    #[command(after_help = times())]
+    /// Read a range of the event report in parallel slices; repeated: read only the missing slices
+    #[command(after_help = time_help())]
     Backfill {
-        /// Where the range begins
+        /// Start of the range
         #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
         from: String,
-        /// Where it ends, exclusive; the next full hour unless given
+        /// End of the range, exclusive; default: the next full hour
         #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
         to: Option<String>,
-        /// Let detection rules look at the documents, as if they were new
+        /// Let detection rules process the documents as if they were new
         #[arg(long)]
         alert: bool,
-        /// Show events, rate and time left until it is done; Ctrl-C leaves it running
+        /// Show events, rate and time left until the backfill ends; Ctrl-C leaves it running
         #[arg(long)]
         follow: bool,
     },
-    /// Set from where on a stream is read, and confirm a destination that has changed
-    #[command(after_help = times())]
+    /// Set the time from which a stream is read, and confirm a changed destination
+    #[command(after_help = time_help())]
     Reset {
         stream: StreamName,
-        /// The new watermark
+        /// New watermark
         #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
         to: String,
     },
-    /// Deliver a stream's dead letters again
+    /// Send the dead letters of a stream again
     Redrive { stream: StreamName },
-    /// Invoke the function with a payload, and print its answer
+    /// Invoke the function with a payload, and print the answer
     Invoke {
-        /// JSON, a file that holds it, or - for standard input
+        /// JSON, the path of a JSON file, or - for standard input
         payload: String,
     },
-    /// Run the function's own code here, without Lambda
+    /// Run the function's code on this machine, without Lambda
     Local {
         #[command(subcommand)]
         command: LocalCommand,
     },
-    /// Print the completions of a shell
+    /// Print the completion script of a shell
     Completions { shell: Shell },
 }
 
 #[derive(Debug, Subcommand)]
 pub enum LocalCommand {
-    /// Read a stream from LastPass and tell what would be sent to Elasticsearch. Nothing is sent, and no stack is needed
+    /// Read a stream from LastPass and summarize the documents; sends nothing, and needs no stack
     #[command(after_help = local_help())]
     Collect(LocalCollect),
 }
@@ -107,21 +124,21 @@ pub enum LocalCommand {
 #[derive(Debug, clap::Args)]
 pub struct LocalCollect {
     pub stream: StreamName,
-    /// Where the range of events begins; 24 hours ago unless given
+    /// Start of the range of events; default: 24 hours ago
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub from: Option<String>,
-    /// Where it ends, exclusive; now unless given
+    /// End of the range, exclusive; default: now
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub to: Option<String>,
-    /// A file with the JSON of the secret (account_number, provisioning_hash), or - for standard input
+    /// JSON file with the secret (account_number, provisioning_hash), or - for standard input
     #[arg(long, value_name = "FILE")]
     pub secret_file: PathBuf,
-    /// Print the documents, one line of JSON each, instead of what they come to
+    /// Print the documents, one line of JSON each, instead of the summary
     #[arg(long)]
     pub dry_run: bool,
 }
 
-/// A stream.
+/// The name of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum StreamName {
@@ -134,12 +151,12 @@ pub enum StreamName {
 }
 
 impl StreamName {
-    /// As the function spells it.
-    pub const fn name(self) -> &'static str {
+    /// The name in requests of the function.
+    pub const fn as_str(self) -> &'static str {
         self.stream().as_str()
     }
 
-    /// As the library has it.
+    /// The stream of the library.
     pub const fn stream(self) -> Stream {
         match self {
             Self::EventReport => Stream::EventReport,
@@ -149,25 +166,15 @@ impl StreamName {
     }
 }
 
-/// What is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// Tables for people
-    Table,
-    /// JSON for scripts
-    Json,
-}
-
-fn times() -> String {
-    format!("A TIME is {}.", when::FORMS)
+fn time_help() -> String {
+    format!("A TIME is {}.", times::FORMS)
 }
 
 fn local_help() -> String {
     format!(
-        "{} The settings of LastPass and of the documents (LASTPASS_URL, OTHER_LASTPASS_URL, \
-         LASTPASS_TIME_ZONE, NAMESPACE, TAGS, PRESERVE_ORIGINAL_EVENT, PRESERVE_DUPLICATE_CUSTOM_FIELDS) are read \
-         from the environment.",
-        times()
+        "{} The environment variables LASTPASS_URL, OTHER_LASTPASS_URL, LASTPASS_TIME_ZONE, NAMESPACE, TAGS, \
+         PRESERVE_ORIGINAL_EVENT and PRESERVE_DUPLICATE_CUSTOM_FIELDS have the same meaning as for the function.",
+        time_help()
     )
 }
 
@@ -178,24 +185,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_is_consistent() {
         Args::command().debug_assert();
     }
 
     #[test]
-    fn options_of_the_stack_may_stand_on_either_side_of_the_command() {
+    fn the_options_of_the_stack_may_precede_or_follow_the_command() {
         for line in
             [["lastpass-elastic", "--stack", "prod", "status"], ["lastpass-elastic", "status", "--stack", "prod"]]
         {
-            assert_eq!(Args::try_parse_from(line).expect("a command line").on_stack.stack, "prod");
+            assert_eq!(Args::try_parse_from(line).expect("a command line").stack.name, "prod");
         }
     }
 
     #[test]
-    fn streams_are_spelled_as_the_function_does() {
+    fn streams_have_the_names_of_the_function() {
         for stream in StreamName::value_variants() {
             let value = stream.to_possible_value().expect("a name");
-            assert_eq!(value.get_name(), stream.name());
+            assert_eq!(value.get_name(), stream.as_str());
         }
         assert_eq!(StreamName::value_variants().len(), Stream::ALL.len());
     }

@@ -1,97 +1,65 @@
-//! Why a command failed. Each text says what to do.
+//! The error of a command: collects the errors of all modules.
 
-use serde_json::{Value, json};
-
-use crate::{accounts, aws, backfill, exit::Exit, function, local, stack, when};
+use crate::{accounts, aws, backfill, exit::Exit, failure::Failure, function, local, output, payload, stack, times};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// AWS could not be used.
     #[error(transparent)]
-    Aws(#[from] aws::Fault),
-    /// The stack is not there, or not as it has to be.
+    Aws(#[from] aws::Error),
+    /// The stack could not be used.
     #[error(transparent)]
     Stack(#[from] stack::Error),
-    /// The function answered with an error.
+    /// The function could not be invoked, or failed.
     #[error(transparent)]
     Function(#[from] function::Error),
-    /// An account was named that can't be, or none where one has to be.
+    /// The accounts do not suit the stack.
     #[error(transparent)]
-    Accounts(#[from] accounts::Invalid),
-    /// A time on the command line.
-    #[error("{option}: {fault}")]
-    Time {
-        /// The option that has it.
-        option: &'static str,
-        /// What is wrong with it.
-        fault: when::Invalid,
-    },
-    /// A range on the command line.
+    Accounts(#[from] accounts::Error),
+    /// A time or range is invalid.
     #[error(transparent)]
-    Range(#[from] when::Unusable),
-    /// The payload of `invoke`.
+    Times(#[from] times::Error),
+    /// The payload of `invoke` is invalid.
     #[error(transparent)]
-    Payload(#[from] function::InvalidPayload),
+    Payload(#[from] payload::Error),
     /// The backfill ended without an answer.
     #[error(transparent)]
-    Backfill(#[from] backfill::Ended),
-    /// `local collect`.
+    Backfill(#[from] backfill::Error),
+    /// `local collect` failed.
     #[error(transparent)]
     Local(#[from] local::Error),
-    /// What was to be said could not be written.
-    #[error("the output can't be written: {0}")]
-    Output(#[from] std::io::Error),
+    /// The output could not be written.
+    #[error(transparent)]
+    Output(#[from] output::Error),
 }
 
 impl Error {
-    /// How it ends the command.
-    #[must_use]
-    pub fn exit(&self) -> Exit {
+    fn failure(&self) -> &dyn Failure {
         match self {
-            Self::Aws(_) | Self::Stack(_) => Exit::Aws,
-            // A time or a span that the function alone can judge.
-            Self::Function(error) if error.error_type == "Request.Invalid" => Exit::Usage,
-            Self::Function(_) | Self::Backfill(_) | Self::Output(_) => Exit::Failed,
-            Self::Accounts(_) | Self::Time { .. } | Self::Range(_) | Self::Payload(_) => Exit::Usage,
-            Self::Local(error) => error.exit(),
+            Self::Aws(error) => error,
+            Self::Stack(error) => error,
+            Self::Function(error) => error,
+            Self::Accounts(error) => error,
+            Self::Times(error) => error,
+            Self::Payload(error) => error,
+            Self::Backfill(error) => error,
+            Self::Local(error) => error,
+            Self::Output(error) => error,
         }
     }
+}
 
-    /// The AWS service whose fault it is, where it may be over in a minute.
-    #[must_use]
-    pub const fn transient(&self) -> Option<&'static str> {
-        if let Self::Aws(fault) = self { fault.transient() } else { None }
+impl Failure for Error {
+    fn error_type(&self) -> &str {
+        self.failure().error_type()
     }
 
-    /// Its stable name: that of the function where it is the function's.
-    #[must_use]
-    pub fn error_type(&self) -> &str {
-        match self {
-            Self::Aws(fault) => fault.error_type(),
-            Self::Stack(error) => error.error_type(),
-            Self::Function(error) => &error.error_type,
-            Self::Backfill(ended) => ended.error_type(),
-            Self::Accounts(_) | Self::Time { .. } | Self::Range(_) | Self::Payload(_) => "Usage.Invalid",
-            Self::Local(error) => error.error_type(),
-            Self::Output(_) => "Output.Failed",
-        }
+    fn exit(&self) -> Exit {
+        self.failure().exit()
     }
 
-    /// The error as people read it: with its name where docs/errors.md explains it.
-    #[must_use]
-    pub fn told(&self) -> String {
-        let is_explained = match self {
-            Self::Function(_) | Self::Backfill(_) | Self::Local(local::Error::Library(_)) => true,
-            Self::Aws(_) | Self::Stack(_) | Self::Accounts(_) | Self::Time { .. } | Self::Range(_) => false,
-            Self::Payload(_) | Self::Local(_) | Self::Output(_) => false,
-        };
-        if is_explained { format!("{}: {self}", self.error_type()) } else { self.to_string() }
-    }
-
-    /// The error as `--output json` prints it, with the account where it is one of several answers.
-    #[must_use]
-    pub fn document(&self, account: Option<&str>) -> Value {
-        function::for_account(&json!({"error": {"type": self.error_type(), "message": self.to_string()}}), account)
+    fn is_documented(&self) -> bool {
+        self.failure().is_documented()
     }
 }

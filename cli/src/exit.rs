@@ -1,58 +1,65 @@
-//! Exit codes: what a script can go by.
+//! Exit codes for scripts.
 
-use std::{fmt::Write as _, process::ExitCode};
+use std::process::ExitCode;
 
 use serde_json::Value;
 
-/// How a command ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a command ended, in ascending order of severity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
-    /// What was asked for is done.
+    /// The command did its work.
     Done,
-    /// The function, or the backfill, reported a failure.
-    Failed,
-    /// The command line is wrong. Also clap's own.
-    Usage,
-    /// Not done yet, or nothing was done.
+    /// The work is not done yet, or there was none.
     Unfinished,
+    /// The function or the backfill reported a failure.
+    Failed,
     /// AWS could not be used.
     Aws,
+    /// The command line is invalid. clap uses the same code.
+    Usage,
 }
 
-/// Every exit code, and what it means, as `--help` tells it.
-const MEANINGS: [(Exit, u8, &str); 5] = [
-    (Exit::Done, 0, "done, or started without --follow"),
-    (Exit::Failed, 1, "the function, the backfill or LastPass reported an error, or a check or slice failed"),
-    (Exit::Usage, 2, "wrong usage: an option, a time, an account, a file"),
-    (Exit::Unfinished, 3, "not done yet, or nothing done: partial, skipped, left running by Ctrl-C"),
-    (Exit::Aws, 4, "AWS could not be used: credentials, permissions, network, region, or no such stack"),
-];
-
-/// From what matters most to what matters least: several accounts end as the worst of them.
-const BY_WEIGHT: [Exit; 5] = [Exit::Usage, Exit::Aws, Exit::Failed, Exit::Unfinished, Exit::Done];
-
 impl Exit {
-    /// The number that the shell sees.
+    /// Every exit, in the order of the codes.
+    const ALL: [Self; 5] = [Self::Done, Self::Failed, Self::Usage, Self::Unfinished, Self::Aws];
+
+    /// The exit code of the process.
     #[must_use]
-    pub fn code(self) -> u8 {
-        // Every variant is in the table: a test looks.
-        MEANINGS.iter().find(|(exit, ..)| *exit == self).map_or(u8::MAX, |(_, code, _)| *code)
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Unfinished => 3,
+            Self::Aws => 4,
+        }
     }
 
-    /// The one of both that matters more.
+    /// The meaning of the code, as in `--help` and docs/command-line.md.
+    const fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "done, or started without --follow",
+            Self::Failed => "the function, the backfill or LastPass reported an error, or a check or slice failed",
+            Self::Usage => "wrong usage: an option, a time, an account, a file",
+            Self::Unfinished => "not done yet, or nothing done: partial, skipped, left running by Ctrl-C",
+            Self::Aws => "AWS could not be used: credentials, permissions, network, region, or no such stack",
+        }
+    }
+
+    /// Returns the more severe of two exits: a command for several accounts ends as the worst of them.
     #[must_use]
     pub fn worse(self, other: Self) -> Self {
-        BY_WEIGHT.into_iter().find(|exit| [self, other].contains(exit)).unwrap_or(self)
+        self.max(other)
     }
 
-    /// How an answer of the function ends a command. One that tells no status, as that of `status`, is as asked for.
+    /// Judges an answer of the function by its status. An answer without a status, as that of `status`, is a success. An
+    /// unknown status is a failure, because a script must not take it for a success.
     #[must_use]
     pub fn of_answer(answer: &Value) -> Self {
         match (answer["status"].as_str(), answer["reason"].as_str()) {
-            (Some("failed" | "incomplete"), _) => Self::Failed,
-            (Some("skipped"), Some("already_complete")) => Self::Done,
+            (None | Some("ok" | "complete"), _) | (Some("skipped"), Some("already_complete")) => Self::Done,
             (Some("partial" | "skipped" | "running"), _) => Self::Unfinished,
-            (Some(_) | None, _) => Self::Done,
+            (Some(_), _) => Self::Failed,
         }
     }
 }
@@ -63,15 +70,11 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The part of `--help` that lists the codes.
+/// Lists the exit codes for `--help`.
 #[must_use]
 pub fn help() -> String {
-    let mut text = "Exit codes:\n".to_owned();
-    for (_, code, meaning) in MEANINGS {
-        // Writing into a text doesn't fail.
-        let _ = writeln!(text, "  {code}  {meaning}");
-    }
-    text
+    let lines = Exit::ALL.map(|exit| format!("  {}  {}\n", exit.code(), exit.meaning()));
+    format!("Exit codes:\n{}", lines.concat())
 }
 
 #[cfg(test)]
@@ -80,7 +83,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn every_code_is_what_the_documentation_says() {
+    fn help_lists_every_code() {
         let codes = [Exit::Done, Exit::Failed, Exit::Usage, Exit::Unfinished, Exit::Aws].map(Exit::code);
         assert_eq!(codes, [0, 1, 2, 3, 4]);
         let help = help();
@@ -91,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_ends_the_command_by_its_status() {
+    fn the_status_of_an_answer_decides_the_exit() {
         for (answer, exit) in [
             (json!({"action": "check", "status": "ok"}), Exit::Done),
             (json!({"action": "check", "status": "failed"}), Exit::Failed),
@@ -103,6 +106,7 @@ mod tests {
             (json!({"action": "backfill", "status": "incomplete"}), Exit::Failed),
             (json!({"action": "backfill", "status": "running"}), Exit::Unfinished),
             (json!({"action": "status", "streams": {}}), Exit::Done),
+            (json!({"action": "check", "status": "a status of a later version"}), Exit::Failed),
             (json!(null), Exit::Done),
         ] {
             assert_eq!(Exit::of_answer(&answer), exit, "{answer}");
@@ -114,6 +118,7 @@ mod tests {
         assert_eq!(Exit::Done.worse(Exit::Unfinished), Exit::Unfinished);
         assert_eq!(Exit::Failed.worse(Exit::Unfinished), Exit::Failed);
         assert_eq!(Exit::Failed.worse(Exit::Aws), Exit::Aws);
+        assert_eq!(Exit::Aws.worse(Exit::Usage), Exit::Usage);
         assert_eq!(Exit::Done.worse(Exit::Done), Exit::Done);
     }
 }

@@ -1,20 +1,16 @@
-//! The function of a stack, invoked.
+//! Invokes the function of a stack.
 
-use std::{
-    fs,
-    io::{self, Read as _},
-};
-
-use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::{operation::invoke::InvokeOutput, primitives::Blob};
 use serde_json::Value;
 
 use crate::{
-    aws::{Aws, Call, Fault},
-    error::Error as CliError,
+    aws::{self, Aws, Call},
+    exit::Exit,
+    failure::Failure,
 };
 
-/// How the names of the errors begin that the function itself gives. docs/errors.md.
-const OWN_ERRORS: [&str; 6] = ["Request.", "Config.", "Secret.", "Checkpoint.", "LastPass.", "Elasticsearch."];
+/// The prefixes of the error types that the function itself returns. Source: docs/errors.md.
+const FUNCTION_ERRORS: [&str; 6] = ["Request.", "Config.", "Secret.", "Checkpoint.", "LastPass.", "Elasticsearch."];
 const INVOKE: &str = "lambda:InvokeFunction";
 
 /// The function of a stack.
@@ -24,118 +20,84 @@ pub struct Function {
     region: String,
 }
 
-/// The function answered with an error.
+/// A failed invocation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct Error {
-    /// Its `errorType`.
-    pub error_type: String,
-    /// Its `errorMessage`, which says what mends it.
-    pub message: String,
-}
-
-/// A payload of `invoke` that isn't one.
-#[derive(Debug, thiserror::Error)]
-pub enum InvalidPayload {
-    /// No JSON, and no file.
-    #[error(
-        "the payload is neither JSON nor the path of a file that can be read ({source}): write it in single quotes, as in '{{\"action\":\"status\"}}'"
-    )]
-    Unreadable {
-        /// Why the file can't be read.
-        source: io::Error,
+pub enum Error {
+    /// AWS did not invoke the function.
+    #[error(transparent)]
+    Aws(#[from] aws::Error),
+    /// The function returned an error, or Lambda ended it.
+    #[error("{message}")]
+    Failed {
+        /// The function's `errorType`.
+        error_type: String,
+        /// The function's `errorMessage`, which says how to fix it.
+        message: String,
     },
-    /// The file, or standard input, holds something else.
-    #[error("the payload isn't valid JSON: {0}")]
-    NotJson(serde_json::Error),
 }
 
-/// Reads the payload of `invoke`: JSON, a file that holds it, or `-` for standard input.
-///
-/// # Errors
-/// [`InvalidPayload`].
-pub fn read_payload(text: &str) -> Result<Value, InvalidPayload> {
-    let unreadable = |source| InvalidPayload::Unreadable { source };
-    let document = if text == "-" {
-        let mut document = String::new();
-        io::stdin().read_to_string(&mut document).map_err(unreadable)?;
-        document
-    } else if text.trim_start().starts_with(['{', '[', '"']) {
-        text.to_owned()
-    } else {
-        fs::read_to_string(text).map_err(unreadable)?
-    };
-    serde_json::from_str(&document).map_err(InvalidPayload::NotJson)
-}
-
-/// A payload, or a document, for an account.
-pub fn for_account(payload: &Value, account: Option<&str>) -> Value {
-    let mut payload = payload.clone();
-    if let (Value::Object(fields), Some(account)) = (&mut payload, account) {
-        fields.insert("account".to_owned(), account.into());
+impl Failure for Error {
+    fn error_type(&self) -> &str {
+        match self {
+            Self::Aws(error) => error.error_type(),
+            Self::Failed { error_type, .. } => error_type,
+        }
     }
-    payload
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Aws(error) => error.exit(),
+            // Only the function can judge some values, such as a retention.
+            Self::Failed { error_type, .. } if error_type == "Request.Invalid" => Exit::Usage,
+            Self::Failed { .. } => Exit::Failed,
+        }
+    }
+
+    fn is_documented(&self) -> bool {
+        matches!(self, Self::Failed { .. })
+    }
 }
 
 impl Function {
-    /// The function `name`.
+    /// Names the function of a stack.
     pub fn new(aws: &Aws, name: String) -> Self {
         Self { client: aws.lambda(), name, region: aws.region().to_owned() }
     }
 
-    /// Invokes it and waits for its answer.
+    /// Invokes the function and waits for its answer.
     ///
     /// # Errors
-    /// [`Error`] where the function fails, [`Fault`] where it can't be invoked.
-    pub async fn invoke(&self, payload: &Value) -> Result<Value, CliError> {
+    /// [`Error`].
+    pub async fn invoke(&self, payload: &Value) -> Result<Value, Error> {
         let request = self.client.invoke().function_name(&self.name).payload(Blob::new(payload.to_string()));
-        let answer = match request.send().await {
-            Ok(answer) => answer,
-            Err(error) => return Err(Fault::of(&error, Call::new(INVOKE, &self.name), &self.region).into()),
+        match request.send().await {
+            Ok(response) => self.read(&response),
+            Err(error) => Err(aws::Error::new(&error, Call::new(INVOKE, &self.name), &self.region).into()),
+        }
+    }
+
+    /// Reads the answer, or the function's error, from Lambda's response.
+    fn read(&self, response: &InvokeOutput) -> Result<Value, Error> {
+        let Some(body) = response.payload().map(AsRef::<[u8]>::as_ref) else {
+            return Err(self.failed("Function.BadAnswer", "the response of the function is empty"));
         };
-        let body = answer.payload.map(Blob::into_inner).unwrap_or_default();
-        let answered = serde_json::from_slice(&body);
-        match (answer.function_error, answered) {
-            (None, Ok(answered)) => Ok(answered),
-            (None, Err(_)) => Err(self.failed("Function.BadAnswer", "what it answered is not JSON").into()),
-            (Some(kind), answered) => {
-                let answered: Value = answered.unwrap_or_else(|_| String::from_utf8_lossy(&body).into());
-                let (error_type, message) = (&answered["errorType"], &answered["errorMessage"]);
-                let message = message.as_str().map_or_else(|| answered.to_string(), str::to_owned);
-                Err(self.failed(error_type.as_str().unwrap_or(&kind), &message).into())
+        let parsed: Result<Value, _> = serde_json::from_slice(body);
+        match (response.function_error(), parsed) {
+            (None, Ok(answer)) => Ok(answer),
+            (None, Err(_)) => Err(self.failed("Function.BadAnswer", "the response of the function is not JSON")),
+            (Some(kind), Err(_)) => Err(self.failed(kind, &String::from_utf8_lossy(body))),
+            (Some(kind), Ok(error)) => {
+                let error_type = error["errorType"].as_str().unwrap_or(kind);
+                let message = error["errorMessage"].as_str().map_or_else(|| error.to_string(), str::to_owned);
+                Err(self.failed(error_type, &message))
             }
         }
     }
 
-    /// Its error. The function's own say what mends them; where Lambda ended a run, the log tells more.
+    /// Builds an error. The function's own errors say how to fix them; for all others the text points to the log.
     fn failed(&self, error_type: &str, message: &str) -> Error {
-        let is_its_own = OWN_ERRORS.iter().any(|system| error_type.starts_with(system));
-        let hint =
-            if is_its_own { String::new() } else { format!(" (its log group /aws/lambda/{} tells more)", self.name) };
-        Error { error_type: error_type.to_owned(), message: format!("{message}{hint}") }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_payload_is_json_or_a_file() {
-        assert_eq!(read_payload(" {\"action\":\"status\"}").expect("JSON"), json!({"action": "status"}));
-        let text = read_payload("no/such/file.json").expect_err("no file").to_string();
-        assert!(text.contains("neither JSON nor the path") && text.contains("'{\"action\":\"status\"}'"), "{text}");
-        for text in ["{action: status}", "[", "{\"action\":"] {
-            assert!(matches!(read_payload(text), Err(InvalidPayload::NotJson(_))), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_payload_takes_up_its_account() {
-        let payload = json!({"action": "check"});
-        assert_eq!(for_account(&payload, None), payload);
-        assert_eq!(for_account(&payload, Some("acme")), json!({"action": "check", "account": "acme"}));
+        let is_own = FUNCTION_ERRORS.iter().any(|prefix| error_type.starts_with(prefix));
+        let hint = if is_own { String::new() } else { format!(" (see its log group /aws/lambda/{})", self.name) };
+        Error::Failed { error_type: error_type.to_owned(), message: format!("{message}{hint}") }
     }
 }

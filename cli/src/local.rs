@@ -1,94 +1,179 @@
-//! `local collect`: what would be sent, read by the function's own code, without Lambda and without Elasticsearch.
+//! `local collect`: reads a stream with the function's own code, without Lambda and without Elasticsearch.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::{self, Read as _},
-    path::Path,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fs, io, path::Path, time::Duration};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use lastpass_elastic::{
     collect::{Preview, SnapshotOf},
     config::Config,
     deadline::Deadline,
     document::{Document, Stream},
+    error::Error as LibraryError,
     request::Window,
     secrets::{self, PLACEHOLDER},
 };
 use secrecy::SecretString;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::{
-    args::{LocalCollect, Output},
-    error::Error as CliError,
+    args::LocalCollect,
     exit::Exit,
-    print::{self, Reader},
-    when::{self, Range},
+    failure::Failure,
+    output::{self, Format, Reader},
+    times::{self, Range},
 };
 
-/// How long it may take, and LastPass be asked again while it throttles. Chosen: as long as a run of the function.
-const PATIENCE: Duration = Duration::from_secs(900);
+/// Longest time to read a stream, including retries while LastPass throttles. Chosen: as long as a run of the function.
+const TIMEOUT: Duration = Duration::from_secs(900);
+/// The length of the default range.
+const DEFAULT_RANGE: SignedDuration = SignedDuration::from_hours(24);
 
-/// Settings of places that nothing is written to, so that none need be given.
-const NOT_USED: [(&str, &str); 3] =
+/// Settings that the library requires and that `local collect` does not use, because it writes to no destination.
+const UNUSED_SETTINGS: [(&str, &str); 3] =
     [("SECRET_ARN", "local"), ("CHECKPOINT_TABLE", "local"), ("ELASTICSEARCH_URL", "http://127.0.0.1:9200")];
+/// Settings that contradict [`UNUSED_SETTINGS`] or are not used either. They are not read from the environment.
+const IGNORED_SETTINGS: [&str; 3] = ["SECRET_PREFIX", "ELASTIC_CLOUD_ID", "ELASTICSEARCH_CA"];
 
-/// Why there is nothing to look at.
+/// A failed `local collect`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The secret's file.
+    /// The secret's file cannot be read.
     #[error(
-        "the secret can't be read from {path} ({source}): give --secret-file a file with the JSON that the stack's secret holds"
+        "the secret cannot be read from {path} ({source}): pass --secret-file with a file that holds the JSON of the stack's secret"
     )]
-    Secret {
-        /// Its path.
+    SecretFile {
+        /// The path of the file.
         path: String,
-        /// Why.
+        /// Why it cannot be read.
         source: io::Error,
     },
-    /// What stands in it can't be used. The library's own text is about the secret of a stack.
-    #[error("the secret in {path} can't be used: {problems}")]
-    Unusable {
-        /// Its path.
+    /// The secret is invalid. The library's own text is about the secret of a stack.
+    #[error("the secret in {path} is invalid: {problems}")]
+    Secret {
+        /// The path of the file.
         path: String,
-        /// Everything that is wrong with it.
+        /// All problems of the secret.
         problems: String,
     },
-    /// A range for what has none.
-    #[error("{stream} is read as it is now: leave --from and --to out, which are for event_report")]
-    NoRange {
+    /// A range was given for a snapshot.
+    #[error("{stream} is a snapshot of the present: omit --from and --to, which are only for event_report")]
+    SnapshotRange {
         /// The stream.
         stream: &'static str,
     },
-    /// The library refused, or LastPass did.
+    /// The range is invalid.
+    #[error(transparent)]
+    Times(#[from] times::Error),
+    /// The settings are invalid, or LastPass could not be read.
     #[error("{}", .0.with_causes())]
-    Library(#[from] lastpass_elastic::error::Error),
+    Library(#[from] LibraryError),
+    /// A document is not the JSON that the summary expects.
+    #[error("a document cannot be summarized ({0}): run the command with --dry-run, and report the document as a bug")]
+    Document(#[from] serde_json::Error),
+    /// The output could not be written.
+    #[error(transparent)]
+    Output(#[from] output::Error),
 }
 
-impl Error {
-    /// How it ends the command.
-    pub const fn exit(&self) -> Exit {
+impl Failure for Error {
+    fn error_type(&self) -> &str {
         match self {
-            Self::Secret { .. } | Self::Unusable { .. } | Self::NoRange { .. } => Exit::Usage,
-            Self::Library(lastpass_elastic::error::Error::Config(_)) => Exit::Usage,
-            Self::Library(_) => Exit::Failed,
-        }
-    }
-
-    /// Its stable name.
-    pub const fn error_type(&self) -> &'static str {
-        match self {
-            Self::Secret { .. } | Self::NoRange { .. } => "Usage.Invalid",
-            Self::Unusable { .. } => "Secret.Invalid",
+            Self::SecretFile { .. } | Self::SnapshotRange { .. } => "Usage.Invalid",
+            Self::Secret { .. } => "Secret.Invalid",
+            Self::Times(error) => error.error_type(),
             Self::Library(error) => error.error_type(),
+            Self::Document(_) => "Document.Invalid",
+            Self::Output(error) => error.error_type(),
         }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::SecretFile { .. } | Self::Secret { .. } | Self::SnapshotRange { .. } => Exit::Usage,
+            Self::Times(error) => error.exit(),
+            Self::Library(LibraryError::Config(_)) => Exit::Usage,
+            Self::Library(_) | Self::Document(_) => Exit::Failed,
+            Self::Output(error) => error.exit(),
+        }
+    }
+
+    fn is_documented(&self) -> bool {
+        matches!(self, Self::Library(_))
     }
 }
 
-/// What the documents come to.
+/// Reads a stream, and prints its documents or a summary of them.
+///
+/// # Errors
+/// [`Error`].
+pub async fn collect(args: &LocalCollect, format: Format, now: Timestamp) -> Result<Exit, Error> {
+    let stream = args.stream.stream();
+    let range = range(args, now)?;
+    let preview = open(&args.secret_file)?;
+    if format == Format::Table && stream == Stream::EventReport {
+        output::print_message(&range.describe(&TimeZone::system()));
+    }
+    let mut sink = Sink { summary: Summary::default(), is_dry_run: args.dry_run, state: Ok(Reader::Open) };
+    let closed = Notify::new();
+    let take = |documents: Vec<Document>| {
+        sink.take(&documents);
+        if !sink.is_open() {
+            closed.notify_one();
+        }
+    };
+    let deadline = Deadline::after(TIMEOUT);
+    let read = async {
+        match stream {
+            Stream::EventReport => preview.events(Window { from: range.from, to: range.to }, deadline, take).await,
+            Stream::User => preview.snapshot(SnapshotOf::Users, deadline, take).await,
+            Stream::DetailedSharedFolder => preview.snapshot(SnapshotOf::SharedFolders, deadline, take).await,
+        }
+    };
+    tokio::select! {
+        read = read => read?,
+        // No more pages are requested once nobody reads the output.
+        () = closed.notified() => {}
+    }
+    sink.state?;
+    if !args.dry_run {
+        output::print_answer(&sink.summary.answer(stream, &preview.data_stream(stream)), format)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Receives the documents of a stream.
+struct Sink {
+    summary: Summary,
+    /// Whether the documents are printed.
+    is_dry_run: bool,
+    state: Result<Reader, Error>,
+}
+
+impl Sink {
+    fn is_open(&self) -> bool {
+        matches!(self.state, Ok(Reader::Open))
+    }
+
+    fn take(&mut self, documents: &[Document]) {
+        for document in documents {
+            if self.is_open() {
+                self.state = self.take_one(document);
+            }
+        }
+    }
+
+    fn take_one(&mut self, document: &Document) -> Result<Reader, Error> {
+        if self.is_dry_run {
+            return Ok(output::print_line(&document.source)?);
+        }
+        self.summary.add(document)?;
+        Ok(Reader::Open)
+    }
+}
+
+/// The summary of a stream's documents.
 #[derive(Default)]
 struct Summary {
     documents: u64,
@@ -98,16 +183,29 @@ struct Summary {
     actions: BTreeMap<String, u64>,
 }
 
+/// The fields of a document that a summary counts.
+#[derive(Deserialize)]
+struct Summarized {
+    error: Option<IgnoredAny>,
+    event: SummarizedEvent,
+}
+
+#[derive(Deserialize)]
+struct SummarizedEvent {
+    action: Option<String>,
+}
+
 impl Summary {
-    fn add(&mut self, document: &Document) {
+    fn add(&mut self, document: &Document) -> Result<(), serde_json::Error> {
+        let Summarized { error, event } = serde_json::from_str(&document.source)?;
         self.documents += 1;
         self.first = Some(self.first.map_or(document.timestamp, |first| first.min(document.timestamp)));
         self.last = Some(self.last.map_or(document.timestamp, |last| last.max(document.timestamp)));
-        let source: Value = serde_json::from_str(&document.source).unwrap_or_default();
-        self.with_error += u64::from(source["error"].is_object());
-        if let Some(action) = source["event"]["action"].as_str() {
-            *self.actions.entry(action.to_owned()).or_default() += 1;
+        self.with_error += u64::from(error.is_some());
+        if let Some(action) = event.action {
+            *self.actions.entry(action).or_default() += 1;
         }
+        Ok(())
     }
 
     fn answer(&self, stream: Stream, data_stream: &str) -> Value {
@@ -119,114 +217,65 @@ impl Summary {
     }
 }
 
-/// Reads a stream, and prints its documents or what they come to.
-///
-/// # Errors
-/// [`Error`]; a time or range that can't be.
-pub async fn collect(args: &LocalCollect, output: Output, now: Timestamp) -> Result<Exit, CliError> {
-    let stream = args.stream.stream();
-    let range = range(args, now)?;
-    let preview = open(&args.secret_file)?;
-    if output == Output::Table && stream == Stream::EventReport {
-        range.tell();
-    }
-    let (mut summary, mut printed) = (Summary::default(), Ok(Reader::Reads));
-    let unread = Notify::new();
-    let take = |documents: Vec<Document>| {
-        for document in documents {
-            summary.add(&document);
-            if args.dry_run && matches!(printed, Ok(Reader::Reads)) {
-                printed = print::line(&document.source);
-            }
-        }
-        if !matches!(printed, Ok(Reader::Reads)) {
-            unread.notify_one();
-        }
-    };
-    let deadline = Deadline::after(PATIENCE);
-    let read = async {
-        match stream {
-            Stream::EventReport => preview.events(Window { from: range.from, to: range.to }, deadline, take).await,
-            Stream::User => preview.snapshot(SnapshotOf::Users, deadline, take).await,
-            Stream::DetailedSharedFolder => preview.snapshot(SnapshotOf::SharedFolders, deadline, take).await,
-        }
-    };
-    tokio::select! {
-        read = read => read.map_err(Error::from)?,
-        // LastPass isn't asked for pages that nobody will see.
-        () = unread.notified() => {}
-    }
-    printed?;
-    if !args.dry_run {
-        print::answers(&[summary.answer(stream, &preview.data_stream(stream))], false, output)?;
-    }
-    Ok(Exit::Done)
-}
-
+/// Reads the secret and the settings.
 fn open(secret_file: &Path) -> Result<Preview, Error> {
-    let secret = read_secret(secret_file)?;
-    let path = name(secret_file);
-    let config = Config::read(setting).map_err(lastpass_elastic::error::Error::from)?;
+    let path = display_name(secret_file);
+    let secret = read_secret(secret_file).map_err(|source| Error::SecretFile { path: path.clone(), source })?;
+    let config = Config::read(setting).map_err(LibraryError::from)?;
     Preview::new(&config, &secret, &path).map_err(|error| match error {
-        lastpass_elastic::error::Error::Secret(secrets::Error::Invalid { problems, .. }) => {
-            Error::Unusable { path, problems: problems.to_string() }
+        LibraryError::Secret(secrets::Error::Invalid { problems, .. }) => {
+            Error::Secret { path, problems: problems.to_string() }
         }
-        lastpass_elastic::error::Error::Secret(secrets::Error::Placeholder { fields, .. }) => {
-            Error::Unusable { path, problems: format!("it still holds {PLACEHOLDER} in {}", fields.join(", ")) }
+        LibraryError::Secret(secrets::Error::Placeholder { fields, .. }) => {
+            Error::Secret { path, problems: format!("{} still has the value {PLACEHOLDER}", fields.join(", ")) }
         }
         error => error.into(),
     })
 }
 
-fn range(args: &LocalCollect, now: Timestamp) -> Result<Range, CliError> {
+fn range(args: &LocalCollect, now: Timestamp) -> Result<Range, Error> {
     if args.stream.stream() != Stream::EventReport && (args.from.is_some() || args.to.is_some()) {
-        return Err(Error::NoRange { stream: args.stream.name() }.into());
+        return Err(Error::SnapshotRange { stream: args.stream.as_str() });
     }
     let time = |option, text: &Option<String>, default| match text {
-        Some(text) => when::parse(text, now).map_err(|fault| CliError::Time { option, fault }),
+        Some(text) => times::parse_option(option, text, now),
         None => Ok(default),
     };
-    let from = time("--from", &args.from, now.saturating_sub(SignedDuration::from_hours(24)).unwrap_or(now))?;
+    let from = time("--from", &args.from, now - DEFAULT_RANGE)?;
     Ok(Range::new(from, time("--to", &args.to, now)?, now)?)
 }
 
-/// The secret's file, as texts name it.
-fn name(path: &Path) -> String {
-    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+fn is_standard_input(path: &Path) -> bool {
+    path == Path::new("-")
 }
 
-/// The secret's JSON. The key of Elasticsearch is not needed, because nothing is sent there.
-fn read_secret(path: &Path) -> Result<SecretString, Error> {
-    let unreadable = |source| Error::Secret { path: name(path), source };
-    let text = if path == Path::new("-") {
-        let mut text = String::new();
-        io::stdin().read_to_string(&mut text).map_err(unreadable)?;
-        text
-    } else {
-        fs::read_to_string(path).map_err(unreadable)?
-    };
-    let text = match serde_json::from_str::<Value>(&text) {
+/// Names the secret's file for error texts.
+fn display_name(path: &Path) -> String {
+    if is_standard_input(path) { "standard input".to_owned() } else { path.display().to_string() }
+}
+
+/// Reads the secret's JSON, and adds the API key of Elasticsearch, which the library requires and `local collect` does not
+/// use.
+fn read_secret(path: &Path) -> io::Result<SecretString> {
+    let text = if is_standard_input(path) { io::read_to_string(io::stdin()) } else { fs::read_to_string(path) }?;
+    match serde_json::from_str::<Value>(&text) {
         Ok(Value::Object(mut fields)) => {
             fields.insert("elastic_api_key".to_owned(), "unused".into());
-            Value::Object(fields).to_string()
+            Ok(Value::Object(fields).to_string().into())
         }
-        _ => text,
-    };
-    Ok(SecretString::from(text))
+        // The library explains what is wrong with it.
+        Ok(_) | Err(_) => Ok(text.into()),
+    }
 }
 
-/// A setting of the function, from the environment.
+/// Reads a setting of the function from the environment.
 fn setting(name: &str) -> Option<String> {
-    match NOT_USED.iter().find(|(unused, _)| *unused == name) {
-        Some((_, value)) => Some((*value).to_owned()),
-        None if ["SECRET_PREFIX", "ELASTIC_CLOUD_ID", "ELASTICSEARCH_CA"].contains(&name) => None,
-        None =>
-        {
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "settings are checked by `config`, which is given this reader"
-            )]
-            std::env::var(name).ok()
-        }
+    if IGNORED_SETTINGS.contains(&name) {
+        return None;
     }
+    if let Some((_, value)) = UNUSED_SETTINGS.iter().find(|(unused, _)| *unused == name) {
+        return Some((*value).to_owned());
+    }
+    #[expect(clippy::disallowed_methods, reason = "`Config` reads and checks the settings through this function")]
+    std::env::var(name).ok()
 }

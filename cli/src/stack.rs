@@ -1,4 +1,4 @@
-//! A deployed stack, found by its name.
+//! Finds a deployed stack by its name, and reads its outputs.
 
 use std::collections::BTreeMap;
 
@@ -7,71 +7,82 @@ use aws_sdk_cloudformation::{
     types::{self, StackStatus},
 };
 
-use crate::aws::{Aws, Call, Fault};
+use crate::{
+    aws::{self, Aws, Call},
+    exit::Exit,
+    failure::Failure,
+};
 
 const DESCRIBE: &str = "cloudformation:DescribeStacks";
 
-/// Where the parts of a stack are.
+/// A deployed stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stack {
-    /// Its name.
+    /// The stack's name.
     pub name: String,
     /// Output `FunctionName`.
     pub function_name: String,
     /// Output `BackfillStateMachineArn`.
-    pub state_machine: String,
-    /// Output `Accounts`; none of a stack that reads one account.
+    pub state_machine_arn: String,
+    /// Output `Accounts`; `None` for a stack that reads one account.
     pub accounts: Option<Vec<String>>,
 }
 
-/// Why a stack can't be used.
+/// An unusable stack.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// There is none of that name.
+    /// The stack could not be looked up.
+    #[error(transparent)]
+    Aws(#[from] aws::Error),
+    /// No stack has this name.
     #[error(
-        "there is no stack {name} in {region}{}: name it with --stack, and its region with --region or its login with --profile{}",
-        of_account(.account), listed(.others)
+        "there is no stack {name} in {region}{}: set its name with --stack, its region with --region or its login with --profile{}",
+        of_account(.account), existing(.others)
     )]
     Missing {
         /// The name.
         name: String,
-        /// Where it was looked for.
+        /// The region.
         region: String,
-        /// The AWS account, where it is known.
+        /// The AWS account, if known.
         account: Option<String>,
-        /// The stacks of lastpass-elastic that there are.
+        /// The lastpass-elastic stacks that exist.
         others: Vec<String>,
     },
-    /// It is another program's, or of an older version.
+    /// The stack belongs to another program, or to an older version.
     #[error(
-        "the stack {name} has no output {output}: it is not one of lastpass-elastic, or of an older version; deploy the current one (`sam deploy`), or name another with --stack"
+        "the stack {name} has no output {output}: it is not a lastpass-elastic stack, or its version is too old; deploy the current version (`sam deploy`), or name another stack with --stack"
     )]
     NotOurs {
         /// The name.
         name: String,
-        /// What it lacks.
+        /// The missing output.
         output: &'static str,
     },
-    /// It is being made, or was never made.
+    /// The stack is not created yet, or its creation failed.
     #[error(
-        "the stack {name} is {status}: see its events in the CloudFormation console; once it is CREATE_COMPLETE or UPDATE_COMPLETE, try again"
+        "the stack {name} is {status}: see its events in the CloudFormation console, and try again once it is CREATE_COMPLETE or UPDATE_COMPLETE"
     )]
     NotReady {
         /// The name.
         name: String,
-        /// CloudFormation's word.
+        /// CloudFormation's status.
         status: String,
     },
 }
 
-impl Error {
-    /// Its stable name.
-    pub const fn error_type(&self) -> &'static str {
+impl Failure for Error {
+    fn error_type(&self) -> &str {
         match self {
+            Self::Aws(error) => error.error_type(),
             Self::Missing { .. } => "Stack.Missing",
             Self::NotOurs { .. } => "Stack.NotOurs",
             Self::NotReady { .. } => "Stack.NotReady",
         }
+    }
+
+    fn exit(&self) -> Exit {
+        Exit::Aws
     }
 }
 
@@ -79,8 +90,8 @@ fn of_account(account: &Option<String>) -> String {
     account.as_ref().map_or_else(String::new, |account| format!(" of AWS account {account}"))
 }
 
-fn listed(others: &[String]) -> String {
-    if others.is_empty() { String::new() } else { format!("; there is {}", others.join(", ")) }
+fn existing(others: &[String]) -> String {
+    if others.is_empty() { String::new() } else { format!("; existing stacks: {}", others.join(", ")) }
 }
 
 const FUNCTION: &str = "FunctionName";
@@ -88,43 +99,41 @@ const STATE_MACHINE: &str = "BackfillStateMachineArn";
 const ACCOUNTS: &str = "Accounts";
 
 impl Stack {
-    /// Looks the stack up.
+    /// Fetches the stack named `name`.
     ///
     /// # Errors
-    /// [`Error`], [`Fault`].
-    pub async fn find(aws: &Aws, name: &str) -> Result<Self, crate::error::Error> {
-        let client = aws.cloudformation();
-        let found = match client.describe_stacks().stack_name(name).send().await {
-            Ok(answer) => answer.stacks.unwrap_or_default().into_iter().next(),
+    /// [`Error`].
+    pub async fn fetch(aws: &Aws, name: &str) -> Result<Self, Error> {
+        let found = match aws.cloudformation().describe_stacks().stack_name(name).send().await {
+            Ok(response) => response.stacks.and_then(|stacks| stacks.into_iter().next()),
+            // CloudFormation answers a missing name with a ValidationError, whose code it also uses otherwise.
             Err(error) if error.message().is_some_and(|message| message.contains("does not exist")) => None,
-            Err(error) => return Err(Fault::of(&error, Call::new(DESCRIBE, name), aws.region()).into()),
+            Err(error) => return Err(aws::Error::new(&error, Call::new(DESCRIBE, name), aws.region()).into()),
         };
-        match found {
-            Some(stack) => Ok(Self::read(name, &stack)?),
-            None => {
-                let (account, others) = (aws.account().await, Self::others(aws).await);
-                let (name, region) = (name.to_owned(), aws.region().to_owned());
-                Err(Error::Missing { name, region, account, others }.into())
-            }
-        }
+        let Some(stack) = found else {
+            let (account, others) = (aws.fetch_account().await, Self::fetch_names(aws).await);
+            return Err(Error::Missing { name: name.to_owned(), region: aws.region().to_owned(), account, others });
+        };
+        Self::read(name, &stack)
     }
 
-    /// The names of the stacks that are ours, where they may be listed.
-    async fn others(aws: &Aws) -> Vec<String> {
-        let Ok(all) = aws.cloudformation().describe_stacks().send().await else { return Vec::new() };
-        let stacks = all.stacks.unwrap_or_default();
-        let ours = stacks.iter().filter(|stack| outputs(stack).contains_key(STATE_MACHINE));
+    /// Fetches the names of all lastpass-elastic stacks. None if the login may not list stacks: the names only add detail to
+    /// the text of another error.
+    async fn fetch_names(aws: &Aws) -> Vec<String> {
+        let Ok(response) = aws.cloudformation().describe_stacks().send().await else { return Vec::new() };
+        let ours = response.stacks().iter().filter(|stack| outputs(stack).contains_key(STATE_MACHINE));
         ours.filter_map(|stack| stack.stack_name.clone()).collect()
     }
 
+    /// Reads the outputs of a stack.
     fn read(name: &str, stack: &types::Stack) -> Result<Self, Error> {
         let outputs = outputs(stack);
         let output = |output: &'static str| {
             outputs.get(output).cloned().ok_or_else(|| match &stack.stack_status {
-                Some(status) if !is_made(status) => {
+                Some(status) if !is_deployed(status) => {
                     Error::NotReady { name: name.to_owned(), status: status.as_str().to_owned() }
                 }
-                _ => Error::NotOurs { name: name.to_owned(), output },
+                Some(_) | None => Error::NotOurs { name: name.to_owned(), output },
             })
         };
         let accounts = outputs
@@ -133,13 +142,14 @@ impl Stack {
         Ok(Self {
             name: name.to_owned(),
             function_name: output(FUNCTION)?,
-            state_machine: output(STATE_MACHINE)?,
+            state_machine_arn: output(STATE_MACHINE)?,
             accounts,
         })
     }
 }
 
-fn is_made(status: &StackStatus) -> bool {
+/// Whether a stack with this status has outputs.
+fn is_deployed(status: &StackStatus) -> bool {
     status.as_str().ends_with("_COMPLETE")
         && !status.as_str().starts_with("DELETE")
         && *status != StackStatus::RollbackComplete
@@ -168,7 +178,7 @@ mod tests {
     const OURS: [(&str, &str); 2] = [(FUNCTION, "prod-f"), (STATE_MACHINE, "arn:machine")];
 
     #[test]
-    fn a_stack_is_read_by_its_outputs() {
+    fn the_outputs_of_a_stack_are_read() {
         let one = Stack::read("prod", &stack(StackStatus::CreateComplete, &OURS)).expect("a stack");
         assert_eq!((one.function_name.as_str(), one.accounts), ("prod-f", None));
         let mut outputs = OURS.to_vec();
@@ -178,8 +188,8 @@ mod tests {
     }
 
     #[test]
-    fn a_stack_that_is_not_ours_or_not_ready_is_told_apart() {
-        let other = Stack::read("prod", &stack(StackStatus::CreateComplete, &OURS[..1])).expect_err("not ours");
+    fn a_foreign_stack_and_an_unfinished_one_are_different_errors() {
+        let other = Stack::read("prod", &stack(StackStatus::CreateComplete, &OURS[..1])).expect_err("foreign");
         assert!(other.to_string().contains("no output BackfillStateMachineArn"), "{other}");
         for status in [StackStatus::CreateInProgress, StackStatus::RollbackComplete, StackStatus::DeleteInProgress] {
             let error = Stack::read("prod", &stack(status, &[])).expect_err("not ready");
@@ -188,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stack_that_is_not_there_is_told_with_those_that_are() {
+    fn a_missing_stack_is_reported_with_the_existing_ones() {
         let missing = |others: &[&str]| Error::Missing {
             name: "lastpas".to_owned(),
             region: "eu-west-1".to_owned(),
@@ -197,7 +207,7 @@ mod tests {
         };
         let text = missing(&["lastpass"]).to_string();
         assert!(
-            text.contains("eu-west-1 of AWS account 123456789012") && text.ends_with("; there is lastpass"),
+            text.contains("eu-west-1 of AWS account 123456789012") && text.ends_with("; existing stacks: lastpass"),
             "{text}"
         );
         assert!(missing(&[]).to_string().ends_with("--profile"));

@@ -1,30 +1,39 @@
-//! Answers as people read them.
+//! Renders answers as tables for people.
 
 use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::HumanCount;
 use jiff::Timestamp;
+use serde::Deserialize as _;
 use serde_json::Value;
 
-use crate::when;
+use crate::{
+    answers::{AccountStatus, BackfillAnswer, CheckAnswer, LastRun, SlicesStatus, StatusAnswer},
+    times,
+};
 
-/// An answer, or the error that one of several accounts gave, for a terminal of `width` columns; as wide as it has to be
-/// where there is none.
-pub fn of_answer(answer: &Value, width: Option<u16>) -> String {
+/// Renders an answer, or the error of one of several accounts, for a terminal of `width` columns; without a terminal, as
+/// wide as necessary.
+pub fn render(answer: &Value, width: Option<u16>) -> String {
     let account = answer["account"].as_str().map_or_else(String::new, |account| format!("account {account}\n"));
-    let body = if let Some(message) = answer["error"]["message"].as_str() {
-        format!("error: {}: {message}", answer["error"]["type"].as_str().unwrap_or_default())
-    } else {
-        match answer["action"].as_str() {
-            Some("check") => check(answer, width),
-            Some("status") => status(answer, width),
-            Some("backfill") if answer["failed"].is_array() => backfill(answer, width),
-            _ => fields(answer, width),
-        }
+    let body = match (answer["error"]["type"].as_str(), answer["error"]["message"].as_str()) {
+        (Some(error_type), Some(message)) => format!("error: {error_type}: {message}"),
+        _ => render_action(answer, width).unwrap_or_else(|| render_fields(answer, width)),
     };
     let zone = if has_time(answer) { "\n\ntimes are UTC" } else { "" };
     format!("{account}{body}{zone}")
 }
 
-/// Whether a time stands in it that is shown as one.
+/// Renders the answer to an action that has a table of its own. `None` for any other answer, and for one of another form.
+fn render_action(answer: &Value, width: Option<u16>) -> Option<String> {
+    match answer["action"].as_str()? {
+        "check" => CheckAnswer::deserialize(answer).ok().map(|answer| render_check(&answer, width)),
+        "status" => StatusAnswer::deserialize(answer).ok().map(|answer| render_status(&answer, width)),
+        "backfill" => BackfillAnswer::deserialize(answer).ok().map(|answer| render_backfill(&answer, width)),
+        _ => None,
+    }
+}
+
+/// Whether a value contains a time that is rendered as one.
 fn has_time(value: &Value) -> bool {
     match value {
         Value::String(text) => text.parse::<Timestamp>().is_ok(),
@@ -34,155 +43,173 @@ fn has_time(value: &Value) -> bool {
     }
 }
 
-fn table(header: &[&str]) -> Table {
+fn plain_table() -> Table {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table
 }
 
-fn shown(table: &mut Table, width: Option<u16>) -> String {
+fn table<const COLUMNS: usize>(header: [&str; COLUMNS]) -> Table {
+    let mut table = plain_table();
+    table.set_header(header);
+    table
+}
+
+fn lines(mut table: Table, width: Option<u16>) -> String {
     if let Some(width) = width {
         table.set_width(width);
     }
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
-fn list(value: &Value) -> &[Value] {
-    value.as_array().map(Vec::as_slice).unwrap_or_default()
+/// The cell of a missing value.
+const NONE: &str = "-";
+
+/// Formats an optional value with `format`.
+fn optional<T>(value: Option<T>, format: impl FnOnce(T) -> String) -> String {
+    value.map_or_else(|| NONE.to_owned(), format)
 }
 
-/// One value in a cell: a time in UTC, a number with its thousands, nothing for null.
+fn text(text: &str) -> String {
+    text.to_owned()
+}
+
+fn count(number: u64) -> String {
+    HumanCount(number).to_string()
+}
+
+/// Formats any value for a cell.
 fn cell(value: &Value) -> String {
     match value {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => text.parse::<Timestamp>().map_or_else(|_| text.clone(), when::minute),
-        Value::Number(number) => number.as_u64().map_or_else(|| number.to_string(), thousands),
-        other => other.to_string(),
+        Value::Null => NONE.to_owned(),
+        Value::String(text) => text.parse::<Timestamp>().map_or_else(|_| text.clone(), times::minute),
+        Value::Number(number) => number.as_u64().map_or_else(|| number.to_string(), count),
+        Value::Bool(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
     }
 }
 
-/// A number with a comma after each thousand.
-pub fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
+fn render_check(answer: &CheckAnswer, width: Option<u16>) -> String {
+    let mut checks = table(["check", "status", "message"]);
+    for check in &answer.checks {
+        checks.add_row([&check.name, &check.status, &check.message]);
+    }
+    lines(checks, width)
+}
+
+fn render_status(answer: &StatusAnswer, width: Option<u16>) -> String {
+    let (mut parts, table) = match answer {
+        StatusAnswer::Accounts { accounts, table } if accounts.is_empty() => {
+            (vec![text("no account has been read yet")], table)
         }
-        text.push(digit);
-    }
-    text
-}
-
-fn check(answer: &Value, width: Option<u16>) -> String {
-    let mut checks = table(&["check", "status", "message"]);
-    for check in list(&answer["checks"]) {
-        checks.add_row(["name", "status", "message"].map(|name| cell(&check[name])));
-    }
-    shown(&mut checks, width)
-}
-
-fn status(answer: &Value, width: Option<u16>) -> String {
-    let mut parts = Vec::new();
-    match answer["accounts"].as_object() {
-        Some(accounts) if accounts.is_empty() => parts.push("no account was read yet".to_owned()),
-        Some(accounts) => {
-            for (account, status) in accounts {
-                parts.push(format!("account {account}"));
-                parts.extend(status_of_account(status, width));
-            }
+        StatusAnswer::Accounts { accounts, table } => {
+            let parts = accounts
+                .iter()
+                .flat_map(|(name, account)| [vec![format!("account {name}")], account_parts(account, width)].concat());
+            (parts.collect(), table)
         }
-        None => parts.extend(status_of_account(answer, width)),
-    }
-    parts.extend(list(&answer["unreadable"]).iter().map(|why| format!("unreadable: {}", cell(why))));
-    if let Some(dead_letters) = answer["dead_letters"].as_u64() {
-        parts.push(format!("dead letters that wait: {}", thousands(dead_letters)));
-    }
+        StatusAnswer::Account { account, table } => (account_parts(account, width), table),
+    };
+    parts.extend(table.unreadable.iter().map(|reason| format!("unreadable: {reason}")));
+    parts.extend(table.dead_letters.map(|number| format!("pending dead letters: {}", count(number))));
     parts.join("\n\n")
 }
 
-fn status_of_account(status: &Value, width: Option<u16>) -> Vec<String> {
-    let mut parts = Vec::new();
-    let mut streams = table(&["stream", "read up to", "behind", "last run", "ended", "created", "error"]);
-    if let Some(all) = status["streams"].as_object() {
-        for (name, stream) in all {
-            let run = &stream["last_run"];
-            let behind = stream["lag_seconds"].as_i64().map_or_else(|| "-".to_owned(), when::span);
-            streams.add_row([
-                name.clone(),
-                cell(&stream["watermark"]),
-                behind,
-                cell(&run["status"]),
-                cell(&run["finished_at"]),
-                cell(&run["created"]),
-                cell(&run["error_type"]),
-            ]);
-        }
+/// Renders the streams, the backfills and the redrives of an account.
+fn account_parts(account: &AccountStatus, width: Option<u16>) -> Vec<String> {
+    let mut streams = table(["stream", "read up to", "behind", "last run", "ended", "created", "error"]);
+    for (name, stream) in &account.streams {
+        let run = stream.last_run.as_ref();
+        streams.add_row([
+            name.to_string(),
+            optional(stream.watermark, times::minute),
+            optional(stream.lag_seconds, times::span),
+            optional(run, |run| run.status.clone()),
+            optional(run, |run| times::minute(run.finished_at)),
+            optional(run, |run| count(run.created)),
+            error_of(run),
+        ]);
     }
-    parts.push(shown(&mut streams, width));
-    if !list(&status["backfills"]).is_empty() {
-        let mut backfills = table(&["backfill from", "to", "status", "events", "slices", "last error"]);
-        for backfill in list(&status["backfills"]) {
-            let slices = &backfill["slices"];
-            let slices = match (slices["complete"].as_u64(), slices["total"].as_u64()) {
-                (Some(complete), Some(total)) => format!("{complete} of {total}"),
-                _ => "-".to_owned(),
-            };
-            backfills.add_row([
-                cell(&backfill["from"]),
-                cell(&backfill["to"]),
-                cell(&backfill["status"]),
-                cell(&backfill["events"]),
-                slices,
-                cell(&backfill["last_run"]["error_type"]),
-            ]);
-        }
-        parts.push(shown(&mut backfills, width));
+    let mut backfills = table(["backfill from", "to", "status", "events", "slices", "last error"]);
+    for backfill in &account.backfills {
+        backfills.add_row([
+            times::minute(backfill.from),
+            times::minute(backfill.to),
+            backfill.status.clone(),
+            count(backfill.events),
+            optional(backfill.slices.as_ref(), |SlicesStatus { complete, total, .. }| format!("{complete} of {total}")),
+            error_of(backfill.last_run.as_ref()),
+        ]);
     }
-    for redrive in list(&status["redrives"]) {
-        parts.push(format!("redrive of {} at {}", cell(&redrive["stream"]), cell(&redrive["position"])));
+    let mut parts = vec![lines(streams, width)];
+    if !account.backfills.is_empty() {
+        parts.push(lines(backfills, width));
     }
+    let redrives = account.redrives.iter();
+    parts.extend(
+        redrives.map(|redrive| format!("redrive of {} at {}", redrive.stream, times::minute(redrive.position))),
+    );
     parts
 }
 
-fn backfill(answer: &Value, width: Option<u16>) -> String {
-    const COUNTED: [&str; 6] = ["slices", "fetched", "created", "duplicates", "dead_letters", "lastpass_requests"];
-    let mut counts = table(&[&["status"], COUNTED.as_slice()].concat());
-    counts.add_row(std::iter::once("status").chain(COUNTED).map(|name| cell(&answer[name])));
-    let mut text = shown(&mut counts, width);
-    if !list(&answer["failed"]).is_empty() {
-        let mut failed = table(&["failed slice from", "to", "error", "message"]);
-        for slice in list(&answer["failed"]) {
-            failed.add_row(["from", "to", "error_type", "message"].map(|name| cell(&slice[name])));
-        }
-        text.push_str("\n\n");
-        text.push_str(&shown(&mut failed, width));
-    }
-    text
+fn error_of(run: Option<&LastRun>) -> String {
+    optional(run.and_then(|run| run.error_type.as_deref()), text)
 }
 
-/// Any other answer: a line for each field, those in objects by their path.
-fn fields(answer: &Value, width: Option<u16>) -> String {
-    let mut rows = Table::new();
-    rows.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    let mut add = |name: String, value: &Value| {
-        let value = match value {
-            Value::Array(entries) => entries.iter().map(entry).collect::<Vec<_>>().join("\n"),
-            other => cell(other),
-        };
-        rows.add_row([name, value]);
-    };
-    let Value::Object(all) = answer else { return cell(answer) };
-    for (name, value) in all.iter().filter(|(name, _)| *name != "account") {
+fn render_backfill(answer: &BackfillAnswer, width: Option<u16>) -> String {
+    let mut counts =
+        table(["status", "slices", "fetched", "created", "duplicates", "dead_letters", "lastpass_requests"]);
+    counts.add_row([
+        answer.status.clone(),
+        count(answer.slices),
+        count(answer.fetched),
+        count(answer.created),
+        count(answer.duplicates),
+        count(answer.dead_letters),
+        count(answer.lastpass_requests),
+    ]);
+    if answer.failed.is_empty() {
+        return lines(counts, width);
+    }
+    let mut failed = table(["failed slice from", "to", "error", "message"]);
+    for slice in &answer.failed {
+        failed.add_row([
+            times::minute(slice.from),
+            times::minute(slice.to),
+            optional(slice.error_type.as_deref(), text),
+            optional(slice.message.as_deref(), text),
+        ]);
+    }
+    format!("{}\n\n{}", lines(counts, width), lines(failed, width))
+}
+
+/// Renders any other answer: one line for each field, and for each field of an object its path.
+fn render_fields(answer: &Value, width: Option<u16>) -> String {
+    let Value::Object(fields) = answer else { return cell(answer) };
+    let mut rows = plain_table();
+    for (name, value) in fields.iter().filter(|(name, _)| *name != "account") {
         match value {
-            Value::Object(inner) => inner.iter().for_each(|(inner, value)| add(format!("{name}.{inner}"), value)),
-            other => add(name.clone(), other),
+            Value::Object(inner) => {
+                for (inner_name, value) in inner {
+                    rows.add_row([format!("{name}.{inner_name}"), field(value)]);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                rows.add_row([name.clone(), field(value)]);
+            }
         }
     }
-    shown(&mut rows, width)
+    lines(rows, width)
 }
 
-/// An entry of a list: a range, a text, or what it is as JSON.
+/// Formats the value of a field: a list has one line for each entry.
+fn field(value: &Value) -> String {
+    match value.as_array() {
+        Some(entries) => entries.iter().map(entry).collect::<Vec<_>>().join("\n"),
+        None => cell(value),
+    }
+}
+
+/// Formats an entry of a list; a range as such.
 fn entry(value: &Value) -> String {
     match (value["from"].as_str(), value["to"].as_str()) {
         (Some(_), Some(_)) if value.as_object().is_some_and(|fields| fields.len() == 2) => {
@@ -199,16 +226,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_their_thousands() {
+    fn numbers_have_thousands_separators() {
         for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(thousands(number), text);
+            assert_eq!(cell(&json!(number)), text);
         }
     }
 
     #[test]
     fn a_status_shows_streams_and_backfills() {
         let run = json!({"finished_at": "2026-10-05T12:00:00Z", "status": "failed", "error_type": "LastPass.Throttled", "created": 1_500});
-        let text = of_answer(
+        let text = render(
             &json!({
                 "action": "status", "account": "acme",
                 "streams": {"event_report": {"watermark": "2026-10-05T11:55:00Z", "lag_seconds": 300, "last_run": run}},
@@ -218,15 +245,46 @@ mod tests {
             }),
             None,
         );
-        for words in ["account acme", "5 min", "LastPass.Throttled", "1,500", "512,000", "7 of 20", "wait: 2", "UTC"] {
+        for words in [
+            "account acme",
+            "5 min",
+            "LastPass.Throttled",
+            "1,500",
+            "512,000",
+            "7 of 20",
+            "pending dead letters: 2",
+            "UTC",
+        ] {
             assert!(text.contains(words), "{words} in\n{text}");
         }
         assert!(!text.contains("T11:55:00Z"), "{text}");
     }
 
     #[test]
-    fn a_backfill_names_the_slices_that_failed() {
-        let text = of_answer(
+    fn an_answer_of_another_form_is_rendered_in_full() {
+        let text =
+            render(&json!({"action": "status", "streams": {"a_new_stream": {"watermark": 7}}, "news": "more"}), None);
+        assert!(text.contains("a_new_stream") && text.contains("news") && text.contains("more"), "{text}");
+        let text = render(&json!({"action": "check", "status": "failed", "checks": "none"}), None);
+        assert!(text.contains("failed") && text.contains("none"), "{text}");
+    }
+
+    #[test]
+    fn the_status_of_a_stack_names_its_accounts() {
+        let account = json!({"streams": {"user": {"watermark": null, "lag_seconds": null, "last_run": null}}, "backfills": [],
+            "redrives": [{"stream": "user", "position": "2026-10-05T12:00:00Z"}]});
+        let answer = |accounts: &Value| json!({"action": "status", "accounts": accounts, "unreadable": ["why"], "dead_letters": null});
+        let text = render(&answer(&json!({"acme": account, "globex": account})), None);
+        for words in ["account acme\n", "account globex\n", "redrive of user at 2026-10-05 12:00", "unreadable: why"] {
+            assert!(text.contains(words), "{words} in\n{text}");
+        }
+        assert!(!text.contains("dead letters"), "{text}");
+        assert!(render(&answer(&json!({})), None).contains("no account has been read yet"));
+    }
+
+    #[test]
+    fn a_backfill_names_the_failed_slices() {
+        let text = render(
             &json!({
                 "action": "backfill", "status": "incomplete", "slices": 3, "fetched": 10, "created": 9, "duplicates": 1,
                 "dead_letters": 0, "lastpass_requests": 4,
@@ -245,29 +303,27 @@ mod tests {
     fn a_narrow_terminal_gets_narrow_tables() {
         let message = "one word after the other ".repeat(20);
         let answer = json!({"action": "check", "checks": [{"name": "lastpass", "status": "ok", "message": message}]});
-        let text = of_answer(&answer, Some(60));
+        let text = render(&answer, Some(60));
         assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
-        assert!(of_answer(&answer, None).lines().count() == 2);
+        assert!(render(&answer, None).lines().count() == 2);
     }
 
     #[test]
-    fn times_are_told_to_be_utc_where_there_are_any() {
-        assert!(
-            of_answer(&json!({"action": "reset", "after": "2025-01-01T00:00:00Z"}), None).ends_with("times are UTC")
-        );
-        assert!(!of_answer(&json!({"action": "setup", "status": "complete"}), None).contains("UTC"));
+    fn an_answer_with_times_says_that_they_are_utc() {
+        assert!(render(&json!({"action": "reset", "after": "2025-01-01T00:00:00Z"}), None).ends_with("times are UTC"));
+        assert!(!render(&json!({"action": "setup", "status": "complete"}), None).contains("UTC"));
     }
 
     #[test]
-    fn any_other_answer_is_shown_field_by_field() {
-        let text = of_answer(
+    fn any_other_answer_is_rendered_field_by_field() {
+        let text = render(
             &json!({"action": "plan", "window": {"from": "2025-01-01T00:00:00Z"},
             "slices": [{"from": "2025-01-01T00:00:00Z", "to": "2025-02-01T00:00:00Z"}]}),
             None,
         );
         assert!(text.contains("window.from") && text.contains("2025-01-01 00:00 to 2025-02-01 00:00"), "{text}");
         assert_eq!(
-            of_answer(&json!({"account": "a", "error": {"type": "X.Y", "message": "why"}}), None),
+            render(&json!({"account": "a", "error": {"type": "X.Y", "message": "why"}}), None),
             "account a\nerror: X.Y: why"
         );
     }

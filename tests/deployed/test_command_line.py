@@ -337,18 +337,18 @@ def test_every_shell_has_completions(command_line, shell):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["backfill", "--from", "2025-13-01"], '--from: "2025-13-01" is no time: write a date (2025-01-01'),
-        (["backfill", "--from", "90"], "how long ago (90d"),
+        (["backfill", "--from", "2025-13-01"], '--from: "2025-13-01" is not a time: write a date (2025-01-01'),
+        (["backfill", "--from", "90"], "an age (90d"),
         (["backfill", "--from", "yesterdayish"], "today or yesterday"),
-        (["backfill", "--from", "-3d"], '"-3d" is no time'),
-        (["backfill", "--from", "3d", "--to", "2025-01-01T08:00:00"], "--to: \"2025-01-01T08:00:00\" says no zone: write 2025-01-01T08:00:00Z"),
+        (["backfill", "--from", "-3d"], '"-3d" is not a time'),
+        (["backfill", "--from", "3d", "--to", "2025-01-01T08:00:00"], "--to: \"2025-01-01T08:00:00\" has no time zone: write 2025-01-01T08:00:00Z"),
         (["backfill", "--from", "3d", "--to", "5d"], "is not before --to"),
-        (["backfill", "--from", "2999-01-01", "--to", "2999-02-01"], "lies in the future: now it is"),
-        (["reset", "user", "--to", "soon"], "--to: \"soon\" is no time"),
-        (["invoke", "{\"action\":"], "the payload isn't valid JSON"),
-        (["invoke", "no/such/file.json"], "neither JSON nor the path of a file that can be read (No such file"),
-        (["local", "collect", "user", "--secret-file", "no/such/file.json"], "give --secret-file a file with the JSON"),
-        (["local", "collect", "user", "--secret-file", "-", "--from", "3d"], "leave --from and --to out"),
+        (["backfill", "--from", "2999-01-01", "--to", "2999-02-01"], "is in the future: the current time is"),
+        (["reset", "user", "--to", "soon"], "--to: \"soon\" is not a time"),
+        (["invoke", "{\"action\":"], "the payload is not valid JSON"),
+        (["invoke", "no/such/file.json"], "neither JSON nor the path of a readable file (No such file"),
+        (["local", "collect", "user", "--secret-file", "no/such/file.json"], "pass --secret-file with a file that holds the JSON"),
+        (["local", "collect", "user", "--secret-file", "-", "--from", "3d"], "omit --from and --to"),
     ],
 )
 def test_wrong_usage_is_told_before_anyone_is_asked(command_line, words, told):
@@ -356,7 +356,7 @@ def test_wrong_usage_is_told_before_anyone_is_asked(command_line, words, told):
     code, error_type, message = command_line.run(*words, "--output", "json", env=nobody).error
     assert (code, error_type) == (USAGE, "Usage.Invalid") and told in message
     people = command_line.run(*words, env=nobody)
-    assert (people.code, people.out, people.err) == (USAGE, "", f"error: {message}\n") or "now it is" in message
+    assert (people.code, people.out, people.err) == (USAGE, "", f"error: {message}\n") or "the current time is" in message
 
 
 @pytest.mark.parametrize("words", [[], ["backfil"], ["backfill"], ["reset", "vault", "--to", "3d"], ["status", "--all"]])
@@ -371,8 +371,8 @@ def test_a_command_line_that_cannot_be_read_is_told_how_it_is_written(command_li
 def test_a_wrong_name_is_told_with_the_right_one(command_line, stack):
     code, error_type, message = command_line.run("status", "--stack", "lastpas", "--output", "json").error
     assert (code, error_type) == (AWS, "Stack.Missing")
-    assert "no stack lastpas in us-east-1 of AWS account 000000000000: name it with --stack" in message
-    assert stack.stack_name in message.split("there is ")[-1]
+    assert "no stack lastpas in us-east-1 of AWS account 000000000000: set its name with --stack" in message
+    assert stack.stack_name in message.split("existing stacks: ")[1]
     # The default, and what the environment says in its place.
     assert "no stack lastpass in" in command_line.run("status").err
     assert command_line.run("status", env={"LASTPASS_ELASTIC_STACK": stack.stack_name}).code == DONE
@@ -477,7 +477,7 @@ def test_no_network(command_line):
         "check", "--output", "json", env={"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
     ).error
     assert (code, error_type) == (AWS, "Aws.Unreachable")
-    assert message.startswith("cloudformation in us-east-1 can't be reached: see whether the network, a proxy (HTTPS_PROXY)")
+    assert message.startswith("cloudformation in us-east-1 cannot be reached: check that the network, a proxy (HTTPS_PROXY)")
 
 
 # On a stack.
@@ -490,7 +490,7 @@ def test_check_and_status_are_tables_for_people_and_json_for_scripts(command_lin
     assert all(re.search(rf"^ {entry['name']} +ok +\S", table.out, re.MULTILINE) for entry in check.answer["checks"])
     status, table = on("status", "--output", "json"), on("status")
     assert (status.code, set(status.answer["streams"])) == (DONE, {"event_report", "user", "detailed_shared_folder"})
-    assert table.code == DONE and "read up to" in table.out and "dead letters that wait: 0" in table.out
+    assert table.code == DONE and "read up to" in table.out and "pending dead letters: 0" in table.out
 
 
 def test_what_the_function_refuses_is_told_in_its_own_words(command_line, stack):
@@ -551,14 +551,14 @@ def test_a_backfill_is_started_followed_left_alone_and_taken_up_again(command_li
     assert (started.code, started.answer["status"]) == (DONE, "running")
     execution = started.answer["execution"]
     again = on(*backfill, env={"TZ": "Asia/Tokyo"})
-    assert f"the backfill runs already: {execution}" in again.err and again.out == ""
-    assert f"{midnight(SIZE.days + 1):%Y-%m-%d} 00:00 to {END:%Y-%m-%d %H:%M} (UTC, the end exclusive)" in again.err
+    assert f"the backfill is already running: {execution}" in again.err and again.out == ""
+    assert f"{midnight(SIZE.days + 1):%Y-%m-%d} 00:00 to {END:%Y-%m-%d %H:%M} (UTC, end exclusive)" in again.err
     assert f"{midnight(SIZE.days + 1):%Y-%m-%d} 09:00:00 +09:00 to" in again.err
 
     terminal = Terminal([command_line.path, *backfill, "--follow", "--stack", stack.stack_name], width=100)
     assert re.search(r"░{20}   0 %", terminal.read(until="  0 %"))
     terminal.press(CTRL_C)
-    assert terminal.end() == UNFINISHED and "the backfill goes on without you" in terminal.text
+    assert terminal.end() == UNFINISHED and "the backfill continues on AWS" in terminal.text
     assert client("stepfunctions").describe_execution(executionArn=execution)["status"] == "RUNNING"
 
     cable = Cable()
@@ -598,7 +598,7 @@ def test_a_backfill_that_somebody_stops(command_line, stack, slow):
     assert " 0 %  " in following.stderr.readline()
     client("stepfunctions").stop_execution(executionArn=execution)
     code, error_type, message = command_line.end(following).error
-    assert (code, error_type) == (FAILED, "Backfill.Stopped") and "is ABORTED: the same command reads what is missing" in message
+    assert (code, error_type) == (FAILED, "Backfill.Stopped") and "is ABORTED: run the same command again to read the missing events" in message
 
 
 def test_a_slice_that_fails_is_named(command_line, stack, company):
@@ -608,19 +608,19 @@ def test_a_slice_that_fails_is_named(command_line, stack, company):
     company.mend()
     assert ran.code == FAILED and re.search(r"^ incomplete +1 ", ran.out, re.MULTILINE)
     assert re.search(rf"{midnight(3):%Y-%m-%d} 00:00 +{midnight(2):%Y-%m-%d} 00:00 +LastPass\.Refused", ran.out)
-    assert "the same command reads what is missing" in ran.err
+    assert "run the same command again: it reads only the missing slices" in ran.err
     # A range that can't even be split is an error.
     company.accept("another")
     refused = command_line.on(stack)("backfill", "--from", "4d", "--to", "2d", "--follow", "--output", "json")
     company.accept(company.provisioning_hash)
-    assert refused.error[:2] == (FAILED, "LastPass.Unauthorized") and "the same command goes on" in refused.error[2]
+    assert refused.error[:2] == (FAILED, "LastPass.Unauthorized") and "run the same command again to continue" in refused.error[2]
 
 
 def test_several_accounts_have_to_be_named(command_line, stack, several):
     on = command_line.on(several)
     code, error_type, message = on("check", "--output", "json").error
     assert (code, error_type) == (USAGE, "Usage.Invalid") and "--account NAME or --all-accounts; it reads acme, globex" in message
-    assert "leave --account and --all-accounts out" in command_line.on(stack)("check", "--account", "acme").err
+    assert "omit --account and --all-accounts" in command_line.on(stack)("check", "--account", "acme").err
 
 
 def test_one_account_that_fails_does_not_keep_the_others(command_line, several, stack):
@@ -663,7 +663,7 @@ def test_the_documents_that_would_be_sent_are_those_that_are(local, stack, clust
     events = local("event_report", *EVERYTHING, "--dry-run")
     looked_at = [json.loads(line) for line in events.out.splitlines()]
     assert events.code == DONE and alike(looked_at) == alike(documents(cluster, "event_report", namespace))
-    assert "(UTC, the end exclusive)" in events.err
+    assert "(UTC, end exclusive)" in events.err
     users = local("user", "--dry-run")
     looked_at = [json.loads(line) for line in users.out.splitlines()]
     assert len(looked_at) == SIZE.users
@@ -685,9 +685,9 @@ def test_what_they_come_to_is_told(local, company):
     ("document", "code", "error_type", "told"),
     [
         ('{"account_number": "12345", "provisioning_hash": "wrong"}', FAILED, "LastPass.Unauthorized", "Advanced > Enterprise API"),
-        ('{"account_number": "REPLACE_ME", "provisioning_hash": "REPLACE_ME"}', USAGE, "Secret.Invalid", "still holds REPLACE_ME"),
+        ('{"account_number": "REPLACE_ME", "provisioning_hash": "REPLACE_ME"}', USAGE, "Secret.Invalid", "still has the value REPLACE_ME"),
         ('{"account_number": "12345"}', USAGE, "Secret.Invalid", "`provisioning_hash` is missing"),
-        ("account 12345", USAGE, "Secret.Invalid", "the secret in standard input can't be used"),
+        ("account 12345", USAGE, "Secret.Invalid", "the secret in standard input is invalid"),
     ],
 )
 def test_a_secret_that_cannot_be_used(local, document, code, error_type, told):
@@ -727,7 +727,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(command_line, stack, company,
 def test_a_full_disk_is(command_line):
     with open("/dev/full", "w") as full:
         ran = subprocess.run([command_line.path, "completions", "bash"], stdout=full, stderr=subprocess.PIPE, text=True)
-    assert ran.returncode == FAILED and ran.stderr.startswith("error: the output can't be written: No space left")
+    assert ran.returncode == FAILED and ran.stderr.startswith("error: the output cannot be written: No space left")
 
 
 def test_a_narrow_terminal_gets_narrow_tables_without_colours(command_line, stack):

@@ -1,21 +1,23 @@
-//! Why AWS could not be used, judged once for all services, with what mends it.
+//! The error of an AWS call: judges the failures of all services, and says how to fix each.
 
 use std::error::Error as StdError;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_lambda::error::{ProvideErrorMetadata, SdkError};
 
-/// A call, as texts name it.
+use crate::{exit::Exit, failure::Failure};
+
+/// A call, as error texts name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// The IAM action that it needs, such as `lambda:InvokeFunction`.
+    /// The required IAM action, such as `lambda:InvokeFunction`.
     pub action: &'static str,
-    /// What it is made on: an ARN or a name.
+    /// The ARN or the name of the resource.
     pub resource: String,
 }
 
 impl Call {
-    /// `action` on `resource`.
+    /// Names the call of `action` on `resource`.
     #[must_use]
     pub fn new(action: &'static str, resource: impl Into<String>) -> Self {
         Self { action, resource: resource.into() }
@@ -26,68 +28,68 @@ impl Call {
     }
 }
 
-/// Why AWS could not be used.
+/// A failed AWS call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// Nothing tells the region.
+pub enum Error {
+    /// Neither the options nor the environment nor the profile set a region.
     #[error(
-        "no AWS region is set: give --region eu-west-1 (that of the stack), set AWS_REGION, or name a profile that has one with --profile; `aws configure list-profiles` lists them"
+        "no AWS region is set: pass --region eu-west-1 (the region of the stack), set AWS_REGION, or select a profile that sets a region with --profile; `aws configure list-profiles` lists the profiles"
     )]
     NoRegion,
-    /// Nobody is logged in.
+    /// No credentials were found.
     #[error(
-        "there are no AWS credentials: log in with `aws login`, `aws sso login` or `aws configure`, and name the profile with --profile or AWS_PROFILE where it isn't the default one ({cause})"
+        "there are no AWS credentials: log in with `aws login`, `aws sso login` or `aws configure`, and select the profile with --profile or AWS_PROFILE if it is not the default profile ({cause})"
     )]
     NoCredentials {
-        /// What the search for them said.
+        /// The SDK's reason.
         cause: String,
     },
-    /// The login has run out.
+    /// The login has expired.
     #[error(
-        "the AWS login has expired: log in again (`aws sso login`, `aws login`, or new session credentials in the environment), with --profile where it isn't the default one ({cause})"
+        "the AWS login has expired: log in again (`aws sso login`, `aws login`, or new session credentials in the environment), with --profile if it is not the default profile ({cause})"
     )]
     Expired {
-        /// What was said of it.
+        /// AWS's or the SDK's reason.
         cause: String,
     },
-    /// AWS doesn't know the key, or its secret is wrong.
+    /// AWS does not know the access key, or its secret is wrong.
     #[error(
-        "AWS refuses the credentials: {cause}. See with `aws sts get-caller-identity` which are used; AWS_ACCESS_KEY_ID in the environment goes before a profile, and session credentials need AWS_SESSION_TOKEN too. The machine's clock has to be right"
+        "AWS refuses the credentials: {cause}. `aws sts get-caller-identity` shows which credentials are used; AWS_ACCESS_KEY_ID in the environment takes precedence over AWS_PROFILE and the default profile, and session credentials also need AWS_SESSION_TOKEN. The clock of this machine must be correct"
     )]
     WrongCredentials {
-        /// AWS's own words.
+        /// AWS's message.
         cause: String,
     },
-    /// Whoever is logged in lacks a permission.
+    /// The user or role lacks a permission.
     #[error(
-        "the permission {action} on {resource} is missing: have it added to the user or role that you are logged in as, or take another --profile (AWS says: {cause})"
+        "the permission {action} on {resource} is missing: have it added to the user or role that you are logged in as, or select another --profile (AWS says: {cause})"
     )]
     Forbidden {
         /// The IAM action.
         action: String,
-        /// What it is needed on.
+        /// The resource.
         resource: String,
-        /// AWS's own words.
+        /// AWS's message.
         cause: String,
     },
-    /// Nothing answered.
+    /// AWS did not respond.
     #[error(
-        "{service} in {region} can't be reached: see whether the network, a proxy (HTTPS_PROXY) or VPN lets it through, and whether the region is spelled as AWS does ({cause})"
+        "{service} in {region} cannot be reached: check that the network, a proxy (HTTPS_PROXY) or VPN allows the connection, and that the region is spelled correctly ({cause})"
     )]
     Unreachable {
         /// The service.
         service: &'static str,
-        /// The region, or where else it was looked for.
+        /// The region.
         region: String,
-        /// What the network said.
+        /// The reason of the network or the SDK.
         cause: String,
     },
-    /// AWS asks to come back later.
-    #[error("{service} is asked too often: try again in a minute ({cause})")]
+    /// AWS throttles requests.
+    #[error("{service} throttles requests: try again in a minute ({cause})")]
     Throttled {
         /// The service.
         service: &'static str,
-        /// AWS's own words.
+        /// AWS's message.
         cause: String,
     },
     /// Any other refusal.
@@ -95,16 +97,16 @@ pub enum Fault {
     Refused {
         /// The IAM action.
         action: &'static str,
-        /// What it was made on.
+        /// The resource.
         resource: String,
-        /// AWS's own words.
+        /// AWS's message.
         cause: String,
-        /// AWS's name of the refusal.
+        /// AWS's error code.
         code: String,
     },
 }
 
-/// What a code of AWS means, whichever service gives it.
+/// The meaning of an error code, which is the same for all services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meaning {
     Expired,
@@ -113,8 +115,8 @@ enum Meaning {
     Throttled,
 }
 
-/// Source: "Common Error Types" and the error lists of the API references of CloudFormation, Lambda, Step Functions and
-/// STS. What isn't listed is told as it is.
+/// The error codes that have a remedy of their own; all others are [`Error::Refused`]. Source: "Common Error Types" and the
+/// error lists of the API references of CloudFormation, Lambda, Step Functions and STS.
 const CODES: &[(&str, Meaning)] = &[
     ("ExpiredToken", Meaning::Expired),
     ("ExpiredTokenException", Meaning::Expired),
@@ -138,26 +140,30 @@ const CODES: &[(&str, Meaning)] = &[
     ("TooManyRequestsException", Meaning::Throttled),
 ];
 
-impl Fault {
+impl Error {
     /// Judges why `call` failed in `region`.
-    pub(crate) fn of<E, R>(error: &SdkError<E, R>, call: Call, region: &str) -> Self
+    pub fn new<E, R>(error: &SdkError<E, R>, call: Call, region: &str) -> Self
     where
         E: ProvideErrorMetadata + StdError + 'static,
         R: std::fmt::Debug + 'static,
     {
-        if let Some(fault) = Self::of_credentials(error) {
-            return fault;
+        if let Some(login_error) = Self::of_credentials(error) {
+            return login_error;
         }
         match error {
             SdkError::ServiceError(refused) => {
                 let refused = refused.err();
                 match refused.code() {
-                    Some(code) => Self::answered(code, refused.message().unwrap_or("no message"), call),
-                    None => Self::unreachable(&call, region, "what answered is not AWS: a proxy, as a rule".to_owned()),
+                    Some(code) => Self::of_refusal(code, refused.message().unwrap_or("no message"), call),
+                    None => Self::unreachable(
+                        &call,
+                        region,
+                        "the response is not from AWS, but probably from a proxy".to_owned(),
+                    ),
                 }
             }
             SdkError::ResponseError(_) => {
-                Self::unreachable(&call, region, format!("the answer is not AWS's: {}", chain(error)))
+                Self::unreachable(&call, region, format!("the response is not from AWS: {}", chain(error)))
             }
             SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => Self::unreachable(&call, region, chain(error)),
             _ => Self::Refused {
@@ -170,7 +176,7 @@ impl Fault {
     }
 
     /// Judges a refusal by its code.
-    fn answered(code: &str, message: &str, call: Call) -> Self {
+    fn of_refusal(code: &str, message: &str, call: Call) -> Self {
         let cause = format!("{code}: {}", message.trim_end_matches('.'));
         match CODES.iter().find(|(known, _)| *known == code).map(|(_, meaning)| *meaning) {
             Some(Meaning::Expired) => Self::Expired { cause },
@@ -192,21 +198,21 @@ impl Fault {
         Self::Unreachable { service: call.service(), region: region.to_owned(), cause }
     }
 
-    /// The fault of the login itself, if that is among the causes of `error`.
+    /// Finds an error of the login among the causes of `error`.
     fn of_credentials(error: &(dyn StdError + 'static)) -> Option<Self> {
         let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
         while let Some(error) = cause {
-            if let Some(fault) = error.downcast_ref::<CredentialsError>() {
-                let said = chain(fault);
-                let is_over = ["expired", "Expired", "refresh"].iter().any(|word| said.contains(word));
-                return Some(if is_over { Self::Expired { cause: said } } else { Self::NoCredentials { cause: said } });
+            if let Some(login_error) = error.downcast_ref::<CredentialsError>() {
+                let cause = chain(login_error);
+                let is_expired = ["expired", "Expired", "refresh"].iter().any(|word| cause.contains(word));
+                return Some(if is_expired { Self::Expired { cause } } else { Self::NoCredentials { cause } });
             }
             cause = error.source();
         }
         None
     }
 
-    /// The service whose fault it is, where it may be over in a minute, without anyone's doing.
+    /// Returns the service if a retry within minutes may succeed.
     #[must_use]
     pub const fn transient(&self) -> Option<&'static str> {
         match self {
@@ -219,10 +225,10 @@ impl Fault {
             | Self::Refused { .. } => None,
         }
     }
+}
 
-    /// Its stable name.
-    #[must_use]
-    pub const fn error_type(&self) -> &'static str {
+impl Failure for Error {
+    fn error_type(&self) -> &str {
         match self {
             Self::NoRegion => "Aws.NoRegion",
             Self::NoCredentials { .. } => "Aws.NoCredentials",
@@ -234,9 +240,13 @@ impl Fault {
             Self::Refused { .. } => "Aws.Refused",
         }
     }
+
+    fn exit(&self) -> Exit {
+        Exit::Aws
+    }
 }
 
-/// The action and the resource of "… is not authorized to perform: A on resource: R because …".
+/// Extracts the action and the resource from "… is not authorized to perform: A on resource: R because …".
 fn denied(message: &str) -> (Option<&str>, Option<&str>) {
     let word_after = |lead: &str| {
         let (_, rest) = message.split_once(lead)?;
@@ -245,17 +255,17 @@ fn denied(message: &str) -> (Option<&str>, Option<&str>) {
     (word_after("not authorized to perform: "), word_after("on resource: "))
 }
 
-/// What an error and its causes say, each once.
+/// Joins the texts of an error and its causes, each once.
 fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = String::new();
     let mut cause = Some(error);
     while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
+        let message = error.to_string();
+        if !text.contains(&message) {
             if !text.is_empty() {
                 text.push_str(": ");
             }
-            text.push_str(&said);
+            text.push_str(&message);
         }
         cause = error.source();
     }
@@ -273,43 +283,43 @@ mod tests {
         Call::new("lambda:InvokeFunction", FUNCTION)
     }
 
-    fn answered(code: &str, message: &str) -> Fault {
+    fn refusal(code: &str, message: &str) -> Error {
         let metadata = ErrorMetadata::builder().code(code).message(message).build();
         let error = aws_sdk_lambda::operation::invoke::InvokeError::generic(metadata);
-        Fault::of(&SdkError::service_error(error, ()), call(), "eu-west-1")
+        Error::new(&SdkError::service_error(error, ()), call(), "eu-west-1")
     }
 
     #[test]
-    fn a_missing_permission_is_named_with_what_it_is_missing_on() {
+    fn a_missing_permission_is_named_with_its_resource() {
         let other = "arn:aws:states:eu-west-1:1:stateMachine:s";
-        let said = answered(
+        let error = refusal(
             "AccessDeniedException",
             &format!(
                 "User: arn:aws:iam::1:user/ann is not authorized to perform: states:StartExecution on resource: {other} because no identity-based policy allows it"
             ),
         );
-        let text = said.to_string();
+        let text = error.to_string();
         assert!(text.starts_with(&format!("the permission states:StartExecution on {other} is missing")), "{text}");
-        assert!(text.contains("user/ann") && said.error_type() == "Aws.Forbidden");
-        // Where AWS doesn't name it, the call does.
-        let text = answered("AccessDenied", "Access denied").to_string();
+        assert!(text.contains("user/ann") && error.error_type() == "Aws.Forbidden");
+        // If AWS does not name them, the call does.
+        let text = refusal("AccessDenied", "Access denied").to_string();
         assert!(text.starts_with(&format!("the permission lambda:InvokeFunction on {FUNCTION} is missing")), "{text}");
     }
 
     #[test]
-    fn a_login_that_is_over_is_told_from_a_wrong_one() {
+    fn an_expired_login_and_wrong_credentials_are_different_errors() {
         let text =
-            answered("ExpiredTokenException", "The security token included in the request is expired").to_string();
+            refusal("ExpiredTokenException", "The security token included in the request is expired").to_string();
         assert!(text.contains("has expired: log in again (`aws sso login`"), "{text}");
-        let text = answered("UnrecognizedClientException", "The security token included in the request is invalid.");
+        let text = refusal("UnrecognizedClientException", "The security token included in the request is invalid.");
         assert!(text.to_string().contains("`aws sts get-caller-identity`"), "{text}");
     }
 
     #[test]
-    fn what_may_be_over_in_a_minute_is_known() {
-        let throttled = answered("TooManyRequestsException", "Rate Exceeded.");
+    fn only_errors_that_a_retry_may_solve_are_transient() {
+        let throttled = refusal("TooManyRequestsException", "Rate Exceeded.");
         assert!(throttled.transient().is_some() && throttled.to_string().contains("try again in a minute"));
-        let refused = answered("ResourceNotFoundException", "Function not found");
+        let refused = refusal("ResourceNotFoundException", "Function not found");
         assert_eq!(refused.transient(), None);
         assert_eq!(
             refused.to_string(),
@@ -318,38 +328,38 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_answers_is_told_with_its_region() {
+    fn an_unreachable_service_is_named_with_its_region() {
         type Failure = SdkError<aws_sdk_lambda::operation::invoke::InvokeError, ()>;
         let refused = std::io::Error::other("Connection refused (os error 111)");
         let failure = Failure::dispatch_failure(ConnectorError::io(refused.into()));
-        let fault = Fault::of(&failure, call(), "eu-wst-1");
-        let text = fault.to_string();
+        let error = Error::new(&failure, call(), "eu-wst-1");
+        let text = error.to_string();
         assert!(
-            text.starts_with("lambda in eu-wst-1 can't be reached") && text.contains("Connection refused"),
+            text.starts_with("lambda in eu-wst-1 cannot be reached") && text.contains("Connection refused"),
             "{text}"
         );
-        assert_eq!(fault.transient(), Some("lambda"));
-        let strange = answered_without_code();
-        assert!(strange.to_string().contains("what answered is not AWS"), "{strange}");
+        assert_eq!(error.transient(), Some("lambda"));
+        let unknown = refusal_without_code();
+        assert!(unknown.to_string().contains("the response is not from AWS"), "{unknown}");
     }
 
-    fn answered_without_code() -> Fault {
+    fn refusal_without_code() -> Error {
         let error = aws_sdk_lambda::operation::invoke::InvokeError::generic(ErrorMetadata::builder().build());
-        Fault::of(&SdkError::service_error(error, ()), call(), "eu-west-1")
+        Error::new(&SdkError::service_error(error, ()), call(), "eu-west-1")
     }
 
     #[test]
-    fn no_login_is_told_how_to_log_in() {
+    fn missing_credentials_are_reported_with_the_ways_to_log_in() {
         type Failure = SdkError<aws_sdk_lambda::operation::invoke::InvokeError, ()>;
         let of = |error: CredentialsError| {
-            Fault::of(&Failure::dispatch_failure(ConnectorError::other(error.into(), None)), call(), "eu-west-1")
+            Error::new(&Failure::dispatch_failure(ConnectorError::other(error.into(), None)), call(), "eu-west-1")
         };
         let none = of(CredentialsError::not_loaded("no providers in chain provided credentials"));
         assert_eq!(none.error_type(), "Aws.NoCredentials");
         for way in ["`aws login`", "`aws sso login`", "`aws configure`", "AWS_PROFILE", "no providers in chain"] {
             assert!(none.to_string().contains(way), "{way} in {none}");
         }
-        let over = of(CredentialsError::provider_error("the SSO token has expired"));
-        assert_eq!(over.error_type(), "Aws.Expired");
+        let expired = of(CredentialsError::provider_error("the SSO token has expired"));
+        assert_eq!(expired.error_type(), "Aws.Expired");
     }
 }

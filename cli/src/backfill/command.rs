@@ -1,0 +1,206 @@
+//! The command `backfill`.
+
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use super::{Error, display::Display, progress::Progress, state_machine::StateMachine};
+use crate::{
+    accounts::Targets,
+    aws::Aws,
+    exit::Exit,
+    failure::Failure as _,
+    function::{self, Function},
+    output::{self, Format},
+    payload,
+    stack::Stack,
+    times::Range,
+};
+
+/// The interval between two polls of the execution and its progress. Chosen: the cost is negligible, and people see changes.
+const POLL_INTERVAL: Duration = Duration::from_secs(3);
+/// How long AWS may be unreachable before following ends. Chosen: longer than a train's tunnel or a change of network.
+const MAX_OUTAGE: Duration = Duration::from_secs(300);
+/// Longest wait for the action `status`. Chosen: less than a run may take, because the next poll repeats it.
+const STATUS_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The options of the command `backfill`.
+pub struct Backfill<'a> {
+    pub aws: &'a Aws,
+    pub stack: &'a Stack,
+    pub range: Range,
+    /// Whether detection rules process the documents.
+    pub alert: bool,
+    pub format: Format,
+}
+
+/// An execution of the state machine.
+struct Execution<'a> {
+    arn: String,
+    account: Option<&'a str>,
+}
+
+impl Backfill<'_> {
+    /// Starts a backfill for each target, or finds the one that is already running.
+    ///
+    /// # Errors
+    /// [`Error::Aws`], [`Error::Output`].
+    pub async fn start(&self, targets: &Targets) -> Result<Exit, Error> {
+        let executions = self.find_or_start_all(targets).await?;
+        match self.format {
+            Format::Table => output::print_message(&format!(
+                "to see the progress, run `{}`, or run the same command with --follow",
+                self.status_command()
+            )),
+            Format::Json => {
+                let answers: Vec<Value> = executions.iter().map(|execution| self.running(execution)).collect();
+                output::print_answers(&answers, targets, self.format)?;
+            }
+        }
+        Ok(Exit::Done)
+    }
+
+    /// Like [`start`](Self::start), and follows the executions one after the other until they end or Ctrl-C is pressed.
+    ///
+    /// # Errors
+    /// Any [`Error`]. If one of several targets ends without an answer, its error is one of the answers.
+    pub async fn follow(&self, function: &Function, targets: &Targets) -> Result<Exit, Error> {
+        // One future for all executions, so that a Ctrl-C between two of them is not lost.
+        let mut interrupt = pin!(tokio::signal::ctrl_c());
+        let executions = self.find_or_start_all(targets).await?;
+        let (mut exit, mut answers) = (Exit::Done, Vec::new());
+        for execution in &executions {
+            let followed = tokio::select! {
+                biased;
+                _ = &mut interrupt => None,
+                followed = self.follow_one(function, execution) => Some(followed),
+            };
+            match followed {
+                Some(Ok(answer)) => {
+                    exit = exit.worse(Exit::of_answer(&answer));
+                    answers.push(answer);
+                }
+                Some(Err(error)) if error.is_end() && targets.is_multiple() => {
+                    exit = exit.worse(error.exit());
+                    answers.push(payload::for_account(&error.document(), execution.account));
+                }
+                Some(Err(error)) => {
+                    if !error.is_end() {
+                        self.print_still_running();
+                    }
+                    return Err(error);
+                }
+                None => {
+                    exit = exit.worse(Exit::Unfinished);
+                    answers.extend(executions[answers.len()..].iter().map(|execution| self.running(execution)));
+                    self.print_still_running();
+                    break;
+                }
+            }
+        }
+        output::print_answers(&answers, targets, self.format)?;
+        if self.format == Format::Table && answers.iter().any(|answer| answer["status"] == "incomplete") {
+            output::print_message(
+                "\nafter fixing the errors, run the same command again: it reads only the missing slices",
+            );
+        }
+        Ok(exit)
+    }
+
+    fn print_still_running(&self) {
+        output::print_message(&format!(
+            "the backfill continues on AWS: to see its progress, run `{}`, or run the same command again",
+            self.status_command()
+        ));
+    }
+
+    fn status_command(&self) -> String {
+        format!("lastpass-elastic --stack {} status", self.stack.name)
+    }
+
+    async fn find_or_start_all<'b>(&self, targets: &'b Targets) -> Result<Vec<Execution<'b>>, Error> {
+        let state_machine = self.state_machine();
+        let mut executions = Vec::new();
+        for account in targets.accounts() {
+            let input = self.input(account);
+            let (arn, state) = match state_machine.find_running(&input).await? {
+                Some(arn) => (arn, "is already running"),
+                None => (state_machine.start(&input).await?, "has been started"),
+            };
+            if self.format == Format::Table {
+                let account = account.map_or_else(String::new, |account| format!(" of the account {account}"));
+                output::print_message(&format!("the backfill{account} {state}: {arn}"));
+            }
+            executions.push(Execution { arn, account });
+        }
+        Ok(executions)
+    }
+
+    fn state_machine(&self) -> StateMachine<'_> {
+        StateMachine::new(self.aws, &self.stack.state_machine_arn)
+    }
+
+    /// Builds the input of an execution.
+    fn input(&self, account: Option<&str>) -> Value {
+        let mut input = json!({"from": self.range.from, "to": self.range.to});
+        if self.alert {
+            input["alert"] = true.into();
+        }
+        payload::for_account(&input, account)
+    }
+
+    /// Builds the answer for an execution that is still running.
+    fn running(&self, execution: &Execution<'_>) -> Value {
+        let answer = json!({
+            "action": "backfill", "stream": "event_report", "from": self.range.from, "to": self.range.to,
+            "status": "running", "execution": execution.arn,
+        });
+        payload::for_account(&answer, execution.account)
+    }
+
+    async fn follow_one(&self, function: &Function, execution: &Execution<'_>) -> Result<Value, Error> {
+        let mut display = Display::new();
+        let mut last_response = Instant::now();
+        loop {
+            match self.poll(function, execution, &mut display).await {
+                Ok(Some(answer)) => return Ok(answer),
+                Ok(None) => last_response = Instant::now(),
+                // An outage of the local network does not affect the backfill.
+                Err(error) => match error.transient() {
+                    Some(service) if last_response.elapsed() < MAX_OUTAGE => {
+                        display.show_message(&format!("{service} does not respond; retrying"));
+                    }
+                    Some(_) | None => return Err(error),
+                },
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    /// Fetches the output of the execution. While it runs, displays the progress and returns `None`.
+    async fn poll(
+        &self,
+        function: &Function,
+        execution: &Execution<'_>,
+        display: &mut Display,
+    ) -> Result<Option<Value>, Error> {
+        let output = self.state_machine().fetch_output(&execution.arn).await?;
+        if output.is_some() {
+            return Ok(output);
+        }
+        let request = payload::for_account(&json!({"action": "status"}), execution.account);
+        match tokio::time::timeout(STATUS_TIMEOUT, function.invoke(&request)).await {
+            Ok(Ok(status)) => match Progress::parse(&status, self.range) {
+                Ok(progress) => display.show(&progress),
+                Err(error) => display.show_message(&format!("running; the answer to `status` is unknown ({error})")),
+            },
+            // The progress is unknown until the next poll, but the execution is known to run.
+            Err(_) | Ok(Err(function::Error::Failed { .. })) => {}
+            Ok(Err(function::Error::Aws(error))) => return Err(error.into()),
+        }
+        Ok(None)
+    }
+}

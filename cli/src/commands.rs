@@ -1,0 +1,94 @@
+//! Runs each command.
+
+use clap::CommandFactory as _;
+use jiff::{Timestamp, tz::TimeZone};
+use serde_json::{Value, json};
+
+use crate::{
+    args::{Args, Command, LocalCommand, StackOptions},
+    backfill::Backfill,
+    error::Error,
+    exit::Exit,
+    local,
+    output::{self, Format},
+    payload,
+    session::Session,
+    times::{self, Range},
+};
+
+/// Runs the command of `args` at the time `now`.
+///
+/// # Errors
+/// [`Error`].
+pub async fn run(args: Args, now: Timestamp) -> Result<Exit, Error> {
+    let Args { command, output: format, stack: options } = args;
+    match command {
+        Command::Setup { retention, take_over } => {
+            let mut payload = json!({"action": "setup"});
+            if let Some(retention) = retention {
+                payload["retention"] = retention.into();
+            }
+            if take_over {
+                payload["take_over"] = true.into();
+            }
+            invoke(&options, &payload, format).await
+        }
+        Command::Check => invoke(&options, &json!({"action": "check"}), format).await,
+        Command::Status => {
+            let session = Session::open(&options).await?;
+            session.invoke(&session.status_targets()?, &json!({"action": "status"}), format).await
+        }
+        Command::Backfill { from, to, alert, follow } => {
+            // An invalid command line is reported before any request to AWS.
+            let range = range(&from, to.as_deref(), now)?;
+            let session = Session::open(&options).await?;
+            let targets = session.targets()?;
+            if format == Format::Table {
+                output::print_message(&range.describe(&TimeZone::system()));
+            }
+            let backfill = Backfill { aws: &session.aws, stack: &session.stack, range, alert, format };
+            let exit = if follow {
+                backfill.follow(&session.function(), &targets).await
+            } else {
+                backfill.start(&targets).await
+            };
+            Ok(exit?)
+        }
+        Command::Reset { stream, to } => {
+            let to = times::parse_option("--to", &to, now)?;
+            invoke(&options, &json!({"action": "reset", "stream": stream.as_str(), "to": to}), format).await
+        }
+        Command::Redrive { stream } => {
+            invoke(&options, &json!({"action": "redrive", "stream": stream.as_str()}), format).await
+        }
+        Command::Invoke { payload } => {
+            let payload = payload::read(&payload)?;
+            let session = Session::open(&options).await?;
+            session.invoke(&session.invoke_targets()?, &payload, format).await
+        }
+        Command::Local { command: LocalCommand::Collect(collect) } => Ok(local::collect(&collect, format, now).await?),
+        Command::Completions { shell } => {
+            output::print_line(completions(shell).trim_end())?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+async fn invoke(options: &StackOptions, payload: &Value, format: Format) -> Result<Exit, Error> {
+    let session = Session::open(options).await?;
+    session.invoke(&session.targets()?, payload, format).await
+}
+
+fn range(from: &str, to: Option<&str>, now: Timestamp) -> Result<Range, Error> {
+    let from = times::parse_option("--from", from, now)?;
+    let to = to.map_or_else(|| Ok(times::next_hour(now)), |to| times::parse_option("--to", to, now))?;
+    Ok(Range::new(from, to, now)?)
+}
+
+fn completions(shell: clap_complete::Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "lastpass-elastic", &mut script);
+    // clap_complete 4.6 takes the hyphen of the name for the separator of a subcommand in one half of a bash script, so that
+    // nothing would be completed after a command.
+    String::from_utf8_lossy(&script).replace("lastpass__subcmd__elastic", "lastpass__elastic")
+}

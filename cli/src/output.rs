@@ -1,0 +1,95 @@
+//! Standard output and standard error.
+//!
+//! A reader that closes the pipe early, such as `head`, is neither an error nor a panic.
+
+use std::io::{self, ErrorKind, IsTerminal, Write as _};
+
+use clap::ValueEnum;
+use serde_json::Value;
+
+use crate::{accounts::Targets, exit::Exit, failure::Failure, table};
+
+/// The format of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Tables for people
+    Table,
+    /// JSON for scripts
+    Json,
+}
+
+/// Whether the reader of standard output still reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// The reader still reads.
+    Open,
+    /// The reader has closed the pipe.
+    Closed,
+}
+
+/// A failed write, such as to a full disk.
+#[derive(Debug, thiserror::Error)]
+#[error("the output cannot be written: {0}")]
+pub struct Error(#[from] io::Error);
+
+impl Failure for Error {
+    fn error_type(&self) -> &str {
+        "Output.Failed"
+    }
+
+    fn exit(&self) -> Exit {
+        Exit::Failed
+    }
+}
+
+/// Prints a text and a line break to standard output.
+///
+/// # Errors
+/// [`Error`].
+pub fn print_line(text: &str) -> Result<Reader, Error> {
+    match writeln!(io::stdout().lock(), "{text}") {
+        Ok(()) => Ok(Reader::Open),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Reader::Closed),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Prints one answer.
+///
+/// # Errors
+/// As [`print_line`].
+pub fn print_answer(answer: &Value, format: Format) -> Result<(), Error> {
+    let text = match format {
+        Format::Table => table::render(answer, width(&io::stdout())),
+        Format::Json => answer.to_string(),
+    };
+    print_line(&text).map(|_| ())
+}
+
+/// Prints the answers for `targets`: as JSON, a list if there are several targets.
+///
+/// # Errors
+/// As [`print_line`].
+pub fn print_answers(answers: &[Value], targets: &Targets, format: Format) -> Result<(), Error> {
+    if !targets.is_multiple() {
+        return answers.iter().try_for_each(|answer| print_answer(answer, format));
+    }
+    let text = match format {
+        Format::Table => {
+            let width = width(&io::stdout());
+            answers.iter().map(|answer| table::render(answer, width)).collect::<Vec<_>>().join("\n\n")
+        }
+        Format::Json => Value::from(answers.to_vec()).to_string(),
+    };
+    print_line(&text).map(|_| ())
+}
+
+/// Returns the columns of a terminal; `None` for anything else.
+pub fn width(stream: &impl IsTerminal) -> Option<u16> {
+    stream.is_terminal().then(terminal_size::terminal_size).flatten().map(|(width, _)| width.0)
+}
+
+/// Prints a message to standard error. A failed write is ignored, because messages are not part of the result.
+pub fn print_message(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}

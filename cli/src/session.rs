@@ -1,0 +1,96 @@
+//! The stack that a command works on, and the clients to reach it.
+
+use serde_json::Value;
+
+use crate::{
+    accounts::{Selection, Targets},
+    args::StackOptions,
+    aws::Aws,
+    error::Error,
+    exit::Exit,
+    failure::Failure as _,
+    function::Function,
+    output::{self, Format},
+    payload,
+    stack::Stack,
+};
+
+/// A stack that exists, with the login to use it.
+pub struct Session {
+    pub aws: Aws,
+    pub stack: Stack,
+    selection: Selection,
+}
+
+impl Session {
+    /// Logs in and fetches the stack.
+    ///
+    /// # Errors
+    /// [`Error::Aws`], [`Error::Stack`].
+    pub async fn open(options: &StackOptions) -> Result<Self, Error> {
+        let aws = Aws::load(options.region.as_deref(), options.profile.as_deref()).await?;
+        let stack = Stack::fetch(&aws, &options.name).await?;
+        Ok(Self { aws, stack, selection: options.accounts() })
+    }
+
+    /// The function of the stack.
+    pub fn function(&self) -> Function {
+        Function::new(&self.aws, self.stack.function_name.clone())
+    }
+
+    /// The accounts of a command that needs one on a stack of several accounts.
+    ///
+    /// # Errors
+    /// [`Error::Accounts`].
+    pub fn targets(&self) -> Result<Targets, Error> {
+        Ok(Targets::resolve(&self.stack, &self.selection)?)
+    }
+
+    /// The accounts of `status`: without `--account`, one answer covers all accounts.
+    ///
+    /// # Errors
+    /// [`Error::Accounts`].
+    pub fn status_targets(&self) -> Result<Targets, Error> {
+        match self.selection {
+            Selection::Unspecified | Selection::All => Ok(Targets::Stack),
+            Selection::Named(_) => self.targets(),
+        }
+    }
+
+    /// The accounts of `invoke`: without options, the payload itself may name an account.
+    ///
+    /// # Errors
+    /// [`Error::Accounts`].
+    pub fn invoke_targets(&self) -> Result<Targets, Error> {
+        match self.selection {
+            Selection::Unspecified => Ok(Targets::Stack),
+            Selection::All | Selection::Named(_) => self.targets(),
+        }
+    }
+
+    /// Invokes the function for each target in turn and prints the answers. If one of several targets fails, the others
+    /// still run.
+    ///
+    /// # Errors
+    /// [`Error::Function`] for a single target; [`Error::Output`].
+    pub async fn invoke(&self, targets: &Targets, payload: &Value, format: Format) -> Result<Exit, Error> {
+        let function = self.function();
+        let mut exit = Exit::Done;
+        let mut answers = Vec::new();
+        for account in targets.accounts() {
+            match function.invoke(&payload::for_account(payload, account)).await {
+                Ok(answer) => {
+                    exit = exit.worse(Exit::of_answer(&answer));
+                    answers.push(answer);
+                }
+                Err(error) if targets.is_multiple() => {
+                    exit = exit.worse(error.exit());
+                    answers.push(payload::for_account(&error.document(), account));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        output::print_answers(&answers, targets, format)?;
+        Ok(exit)
+    }
+}

@@ -22,32 +22,23 @@ pub struct Check {
     pub message: String,
 }
 
-/// The answer to `status`, with or without an account.
+/// The answer to `status`.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub enum StatusAnswer {
-    /// The status of all accounts of a stack.
-    Accounts {
-        accounts: BTreeMap<String, AccountStatus>,
-        #[serde(flatten)]
-        table: TableStatus,
-    },
-    /// The status of one account.
-    Account {
-        #[serde(flatten)]
-        account: AccountStatus,
-        #[serde(flatten)]
-        table: TableStatus,
-    },
-}
-
-/// The part of a status that is about all items of the checkpoint table.
-#[derive(Debug, Deserialize)]
-pub struct TableStatus {
+pub struct StatusAnswer {
+    #[serde(flatten)]
+    pub accounts: Accounts,
     /// Why checkpoints cannot be read.
     pub unreadable: Vec<String>,
     /// `None` if Elasticsearch was not queried.
     pub dead_letters: Option<u64>,
+}
+
+/// The accounts of a status: those of the stack, or the requested one.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Accounts {
+    Several { accounts: BTreeMap<String, AccountStatus> },
+    One(AccountStatus),
 }
 
 #[derive(Debug, Deserialize)]

@@ -101,3 +101,48 @@ impl Function {
         Error::Failed { error_type: error_type.to_owned(), message: format!("{message}{hint}") }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_lambda::config::BehaviorVersion;
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(function_error: Option<&str>, body: Option<&str>) -> Result<Value, Error> {
+        let config = aws_sdk_lambda::Config::builder().behavior_version(BehaviorVersion::latest()).build();
+        let client = aws_sdk_lambda::Client::from_conf(config);
+        let function = Function { client, name: "prod-f".to_owned(), region: "eu-west-1".to_owned() };
+        let response = InvokeOutput::builder().set_function_error(function_error.map(str::to_owned));
+        function.read(&response.set_payload(body.map(|body| Blob::new(body.as_bytes()))).build())
+    }
+
+    #[test]
+    fn an_answer_is_read_and_an_error_has_its_type_and_text() {
+        assert_eq!(read(None, Some("{\"status\":\"ok\"}")), Ok(json!({"status": "ok"})));
+        let hint = " (see its log group /aws/lambda/prod-f)";
+        for (kind, body, error_type, message) in [
+            (
+                "Unhandled",
+                "{\"errorType\":\"Config.Invalid\",\"errorMessage\":\"why\"}",
+                "Config.Invalid",
+                "why".to_owned(),
+            ),
+            (
+                "Unhandled",
+                "{\"errorType\":\"Runtime.ExitError\",\"errorMessage\":\"why\"}",
+                "Runtime.ExitError",
+                format!("why{hint}"),
+            ),
+            ("Unhandled", "[7]", "Unhandled", format!("[7]{hint}")),
+            ("Unhandled", "no JSON", "Unhandled", format!("no JSON{hint}")),
+        ] {
+            let error = Error::Failed { error_type: error_type.to_owned(), message };
+            assert_eq!(read(Some(kind), Some(body)), Err(error), "{body}");
+        }
+        for body in [None, Some(""), Some("no JSON")] {
+            let error = read(None, body).expect_err("no answer");
+            assert_eq!((error.error_type(), error.exit()), ("Function.BadAnswer", Exit::Failed), "{error}");
+        }
+    }
+}

@@ -59,11 +59,7 @@ pub fn print_line(text: &str) -> Result<Reader, Error> {
 /// # Errors
 /// As [`print_line`].
 pub fn print_answer(answer: &Value, format: Format) -> Result<(), Error> {
-    let text = match format {
-        Format::Table => table::render(answer, width(&io::stdout())),
-        Format::Json => answer.to_string(),
-    };
-    print_line(&text).map(|_| ())
+    print_line(&render(answer, format)).map(|_| ())
 }
 
 /// Prints the answers for `targets`: as JSON, a list if there are several targets.
@@ -71,17 +67,20 @@ pub fn print_answer(answer: &Value, format: Format) -> Result<(), Error> {
 /// # Errors
 /// As [`print_line`].
 pub fn print_answers(answers: &[Value], targets: &Targets, format: Format) -> Result<(), Error> {
-    if !targets.is_multiple() {
-        return answers.iter().try_for_each(|answer| print_answer(answer, format));
-    }
+    let answers: Vec<String> = answers.iter().map(|answer| render(answer, format)).collect();
     let text = match format {
-        Format::Table => {
-            let width = width(&io::stdout());
-            answers.iter().map(|answer| table::render(answer, width)).collect::<Vec<_>>().join("\n\n")
-        }
-        Format::Json => Value::from(answers.to_vec()).to_string(),
+        Format::Table => answers.join("\n\n"),
+        Format::Json if targets.is_multiple() => format!("[{}]", answers.join(",")),
+        Format::Json => answers.join("\n"),
     };
     print_line(&text).map(|_| ())
+}
+
+fn render(answer: &Value, format: Format) -> String {
+    match format {
+        Format::Table => table::render(answer, width(&io::stdout())),
+        Format::Json => answer.to_string(),
+    }
 }
 
 /// Returns the columns of a terminal; `None` for anything else.

@@ -7,7 +7,7 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::{
-    answers::{AccountStatus, BackfillAnswer, CheckAnswer, LastRun, SlicesStatus, StatusAnswer},
+    answers::{AccountStatus, Accounts, BackfillAnswer, CheckAnswer, LastRun, SlicesStatus, StatusAnswer},
     times,
 };
 
@@ -97,20 +97,16 @@ fn render_check(answer: &CheckAnswer, width: Option<u16>) -> String {
 }
 
 fn render_status(answer: &StatusAnswer, width: Option<u16>) -> String {
-    let (mut parts, table) = match answer {
-        StatusAnswer::Accounts { accounts, table } if accounts.is_empty() => {
-            (vec![text("no account has been read yet")], table)
+    let mut parts = match &answer.accounts {
+        Accounts::Several { accounts } if accounts.is_empty() => vec![text("no account has been read yet")],
+        Accounts::Several { accounts } => {
+            let parts = |(name, account)| [vec![format!("account {name}")], account_parts(account, width)].concat();
+            accounts.iter().flat_map(parts).collect()
         }
-        StatusAnswer::Accounts { accounts, table } => {
-            let parts = accounts
-                .iter()
-                .flat_map(|(name, account)| [vec![format!("account {name}")], account_parts(account, width)].concat());
-            (parts.collect(), table)
-        }
-        StatusAnswer::Account { account, table } => (account_parts(account, width), table),
+        Accounts::One(account) => account_parts(account, width),
     };
-    parts.extend(table.unreadable.iter().map(|reason| format!("unreadable: {reason}")));
-    parts.extend(table.dead_letters.map(|number| format!("pending dead letters: {}", count(number))));
+    parts.extend(answer.unreadable.iter().map(|reason| format!("unreadable: {reason}")));
+    parts.extend(answer.dead_letters.map(|number| format!("pending dead letters: {}", count(number))));
     parts.join("\n\n")
 }
 

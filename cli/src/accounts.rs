@@ -78,7 +78,7 @@ impl Targets {
         }
     }
 
-    /// Lists the accounts; `None` stands for a request without an account.
+    /// Lists the accounts; `None` is a request without an account.
     pub fn accounts(&self) -> Vec<Option<&str>> {
         match self {
             Self::Stack => vec![None],

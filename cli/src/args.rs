@@ -74,7 +74,7 @@ pub enum Command {
     Check,
     /// Show the progress of each stream and backfill
     Status,
-    /// Read a range of the event report in parallel slices; repeated: read only the missing slices
+    /// Read a range of the event report in parallel slices; a repeated run reads only what is missing
     #[command(after_help = time_help())]
     Backfill {
         /// Start of the range

@@ -106,7 +106,7 @@ impl Stack {
     pub async fn fetch(aws: &Aws, name: &str) -> Result<Self, Error> {
         let found = match aws.cloudformation().describe_stacks().stack_name(name).send().await {
             Ok(response) => response.stacks.and_then(|stacks| stacks.into_iter().next()),
-            // CloudFormation answers a missing name with a ValidationError, whose code it also uses otherwise.
+            // For a missing stack, CloudFormation returns a ValidationError, a code that it also uses for other errors.
             Err(error) if error.message().is_some_and(|message| message.contains("does not exist")) => None,
             Err(error) => return Err(aws::Error::new(&error, Call::new(DESCRIBE, name), aws.region()).into()),
         };

@@ -132,7 +132,7 @@ def test_errors_of_a_slice_are_those_of_the_state_machine():
 def test_exit_codes_are_those_of_the_command_line():
     told = [row[0] for row in table(PAGES["docs/command-line.md"], "exit code")]
     source = (ROOT / "cli" / "src" / "exit.rs").read_text()
-    assert told and told == re.findall(r'\(Exit::\w+, (\d+), "', source)
+    assert told and told == re.findall(r'Self::\w+ => (\d+),', source)
 
 
 def test_payloads_are_those_in_events():

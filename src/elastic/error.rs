@@ -510,6 +510,8 @@ impl Error {
             | Self::Forbidden { .. }
             | Self::NotTrusted { .. }
             | Self::NotSetUp { .. }
+            | Self::TooOld { .. }
+            | Self::OthersWrite { .. }
             | Self::Refused { .. } => false,
         }
     }

@@ -70,7 +70,7 @@ pub async fn ignored_values(
 }
 
 async fn look(client: &Client, data_stream: &DataStream, deadline: Deadline) -> Result<Option<IgnoredValues>, Error> {
-    let indices = existing::backing_indices(client, data_stream.as_str(), deadline).await?;
+    let indices = existing::index_names(client, data_stream.as_str(), deadline).await?;
     let Some(write_index) = indices.last() else { return Ok(None) };
     let takes_malformed = takes_malformed(client, write_index, deadline).await?;
     let any = search(client, data_stream, &json!({"exists": {"field": "_ignored"}}), deadline).await?;

@@ -68,8 +68,14 @@ class Company:
 
     @classmethod
     @contextlib.contextmanager
-    def start(cls, binary: Path, size: Size, seed: int, end: datetime, account_number: str = "12345") -> Iterator[Company]:
-        """Starts the simulator on a free port, and stops it whatever happens."""
+    def start(
+        cls, binary: Path, size: Size, seed: int, end: datetime, account_number: str = "12345", reporting_events: bool = False
+    ) -> Iterator[Company]:
+        """Starts the simulator on a free port, and stops it whatever happens.
+
+        With `reporting_events`, each request for events becomes an event itself, as with LastPass. Otherwise the account has only
+        the events of its history, which can be counted.
+        """
         if not binary.is_file():
             raise CompanyError(f"there is no {binary}: build it with `cargo build --workspace --bins`")
         provisioning_hash = secrets.token_hex(16)
@@ -84,7 +90,9 @@ class Company:
             command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, preexec_fn=end_with_parent
         )
         try:
-            yield cls(process, address(process), account_number, provisioning_hash)
+            company = cls(process, address(process), account_number, provisioning_hash)
+            company.write_reporting_events(reporting_events)
+            yield company
         finally:
             stop(process)
 
@@ -106,6 +114,10 @@ class Company:
     def accept(self, provisioning_hash: str) -> None:
         """Has LastPass accept this provisioning hash and no other, as after "Reset your provisioning hash"."""
         self._tell("provisioning-hash", {"provisioning_hash": provisioning_hash})
+
+    def write_reporting_events(self, whether: bool) -> None:
+        """Has requests for events become events themselves from now on, or not. What they became before stays."""
+        self._tell("quirks", {"reporting_events": whether})
 
     def add_event(self, at: datetime, username: str, action: str, late_s: int = 0) -> None:
         """Lets something happen, which LastPass shows `late_s` seconds later."""

@@ -94,12 +94,13 @@ def demo(end: datetime) -> int:
     cluster = Cluster()
 
     step("A company in LastPass: the simulator plays its Enterprise API")
-    with Company.start(binaries / "lastpass-simulator", SIZE, SEED, end) as company:
+    with Company.start(binaries / "lastpass-simulator", SIZE, SEED, end, reporting_events=True) as company:
         held = {stream: stream.held(company) for stream in STREAMS}
         describe(held, end)
         with deploy(cluster, company, binaries / "bootstrap") as deployment:
             set_up(deployment, company, cluster)
             requests = collect(deployment, end)
+            held[EVENT_REPORT] = collect_own_requests(deployment, company)
 
             step("Is every record there, and is it there once?")
             right = compare(held, cluster)
@@ -185,6 +186,14 @@ def collect(deployment: Deployment, end: datetime) -> list[dict]:
     backfill = {"action": "backfill", "stream": EVENT_REPORT.name, "from": rfc3339(start), "to": rfc3339(end)}
     until_complete(deployment, backfill, f"The event report of all {SIZE.days} days, by a backfill")
     return [*snapshots, scheduled, backfill]
+
+
+def collect_own_requests(deployment: Deployment, company: Company) -> list[Record]:
+    """Copies the events that LastPass wrote for the function's own requests. Returns all events that it holds then."""
+    company.write_reporting_events(False)
+    request = {"action": "collect", "stream": EVENT_REPORT.name}
+    until_complete(deployment, request, "The events of the function's own requests, with the next live run")
+    return company.events()
 
 
 def wait_for_schedule(deployment: Deployment) -> str:

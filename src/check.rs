@@ -9,17 +9,19 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::{
-    checkpoint::Store,
+    checkpoint::{Key, Store},
     collect,
     deadline::Deadline,
-    document::Namespace,
+    document::{Namespace, Stream},
     elastic::{self, ClusterInfo, Ignored, IgnoredValues, Role},
     error::Error,
     lastpass::{
         self, folders,
+        own_polls::{Poll, Verdict},
         paging::PageRequest,
         reporting,
         time::ApiZone,
+        user_dates::{self, Fit},
         users,
         whole_seconds::{CLOCK_TOLERANCE, Reading, judge_follow_up},
     },
@@ -75,6 +77,8 @@ enum Name {
     LastPassTimeZone,
     #[serde(rename = "lastpass_user")]
     LastPassUser,
+    #[serde(rename = "lastpass_user_time_zone")]
+    LastPassUserTimeZone,
     #[serde(rename = "lastpass_detailed_shared_folder")]
     LastPassDetailedSharedFolder,
     Elasticsearch,
@@ -87,7 +91,7 @@ enum Name {
 }
 
 impl Name {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Settings,
         Self::Secret,
         Self::Checkpoint,
@@ -96,6 +100,7 @@ impl Name {
         Self::LastPassEventReport,
         Self::LastPassTimeZone,
         Self::LastPassUser,
+        Self::LastPassUserTimeZone,
         Self::LastPassDetailedSharedFolder,
         Self::Elasticsearch,
         Self::ElasticsearchRights,
@@ -119,6 +124,8 @@ pub struct Systems<'a> {
     pub store: &'a Store,
     /// The zone setting.
     pub zone: &'a ApiZone,
+    /// The zone setting for the dates of users.
+    pub user_zone: &'a ApiZone,
     /// The namespace setting.
     pub namespace: &'a Namespace,
     /// When to stop.
@@ -246,47 +253,97 @@ fn judge_clock(clock: Timestamp, server_time: Option<Timestamp>) -> Result<Strin
 async fn check_lastpass(systems: &Systems<'_>) -> Checks {
     let mut checks = Checks::default();
     // The cheapest request there is.
-    let is_answered = match fetch_events_since(systems, SignedDuration::from_hours(1)).await {
+    let first_poll = match fetch_events_since(systems, SignedDuration::from_hours(1)).await {
         Ok(newest) => {
             let count = newest.page.events.len();
             let message = format!("LastPass answers reporting: {count} events since an hour ago");
-            checks.enter(Name::LastPassEventReport, Ok(message))
+            checks.enter(Name::LastPassEventReport, Ok(message));
+            Some(newest.poll)
         }
         Err(error) => {
             let is_of_this_command_alone = matches!(error, lastpass::Error::Refused { .. });
             checks.enter(Name::LastPassEventReport, Err(Error::from(error).with_causes()));
             let because = "LastPass has to answer `reporting` first";
             checks.skip(Name::LastPassTimeZone, because);
+            checks.skip(Name::LastPassUserTimeZone, because);
             if !is_of_this_command_alone {
                 checks.skip(Name::LastPassUser, because);
                 checks.skip(Name::LastPassDetailedSharedFolder, because);
                 return checks;
             }
-            false
+            None
         }
     };
-    let zone = async { if is_answered { Some(check_zone(systems).await) } else { None } };
-    let (zone, users, folders) = tokio::join!(zone, check_users(systems), check_folders(systems));
-    let told = |answer: Result<String, lastpass::Error>| answer.map_err(|error| Error::from(error).with_causes());
-    if let Some(zone) = zone {
-        checks.enter(Name::LastPassTimeZone, told(zone));
+    let zone = async {
+        match first_poll {
+            Some(poll) => Some(check_zone(systems, poll).await),
+            None => None,
+        }
+    };
+    let (zone, users, folders) = tokio::join!(zone, fetch_first_users(systems), check_folders(systems));
+    let told = |error: lastpass::Error| Error::from(error).with_causes();
+    if let Some((zone, events)) = zone {
+        let is_zone_right = checks.enter(Name::LastPassTimeZone, zone.map_err(told));
+        let name = Name::LastPassUserTimeZone;
+        match (&users, events) {
+            _ if !is_zone_right => checks.skip(name, "the time zone of events has to be right first"),
+            (Err(_), _) => checks.skip(name, "LastPass has to answer `getuserdata` first"),
+            (Ok(Some(users)), Some(events)) => {
+                checks.enter(name, judge_user_dates(systems, users, &events));
+            }
+            (Ok(None), _) => {
+                let message = "the first page of users is too large to be compared with the event report";
+                checks.enter(name, Ok(message.to_owned()));
+            }
+            (Ok(Some(_)), None) => {
+                let message = "LastPass did not answer for the events of the last year, so the dates of users were not compared with their logins: try again later";
+                checks.enter(name, Ok(message.to_owned()));
+            }
+        }
     }
-    checks.enter(Name::LastPassUser, told(users));
-    checks.enter(Name::LastPassDetailedSharedFolder, told(folders));
+    checks.enter(Name::LastPassUser, users.map(|users| users_told(users.as_ref())).map_err(told));
+    checks.enter(Name::LastPassDetailedSharedFolder, folders.map_err(told));
     checks
 }
 
-async fn check_users(systems: &Systems<'_>) -> Result<String, lastpass::Error> {
-    let request = PageRequest::first(users::PAGE_SIZE);
-    let page = match systems.lastpass.fetch_users(request, systems.deadline).await {
-        // A run then asks for fewer.
-        Err(error) if error.is_too_large() => return Ok("LastPass answers getuserdata".to_owned()),
-        page => page?,
-    };
-    Ok(match page.total {
+/// The first page of users; `None` if it is too large, because a run then requests smaller pages.
+async fn fetch_first_users(systems: &Systems<'_>) -> Result<Option<users::Page>, lastpass::Error> {
+    match systems.lastpass.fetch_users(PageRequest::first(users::PAGE_SIZE), systems.deadline).await {
+        Err(error) if error.is_too_large() => Ok(None),
+        page => page.map(Some),
+    }
+}
+
+fn users_told(page: Option<&users::Page>) -> String {
+    let Some(page) = page else { return "LastPass answers getuserdata".to_owned() };
+    match page.total {
         Some(total) => format!("LastPass answers getuserdata: {total} users"),
         None => format!("LastPass answers getuserdata: {} users in its first page", page.users.len()),
-    })
+    }
+}
+
+/// Holds the last logins of users against the logins in the event report.
+fn judge_user_dates(systems: &Systems<'_>, users: &users::Page, events: &reporting::Page) -> Result<String, String> {
+    let Systems { zone, user_zone, .. } = *systems;
+    let set = user_zone.name();
+    match user_dates::compare(&users.users, events, zone, user_zone) {
+        Fit::AsSet { users } => Ok(format!(
+            "the dates of users fit {set}: {users} of them last logged in when the event report says that they did"
+        )),
+        Fit::Other { zone, users } => {
+            let message = format!(
+                "the dates of users fit {zone}, not {set}: with {zone}, {users} of them last logged in when the event report says that they did. Set LASTPASS_USER_TIME_ZONE (parameter LastPassUserTimeZone), or `user_time_zone` in the secret where it has one, to {zone}"
+            );
+            // What Elastic's integration reads is no fault: with it, documents are the same.
+            if set == "UTC" { Ok(message) } else { Err(message) }
+        }
+        Fit::Unknown { compared: 0 } => Ok(format!(
+            "it is not known whether the dates of users are in {set}: no user has both a last login and a login in the event report, which is not enough data to compare"
+        )),
+        Fit::Unknown { compared } => Ok(format!(
+            "it is not known whether the dates of users are in {set}: the last logins of {compared} users fit the event report in no zone that is known, which is not enough data to tell"
+        )),
+    }
 }
 
 async fn check_folders(systems: &Systems<'_>) -> Result<String, lastpass::Error> {
@@ -303,6 +360,7 @@ struct NewestEvents<'a> {
     reading: Reading<'a>,
     request: reporting::Request,
     page: reporting::Page,
+    poll: Poll,
 }
 
 async fn fetch_events_since<'a>(
@@ -315,36 +373,78 @@ async fn fetch_events_since<'a>(
     let to = zone.end_outside_fold(now.saturating_add(collect::ZONE_REACH).unwrap_or(now));
     let reading = Reading::new(zone, from, to);
     let request = reading.request();
+    let sent = collect::now();
     let page = lastpass.fetch_events(&request, zone, deadline).await?;
-    Ok(NewestEvents { reading, request, page })
+    Ok(NewestEvents { reading, request, page, poll: Poll { sent, answered: collect::now() } })
 }
 
-/// Holds the zone against the clock, against `next`, and against the page that `next` leads to. Where LastPass doesn't
-/// answer for so much now, that says nothing against the zone.
-async fn check_zone(systems: &Systems<'_>) -> Result<String, lastpass::Error> {
-    let name = systems.zone.name();
-    match compare_zone(systems).await {
-        Ok(true) => Ok(format!("{name} agrees with LastPass's own times (`next`)")),
-        Ok(false) => Ok(format!(
-            "nothing speaks against {name}: no event lies ahead of the clock. LastPass tells more only where it has more events than one page holds; compare an event in Kibana with the Admin Console"
-        )),
-        Err(error) if error.is_retryable() => Ok(format!(
-            "nothing speaks against {name}, but LastPass did not answer for the last year, which could tell more: try again later"
-        )),
-        Err(error) => Err(error),
-    }
-}
-
-/// Whether LastPass's own times agree with the zone; false where it doesn't tell.
-async fn compare_zone(systems: &Systems<'_>) -> Result<bool, lastpass::Error> {
+/// Holds the zone against the clock, against `next`, against the page that `next` leads to, and against the events of the
+/// function's own requests. Gives the newest page of the last year as well. Where LastPass doesn't answer for so much now,
+/// that says nothing against the zone.
+async fn check_zone(
+    systems: &Systems<'_>,
+    first_poll: Poll,
+) -> (Result<String, lastpass::Error>, Option<reporting::Page>) {
     let Systems { lastpass, zone, deadline, .. } = *systems;
-    let NewestEvents { mut reading, request, page } = fetch_events_since(systems, RETENTION).await?;
+    let name = zone.name();
+    let newest = match fetch_events_since(systems, RETENTION).await {
+        Ok(newest) => newest,
+        Err(error) if error.is_retryable() => {
+            let message = format!(
+                "nothing speaks against {name}, but LastPass did not answer for the last year, which could tell more: try again later"
+            );
+            return (Ok(message), None);
+        }
+        Err(error) => return (Err(error), None),
+    };
+    let mut polls = vec![first_poll, newest.poll];
+    let page = newest.page.clone();
+    let by_next = compare_next(systems, newest, &mut polls).await;
+    let account = collect::Account { lastpass, zone, deadline };
+    let waiting = waiting_polls(systems).await;
+    let verdict = match account.judge(&page, &waiting) {
+        differs @ Verdict::Differs { .. } => differs,
+        Verdict::Agrees | Verdict::Unknown => account.prove_zone(&page, &mut polls).await,
+    };
+    let told = match (by_next, verdict) {
+        (_, Verdict::Differs { offset }) => Err(account.wrong(offset)),
+        (Err(error), _) if !error.is_retryable() => Err(error),
+        (Ok(true), Verdict::Agrees) => Ok(format!(
+            "{name} agrees with LastPass's own times (`next`) and with the `Reporting` events of the function's own requests"
+        )),
+        (Ok(true), Verdict::Unknown) => Ok(format!("{name} agrees with LastPass's own times (`next`)")),
+        (_, Verdict::Agrees) => Ok(format!("{name} agrees with the `Reporting` events of the function's own requests")),
+        (_, Verdict::Unknown) => Ok(format!(
+            "nothing speaks against {name}: no event lies ahead of the clock. The `Reporting` events of the function's own requests, which could prove it, did not appear: check again in some minutes, and compare an event in Kibana with the Admin Console"
+        )),
+    };
+    (told, Some(page))
+}
+
+/// Whether `next` agrees with the zone; false where it doesn't tell.
+async fn compare_next(
+    systems: &Systems<'_>,
+    newest: NewestEvents<'_>,
+    polls: &mut Vec<Poll>,
+) -> Result<bool, lastpass::Error> {
+    let Systems { lastpass, zone, deadline, .. } = *systems;
+    let NewestEvents { mut reading, request, page, .. } = newest;
     let wrong = |contradiction| lastpass::Error::of_contradiction(&contradiction, zone);
     reading.take(page.clone(), collect::now()).map_err(wrong)?;
     let Some(next_us) = page.next_us else { return Ok(false) };
     let request = reporting::Request { next_us: Some(next_us), ..request };
+    let sent = collect::now();
     let follow_up = lastpass.fetch_events(&request, zone, deadline).await?;
+    polls.push(Poll { sent, answered: collect::now() });
     judge_follow_up(&page, next_us, &follow_up).map_err(wrong)
+}
+
+/// The requests of a live run whose own events had not appeared yet. By now they may have.
+async fn waiting_polls(systems: &Systems<'_>) -> Vec<Poll> {
+    match systems.store.load(Key::Stream(Stream::EventReport), systems.deadline).await {
+        Ok(Some(item)) => collect::polls_of(&item.state),
+        Ok(None) | Err(_) => Vec::new(),
+    }
 }
 
 /// The checks, and the cluster's UUID where it answered.

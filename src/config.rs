@@ -22,6 +22,10 @@ const LASTPASS_URL: &str = "https://lastpass.com/enterpriseapi.php";
 const LASTPASS_HOSTS: [&str; 2] = ["lastpass.com", "lastpass.eu"];
 /// `LASTPASS_TIME_ZONE` unless set. Source: LASTPASS_API.md, "reporting".
 const LASTPASS_TIME_ZONE: &str = "US/Eastern";
+/// `LASTPASS_USER_TIME_ZONE` unless set. Source: Elastic's integration, which reads the dates of users as UTC.
+const LASTPASS_USER_TIME_ZONE: &str = "UTC";
+/// Most characters of `LASTPASS_API_USER`. Chosen: a name.
+const LONGEST_API_USER: usize = 64;
 /// `NAMESPACE` unless set: Elastic's own default.
 const NAMESPACE: &str = "default";
 /// `INITIAL_LOOKBACK` unless set. Chosen: that of Elastic's integration; more is a backfill's work.
@@ -48,6 +52,10 @@ pub struct Config {
     pub lastpass_url: Url,
     /// `LASTPASS_TIME_ZONE`: the zone in which the API writes times.
     pub zone: ApiZone,
+    /// `LASTPASS_USER_TIME_ZONE`: the zone in which the API writes the dates of users.
+    pub user_zone: ApiZone,
+    /// `LASTPASS_API_USER`: the user that requests for the event report name.
+    pub lastpass_api_user: Option<String>,
     /// `NAMESPACE`: of the data streams.
     pub namespace: Namespace,
     /// `INITIAL_LOOKBACK`: how far back the first run reads.
@@ -98,6 +106,9 @@ impl Config {
         let lastpass_url = reader.lastpass_url();
         let zone = reader.or_default("LASTPASS_TIME_ZONE", LASTPASS_TIME_ZONE);
         let zone = reader.checked("LASTPASS_TIME_ZONE", ApiZone::new(&zone));
+        let user_zone = reader.or_default("LASTPASS_USER_TIME_ZONE", LASTPASS_USER_TIME_ZONE);
+        let user_zone = reader.checked("LASTPASS_USER_TIME_ZONE", ApiZone::new(&user_zone));
+        let lastpass_api_user = reader.api_user();
         let namespace = reader.or_default("NAMESPACE", NAMESPACE);
         let namespace = reader.checked("NAMESPACE", Namespace::new(&namespace));
         let initial_lookback = reader.duration("INITIAL_LOOKBACK", INITIAL_LOOKBACK, LONGEST_LOOKBACK);
@@ -108,8 +119,8 @@ impl Config {
         if let Err(fault) = log_level(&reader.variable) {
             reader.faults.push(fault);
         }
-        match (secret, elasticsearch, lastpass_url, zone, namespace) {
-            (Some(secret), Some(elasticsearch), Some(lastpass_url), Some(zone), Some(namespace))
+        match (secret, elasticsearch, lastpass_url, zone.zip(user_zone), namespace) {
+            (Some(secret), Some(elasticsearch), Some(lastpass_url), Some((zone, user_zone)), Some(namespace))
                 if reader.faults.is_empty() =>
             {
                 Ok(Self {
@@ -119,6 +130,8 @@ impl Config {
                     elasticsearch_ca,
                     lastpass_url,
                     zone,
+                    user_zone,
+                    lastpass_api_user,
                     namespace,
                     initial_lookback,
                     overlap,
@@ -273,6 +286,20 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         None
     }
 
+    /// A name that may be shown: it becomes part of events of the account.
+    fn api_user(&mut self) -> Option<String> {
+        let user = self.optional("LASTPASS_API_USER")?;
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || " ._@+-".contains(c);
+        if user.len() > LONGEST_API_USER || !user.chars().all(is_allowed) {
+            self.faults.push(format!(
+                "LASTPASS_API_USER is {}: use up to {LONGEST_API_USER} letters, digits, blanks and ._@+-",
+                Quoted(&user)
+            ));
+            return None;
+        }
+        Some(user)
+    }
+
     fn duration(&mut self, name: &str, default: &str, longest: SignedDuration) -> SignedDuration {
         let text = self.or_default(name, default);
         match parse_duration(&text) {
@@ -372,6 +399,7 @@ mod tests {
         assert_eq!(config.overlap, SignedDuration::from_mins(15));
         assert_eq!(config.initial_lookback, SignedDuration::from_hours(24));
         assert_eq!((config.zone.name(), config.namespace.as_str()), ("US/Eastern", "default"));
+        assert_eq!((config.user_zone.name(), config.lastpass_api_user), ("UTC", None));
         assert!(config.tags.is_empty());
     }
 
@@ -408,6 +436,9 @@ mod tests {
             ("ELASTIC_CLOUD_ID", "x:y"),
             ("ELASTICSEARCH_CA", "PEM"),
             ("PRESERVE_ORIGINAL_EVENT", "yes"),
+            ("LASTPASS_USER_TIME_ZONE", "Mars"),
+            ("LASTPASS_API_USER", "a\"b"),
+            ("LASTPASS_API_USER", "a name that has many more letters than anybody would give to one program"),
         ] {
             assert!(fault(name, value).contains(name), "{name}={value}");
         }

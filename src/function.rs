@@ -325,6 +325,7 @@ impl Invocation<'_> {
             elastic_setup: elastic_setup.as_ref(),
             store: &self.store(&credentials, None),
             zone: &mapper.zone,
+            user_zone: &mapper.user_zone,
             namespace: &mapper.namespace,
             deadline: self.deadline,
         })
@@ -391,6 +392,7 @@ impl Invocation<'_> {
             credentials.account_number.clone(),
             credentials.provisioning_hash.clone(),
         )
+        .named(self.sandbox.config.lastpass_api_user.clone())
     }
 
     /// The checkpoints; `cluster_uuid` where it was asked for.

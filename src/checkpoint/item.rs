@@ -97,6 +97,7 @@ impl Item {
                 watermark: item.optional_time("watermark")?,
                 unfinished: item.map("unfinished")?.map(|map| read_unfinished(&map)).transpose()?,
                 reread_at: item.optional_time("reread_at")?,
+                zone_polls: item.pairs_of_instants("zone_polls")?,
                 last_run: item.map("last_run")?.map(|map| read_last_run(&map)).transpose()?,
                 complete: item.flag("complete")?,
                 events: item.optional_number("events")?.unwrap_or_default(),
@@ -213,6 +214,18 @@ impl<'a> Map<'a> {
         Ok(list.unwrap_or_default())
     }
 
+    /// Pairs of instants in milliseconds since 1970; none where there is no such attribute.
+    fn pairs_of_instants(&self, name: &str) -> Result<Vec<(Timestamp, Timestamp)>, Unreadable> {
+        let instant = |value: &AttributeValue| Timestamp::from_millisecond(value.as_n().ok()?.parse().ok()?).ok();
+        let pair = |pair: &[AttributeValue]| match pair {
+            [begin, end] => Some((instant(begin)?, instant(end)?)),
+            _ => None,
+        };
+        let list =
+            self.read(name, "a list of pairs of numbers", |value| value.as_l().ok()?.chunks(2).map(pair).collect())?;
+        Ok(list.unwrap_or_default())
+    }
+
     fn flag(&self, name: &str) -> Result<bool, Unreadable> {
         Ok(self.read(name, "a boolean", |value| value.as_bool().ok().copied())?.unwrap_or(false))
     }
@@ -256,6 +269,7 @@ pub(super) fn state_changes(key: Key, state: &State, now: Timestamp) -> Vec<Chan
         ("watermark", state.watermark.map(text)),
         ("unfinished", state.unfinished.as_ref().map(write_unfinished)),
         ("reread_at", state.reread_at.map(text)),
+        ("zone_polls", write_pairs_of_instants(&state.zone_polls)),
         ("last_run", state.last_run.as_ref().map(write_last_run)),
         ("complete", state.complete.then_some(AttributeValue::Bool(true))),
         ("events", (state.events > 0).then(|| number(state.events))),
@@ -281,6 +295,11 @@ pub(super) fn lease_change(token: &str, request_id: &str, expires: Timestamp) ->
 fn write_instants(instants: &[Timestamp]) -> Option<AttributeValue> {
     let seconds = instants.iter().map(|instant| number(instant.as_second())).collect();
     (!instants.is_empty()).then_some(AttributeValue::L(seconds))
+}
+
+fn write_pairs_of_instants(pairs: &[(Timestamp, Timestamp)]) -> Option<AttributeValue> {
+    let milliseconds = pairs.iter().flat_map(|(begin, end)| [begin, end]).map(|at| number(at.as_millisecond()));
+    (!pairs.is_empty()).then(|| AttributeValue::L(milliseconds.collect()))
 }
 
 fn write_unfinished(unfinished: &Unfinished) -> AttributeValue {
@@ -392,6 +411,7 @@ mod tests {
             watermark: Some(last),
             unfinished: Some(unfinished),
             reread_at: Some(last),
+            zone_polls: vec![(at("2024-05-01T12:00:00.123Z"), at("2024-05-01T12:00:00.456Z")); 5],
             last_run: Some(LastRun {
                 finished_at: last,
                 request_id: "c6af9ac6-7b61-11e6-9a41-93e8deadbeef".into(),
@@ -480,7 +500,7 @@ mod tests {
     #[test]
     fn what_a_state_lacks_is_taken_away() {
         let changes = state_changes(Key::Stream(Stream::User), &State::default(), at("2024-05-01T12:00:00Z"));
-        assert_eq!(changes.len(), 8);
+        assert_eq!(changes.len(), 9);
         assert!(changes.iter().all(|(_, value)| value.is_none()), "{changes:?}");
     }
 

@@ -22,6 +22,7 @@
 //! | `watermark` | time | [`State::watermark`] |
 //! | `unfinished` | map | [`Unfinished`], with `kind`: `window`, `snapshot` or `redrive` |
 //! | `reread_at` | time | [`State::reread_at`] |
+//! | `zone_polls` | list of numbers | [`State::zone_polls`], in milliseconds since 1970; absent for none |
 //! | `last_run` | map | [`LastRun`] |
 //! | `complete` | boolean | [`State::complete`]; absent for no |
 //! | `events` | number | [`State::events`]; absent for none |
@@ -212,6 +213,9 @@ pub struct State {
     pub unfinished: Option<Unfinished>,
     /// When the wide re-reading for events that came late was last done.
     pub reread_at: Option<Timestamp>,
+    /// Event report: requests whose own events had not appeared yet, oldest first: when each was sent and answered.
+    /// They tell whether the zone is right, once they appear.
+    pub zone_polls: Vec<(Timestamp, Timestamp)>,
     /// How the last run ended.
     pub last_run: Option<LastRun>,
     /// Backfill, plan, redrive: nothing is left to do.

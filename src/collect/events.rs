@@ -14,6 +14,7 @@ use crate::{
     error::Error,
     lastpass::{
         self,
+        own_polls::Poll,
         reporting::Page,
         whole_seconds::{Reading as WholeSecondReading, WholeSeconds},
     },
@@ -97,7 +98,7 @@ impl Run<'_> {
             if self.read_window(window).await? == Ended::DeadlineCame {
                 return Ok(Ended::DeadlineCame);
             }
-            state = self.advance(from, to).await?;
+            state = self.advance(from, to, state.zone_polls).await?;
         }
         self.read_planned(LivePlan::new(now, state.watermark, state.reread_at, reach, zone)).await
     }
@@ -110,21 +111,32 @@ impl Run<'_> {
             late_before: Some(plan.window.from),
             alert: true,
         };
-        if self.read_window(window).await? == Ended::DeadlineCame {
+        let reading = self.begin_window(window);
+        let sent = super::now();
+        let page = self.fetch(&reading).await?;
+        let poll = Poll { sent, answered: super::now() };
+        let zone_polls = self.prove_zone(&page, poll, plan.is_wide).await?;
+        if self.read_pages(window, reading, page).await? == Ended::DeadlineCame {
             return Ok(Ended::DeadlineCame);
         }
-        self.advance(plan.read_from, plan.window.to).await?;
+        self.advance(plan.read_from, plan.window.to, zone_polls).await?;
         Ok(Ended::Complete)
     }
 
     /// Moves the watermark over what was acknowledged.
-    async fn advance(&self, read_from: Timestamp, to: Timestamp) -> Result<State, Error> {
+    async fn advance(
+        &self,
+        read_from: Timestamp,
+        to: Timestamp,
+        zone_polls: Vec<(Timestamp, Timestamp)>,
+    ) -> Result<State, Error> {
         let mut state = self.lease.state();
         let zone = &self.session.mapper.zone;
         let advance = Advance::new(read_from, to, state.watermark, state.reread_at, zone);
         state.watermark = Some(advance.watermark);
         state.reread_at = advance.reread_at;
         state.unfinished = None;
+        state.zone_polls = zone_polls;
         self.save(state.clone()).await?;
         Ok(state)
     }
@@ -132,9 +144,23 @@ impl Run<'_> {
     /// Reads and delivers what is left of a window, page by page, and saves the position after each. The next page is
     /// fetched while the one before is delivered.
     pub(super) async fn read_window(&self, window: EventWindow) -> Result<Ended, Error> {
+        let reading = self.begin_window(window);
+        let page = self.fetch(&reading).await?;
+        self.read_pages(window, reading, page).await
+    }
+
+    fn begin_window(&self, window: EventWindow) -> WholeSecondReading<'_> {
+        WholeSecondReading::new(&self.session.mapper.zone, window.from, window.position)
+    }
+
+    /// Reads and delivers what is left of a window whose first page was read.
+    async fn read_pages(
+        &self,
+        window: EventWindow,
+        mut reading: WholeSecondReading<'_>,
+        mut page: Page,
+    ) -> Result<Ended, Error> {
         let session = self.session;
-        let mut reading = WholeSecondReading::new(&session.mapper.zone, window.from, window.position);
-        let mut page = self.fetch(&reading).await?;
         loop {
             let clock = now();
             let whole = reading

@@ -15,6 +15,7 @@ mod resume;
 mod slices;
 mod snapshot;
 mod windows;
+mod zone;
 
 use std::{
     sync::{
@@ -28,6 +29,7 @@ use jiff::Timestamp;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::redrive::document as redriven;
+pub(crate) use self::zone::{Account, polls_of};
 pub use self::{
     backfill::backfill,
     events::collect_events,
@@ -102,6 +104,7 @@ pub fn mapper(config: &Config, credentials: &Credentials, account: Option<&Accou
         organization: Organization { id, name: name.or_else(|| account.map(ToString::to_string)) },
         namespace: profile.namespace.as_ref().unwrap_or(&config.namespace).clone(),
         zone: profile.zone.as_ref().unwrap_or(&config.zone).clone(),
+        user_zone: profile.user_zone.as_ref().unwrap_or(&config.user_zone).clone(),
         tags: config.tags.clone(),
         preserve_original_event: config.preserve_original_event,
         preserve_duplicate_custom_fields: config.preserve_duplicate_custom_fields,

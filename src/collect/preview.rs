@@ -45,7 +45,8 @@ impl Preview {
         let http = http.map_err(crate::config::Invalid::from)?;
         let mapper = mapper(config, &credentials, None);
         let Credentials { account_number, provisioning_hash, .. } = credentials;
-        let lastpass = lastpass::Client::new(http, config.lastpass_url.clone(), account_number, provisioning_hash);
+        let lastpass = lastpass::Client::new(http, config.lastpass_url.clone(), account_number, provisioning_hash)
+            .named(config.lastpass_api_user.clone());
         Ok(Self { lastpass, mapper })
     }
 

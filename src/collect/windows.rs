@@ -22,6 +22,8 @@ pub struct LivePlan {
     pub read_from: Timestamp,
     /// Where reading ends: open, beyond every event there can be.
     pub read_to: Timestamp,
+    /// Whether [`ZONE_REACH`] is read again, so that the zone can be judged.
+    pub is_wide: bool,
 }
 
 /// How far back a run reads.
@@ -57,6 +59,7 @@ impl LivePlan {
             window: Window { from, to },
             read_from: zone.begin_outside_fold(read_from),
             read_to: zone.end_outside_fold(to.saturating_add(ZONE_REACH).unwrap_or(to)),
+            is_wide,
         }
     }
 }

@@ -79,6 +79,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
             last_run: last_run.clone(),
             complete,
             events: 7,
+            zone_polls: vec![(at("2025-01-01T00:00:00Z"), time)],
             slice_starts: vec![time, at("2025-01-01T00:00:00Z")],
         };
         fuzz::written(key, &state, &destination, time).to_string().into_bytes()

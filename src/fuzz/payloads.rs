@@ -84,7 +84,7 @@ pub(super) fn secret_seeds() -> Vec<Vec<u8>> {
 }
 
 /// The settings that texts may name.
-const SETTINGS: [&str; 15] = [
+const SETTINGS: [&str; 17] = [
     "SECRET_ARN",
     "CHECKPOINT_TABLE",
     "ELASTICSEARCH_URL",
@@ -93,6 +93,8 @@ const SETTINGS: [&str; 15] = [
     "LASTPASS_URL",
     "OTHER_LASTPASS_URL",
     "LASTPASS_TIME_ZONE",
+    "LASTPASS_USER_TIME_ZONE",
+    "LASTPASS_API_USER",
     "NAMESPACE",
     "INITIAL_LOOKBACK",
     "OVERLAP",
@@ -141,6 +143,8 @@ pub(super) fn settings_seeds() -> Vec<Vec<u8>> {
         "ELASTICSEARCH_URL": "https://my-project.es.eu-west-1.aws.elastic.cloud:443",
         "LASTPASS_URL": "https://lastpass.eu/enterpriseapi.php",
         "LASTPASS_TIME_ZONE": "Europe/Berlin",
+        "LASTPASS_USER_TIME_ZONE": "US/Eastern",
+        "LASTPASS_API_USER": "siem",
         "NAMESPACE": "prod",
         "INITIAL_LOOKBACK": "7d",
         "OVERLAP": "1h",
@@ -167,6 +171,7 @@ pub(super) fn settings_seeds() -> Vec<Vec<u8>> {
         with(&[("ELASTICSEARCH_CA", "-----BEGIN CERTIFICATE-----\\nAAAA\\n-----END CERTIFICATE-----")]),
         with(&[("ELASTICSEARCH_CA", &format!("-----BEGIN PRIVATE KEY-----\n{KEY}\n-----END PRIVATE KEY-----"))]),
         with(&[("LASTPASS_TIME_ZONE", "+02:00")]),
+        with(&[("LASTPASS_API_USER", HASH), ("LASTPASS_USER_TIME_ZONE", KEY)]),
         b"NAMESPACE=default\0OVERLAP=15m\0SECRET_ARN=a\0CHECKPOINT_TABLE=b\0ELASTICSEARCH_URL=http://127.0.0.1:9200"
             .to_vec(),
     ]

@@ -36,6 +36,7 @@ pub(super) fn mapper(input: &[u8]) -> Mapper {
         organization: Organization::default(),
         namespace: Namespace::new("default").expect("a namespace"),
         zone: zone("US/Eastern"),
+        user_zone: zone(if keeps { "UTC" } else { "Europe/Berlin" }),
         tags: if keeps { Vec::new() } else { vec!["eu".to_owned()] },
         preserve_original_event: keeps,
         preserve_duplicate_custom_fields: keeps,

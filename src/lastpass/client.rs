@@ -91,6 +91,7 @@ pub struct Client {
     url: Url,
     account: AccountNumber,
     provisioning_hash: SecretString,
+    api_user: Option<String>,
     first_throttled_pause: Duration,
     requests: AtomicU64,
     throttled: AtomicU64,
@@ -122,6 +123,7 @@ impl Client {
             url,
             account,
             provisioning_hash,
+            api_user: None,
             first_throttled_pause: FIRST_PAUSE,
             requests: AtomicU64::new(0),
             throttled: AtomicU64::new(0),
@@ -133,6 +135,18 @@ impl Client {
     #[must_use]
     pub fn giving_way(self) -> Self {
         Self { first_throttled_pause: FIRST_PAUSE_GIVING_WAY, ..self }
+    }
+
+    /// The same client, which names `api_user` in `reporting` requests (`apiuser`), where there is one.
+    #[must_use]
+    pub fn named(self, api_user: Option<String>) -> Self {
+        Self { api_user, ..self }
+    }
+
+    /// The user that its `reporting` requests name.
+    #[must_use]
+    pub fn api_user(&self) -> Option<&str> {
+        self.api_user.as_deref()
     }
 
     /// How many requests were sent, repetitions included.

@@ -12,6 +12,7 @@ mod forms;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod markup;
+pub mod own_polls;
 pub mod paging;
 pub mod reporting;
 #[cfg(test)]
@@ -19,6 +20,7 @@ pub(crate) mod testing;
 pub mod time;
 #[cfg(test)]
 mod time_properties;
+pub mod user_dates;
 pub mod users;
 pub mod whole_seconds;
 #[cfg(test)]

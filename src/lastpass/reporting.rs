@@ -49,19 +49,23 @@ impl Client {
     /// # Errors
     /// Those of a call, see [`Error`].
     pub async fn fetch_events(&self, request: &Request, zone: &ApiZone, deadline: Deadline) -> Result<Page, Error> {
-        self.call(Command::Reporting, &request_data(request, zone), deadline, |answer| parse_page(answer, zone)).await
+        let data = request_data(request, zone, self.api_user());
+        self.call(Command::Reporting, &data, deadline, |answer| parse_page(answer, zone)).await
     }
 }
 
 /// `admin` is left out: set to 1, it asks for the events of admins alone (LASTPASS_API.md, "reporting").
-fn request_data(request: &Request, zone: &ApiZone) -> Value {
+///
+/// `apiuser` names whoever asks in the event that LastPass writes for the request (LASTPASS_API.md, "Seen in recordings").
+fn request_data(request: &Request, zone: &ApiZone, api_user: Option<&str>) -> Value {
     let mut data = json!({
         "from": zone.wall_time(request.from),
         "to": zone.wall_time(request.to),
         "user": "allusers",
     });
-    if let (Some(next), Some(fields)) = (request.next_us, data.as_object_mut()) {
-        fields.insert("next".to_owned(), next.into());
+    if let Some(fields) = data.as_object_mut() {
+        fields.extend(request.next_us.map(|next| ("next".to_owned(), next.into())));
+        fields.extend(api_user.map(|user| ("apiuser".to_owned(), user.into())));
     }
     data
 }
@@ -148,7 +152,11 @@ mod tests {
         let request = Request { from: at("2025-07-17T13:51:51Z"), to: at("2025-07-17T14:00:00Z"), next_us: Some(5) };
         let expected =
             json!({"from": "2025-07-17 09:51:51", "to": "2025-07-17 10:00:00", "user": "allusers", "next": 5});
-        assert_eq!(request_data(&request, &ApiZone::new("US/Eastern").expect("a zone")), expected);
+        let zone = ApiZone::new("US/Eastern").expect("a zone");
+        assert_eq!(request_data(&request, &zone, None), expected);
+        let mut named = expected;
+        named["apiuser"] = json!("siem");
+        assert_eq!(request_data(&request, &zone, Some("siem")), named);
     }
 
     #[test]

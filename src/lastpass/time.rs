@@ -93,6 +93,12 @@ impl ApiZone {
         &self.name
     }
 
+    /// The zone's offset from UTC at `instant`.
+    #[must_use]
+    pub fn offset_at(&self, instant: Timestamp) -> Offset {
+        self.zone.to_offset(instant)
+    }
+
     /// `instant` as the API writes it in requests: `YYYY-MM-DD hh:mm:ss`.
     #[must_use]
     pub fn wall_time(&self, instant: Timestamp) -> String {
@@ -120,6 +126,12 @@ impl ApiZone {
             return Ok(None);
         }
         parse_wall_time(text).and_then(|civil| self.locate(civil)).map(Some).ok_or(UnreadableTime)
+    }
+
+    /// The earliest instant that a wall time can mean.
+    #[must_use]
+    pub fn earliest(&self, civil: DateTime) -> Option<Timestamp> {
+        self.locate(civil).map(|time| time.earliest())
     }
 
     /// The instants that `civil` can mean: two in a fold; in a gap one, moved on by its length.

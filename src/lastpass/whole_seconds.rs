@@ -385,9 +385,7 @@ impl<'z> Reading<'z> {
     }
 
     fn check(&self, page: &Page, clock: Timestamp) -> Result<(), Contradiction> {
-        let latest_right = clock.saturating_add(CLOCK_TOLERANCE).unwrap_or(clock);
-        let mut earliest = page.events.iter().filter_map(local_time).map(|time| time.earliest());
-        if let Some(event) = earliest.find(|time| *time > latest_right) {
+        if let Some(event) = ahead_of_clock(page, clock) {
             return Err(Contradiction::AheadOfClock { event, clock });
         }
         self.check_top(page)?;
@@ -459,6 +457,14 @@ fn second_of(next_us: i64) -> Option<Timestamp> {
 /// The last microsecond of a second.
 fn end_of(second: Timestamp) -> i64 {
     second.as_second() * SECOND_US + SECOND_US - 1
+}
+
+/// An event of `page` that lies ahead of the clock by more than [`CLOCK_TOLERANCE`].
+#[must_use]
+pub fn ahead_of_clock(page: &Page, clock: Timestamp) -> Option<Timestamp> {
+    let latest_right = clock.saturating_add(CLOCK_TOLERANCE).unwrap_or(clock);
+    let mut earliest = page.events.iter().filter_map(local_time).map(|time| time.earliest());
+    earliest.find(|time| *time > latest_right)
 }
 
 fn local_time(event: &Event) -> Option<LocalTime> {

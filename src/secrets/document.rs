@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 
 use super::{
     ACCOUNT_NUMBER, ELASTIC_API_KEY, ELASTIC_SETUP_API_KEY, Error, NAMESPACE, ORGANIZATION_ID, ORGANIZATION_NAME,
-    PLACEHOLDER, PROVISIONING_HASH, Problem, Problems, REQUIRED, TIME_ZONE,
+    PLACEHOLDER, PROVISIONING_HASH, Problem, Problems, REQUIRED, TIME_ZONE, USER_TIME_ZONE,
 };
 use crate::document::{AccountNumber, Namespace, Organization};
 use crate::lastpass::time::ApiZone;
@@ -35,6 +35,8 @@ pub struct Profile {
     pub namespace: Option<Namespace>,
     /// `time_zone`: the zone in which the API writes the account's times.
     pub zone: Option<ApiZone>,
+    /// `user_time_zone`: the zone in which the API writes the dates of the account's users.
+    pub user_zone: Option<ApiZone>,
     /// `organization_id` and `organization_name`.
     pub organization: Organization,
 }
@@ -151,12 +153,16 @@ impl Fields {
         let namespace = self
             .optional(NAMESPACE)
             .and_then(|text| Namespace::new(text.expose_secret()).ok().or_else(|| self.wrong(Problem::NotNamespace)));
-        let zone = self
-            .optional(TIME_ZONE)
-            .and_then(|text| ApiZone::new(text.expose_secret()).ok().or_else(|| self.wrong(Problem::NotTimeZone)));
+        let zone = self.zone(TIME_ZONE);
+        let user_zone = self.zone(USER_TIME_ZONE);
         let mut plain = |name| self.optional(name).map(|text| text.expose_secret().to_owned());
         let organization = Organization { id: plain(ORGANIZATION_ID), name: plain(ORGANIZATION_NAME) };
-        Profile { namespace, zone, organization }
+        Profile { namespace, zone, user_zone, organization }
+    }
+
+    fn zone(&mut self, field: &'static str) -> Option<ApiZone> {
+        let text = self.optional(field)?;
+        ApiZone::new(text.expose_secret()).ok().or_else(|| self.wrong(Problem::NotTimeZone { field }))
     }
 
     fn required(&mut self, name: &'static str) -> Option<SecretString> {
@@ -369,7 +375,7 @@ mod tests {
         let (id, name) = (Some("17".to_owned()), Some("Globex GmbH".to_owned()));
         assert_eq!(profile.organization, Organization { id, name });
         assert_eq!(problems(&with(NAMESPACE, "a-b".into())), [Problem::NotNamespace]);
-        assert_eq!(problems(&with(TIME_ZONE, "Berlin".into())), [Problem::NotTimeZone]);
+        assert_eq!(problems(&with(TIME_ZONE, "Berlin".into())), [Problem::NotTimeZone { field: TIME_ZONE }]);
         for field in [NAMESPACE, TIME_ZONE, ORGANIZATION_ID, ORGANIZATION_NAME] {
             assert_eq!(problems(&with(field, serde_json::json!(["x"]))), [Problem::NotText { field }]);
             assert_eq!(parse(&with(field, PLACEHOLDER.into())).unwrap().profile, Profile::default());

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::{ACCOUNT_NUMBER, NAMESPACE, ORGANIZATION_ID, ORGANIZATION_NAME, PLACEHOLDER, PROVISIONING_HASH, TIME_ZONE};
+use super::{
+    ACCOUNT_NUMBER, NAMESPACE, ORGANIZATION_ID, ORGANIZATION_NAME, PLACEHOLDER, PROVISIONING_HASH, TIME_ZONE,
+    USER_TIME_ZONE,
+};
 use crate::aws::{BoxError, Fault, Verdict};
 
 /// Why there are no credentials. Nothing of the document is in it but the names of fields.
@@ -178,8 +181,11 @@ pub enum Problem {
     )]
     NotNamespace,
     /// A time zone that isn't known.
-    #[error("`time_zone` must be the name of a zone such as US/Eastern or Europe/Berlin: {}", origin(TIME_ZONE))]
-    NotTimeZone,
+    #[error("`{field}` must be the name of a zone such as US/Eastern or Europe/Berlin: {}", origin(.field))]
+    NotTimeZone {
+        /// Its name.
+        field: &'static str,
+    },
     /// An API key as id and key.
     #[error("`{field}` looks like `id:key`, but its encoded form is needed (the base64 of `id:key`): {}", origin(.field))]
     IdAndKey {
@@ -194,7 +200,7 @@ fn origin(field: &str) -> &'static str {
     match field {
         ACCOUNT_NUMBER => "the LastPass Admin Console shows it as `Account number` at the top of its Dashboard",
         PROVISIONING_HASH => "the LastPass Admin Console creates it under Advanced > Enterprise API",
-        NAMESPACE | TIME_ZONE | ORGANIZATION_ID | ORGANIZATION_NAME => {
+        NAMESPACE | TIME_ZONE | USER_TIME_ZONE | ORGANIZATION_ID | ORGANIZATION_NAME => {
             "it is optional, and docs/accounts.md explains it"
         }
         _ => "Kibana shows it once, as `Encoded`, when the key is created under Stack Management > API keys",

@@ -39,6 +39,7 @@ const ELASTIC_API_KEY: &str = "elastic_api_key";
 const ELASTIC_SETUP_API_KEY: &str = "elastic_setup_api_key";
 const NAMESPACE: &str = "namespace";
 const TIME_ZONE: &str = "time_zone";
+const USER_TIME_ZONE: &str = "user_time_zone";
 const ORGANIZATION_ID: &str = "organization_id";
 const ORGANIZATION_NAME: &str = "organization_name";
 const REQUIRED: [&str; 3] = [ACCOUNT_NUMBER, PROVISIONING_HASH, ELASTIC_API_KEY];

@@ -3,23 +3,12 @@
 //! Takes every spelling that a PHP back end has for a value. What only the language of the integration's pipelines
 //! takes (hexadecimal, other scripts' digits, `12f`, `NaN`) is of the wrong type here.
 
-use std::{
-    net::{Ipv4Addr, Ipv6Addr},
-    sync::LazyLock,
-};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde_json::{Number, Value};
 
 use super::value::{FieldValue, written};
 use crate::lastpass::time::ApiZone;
-
-/// The zone of the times of users, which unlike those of events are written in UTC.
-static UTC: LazyLock<ApiZone> = LazyLock::new(utc);
-
-#[expect(clippy::expect_used, reason = "an offset needs no database of zones to be one")]
-fn utc() -> ApiZone {
-    ApiZone::new("+00:00").expect("+00:00 is a time zone")
-}
 
 /// What a value has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +21,8 @@ pub(super) enum Type {
     Boolean,
     /// An IPv4 or IPv6 address, kept as it is written.
     Ip,
-    /// A time in UTC.
+    /// A wall time of the zone of dates. One that its clock shows twice is the earlier of both; one that it skips is
+    /// moved on by what it skips.
     Date,
 }
 
@@ -55,20 +45,21 @@ pub(super) struct WrongType;
 
 /// Makes of `value` one of type `to`. `null`, `""` and an empty list are no value.
 ///
-/// A list is converted entry by entry; one bad or empty entry makes it a bad list. There are no lists of times.
+/// A list is converted entry by entry; one bad or empty entry makes it a bad list. There are no lists of times. Times are
+/// wall times of the zone `dates`.
 ///
 /// # Errors
 /// [`WrongType`] when the value can't be read as one.
-pub(super) fn convert(value: Value, to: Type) -> Result<Option<Value>, WrongType> {
+pub(super) fn convert(value: Value, to: Type, dates: &ApiZone) -> Result<Option<Value>, WrongType> {
     match value {
         Value::Null => Ok(None),
         Value::String(text) if text.is_empty() => Ok(None),
         Value::Array(entries) if entries.is_empty() => Ok(None),
         Value::Array(entries) if to != Type::Date => {
-            let entries: Option<Vec<Value>> = entries.into_iter().map(|entry| convert_one(entry, to)).collect();
+            let entries: Option<Vec<Value>> = entries.into_iter().map(|entry| convert_one(entry, to, dates)).collect();
             Ok(Some(Value::Array(entries.ok_or(WrongType)?)))
         }
-        one => convert_one(one, to).map(Some).ok_or(WrongType),
+        one => convert_one(one, to, dates).map(Some).ok_or(WrongType),
     }
 }
 
@@ -76,23 +67,27 @@ pub(super) fn convert(value: Value, to: Type) -> Result<Option<Value>, WrongType
 ///
 /// # Errors
 /// [`WrongType`] when the value can't be read as one.
-pub(super) fn convert_field(value: FieldValue<'_>, to: Type) -> Result<Option<FieldValue<'_>>, WrongType> {
+pub(super) fn convert_field<'v>(
+    value: FieldValue<'v>,
+    to: Type,
+    dates: &ApiZone,
+) -> Result<Option<FieldValue<'v>>, WrongType> {
     match value {
         FieldValue::Text(text) if to == Type::Ip && !text.as_str().is_empty() => match is_ip(text.as_str()) {
             true => Ok(Some(FieldValue::Text(text))),
             false => Err(WrongType),
         },
-        other => Ok(convert(other.into_json(), to)?.map(FieldValue::from)),
+        other => Ok(convert(other.into_json(), to, dates)?.map(FieldValue::from)),
     }
 }
 
-fn convert_one(value: Value, to: Type) -> Option<Value> {
+fn convert_one(value: Value, to: Type, dates: &ApiZone) -> Option<Value> {
     match to {
         Type::Long => long(&value).map(Value::from),
         Type::Double => double(&value).map(Value::Number),
         Type::Boolean => boolean(&value).map(Value::Bool),
         Type::Ip => value.as_str().is_some_and(is_ip).then_some(value),
-        Type::Date => UTC.read(Some(&value)).ok()?.map(|time| written(time.earliest()).into()),
+        Type::Date => dates.read(Some(&value)).ok()?.map(|time| written(time.earliest()).into()),
     }
 }
 
@@ -196,6 +191,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn convert(value: Value, to: Type) -> Result<Option<Value>, WrongType> {
+        super::convert(value, to, &ApiZone::new("UTC").expect("a zone"))
+    }
 
     fn all(to: Type, cases: impl IntoIterator<Item = (Value, Value)>) {
         for (value, expected) in cases {

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     document::{Organization, Stream},
+    lastpass::time::ApiZone,
     text::Text,
 };
 
@@ -35,6 +36,7 @@ pub(super) struct Head<'m> {
     event: String,
     kind: &'static str,
     tags: Vec<Text<'m>>,
+    dates: &'m ApiZone,
 }
 
 impl<'m> Head<'m> {
@@ -68,7 +70,7 @@ impl<'m> Head<'m> {
             Stream::EventReport => "event",
             Stream::User | Stream::DetailedSharedFolder => "state",
         };
-        Self { begin: open_object(&begin), event: open_object(&event), kind, tags }
+        Self { begin: open_object(&begin), event: open_object(&event), kind, tags, dates: &mapper.user_zone }
     }
 }
 
@@ -109,6 +111,11 @@ impl<'r> Draft<'r> {
         };
         draft.put(EVENT_KIND, head.kind);
         draft
+    }
+
+    /// The zone in which dates are written.
+    pub(super) const fn dates(&self) -> &'r ApiZone {
+        self.head.dates
     }
 
     /// Sets the field at `path`, in the place of what was there.

@@ -64,7 +64,7 @@ impl Field {
         let value = match self.how {
             How::Move => Some(value),
             How::MoveList => Some(without_positions(value)),
-            How::Convert(to) => match convert::convert_field(value, to) {
+            How::Convert(to) => match convert::convert_field(value, to, draft.dates()) {
                 Ok(value) => value,
                 Err(WrongType) => {
                     return draft.reject(format!("{} is not {}", self.input, to.name()));

@@ -51,6 +51,8 @@ pub struct Mapper {
     pub namespace: Namespace,
     /// The zone in which events are written; `event.timezone`.
     pub zone: ApiZone,
+    /// The zone in which the dates of users are written.
+    pub user_zone: ApiZone,
     /// `tags` of every document, before those that the two settings below add.
     pub tags: Vec<String>,
     /// Keeps `event.original` in every document, not only in those with an error.

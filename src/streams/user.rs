@@ -100,6 +100,8 @@ fn doc_id(mapper: &Mapper, snapshot: &Snapshot, key: &str) -> DocId {
 mod tests {
     use serde_json::{Value, json};
 
+    use crate::lastpass::time::ApiZone;
+
     use super::super::testing::{again_of, errors, field, map_user, mapper, plain_mapper, reading, snapshot, source};
     use super::*;
 
@@ -165,6 +167,32 @@ mod tests {
                 "tags": ["preserve_original_event", "preserve_duplicate_custom_fields"],
             })
         );
+    }
+
+    #[test]
+    fn dates_are_wall_times_of_the_zone_that_is_set() {
+        let dated = |zone: &str, date: &str| {
+            let mapper = Mapper { user_zone: ApiZone::new(zone).expect("a zone"), ..mapper() };
+            let record = json!({ "created": date, "last_pw_change": date, "last_login": date }).to_string();
+            let source = source(&document(&mapper, &reading(), &snapshot(), "101", &record));
+            let dates = ["created", "last_password_change", "last_login"]
+                .map(|name| field(&source, &format!("/lastpass/user/{name}")));
+            assert!(dates.iter().all(|date| *date == dates[0]));
+            dates[0].as_str().unwrap_or_default().to_owned()
+        };
+        for (zone, date, instant) in [
+            ("UTC", "2015-05-29 11:45:05", "2015-05-29T11:45:05.000Z"),
+            ("US/Eastern", "2015-05-29 11:45:05", "2015-05-29T15:45:05.000Z"),
+            ("US/Eastern", "2015-01-29 11:45:05", "2015-01-29T16:45:05.000Z"),
+            ("Asia/Kathmandu", "2015-05-29 11:45:05", "2015-05-29T06:00:05.000Z"),
+            ("+02:00", "2015-05-29 01:45:05", "2015-05-28T23:45:05.000Z"),
+            // Shown twice: the earlier one.
+            ("US/Eastern", "2025-11-02 01:30:00", "2025-11-02T05:30:00.000Z"),
+            // Skipped: moved on by an hour.
+            ("US/Eastern", "2025-03-09 02:30:00", "2025-03-09T07:30:00.000Z"),
+        ] {
+            assert_eq!(dated(zone, date), instant, "{zone}");
+        }
     }
 
     #[test]

@@ -212,6 +212,12 @@ fn answers_of_lastpass() {
     let error = lastpass::Error::WrongTimeZone { zone: "America/Los_Angeles".to_owned(), proof };
     let says = &["LASTPASS_TIME_ZONE", "America/Los_Angeles", "Admin Console"];
     cases.push(case("an event ahead of the clock", error, "LastPass.WrongTimeZone", says));
+    let eastern = ApiZone::new("US/Eastern").expect("a zone");
+    let (offset, clock) = (jiff::tz::offset(-7), "2025-07-01T12:00:00Z".parse().expect("a time"));
+    let proof = lastpass::own_polls::explain(&eastern, offset, clock);
+    let error = lastpass::Error::WrongTimeZone { zone: "US/Eastern".to_owned(), proof };
+    let says = &["LASTPASS_TIME_ZONE", "3 hours behind US/Eastern", "UTC-7", "US/Pacific", "Admin Console"];
+    cases.push(case("own requests at another offset", error, "LastPass.WrongTimeZone", says));
     let error = lastpass::Error::BadAnswer { command: Command::Reporting, why: "its `next` leads nowhere" };
     cases.push(case("a `next` that stands", error, "LastPass.BadAnswer", &["`reporting`", "its `next` leads nowhere"]));
     review("lastpass", &cases);

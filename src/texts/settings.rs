@@ -155,6 +155,16 @@ fn wrong_settings() {
             &["LASTPASS_TIME_ZONE", "US/Eastern", "Mars/Olympus"],
         ),
         ("a zone by its abbreviation", &[("LASTPASS_TIME_ZONE", "CEST")], &["LASTPASS_TIME_ZONE", "Europe/Berlin"]),
+        (
+            "a zone of users that isn't one",
+            &[("LASTPASS_USER_TIME_ZONE", "Berlin")],
+            &["LASTPASS_USER_TIME_ZONE", "Europe/Berlin"],
+        ),
+        (
+            "a user of the API with a quote in it",
+            &[("LASTPASS_API_USER", "a\"b")],
+            &["LASTPASS_API_USER", "letters, digits"],
+        ),
         ("a zone with a blank in it", &[("LASTPASS_TIME_ZONE", "US Eastern")], &["LASTPASS_TIME_ZONE"]),
         ("an offset of hours alone", &[("LASTPASS_TIME_ZONE", "+2")], &["LASTPASS_TIME_ZONE", "+02:00"]),
         ("an offset that no zone has", &[("LASTPASS_TIME_ZONE", "+99:00")], &["LASTPASS_TIME_ZONE"]),

@@ -311,6 +311,11 @@ fn wrong_secrets() {
             &["`namespace` must be 1 to 100 bytes", "lower case", "docs/accounts.md"],
         ),
         ("a time zone that isn't one", with("time_zone", "\"Berlin\""), &["`time_zone` must be", "Europe/Berlin"]),
+        (
+            "a time zone of users that isn't one",
+            with("user_time_zone", "\"Berlin\""),
+            &["`user_time_zone` must be", "Europe/Berlin"],
+        ),
         ("an organisation in a list", with("organization_id", "[\"7\"]"), &["`organization_id` must be a text"]),
         (
             "everything wrong",

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::stage::{SETTING_UP, collect, company, plan};
 
-const ALL: [&str; 16] = [
+const ALL: [&str; 17] = [
     "settings",
     "secret",
     "checkpoint",
@@ -16,6 +16,7 @@ const ALL: [&str; 16] = [
     "lastpass_event_report",
     "lastpass_time_zone",
     "lastpass_user",
+    "lastpass_user_time_zone",
     "lastpass_detailed_shared_folder",
     "elasticsearch",
     "elasticsearch_rights",
@@ -28,7 +29,7 @@ const ALL: [&str; 16] = [
 
 async fn prepare(name: &str, world: World, quirks: Quirks) -> Result<Option<(Installation, Function)>, Error> {
     let Some((services, plan)) = plan(name).await else { return Ok(None) };
-    let installation = plan.world(world).quirks(quirks).make(&services).await?;
+    let installation = plan.world(world).quirks(quirks).reporting_events().make(&services).await?;
     let function = installation.function();
     Ok(Some((installation, function)))
 }
@@ -213,7 +214,8 @@ async fn a_wrong_zone_is_found_by_next_to_the_east_and_to_the_west() -> Result<(
             });
             let world = World::of_events(events);
             let time_zone = TimeZone::get("US/Eastern").expect("a zone");
-            let quirks = Quirks { page_size, time_zone, next_is, next_repeats, ..Quirks::default() };
+            let quirks =
+                Quirks { page_size, time_zone, next_is, next_repeats, reporting_events: false, ..Quirks::default() };
             let Some((_installation, mut function)) = prepare("check_zone", world, quirks).await? else {
                 return Ok(());
             };
@@ -234,12 +236,92 @@ async fn a_wrong_zone_is_found_by_next_to_the_east_and_to_the_west() -> Result<(
 
 #[tokio::test]
 async fn a_zone_that_puts_an_event_ahead_of_the_clock_is_wrong() -> Result<(), Error> {
-    let quirks = Quirks { time_zone: TimeZone::UTC, ..Quirks::default() };
+    let quirks = Quirks { time_zone: TimeZone::UTC, reporting_events: false, ..Quirks::default() };
     let Some((_installation, mut function)) = prepare("check_ahead", company(105, 300, 1), quirks).await? else {
         return Ok(());
     };
     let answer = check(&mut function).await?;
     assert_failed(&answer, &["lastpass_time_zone"], &["LASTPASS_TIME_ZONE", "ahead of the clock"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_wrong_zone_is_found_by_own_requests_in_either_direction() -> Result<(), Error> {
+    for (zone, set, words) in [
+        ("US/Pacific", "US/Eastern", ["3 hours behind US/Eastern", "US/Pacific"]),
+        ("US/Eastern", "US/Pacific", ["3 hours ahead of US/Pacific", "US/Eastern"]),
+        ("Asia/Kathmandu", "Asia/Kolkata", ["15 minutes ahead of Asia/Kolkata: UTC+5:45", "Asia/Kathmandu"]),
+        ("Asia/Kolkata", "Asia/Kathmandu", ["15 minutes behind Asia/Kathmandu: UTC+5:30", "Asia/Kolkata"]),
+        ("Etc/GMT+12", "Pacific/Kiritimati", ["26 hours behind Pacific/Kiritimati: UTC-12 now", "Admin Console"]),
+    ] {
+        let time_zone = TimeZone::get(zone).expect("a zone");
+        let quirks = Quirks { time_zone, ..Quirks::default() };
+        let Some((installation, mut function)) = prepare("check_polls", World::default(), quirks).await? else {
+            return Ok(());
+        };
+        // Another program requests the report once a minute.
+        let others = (0..600).map(|minute| Event::at(now() - SignedDuration::from_mins(minute)).doing("Reporting"));
+        installation.simulator.push_events(others);
+        function.set("LASTPASS_TIME_ZONE", set).await;
+        let answer = check(&mut function).await?;
+        assert_failed(&answer, &["lastpass_time_zone"], &words);
+        assert_eq!(of_status(&answer, "skipped"), ["lastpass_user_time_zone"], "{answer}");
+        function.set("LASTPASS_TIME_ZONE", zone).await;
+        let answer = check(&mut function).await?;
+        assert_eq!(answer["status"], "ok", "{answer}");
+        assert!(message(&answer, "lastpass_time_zone").contains("agrees with the `Reporting` events"), "{answer}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn own_requests_name_the_user_of_the_api_only_if_it_is_set() -> Result<(), Error> {
+    let Some((installation, mut function)) = prepare("check_apiuser", company(109, 5, 5), Quirks::default()).await?
+    else {
+        return Ok(());
+    };
+    for user in ["", "lastpass-elastic"] {
+        installation.simulator.forget_requests();
+        function.set("LASTPASS_API_USER", user).await;
+        assert_eq!(check(&mut function).await?["status"], "ok");
+        for request in installation.simulator.requests() {
+            let is_named = request.data["apiuser"] == "lastpass-elastic";
+            assert_eq!(is_named, !user.is_empty() && request.command == "reporting", "{request:?}");
+            assert!(is_named || request.data.get("apiuser").is_none(), "{request:?}");
+        }
+    }
+    let names = installation.simulator.truth_events();
+    assert!(names.iter().any(|event| event.record.contains("API: lastpass-elastic")));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_zone_of_the_dates_of_users_is_reported() -> Result<(), Error> {
+    for (dates, set, status, words) in [
+        (None, "UTC", "ok", "fit US/Eastern, not UTC"),
+        (None, "US/Eastern", "ok", "the dates of users fit US/Eastern"),
+        (None, "Europe/Berlin", "failed", "fit US/Eastern, not Europe/Berlin"),
+        (Some("UTC"), "UTC", "ok", "the dates of users fit UTC"),
+        (Some("UTC"), "US/Eastern", "failed", "fit UTC, not US/Eastern"),
+    ] {
+        let user_time_zone = dates.map(|zone| TimeZone::get(zone).expect("a zone"));
+        let quirks = Quirks { user_time_zone, ..Quirks::default() };
+        let Some((_installation, mut function)) = prepare("check_dates", company(110, 400, 20), quirks).await? else {
+            return Ok(());
+        };
+        function.set("LASTPASS_USER_TIME_ZONE", set).await;
+        let answer = check(&mut function).await?;
+        let text = message(&answer, "lastpass_user_time_zone");
+        assert!(text.contains(words), "{text}");
+        assert_eq!(of_status(&answer, "failed").contains(&"lastpass_user_time_zone"), status == "failed", "{answer}");
+        assert_eq!(text.contains("LastPassUserTimeZone"), words.contains("not"), "{text}");
+    }
+    let Some((_installation, mut function)) = prepare("check_no_dates", World::default(), Quirks::default()).await?
+    else {
+        return Ok(());
+    };
+    let answer = check(&mut function).await?;
+    assert!(message(&answer, "lastpass_user_time_zone").contains("not enough data"), "{answer}");
     Ok(())
 }
 
@@ -266,8 +348,7 @@ async fn each_system_is_told_apart() -> Result<(), Error> {
     else {
         return Ok(());
     };
-    let of_lastpass =
-        ["lastpass_event_report", "lastpass_time_zone", "lastpass_user", "lastpass_detailed_shared_folder"];
+    let of_lastpass = &ALL[5..10];
     let broken = [
         (System::LastPass, "", Answer::html(200), "lastpass_event_report", "LASTPASS_URL"),
         (System::LastPass, "getuserdata", Answer::json(400, &json!({})), "lastpass_user", "Admin Console"),

@@ -150,6 +150,7 @@ async fn what_one_run_saves_the_next_one_finds() {
         watermark: Some(later(-60)),
         unfinished: Some(Unfinished::Window { from: later(-600), to: later(0), position: later(-300), alert: false }),
         reread_at: Some(later(-3_600)),
+        zone_polls: vec![(later(-30), later(-29)), (later(-27), later(-26))],
         last_run: Some(LastRun {
             finished_at: later(5),
             request_id: "first".into(),

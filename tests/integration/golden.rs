@@ -82,6 +82,7 @@ fn mapper(tags: &[String]) -> Mapper {
         organization: Organization::default(),
         namespace: Namespace::new("golden").expect("a namespace"),
         zone: ApiZone::new("US/Eastern").expect("a zone"),
+        user_zone: ApiZone::new("UTC").expect("a zone"),
         tags: Vec::new(),
         preserve_original_event: has("preserve_original_event"),
         preserve_duplicate_custom_fields: has("preserve_duplicate_custom_fields"),

@@ -36,3 +36,4 @@ mod take_over;
 mod telemetry;
 mod throttled;
 mod tls;
+mod zone;

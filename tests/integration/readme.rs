@@ -31,6 +31,7 @@ fn mapper() -> Mapper {
         organization: Organization::default(),
         namespace: Namespace::new("default").expect("a namespace"),
         zone: ApiZone::new("US/Eastern").expect("a zone"),
+        user_zone: ApiZone::new("UTC").expect("a zone"),
         tags: Vec::new(),
         preserve_original_event: false,
         preserve_duplicate_custom_fields: false,

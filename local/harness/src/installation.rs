@@ -28,6 +28,7 @@ pub struct Plan {
     binary: PathBuf,
     world: World,
     quirks: Quirks,
+    reporting_events: bool,
     variables: BTreeMap<String, String>,
 }
 
@@ -42,6 +43,13 @@ impl Plan {
     #[must_use]
     pub fn quirks(self, quirks: Quirks) -> Self {
         Self { quirks, ..self }
+    }
+
+    /// Has each request of the function for events become an event itself, as LastPass does, unless the quirks say that it
+    /// doesn't. Without this, an account has the events of its world alone, which can be counted.
+    #[must_use]
+    pub fn reporting_events(self) -> Self {
+        Self { reporting_events: true, ..self }
     }
 
     /// A variable of the function's environment.
@@ -59,7 +67,9 @@ impl Plan {
         let namespace = unique(&self.name).to_lowercase().replace('-', "_");
         let table = namespace.clone();
         let provisioning_hash = format!("{:032x}", fastrand::u128(..));
-        let simulator = Simulator::start(self.world.with_credentials(ACCOUNT, &provisioning_hash), self.quirks)?;
+        let reporting_events = self.reporting_events && self.quirks.reporting_events;
+        let quirks = Quirks { reporting_events, ..self.quirks };
+        let simulator = Simulator::start(self.world.with_credentials(ACCOUNT, &provisioning_hash), quirks)?;
         let (calls, watch) = (Calls::default(), Watch::default());
         let proxy = |upstream, url: String| {
             let (calls, watch) = (calls.clone(), watch.clone());
@@ -158,6 +168,7 @@ impl Installation {
             binary,
             world: World::default(),
             quirks: Quirks::default(),
+            reporting_events: false,
             variables: BTreeMap::new(),
         }
     }

@@ -14,6 +14,7 @@ use crate::json::push_string;
 use crate::requests::Counters;
 use crate::server::SharedState;
 use crate::truth::truth_events as events_as_shown;
+use crate::users::truth as users_as_shown;
 use crate::world::ProvisioningHash;
 
 /// One thing or a list of them.
@@ -30,7 +31,7 @@ struct NewHash {
     provisioning_hash: String,
 }
 
-/// NDJSON, oldest first: `instant`, `time`, `record`.
+/// NDJSON, oldest first: `instant`, `time`, `record`, and `poll` where a request caused it.
 pub(crate) async fn truth_events(State(state): State<SharedState>) -> Response<Body> {
     let events = {
         let state = state.lock();
@@ -44,15 +45,14 @@ pub(crate) async fn truth_events(State(state): State<SharedState>) -> Response<B
         push_string(&mut out, &event.time);
         out.push_str(",\"record\":");
         out.push_str(&event.record);
-        out.push_str("}\n");
+        out.push_str(if event.is_poll { ",\"poll\":true}\n" } else { "}\n" });
     }
     answer(StatusCode::OK, "application/x-ndjson", out)
 }
 
 pub(crate) async fn truth_users(State(state): State<SharedState>) -> Response<Body> {
     let state = state.lock();
-    let users: serde_json::Map<String, Value> =
-        state.world.users.iter().map(|(key, user)| (key.to_owned(), user.clone())).collect();
+    let users: serde_json::Map<String, Value> = users_as_shown(&state.world, &state.quirks).into_iter().collect();
     ok(&json!({"documents": users.len(), "users": users}))
 }
 

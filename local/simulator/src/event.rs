@@ -27,6 +27,8 @@ pub struct Event {
     pub data: Arc<str>,
     /// JSON served instead of the record, for hostile ones; `{time}` in it becomes the shown local time.
     pub raw: Option<Arc<str>>,
+    /// Whether a `reporting` request caused it, and nobody of the world.
+    pub is_poll: bool,
 }
 
 impl Event {
@@ -41,7 +43,15 @@ impl Event {
             action: empty.clone(),
             data: empty,
             raw: None,
+            is_poll: false,
         }
+    }
+
+    /// The event that LastPass writes for a `reporting` request at this instant, which may name its user (`apiuser`).
+    pub(crate) fn of_poll(instant: Timestamp, api_user: Option<&str>) -> Self {
+        let username = api_user.map(|user| format!("API: {user}")).unwrap_or_default();
+        let event = Self::at(instant).by(username).doing("Reporting").with_data("Enterprise API");
+        Self { is_poll: true, ..event }
     }
 
     /// Sets who did it.

@@ -38,6 +38,7 @@ mod simulator;
 mod staff;
 mod timeline;
 mod truth;
+mod user_dates;
 mod users;
 mod wire;
 mod world;

@@ -20,6 +20,13 @@ pub struct Quirks {
     /// Zone of `Time`, `from` and `to`. Default `US/Eastern`.
     #[serde(with = "jiff::fmt::serde::tz::required")]
     pub time_zone: TimeZone,
+    /// Zone of the dates of users. Default: that of `Time`, as in a recording.
+    #[serde(with = "jiff::fmt::serde::tz::optional")]
+    pub user_time_zone: Option<TimeZone>,
+    /// Whether each `reporting` request becomes an event itself, as in recordings. Default `true`.
+    pub reporting_events: bool,
+    /// How many seconds after the request such an event appears. Default 0: to the next request.
+    pub reporting_events_late_seconds: u32,
     /// Which pass of a repeated hour `from` and `to` mean. Default the first.
     pub repeated_hour: Pass,
     /// Most events in an answer. Default 10,000; 0 counts as 1.
@@ -93,6 +100,9 @@ impl Default for Quirks {
         Self {
             // The zone is in the bundled database; UTC would only stand in if that were left out of the build.
             time_zone: TimeZone::get(DOCUMENTED_ZONE).unwrap_or(TimeZone::UTC),
+            user_time_zone: None,
+            reporting_events: true,
+            reporting_events_late_seconds: 0,
             repeated_hour: Pass::First,
             page_size: DOCUMENTED_PAGE,
             order: Order::Descending,
@@ -325,6 +335,9 @@ mod tests {
         assert_eq!(quirks.order, Order::Shuffled(7));
         assert_eq!(quirks.next_repeats, Repeats::Events(3));
         assert_eq!((quirks.from, quirks.to), (Bound::Inclusive, Bound::Exclusive));
+        assert_eq!((quirks.reporting_events, &quirks.user_time_zone), (true, &None));
+        let dates = quirks.patched(&json!({"user_time_zone": "UTC", "reporting_events": false})).unwrap();
+        assert_eq!((dates.reporting_events, dates.user_time_zone), (false, Some(TimeZone::UTC)));
         let again = quirks.patched(&json!({"page_size": 5})).unwrap();
         assert_eq!(again, Quirks { page_size: 5, ..quirks.clone() });
         let refused = quirks.patched(&json!({"paeg_size": 5})).unwrap_err().to_string();

@@ -1,10 +1,11 @@
 //! From the body of a request to its reply: credentials, command, faults, record. Pure but for the state it keeps.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::answer::{Answer, refusal_body, unauthorized};
 use crate::clock::Clock;
+use crate::event::Event;
 use crate::faults::{Fault, FaultPlan, access_denied_page, maintenance_page};
 use crate::json::{php_spelling, push_string};
 use crate::quirks::Quirks;
@@ -84,6 +85,11 @@ impl State {
             None => self.ordinary(&request, at),
         };
         reply.delay_ms = met.delay_ms;
+        let is_read =
+            reply.status == 200 && matches!(answered, Answered::Page { .. } | Answered::Fault(Fault::CutInsideBody));
+        if command == Some(Command::Reporting) && is_read && self.quirks.reporting_events {
+            self.note_poll(&request, at);
+        }
         self.answered += 1;
         self.world.set_requests(self.answered);
         let record = RequestRecord {
@@ -169,6 +175,14 @@ impl State {
         }
     }
 
+    /// A request for the event report is an event itself. Its own answer does not have it yet.
+    fn note_poll(&mut self, request: &Value, at: Timestamp) {
+        let api_user = request.pointer("/data/apiuser").and_then(Value::as_str).filter(|user| !user.is_empty());
+        let late = SignedDuration::from_secs(self.quirks.reporting_events_late_seconds.into());
+        let event = Event::of_poll(at, api_user).appearing(at.saturating_add(late).unwrap_or(at));
+        self.world.events.extend([event]);
+    }
+
     fn run_hooks(&mut self, command: Command) {
         for hook in self.hooks.iter_mut().filter(|hook| hook.command == command) {
             hook.pages_left -= 1;
@@ -244,6 +258,53 @@ mod tests {
             state.quirks = state.quirks.patched(&quirks).unwrap();
             assert_eq!(state.respond(b"{}").body, body);
         }
+    }
+
+    fn reporting(api_user: Option<&str>) -> Value {
+        json!({"cid": 7, "provhash": "good-hash", "cmd": "reporting", "data": {
+            "from": "2025-07-01 00:00:00", "to": "2025-07-03 00:00:00", "user": "allusers", "apiuser": api_user
+        }})
+    }
+
+    #[test]
+    fn each_request_for_events_is_an_event_of_the_next_answer() {
+        let mut state = state();
+        state.clock = Clock::Fixed("2025-07-02T16:00:00Z".parse().unwrap());
+        assert_eq!(ask(&mut state, &reporting(None))["data"], json!([]));
+        let own = |username: &str| {
+            json!({"Time": "2025-07-02 12:00:00", "Username": username, "IP_Address": "", "Action": "Reporting",
+                   "Data": "Enterprise API"})
+        };
+        assert_eq!(ask(&mut state, &reporting(Some("siem")))["data"], json!({"Event1": own("")}));
+        let third = ask(&mut state, &reporting(None));
+        assert_eq!((&third["data"]["Event1"], &third["data"]["Event2"]), (&own("API: siem"), &own("")));
+        // What was refused, or never reached the API, is none; what the client lost is.
+        state.faults.add(FaultRule::next(Fault::throttled(None)));
+        state.respond(reporting(None).to_string().as_bytes());
+        state.respond(json!({"cid": 8, "provhash": "x", "cmd": "reporting"}).to_string().as_bytes());
+        ask(&mut state, &users_page(0));
+        assert_eq!(state.world.events.len(), 3);
+        state.faults.add(FaultRule::next(Fault::CutInsideBody));
+        state.respond(reporting(None).to_string().as_bytes());
+        assert_eq!(state.world.events.len(), 4);
+    }
+
+    #[test]
+    fn events_of_requests_may_appear_late_or_never() {
+        let mut state = state();
+        state.quirks.reporting_events_late_seconds = 90;
+        let second = |seconds: i64| {
+            let noon: Timestamp = "2025-07-02T16:00:00Z".parse().unwrap();
+            Clock::Fixed(noon + SignedDuration::from_secs(seconds))
+        };
+        state.clock = second(0);
+        ask(&mut state, &reporting(None));
+        state.clock = second(89);
+        assert_eq!(ask(&mut state, &reporting(None))["data"], json!([]));
+        state.clock = second(90);
+        state.quirks.reporting_events = false;
+        assert_eq!(ask(&mut state, &reporting(None))["data"]["Event1"]["Time"], "2025-07-02 12:00:00");
+        assert_eq!(state.world.events.len(), 2);
     }
 
     #[test]

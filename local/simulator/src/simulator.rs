@@ -18,6 +18,7 @@ use crate::requests::{Command, Counters, RequestRecord};
 use crate::server::{SharedState, serve};
 use crate::service::State;
 use crate::truth::{TruthEvent, truth_events};
+use crate::users;
 use crate::world::{ProvisioningHash, World};
 
 /// How often live events join the world.
@@ -197,7 +198,7 @@ impl Simulator {
     /// The users held now: as many documents make a snapshot.
     pub fn truth_users(&self) -> Vec<(String, Value)> {
         let state = self.state.lock();
-        state.world.users.iter().map(|(key, user)| (key.to_owned(), user.clone())).collect()
+        users::truth(&state.world, &state.quirks)
     }
 
     /// The folders held now; [`World::folder_documents`] counts their documents.

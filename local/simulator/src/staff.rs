@@ -1,21 +1,31 @@
 //! Users and shared folders of a company, in the forms LastPass's PHP gives them.
 
+use std::collections::HashMap;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use crate::actions::{folder_name, group_name, site};
 use crate::company::{Company, CompanySize};
+use crate::user_dates;
 use crate::world::World;
 
 /// Share of entries whose flags and numbers come in PHP's spellings.
 const PHP_SHARE: f64 = 0.25;
+/// The action of a login.
+const LOGIN: &str = "Log in";
 /// Keys of users begin here, those of folders at ten times as much.
 const FIRST_KEY: usize = 100_001;
 
 /// Fills users, groups, invitations and folders.
 pub(crate) fn fill(world: &mut World, company: &mut Company, size: &CompanySize, now: Timestamp) {
+    let logins = last_logins(world);
     for number in 0..size.users {
-        let user = user(company, number, now);
+        let mut user = user(company, number, now);
+        let login = user["username"].as_str().and_then(|username| logins.get(username));
+        if let (Some(login), false) = (login, user["neverloggedin"] == true) {
+            user["last_login"] = user_dates::kept(*login).into();
+        }
         if let (Some(Value::Array(groups)), Some(username)) = (user.get("groups"), user["username"].as_str()) {
             for group in groups.iter().filter_map(Value::as_str) {
                 world.groups.entry(group.to_owned()).or_default().push(username.to_owned());
@@ -28,6 +38,13 @@ pub(crate) fn fill(world: &mut World, company: &mut Company, size: &CompanySize,
         let folder = folder(company, size.max_folder_users);
         world.folders.put((FIRST_KEY * 10 + number).to_string(), folder);
     }
+}
+
+/// When each user was last seen to log in.
+fn last_logins(world: &World) -> HashMap<String, Timestamp> {
+    let logins = world.events.iter().filter(|event| &*event.action == LOGIN);
+    // Oldest first, so that the last one stays.
+    logins.map(|event| (event.username.to_string(), event.instant)).collect()
 }
 
 /// A number as one, or as PHP's string.
@@ -51,7 +68,7 @@ fn flag(company: &mut Company, probability: f64) -> Value {
 
 fn time(company: &mut Company, now: Timestamp) -> String {
     let back = SignedDuration::from_secs(company.rng().below(3 * 365 * 86_400) as i64);
-    now.saturating_sub(back).unwrap_or(now).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    user_dates::kept(now.saturating_sub(back).unwrap_or(now))
 }
 
 fn user(company: &mut Company, index: usize, now: Timestamp) -> Value {

@@ -15,6 +15,8 @@ pub struct TruthEvent {
     pub time: String,
     /// The record as served, JSON.
     pub record: String,
+    /// Whether a `reporting` request caused it.
+    pub is_poll: bool,
 }
 
 /// Every event that the API shows by `now`, oldest first, retention left aside.
@@ -25,7 +27,7 @@ pub(crate) fn truth_events(timeline: &Timeline, quirks: &Quirks, now: Timestamp)
         .map(|event| {
             let mut record = String::new();
             records.push(event, &mut record);
-            TruthEvent { instant: event.instant, time: records.time(event), record }
+            TruthEvent { instant: event.instant, time: records.time(event), record, is_poll: event.is_poll }
         })
         .collect()
 }

@@ -1,17 +1,22 @@
 //! `getuserdata`: users in pages by index.
 
-use std::borrow::Cow;
-
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Page, PageAsked, empty_map, push_map, truthy};
 use crate::entries::Entry;
 use crate::json::push_string;
 use crate::quirks::Quirks;
+use crate::user_dates;
 use crate::world::World;
 
 /// The `password` in the `attribs` of users.
 pub const USER_PASSWORD: &str = "attribs-password-of-a-user";
+
+/// The users held now, as they are served.
+pub(crate) fn truth(world: &World, quirks: &Quirks) -> Vec<(String, Value)> {
+    let shown = |user: &Entry| serde_json::from_str(&user_dates::shown(&user.text, quirks)).unwrap_or_default();
+    world.users.current().map(|user| (user.key.clone(), shown(user))).collect()
+}
 
 /// Answers one request.
 pub(crate) fn answer(world: &World, data: &Value, quirks: &Quirks) -> Answer {
@@ -22,7 +27,12 @@ pub(crate) fn answer(world: &World, data: &Value, quirks: &Quirks) -> Answer {
     let more = range.end < wanted.len();
     let page = &wanted[range];
 
-    let mut out = String::with_capacity(256 + page.iter().map(|user| user.text.len() + 16).sum::<usize>());
+    let served = |(place, user): (usize, &&Entry)| match quirks.user_passwords {
+        true => user_dates::shown(&with_password(&user.value, place).to_string(), quirks),
+        false => user_dates::shown(&user.text, quirks),
+    };
+    let shown: Vec<String> = page.iter().enumerate().map(served).collect();
+    let mut out = String::with_capacity(256 + shown.iter().map(|user| user.len() + 16).sum::<usize>());
     out.push('{');
     if let Some(status) = &quirks.user_status {
         out.push_str("\"status\":");
@@ -43,15 +53,7 @@ pub(crate) fn answer(world: &World, data: &Value, quirks: &Quirks) -> Answer {
         }
     }
     out.push_str("\"Users\":");
-    let texts: Vec<Cow<'_, str>> = page
-        .iter()
-        .enumerate()
-        .map(|(place, user)| match quirks.user_passwords {
-            true => Cow::Owned(with_password(&user.value, place).to_string()),
-            false => Cow::Borrowed(user.text.as_str()),
-        })
-        .collect();
-    push_map(&mut out, page.iter().zip(&texts).map(|(user, text)| (user.key.as_str(), text.as_ref())), quirks);
+    push_map(&mut out, page.iter().zip(&shown).map(|(user, shown)| (user.key.as_str(), shown.as_str())), quirks);
     out.push_str(",\"Groups\":");
     if world.groups.is_empty() {
         out.push_str(empty_map(quirks));

@@ -71,7 +71,7 @@ impl Context {
         for (name, value) in variables {
             plan = plan.variable(name, value);
         }
-        let installation = plan.world(world).quirks(quirks).make(&self.services).await?;
+        let installation = plan.world(world).quirks(quirks).reporting_events().make(&self.services).await?;
         let begin = now() - SignedDuration::from_hours(40 * 24);
         Ok(Stage {
             installation,

@@ -1,0 +1,175 @@
+//! Compares the zone setting with the events of the function's own requests: see [`own_polls`].
+//!
+//! The live run that reads [`ZONE_REACH`] does so before it delivers anything, as does `check`.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Run, ZONE_REACH, now};
+use crate::{
+    checkpoint::State,
+    deadline::Deadline,
+    error::Error,
+    lastpass::{
+        self,
+        own_polls::{self, Evidence, Poll, Verdict},
+        reporting::{Page, Request},
+        time::ApiZone,
+    },
+};
+
+/// Pauses before further requests, in milliseconds: the first finds a right zone without waiting, the others are drawn
+/// from this range, so that no client with a regular schedule has the same pattern.
+const PAUSES_MS: std::ops::Range<u64> = 1_200..2_800;
+/// How many further requests are sent at most. Chosen: three events in seconds of their own are a pattern, and the last
+/// response cannot have the event of its own request.
+const REQUESTS: usize = 4;
+/// After how many of them it is over if no event has appeared since the first page. Their events may still appear later,
+/// and are then a pattern as well.
+const REQUESTS_IN_VAIN: usize = 3;
+/// How long they may take together. Chosen: a live run has minutes, and `check` less than one.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The share of the remaining time that they may take.
+const SHARE: u32 = 4;
+/// How far before the newest event they read: events of requests that were sent at once may appear out of order.
+const BEFORE_NEWEST: SignedDuration = SignedDuration::from_mins(2);
+/// How long after they were sent a live run looks for the events of an earlier run's requests. Chosen: events appear
+/// minutes late.
+const LOOKED_FOR: SignedDuration = SignedDuration::from_mins(30);
+/// How soon it does. Chosen: until then, the earlier run has looked itself.
+const LOOKED_FOR_AFTER: SignedDuration = SignedDuration::from_mins(1);
+
+/// Who is asked, and what for.
+pub(crate) struct Account<'a> {
+    pub(crate) lastpass: &'a lastpass::Client,
+    pub(crate) zone: &'a ApiZone,
+    pub(crate) deadline: Deadline,
+}
+
+impl Account<'_> {
+    /// Judges the zone by `page`, the newest events up to [`ZONE_REACH`] ahead of the clock, and `polls`, the requests of
+    /// this invocation so far. Sends further requests while nothing is proven; they are added to `polls`.
+    ///
+    /// Never fails: without a response, nothing is proven. Nothing more is sent to a LastPass that throttles.
+    pub(crate) async fn prove_zone(&self, page: &Page, polls: &mut Vec<Poll>) -> Verdict {
+        let patience = PATIENCE.min(self.deadline.remaining() / SHARE);
+        let deadline = Deadline::after(patience);
+        let mut verdict = self.judge(page, polls);
+        let from = self.begin_of_new(page);
+        let newest = own_polls::newest(page);
+        let mut has_new = false;
+        for number in 0..REQUESTS {
+            let pause = if number == 0 { Duration::ZERO } else { Duration::from_millis(fastrand::u64(PAUSES_MS)) };
+            let is_in_vain = number >= REQUESTS_IN_VAIN && !has_new;
+            if verdict != Verdict::Unknown || is_in_vain || self.lastpass.throttled() > 0 || !deadline.allows(pause) {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            let Some((page, poll)) = self.poll(from, deadline).await else { break };
+            polls.push(poll);
+            verdict = self.judge(&page, polls);
+            has_new |= own_polls::newest(&page) > newest;
+        }
+        verdict
+    }
+
+    /// Looks for the events of requests that an earlier run sent.
+    async fn find(&self, polls: &[Poll]) -> Verdict {
+        let Some(oldest) = polls.first() else { return Verdict::Unknown };
+        let from = oldest.sent.saturating_sub(ZONE_REACH + BEFORE_NEWEST).unwrap_or(oldest.sent);
+        let deadline = Deadline::after(PATIENCE.min(self.deadline.remaining() / SHARE));
+        match self.poll(from, deadline).await {
+            Some((page, _)) => self.judge(&page, polls),
+            None => Verdict::Unknown,
+        }
+    }
+
+    /// One request from `from` to the open end, and when it was sent and answered.
+    async fn poll(&self, from: Timestamp, deadline: Deadline) -> Option<(Page, Poll)> {
+        let sent = now();
+        let request = Request {
+            from: self.zone.begin_outside_fold(from),
+            to: self.zone.end_outside_fold(sent.saturating_add(ZONE_REACH).unwrap_or(sent)),
+            next_us: None,
+        };
+        match self.lastpass.fetch_events(&request, self.zone, deadline).await {
+            Ok(page) => Some((page, Poll { sent, answered: now() })),
+            Err(error) => {
+                tracing::info!(%error, "the time zone was not compared with the events of our own requests");
+                None
+            }
+        }
+    }
+
+    pub(crate) fn judge(&self, page: &Page, polls: &[Poll]) -> Verdict {
+        let (zone, api_user) = (self.zone, self.lastpass.api_user());
+        Evidence { zone, api_user, polls, clock: now() }.judge(page)
+    }
+
+    /// Where the events begin that are newer than those of `page`.
+    fn begin_of_new(&self, page: &Page) -> Timestamp {
+        let now = now();
+        let reach = |hours: SignedDuration| now.saturating_add(hours).unwrap_or(now);
+        let (earliest, latest) = (reach(-ZONE_REACH), reach(ZONE_REACH));
+        let newest = own_polls::newest(page).and_then(|time| self.zone.earliest(time));
+        let newest = newest.filter(|newest| (earliest..=latest).contains(newest)).unwrap_or(earliest);
+        newest.saturating_sub(BEFORE_NEWEST).unwrap_or(newest)
+    }
+
+    /// The error of a zone whose offset is another.
+    pub(crate) fn wrong(&self, offset: jiff::tz::Offset) -> lastpass::Error {
+        lastpass::Error::WrongTimeZone {
+            zone: self.zone.name().to_owned(),
+            proof: own_polls::explain(self.zone, offset, now()),
+        }
+    }
+}
+
+/// The requests whose events a live run was still waiting for.
+pub(crate) fn polls_of(state: &State) -> Vec<Poll> {
+    state.zone_polls.iter().map(|(sent, answered)| Poll { sent: *sent, answered: *answered }).collect()
+}
+
+fn remembered(polls: Vec<Poll>) -> Vec<(Timestamp, Timestamp)> {
+    polls.into_iter().filter(Poll::is_sharp).map(|poll| (poll.sent, poll.answered)).collect()
+}
+
+impl Run<'_> {
+    /// Judges the zone by the first page of a live window before anything of it is delivered: by this run's requests
+    /// where the window is wide or an event lies ahead of the clock, and by those of an earlier run whose events had not
+    /// appeared yet. Returns the requests whose events a later run has to look for.
+    ///
+    /// # Errors
+    /// [`lastpass::Error::WrongTimeZone`]: nothing may be delivered.
+    pub(super) async fn prove_zone(
+        &self,
+        page: &Page,
+        poll: Poll,
+        is_wide: bool,
+    ) -> Result<Vec<(Timestamp, Timestamp)>, Error> {
+        let session = self.session;
+        let account = Account { lastpass: session.lastpass, zone: &session.mapper.zone, deadline: session.deadline };
+        let clock = now();
+        let mut waiting = polls_of(&self.lease.state());
+        if waiting.last().is_some_and(|last| clock.duration_since(last.sent) >= LOOKED_FOR_AFTER) {
+            let verdict = if is_wide { account.judge(page, &waiting) } else { account.find(&waiting).await };
+            match verdict {
+                Verdict::Differs { offset } => return Err(account.wrong(offset).into()),
+                Verdict::Agrees if !is_wide => return Ok(Vec::new()),
+                Verdict::Agrees => waiting.clear(),
+                Verdict::Unknown => waiting.retain(|poll| clock.duration_since(poll.sent) < LOOKED_FOR),
+            }
+        }
+        let is_ahead = lastpass::whole_seconds::ahead_of_clock(page, clock).is_some();
+        if !is_wide && !is_ahead {
+            return Ok(remembered(waiting));
+        }
+        let mut polls = vec![poll];
+        match account.prove_zone(page, &mut polls).await {
+            Verdict::Differs { offset } => Err(account.wrong(offset).into()),
+            Verdict::Agrees => Ok(Vec::new()),
+            Verdict::Unknown => Ok(remembered(if waiting.is_empty() { polls } else { waiting })),
+        }
+    }
+}

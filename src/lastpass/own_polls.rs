@@ -1,0 +1,638 @@
+//! Proves or refutes the zone setting by the function's own requests.
+//!
+//! LastPass writes a `Reporting` event for every `reporting` request (LASTPASS_API.md, "Seen in recordings"). The
+//! function knows when it sent its own requests, so the wall time of their events tells the account's offset from UTC.
+//!
+//! Other clients poll the same account, some of them once a minute, and events can appear minutes late or not at all.
+//! So an offset counts as proven only if
+//!
+//! - at least three of our requests, sent at irregular intervals, have an event at that offset, to the second;
+//! - hardly any other shift within a minute fits as well: among many events, every shift fits;
+//! - no event of any kind is later than the clock at that offset;
+//! - it is a multiple of 15 minutes, to within [`SKEW`].
+//!
+//! An event that is missing proves nothing by itself: it may be late, or the account may not write such events.
+//!
+//! Pure: the caller sends the requests and notes when.
+
+use std::collections::BTreeSet;
+
+use jiff::{
+    SignedDuration, Timestamp,
+    civil::DateTime,
+    tz::{Offset, TimeZone},
+};
+use serde_json::Value;
+
+use super::{
+    reporting::{Event, Page},
+    time::ApiZone,
+    whole_seconds::CLOCK_TOLERANCE,
+    wire,
+};
+
+/// What the actions of such events are. Source: LASTPASS_API.md, "Seen in recordings".
+const ACTION: &str = "reporting";
+/// What the `Username` of an event begins with that no user caused. Source: as above. Actions may be localized.
+const API_USERNAME: &str = "api";
+/// How far LastPass's clock may be from ours. Chosen: both are set by NTP, and the event may be written only when the
+/// response is.
+const SKEW: SignedDuration = SignedDuration::from_secs(30);
+/// How exactly the events of several requests must have one shift. Chosen: a response is written within a second.
+const JITTER_MS: i64 = 500;
+/// Requests that took longer say too little about when their event was written. Chosen.
+const LONGEST_POLL: SignedDuration = SignedDuration::from_secs(5);
+/// How many of our requests must have an event, each in a second of its own. Chosen: two intervals are a pattern.
+const FEWEST_MATCHES: usize = 3;
+/// How many shifts may fit within [`NEAR_MS`]. Chosen: a few fit where another client's requests lie between ours; where
+/// events are dense, every second or third one fits.
+const MOST_FITS: usize = 4;
+/// Chosen: longer than the requests of one invocation take.
+const NEAR_MS: i64 = 60_000;
+/// Offsets of zones are multiples of this. Source: the IANA time zone database.
+const QUARTER_HOUR_MS: i64 = 15 * 60 * 1_000;
+/// The least and the greatest offset of any zone. Source: the IANA time zone database.
+const OFFSETS_MS: std::ops::RangeInclusive<i64> = -12 * 3_600_000..=14 * 3_600_000;
+/// How far around the clock and the requests the offset of the setting must be constant. While the clock is set, wall
+/// times are ambiguous, so nothing is judged.
+const STEADY: SignedDuration = SignedDuration::from_hours(2);
+
+/// Zones that texts name: where many LastPass customers are, one or two for each offset.
+const KNOWN_ZONES: [&str; 34] = [
+    "US/Eastern",
+    "US/Central",
+    "US/Mountain",
+    "US/Pacific",
+    "US/Arizona",
+    "US/Alaska",
+    "US/Hawaii",
+    "UTC",
+    "Europe/London",
+    "Europe/Berlin",
+    "Europe/Athens",
+    "Europe/Istanbul",
+    "America/Halifax",
+    "America/St_Johns",
+    "America/Sao_Paulo",
+    "America/Bogota",
+    "Atlantic/Azores",
+    "Asia/Jerusalem",
+    "Asia/Dubai",
+    "Asia/Tehran",
+    "Asia/Kabul",
+    "Asia/Karachi",
+    "Asia/Kolkata",
+    "Asia/Kathmandu",
+    "Asia/Dhaka",
+    "Asia/Yangon",
+    "Asia/Bangkok",
+    "Asia/Singapore",
+    "Australia/Eucla",
+    "Asia/Tokyo",
+    "Australia/Adelaide",
+    "Australia/Sydney",
+    "Pacific/Auckland",
+    "Pacific/Chatham",
+];
+/// Most zones that one text names. Chosen.
+const MOST_NAMED: usize = 3;
+
+/// One of our own `reporting` requests. Its event was written in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Poll {
+    /// When it was sent.
+    pub sent: Timestamp,
+    /// When its response had been read.
+    pub answered: Timestamp,
+}
+
+impl Poll {
+    /// Whether it was answered soon enough to tell when its event was written.
+    #[must_use]
+    pub fn is_sharp(&self) -> bool {
+        (SignedDuration::ZERO..=LONGEST_POLL).contains(&self.answered.duration_since(self.sent))
+    }
+}
+
+/// What the account's events say about the zone setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// An event of ours has the wall time that the setting gives our request.
+    Agrees,
+    /// Our requests have events at another offset.
+    Differs {
+        /// The account's offset from UTC now.
+        offset: Offset,
+    },
+    /// Nothing is proven.
+    Unknown,
+}
+
+/// What is known about our requests and their events.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// The zone setting.
+    pub zone: &'a ApiZone,
+    /// `LASTPASS_API_USER`: events that name this user are ours.
+    pub api_user: Option<&'a str>,
+    /// Our requests, oldest first.
+    pub polls: &'a [Poll],
+    /// The clock after the last response.
+    pub clock: Timestamp,
+}
+
+impl Evidence<'_> {
+    /// Judges the zone by the newest events of the account: a page that reaches ahead of the clock in any zone.
+    #[must_use]
+    pub fn judge(&self, page: &Page) -> Verdict {
+        let polls: Vec<&Poll> = self.polls.iter().filter(|poll| poll.is_sharp()).collect();
+        let Some(set_ms) = self.steady_offset_ms().filter(|_| !polls.is_empty()) else {
+            return Verdict::Unknown;
+        };
+        let newest_ms = page.events.iter().filter_map(wall_ms).max();
+        let seen = self.events_of_polls(page);
+        // With another offset, the event would be ahead of the clock, or the time would not have come yet.
+        let is_possible = |offset_ms, tolerance: SignedDuration| {
+            newest_ms.is_none_or(|newest| newest <= ms(self.clock) + offset_ms + millis(tolerance))
+        };
+        let has_event = |poll: &&Poll| {
+            let from = ms(poll.sent) + set_ms - millis(SKEW);
+            let to = ms(poll.answered) + set_ms + millis(SKEW);
+            seen.range(from - 999..=to).next().is_some()
+        };
+        if is_possible(set_ms, CLOCK_TOLERANCE) && polls.iter().any(has_event) {
+            return Verdict::Agrees;
+        }
+        let fits: Vec<i64> = seen.iter().filter_map(|event_ms| fit(&polls, *event_ms, &seen)).collect();
+        let possible = || fits.iter().copied().filter(|shift| is_possible(*shift, SKEW));
+        let Some(shift_ms) = possible().min_by_key(|shift| (shift - nearest_quarter(*shift)).abs()) else {
+            return Verdict::Unknown;
+        };
+        let offset_ms = nearest_quarter(shift_ms);
+        let near = fits.iter().filter(|fit| (*fit - shift_ms).abs() <= NEAR_MS).count();
+        let is_proven = possible().all(|shift| nearest_quarter(shift) == offset_ms)
+            && near <= MOST_FITS
+            && (shift_ms - offset_ms).abs() <= millis(SKEW)
+            && OFFSETS_MS.contains(&offset_ms);
+        let offset = i32::try_from(offset_ms / 1_000).ok().and_then(|seconds| Offset::from_seconds(seconds).ok());
+        match offset {
+            Some(offset) if is_proven && offset_ms != set_ms => Verdict::Differs { offset },
+            _ => Verdict::Unknown,
+        }
+    }
+
+    /// The offset of the setting, if the clock is set neither now nor near one of the requests.
+    fn steady_offset_ms(&self) -> Option<i64> {
+        let oldest = self.polls.iter().map(|poll| poll.sent).min()?.min(self.clock);
+        let from = oldest.saturating_sub(STEADY).unwrap_or(oldest);
+        let to = self.clock.saturating_add(STEADY).unwrap_or(self.clock);
+        let offset = self.zone.offset_at(self.clock);
+        let is_steady = self.zone.offset_at(from) == offset && self.zone.offset_at(to) == offset;
+        is_steady.then(|| i64::from(offset.seconds()) * 1_000)
+    }
+
+    /// The wall times of the events that our requests can have: those that name our API user, or, where none does, all
+    /// that the API caused.
+    fn events_of_polls(&self, page: &Page) -> BTreeSet<i64> {
+        // A page may hold a year.
+        let first_ms = self.polls.first().map_or(i64::MIN, |poll| ms(poll.sent));
+        let earliest_ms = first_ms.saturating_add(OFFSETS_MS.start() - NEAR_MS);
+        let of = |is_wanted: &dyn Fn(&Event) -> bool| -> BTreeSet<i64> {
+            let recent = page.events.iter().filter(|event| wall_ms(event).is_some_and(|at| at >= earliest_ms));
+            recent.filter(|event| is_wanted(event)).filter_map(wall_ms).collect()
+        };
+        let named = self.api_user.map(|user| of(&|event| is_of_api(event) && names(event, user)));
+        named.filter(|named| !named.is_empty()).unwrap_or_else(|| of(&is_of_api))
+    }
+}
+
+/// The shift from our clock to wall times at which the event at `event_ms` is that of the first request, and the other
+/// requests have events as well. Only the last ones may lack theirs, if nothing later has appeared either.
+fn fit(polls: &[&Poll], event_ms: i64, seen: &BTreeSet<i64>) -> Option<i64> {
+    let mut shift = Shifts::of(polls.first()?, event_ms);
+    let mut matched = BTreeSet::from([event_ms]);
+    for poll in &polls[1..] {
+        let events = seen.range(ms(poll.sent) + shift.from - 1_000..=ms(poll.answered) + shift.to);
+        let fitting = events.filter_map(|event| Some((*event, shift.meet(&Shifts::of(poll, *event))?)));
+        let Some((event, narrower)) = fitting.max_by_key(|(_, shift)| shift.to - shift.from) else {
+            // Whatever appears later than an event of this request would, it would have appeared as well.
+            let is_missing = seen.last().is_some_and(|newest| *newest > ms(poll.answered) + shift.to);
+            return (!is_missing).then_some(shift).filter(|_| matched.len() >= FEWEST_MATCHES).map(Shifts::middle);
+        };
+        matched.insert(event);
+        shift = narrower;
+    }
+    (matched.len() >= FEWEST_MATCHES).then(|| shift.middle())
+}
+
+/// A range of shifts, in milliseconds.
+#[derive(Debug, Clone, Copy)]
+struct Shifts {
+    from: i64,
+    to: i64,
+}
+
+impl Shifts {
+    /// The shifts at which the event is that of the request. It tells whole seconds.
+    fn of(poll: &Poll, event_ms: i64) -> Self {
+        Self { from: event_ms - ms(poll.answered) - JITTER_MS, to: event_ms + 1_000 - ms(poll.sent) + JITTER_MS }
+    }
+
+    const fn middle(self) -> i64 {
+        self.from.midpoint(self.to)
+    }
+
+    fn meet(self, other: &Self) -> Option<Self> {
+        let (from, to) = (self.from.max(other.from), self.to.min(other.to));
+        (from <= to).then_some(Self { from, to })
+    }
+}
+
+fn nearest_quarter(shift_ms: i64) -> i64 {
+    (shift_ms + QUARTER_HOUR_MS / 2).div_euclid(QUARTER_HOUR_MS) * QUARTER_HOUR_MS
+}
+
+fn ms(instant: Timestamp) -> i64 {
+    instant.as_millisecond()
+}
+
+fn millis(duration: SignedDuration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The wall time of an event, as milliseconds since 1970 on that clock.
+fn wall_ms(event: &Event) -> Option<i64> {
+    let civil = event.time.as_ref().ok()?.as_ref()?.civil();
+    Some(ms(Offset::UTC.to_timestamp(civil).ok()?))
+}
+
+/// Whether the API caused the event, and no user.
+fn is_of_api(event: &Event) -> bool {
+    let is_action = || text(event, "Action").trim().eq_ignore_ascii_case(ACTION);
+    let username = text(event, "Username").trim().to_lowercase();
+    username.is_empty() || username.starts_with(API_USERNAME) || is_action()
+}
+
+/// Whether the event names this API user. Where it does is not documented exactly (LASTPASS_API.md).
+fn names(event: &Event, api_user: &str) -> bool {
+    let api_user = api_user.to_lowercase();
+    ["Username", "Data"].iter().any(|field| text(event, field).to_lowercase().contains(&api_user))
+}
+
+fn text(event: &Event, field: &str) -> String {
+    match wire::field(&event.record, field) {
+        Some(Value::String(text)) => text,
+        _ => String::new(),
+    }
+}
+
+/// The wall time of the newest event, if any.
+#[must_use]
+pub fn newest(page: &Page) -> Option<DateTime> {
+    page.events.iter().filter_map(|event| Some(event.time.as_ref().ok()?.as_ref()?.civil())).max()
+}
+
+/// Says how the account's offset differs from that of the setting at `clock`, and which zones have it.
+#[must_use]
+pub fn explain(zone: &ApiZone, offset: Offset, clock: Timestamp) -> String {
+    let minutes = (offset.seconds() - zone.offset_at(clock).seconds()) / 60;
+    let direction = if minutes < 0 { "behind" } else { "ahead of" };
+    let apart = match (minutes.abs() / 60, minutes.abs() % 60) {
+        (0, minutes) => format!("{minutes} minutes"),
+        (hours, 0) => count(hours, "hour"),
+        (hours, minutes) => format!("{} and {minutes} minutes", count(hours, "hour")),
+    };
+    let named = zones_at(offset, clock);
+    let which = match named.split_last() {
+        None => String::new(),
+        Some((only, [])) => format!(", which {only} has"),
+        Some((last, others)) => format!(", which {} and {last} have", others.join(", ")),
+    };
+    format!(
+        "LastPass's times are {apart} {direction} {}: {} now{which} (measured by the `Reporting` events of the function's own requests)",
+        zone.name(),
+        utc(offset)
+    )
+}
+
+fn count(number: i32, unit: &str) -> String {
+    if number == 1 { format!("1 {unit}") } else { format!("{number} {unit}s") }
+}
+
+/// An offset as people write it: UTC-7, UTC+5:45.
+fn utc(offset: Offset) -> String {
+    let (sign, minutes) = (if offset.seconds() < 0 { '-' } else { '+' }, offset.seconds().abs() / 60);
+    match (minutes / 60, minutes % 60) {
+        (0, 0) => "UTC".to_owned(),
+        (hours, 0) => format!("UTC{sign}{hours}"),
+        (hours, minutes) => format!("UTC{sign}{hours}:{minutes:02}"),
+    }
+}
+
+/// Some zones that have this offset at `clock`.
+fn zones_at(offset: Offset, clock: Timestamp) -> Vec<&'static str> {
+    let has_it = |name: &&str| TimeZone::get(name).is_ok_and(|zone| zone.to_offset(clock) == offset);
+    KNOWN_ZONES.into_iter().filter(has_it).take(MOST_NAMED).collect()
+}
+
+/// The zones that texts name, for other comparisons.
+pub fn known_zones() -> impl Iterator<Item = ApiZone> {
+    KNOWN_ZONES.into_iter().filter_map(|name| ApiZone::new(name).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a time of the test")
+    }
+
+    fn zone(name: &str) -> ApiZone {
+        ApiZone::new(name).expect("a zone")
+    }
+
+    const CLOCK: &str = "2025-07-02T12:00:10.5Z";
+
+    /// What the tests take for the account: its zone, and when something polled or a user did something.
+    struct Account {
+        zone: ApiZone,
+        set: ApiZone,
+        events: Vec<Event>,
+    }
+
+    impl Account {
+        fn new(zone_name: &str, set: &str) -> Self {
+            Self { zone: zone(zone_name), set: zone(set), events: Vec::new() }
+        }
+
+        fn event(&mut self, at: Timestamp, username: &str, action: &str, data: &str) {
+            let time = self.zone.wall_time(at);
+            let record = json!({"Time": time, "Username": username, "IP_Address": "", "Action": action, "Data": data});
+            self.events.push(Event { record: record.to_string(), time: self.set.read(Some(&json!(time))) });
+        }
+
+        fn polled(mut self, instants: impl IntoIterator<Item = Timestamp>) -> Self {
+            for at in instants {
+                self.event(at, "", "Reporting", "Enterprise API");
+            }
+            self
+        }
+
+        fn judge(&self, polls: &[Poll]) -> Verdict {
+            self.judge_at(polls, at(CLOCK), None)
+        }
+
+        fn judge_at(&self, polls: &[Poll], clock: Timestamp, api_user: Option<&str>) -> Verdict {
+            let page = Page { events: self.events.clone(), next_us: None };
+            Evidence { zone: &self.set, api_user, polls, clock }.judge(&page)
+        }
+    }
+
+    fn later(at: Timestamp, milliseconds: i64) -> Timestamp {
+        at + SignedDuration::from_millis(milliseconds)
+    }
+
+    /// Requests as an invocation sends them: the first two at once, then at irregular intervals.
+    fn polls() -> Vec<Poll> {
+        polls_from(at("2025-07-02T12:00:00.2Z"))
+    }
+
+    fn polls_from(begin: Timestamp) -> Vec<Poll> {
+        [0, 150, 2_900, 5_100, 8_800]
+            .map(|sent| Poll { sent: later(begin, sent), answered: later(begin, sent + 120) })
+            .to_vec()
+    }
+
+    fn sent(polls: &[Poll]) -> Vec<Timestamp> {
+        polls.iter().map(|poll| later(poll.sent, 60)).collect()
+    }
+
+    fn differs(hours: f64) -> Verdict {
+        Verdict::Differs { offset: Offset::from_seconds((hours * 3_600.0) as i32).expect("an offset") }
+    }
+
+    /// All but the last, whose own response cannot have its event.
+    fn visible(polls: &[Poll]) -> Vec<Timestamp> {
+        sent(&polls[..polls.len() - 1])
+    }
+
+    #[test]
+    fn a_zone_that_is_wrong_in_either_direction_is_told_with_its_offset() {
+        let polls = polls();
+        for (account, set, offset) in [
+            ("US/Pacific", "US/Eastern", -7.0),
+            ("US/Eastern", "US/Pacific", -4.0),
+            ("UTC", "US/Eastern", 0.0),
+            ("US/Eastern", "UTC", -4.0),
+            ("Asia/Kathmandu", "Asia/Kolkata", 5.75),
+            ("Asia/Kolkata", "Asia/Kathmandu", 5.5),
+            ("+12:45", "+12:00", 12.75),
+            ("Pacific/Kiritimati", "Etc/GMT+12", 14.0),
+            ("Etc/GMT+12", "Pacific/Kiritimati", -12.0),
+            ("US/Arizona", "US/Mountain", -7.0),
+        ] {
+            let account = Account::new(account, set).polled(visible(&polls));
+            assert_eq!(account.judge(&polls), differs(offset), "{set}");
+        }
+    }
+
+    #[test]
+    fn every_quarter_of_an_hour_is_told_from_every_other() {
+        let polls = polls();
+        for quarters in -48..=56 {
+            let name = |quarters: i32| {
+                let sign = if quarters < 0 { '-' } else { '+' };
+                format!("{sign}{:02}:{:02}", quarters.abs() / 4, quarters.abs() % 4 * 15)
+            };
+            for set in [-48, -16, 0, 1, 23, 56] {
+                let verdict = Account::new(&name(quarters), &name(set)).polled(visible(&polls)).judge(&polls);
+                let expected = if quarters == set { Verdict::Agrees } else { differs(f64::from(quarters) / 4.0) };
+                assert_eq!(verdict, expected, "{quarters} {set}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_event_of_ours_where_it_has_to_be_agrees() {
+        let polls = polls();
+        let account = Account::new("US/Eastern", "US/Eastern").polled([sent(&polls)[0]]);
+        assert_eq!(account.judge(&polls[..2]), Verdict::Agrees);
+        // Many more requests of other clients change nothing.
+        let every_minute = (0..1_440).map(|minute| at("2025-07-02T11:59:30Z") - SignedDuration::from_mins(minute));
+        assert_eq!(account.polled(every_minute).judge(&polls[..2]), Verdict::Agrees);
+    }
+
+    #[test]
+    fn missing_events_prove_nothing() {
+        let polls = polls();
+        let mut account = Account::new("US/Pacific", "US/Eastern");
+        assert_eq!(account.judge(&polls), Verdict::Unknown);
+        for minutes in 0..600 {
+            account.event(at("2025-07-02T11:58:00Z") - SignedDuration::from_mins(minutes), "a@b.c", "Log in", "x");
+        }
+        assert_eq!(account.judge(&polls), Verdict::Unknown);
+        assert_eq!(account.judge(&[]), Verdict::Unknown);
+        // Two are no pattern.
+        assert_eq!(Account::new("US/Pacific", "US/Eastern").polled(sent(&polls[1..3])).judge(&polls), Verdict::Unknown);
+    }
+
+    #[test]
+    fn the_newest_of_our_events_may_not_have_appeared_yet() {
+        let polls = polls();
+        let account = Account::new("US/Pacific", "US/Eastern").polled(sent(&polls[..3]));
+        assert_eq!(account.judge(&polls), Verdict::Unknown, "two seconds");
+        let account = Account::new("US/Pacific", "US/Eastern").polled(sent(&polls[..4]));
+        assert_eq!(account.judge(&polls), differs(-7.0));
+        // Minutes later, when all have appeared, and others have polled since.
+        let others = (0..5).map(|minute| at("2025-07-02T12:00:40Z") + SignedDuration::from_mins(minute));
+        let account = Account::new("US/Pacific", "US/Eastern").polled(sent(&polls)).polled(others);
+        assert_eq!(account.judge_at(&polls, at("2025-07-02T12:05:02Z"), None), differs(-7.0));
+    }
+
+    #[test]
+    fn requests_of_other_clients_neither_prove_nor_hide_anything() {
+        let polls = polls();
+        for every in [5, 6, 7, 10, 20, 30, 60, 300, 900] {
+            for phase in 0..5 {
+                let others = || {
+                    let newest = at("2025-07-02T12:00:09Z") - SignedDuration::from_secs(phase);
+                    (0..400).map(move |number| newest - SignedDuration::from_secs(every * number))
+                };
+                let with_ours =
+                    |account: &str| Account::new(account, "US/Eastern").polled(others()).polled(visible(&polls));
+                assert_eq!(with_ours("US/Eastern").judge(&polls), Verdict::Agrees);
+                assert_eq!(with_ours("US/Pacific").judge(&polls), differs(-7.0), "{every} {phase}");
+            }
+        }
+        // One of them every second or two hides ours.
+        for every in [1, 2, 3] {
+            for phase in 0..5 {
+                let newest = at("2025-07-02T12:00:09Z") - SignedDuration::from_secs(phase);
+                let dense = (0..400).map(|number| newest - SignedDuration::from_secs(every * number));
+                let account = Account::new("US/Pacific", "US/Eastern").polled(dense).polled(visible(&polls));
+                let verdict = account.judge(&polls);
+                let is_hidden = verdict == Verdict::Unknown;
+                assert!(is_hidden || (every > 2 && verdict == differs(-7.0)), "{every} {phase}: {verdict:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn events_that_appear_hours_late_are_not_taken_for_another_zone() {
+        // Others poll regularly, and nothing of the last hours has appeared yet.
+        for hours in 1..8 {
+            let until = at("2025-07-02T12:00:00Z") - SignedDuration::from_hours(hours);
+            for every in [1, 2, 5, 10, 60, 300] {
+                for phase in 0..every.min(10) {
+                    let until = until + SignedDuration::from_secs(phase);
+                    let shown = (0..200).map(|number| until - SignedDuration::from_secs(every * number));
+                    let account = Account::new("US/Eastern", "US/Eastern").polled(shown);
+                    assert_eq!(account.judge(&polls()), Verdict::Unknown, "{hours} {every} {phase}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_event_later_than_the_clock_would_be_refutes_an_offset() {
+        let polls = polls();
+        let mut account = Account::new("US/Pacific", "US/Eastern").polled(visible(&polls));
+        // At the offset of our events it would lie in the future.
+        account.event(at("2025-07-02T12:10:00Z"), "a@b.c", "Log in", "x");
+        assert_eq!(account.judge(&polls), Verdict::Unknown);
+    }
+
+    #[test]
+    fn nothing_is_judged_while_a_clock_is_set() {
+        for clock in ["2025-11-02T04:30:00Z", "2025-11-02T05:30:00Z", "2025-11-02T06:30:00Z", "2025-03-09T07:30:00Z"] {
+            let polls = polls_from(at(clock));
+            for account in ["US/Eastern", "US/Central", "UTC"] {
+                let account = Account::new(account, "US/Eastern").polled(visible(&polls));
+                assert_eq!(account.judge_at(&polls, later(at(clock), 9_000), None), Verdict::Unknown, "{clock}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_off_by_minutes_is_no_zone() {
+        let polls = polls();
+        for seconds in [40, 300, 420, 600, 840] {
+            for sign in [1, -1] {
+                let shown = visible(&polls).into_iter().map(|at| at + SignedDuration::from_secs(sign * seconds));
+                let account = Account::new("US/Pacific", "US/Eastern").polled(shown);
+                assert_eq!(account.judge(&polls), Verdict::Unknown, "{seconds}");
+            }
+        }
+    }
+
+    #[test]
+    fn slow_requests_tell_nothing() {
+        let polls: Vec<Poll> = polls().iter().map(|poll| Poll { answered: later(poll.sent, 5_001), ..*poll }).collect();
+        let account = Account::new("US/Pacific", "US/Eastern").polled(visible(&polls));
+        assert_eq!(account.judge(&polls), Verdict::Unknown);
+    }
+
+    #[test]
+    fn our_events_are_known_by_their_action_their_username_or_our_name() {
+        let polls = polls();
+        let with = |username: &str, action: &str, data: &str, api_user| {
+            let mut account = Account::new("US/Pacific", "US/Eastern");
+            // Another client polls once a second.
+            if api_user == Some("siem") {
+                for second in 0..400 {
+                    account.event(
+                        at("2025-07-02T12:00:09Z") - SignedDuration::from_secs(second),
+                        "API: other",
+                        "Reporting",
+                        "",
+                    );
+                }
+            }
+            visible(&polls).into_iter().for_each(|at| account.event(at, username, action, data));
+            account.judge_at(&polls, at(CLOCK), api_user)
+        };
+        for (username, action, data) in [
+            ("", "Reporting", "Enterprise API"),
+            ("", "REPORTING", ""),
+            ("API", "reporting", ""),
+            ("API: siem", "Reporting", ""),
+            ("", "Rapportage", "Enterprise API"),
+            ("api", "レポート", ""),
+            ("ann@example.com", "Reporting", ""),
+        ] {
+            assert_eq!(with(username, action, data, None), differs(-7.0), "{username} {action}");
+        }
+        assert_eq!(with("ann@example.com", "Log in", "", None), Verdict::Unknown);
+        assert_eq!(with("API: SIEM", "Reporting", "", Some("siem")), differs(-7.0));
+        assert_eq!(with("", "Reporting", "API: siem", Some("siem")), differs(-7.0));
+        // An account that does not name the user.
+        assert_eq!(with("", "Reporting", "Enterprise API", Some("backup")), differs(-7.0));
+    }
+
+    #[test]
+    fn the_difference_is_explained_with_zones_that_have_it() {
+        let explain = |set: &str, seconds| {
+            let offset = Offset::from_seconds(seconds).expect("an offset");
+            let text = explain(&zone(set), offset, at(CLOCK));
+            let text = text.strip_prefix("LastPass's times ").and_then(|text| text.split_once(" (measured"));
+            text.expect("the frame").0.to_owned()
+        };
+        assert_eq!(
+            explain("US/Eastern", -7 * 3_600),
+            "are 3 hours behind US/Eastern: UTC-7 now, which US/Pacific and US/Arizona have"
+        );
+        assert_eq!(explain("UTC", 3_600), "are 1 hour ahead of UTC: UTC+1 now, which Europe/London has");
+        assert_eq!(
+            explain("Asia/Kolkata", 20_700),
+            "are 15 minutes ahead of Asia/Kolkata: UTC+5:45 now, which Asia/Kathmandu has"
+        );
+        assert_eq!(
+            explain("US/Eastern", 0),
+            "are 4 hours ahead of US/Eastern: UTC now, which UTC and Atlantic/Azores have"
+        );
+        assert_eq!(explain("UTC", -9_900), "are 2 hours and 45 minutes behind UTC: UTC-2:45 now");
+    }
+}

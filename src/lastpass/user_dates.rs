@@ -1,0 +1,183 @@
+//! Finds the zone in which the dates of users are written.
+//!
+//! The API does not say it: a recording shows local time, and Elastic's integration reads UTC (LASTPASS_API.md, "Seen in
+//! recordings"). A user's `last_login` is the time of a login that the event report has as well, so the zone that gives
+//! both the same instant is the right one.
+//!
+//! Pure. The zone of the events has to be known.
+
+use std::collections::{BTreeSet, HashMap};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::{
+    own_polls::known_zones,
+    reporting::{Event, Page},
+    time::{ApiZone, LocalTime},
+    wire,
+};
+
+/// The actions of logins. Source: ECS_MAPPING.md, the actions of the category `authentication` that start a session.
+const LOGINS: [&str; 3] = ["log in", "login to admin console", "saml login"];
+/// How far the two times of one login may be apart. Chosen: two parts of LastPass note it one after the other.
+const TOLERANCE: SignedDuration = SignedDuration::from_secs(5);
+/// Zones that are documented, or that a recording shows; a single user is enough for them. For any other zone, two are
+/// needed: among many zones, some time fits by chance.
+const DOCUMENTED: [&str; 2] = ["UTC", "US/Eastern"];
+const FEWEST_USERS: usize = 2;
+
+/// Which zone the dates of users fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fit {
+    /// The one that is set, for so many users.
+    AsSet {
+        /// How many.
+        users: usize,
+    },
+    /// Another one, for so many users.
+    Other {
+        /// Its name.
+        zone: String,
+        /// How many.
+        users: usize,
+    },
+    /// There is too little to compare.
+    Unknown {
+        /// How many users have both a `last_login` and a login among the events.
+        compared: usize,
+    },
+}
+
+/// Compares the `last_login` of `users` (keys and records), written in the zone `set` as the setting says, with the logins
+/// among `events`, written in `zone`.
+#[must_use]
+pub fn compare(users: &[(String, String)], events: &Page, zone: &ApiZone, set: &ApiZone) -> Fit {
+    let logins = logins(events);
+    let compared: Vec<(String, &BTreeSet<Timestamp>)> = users
+        .iter()
+        .filter_map(|(_, record)| {
+            let logins = logins.get(&text(record, "username").to_lowercase())?;
+            let last_login = text(record, "last_login");
+            (!last_login.is_empty()).then_some((last_login, logins))
+        })
+        .collect();
+    let fits = |zone: &ApiZone| {
+        let is_login = |(last_login, logins): &&(String, &BTreeSet<Timestamp>)| {
+            let time = zone.read_text(last_login).ok().flatten();
+            time.is_some_and(|time| instants(&time).iter().any(|instant| has_near(logins, *instant)))
+        };
+        compared.iter().filter(is_login).count()
+    };
+    let as_set = fits(set);
+    let documented = DOCUMENTED.into_iter().filter_map(|name| ApiZone::new(name).ok());
+    let of_one = std::iter::once(zone.clone()).chain(documented).map(|zone| (zone, 1));
+    let of_more = known_zones().map(|zone| (zone, FEWEST_USERS));
+    let mut best: Option<(ApiZone, usize)> = None;
+    for (zone, fewest) in of_one.chain(of_more) {
+        let users = fits(&zone);
+        if users >= fewest && users > best.as_ref().map_or(as_set, |(_, users)| *users) {
+            best = Some((zone, users));
+        }
+    }
+    match best {
+        Some((zone, users)) => Fit::Other { zone: zone.name().to_owned(), users },
+        None if as_set > 0 => Fit::AsSet { users: as_set },
+        None => Fit::Unknown { compared: compared.len() },
+    }
+}
+
+/// When each user logged in, by the username in lowercase. One that the clock shows twice counts at both instants.
+fn logins(events: &Page) -> HashMap<String, BTreeSet<Timestamp>> {
+    let mut logins: HashMap<String, BTreeSet<Timestamp>> = HashMap::new();
+    for Event { record, time } in &events.events {
+        let Ok(Some(time)) = time else { continue };
+        if LOGINS.contains(&text(record, "Action").trim().to_lowercase().as_str()) {
+            logins.entry(text(record, "Username").to_lowercase()).or_default().extend(instants(time));
+        }
+    }
+    logins.remove("");
+    logins
+}
+
+fn instants(time: &LocalTime) -> [Timestamp; 2] {
+    [time.earliest(), time.latest()]
+}
+
+fn has_near(logins: &BTreeSet<Timestamp>, instant: Timestamp) -> bool {
+    let from = instant.saturating_sub(TOLERANCE).unwrap_or(instant);
+    let to = instant.saturating_add(TOLERANCE).unwrap_or(instant);
+    logins.range(from..=to).next().is_some()
+}
+
+fn text(record: &str, field: &str) -> String {
+    match wire::field(record, field) {
+        Some(Value::String(text)) => text,
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn zone(name: &str) -> ApiZone {
+        ApiZone::new(name).expect("a zone")
+    }
+
+    /// So many users, who logged in a day apart, with events in one zone and dates in another.
+    fn compare_in(account: &str, dates: &str, set: &str, count: i64) -> Fit {
+        let newest: Timestamp = "2025-07-02T12:34:56Z".parse().expect("a time");
+        let (mut users, mut events) = (Vec::new(), Page::default());
+        for number in 0..count {
+            let login = newest - SignedDuration::from_secs(number * 86_431);
+            let username = format!("User{number}@example.com");
+            for (at, action) in [(login, "Log in"), (login - SignedDuration::from_secs(777), "Saml Login")] {
+                let time = zone(account).wall_time(at);
+                let record = json!({"Time": time, "Username": username, "Action": action}).to_string();
+                events.events.push(Event { record, time: zone(account).read_text(&time) });
+            }
+            let last_login = zone(dates).wall_time(login + SignedDuration::from_secs(number % 3));
+            let record = json!({"username": username.to_lowercase(), "last_login": last_login}).to_string();
+            users.push((number.to_string(), record));
+        }
+        users.push(("never".to_owned(), json!({"username": "never@example.com", "last_login": ""}).to_string()));
+        compare(&users, &events, &zone(account), &zone(set))
+    }
+
+    #[test]
+    fn the_zone_of_the_dates_is_found() {
+        for (account, dates, set) in [
+            ("US/Eastern", "US/Eastern", "UTC"),
+            ("US/Eastern", "UTC", "US/Eastern"),
+            ("Europe/Berlin", "Europe/Berlin", "UTC"),
+            ("Europe/Berlin", "US/Eastern", "UTC"),
+            ("Europe/Berlin", "UTC", "US/Eastern"),
+            ("+09:00", "+09:00", "UTC"),
+        ] {
+            for users in [1, 3, 40] {
+                let count = usize::try_from(users).expect("a number");
+                assert_eq!(compare_in(account, dates, set, users), Fit::Other { zone: dates.to_owned(), users: count });
+                assert_eq!(compare_in(account, dates, dates, users), Fit::AsSet { users: count });
+            }
+        }
+        // A year has both offsets of a zone, which another zone has only for a part of it.
+        let found = compare_in("UTC", "US/Pacific", "UTC", 300);
+        assert_eq!(found, Fit::Other { zone: "US/Pacific".to_owned(), users: 300 });
+    }
+
+    #[test]
+    fn too_little_is_said() {
+        assert_eq!(compare_in("US/Eastern", "UTC", "UTC", 0), Fit::Unknown { compared: 0 });
+        // A zone that nothing speaks for but one user.
+        assert_eq!(compare_in("US/Eastern", "Asia/Tokyo", "UTC", 1), Fit::Unknown { compared: 1 });
+        assert_eq!(
+            compare_in("US/Eastern", "Asia/Tokyo", "UTC", 2),
+            Fit::Other { zone: "Asia/Tokyo".to_owned(), users: 2 }
+        );
+        // A zone of no name.
+        assert_eq!(compare_in("US/Eastern", "+00:15", "UTC", 9), Fit::Unknown { compared: 9 });
+    }
+}

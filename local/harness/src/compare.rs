@@ -199,8 +199,8 @@ mod tests {
         let poll = TruthEvent { is_poll: true, ..event(FIRST, "") };
         let truth = [poll.clone(), poll];
         let one = document(FIRST, "", &[]);
-        assert_eq!(numbers(&truth, &[one.clone()]), [0, 0, 0, 0, 0]);
-        assert_eq!(compare_events(&truth, &[one.clone()]).polls_to_come, 1);
+        assert_eq!(numbers(&truth, std::slice::from_ref(&one)), [0, 0, 0, 0, 0]);
+        assert_eq!(compare_events(&truth, std::slice::from_ref(&one)).polls_to_come, 1);
         assert_eq!(numbers(&truth, &[one.clone(), one.clone(), one]), [0, 1, 0, 0, 0]);
     }
 

@@ -34,7 +34,7 @@ pub struct ClusterInfo {
 
 /// The oldest version that can be used: the first with `require_data_stream`, without which a bulk could create an
 /// ordinary index. Source: Elasticsearch, `190_require_data_stream.yml`, "introduced in 8.13.0"
-/// (https://github.com/elastic/elasticsearch/pull/101872).
+/// (<https://github.com/elastic/elasticsearch/pull/101872>).
 pub const OLDEST_VERSION: (u32, u32) = (8, 13);
 
 impl ClusterInfo {
@@ -181,7 +181,7 @@ const INDEX_PRIVILEGES: &[&str] = &[
 ];
 /// Those of both lists that a serverless project does not know: it refuses a question that names one. Source:
 /// Elasticsearch, `ServerlessSupportedPrivilegesRegistry` and `ServerlessHasPrivilegesIT`
-/// (https://www.elastic.co/docs/reference/elasticsearch/security-privileges marks the same ones).
+/// (<https://www.elastic.co/docs/reference/elasticsearch/security-privileges> marks the same ones).
 const NOT_IN_SERVERLESS: &[&str] = &[
     "grant_api_key",
     "manage_service_account",

@@ -9,7 +9,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := $(or $(TOOLS_DIR),.tools)
-STACK := $(PYTHON) local/stack.py
+STACK := $(PYTHON) scripts/stack.py
 # The smallest memory that Lambda gives a function, 128 MB. Source: "Configure Lambda function memory", AWS.
 SMALLEST_KB := 131072
 
@@ -25,41 +25,41 @@ python-here:
 	  "\`python3 python3-venv\`, others at https://www.python.org/downloads/" >&2; exit 1; }
 
 tools: python-here ## Install what the other targets need into .tools/
-	@$(PYTHON) local/tools.py
+	@$(PYTHON) scripts/tools.py
 
 demo: python-here ## Deploy to the local stack and copy the simulated company's streams, twice
-	@$(PYTHON) local/tools.py rust python es8
+	@$(PYTHON) scripts/tools.py rust python es8
 	@echo "==> building the function and the simulator, without optimization: the demo measures nothing"
 	@cargo build --workspace --locked --bin bootstrap --bin lastpass-simulator
-	@$(STACK) run --iam -- python local/demo.py
+	@$(STACK) run --iam -- python scripts/demo.py
 
 year: python-here ## Backfill a year of EVENTS=1000000 in slices while the live stream goes on
-	@$(PYTHON) local/tools.py rust python es8
+	@$(PYTHON) scripts/tools.py rust python es8
 	@echo "==> building the release binaries, and the command line"
 	@cargo build --release --locked --bin bootstrap
 	@cargo build --release --locked --package lastpass-simulator
 	@cargo build --workspace --bins --locked
-	@$(STACK) run --iam -- python local/year.py --events $(or $(EVENTS),1000000)
+	@$(STACK) run --iam -- python scripts/year.py --events $(or $(EVENTS),1000000)
 
 test: tools lint ## Everything CI runs: lint, then all tests on a local stack
-	@$(STACK) run --iam -- local/test.sh
-	@local/advisories.sh report
+	@$(STACK) run --iam -- scripts/test.sh
+	@scripts/advisories.sh report
 
 test-unit: python-here ## The tests that need no local stack
-	@$(PYTHON) local/tools.py rust
+	@$(PYTHON) scripts/tools.py rust
 	@cargo test --workspace --locked --lib --bins
 
 test-es9: python-here ## All tests again, on Elasticsearch 9
-	@$(PYTHON) local/tools.py rust python es9
-	@$(STACK) run --es 9 --iam -- local/test.sh
+	@$(PYTHON) scripts/tools.py rust python es9
+	@$(STACK) run --es 9 --iam -- scripts/test.sh
 
 test-logsdb: python-here ## Integration tests and a short soak in index.mode logsdb and with synthetic _source; ES=9 for 9
-	@$(PYTHON) local/tools.py rust python es$(or $(ES),8)
+	@$(PYTHON) scripts/tools.py rust python es$(or $(ES),8)
 	@for mode in logsdb logsdb-synthetic synthetic; do \
-	  $(STACK) run --es $(or $(ES),8) --iam --index-mode $$mode -- local/test_index_mode.sh || exit 1; done
+	  $(STACK) run --es $(or $(ES),8) --iam --index-mode $$mode -- scripts/test_index_mode.sh || exit 1; done
 
 soak: python-here ## Every fault by turns, SEEDS=20 of each scenario; one again: SCENARIO=name SEED=n
-	@$(PYTHON) local/tools.py rust python es8
+	@$(PYTHON) scripts/tools.py rust python es8
 	@echo "==> building the release binary, and the soak"
 	@cargo build --release --locked --bin bootstrap
 	@cargo build --workspace --bins --locked
@@ -68,35 +68,35 @@ soak: python-here ## Every fault by turns, SEEDS=20 of each scenario; one again:
 	@$(STACK) run --iam -- env BOOTSTRAP=$(TARGET)/bounded $(TARGET)/debug/soak
 
 bench: python-here ## EVENTS="100000 1000000" through the function and through the same job in Python: docs/performance.md
-	@$(PYTHON) local/tools.py rust python bench
-	@bench/run.sh
+	@$(PYTHON) scripts/tools.py rust python bench
+	@testing/bench/run.sh
 
 bench-node: python-here ## EVENTS=100000 through the function into a real node: its share of the CPU time, and of the duration
-	@$(PYTHON) local/tools.py rust python es8
+	@$(PYTHON) scripts/tools.py rust python es8
 	@cargo build --release --locked --bin bootstrap
 	@cargo build --profile tools --locked --package lastpass-bench
 	@$(STACK) run --without aws -- env NODE=1 EVENTS=$(or $(EVENTS),100000) BOOTSTRAP=$(TARGET)/release/bootstrap \
 	  $(TARGET)/tools/bench
 
 fuzz: python-here ## INPUTS=1000000 hostile answers, payloads, secrets, settings and items; one kind: TARGET=name
-	@$(PYTHON) local/tools.py rust cargo-fuzz
-	@local/fuzz.sh
+	@$(PYTHON) scripts/tools.py rust cargo-fuzz
+	@scripts/fuzz.sh
 
 lint: python-here ## Formatting, clippy, docs, licences, template, glibc of the release binary
-	@$(PYTHON) local/tools.py rust python cargo-deny
-	@local/lint.sh
+	@$(PYTHON) scripts/tools.py rust python cargo-deny
+	@scripts/lint.sh
 
 docs: python-here ## Build the documentation of the code
-	@$(PYTHON) local/tools.py rust
+	@$(PYTHON) scripts/tools.py rust
 	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	@echo "==> $(TARGET)/doc/lastpass_elastic/index.html"
 
 package: python-here ## Build dist/lastpass-elastic-x86_64.zip for the runtime provided.al2023, with its SBOM
-	@$(PYTHON) local/tools.py rust python
+	@$(PYTHON) scripts/tools.py rust python
 	@echo "==> building the release binary"
 	@cargo build --release --locked --bin bootstrap
-	@$(TOOLS)/venv/bin/python local/check_glibc.py $(TARGET)/release/bootstrap
-	@$(TOOLS)/venv/bin/python local/package.py $(TARGET)/release/bootstrap dist/lastpass-elastic-x86_64.zip
+	@$(TOOLS)/venv/bin/python scripts/check_glibc.py $(TARGET)/release/bootstrap
+	@$(TOOLS)/venv/bin/python scripts/package.py $(TARGET)/release/bootstrap dist/lastpass-elastic-x86_64.zip
 
 local-up: python-here ## Start Elasticsearch and the AWS emulator, and leave them running
 	@$(STACK) up

@@ -150,11 +150,11 @@ def test_roles_are_those_in_assets():
 
 
 def test_the_table_of_fields_is_that_of_the_templates():
-    sys.path.insert(0, str(ROOT / "local"))
+    sys.path.insert(0, str(ROOT / "scripts"))
     import field_table
 
     page = PAGES["docs/documents.md"]
-    assert field_table.page_with_table(page) == page, "run: python3 local/field_table.py --write"
+    assert field_table.page_with_table(page) == page, "run: python3 scripts/field_table.py --write"
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -1,4 +1,4 @@
-"""`local/advisories.sh`: known vulnerabilities are checked, or the run fails or says so at its end."""
+"""`scripts/advisories.sh`: known vulnerabilities are checked, or the run fails or says so at its end."""
 
 import os
 import re
@@ -28,7 +28,7 @@ def run(tmp_path):
     def run(what: str, **variables: str) -> subprocess.CompletedProcess:
         without = {k: v for k, v in os.environ.items() if k not in ("CI", "ADVISORIES_UNREACHABLE")}
         env = without | {"TOOLS_DIR": str(tmp_path / "tools"), "CARGO_TARGET_DIR": str(tmp_path / "target"), **variables}
-        return subprocess.run([ROOT / "local" / "advisories.sh", what], env=env, capture_output=True, text=True, check=False)
+        return subprocess.run([ROOT / "scripts" / "advisories.sh", what], env=env, capture_output=True, text=True, check=False)
 
     return run
 
@@ -69,8 +69,8 @@ def test_the_report_is_the_last_thing_that_a_run_does():
         planned = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
         last = planned.strip().splitlines()[-1]
         script = last if "advisories" in last else (ROOT / last).read_text().strip().splitlines()[-1]
-        assert script == "local/advisories.sh report", target
-    assert (ROOT / "local" / "lint.sh").read_text().count("local/advisories.sh check") == 1
+        assert script == "scripts/advisories.sh report", target
+    assert (ROOT / "scripts" / "lint.sh").read_text().count("scripts/advisories.sh check") == 1
 
 
 def test_what_is_not_checked_here_is_declared_on_purpose():
@@ -78,5 +78,5 @@ def test_what_is_not_checked_here_is_declared_on_purpose():
     lines = (ROOT / ".ci" / "run").read_text().splitlines()
     declared = lines.index("export ADVISORIES_UNREACHABLE=accepted")
     assert lines[declared - 1].startswith("# ")
-    for file in [ROOT / "Makefile", *(ROOT / "local").glob("*.sh")]:
+    for file in [ROOT / "Makefile", *(ROOT / "scripts").glob("*.sh")]:
         assert not re.search(r"export ADVISORIES_UNREACHABLE|ADVISORIES_UNREACHABLE=accepted \S*make", file.read_text()), file

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "local" / "check_sam.py"
+SCRIPT = ROOT / "scripts" / "check_sam.py"
 MINIMUM = re.search(r"^MINIMUM = \((\d+), (\d+)\)$", SCRIPT.read_text(), re.MULTILINE).groups()
 
 
@@ -39,9 +39,9 @@ def test_it_is_stated_where_the_sam_cli_is_asked_for():
         stated = re.findall(r"SAM CLI\]?(?:\([^)]*\))? (\d+)\.(\d+) or later", text)
         assert stated == [MINIMUM], page
     commands = (ROOT / "README.md").read_text()
-    assert 0 < commands.index("python3 local/check_sam.py") < commands.index("sam build")
+    assert 0 < commands.index("python3 scripts/check_sam.py") < commands.index("sam build")
 
 
 def test_the_pinned_one_is_new_enough():
-    (pinned,) = re.findall(r"^aws-sam-cli==(\d+)\.(\d+)\.", (ROOT / "local" / "requirements.txt").read_text(), re.MULTILINE)
+    (pinned,) = re.findall(r"^aws-sam-cli==(\d+)\.(\d+)\.", (ROOT / "scripts" / "requirements.txt").read_text(), re.MULTILINE)
     assert tuple(map(int, pinned)) >= tuple(map(int, MINIMUM))

@@ -27,7 +27,7 @@ def archives(tmp_path_factory) -> list[Path]:
     folder = tmp_path_factory.mktemp("package")
     made = [folder / "one.zip", folder / "two.zip"]
     for archive in made:
-        subprocess.run([sys.executable, ROOT / "local" / "package.py", binary, archive], check=True)
+        subprocess.run([sys.executable, ROOT / "scripts" / "package.py", binary, archive], check=True)
     return made
 
 

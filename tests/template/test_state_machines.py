@@ -1,6 +1,6 @@
 """Every definition in `statemachines/`: Step Functions has to accept it, or the whole stack rolls back.
 
-The rules are those of `local/aws/definitions.py`, by which the emulator refuses a definition as well; cfn-lint's schema is the
+The rules are those of `testing/aws/definitions.py`, by which the emulator refuses a definition as well; cfn-lint's schema is the
 second, independent opinion. Neither is Step Functions itself: docs/development.md has the command that asks it.
 """
 
@@ -14,7 +14,7 @@ import yaml
 from cfnlint.api import lint_all
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "local" / "aws"))
+sys.path.insert(0, str(ROOT / "testing" / "aws"))
 
 from definitions import all_scopes, faults, unassigned  # noqa: E402
 

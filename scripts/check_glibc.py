@@ -1,0 +1,63 @@
+"""Checks that a binary starts on Amazon Linux 2023: it may need no newer glibc than that system has.
+
+    python3 scripts/check_glibc.py target/release/bootstrap
+
+Reads the ELF file itself, so that no other program is needed.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import sys
+from pathlib import Path
+
+# The glibc of Amazon Linux 2023, which the runtime `provided.al2023` is.
+NEWEST_ALLOWED = (2, 34)
+
+SECTION_HEADER = struct.Struct("<IIQQQQIIQQ")
+NEEDED_LIBRARY = struct.Struct("<HHIII")
+NEEDED_VERSION = struct.Struct("<IHHII")
+VERSIONS_NEEDED = 0x6FFFFFFE
+
+
+def needed_versions(binary: bytes) -> set[str]:
+    """The names of all library versions that a 64-bit little-endian ELF file asks for, such as `GLIBC_2.34`."""
+    if binary[:6] != b"\x7fELF\x02\x01":
+        raise ValueError("this is not a 64-bit little-endian ELF file")
+    table, = struct.unpack_from("<Q", binary, 0x28)
+    size, count = struct.unpack_from("<HH", binary, 0x3A)
+    sections = [SECTION_HEADER.unpack_from(binary, table + size * index) for index in range(count)]
+    versions = set()
+    for _name, kind, _flags, _address, offset, _size, link, libraries, *_ in sections:
+        if kind != VERSIONS_NEEDED:
+            continue
+        names = sections[link][4]
+        for _ in range(libraries):
+            _version, entries, _file, first, following = NEEDED_LIBRARY.unpack_from(binary, offset)
+            entry = offset + first
+            for _ in range(entries):
+                _hash, _flags, _other, name, step = NEEDED_VERSION.unpack_from(binary, entry)
+                versions.add(binary[names + name:binary.index(b"\0", names + name)].decode())
+                entry += step
+            offset += following
+    return versions
+
+
+def main() -> int:
+    if len(sys.argv) != 2:
+        print(__doc__, file=sys.stderr)
+        return 2
+    path = Path(sys.argv[1])
+    numbered = [re.fullmatch(r"GLIBC_(\d+)\.(\d+)(?:\.\d+)?", name) for name in needed_versions(path.read_bytes())]
+    needed = max(((int(found[1]), int(found[2])) for found in numbered if found), default=(0, 0))
+    text = f"{path} needs glibc {needed[0]}.{needed[1]}; Amazon Linux 2023 has {NEWEST_ALLOWED[0]}.{NEWEST_ALLOWED[1]}"
+    if needed > NEWEST_ALLOWED:
+        print(f"{text}: build it on an older system, or with `sam build`, which links for an older one", file=sys.stderr)
+        return 1
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

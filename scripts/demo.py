@@ -1,0 +1,325 @@
+"""The main job, end to end, on the local stack: `make demo`.
+
+Deploys template.yaml, copies the three streams of a simulated company into Elasticsearch, compares every document with
+the record it comes from, does it all again, and shows one document of each stream. Ends with 0 only if everything is
+there once. Needs the environment of `scripts/stack.py` and the binaries of the dev profile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cluster import Cluster, ClusterError
+from company import Company, CompanyError, Record, Size, instant, rfc3339
+from deployment import ROOT, Deployment, DeploymentError, FunctionError
+
+SIZE = Size(events=60_000, days=30, twins=0.15, users=2_500, folders=300, users_of_a_folder=50)
+SEED = 20_261_101
+STACK_NAME = "lastpass-demo"
+# How long the schedule may let us wait: a minute, up to 10 s until the emulator looks, and its run. The rest is for
+# slower machines.
+SCHEDULE_SECONDS = 300
+LOOK_EVERY_SECONDS = 2
+SAY_EVERY_SECONDS = 10
+# Most repetitions of one request until it is complete. A whole backfill needs one or two.
+MAX_ATTEMPTS = 60
+# A run of a schedule may hold the stream for a moment.
+BUSY_PAUSE_SECONDS = 3
+
+
+class DemoFailed(Exception):
+    """Something is not as it has to be; the text says what."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A stream as it is called by the function, by people, and by the data stream its documents are in."""
+
+    name: str
+    title: str
+    held: Callable[[Company], list[Record]]
+
+    @property
+    def data_stream(self) -> str:
+        return f"logs-lastpass.{self.name}-default"
+
+
+EVENT_REPORT = Stream("event_report", "event report", Company.events)
+USER = Stream("user", "users", Company.users)
+FOLDER = Stream("detailed_shared_folder", "shared folders", Company.folders)
+STREAMS = (EVENT_REPORT, USER, FOLDER)
+# Where `collect` and `backfill` put what Elasticsearch refuses for good.
+DEAD_LETTERS = "logs-lastpass.dead_letter-default"
+
+
+def step(text: str) -> None:
+    print(f"\n==> {text}", flush=True)
+
+
+def tell(text: str) -> None:
+    print(f"    {text}", flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Runs the main job on the local stack.")
+    parser.add_argument("--end", type=instant, help="end of the company's history, RFC 3339 (default: the last whole minute)")
+    options = parser.parse_args()
+    # Ended in order, so that the simulator and the stack are removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    end = options.end or datetime.now(UTC).replace(second=0, microsecond=0)
+    try:
+        return demo(end)
+    except FunctionError as error:
+        print(f"\nThe function answered with the error {error.error_type}: {error.message}", file=sys.stderr)
+    except (DemoFailed, ClusterError, CompanyError, DeploymentError) as error:
+        print(f"\n{error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    return 1
+
+
+def demo(end: datetime) -> int:
+    started = time.monotonic()
+    binaries = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "debug"
+    cluster = Cluster()
+
+    step("A company in LastPass: the simulator plays its Enterprise API")
+    with Company.start(binaries / "lastpass-simulator", SIZE, SEED, end, reporting_events=True) as company:
+        held = {stream: stream.held(company) for stream in STREAMS}
+        describe(held, end)
+        with deploy(cluster, company, binaries / "bootstrap") as deployment:
+            set_up(deployment, company, cluster)
+            requests = collect(deployment, end)
+            held[EVENT_REPORT] = collect_own_requests(deployment, company)
+
+            step("Is every record there, and is it there once?")
+            right = compare(held, cluster)
+
+            step("The same again: the same snapshots, the same run of the schedule, the same range")
+            right &= repeat(deployment, requests, cluster)
+
+            step("One document of each stream, as it is in Elasticsearch")
+            for stream in STREAMS:
+                show_sample(cluster, stream)
+
+            step("Removing the stack and stopping the simulator")
+    minutes, seconds = divmod(round(time.monotonic() - started), 60)
+    tell(f"done after {minutes} min {seconds} s")
+    if not right:
+        print("\nThe copy is NOT what LastPass holds: see the tables above.", file=sys.stderr)
+        return 1
+    print("\nEverything LastPass holds is in Elasticsearch once, and doing it again added nothing.")
+    return 0
+
+
+def describe(held: dict[Stream, list[Record]], end: datetime) -> None:
+    equals = Counter(held[EVENT_REPORT])
+    twins = sum(count for count in equals.values() if count > 1)
+    tell(f"{SIZE.events:,} events in the {SIZE.days} days before {rfc3339(end)}; {twins:,} of them have an equal one in the")
+    tell("same second, and each is an event of its own")
+    tell(f"{SIZE.users:,} users; {SIZE.folders} shared folders with up to {SIZE.users_of_a_folder} users each, which makes"
+         f" {len(held[FOLDER]):,} documents")
+
+
+def deploy(cluster: Cluster, company: Company, bootstrap: Path) -> Deployment:
+    step("Deploying template.yaml to the AWS emulator")
+    parameters = {
+        "ElasticsearchUrl": cluster.url,
+        "LastPassUrl": company.url,
+        "EventReportRate": "rate(1 minute)",
+        "UserState": "DISABLED",
+        "DetailedSharedFolderState": "DISABLED",
+        # The documents can then be compared with the records they were made of.
+        "PreserveOriginalEvent": "true",
+    }
+    for name, value in parameters.items():
+        tell(f"{name} = {value}")
+    deployment = Deployment.create(STACK_NAME, parameters, bootstrap)
+    tell(f"made {len(deployment.resources)} resources, among them the function {deployment.outputs['FunctionName']}")
+    return deployment
+
+
+def set_up(deployment: Deployment, company: Company, cluster: Cluster) -> None:
+    step(f"Two API keys of Elasticsearch {cluster.version}, with the rights in assets/roles/, into the stack's secret")
+    credentials = {
+        "account_number": company.account_number,
+        "provisioning_hash": company.provisioning_hash,
+        "elastic_api_key": cluster.create_api_key("writer"),
+    }
+    deployment.put_secret({**credentials, "elastic_setup_api_key": cluster.create_api_key("installer")})
+    tell("writer: for every day; it can add and read documents of these data streams, and nothing else")
+    tell("installer: for `setup` alone")
+
+    answer = invoke(deployment, {"action": "setup"}, "Installing the index templates")
+    for installed in answer["installed"]:
+        tell(f"installed {installed if isinstance(installed, str) else json.dumps(installed)}")
+    deployment.put_secret(credentials)
+    tell("the installer key is out of the secret again")
+
+    answer = invoke(deployment, {"action": "check"}, "Trying every system and every right that is needed")
+    for check in answer["checks"]:
+        tell(f"{check['status']:8} {check['name']}: {check['message']}")
+    if answer["status"] != "ok":
+        raise DemoFailed("`check` found something wrong, see above")
+
+
+def collect(deployment: Deployment, end: datetime) -> list[dict]:
+    """Copies all three streams. Returns the requests, so that they can be made again."""
+    scheduled_time = rfc3339(datetime.now(UTC))
+    snapshots = [
+        {"action": "collect", "stream": stream.name, "scheduled_time": scheduled_time} for stream in (USER, FOLDER)
+    ]
+    for request, what in zip(snapshots, ("The users, started by hand", "The shared folders, started by hand")):
+        until_complete(deployment, request, what)
+    scheduled = {"action": "collect", "stream": EVENT_REPORT.name, "scheduled_time": wait_for_schedule(deployment)}
+    start = end - timedelta(days=SIZE.days)
+    backfill = {"action": "backfill", "stream": EVENT_REPORT.name, "from": rfc3339(start), "to": rfc3339(end)}
+    until_complete(deployment, backfill, f"The event report of all {SIZE.days} days, by a backfill")
+    return [*snapshots, scheduled, backfill]
+
+
+def collect_own_requests(deployment: Deployment, company: Company) -> list[Record]:
+    """Copies the events that LastPass wrote for the function's own requests. Returns all events that it holds then."""
+    company.write_reporting_events(False)
+    request = {"action": "collect", "stream": EVENT_REPORT.name}
+    until_complete(deployment, request, "The events of the function's own requests, with the next live run")
+    return company.events()
+
+
+def wait_for_schedule(deployment: Deployment) -> str:
+    """Waits for the first whole run of the event report's schedule, and returns the time it was scheduled for."""
+    step("The event report of the last day, started by its schedule")
+    tell("its rate is one minute here, and the emulator looks every 10 s what is due; waiting")
+    began = said = time.monotonic()
+    while True:
+        stream = deployment.invoke({"action": "status"})["streams"][EVENT_REPORT.name]
+        last_run, waited = stream["last_run"], time.monotonic() - began
+        if last_run and last_run["status"] == "complete":
+            break
+        if waited > SCHEDULE_SECONDS:
+            ended = f"; its last run ended {last_run['status']}" if last_run else ""
+            raise DemoFailed(f"the schedule brought no complete run within {SCHEDULE_SECONDS} s{ended}."
+                             f"\nWhat the function logged last:\n{last_log_lines(deployment)}")
+        if time.monotonic() - said >= SAY_EVERY_SECONDS:
+            said = time.monotonic()
+            tell(f"{waited:3.0f} s: {'the run goes on' if last_run or stream['lease_expires'] else 'not yet'}")
+        time.sleep(LOOK_EVERY_SECONDS)
+    tell(f"the schedule of {stream['watermark']} has run: {counted(last_run)}")
+    return stream["watermark"]
+
+
+def last_log_lines(deployment: Deployment, count: int = 10) -> str:
+    return "\n".join(list(deployment.log_lines())[-count:])
+
+
+def invoke(deployment: Deployment, request: dict, what: str) -> dict:
+    step(what)
+    tell(json.dumps(request))
+    return deployment.invoke(request)
+
+
+def until_complete(deployment: Deployment, request: dict, what: str) -> int:
+    """Repeats a request until it is complete, as its caller has to. Returns how many documents it added."""
+    step(what)
+    created = 0
+    for _ in range(MAX_ATTEMPTS):
+        tell(json.dumps(request))
+        began = time.monotonic()
+        answer = deployment.invoke(request)
+        created += answer["created"]
+        text = f"{answer['status']} after {time.monotonic() - began:.1f} s: {counted(answer)}"
+        if answer["status"] == "skipped":
+            text = f"skipped ({answer['reason']}): another run has this stream; asking again"
+            time.sleep(BUSY_PAUSE_SECONDS)
+        tell(text)
+        if answer["status"] == "complete":
+            return created
+    raise DemoFailed(f"the request was not complete after {MAX_ATTEMPTS} attempts")
+
+
+def counted(counters: dict) -> str:
+    """The counters of an answer or a last run in words."""
+    words = [f"{counters['fetched']:,} read", f"{counters['created']:,} added", f"{counters['duplicates']:,} there already",
+             f"{counters['dead_letters']:,} refused"]
+    if "lastpass_requests" in counters:
+        words.append(f"requests: {counters['lastpass_requests']:,} to LastPass, {counters['bulk_requests']:,} bulk")
+    return ", ".join(words)
+
+
+def repeat(deployment: Deployment, requests: list[dict], cluster: Cluster) -> bool:
+    before = {stream: cluster.count(stream.data_stream) for stream in STREAMS}
+    for request in requests:
+        until_complete(deployment, request, f"Once more: {request['action']} {request['stream']}")
+    print()
+    rows = []
+    for stream in STREAMS:
+        after = cluster.count(stream.data_stream)
+        rows.append((stream.title, before[stream], after, after - before[stream]))
+    table(("", "documents before", "documents after", "added"), rows)
+    return all(added == 0 for *_, added in rows)
+
+
+def compare(held: dict[Stream, list[Record]], cluster: Cluster) -> bool:
+    rows = []
+    for stream in STREAMS:
+        documents = list(cluster.documents(stream.data_stream))
+        rows.append((stream.title, len(held[stream]), len(documents), equal(held[stream], documents)))
+    table(("", "held by LastPass", "documents in Elasticsearch", "equal"), rows)
+    tell("equal: the document's event.original is the record, and for events its @timestamp is the true instant")
+    refused = Counter(letter["error"]["type"] for letter in cluster.documents(DEAD_LETTERS))
+    for reason, count in refused.items():
+        tell(f"{count:,} records were refused for good ({reason}); they are in {DEAD_LETTERS}")
+    return all(there == documents == same for _, there, documents, same in rows)
+
+
+def equal(held: list[Record], documents: Iterable[dict]) -> int:
+    """How many records have a document of their own.
+
+    Where an hour repeats and nothing tells which pass an event is of, either instant is right; the record alone is
+    compared then.
+    """
+    certain, either = Counter(), Counter()
+    is_timed = held[0].instant is not None
+    for document in documents:
+        moment = instant(document["@timestamp"]) if is_timed else None
+        record = Record.of(json.loads(document["event"]["original"]), moment)
+        if "ambiguous_time" in document.get("tags", []):
+            either[record.text] += 1
+        else:
+            certain[record] += 1
+    wanted = Counter(held)
+    rest = Counter()
+    for record, count in (wanted - certain).items():
+        rest[record.text] += count
+    return (wanted & certain).total() + (rest & either).total()
+
+
+def show_sample(cluster: Cluster, stream: Stream) -> None:
+    print(f"\n    {stream.data_stream}")
+    document = cluster.document_with(stream.data_stream, "related.user")
+    print("\n".join(f"    {line}" for line in json.dumps(document, indent=2, ensure_ascii=False).splitlines()))
+
+
+def table(head: tuple[str, ...], rows: list[tuple]) -> None:
+    cells = [head, *([f"{cell:,}" if isinstance(cell, int) else cell for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    for index, row in enumerate(cells):
+        first, *rest = (cell.ljust(width) if not column else cell.rjust(width)
+                        for column, (cell, width) in enumerate(zip(row, widths)))
+        tell("   ".join([first, *rest]))
+        if not index:
+            tell("   ".join("-" * width for width in widths))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Everything that can be checked without running the product. Run through `make lint`, which installs the tools.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+tools="${TOOLS_DIR:-.tools}"
+target="${CARGO_TARGET_DIR:-target}"
+step() { printf '==> %s\n' "$*" >&2; }
+
+step "formatting"
+cargo fmt --all --check
+
+step "clippy, warnings are errors"
+cargo clippy --workspace --all-targets --locked -- -D warnings
+
+step "documentation, warnings are errors"
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+step "licences, banned crates and sources of all dependencies"
+"$tools/cargo-deny/bin/cargo-deny" --locked check --hide-inclusion-graph licenses bans sources
+
+step "known vulnerabilities of all dependencies"
+scripts/advisories.sh check
+
+step "template.yaml"
+# cfn-lint asks no account, but wants a region.
+AWS_DEFAULT_REGION=us-east-1 "$tools/venv/bin/cfn-lint" template.yaml
+
+step "the release binary starts on Amazon Linux 2023"
+cargo build --release --locked --bin bootstrap
+"$tools/venv/bin/python" scripts/check_glibc.py "$target/release/bootstrap"
+
+scripts/advisories.sh report

@@ -1,0 +1,52 @@
+"""Packs the release binary as Lambda wants it, the same bytes for the same binary and sources.
+
+    python scripts/package.py BINARY ZIP
+
+The archive is for the runtime `provided.al2023`: the executable `bootstrap`, and `sbom.cdx.json`, which says of what it was
+built.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import zipfile
+from pathlib import Path
+
+import sbom
+
+# The earliest time a zip file can hold; a real one would make every archive different.
+NO_TIME = (1980, 1, 1, 0, 0, 0)
+MADE_ON_UNIX = 3
+REGULAR_EXECUTABLE = 0o100755
+REGULAR_FILE = 0o100644
+TARGET = "x86_64-unknown-linux-gnu"
+
+
+def entry(name: str, mode: int) -> zipfile.ZipInfo:
+    made = zipfile.ZipInfo(name, date_time=NO_TIME)
+    made.create_system = MADE_ON_UNIX
+    made.external_attr = mode << 16
+    return made
+
+
+def main() -> int:
+    if len(sys.argv) != 3:
+        print(__doc__, file=sys.stderr)
+        return 2
+    binary, archive = Path(sys.argv[1]), Path(sys.argv[2])
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = archive.with_name(archive.name + ".unfinished")
+    with zipfile.ZipFile(unfinished, "w") as file:
+        files = {entry("bootstrap", REGULAR_EXECUTABLE): binary.read_bytes(),
+                 entry("sbom.cdx.json", REGULAR_FILE): sbom.sbom(TARGET).encode()}
+        for described, content in files.items():
+            file.writestr(described, content, zipfile.ZIP_DEFLATED, compresslevel=9)
+    unfinished.replace(archive)
+    content = archive.read_bytes()
+    print(f"{archive}: {len(content):,} bytes, sha256 {hashlib.sha256(content).hexdigest()}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# All tests that need the local stack. Run through `make test`, which starts one around this script.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '==> %s\n' "$*" >&2; }
+
+# An absent service is a failure here, never a skipped test.
+export CI=true
+
+step "the binaries that the tests deploy and start"
+cargo build --release --locked --bin bootstrap
+# One selection of packages for everything else, because another one has other features and builds all crates again.
+cargo build --workspace --bins --locked
+
+step "Rust tests: unit, golden, integration"
+cargo test --workspace --locked
+
+step "a short soak: two seeds of every scenario (make soak plays more)"
+target="${CARGO_TARGET_DIR:-target}"
+BOOTSTRAP="$target/release/bootstrap" "$target/debug/soak" --seeds 2
+
+step "Python tests: local stack, template, deployed function"
+python -m pytest -p no:cacheprovider testing/elasticsearch testing/aws tests

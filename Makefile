@@ -78,7 +78,7 @@ bench-node: python-here ## EVENTS=100000 through the function into a real node: 
 	@$(STACK) run --without aws -- env NODE=1 EVENTS=$(or $(EVENTS),100000) BOOTSTRAP=$(TARGET)/release/bootstrap \
 	  $(TARGET)/tools/bench
 
-fuzz: python-here ## INPUTS=1000000 hostile answers, payloads, secrets, settings and items; one kind: TARGET=name
+fuzz: python-here ## INPUTS=100000 hostile answers, payloads, secrets and settings for each target; one of them: TARGET=name
 	@$(PYTHON) scripts/tools.py rust cargo-fuzz
 	@scripts/fuzz.sh
 

@@ -14,7 +14,8 @@ cargo build --release --locked --bin bootstrap
 cargo build --workspace --bins --locked
 
 step "Rust tests: unit, golden, integration"
-cargo test --workspace --locked
+# The integration tests wait more than they compute: for leases, pauses and deadlines.
+RUST_TEST_THREADS="${RUST_TEST_THREADS:-4}" cargo test --workspace --locked
 
 step "a short soak: two seeds of every scenario (make soak plays more)"
 target="${CARGO_TARGET_DIR:-target}"

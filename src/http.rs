@@ -190,8 +190,7 @@ pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
 }
 
 /// A client that is never asked.
-#[cfg(any(test, fuzzing))]
-#[expect(clippy::expect_used, reason = "for tests alone")]
+#[cfg(test)]
 pub(crate) fn for_tests() -> reqwest::Client {
     Clients::new(None).and_then(|clients| clients.for_elasticsearch()).expect("a client")
 }

@@ -14,8 +14,6 @@ mod echo;
 pub mod elastic;
 pub mod error;
 pub mod function;
-#[cfg(any(test, fuzzing))]
-pub mod fuzz;
 mod http;
 pub mod lastpass;
 mod quoted;

@@ -30,12 +30,12 @@
 //! | `expires_at` | number | seconds since 1970, when DynamoDB deletes the item; complete backfills, plans and redrives only |
 
 mod error;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod fuzz;
 mod item;
 mod lease;
 mod store;
 mod table;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::fmt;
 

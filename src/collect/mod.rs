@@ -27,8 +27,6 @@ use std::{
 
 use jiff::Timestamp;
 
-#[cfg(any(test, fuzzing))]
-pub(crate) use self::redrive::document as redriven;
 pub(crate) use self::zone::{Account, polls_of};
 pub use self::{
     backfill::backfill,

@@ -405,7 +405,7 @@ mod tests {
             since: Some(timestamp),
         };
         let target = crate::document::Stream::EventReport.data_stream(&Namespace::new("default").unwrap());
-        let text = super::super::fuzz::letter(&target, &document, timestamp);
+        let text = super::super::testing::letter(&target, &document, timestamp);
         let letter: DeadLetter = serde_json::from_str(&text).unwrap();
         assert_eq!(letter.created, "2025-01-01T00:00:00Z".parse().ok());
         assert_eq!(letter.tags, ["eu"]);

@@ -11,8 +11,6 @@ mod encode;
 mod endpoint;
 mod error;
 mod existing;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod fuzz;
 mod ignored;
 mod judge;
 mod owners;
@@ -21,6 +19,8 @@ mod send;
 
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

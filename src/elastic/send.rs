@@ -399,11 +399,11 @@ impl Channel {
 }
 
 /// The fates that an answer settles, and how many documents are sent again.
-#[cfg(any(test, fuzzing))]
+#[cfg(test)]
 type Judged = (Vec<Option<Fate>>, usize);
 
 /// What an answer comes to, without a server that gives it.
-#[cfg(any(test, fuzzing))]
+#[cfg(test)]
 impl Channel {
     /// The fates of `lines` by an answer to their bulk, and how many are sent again; `None` for one that is too large.
     pub(super) fn judge(&self, answer: &Answer, lines: &[Line<'_>]) -> Result<Option<Judged>, Error> {

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::client::Answer;
 use super::existing::{BackingIndex, Finder, Wanted};
 use super::fake::{Fake, Fault as Wrong, KEY};
-use super::fuzz::judge_bulk;
+use super::testing::judge_bulk;
 use super::*;
 use crate::document::{AccountNumber, Namespace, Stream};
 use crate::http::TlsFault;

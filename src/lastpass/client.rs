@@ -415,7 +415,7 @@ fn retry_after(headers: &header::HeaderMap) -> Option<Duration> {
 }
 
 /// What an answer comes to, without a server that gives it.
-#[cfg(any(test, fuzzing))]
+#[cfg(test)]
 impl Client {
     /// An answer of this status and body, read by `read`.
     pub(super) fn read_answer<T>(

@@ -1,6 +1,6 @@
 //! Which bodies count as an answer to which command, and what becomes of the others.
 
-use super::{Error, fuzz::Answers, time::ApiZone};
+use super::{Error, answers::Answers, time::ApiZone};
 
 /// What comes of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

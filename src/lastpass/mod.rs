@@ -4,13 +4,13 @@
 //! leaves this module is strict. Protocol facts are cited from LASTPASS_API.md ("LastPass Enterprise API: what is
 //! known"); what is not stated there is not depended on.
 
+#[cfg(test)]
+pub(crate) mod answers;
 mod client;
 mod error;
 pub mod folders;
 #[cfg(test)]
 mod forms;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod fuzz;
 mod markup;
 pub mod own_polls;
 pub mod paging;

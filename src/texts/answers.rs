@@ -9,7 +9,7 @@ use crate::{
     aws::Fault,
     checkpoint::{self, Destination, Key, PartitionKey},
     document::{AccountNumber, Namespace, Stream},
-    lastpass::{self, Command, fuzz::Answers, time::ApiZone},
+    lastpass::{self, Command, answers::Answers, time::ApiZone},
     secrets,
 };
 
@@ -506,7 +506,7 @@ fn answers_of_dynamodb() {
         } else {
             *item.pointer_mut(pointer).expect("a value") = value.clone();
         }
-        let error = checkpoint::fuzz::read(item.as_object().expect("an item")).expect_err(what);
+        let error = checkpoint::testing::read(item.as_object().expect("an item")).expect_err(what);
         let mut says = says.to_vec();
         says.extend(["`stream#user`", "DynamoDB console", "not doubled"]);
         cases.push(case(*what, error, "Checkpoint.Unreachable", &says));

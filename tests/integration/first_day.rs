@@ -217,9 +217,9 @@ async fn the_first_acknowledged_page_binds() -> Result<(), Error> {
     let installation = plan.world(company(197, EVENTS, 9)).quirks(quirks).make(&services).await?;
     let mut function = installation.function();
     // The page after it is fetched while it is delivered, and the one after that once its position was saved. The first live
-    // run also reads its own polls, to prove the zone.
+    // run sends three requests more after its first page, to prove the zone.
     for (request, command, pages) in
-        [(collect("event_report"), "reporting", 3), (collect("user"), "getuserdata", 1), (backfill(), "reporting", 2)]
+        [(collect("event_report"), "reporting", 5), (collect("user"), "getuserdata", 1), (backfill(), "reporting", 2)]
     {
         let killed = Fault::Kill(function.killer(), Moment::Before);
         installation.calls.add(Rule::on(System::LastPass, command, killed).after(pages).times(1));

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use super::client::Answer;
-use super::send::{Channel, Fate, Limits};
+use super::send::{Channel, Limits};
 use super::{Client, Doing, Endpoint, Error, Line, Origin, Refusal, dead_letter};
 use crate::document::{AccountNumber, DataStream, DocId, Document, Namespace, Stream};
 
@@ -20,23 +20,8 @@ static CLIENT: LazyLock<Client> = LazyLock::new(|| {
     Client::new(crate::http::for_tests(), endpoint, &key).expect("a client")
 });
 
-/// What one answer says of the documents of a bulk.
-pub(crate) enum Judged {
-    /// What became of those that are settled, and how many are sent again.
-    Settled {
-        /// Written now or before.
-        there: usize,
-        /// Refused for good.
-        dead: usize,
-        /// Not now.
-        again: usize,
-    },
-    /// The bulk is sent again in halves.
-    TooLarge,
-}
-
 /// Judges an answer to a bulk of the documents `ids`.
-pub(crate) fn judge_bulk(status: u16, body: &[u8], ids: &[&str]) -> Result<Judged, Error> {
+pub(crate) fn judge_bulk(status: u16, body: &[u8], ids: &[&str]) -> Result<(), Error> {
     let namespace = Namespace::new("default").expect("a namespace");
     let data_stream = Stream::User.data_stream(&namespace);
     let channel = Channel::new(CLIENT.clone(), data_stream, Doing::Write, Limits::default());
@@ -44,11 +29,7 @@ pub(crate) fn judge_bulk(status: u16, body: &[u8], ids: &[&str]) -> Result<Judge
     let lines: Vec<Line<'_>> = ids.iter().map(|id| Line { id, source: "{}", since: None }).collect();
     let status = StatusCode::from_u16(status).expect("a status");
     let answer = Answer { doing: Doing::Write, status, retry_after: None, body: body.to_vec(), is_as_expected: false };
-    let Some((fates, again)) = channel.judge(&answer, &lines)? else { return Ok(Judged::TooLarge) };
-    let dead = fates.iter().filter(|fate| matches!(fate, Some(Fate::Dead(_)))).count();
-    let there = fates.iter().flatten().count() - dead;
-    assert_eq!(there + dead + again, ids.len(), "every document has a fate, or is sent again");
-    Ok(Judged::Settled { there, dead, again })
+    channel.judge(&answer, &lines).map(drop)
 }
 
 /// The dead letter of a document that `target` refused.

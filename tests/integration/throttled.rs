@@ -206,6 +206,8 @@ struct RateLimit {
     live_refused: AtomicU64,
     backfill: AtomicU64,
     backfill_refused: watch::Sender<u64>,
+    /// Whether the backfill has read everything.
+    backfill_ended: watch::Sender<bool>,
 }
 
 impl RateLimit {
@@ -219,6 +221,7 @@ impl RateLimit {
             live_refused: AtomicU64::default(),
             backfill: AtomicU64::default(),
             backfill_refused: watch::Sender::default(),
+            backfill_ended: watch::Sender::default(),
         }
     }
 
@@ -250,10 +253,15 @@ impl RateLimit {
         is_refused
     }
 
-    /// Waits until a backfill is refused once more: it has used up what there is.
+    /// Waits until a backfill is refused once more, because it has used up the limit, or has read everything.
     async fn used_up(&self) {
         let before = *self.backfill_refused.borrow();
-        self.backfill_refused.subscribe().wait_for(|refused| *refused > before).await.expect("a sender");
+        let mut refused = self.backfill_refused.subscribe();
+        let mut ended = self.backfill_ended.subscribe();
+        tokio::select! {
+            refusal = refused.wait_for(|refused| *refused > before) => drop(refusal.expect("a sender")),
+            end = ended.wait_for(|ended| *ended) => drop(end.expect("a sender")),
+        }
     }
 }
 
@@ -334,7 +342,12 @@ async fn live_beside_backfills(requests: u64, per: Duration) -> Result<(), Error
         assert!(backfill > 0 && refused as f64 <= most, "{refused} refused in {lasted:?}");
         Ok(())
     };
-    let (read, live) = join(try_join_all(slices), live).await;
+    let slices = async {
+        let read = try_join_all(slices).await;
+        limit.backfill_ended.send_replace(true);
+        read
+    };
+    let (read, live) = join(slices, live).await;
     live.and(read.map(drop))?;
     let held = installation.compare_events().await?;
     assert!(held.is_exact(), "{held}");

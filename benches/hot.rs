@@ -18,7 +18,7 @@ use lastpass_elastic::{
     lastpass::{
         reporting::{Page, parse_page},
         time::ApiZone,
-        whole_seconds::Reading as WholeSecondReading,
+        whole_seconds::WindowReader,
     },
     streams::{Mapper, Reading, event_report},
 };
@@ -63,7 +63,7 @@ fn answer(zone: &ApiZone, end: Timestamp) -> String {
 }
 
 fn whole(zone: &ApiZone, page: Page, end: Timestamp) -> Vec<event_report::Event> {
-    let mut reading = WholeSecondReading::new(zone, at("2025-05-01T00:00:00Z"), end);
+    let mut reading = WindowReader::new(zone, at("2025-05-01T00:00:00Z"), end);
     let whole = reading.take(page, end).expect("whole seconds");
     whole.events.into_iter().map(|(event, time)| event_report::Event { record: event.record, time }).collect()
 }

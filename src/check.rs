@@ -23,7 +23,7 @@ use crate::{
         time::ApiZone,
         user_dates::{self, Fit},
         users,
-        whole_seconds::{CLOCK_TOLERANCE, Reading, judge_follow_up},
+        whole_seconds::{CLOCK_TOLERANCE, WindowReader, judge_follow_up},
     },
 };
 
@@ -357,7 +357,7 @@ async fn check_folders(systems: &Systems<'_>) -> Result<String, lastpass::Error>
 
 /// The newest page of the event report, and how it was asked for.
 struct NewestEvents<'a> {
-    reading: Reading<'a>,
+    reading: WindowReader<'a>,
     request: reporting::Request,
     page: reporting::Page,
     poll: Poll,
@@ -371,7 +371,7 @@ async fn fetch_events_since<'a>(
     let now = collect::now();
     let from = zone.begin_outside_fold(now.saturating_sub(ago).unwrap_or(now));
     let to = zone.end_outside_fold(now.saturating_add(collect::ZONE_REACH).unwrap_or(now));
-    let reading = Reading::new(zone, from, to);
+    let reading = WindowReader::new(zone, from, to);
     let request = reading.request();
     let sent = collect::now();
     let page = lastpass.fetch_events(&request, zone, deadline).await?;

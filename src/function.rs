@@ -19,7 +19,7 @@ use tracing::{Instrument, Level};
 
 use crate::{
     check::{self, CheckAnswer},
-    checkpoint::{self, Key, Store, Whose},
+    checkpoint::{self, Key, Scope, Store},
     collect::{self, Session},
     config::{self, Config, SecretSource},
     deadline::Deadline,
@@ -253,7 +253,7 @@ impl Invocation<'_> {
         let can_wait = matches!(self.request.action, Action::Backfill(_) | Action::Plan(_) | Action::Resume);
         let session = Session {
             config,
-            lastpass: &if can_wait { lastpass.giving_way() } else { lastpass },
+            lastpass: &if can_wait { lastpass.low_priority() } else { lastpass },
             elastic: &elastic,
             store: &self.store(credentials, cluster_uuid),
             mapper: &mapper,
@@ -334,10 +334,10 @@ impl Invocation<'_> {
 
     async fn status(&self) -> Result<Value, Error> {
         let Some(secret_id) = &self.secret_id else {
-            let listing = self.list_checkpoints(Whose::Everyones).await?;
+            let listing = self.list_checkpoints(Scope::AllAccounts).await?;
             return Ok(json(&AccountsStatusAnswer::new(&listing, collect::now())));
         };
-        let listing = self.list_checkpoints(Whose::Accounts(self.request.account.as_ref())).await?;
+        let listing = self.list_checkpoints(Scope::Account(self.request.account.as_ref())).await?;
         let waiting = self.waiting_dead_letters(secret_id).await;
         if let Err(error) = &waiting {
             tracing::warn!(%error, "the dead letters were not counted");
@@ -352,15 +352,15 @@ impl Invocation<'_> {
         Ok(elastic::waiting_dead_letters(&elastic, &namespace, &account, self.deadline).await?)
     }
 
-    async fn list_checkpoints(&self, whose: Whose<'_>) -> Result<checkpoint::Listing, Error> {
+    async fn list_checkpoints(&self, scope: Scope<'_>) -> Result<checkpoint::Listing, Error> {
         let table = self.sandbox.config.checkpoint_table.clone();
-        Ok(checkpoint::list(&self.sandbox.dynamodb, table, whose, self.deadline).await?)
+        Ok(checkpoint::list(&self.sandbox.dynamodb, table, scope, self.deadline).await?)
     }
 
     /// Enters how far every stream is, before anything else can fail: an alarm on a stream that is late must not ring for
     /// another fault, and has to ring for a stream whose own runs don't come.
     async fn enter_watermarks(&self) {
-        let listing = match self.list_checkpoints(Whose::Accounts(self.request.account.as_ref())).await {
+        let listing = match self.list_checkpoints(Scope::Account(self.request.account.as_ref())).await {
             Ok(listing) => listing,
             Err(error) => return tracing::warn!(%error, "how far the streams are is not known"),
         };

@@ -44,7 +44,7 @@ use jiff::Timestamp;
 pub use self::error::Error;
 pub use self::item::{Holder, Item};
 pub use self::lease::Lease;
-pub use self::store::{Acquired, Listing, Reset, Store, Whose, list};
+pub use self::store::{Acquired, Listing, Reset, Scope, Store, list};
 use crate::document::{AccountName, AccountNumber, Namespace, Stream};
 
 /// What the partition key of an item begins with that belongs to one of several accounts.
@@ -140,7 +140,7 @@ impl fmt::Display for Key {
 /// Which item of the table: its text is the partition key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PartitionKey {
-    /// Whose it is, where the deployment has several accounts.
+    /// Scope it is, where the deployment has several accounts.
     pub account: Option<AccountName>,
     /// Which of the account's.
     pub key: Key,

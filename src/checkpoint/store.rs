@@ -54,23 +54,23 @@ pub struct Listing {
     pub broken: Vec<Error>,
 }
 
-/// Whose items are listed.
+/// The accounts whose items are listed.
 #[derive(Debug, Clone, Copy)]
-pub enum Whose<'a> {
-    /// Those of all accounts.
-    Everyones,
-    /// Those of this account alone; `None` in a deployment of one account.
-    Accounts(Option<&'a AccountName>),
+pub enum Scope<'a> {
+    /// All accounts.
+    AllAccounts,
+    /// One account; `None` in a deployment with a single account.
+    Account(Option<&'a AccountName>),
 }
 
-impl Whose<'_> {
-    fn is(self, pk: &str) -> bool {
+impl Scope<'_> {
+    fn contains(self, pk: &str) -> bool {
         match self {
-            Self::Everyones => true,
-            Self::Accounts(Some(account)) => pk
+            Self::AllAccounts => true,
+            Self::Account(Some(account)) => pk
                 .strip_prefix(ACCOUNT)
                 .is_some_and(|rest| rest.strip_prefix(account.as_str()).is_some_and(|rest| rest.starts_with('#'))),
-            Self::Accounts(None) => !pk.starts_with(ACCOUNT),
+            Self::Account(None) => !pk.starts_with(ACCOUNT),
         }
     }
 }
@@ -93,15 +93,15 @@ enum Changed {
 ///
 /// # Errors
 /// Those of the call to DynamoDB.
-pub async fn list(client: &Client, table: String, whose: Whose<'_>, deadline: Deadline) -> Result<Listing, Error> {
-    Table::new(client, table).list(whose, deadline).await
+pub async fn list(client: &Client, table: String, scope: Scope<'_>, deadline: Deadline) -> Result<Listing, Error> {
+    Table::new(client, table).list(scope, deadline).await
 }
 
 impl Table {
-    async fn list(&self, whose: Whose<'_>, deadline: Deadline) -> Result<Listing, Error> {
+    async fn list(&self, scope: Scope<'_>, deadline: Deadline) -> Result<Listing, Error> {
         let mut listing = Listing::default();
         let items = self.scan(deadline).await?;
-        for attributes in items.into_iter().filter(|attributes| whose.is(pk_of(attributes))) {
+        for attributes in items.into_iter().filter(|attributes| scope.contains(pk_of(attributes))) {
             match Item::read(&attributes, &self.name) {
                 Ok(item) => listing.items.extend(item),
                 Err(error) => listing.broken.push(error),
@@ -235,7 +235,7 @@ impl Store {
     /// # Errors
     /// Those of the call to DynamoDB.
     pub async fn list(&self, deadline: Deadline) -> Result<Listing, Error> {
-        self.table.list(Whose::Accounts(self.account.as_ref()), deadline).await
+        self.table.list(Scope::Account(self.account.as_ref()), deadline).await
     }
 
     /// Tries each call that a run makes, and changes nothing: the write is refused by its own condition. The answer is
@@ -345,9 +345,9 @@ mod tests {
             // Of a newer version.
             ("account#globex#group", Some(&globex)),
         ] {
-            assert!(Whose::Everyones.is(pk));
+            assert!(Scope::AllAccounts.contains(pk));
             for account in [None, Some(&globex), Some(&glob)] {
-                assert_eq!(Whose::Accounts(account).is(pk), account == whose, "{pk} {account:?}");
+                assert_eq!(Scope::Account(account).contains(pk), account == whose, "{pk} {account:?}");
             }
         }
     }

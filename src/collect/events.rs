@@ -16,7 +16,7 @@ use crate::{
         self,
         own_polls::Poll,
         reporting::Page,
-        whole_seconds::{Reading as WholeSecondReading, WholeSeconds},
+        whole_seconds::{WholeSeconds, WindowReader},
     },
     request::RunAnswer,
     streams::{self, Mapper, event_report},
@@ -24,7 +24,7 @@ use crate::{
 
 /// How long a backfill that gives way waits before it looks again whether the live run is done. Chosen: a live run takes
 /// seconds where LastPass lets it.
-const GIVE_WAY: Duration = Duration::from_secs(5);
+const LIVE_RUN_POLL: Duration = Duration::from_secs(5);
 
 /// What a window of events is read for.
 #[derive(Debug, Clone, Copy)]
@@ -149,15 +149,15 @@ impl Run<'_> {
         self.read_pages(window, reading, page).await
     }
 
-    fn begin_window(&self, window: EventWindow) -> WholeSecondReading<'_> {
-        WholeSecondReading::new(&self.session.mapper.zone, window.from, window.position)
+    fn begin_window(&self, window: EventWindow) -> WindowReader<'_> {
+        WindowReader::new(&self.session.mapper.zone, window.from, window.position)
     }
 
     /// Reads and delivers what is left of a window whose first page was read.
     async fn read_pages(
         &self,
         window: EventWindow,
-        mut reading: WholeSecondReading<'_>,
+        mut reading: WindowReader<'_>,
         mut page: Page,
     ) -> Result<Ended, Error> {
         let session = self.session;
@@ -183,9 +183,9 @@ impl Run<'_> {
         }
     }
 
-    pub(super) async fn fetch(&self, reading: &WholeSecondReading<'_>) -> Result<Page, Error> {
+    pub(super) async fn fetch(&self, reading: &WindowReader<'_>) -> Result<Page, Error> {
         let session = self.session;
-        self.give_way().await;
+        self.yield_to_live_run().await;
         let page = session.lastpass.fetch_events(&reading.request(), &session.mapper.zone, session.deadline).await?;
         self.progress.pages.fetch_add(1, Ordering::Relaxed);
         Ok(page)
@@ -193,13 +193,13 @@ impl Run<'_> {
 
     /// Once LastPass has throttled this invocation, what can wait asks for nothing while the live run is at work: it would
     /// use up what LastPass allows, and the live run, whose pauses grow as well, could miss its next schedule.
-    async fn give_way(&self) {
+    async fn yield_to_live_run(&self) {
         let session = self.session;
         if matches!(self.lease.key(), Key::Stream(_)) || session.lastpass.throttled() == 0 {
             return;
         }
-        while session.deadline.allows(GIVE_WAY) && self.is_live_run_at_work().await {
-            tokio::time::sleep(GIVE_WAY).await;
+        while session.deadline.allows(LIVE_RUN_POLL) && self.is_live_run_at_work().await {
+            tokio::time::sleep(LIVE_RUN_POLL).await;
         }
     }
 

@@ -11,7 +11,7 @@ use crate::{
     document::{DocId, Document},
     lastpass::{
         testing::{Entry, Habits, LastPass, Order, REACH, days, habits, much_later, offsets, repeatedly},
-        whole_seconds::{CLOCK_TOLERANCE, Reading, WholeSeconds},
+        whole_seconds::{CLOCK_TOLERANCE, WholeSeconds, WindowReader},
     },
     request::Window,
     streams::{Mapper, event_report, testing},
@@ -110,7 +110,7 @@ impl Function {
         mut save: impl FnMut(Timestamp),
     ) -> Result<(), Crash> {
         let zone = self.lastpass.zone.clone();
-        let mut reading = Reading::new(&zone, from, position);
+        let mut reading = WindowReader::new(&zone, from, position);
         for _ in 0..1_000 {
             let page = self.lastpass.answer(&reading.request(), self.time);
             self.time += self.page_takes;
@@ -183,7 +183,7 @@ impl Function {
         };
         let window = Window { from: first.instant, to: last.instant + SignedDuration::from_secs(1) };
         let window = backfill_window(window, much_later(last.instant), &lastpass.zone);
-        let mut reading = Reading::new(&lastpass.zone, window.from, window.to);
+        let mut reading = WindowReader::new(&lastpass.zone, window.from, window.to);
         let clock = much_later(last.instant);
         let whole = reading.take(lastpass.answer(&reading.request(), clock), clock).expect("no contradiction");
         assert!(whole.complete);

@@ -20,7 +20,7 @@ use crate::{
         self, folders,
         paging::{PageRequest, Paging, Reach},
         users,
-        whole_seconds::Reading as WholeSecondReading,
+        whole_seconds::WindowReader,
     },
     request::Window,
     secrets::Credentials,
@@ -71,7 +71,7 @@ impl Preview {
         if from >= to {
             return Ok(());
         }
-        let mut reading = WholeSecondReading::new(zone, from, to);
+        let mut reading = WindowReader::new(zone, from, to);
         loop {
             let page = self.lastpass.fetch_events(&reading.request(), zone, deadline).await?;
             let clock = now();

@@ -24,36 +24,37 @@ pub struct ResumeAnswer {
     resumed: Vec<RunAnswer>,
 }
 
-/// A piece of work that was left, in the order in which it is taken up.
+/// Unfinished work, in the order in which it is continued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Left {
+enum PendingWork {
     Snapshot { scheduled_time: Timestamp, stream: Stream },
     Redrive { position: Timestamp, stream: Stream },
     Backfill { from: Timestamp, to: Timestamp, alert: bool },
 }
 
-/// Goes on with what is unfinished, until it is done or the deadline comes. Work that another run has the lease of is
-/// left to it.
+/// Continues unfinished work until it is complete or the deadline comes. Skips work whose lease another run holds.
 ///
 /// # Errors
-/// That of the first piece of work that fails, after the others were taken up; see [`super::collect`].
+/// The error of the first piece of work that fails, after the others were continued; see [`super::collect`].
 pub async fn resume(session: &Session<'_>) -> Result<ResumeAnswer, Error> {
     let listing = session.store.list(session.deadline).await?;
     for error in listing.broken {
         tracing::error!(%error, "a checkpoint can't be read");
     }
-    let mut left: Vec<Left> = listing.items.iter().filter_map(left_of).collect();
-    left.sort_unstable();
+    let mut pending: Vec<PendingWork> = listing.items.iter().filter_map(pending_work).collect();
+    pending.sort_unstable();
     let mut resumed = Vec::new();
     let mut first_error = None;
-    for work in left {
+    for work in pending {
         if session.is_nearly_over() {
             return Ok(ResumeAnswer { action: "resume", status: RunStatus::Partial, resumed });
         }
         let answer = match work {
-            Left::Snapshot { scheduled_time, stream } => collect_snapshot(session, stream, Some(scheduled_time)).await,
-            Left::Redrive { stream, .. } => redrive(session, stream).await,
-            Left::Backfill { from, to, alert } => {
+            PendingWork::Snapshot { scheduled_time, stream } => {
+                collect_snapshot(session, stream, Some(scheduled_time)).await
+            }
+            PendingWork::Redrive { stream, .. } => redrive(session, stream).await,
+            PendingWork::Backfill { from, to, alert } => {
                 backfill(session, Backfill { from, to, skip_completed: true, alert }).await
             }
         };
@@ -75,14 +76,16 @@ pub async fn resume(session: &Session<'_>) -> Result<ResumeAnswer, Error> {
     Ok(ResumeAnswer { action: "resume", status, resumed })
 }
 
-/// What is left of an item.
-fn left_of(item: &Item) -> Option<Left> {
+/// Returns the unfinished work of an item.
+fn pending_work(item: &Item) -> Option<PendingWork> {
     match (item.key, item.state.unfinished?) {
         (Key::Stream(stream), Unfinished::Snapshot(SnapshotPosition { scheduled_time, .. })) => {
-            Some(Left::Snapshot { scheduled_time, stream })
+            Some(PendingWork::Snapshot { scheduled_time, stream })
         }
-        (Key::Redrive(stream), Unfinished::Redrive { position }) => Some(Left::Redrive { position, stream }),
-        (Key::Backfill { from, to, .. }, Unfinished::Window { alert, .. }) => Some(Left::Backfill { from, to, alert }),
+        (Key::Redrive(stream), Unfinished::Redrive { position }) => Some(PendingWork::Redrive { position, stream }),
+        (Key::Backfill { from, to, .. }, Unfinished::Window { alert, .. }) => {
+            Some(PendingWork::Backfill { from, to, alert })
+        }
         // Whoever sent a plan sends it again; its slices are backfills.
         (Key::Plan { .. }, _)
         | (Key::Stream(_), Unfinished::Window { .. } | Unfinished::Redrive { .. })

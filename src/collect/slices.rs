@@ -17,7 +17,7 @@ use crate::{
     lastpass::{
         self,
         time::ApiZone,
-        whole_seconds::{Reading as WholeSecondReading, WholeSeconds},
+        whole_seconds::{WholeSeconds, WindowReader},
     },
     request::{PlanAnswer, RunAnswer, Window},
 };
@@ -90,7 +90,7 @@ impl Run<'_> {
     /// Reads the newest page of a range, for how far it reaches.
     async fn measure(&self, from: Timestamp, to: Timestamp) -> Result<WholeSeconds, Error> {
         let zone = &self.session.mapper.zone;
-        let mut reading = WholeSecondReading::new(zone, from, to);
+        let mut reading = WindowReader::new(zone, from, to);
         let page = self.fetch(&reading).await?;
         let newest = reading.take(page, now());
         Ok(newest.map_err(|contradiction| lastpass::Error::of_contradiction(&contradiction, zone))?)

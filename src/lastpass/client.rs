@@ -34,7 +34,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// First pause of work that can wait, after LastPass throttled it. Chosen: by then a live run, which asks again after
 /// [`FIRST_PAUSE`], has had its turns.
-const FIRST_PAUSE_GIVING_WAY: Duration = Duration::from_secs(15);
+const FIRST_LOW_PRIORITY_PAUSE: Duration = Duration::from_secs(15);
 /// Longest pause between two tries. Chosen.
 const LONGEST_PAUSE: Duration = Duration::from_secs(16);
 /// The same while LastPass throttles. Chosen: who is asked once a minute is left in peace, and a limit that is lifted is
@@ -133,8 +133,8 @@ impl Client {
 
     /// The same client, for work that can wait: where LastPass throttles, it leaves the live runs the first turns.
     #[must_use]
-    pub fn giving_way(self) -> Self {
-        Self { first_throttled_pause: FIRST_PAUSE_GIVING_WAY, ..self }
+    pub fn low_priority(self) -> Self {
+        Self { first_throttled_pause: FIRST_LOW_PRIORITY_PAUSE, ..self }
     }
 
     /// The same client, which names `api_user` in `reporting` requests (`apiuser`), where there is one.
@@ -472,7 +472,7 @@ mod tests {
 
     #[test]
     fn work_that_can_wait_leaves_the_first_turns_to_the_live_run() {
-        let (waiting, live) = (tries_from(FIRST_PAUSE_GIVING_WAY, None, 290), tries(None, 290));
+        let (waiting, live) = (tries_from(FIRST_LOW_PRIORITY_PAUSE, None, 290), tries(None, 290));
         assert!(live.iter().filter(|at| **at < waiting[0]).count() >= 3, "{live:?} {waiting:?}");
         assert_eq!(waiting.last(), Some(&270.0), "{waiting:?}");
     }

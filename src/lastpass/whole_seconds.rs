@@ -14,7 +14,7 @@
 //! `next` is an instant and `Time` is a wall time. Where one page spans both passes of a wall time, it cannot show which
 //! of its events are to be kept. Such a wall time is requested by itself (`Doubt`).
 //!
-//! Pure: [`Reading::request`] says what to ask, [`Reading::take`] what the answer means.
+//! Pure: [`WindowReader::request`] says what to ask, [`WindowReader::take`] what the answer means.
 
 use std::{
     cmp::Ordering,
@@ -40,7 +40,7 @@ const SECOND_US: i64 = 1_000_000;
 
 /// A window that is being read, from its newest events to its oldest.
 #[derive(Debug)]
-pub struct Reading<'z> {
+pub struct WindowReader<'z> {
     zone: &'z ApiZone,
     from: Timestamp,
     /// Everything from here on has been given out.
@@ -178,7 +178,7 @@ enum Order {
     Unordered,
 }
 
-impl<'z> Reading<'z> {
+impl<'z> WindowReader<'z> {
     /// Reads the seconds in [`from`, `to`). Neither may lie inside a fold.
     #[must_use]
     pub const fn new(zone: &'z ApiZone, from: Timestamp, to: Timestamp) -> Self {
@@ -220,7 +220,7 @@ impl<'z> Reading<'z> {
         let timeless = timed.extract_if(.., |event| local_time(event).is_none());
         let mut events: Vec<(Event, Option<EventTime>)> = timeless.map(|event| (event, None)).collect();
         if let Some(doubt) = self.doubts.pop() {
-            self.tell(doubt, timed, page.next_us, clock);
+            self.classify(doubt, timed, page.next_us, clock);
         } else {
             self.whole_from = match self.whole_from(&timed) {
                 _ if !cut => Some(self.from),
@@ -307,7 +307,7 @@ impl<'z> Reading<'z> {
     }
 
     /// Takes an answer to a doubt. It ends where the first pass of the wall time is whole.
-    fn tell(&mut self, mut doubt: Doubt, page: Vec<Event>, next_us: Option<i64>, clock: Timestamp) {
+    fn classify(&mut self, mut doubt: Doubt, page: Vec<Event>, next_us: Option<i64>, clock: Timestamp) {
         match doubt.proof {
             Proof::WithoutSecondPass { cut_us } if next_us == Some(cut_us) && doubt.is_same(&page) => {
                 doubt.proof = Proof::FromFirstPass { cut_us };
@@ -579,7 +579,7 @@ mod tests {
     #[test]
     fn a_page_cut_inside_a_second_is_read_again_from_there() {
         let zone = zone();
-        let mut reading = Reading::new(&zone, at("2025-07-01T04:00:00Z"), at("2025-07-02T04:00:00Z"));
+        let mut reading = WindowReader::new(&zone, at("2025-07-01T04:00:00Z"), at("2025-07-02T04:00:00Z"));
         let request = reading.request();
         assert_eq!((request.from, request.to), (at("2025-07-01T03:59:59Z"), at("2025-07-02T04:00:01Z")));
         let page = Page {
@@ -631,7 +631,7 @@ mod tests {
     #[test]
     fn a_second_larger_than_a_page_is_joined_by_next() {
         let zone = zone();
-        let mut reading = Reading::new(&zone, at("2025-07-01T04:00:00Z"), at("2025-07-01T14:00:05Z"));
+        let mut reading = WindowReader::new(&zone, at("2025-07-01T04:00:00Z"), at("2025-07-01T14:00:05Z"));
         let second = |data| event(&zone, "2025-07-01 10:00:04", data);
         let next = at("2025-07-01T14:00:04Z").as_microsecond();
         let page = Page { events: vec![second("a"), second("b")], next_us: Some(next + 5) };
@@ -647,7 +647,7 @@ mod tests {
     /// sent, and the events that are given out.
     fn read_border(next: &str, repeated: &[&str]) -> (Vec<i64>, Vec<String>) {
         let zone = zone();
-        let mut reading = Reading::new(&zone, at("2025-11-02T05:00:00Z"), at("2025-11-02T07:00:00Z"));
+        let mut reading = WindowReader::new(&zone, at("2025-11-02T05:00:00Z"), at("2025-11-02T07:00:00Z"));
         let fold = |time: &&str| event(&zone, &format!("2025-11-02 01:{time}"), time);
         let (border, older) = (["10:00", "10:00"], ["50:00"]);
         let first = ["30:00", "20:00", "10:00"].iter().map(fold).collect();
@@ -689,7 +689,7 @@ mod tests {
             ("2025-11-02T06:04:59.5Z", "2025-11-02T05:10:00.999999Z"),
             ("2025-11-02T06:05:00Z", "2025-11-02T06:10:00.999999Z"),
         ] {
-            let mut reading = Reading::new(&zone, at("2025-11-02T05:00:00Z"), at("2025-11-02T07:00:00Z"));
+            let mut reading = WindowReader::new(&zone, at("2025-11-02T05:00:00Z"), at("2025-11-02T07:00:00Z"));
             let fold = |time| event(&zone, time, time);
             let events = vec![fold("2025-11-02 01:20:00"), fold("2025-11-02 01:10:00")];
             let page = Page { events, next_us: Some(boundary.as_microsecond() + 1) };
@@ -702,7 +702,7 @@ mod tests {
     fn a_joined_page_shows_a_zone_too_far_west() {
         // US/Pacific is set for an API in US/Eastern: its `next` is three hours before the events as they are read.
         let zone = ApiZone::new("US/Pacific").expect("a zone");
-        let mut reading = Reading::new(&zone, at("2025-07-01T04:00:00Z"), at("2025-07-01T17:00:05Z"));
+        let mut reading = WindowReader::new(&zone, at("2025-07-01T04:00:00Z"), at("2025-07-01T17:00:05Z"));
         let second = |data| event(&zone, "2025-07-01 10:00:04", data);
         let next_us = Some(at("2025-07-01T14:00:04Z").as_microsecond());
         let whole = reading.take(Page { events: vec![second("a"), second("b")], next_us }, at(NOW));
@@ -715,7 +715,7 @@ mod tests {
     #[test]
     fn a_page_cut_inside_the_repeated_hour_is_read_again_from_its_end() {
         let zone = zone();
-        let mut reading = Reading::new(&zone, at("2025-11-01T04:00:00Z"), at("2025-11-03T04:00:00Z"));
+        let mut reading = WindowReader::new(&zone, at("2025-11-01T04:00:00Z"), at("2025-11-03T04:00:00Z"));
         let page = Page {
             events: vec![event(&zone, "2025-11-02 03:00:00", "after"), event(&zone, "2025-11-02 01:10:00", "fold")],
             next_us: Some(at("2025-11-02T06:10:00Z").as_microsecond()),
@@ -728,7 +728,7 @@ mod tests {
     fn a_visible_jump_back_tells_the_pass() {
         let zone = zone();
         for reversed in [false, true] {
-            let mut reading = Reading::new(&zone, at("2025-11-01T04:00:00Z"), at("2025-11-03T04:00:00Z"));
+            let mut reading = WindowReader::new(&zone, at("2025-11-01T04:00:00Z"), at("2025-11-03T04:00:00Z"));
             let mut events = vec![
                 event(&zone, "2025-11-02 01:40:00", "second"),
                 event(&zone, "2025-11-02 01:10:00", "second"),
@@ -759,7 +759,7 @@ mod tests {
             (vec![fold("10:00", "second"), fold("50:00", "first")], Some(next - 3_300_000_000)),
             (vec![fold("05:00", "first")], None),
         ];
-        let mut reading = Reading::new(&zone, at("2025-11-02T05:00:00Z"), at("2025-11-02T07:00:00Z"));
+        let mut reading = WindowReader::new(&zone, at("2025-11-02T05:00:00Z"), at("2025-11-02T07:00:00Z"));
         let answers = pages.map(|(events, next_us)| reading.take(Page { events, next_us }, at(NOW)));
         let whole = answers.into_iter().last().expect("an answer").expect("whole seconds");
         assert_eq!(records(&whole), ["first", "first", "second", "second", "second", "second"]);
@@ -776,7 +776,7 @@ mod tests {
             (vec!["50:00", "10:00", "05:00"], Some(next - 3_420_000_000)),
             (vec!["03:00", "02:00", "01:00"], None),
         ];
-        let mut reading = Reading::new(&zone, at("2025-11-02T05:00:00Z"), at("2025-11-02T07:00:00Z"));
+        let mut reading = WindowReader::new(&zone, at("2025-11-02T05:00:00Z"), at("2025-11-02T07:00:00Z"));
         let answers = pages.map(|(times, next_us)| {
             let event = |time: &str| event(&zone, &format!("2025-11-02 01:{time}"), time);
             reading.take(Page { events: times.into_iter().map(event).collect(), next_us }, at(NOW))
@@ -789,7 +789,7 @@ mod tests {
     #[test]
     fn a_jump_tells_the_pass_in_its_own_repeated_hour_alone() {
         let zone = zone();
-        let mut reading = Reading::new(&zone, at("2024-11-01T04:00:00Z"), at("2025-11-03T04:00:00Z"));
+        let mut reading = WindowReader::new(&zone, at("2024-11-01T04:00:00Z"), at("2025-11-03T04:00:00Z"));
         let events = [
             ("2025-11-02 01:20:00", "unknown"),
             ("2025-11-02 01:10:00", "unknown"),
@@ -807,7 +807,7 @@ mod tests {
     #[test]
     fn each_repeated_hour_of_a_page_may_have_a_jump() {
         let zone = zone();
-        let mut reading = Reading::new(&zone, at("2024-11-01T04:00:00Z"), at("2025-11-03T04:00:00Z"));
+        let mut reading = WindowReader::new(&zone, at("2024-11-01T04:00:00Z"), at("2025-11-03T04:00:00Z"));
         let times = ["2024-11-03 01:50:00", "2024-11-03 01:10:00", "2025-11-02 01:20:00", "2025-11-02 01:05:00"];
         let events = times.into_iter().map(|time| event(&zone, time, time)).collect();
         let whole = reading.take(Page { events, next_us: None }, at(NOW)).expect("whole seconds");
@@ -819,7 +819,7 @@ mod tests {
     fn the_clock_tells_the_pass_while_only_the_first_could_have_happened() {
         let zone = zone();
         for (clock, ambiguous) in [("2025-11-02T05:45:00Z", false), ("2025-11-02T06:45:00Z", true)] {
-            let mut reading = Reading::new(&zone, at("2025-11-01T04:00:00Z"), at("2025-11-03T04:00:00Z"));
+            let mut reading = WindowReader::new(&zone, at("2025-11-01T04:00:00Z"), at("2025-11-03T04:00:00Z"));
             let page = Page { events: vec![event(&zone, "2025-11-02 01:30:00", "")], next_us: None };
             let whole = reading.take(page, at(clock)).expect("whole seconds");
             let time = whole.events[0].1.expect("a time");
@@ -830,7 +830,7 @@ mod tests {
     #[test]
     fn an_event_without_a_readable_time_is_kept_and_decides_nothing() {
         let zone = zone();
-        let mut reading = Reading::new(&zone, at("2025-07-01T04:00:00Z"), at("2025-07-02T04:00:00Z"));
+        let mut reading = WindowReader::new(&zone, at("2025-07-01T04:00:00Z"), at("2025-07-02T04:00:00Z"));
         let page = Page {
             events: vec![
                 event(&zone, "2025-07-01 10:00:05", "a"),
@@ -848,7 +848,7 @@ mod tests {
     fn a_wrong_zone_is_proved_by_the_clock_and_by_next() {
         let zone = zone();
         let page = |next_us| Page { events: vec![event(&zone, "2025-07-01 10:00:00", "")], next_us };
-        let mut reading = Reading::new(&zone, at("2025-07-01T04:00:00Z"), at("2025-07-02T04:00:00Z"));
+        let mut reading = WindowReader::new(&zone, at("2025-07-01T04:00:00Z"), at("2025-07-02T04:00:00Z"));
         let ahead = reading.take(page(None), at("2025-07-01T13:54:59Z"));
         assert!(matches!(ahead, Err(Contradiction::AheadOfClock { .. })));
         let next = reading.take(page(Some(at("2025-07-01T15:00:00Z").as_microsecond())), at(NOW));
@@ -858,7 +858,7 @@ mod tests {
     #[test]
     fn an_empty_page_with_a_next_is_not_the_end() {
         let zone = zone();
-        let mut reading = Reading::new(&zone, at("2025-07-01T04:00:00Z"), at("2025-07-01T14:00:01Z"));
+        let mut reading = WindowReader::new(&zone, at("2025-07-01T04:00:00Z"), at("2025-07-01T14:00:01Z"));
         let next = at("2025-07-01T14:00:00Z").as_microsecond();
         let whole = reading.take(Page { events: Vec::new(), next_us: Some(next) }, at(NOW)).expect("whole seconds");
         assert_eq!((whole.complete, reading.request().next_us), (false, Some(next)));
@@ -870,7 +870,7 @@ mod tests {
     #[test]
     fn a_next_that_leads_nowhere_is_refused() {
         let zone = zone();
-        let mut reading = Reading::new(&zone, at("2025-07-01T04:00:00Z"), at("2025-07-01T14:00:01Z"));
+        let mut reading = WindowReader::new(&zone, at("2025-07-01T04:00:00Z"), at("2025-07-01T14:00:01Z"));
         let next = at("2025-07-01T14:00:00Z").as_microsecond();
         let page = || Page { events: vec![event(&zone, "2025-07-01 10:00:00", "")], next_us: Some(next) };
         assert!(reading.take(page(), at(NOW)).is_ok());

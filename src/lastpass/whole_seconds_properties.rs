@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::{
     testing::{Entry, Habits, LastPass, Next, Order, days, habits, much_later, offsets, repeatedly},
     time::ApiZone,
-    whole_seconds::{Reading, WholeSeconds},
+    whole_seconds::{WholeSeconds, WindowReader},
 };
 
 /// Events, and a window that ends in no fold.
@@ -58,7 +58,7 @@ impl World {
         let clock = much_later(self.to);
         let (mut position, mut all, mut pages) = (self.to, Vec::new(), 0);
         'restart: loop {
-            let mut reading = Reading::new(&self.lastpass.zone, self.from, position);
+            let mut reading = WindowReader::new(&self.lastpass.zone, self.from, position);
             for page in 1.. {
                 pages += 1;
                 assert!(pages < 1_000, "reading never ends");

@@ -13,6 +13,9 @@ pub mod document;
 mod echo;
 pub mod elastic;
 pub mod error;
+#[cfg(test)]
+#[path = "../tests/errors/mod.rs"]
+mod errors;
 pub mod function;
 mod http;
 pub mod lastpass;
@@ -24,5 +27,3 @@ pub mod streams;
 mod surrogates;
 pub mod telemetry;
 mod text;
-#[cfg(test)]
-mod texts;

@@ -18,13 +18,14 @@ mod rights;
 mod send;
 
 #[cfg(test)]
+#[path = "../../tests/errors/elastic.rs"]
+mod error_texts;
+#[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod texts;
 
 use std::collections::BTreeMap;
 

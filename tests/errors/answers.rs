@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Says, case, review};
+use super::{case, review};
 use crate::{
     aws::Fault,
     checkpoint::{self, Destination, Key, PartitionKey},
@@ -22,10 +22,10 @@ enum Asked {
 }
 
 /// What is wrong, what was asked, the answer's status and body, and what comes of it.
-type Answered<'a> = (&'a str, Asked, u16, &'a str, &'static str, Says);
+type Answered<'a> = (&'a str, Asked, u16, &'a str, &'static str);
 
 /// What is wrong, the answer's status, its code and message, and what comes of it.
-type Failed<'a> = (&'a str, u16, Option<&'a str>, &'a str, &'static str, Says);
+type Failed<'a> = (&'a str, u16, Option<&'a str>, &'a str, &'static str);
 
 #[test]
 fn answers_of_lastpass() {
@@ -33,77 +33,41 @@ fn answers_of_lastpass() {
     const HASH: &str = "c0ffee5ec4e7badcafe0c0ffee5ec4e7";
     let echo = format!(r#"{{"status":"FAIL","error":"hash {HASH} is wrong"}}"#);
     let bad = "LastPass.BadAnswer";
-    let page: Says = &["LASTPASS_URL", "enterpriseapi.php", "proxy"];
-    let who: Says = &["Admin Console", "Dashboard", "Advanced > Enterprise API", "`provisioning_hash`"];
-    let refused: Says = &["LastPass Business", "Admin Console"];
-    let unreachable: Says = &["LASTPASS_URL", "next run"];
     let table: &[Answered<'_>] = &[
-        ("401", Events, 401, "", "LastPass.Unauthorized", who),
+        ("401", Events, 401, "", "LastPass.Unauthorized"),
         (
             "LastPass's own refusal",
             Users,
             200,
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<lastpass rc=\"Authorization Error\"/>",
             "LastPass.Unauthorized",
-            &["Authorization Error", "`account_number`", "`provisioning_hash`"],
         ),
-        ("XML of something else", Users, 200, "<feed><title>News</title></feed>", bad, &["XML, and no refusal"]),
+        ("XML of something else", Users, 200, "<feed><title>News</title></feed>", bad),
         (
             "WARN without events",
             Events,
             200,
             r#"{"status":"WARN","errors":["one of two servers is away"]}"#,
             "LastPass.Refused",
-            &["one of two servers is away"],
         ),
-        (
-            "throttling in words",
-            Folders,
-            200,
-            r#"{"error":"Too many requests"}"#,
-            "LastPass.Throttled",
-            &["too many requests"],
-        ),
-        (
-            "a folder that is none",
-            Folders,
-            200,
-            r#"{"101":{"score":1},"102":null}"#,
-            bad,
-            &["something else than shared folders"],
-        ),
-        (
-            "no users, though there are some",
-            Users,
-            200,
-            r#"{"total":5,"count":0,"Users":[]}"#,
-            bad,
-            &["no users, though its `total`"],
-        ),
-        (
-            "403 by a firewall",
-            Events,
-            403,
-            "<html>Access denied</html>",
-            "LastPass.Throttled",
-            &["HTTP 403", "rate", "IP restriction", "proxy", "`provisioning_hash`"],
-        ),
+        ("throttling in words", Folders, 200, r#"{"error":"Too many requests"}"#, "LastPass.Throttled"),
+        ("a folder that is none", Folders, 200, r#"{"101":{"score":1},"102":null}"#, bad),
+        ("no users, though there are some", Users, 200, r#"{"total":5,"count":0,"Users":[]}"#, bad),
+        ("403 by a firewall", Events, 403, "<html>Access denied</html>", "LastPass.Throttled"),
         (
             "FAIL for an authorization error",
             Events,
             200,
             r#"{"status":"FAIL","error":"Authorization Error"}"#,
             "LastPass.Unauthorized",
-            &["Authorization Error", "`account_number`"],
         ),
-        ("FAIL that echoes the hash", Users, 200, &echo, "LastPass.Unauthorized", who),
+        ("FAIL that echoes the hash", Users, 200, &echo, "LastPass.Unauthorized"),
         (
             "FAIL that echoes a piece of the hash",
             Users,
             200,
             r#"{"status":"FAIL","error":"hash c0ffee5e... is wrong"}"#,
             "LastPass.Unauthorized",
-            who,
         ),
         (
             "FAIL for the account number",
@@ -111,7 +75,6 @@ fn answers_of_lastpass() {
             200,
             r#"{"status":"FAIL","errors":["no such cid"]}"#,
             "LastPass.Unauthorized",
-            &["no such cid", "`account_number`"],
         ),
         (
             "FAIL for a missing permission",
@@ -119,24 +82,15 @@ fn answers_of_lastpass() {
             200,
             r#"{"status":"FAIL","error":{"text":"Permission denied"}}"#,
             "LastPass.Unauthorized",
-            &["Permission denied"],
         ),
-        ("FAIL without a reason", Events, 200, r#"{"status":"FAIL"}"#, "LastPass.Refused", refused),
-        (
-            "FAIL for the command",
-            Folders,
-            200,
-            r#"{"status":"FAIL","error":"Unknown command"}"#,
-            "LastPass.Refused",
-            &["`getdetailedsfdata`", "Unknown command", "LastPass Business"],
-        ),
+        ("FAIL without a reason", Events, 200, r#"{"status":"FAIL"}"#, "LastPass.Refused"),
+        ("FAIL for the command", Folders, 200, r#"{"status":"FAIL","error":"Unknown command"}"#, "LastPass.Refused"),
         (
             "FAIL with a long reason",
             Users,
             200,
             Box::leak(format!(r#"{{"status":"error","error":"{}"}}"#, "no ".repeat(500)).into_boxed_str()),
             "LastPass.Refused",
-            refused,
         ),
         (
             "FAIL in several lines",
@@ -144,50 +98,42 @@ fn answers_of_lastpass() {
             200,
             r#"{"status":"FAIL","error":"no\n\u0000such\tthing"}"#,
             "LastPass.Refused",
-            &["no  such thing"],
         ),
-        ("400", Events, 400, "", "LastPass.Refused", &["HTTP 400", "Admin Console"]),
-        ("402", Events, 402, "", "LastPass.Refused", &["HTTP 402", "LastPass Business"]),
-        ("404", Events, 404, "<html>Not found</html>", bad, &["no API at that address", "LASTPASS_URL"]),
-        ("405", Users, 405, "", bad, &["no API at that address", "LASTPASS_URL"]),
-        ("407 of a proxy", Users, 407, "", bad, &["proxy in between wants credentials"]),
-        ("a redirect to a login page", Events, 302, "", bad, &["redirects to another address", "LASTPASS_URL"]),
-        ("a permanent redirect", Events, 301, "", bad, &["redirects", "LASTPASS_URL"]),
-        ("408", Events, 408, "", "LastPass.Unreachable", unreachable),
-        ("429", Events, 429, "", "LastPass.Throttled", &["429", "lower the rate of the schedules"]),
-        ("429 for folders", Folders, 429, "", "LastPass.Throttled", &["`getdetailedsfdata`", "next run"]),
-        ("500", Events, 500, "", "LastPass.Unreachable", &["HTTP 500", "LASTPASS_URL", "next run"]),
-        ("502 of a proxy", Users, 502, "<html></html>", "LastPass.Unreachable", &["HTTP 502"]),
-        ("503", Folders, 503, "", "LastPass.Unreachable", &["HTTP 503"]),
-        ("a maintenance page of 200", Events, 200, "<!DOCTYPE html><html>soon</html>", bad, page),
-        ("an empty body", Events, 200, "", bad, &["it is empty", "LASTPASS_URL"]),
-        ("a text", Users, 200, "OK", bad, &["not a JSON object"]),
-        ("JSON that was cut", Users, 200, r#"{"Users":{"#, bad, &["not JSON, or was cut"]),
-        ("a list with something in it", Folders, 200, "[1]", bad, &["it is a list"]),
-        ("another API's JSON", Events, 200, r#"{"ok":true}"#, bad, &["no events under `data`"]),
-        ("events that are a text", Events, 200, r#"{"status":"OK","data":"none"}"#, bad, &["no events under `data`"]),
-        (
-            "a `next` that can't be read",
-            Events,
-            200,
-            r#"{"status":"OK","next":"soon","data":[]}"#,
-            bad,
-            &["its `next` can't be read"],
-        ),
-        ("another API's JSON for users", Users, 200, r#"{"ok":true}"#, bad, &["no users under `Users`"]),
+        ("400", Events, 400, "", "LastPass.Refused"),
+        ("402", Events, 402, "", "LastPass.Refused"),
+        ("404", Events, 404, "<html>Not found</html>", bad),
+        ("405", Users, 405, "", bad),
+        ("407 of a proxy", Users, 407, "", bad),
+        ("a redirect to a login page", Events, 302, "", bad),
+        ("a permanent redirect", Events, 301, "", bad),
+        ("408", Events, 408, "", "LastPass.Unreachable"),
+        ("429", Events, 429, "", "LastPass.Throttled"),
+        ("429 for folders", Folders, 429, "", "LastPass.Throttled"),
+        ("500", Events, 500, "", "LastPass.Unreachable"),
+        ("502 of a proxy", Users, 502, "<html></html>", "LastPass.Unreachable"),
+        ("503", Folders, 503, "", "LastPass.Unreachable"),
+        ("a maintenance page of 200", Events, 200, "<!DOCTYPE html><html>soon</html>", bad),
+        ("an empty body", Events, 200, "", bad),
+        ("a text", Users, 200, "OK", bad),
+        ("JSON that was cut", Users, 200, r#"{"Users":{"#, bad),
+        ("a list with something in it", Folders, 200, "[1]", bad),
+        ("another API's JSON", Events, 200, r#"{"ok":true}"#, bad),
+        ("events that are a text", Events, 200, r#"{"status":"OK","data":"none"}"#, bad),
+        ("a `next` that can't be read", Events, 200, r#"{"status":"OK","next":"soon","data":[]}"#, bad),
+        ("another API's JSON for users", Users, 200, r#"{"ok":true}"#, bad),
     ];
     let zone = ApiZone::new("US/Eastern").expect("a zone");
     let answers = Answers::with_hash(HASH);
     let mut cases: Vec<_> = table
         .iter()
-        .map(|(what, asked, status, body, error_type, says)| {
+        .map(|(what, asked, status, body, error_type)| {
             let answer = (*status, body.as_bytes());
             let error = match asked {
                 Events => answers.events(answer, &zone).expect_err(what),
                 Users => answers.users(answer).expect_err(what),
                 Folders => answers.folders(answer).expect_err(what),
             };
-            case(*what, error, error_type, says)
+            case(*what, error, error_type)
         })
         .collect();
     for case in &cases {
@@ -195,7 +141,7 @@ fn answers_of_lastpass() {
     }
     let asked = r#"{"pagesize":1,"pageindex":3,"data":"all"}"#.to_owned();
     let error = lastpass::Error::TooLarge { command: Command::GetDetailedSfData, asked };
-    cases.push(case("an answer that is too large", error, bad, &["24 MB", "\"pageindex\":3", "LASTPASS_URL", "proxy"]));
+    cases.push(case("an answer that is too large", error, bad));
     for why in [
         "no connection",
         "it did not answer in time",
@@ -205,21 +151,19 @@ fn answers_of_lastpass() {
         let host = "lastpass.com".to_owned();
         let error =
             lastpass::Error::Unreachable { host, waited: Duration::from_secs(10), why: why.to_owned(), source: None };
-        cases.push(case(why, error, "LastPass.Unreachable", &["lastpass.com", "LASTPASS_URL", "way to the internet"]));
+        cases.push(case(why, error, "LastPass.Unreachable"));
     }
     let proof =
         "it puts an event at 2025-07-01T15:00:00Z, ahead of the clock, which shows 2025-07-01T12:00:00Z".to_owned();
     let error = lastpass::Error::WrongTimeZone { zone: "America/Los_Angeles".to_owned(), proof };
-    let says = &["LASTPASS_TIME_ZONE", "America/Los_Angeles", "Admin Console"];
-    cases.push(case("an event ahead of the clock", error, "LastPass.WrongTimeZone", says));
+    cases.push(case("an event ahead of the clock", error, "LastPass.WrongTimeZone"));
     let eastern = ApiZone::new("US/Eastern").expect("a zone");
     let (offset, clock) = (jiff::tz::offset(-7), "2025-07-01T12:00:00Z".parse().expect("a time"));
     let proof = lastpass::own_polls::explain(&eastern, offset, clock);
     let error = lastpass::Error::WrongTimeZone { zone: "US/Eastern".to_owned(), proof };
-    let says = &["LASTPASS_TIME_ZONE", "3 hours behind US/Eastern", "UTC-7", "US/Pacific", "Admin Console"];
-    cases.push(case("own requests at another offset", error, "LastPass.WrongTimeZone", says));
+    cases.push(case("own requests at another offset", error, "LastPass.WrongTimeZone"));
     let error = lastpass::Error::BadAnswer { command: Command::Reporting, why: "its `next` leads nowhere" };
-    cases.push(case("a `next` that stands", error, "LastPass.BadAnswer", &["`reporting`", "its `next` leads nowhere"]));
+    cases.push(case("a `next` that stands", error, "LastPass.BadAnswer"));
     review("lastpass", &cases);
 }
 
@@ -228,29 +172,14 @@ fn answers_of_secrets_manager() {
     let role = "User: arn:aws:sts::123456789012:assumed-role/lastpass-Role/lastpass is not authorized to perform: secretsmanager:GetSecretValue on resource: lastpass";
     let kms = "User: arn:aws:sts::123456789012:assumed-role/lastpass-Role/lastpass is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:eu-west-1:123456789012:key/7";
     let table: &[Failed<'_>] = &[
-        (
-            "no permission",
-            400,
-            Some("AccessDeniedException"),
-            role,
-            "Secret.Forbidden",
-            &["`secretsmanager:GetSecretValue`", "`ReadCredentials`", "template.yaml"],
-        ),
-        (
-            "no permission for the KMS key",
-            400,
-            Some("AccessDeniedException"),
-            kms,
-            "Secret.Forbidden",
-            &["`kms:Decrypt`", "key's policy"],
-        ),
+        ("no permission", 400, Some("AccessDeniedException"), role, "Secret.Forbidden"),
+        ("no permission for the KMS key", 400, Some("AccessDeniedException"), kms, "Secret.Forbidden"),
         (
             "access to KMS is not allowed",
             400,
             Some("AccessDeniedException"),
             "Access to KMS is not allowed",
             "Secret.Forbidden",
-            &["`kms:Decrypt`"],
         ),
         (
             "decryption failed",
@@ -258,7 +187,6 @@ fn answers_of_secrets_manager() {
             Some("DecryptionFailure"),
             "Secrets Manager can't decrypt the protected secret text using the provided KMS key.",
             "Secret.Forbidden",
-            &["KMS key"],
         ),
         (
             "credentials of the role that ran out",
@@ -266,7 +194,6 @@ fn answers_of_secrets_manager() {
             Some("ExpiredTokenException"),
             "The security token included in the request is expired",
             "Secret.Forbidden",
-            &["role"],
         ),
         (
             "a signature that isn't valid",
@@ -274,7 +201,6 @@ fn answers_of_secrets_manager() {
             Some("InvalidSignatureException"),
             "Signature expired",
             "Secret.Forbidden",
-            &["role"],
         ),
         (
             "no such secret",
@@ -282,7 +208,6 @@ fn answers_of_secrets_manager() {
             Some("ResourceNotFoundException"),
             "Secrets Manager can't find the specified secret.",
             "Secret.Unreachable",
-            &["SECRET_ARN", "`SecretArn`", "SECRET_PREFIX", "account and region"],
         ),
         (
             "no value in it",
@@ -290,7 +215,6 @@ fn answers_of_secrets_manager() {
             Some("ResourceNotFoundException"),
             "Secrets Manager can't find the specified secret value for staging label: AWSCURRENT",
             "Secret.Unreachable",
-            &["SECRET_ARN", "no value in it"],
         ),
         (
             "scheduled for deletion",
@@ -298,7 +222,6 @@ fn answers_of_secrets_manager() {
             Some("InvalidRequestException"),
             "You can't perform this operation on the secret because it was marked for deletion.",
             "Secret.Unreachable",
-            &["scheduled for deletion", "SECRET_ARN"],
         ),
         (
             "an ARN that isn't one",
@@ -306,7 +229,6 @@ fn answers_of_secrets_manager() {
             Some("ValidationException"),
             "Invalid name. Must be a valid name containing alphanumeric characters",
             "Secret.Unreachable",
-            &["SECRET_ARN is its ARN"],
         ),
         (
             "a parameter that isn't valid",
@@ -314,7 +236,6 @@ fn answers_of_secrets_manager() {
             Some("InvalidParameterException"),
             "The parameter name is invalid",
             "Secret.Unreachable",
-            &["SECRET_ARN"],
         ),
         (
             "an error of theirs",
@@ -322,32 +243,24 @@ fn answers_of_secrets_manager() {
             Some("InternalServiceError"),
             "An error occurred on the server side.",
             "Secret.Unreachable",
-            &["next run", "VPC"],
         ),
-        ("throttling", 400, Some("ThrottlingException"), "Rate exceeded", "Secret.Unreachable", &["next run"]),
-        (
-            "a proxy's answer",
-            502,
-            None,
-            "",
-            "Secret.Unreachable",
-            &["not the service's own", "next run", "interface endpoint"],
-        ),
-        ("a login page", 200, None, "", "Secret.Unreachable", &["not the service's own"]),
+        ("throttling", 400, Some("ThrottlingException"), "Rate exceeded", "Secret.Unreachable"),
+        ("a proxy's answer", 502, None, "", "Secret.Unreachable"),
+        ("a login page", 200, None, "", "Secret.Unreachable"),
     ];
     let arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:lastpass-a1B2c3";
     let mut cases: Vec<_> = table
         .iter()
-        .map(|(what, status, code, message, error_type, says)| {
+        .map(|(what, status, code, message, error_type)| {
             let fault = Fault::answered(*status, *code, Some(message));
-            case(*what, secrets::Error::of_call(fault, arn), error_type, says)
+            case(*what, secrets::Error::of_call(fault, arn), error_type)
         })
         .collect();
     let error = secrets::Error::of_call(Fault::no_time("no answer before the time was up"), arn);
-    cases.push(case("no answer", error, "Secret.Unreachable", &["interface endpoint", "next run", "secret:lastpass"]));
+    cases.push(case("no answer", error, "Secret.Unreachable"));
     let problems = secrets::Problems(vec![secrets::Problem::Binary]);
     let error = secrets::Error::Invalid { secret_id: arn.to_owned(), problems };
-    cases.push(case("binary data", error, "Secret.Invalid", &["binary data", "`SecretString`", "put-secret-value"]));
+    cases.push(case("binary data", error, "Secret.Invalid"));
     review("secrets_manager", &cases);
 }
 
@@ -356,21 +269,13 @@ fn answers_of_dynamodb() {
     const UPDATE: &str = "dynamodb:UpdateItem";
     let role = "User: arn:aws:sts::123456789012:assumed-role/lastpass-Role/lastpass is not authorized to perform: dynamodb:UpdateItem on resource: checkpoints";
     let table: &[Failed<'_>] = &[
-        (
-            "no permission",
-            400,
-            Some("AccessDeniedException"),
-            role,
-            "Checkpoint.Forbidden",
-            &["`dynamodb:UpdateItem`", "`KeepCheckpoints`", "template.yaml"],
-        ),
+        ("no permission", 400, Some("AccessDeniedException"), role, "Checkpoint.Forbidden"),
         (
             "credentials that are none",
             400,
             Some("UnrecognizedClientException"),
             "The security token included in the request is invalid.",
             "Checkpoint.Forbidden",
-            &["role"],
         ),
         (
             "a KMS key that is disabled",
@@ -378,7 +283,6 @@ fn answers_of_dynamodb() {
             Some("AccessDeniedException"),
             "The KMS key arn:aws:kms:eu-west-1:123456789012:key/7 is disabled",
             "Checkpoint.Forbidden",
-            &["KMS key", "`kms:Decrypt`"],
         ),
         (
             "no such table",
@@ -386,7 +290,6 @@ fn answers_of_dynamodb() {
             Some("ResourceNotFoundException"),
             "Requested resource not found",
             "Checkpoint.Unreachable",
-            &["CHECKPOINT_TABLE", "`TableName`"],
         ),
         (
             "a table of another key",
@@ -394,7 +297,6 @@ fn answers_of_dynamodb() {
             Some("ValidationException"),
             "The provided key element does not match the schema",
             "Checkpoint.Unreachable",
-            &["CHECKPOINT_TABLE", "`pk`"],
         ),
         (
             "throughput exceeded",
@@ -402,7 +304,6 @@ fn answers_of_dynamodb() {
             Some("ProvisionedThroughputExceededException"),
             "The level of configured provisioned throughput for the table was exceeded.",
             "Checkpoint.Unreachable",
-            &["throttling in CloudWatch", "next run"],
         ),
         (
             "the account's limit",
@@ -410,32 +311,17 @@ fn answers_of_dynamodb() {
             Some("RequestLimitExceeded"),
             "Throughput exceeds the current throughput limit for your account.",
             "Checkpoint.Unreachable",
-            &["next run"],
         ),
-        (
-            "an error of theirs",
-            500,
-            Some("InternalServerError"),
-            "Internal server error",
-            "Checkpoint.Unreachable",
-            &["next run"],
-        ),
-        ("not available", 503, Some("ServiceUnavailable"), "unavailable", "Checkpoint.Unreachable", &["next run"]),
-        ("a proxy's answer", 403, None, "", "Checkpoint.Unreachable", &["not the service's own", "gateway endpoint"]),
-        (
-            "a code that is new",
-            400,
-            Some("NeverSeenException"),
-            "new",
-            "Checkpoint.Unreachable",
-            &["CHECKPOINT_TABLE", "NeverSeenException"],
-        ),
+        ("an error of theirs", 500, Some("InternalServerError"), "Internal server error", "Checkpoint.Unreachable"),
+        ("not available", 503, Some("ServiceUnavailable"), "unavailable", "Checkpoint.Unreachable"),
+        ("a proxy's answer", 403, None, "", "Checkpoint.Unreachable"),
+        ("a code that is new", 400, Some("NeverSeenException"), "new", "Checkpoint.Unreachable"),
     ];
     let mut cases: Vec<_> = table
         .iter()
-        .map(|(what, status, code, message, error_type, says)| {
+        .map(|(what, status, code, message, error_type)| {
             let fault = Fault::answered(*status, *code, Some(message));
-            case(*what, checkpoint::Error::of_call(fault, UPDATE, "checkpoints"), error_type, says)
+            case(*what, checkpoint::Error::of_call(fault, UPDATE, "checkpoints"), error_type)
         })
         .collect();
     let item = json!({
@@ -447,58 +333,23 @@ fn answers_of_dynamodb() {
         "lease": {"M": {"token": {"S": "t"}, "request_id": {"S": "r"}, "expires": {"S": "2025-05-01T12:01:00Z"}}},
         "unfinished": {"M": {"kind": {"S": "redrive"}, "position": {"S": "2025-05-01T12:00:00Z"}}},
     });
-    let broken: &[(&str, &str, Value, &[&'static str])] = &[
-        ("no destination", "/destination", Value::Null, &["`destination` must be a map"]),
-        ("a destination that is a text", "/destination", json!({"S": "es.example"}), &["`destination` must be a map"]),
-        ("no host", "/destination/M/host", Value::Null, &["`destination.host` must be a string"]),
-        (
-            "a namespace that is none",
-            "/destination/M/namespace/S",
-            json!("A-B"),
-            &["`destination.namespace` must be a namespace"],
-        ),
-        (
-            "an account of letters",
-            "/destination/M/account/S",
-            json!("x"),
-            &["`destination.account` must be an account number in digits"],
-        ),
-        ("no version", "/version", Value::Null, &["`version` must be a whole number"]),
-        ("a version that is a text", "/version", json!({"S": "7"}), &["`version` must be a whole number"]),
-        ("a version below zero", "/version/N", json!("-1"), &["`version` must be a whole number that isn't negative"]),
-        (
-            "a watermark in words",
-            "/watermark/S",
-            json!("yesterday"),
-            &["`watermark` must be a string with an RFC 3339 time, such as 2024-05-01T12:00:00Z"],
-        ),
-        (
-            "a watermark that is a number",
-            "/watermark",
-            json!({"N": "1746100800"}),
-            &["`watermark` must be a string with an RFC 3339 time"],
-        ),
-        ("a lease without a token", "/lease/M/token", Value::Null, &["`lease.token` must be a string"]),
-        (
-            "a lease without an end",
-            "/lease/M/expires",
-            Value::Null,
-            &["`lease.expires` must be a string with an RFC 3339 time"],
-        ),
-        (
-            "unfinished work of another kind",
-            "/unfinished/M/kind/S",
-            json!("dance"),
-            &["`unfinished.kind` must be `window`, `snapshot` or `redrive`"],
-        ),
-        (
-            "unfinished work without a position",
-            "/unfinished/M/position",
-            Value::Null,
-            &["`unfinished.position` must be"],
-        ),
+    let broken: &[(&str, &str, Value)] = &[
+        ("no destination", "/destination", Value::Null),
+        ("a destination that is a text", "/destination", json!({"S": "es.example"})),
+        ("no host", "/destination/M/host", Value::Null),
+        ("a namespace that is none", "/destination/M/namespace/S", json!("A-B")),
+        ("an account of letters", "/destination/M/account/S", json!("x")),
+        ("no version", "/version", Value::Null),
+        ("a version that is a text", "/version", json!({"S": "7"})),
+        ("a version below zero", "/version/N", json!("-1")),
+        ("a watermark in words", "/watermark/S", json!("yesterday")),
+        ("a watermark that is a number", "/watermark", json!({"N": "1746100800"})),
+        ("a lease without a token", "/lease/M/token", Value::Null),
+        ("a lease without an end", "/lease/M/expires", Value::Null),
+        ("unfinished work of another kind", "/unfinished/M/kind/S", json!("dance")),
+        ("unfinished work without a position", "/unfinished/M/position", Value::Null),
     ];
-    for (what, pointer, value, says) in broken {
+    for (what, pointer, value) in broken {
         let mut item = item.clone();
         if value.is_null() {
             let (parent, name) = pointer.rsplit_once('/').expect("a pointer");
@@ -507,9 +358,7 @@ fn answers_of_dynamodb() {
             *item.pointer_mut(pointer).expect("a value") = value.clone();
         }
         let error = checkpoint::testing::read(item.as_object().expect("an item")).expect_err(what);
-        let mut says = says.to_vec();
-        says.extend(["`stream#user`", "DynamoDB console", "not doubled"]);
-        cases.push(case(*what, error, "Checkpoint.Unreachable", &says));
+        cases.push(case(*what, error, "Checkpoint.Unreachable"));
     }
     let destination = |host: &str, namespace: &str, account: &str, uuid: &str| {
         Box::new(Destination {
@@ -529,16 +378,10 @@ fn answers_of_dynamodb() {
         let pk = Box::new(PartitionKey { account: None, key: Key::Stream(Stream::EventReport) });
         let error =
             checkpoint::Error::DestinationChanged { table: "checkpoints".to_owned(), pk, stored: stored(), now };
-        let says = &["\"action\": \"reset\"", "\"stream\": \"event_report\"", "second stack"];
-        cases.push(case(what, error, "Checkpoint.DestinationChanged", says));
+        cases.push(case(what, error, "Checkpoint.DestinationChanged"));
     }
     let expires = "2025-05-01T12:01:00Z".parse().ok();
     let error = checkpoint::Error::LeaseLost { table: "checkpoints".to_owned(), pk: "stream#user".to_owned(), expires };
-    cases.push(case(
-        "a lease that was lost",
-        error,
-        "Checkpoint.Unreachable",
-        &["nothing is lost", "2025-05-01T12:01:00Z"],
-    ));
+    cases.push(case("a lease that was lost", error, "Checkpoint.Unreachable"));
     review("dynamodb", &cases);
 }

@@ -1,17 +1,18 @@
-//! Answers of Elasticsearch without a server that gives them.
+//! Judges responses of Elasticsearch without a server that sends them.
 
-#![allow(clippy::expect_used, reason = "for tests alone")]
+#![allow(clippy::expect_used, reason = "only for tests")]
 
+use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
+use elasticsearch::http::StatusCode;
 use jiff::Timestamp;
-use reqwest::StatusCode;
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::client::Answer;
-use super::send::{Channel, Fate, Limits};
-use super::{Client, Doing, Endpoint, Error, Line, Origin, Refusal, dead_letter};
+use super::bulk::{BulkApi, Fate, Outcomes};
+use super::response::Response;
+use super::{Client, Endpoint, Error, Operation, Origin, Refusal, dead_letter};
 use crate::document::{AccountNumber, DataStream, DocId, Document, Namespace, Stream};
 
 static CLIENT: LazyLock<Client> = LazyLock::new(|| {
@@ -20,38 +21,40 @@ static CLIENT: LazyLock<Client> = LazyLock::new(|| {
     Client::new(crate::http::for_tests(), endpoint, &key).expect("a client")
 });
 
-/// What one answer says of the documents of a bulk.
+/// What one response says of the documents of a bulk.
 pub(crate) enum Judged {
-    /// What became of those that are settled, and how many are sent again.
+    /// The numbers of documents by their fates.
     Settled {
-        /// Written now or before.
+        /// Written by this bulk or before.
         there: usize,
         /// Refused for good.
         dead: usize,
-        /// Not now.
+        /// To be sent again.
         again: usize,
     },
     /// The bulk is sent again in halves.
     TooLarge,
 }
 
-/// Judges an answer to a bulk of the documents `ids`.
+/// Judges a response to a bulk of the documents `ids`.
 pub(crate) fn judge_bulk(status: u16, body: &[u8], ids: &[&str]) -> Result<Judged, Error> {
     let namespace = Namespace::new("default").expect("a namespace");
-    let data_stream = Stream::User.data_stream(&namespace);
-    let channel = Channel::new(CLIENT.clone(), data_stream, Doing::Write, Limits::default());
+    let operation = Operation::Write;
+    let bulk = BulkApi { client: CLIENT.clone(), data_stream: Stream::User.data_stream(&namespace), operation };
     let ids: Vec<DocId> = ids.iter().map(|id| DocId((*id).to_owned())).collect();
-    let lines: Vec<Line<'_>> = ids.iter().map(|id| Line { id, source: "{}", since: None }).collect();
     let status = StatusCode::from_u16(status).expect("a status");
-    let answer = Answer { doing: Doing::Write, status, retry_after: None, body: body.to_vec(), is_as_expected: false };
-    let Some((fates, again)) = channel.judge(&answer, &lines)? else { return Ok(Judged::TooLarge) };
+    let response = Response { operation, status, retry_after: None, body: body.to_vec() };
+    let ControlFlow::Continue(Outcomes { fates, .. }) = bulk.read(&response, ids.iter(), |_| false)? else {
+        return Ok(Judged::TooLarge);
+    };
     let dead = fates.iter().filter(|fate| matches!(fate, Some(Fate::Dead(_)))).count();
     let there = fates.iter().flatten().count() - dead;
-    assert_eq!(there + dead + again, ids.len(), "every document has a fate, or is sent again");
+    let again = fates.iter().filter(|fate| fate.is_none()).count();
+    assert_eq!(fates.len(), ids.len(), "every document has a fate, or is sent again");
     Ok(Judged::Settled { there, dead, again })
 }
 
-/// The dead letter of a document that `target` refused.
+/// Returns the dead letter of a document that `target` refused.
 pub(crate) fn letter(target: &DataStream, document: &Document, now: Timestamp) -> String {
     let letters = DataStream::dead_letter(&Namespace::new("default").expect("a namespace"));
     let refusal = Refusal { error_type: "document_parsing_exception".to_owned(), reason: "because".to_owned() };

@@ -4,15 +4,18 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::client::Answer;
-use super::existing::{BackingIndex, Finder, Wanted};
+use super::backing_indices::BackingIndex;
 use super::fake::{Fake, Fault as Wrong, KEY};
 use super::fuzz::judge_bulk;
+use super::lookup::{Finder, Wanted};
+use super::response::Response;
 use super::*;
-use crate::document::{AccountNumber, Namespace, Stream};
+use crate::deadline::Deadline;
+use crate::document::{AccountNumber, DataStream, DocId, Document, Namespace, Stream};
 use crate::http::TlsFault;
 use crate::texts::{Case, case, review};
 
@@ -34,11 +37,13 @@ fn deadline() -> Deadline {
 fn at_one_host(error: Error) -> Error {
     let host = || "es.example".to_owned();
     match error {
-        Error::Forbidden { doing, .. } => Error::Forbidden { host: host(), doing },
+        Error::Forbidden { operation, .. } => Error::Forbidden { host: host(), operation },
         Error::Unauthorized { why, .. } => Error::Unauthorized { host: host(), why },
-        Error::IndexUnreadable { doing, index, why, .. } => Error::IndexUnreadable { host: host(), doing, index, why },
-        Error::Refused { doing, status, error_type, reason, remedy, .. } => {
-            Error::Refused { host: host(), doing, status, error_type, reason, remedy }
+        Error::IndexUnreadable { operation, index, why, .. } => {
+            Error::IndexUnreadable { host: host(), operation, index, why }
+        }
+        Error::Refused { operation, status, error_type, reason, remedy, .. } => {
+            Error::Refused { host: host(), operation, status, error_type, reason, remedy }
         }
         Error::TooOld { version, .. } => Error::TooOld { host: host(), version },
         Error::OthersWrite { data_streams, .. } => Error::OthersWrite { host: host(), data_streams },
@@ -72,7 +77,7 @@ fn whole_bulks() -> Vec<Case> {
     let (gone, other) = ("Elasticsearch.Unauthorized", "Elasticsearch.Unreachable");
     let refused = "Elasticsearch.Refused";
     let blocked: &[&'static str] =
-        &["cluster_block_exception", "GET _cat/allocation", "index.blocks", "take the block off"];
+        &["cluster_block_exception", "GET _cat/allocation", "index.blocks", "remove the block"];
     let shards: &[&'static str] = &["cluster.max_shards_per_node", "delete old indices"];
     let table: Vec<(&str, u16, String, &'static str, &[&'static str])> = vec![
         (
@@ -94,14 +99,14 @@ fn whole_bulks() -> Vec<Case> {
             401,
             unauthorized("API key: unable to find apikey with id AAAAfGcBCdbkQm-e5aOx"),
             gone,
-            &["doesn't know", "another cluster"],
+            &["does not know", "another cluster"],
         ),
         (
             "a key that was copied in part",
             401,
             unauthorized("API key: invalid credentials for API key [wLWrB6IB8OMgvFpvmZOV]"),
             gone,
-            &["copied whole"],
+            &["copied completely"],
         ),
         (
             "a key that isn't encoded",
@@ -277,7 +282,7 @@ fn whole_bulks() -> Vec<Case> {
             other,
             &["answered 1 items for 1", "others than these"],
         ),
-        ("a login page", 200, "<html>Sign in</html>".to_owned(), other, &["isn't Elasticsearch's JSON", "login page"]),
+        ("a login page", 200, "<html>Sign in</html>".to_owned(), other, &["is not Elasticsearch's JSON", "login page"]),
         ("another API's JSON", 200, r#"{"ok":true}"#.to_owned(), other, WAY),
         (
             "502 of a proxy",
@@ -309,7 +314,7 @@ fn whole_bulks() -> Vec<Case> {
             404,
             r#"{"ok":false,"message":"Unknown resource."}"#.to_owned(),
             other,
-            &["answered 404", "deployment that doesn't exist", "ELASTIC_CLOUD_ID"],
+            &["answered 404", "deployment that does not exist", "ELASTIC_CLOUD_ID"],
         ),
         (
             "Kibana in its place",
@@ -352,19 +357,20 @@ fn whole_bulks() -> Vec<Case> {
 
 /// Connections that bring no answer.
 fn ways() -> Vec<Case> {
-    let table: &[(&str, Fault, &[&'static str])] = &[
-        ("a connection that was cut", Fault::Connection, WAY),
-        ("no answer in time", Fault::Timeout(Duration::from_secs(30)), &["30 s", "health of the cluster"]),
-        ("a redirect, as of Kibana", Fault::Redirect, &["redirect", "Kibana", "ELASTICSEARCH_URL"]),
+    let table: &[(&str, Unanswered, &[&'static str])] = &[
+        ("a connection that was cut", Unanswered::Connection, WAY),
+        ("no answer in time", Unanswered::Timeout(Duration::from_secs(30)), &["30 s", "health of the cluster"]),
+        ("a redirect, as of Kibana", Unanswered::Redirect, &["redirect", "Kibana", "ELASTICSEARCH_URL"]),
         (
             "items that are not answered now",
-            Fault::Items { status: 503, error_type: "unavailable_shards_exception".to_owned() },
+            Unanswered::Items { status: 503, error_type: "unavailable_shards_exception".to_owned() },
             &["503 (unavailable_shards_exception)", "health"],
         ),
     ];
     let host = || "es.example".to_owned();
-    let unreachable = |(what, fault, says): &(&str, Fault, &[&'static str])| {
-        let error = Error::Unreachable { host: host(), doing: Doing::Write, fault: fault.clone(), source: None };
+    let unreachable = |(what, fault, says): &(&str, Unanswered, &[&'static str])| {
+        let error =
+            Error::Unreachable { host: host(), operation: Operation::Write, fault: fault.clone(), source: None };
         case(format!("way: {what}"), error, "Elasticsearch.Unreachable", says)
     };
     let mut cases: Vec<Case> = table.iter().map(unreachable).collect();
@@ -386,7 +392,7 @@ fn ways() -> Vec<Case> {
         let error = Error::NotTrusted { host: host(), fault, source: None };
         cases.push(case(format!("way: {what}"), error, "Elasticsearch.Unreachable", says));
     }
-    let error = Error::OutOfTime { host: host(), doing: Doing::FindIds };
+    let error = Error::OutOfTime { host: host(), operation: Operation::FindIds };
     cases.push(case("way: the deadline", error, "Elasticsearch.Unreachable", &["deadline", "next run"]));
     let endpoint = Endpoint::from_url("https://es.example").unwrap();
     let error = Client::new(crate::http::for_tests(), endpoint, &SecretString::from("a\nb")).unwrap_err();
@@ -447,7 +453,7 @@ async fn other_calls() -> Vec<Case> {
             forbidden,
             &["`manage_index_templates`", installer[0]],
         ),
-        ("a cluster that is read-only", "_ingest", 403, blocked(), refused, &["cluster.blocks", "take the block off"]),
+        ("a cluster that is read-only", "_ingest", 403, blocked(), refused, &["cluster.blocks", "remove the block"]),
         (
             "a template of the same priority",
             "_index_template",
@@ -591,7 +597,7 @@ async fn other_calls() -> Vec<Case> {
     let error_type = "no_shard_available_action_exception".to_owned();
     let error = Error::IndexUnreadable {
         host: client.host(),
-        doing: Doing::FindIds,
+        operation: Operation::FindIds,
         index: BACKING.to_owned(),
         why: Unreadable::NotNow { error_type },
     };
@@ -609,7 +615,7 @@ async fn other_calls() -> Vec<Case> {
             403,
             refusal(403, "cluster_block_exception", "blocked by: [FORBIDDEN/7/index read (api)];"),
             refused,
-            &["index.blocks", "take the block off"],
+            &["index.blocks", "remove the block"],
         ),
         (
             "a field that can't be sorted by",
@@ -654,7 +660,7 @@ async fn deliveries() -> Vec<Case> {
             "delivery: a dead letter is refused",
             at_one_host(letter),
             "Elasticsearch.Refused",
-            &["dead letter", "nothing was advanced", "setup"],
+            &["dead letter", "the checkpoint is unchanged", "setup"],
         ),
     ]
 }
@@ -670,17 +676,19 @@ async fn answers_of_elasticsearch() {
 
 #[test]
 fn only_what_is_kibanas_is_taken_for_kibana() {
-    let answer = |status: u16, body: &str| Answer {
-        doing: Doing::ReadInfo,
+    let answer = |status: u16, body: &str| Response {
+        operation: Operation::ReadInfo,
         status: reqwest::StatusCode::from_u16(status).unwrap(),
         retry_after: None,
         body: body.as_bytes().to_vec(),
-        is_as_expected: false,
     };
     let endpoint = Endpoint::from_url("https://es.example").unwrap();
     let client = Client::new(crate::http::for_tests(), endpoint, &SecretString::from(KEY)).unwrap();
     let is_kibana = |status, body: &str| {
-        matches!(client.trouble(&answer(status, body)), Some(Error::Unreachable { fault: Fault::Kibana, .. }))
+        matches!(
+            client.general_error(&answer(status, body)),
+            Some(Error::Unreachable { fault: Unanswered::Kibana, .. })
+        )
     };
     assert!(is_kibana(404, r#"{"statusCode":404,"error":"Not Found","message":"Not Found"}"#));
     assert!(!is_kibana(400, r#"{"error":"no handler found","status":400}"#));

@@ -9,7 +9,7 @@
 //! - at least three of our requests, sent at irregular intervals, have an event at that offset, to the second;
 //! - hardly any other shift within a minute fits as well: among many events, every shift fits;
 //! - no event of any kind is later than the clock at that offset;
-//! - it is a multiple of 15 minutes, to within [`SKEW`].
+//! - it is a multiple of 15 minutes, to within `SKEW`.
 //!
 //! An event that is missing proves nothing by itself: it may be late, or the account may not write such events.
 //!

@@ -43,7 +43,7 @@ const ANSWERING: Duration = Duration::from_millis(200);
 /// How long a lease may outlive Lambda's deadline: by then the sandbox is gone.
 const LEASE_BEYOND_DEADLINE: SignedDuration = SignedDuration::from_secs(5);
 /// How long `check` and `status` take at most. Chosen: somebody waits for them, and the AWS CLI gives up after a minute.
-const LOOKING: Duration = Duration::from_secs(50);
+const READ_ONLY_TIMEOUT: Duration = Duration::from_secs(50);
 
 /// The function as long as its sandbox lives.
 pub struct Function {
@@ -161,7 +161,7 @@ impl Function {
         let ends = Timestamp::try_from(context.deadline()).unwrap_or(now);
         let reserved = (left / RESERVED_SHARE).clamp(RESERVED.0, RESERVED.1);
         let is_looked_at = matches!(request.action, Action::Check | Action::Status);
-        let working = left.saturating_sub(reserved).min(if is_looked_at { LOOKING } else { Duration::MAX });
+        let working = left.saturating_sub(reserved).min(if is_looked_at { READ_ONLY_TIMEOUT } else { Duration::MAX });
         let invocation = Invocation {
             sandbox,
             lastpass_http: sandbox.http.for_lastpass().map_err(config::Invalid::from)?,

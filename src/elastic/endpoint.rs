@@ -1,7 +1,9 @@
-//! Where Elasticsearch is: parsed from `ELASTICSEARCH_URL` or `ELASTIC_CLOUD_ID`.
+//! The address of Elasticsearch, from `ELASTICSEARCH_URL` or `ELASTIC_CLOUD_ID`.
 //!
-//! Owns the rule that an API key travels over TLS only: plain `http://` is refused unless the host is a loopback
-//! address. A secret in the URL is refused as well, and no error text repeats it.
+//! Owns the rule that an API key is sent over TLS only: plain `http://` is refused unless the host is a loopback address. A
+//! secret in the URL is refused as well, and no error text repeats it.
+//!
+//! The official client can also read a Cloud ID, but neither one without a name nor ports in it.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -17,29 +19,29 @@ pub struct Endpoint {
     host: String,
 }
 
-/// Why a setting does not say where Elasticsearch is. The text names the setting and never repeats its value, which
-/// may hold a password.
+/// Why a setting is not an address of Elasticsearch. The text names the setting and never repeats its value, which may
+/// contain a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEndpoint {
-    /// Not a URL at all.
+    /// It is not a URL.
     #[error("ELASTICSEARCH_URL is not a URL: write it as https://host:port")]
     NotAUrl,
-    /// Neither `https` nor `http`.
+    /// The scheme is neither `https` nor `http`.
     #[error("ELASTICSEARCH_URL must begin with https://")]
     Scheme,
-    /// `http` to a host that is not this machine.
+    /// The scheme is `http`, and the host is not this machine.
     #[error("ELASTICSEARCH_URL must begin with https://: plain http:// is accepted for loopback addresses only")]
     Plain,
-    /// A user name or password before the host.
+    /// There is a user name or password before the host.
     #[error(
         "ELASTICSEARCH_URL holds a user name or password: take it out, and store an API key as `elastic_api_key` in \
          the secret"
     )]
     UserInfo,
-    /// A `?` or `#` part.
+    /// There is a `?` or `#` part.
     #[error("ELASTICSEARCH_URL must end after host, port and path: take out what follows the ? or #")]
     Query,
-    /// Not what the Elastic Cloud console shows as Cloud ID.
+    /// It is not a Cloud ID as the Elastic Cloud console shows it.
     #[error(
         "ELASTIC_CLOUD_ID can't be read: copy the Cloud ID from the deployment's page in the Elastic Cloud console, \
          or set ELASTICSEARCH_URL in its place"
@@ -48,10 +50,10 @@ pub enum InvalidEndpoint {
 }
 
 impl Endpoint {
-    /// Reads `ELASTICSEARCH_URL`. A path is kept as prefix of every request's path.
+    /// Parses `ELASTICSEARCH_URL`. Its path is a prefix of the path of every request.
     ///
     /// # Errors
-    /// [`InvalidEndpoint`] with what to change.
+    /// [`InvalidEndpoint`], which says what to change.
     pub fn from_url(text: &str) -> Result<Self, InvalidEndpoint> {
         let url = Url::parse(text.trim()).map_err(|_| InvalidEndpoint::NotAUrl)?;
         match url.scheme() {
@@ -74,7 +76,7 @@ impl Endpoint {
         Ok(Self { url, host })
     }
 
-    /// Reads `ELASTIC_CLOUD_ID`: `name:` and the base64 form of `host[:port]$elasticsearch[:port]$kibana`.
+    /// Parses `ELASTIC_CLOUD_ID`: `name:` and the base64 form of `host[:port]$elasticsearch[:port]$kibana`.
     ///
     /// # Errors
     /// [`InvalidEndpoint::CloudId`].
@@ -101,19 +103,17 @@ impl Endpoint {
         Self::from_url(&format!("https://{cluster}.{domain}{port}")).map_err(|_| InvalidEndpoint::CloudId)
     }
 
-    /// The cluster's host, with the port where it isn't the usual one and the path prefix where there is one: what
-    /// tells one destination from another.
+    /// Returns the host of the cluster, with a port that is not the default and with the path prefix. It identifies the
+    /// destination.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The URL of an API: `segments` behind the path prefix, each encoded as needed.
-    pub(super) fn join(&self, segments: &[&str], query: &[(&str, &str)]) -> Url {
+    /// Returns the URL of an API: `path`, encoded and with a slash in front, behind the path prefix.
+    pub(super) fn join(&self, path: &str, query: &[(&str, &str)]) -> Url {
         let mut url = self.url.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(segments);
-        }
+        url.set_path(&format!("{}{path}", self.url.path().trim_end_matches('/')));
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
@@ -145,6 +145,8 @@ fn is_loopback(url: &Url) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use elasticsearch::BulkParts;
+
     use super::*;
 
     fn cloud_id(plain: &str) -> String {
@@ -155,17 +157,17 @@ mod tests {
     fn a_url_keeps_its_port_and_path_prefix() {
         let plain = Endpoint::from_url("https://es.example.com").unwrap();
         assert_eq!(plain.host(), "es.example.com");
-        assert_eq!(plain.join(&["_bulk"], &[]).as_str(), "https://es.example.com/_bulk");
+        assert_eq!(plain.join("/_bulk", &[]).as_str(), "https://es.example.com/_bulk");
 
         let endpoint = Endpoint::from_url(" https://es.example.com:9243/cluster/a/ ").unwrap();
         assert_eq!(endpoint.host(), "es.example.com:9243/cluster/a");
         assert_eq!(
-            endpoint.join(&["logs-a b", "_bulk"], &[("pipeline", "_none")]).as_str(),
+            endpoint.join(&BulkParts::Index("logs-a b").url(), &[("pipeline", "_none")]).as_str(),
             "https://es.example.com:9243/cluster/a/logs-a%20b/_bulk?pipeline=_none"
         );
         let no_slash = Endpoint::from_url("https://es.example.com:443/cluster").unwrap();
         assert_eq!(no_slash.host(), "es.example.com/cluster");
-        assert_eq!(no_slash.join(&["_bulk"], &[]).path(), "/cluster/_bulk");
+        assert_eq!(no_slash.join("/_bulk", &[]).path(), "/cluster/_bulk");
     }
 
     #[test]
@@ -180,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_hold_a_secret_is_refused_and_not_repeated() {
+    fn a_value_that_may_contain_a_secret_is_refused_and_not_repeated() {
         for (text, fault) in [
             ("https://elastic:hunter2@es.example.com", InvalidEndpoint::UserInfo),
             ("https://hunter2@es.example.com", InvalidEndpoint::UserInfo),

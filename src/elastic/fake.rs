@@ -382,7 +382,8 @@ async fn read(stream: &mut TcpStream) -> Option<Seen> {
     let head = String::from_utf8(bytes[..head_end].to_vec()).unwrap();
     let mut lines = head.lines();
     let mut first = lines.next()?.split(' ');
-    let (method, path) = (first.next()?.to_owned(), first.next()?.to_owned());
+    // The official client encodes this character, and no other that is in our names.
+    let (method, path) = (first.next()?.to_owned(), first.next()?.replace("%40", "@"));
     let headers: BTreeMap<String, String> = lines
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))

@@ -1,57 +1,48 @@
-//! Judges the answer to one bulk item: pure, by status **and** `error.type`.
+//! Decides what the result of one bulk item means, by its status **and** `error.type`. Pure.
 //!
-//! The rules are a table; the first that fits wins, and what none fits stops the run. So a refusal that this version
-//! doesn't know is never taken for a document's fault, and no document is put aside or counted by mistake.
+//! The rules are a table. The first rule that matches wins. A result that matches no rule stops the run, so an unknown
+//! refusal never counts as the fault of a document, and no document becomes a dead letter by mistake.
 
+use elasticsearch::http::response::Cause;
 use serde::Deserialize;
 
+use super::response::read_error_type;
 use crate::text::Text;
 
-/// The `create` of one item in a bulk answer.
+/// The `create` of one item in a bulk response.
 #[derive(Debug, Deserialize)]
 pub(super) struct Item<'a> {
-    /// 0 where the answer has none: then nothing is known, and the run stops.
+    /// 0 if the response has none, which stops the run.
     #[serde(default)]
     pub(super) status: u16,
     #[serde(borrow, rename = "_id")]
     pub(super) id: Option<Text<'a>>,
     #[serde(borrow, rename = "_index")]
     pub(super) index: Option<Text<'a>>,
-    error: Option<ItemError>,
+    error: Option<Cause>,
     #[serde(borrow)]
     failure_store: Option<Text<'a>>,
-}
-
-/// The `error` of an item, with its causes.
-#[derive(Debug, Deserialize)]
-struct ItemError {
-    #[serde(rename = "type", deserialize_with = "super::error::read_error_type")]
-    error_type: String,
-    #[serde(default)]
-    reason: Option<String>,
-    #[serde(default)]
-    caused_by: Option<Box<ItemError>>,
 }
 
 /// What became of one item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ItemOutcome {
-    /// Written now.
+    /// The document was written.
     Created,
-    /// A document with this `_id` is in that backing index.
+    /// The backing index has a document with this `_id` already.
     AlreadyThere,
-    /// Not now; the same document may be taken later.
+    /// Elasticsearch may accept the same document later.
     RetryLater {
         /// The item's status.
         status: u16,
         /// Its `error.type`.
         error_type: String,
     },
-    /// Never: the fault is in the document.
+    /// Elasticsearch will never accept the document.
     DeadLetter(Refusal),
-    /// The fault is neither in the document nor in the moment: nothing more is sent.
+    /// Neither the document nor a temporary condition is the cause. Nothing more is sent.
     Stop {
-        /// Who has to mend what.
+        /// What has to be fixed.
         cause: StopCause,
         /// The item's status.
         status: u16,
@@ -60,51 +51,52 @@ pub enum ItemOutcome {
     },
 }
 
-/// Why Elasticsearch will never take a document. Both texts may hold parts of it: they go into the dead letter only.
+/// Why Elasticsearch will never accept a document. The reason may contain parts of it and goes only into the dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The item's `error.type`.
     pub error_type: String,
-    /// Its reason and those of its causes.
+    /// The reason of the error and those of its causes.
     pub reason: String,
 }
 
 /// Why a bulk item stops the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopCause {
-    /// The document was taken by a failure store: it is in no index that anyone searches.
+    /// The document went to the failure store, where searches do not find it.
     FailureStore,
-    /// The key isn't valid any more.
+    /// The key is no longer valid.
     Unauthorized,
-    /// The key lacks a right.
+    /// The key lacks a privilege.
     Forbidden,
     /// The index is write-blocked, read-only, or on a full disk.
     Blocked,
-    /// There may be no further index, because of the limit of shards.
+    /// The limit of shards prevents a new index.
     ShardLimit,
-    /// There is no template for the data stream.
+    /// The data stream has no template.
     NoTemplate,
-    /// The template names an ingest pipeline that doesn't exist, or a pipeline failed.
+    /// The template names an ingest pipeline that does not exist, or a pipeline failed.
     Pipeline,
-    /// No rule knows it.
+    /// No rule matches.
     Unknown,
 }
 
-/// Longest reason that is kept. Chosen: Elasticsearch's are below 1 kB, but a cause may echo a value.
+/// Longest reason that is kept. Chosen: reasons are below 1 kB, but a cause may repeat a value.
 const MAX_REASON_CHARS: usize = 2_000;
 
-/// Which verdict a rule gives.
+/// The verdict of a rule.
 #[derive(Debug, Clone, Copy)]
 enum Verdict {
     AlreadyThere,
     RetryLater,
     DeadLetter,
-    /// A dead letter if a shard refused the document; else it was refused before it came to one, and
-    /// the fault is in a pipeline. The item's `_index` tells: that of a backing index, or still the data stream's.
+    /// A dead letter if the shard of a backing index refused the document, as the item's `_index` shows. If `_index` is still
+    /// the data stream, a pipeline is at fault.
     DeadLetterFromShard,
     Stop(StopCause),
 }
 
+/// Which results have which verdict.
 struct Rule {
     statuses: std::ops::RangeInclusive<u16>,
     /// Empty: any.
@@ -116,12 +108,12 @@ const fn rule(first: u16, last: u16, error_types: &'static [&'static str], verdi
     Rule { statuses: first..=last, error_types, verdict }
 }
 
-/// The rules for refused items. The first that fits wins.
+/// The rules for refused items. The first that matches wins.
 static RULES: &[Rule] = &[
     rule(409, 409, &["version_conflict_engine_exception"], Verdict::AlreadyThere),
-    // 403: index.blocks.*; 429: the disk's flood stage. It stays until someone acts, so it isn't waited for.
-    rule(403, 403, &[super::error::CLUSTER_BLOCK], Verdict::Stop(StopCause::Blocked)),
-    rule(429, 429, &[super::error::CLUSTER_BLOCK], Verdict::Stop(StopCause::Blocked)),
+    // 403: index.blocks.*; 429: the flood stage of a disk. Both last until someone acts, so a retry is useless.
+    rule(403, 403, &[super::remedy::CLUSTER_BLOCK], Verdict::Stop(StopCause::Blocked)),
+    rule(429, 429, &[super::remedy::CLUSTER_BLOCK], Verdict::Stop(StopCause::Blocked)),
     rule(429, 429, &[], Verdict::RetryLater),
     rule(500, 599, &[], Verdict::RetryLater),
     rule(401, 401, &[], Verdict::Stop(StopCause::Unauthorized)),
@@ -138,23 +130,23 @@ static RULES: &[Rule] = &[
         ],
         Verdict::DeadLetter,
     ),
-    // The data stream has no index yet, and the cluster makes none: M, 8.19, with cluster.max_shards_per_node reached.
-    rule(400, 400, &[super::error::SHARD_LIMIT], Verdict::Stop(StopCause::ShardLimit)),
-    // An item of its own that is too large; a whole request with 413 is halved in `send`.
+    // The data stream has no index yet, and the cluster creates none. Measured on 8.19 at cluster.max_shards_per_node.
+    rule(400, 400, &[super::remedy::SHARD_LIMIT], Verdict::Stop(StopCause::ShardLimit)),
+    // A single item that is too large. `send` halves a whole request with 413.
     rule(413, 413, &[], Verdict::DeadLetter),
     rule(400, 400, &["illegal_argument_exception"], Verdict::DeadLetterFromShard),
 ];
 
-/// How the names of a failure store's indices begin.
+/// The beginning of the names of the indices of a failure store.
 const FAILURE_STORE: &str = ".fs-";
 
 impl Item<'_> {
-    /// The backing index that it is about; empty where the answer has none.
+    /// Returns its backing index. Empty if the response has none.
     pub(super) fn index(&self) -> &str {
         self.index.as_ref().map_or("", Text::as_str)
     }
 
-    /// Gives an item that was sent to `data_stream` its outcome.
+    /// Returns the outcome of an item that was sent to `data_stream`.
     pub(super) fn judge(self, data_stream: &str) -> ItemOutcome {
         let status = self.status;
         let index = self.index.as_ref().map_or("", Text::as_str);
@@ -162,52 +154,50 @@ impl Item<'_> {
             let error_type = "failure_store".to_owned();
             return ItemOutcome::Stop { cause: StopCause::FailureStore, status, error_type };
         }
-        let Some(error) = self.error else {
-            return match status {
-                201 => ItemOutcome::Created,
-                _ => ItemOutcome::Stop { cause: StopCause::Unknown, status, error_type: "no_error_type".to_owned() },
-            };
+        if self.error.is_none() && status == 201 {
+            return ItemOutcome::Created;
+        }
+        let error_type = read_error_type(self.error.as_ref().and_then(Cause::ty));
+        let Some(error) = self.error.filter(|error| error.ty().is_some()) else {
+            return ItemOutcome::Stop { cause: StopCause::Unknown, status, error_type };
         };
         let verdict = RULES
             .iter()
             .find(|rule| {
                 rule.statuses.contains(&status)
-                    && (rule.error_types.is_empty() || rule.error_types.contains(&error.error_type.as_str()))
+                    && (rule.error_types.is_empty() || rule.error_types.contains(&error_type.as_str()))
             })
             .map_or(Verdict::Stop(StopCause::Unknown), |rule| rule.verdict);
         match verdict {
             Verdict::AlreadyThere => ItemOutcome::AlreadyThere,
-            Verdict::RetryLater => ItemOutcome::RetryLater { status, error_type: error.error_type },
-            Verdict::DeadLetter => ItemOutcome::DeadLetter(error.refusal()),
+            Verdict::RetryLater => ItemOutcome::RetryLater { status, error_type },
+            Verdict::DeadLetter => ItemOutcome::DeadLetter(Refusal { reason: reason(&error), error_type }),
             Verdict::DeadLetterFromShard if !index.is_empty() && index != data_stream => {
-                ItemOutcome::DeadLetter(error.refusal())
+                ItemOutcome::DeadLetter(Refusal { reason: reason(&error), error_type })
             }
-            Verdict::DeadLetterFromShard => {
-                ItemOutcome::Stop { cause: StopCause::Pipeline, status, error_type: error.error_type }
-            }
-            Verdict::Stop(cause) => ItemOutcome::Stop { cause, status, error_type: error.error_type },
+            Verdict::DeadLetterFromShard => ItemOutcome::Stop { cause: StopCause::Pipeline, status, error_type },
+            Verdict::Stop(cause) => ItemOutcome::Stop { cause, status, error_type },
         }
     }
 }
 
-impl ItemError {
-    fn refusal(self) -> Refusal {
-        let mut reason = String::new();
-        let mut next = Some(&self);
-        while let Some(error) = next {
-            if let Some(text) = error.reason.as_deref().filter(|text| !reason.contains(text)) {
-                if !reason.is_empty() {
-                    reason.push_str("; ");
-                }
-                reason.push_str(text);
+/// Joins the reasons of an error and of its causes, each once.
+fn reason(error: &Cause) -> String {
+    let mut reason = String::new();
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        if let Some(text) = cause.reason().filter(|text| !reason.contains(text)) {
+            if !reason.is_empty() {
+                reason.push_str("; ");
             }
-            next = error.caused_by.as_deref();
+            reason.push_str(text);
         }
-        if let Some((end, _)) = reason.char_indices().nth(MAX_REASON_CHARS) {
-            reason.truncate(end);
-        }
-        Refusal { error_type: self.error_type, reason }
+        next = cause.caused_by();
     }
+    if let Some((end, _)) = reason.char_indices().nth(MAX_REASON_CHARS) {
+        reason.truncate(end);
+    }
+    reason
 }
 
 #[cfg(test)]

@@ -1,53 +1,57 @@
-//! Whose a data stream is, and who else writes to it.
+//! Finds data streams that others created, and others that write to ours.
 //!
-//! Elastic's own integration and others use the same names. An index template of ours stands above theirs, so `setup`
-//! takes a data stream over only where it was told to, and `check` looks for documents that an agent writes beside us.
+//! Elastic's own integration uses the same names. Our index templates have a higher priority, so `setup` takes over a data
+//! stream only if the request says so, and `check` looks for documents that an Elastic Agent writes.
 
+use elasticsearch::SearchParts;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::assets::{NamedTemplate, STREAMS, StreamAssets, index_templates, meta_of, version};
-use super::client::{Body, Call, Client};
-use super::error::{Doing, Error};
-use super::existing;
+use super::assets::{STREAMS, StreamAssets, version};
+use super::backing_indices::data_streams;
+use super::client::Client;
+use super::error::Error;
+use super::operation::Operation;
+use super::templates::{IndexTemplate, index_templates, mapping_of};
+use super::transport::{Body, Request};
 use crate::deadline::Deadline;
 use crate::document::{Namespace, Stream};
 
-/// How many of the newest documents of others are looked at. Chosen: they only name the data streams.
+/// Number of documents of others that are read. Chosen: they only serve to name the data streams.
 const SAMPLE: usize = 200;
 
 const SEARCH_REMEDY: &str = "see whether the data streams logs-lastpass.* can be searched in Kibana's Discover";
 
-/// The data streams with names of ours, of every namespace, that were made by the templates of others.
+/// The data streams with our names, in every namespace, that the templates of others created.
 #[derive(Default)]
 pub(super) struct Others {
-    /// What `setup` would take over, each as a text that says whose it is.
+    /// Those that `setup` would take over, each as a text that names the creator.
     pub(super) taken_over: Vec<String>,
-    /// The names of those that have an index template above ours: they stay theirs.
+    /// The names of those whose own index template has priority over ours, so that `setup` does not touch them.
     pub(super) left_alone: Vec<String>,
 }
 
-/// Looks for data streams of others.
+/// Finds the data streams of others.
 ///
 /// # Errors
 /// [`Error`].
 pub(super) async fn others(client: &Client, deadline: Deadline) -> Result<Others, Error> {
-    let doing = Doing::UpdateDataStream;
+    let operation = Operation::UpdateDataStream;
     let mut found = Others::default();
-    // Read only where they are needed.
-    let mut templates: Option<Vec<NamedTemplate>> = None;
-    for StreamAssets { data_streams, .. } in &STREAMS {
-        for (name, indices) in existing::data_streams(client, data_streams, doing, deadline).await? {
-            let Some(owner) = owner(client, &name, indices.last(), doing, deadline).await? else { continue };
+    // Read only if needed.
+    let mut templates: Option<Vec<IndexTemplate>> = None;
+    for StreamAssets { data_streams: pattern, .. } in &STREAMS {
+        for (name, indices) in data_streams(client, pattern, operation, deadline).await? {
+            let Some(owner) = owner(client, &name, indices.last(), operation, deadline).await? else { continue };
             let templates = match &mut templates {
                 Some(templates) => templates,
                 none => none.insert(index_templates(client, "*", deadline).await?),
             };
             let theirs = templates.iter().filter(|template| template.is_anothers_for(&name));
             match theirs.max_by_key(|template| template.priority()) {
-                Some(template) if template.stands_above(&name) => found.left_alone.push(name),
+                Some(template) if template.overrides_ours(&name) => found.left_alone.push(name),
                 Some(template) => {
                     found.taken_over.push(format!("{name} ({owner}, index template {})", template.name));
                 }
@@ -58,30 +62,30 @@ pub(super) async fn others(client: &Client, deadline: Deadline) -> Result<Others
     Ok(found)
 }
 
-/// Who made the write index of a data stream; none where it was a version of ours, or where the data stream was deleted
-/// meanwhile.
+/// Returns who created the write index of a data stream. None if it was this project, or if the data stream was deleted in
+/// the meantime.
 async fn owner(
     client: &Client,
     name: &str,
     write_index: Option<&String>,
-    doing: Doing,
+    operation: Operation,
     deadline: Deadline,
 ) -> Result<Option<String>, Error> {
     let Some(index) = write_index else { return Ok(None) };
-    let error = match meta_of(client, index, doing, deadline).await {
+    let error = match mapping_of(client, index, operation, deadline).await {
         Ok(mappings) => return Ok(owner_in(&mappings)),
         Err(error) => error,
     };
-    match existing::data_streams(client, name, doing, deadline).await?.pop() {
+    match data_streams(client, name, operation, deadline).await?.pop() {
         None => Ok(None),
         Some((_, indices)) => match indices.last() {
-            Some(newer) if newer != index => Ok(owner_in(&meta_of(client, newer, doing, deadline).await?)),
+            Some(newer) if newer != index => Ok(owner_in(&mapping_of(client, newer, operation, deadline).await?)),
             _ => Err(error),
         },
     }
 }
 
-/// Who made a mapping, by its `_meta`; none where it was a version of ours. Fleet writes its name and that of the package.
+/// Returns who created a mapping, by its `_meta`. None if it was this project. Fleet writes its name and the package's.
 /// Source: Kibana, `x-pack/platform/plugins/shared/fleet/server/services/epm/elasticsearch/meta.ts`.
 pub(super) fn owner_in(mappings: &Value) -> Option<String> {
     if version(mappings).is_some() {
@@ -95,9 +99,9 @@ pub(super) fn owner_in(mappings: &Value) -> Option<String> {
     })
 }
 
-/// The data streams, of any namespace, to which others wrote in the last two days: each as a text such as
-/// `logs-lastpass.user-default`. A document is another's if an Elastic Agent says so in it, and in `namespace` if it lacks
-/// `event.kind`, which all of ours have.
+/// Returns the data streams, in any namespace, to which others wrote in the last two days, such as
+/// `logs-lastpass.user-default`, and the number of documents. A document is from another writer if an Elastic Agent named
+/// itself in it or, in `namespace`, if it lacks `event.kind`, which all of ours have.
 ///
 /// # Errors
 /// [`Error`].
@@ -124,19 +128,19 @@ pub async fn other_writers(
         #[serde(rename = "_index")]
         index: String,
     }
-    let doing = Doing::SearchDocuments;
+    let operation = Operation::SearchDocuments;
     let patterns = Stream::ALL.map(|stream| format!("logs-lastpass.{stream}-*"));
     let listed: Vec<Vec<(String, Vec<String>)>> = stream::iter(&patterns)
-        .map(|pattern| existing::data_streams(client, pattern, doing, deadline))
+        .map(|pattern| data_streams(client, pattern, operation, deadline))
         .buffered(patterns.len())
         .try_collect()
         .await?;
-    // What was written before a data stream was taken over is no news: only the newest index counts.
-    // Where a template stands above ours, others may write as they like; only in this namespace they double what we write.
+    // Only the newest index counts, because older ones may be from before the data stream was taken over. Where a template
+    // overrides ours, others may write, except in this namespace, where their documents would duplicate ours.
     let templates = index_templates(client, "*", deadline).await?;
     let ours = Stream::ALL.map(|stream| stream.data_stream(namespace));
     let is_ours = |name: &str| ours.iter().any(|data_stream| data_stream.as_str() == name);
-    let is_theirs = |name: &str| !is_ours(name) && templates.iter().any(|template| template.stands_above(name));
+    let is_theirs = |name: &str| !is_ours(name) && templates.iter().any(|template| template.overrides_ours(name));
     let newest: Vec<(String, String)> = listed
         .into_iter()
         .flatten()
@@ -165,14 +169,13 @@ pub async fn other_writers(
             ],
         }},
     });
-    let path = [patterns.join(","), "_search".to_owned()];
-    let path = path.each_ref().map(String::as_str);
-    let call = Call {
+    let path = SearchParts::Index(&patterns.each_ref().map(String::as_str)).url();
+    let request = Request {
         query: &[("ignore_unavailable", "true")],
         body: Body::Json(query.to_string().into_bytes()),
-        ..Call::new(doing, Method::POST, &path)
+        ..Request::new(operation, Method::POST, path)
     };
-    let Hits { total, hits } = client.read::<Found>(&call, SEARCH_REMEDY, deadline).await?.hits;
+    let Hits { total, hits } = client.read::<Found>(&request, SEARCH_REMEDY, deadline).await?.hits;
     let mut names: Vec<String> = hits
         .into_iter()
         .map(|hit| newest.iter().find(|(index, _)| *index == hit.index).map_or(hit.index, |(_, name)| name.clone()))

@@ -1,32 +1,36 @@
-//! Which cluster this is, and which rights the API key lacks.
+//! Identifies the cluster, and compares the privileges of the API key with those of its role.
 
 use std::collections::BTreeMap;
 
+use elasticsearch::InfoParts;
+use elasticsearch::security::SecurityHasPrivilegesParts;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
-use super::client::{Body, Call, Client};
-use super::error::{Doing, Error};
+use super::client::Client;
+use super::error::Error;
+use super::operation::Operation;
+use super::transport::{Body, Request};
 use crate::deadline::Deadline;
 use crate::document::{DataStream, Namespace, Stream};
 
 const READ_REMEDY: &str = "see whether ELASTICSEARCH_URL or ELASTIC_CLOUD_ID is that of Elasticsearch, not of Kibana";
 
-/// The `cluster_uuid` that a node answers before it has joined a cluster. Source: Elasticsearch, `Metadata.java`,
+/// The `cluster_uuid` of a node that has not joined a cluster yet. Source: Elasticsearch, `Metadata.java`,
 /// `UNKNOWN_CLUSTER_UUID`.
 const NOT_FORMED: &str = "_na_";
 
-/// The data streams that the installer role is for: every dataset of LastPass in every namespace.
+/// The data streams of the installer role: every LastPass dataset in every namespace.
 const ALL_DATA_STREAMS: &str = "logs-lastpass.*-*";
 
-/// What a cluster says of itself.
+/// The identity of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterInfo {
     /// Its name.
     pub name: String,
-    /// Its UUID, which another cluster under the same host hasn't; none from a cluster that has not formed yet.
+    /// Its UUID, which distinguishes it from another cluster under the same host. None before the cluster has formed.
     pub uuid: Option<String>,
-    /// Its version, such as `8.19.21`. That of a serverless project says little.
+    /// Its version, such as `8.19.21`. The version of a serverless project has no meaning.
     pub version: String,
     /// Whether it is a serverless project of Elastic Cloud.
     pub serverless: bool,
@@ -38,7 +42,7 @@ pub struct ClusterInfo {
 pub const OLDEST_VERSION: (u32, u32) = (8, 13);
 
 impl ClusterInfo {
-    /// Whether its version has what is needed. A serverless project always has, though it says 8.11.0.
+    /// Whether the version is new enough. A serverless project always is, though it reports 8.11.0.
     #[must_use]
     pub fn is_supported(&self) -> bool {
         let mut parts = self.version.split('.').map_while(|part| part.parse::<u32>().ok());
@@ -47,12 +51,12 @@ impl ClusterInfo {
     }
 }
 
-/// Which of the two roles a key should have.
+/// The role that a key should have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// What `collect` and its like need, as in `assets/roles/writer.json`.
+    /// For `collect` and all actions except `setup`: `assets/roles/writer.json`.
     Writer,
-    /// What `setup` needs, as in `assets/roles/installer.json`.
+    /// For `setup`: `assets/roles/installer.json`.
     Installer,
 }
 
@@ -71,7 +75,7 @@ impl Role {
         }
     }
 
-    /// The data streams the role is asked for: a writer's key may be limited to its namespace.
+    /// Returns the data streams that the role must cover. A writer's key may be limited to its namespace.
     fn data_streams(self, namespace: &Namespace) -> Vec<String> {
         match self {
             Self::Writer => Stream::ALL
@@ -85,7 +89,7 @@ impl Role {
     }
 }
 
-/// Asks the cluster who it is: proof that the way to it and the key are right.
+/// Reads the identity of the cluster, which proves that the address and the key are right.
 ///
 /// # Errors
 /// [`Error`].
@@ -101,8 +105,8 @@ pub async fn cluster_info(client: &Client, deadline: Deadline) -> Result<Cluster
         number: String,
         build_flavor: Option<String>,
     }
-    let call = Call::new(Doing::ReadInfo, Method::GET, &[]);
-    let info: Info = client.read(&call, READ_REMEDY, deadline).await?;
+    let request = Request::new(Operation::ReadInfo, Method::GET, InfoParts::None.url());
+    let info: Info = client.read(&request, READ_REMEDY, deadline).await?;
     Ok(ClusterInfo {
         name: info.cluster_name,
         uuid: info.cluster_uuid.filter(|uuid| uuid != NOT_FORMED),
@@ -111,9 +115,8 @@ pub async fn cluster_info(client: &Client, deadline: Deadline) -> Result<Cluster
     })
 }
 
-/// Cluster privileges that no role of ours has, the widest first. All are known to Elasticsearch 8.13 and later: one that
-/// a version doesn't know has the whole question refused. Source: Elasticsearch, "Security privileges"; what `monitor`
-/// brings along is left out.
+/// Cluster privileges that no role of ours has, the widest first. Elasticsearch 8.13 and later know all of them: an unknown
+/// one makes the whole request fail. Source: Elasticsearch, "Security privileges", without those that `monitor` includes.
 const OTHER_CLUSTER_PRIVILEGES: &[&str] = &[
     "all",
     "manage",
@@ -156,7 +159,7 @@ const OTHER_CLUSTER_PRIVILEGES: &[&str] = &[
     "write_fleet_secrets",
     "monitor_snapshot",
 ];
-/// The same of index privileges.
+/// Index privileges, the widest first, as above.
 const INDEX_PRIVILEGES: &[&str] = &[
     "all",
     "manage",
@@ -179,7 +182,7 @@ const INDEX_PRIVILEGES: &[&str] = &[
     "read_cross_cluster",
     "monitor",
 ];
-/// Those of both lists that a serverless project does not know: it refuses a question that names one. Source:
+/// Privileges of both lists that a serverless project does not know. It refuses a request that names one. Source:
 /// Elasticsearch, `ServerlessSupportedPrivilegesRegistry` and `ServerlessHasPrivilegesIT`
 /// (<https://www.elastic.co/docs/reference/elasticsearch/security-privileges> marks the same ones).
 const NOT_IN_SERVERLESS: &[&str] = &[
@@ -208,15 +211,15 @@ const NOT_IN_SERVERLESS: &[&str] = &[
     "manage_leader_index",
     "read_cross_cluster",
 ];
-/// What `read` holds as well since Elasticsearch 9 (measured on 9.5.3), and 8 gives apart.
-const HELD_BY_READ: &str = "read_cross_cluster";
-/// Names that are none of LastPass's, of the kinds that a key with wildcards would reach as well.
+/// A privilege that `read` includes since Elasticsearch 9 (measured on 9.5.3). In 8 it is separate.
+const INCLUDED_IN_READ: &str = "read_cross_cluster";
+/// Names of indices without LastPass data, of the kinds that a key with wildcards would cover.
 const OTHER_INDICES: [&str; 4] =
     ["logs-other-default", "metrics-other-default", ".alerts-security.alerts-default", "other"];
-/// How many privileges of one place are named. Chosen: the widest tell what the key is, and the rest is counted.
+/// Number of privileges that are named for one place. Chosen: the widest ones characterize the key; the rest is counted.
 const MOST_NAMED: usize = 4;
 
-/// What is asked of `_has_privileges`.
+/// The request body of `_has_privileges`.
 #[derive(Serialize)]
 struct Question {
     cluster: Vec<&'static str>,
@@ -229,7 +232,7 @@ struct IndexQuestion {
     privileges: Vec<&'static str>,
 }
 
-/// What the key may do of what was asked. Only a plain `true` is a right: what the answer doesn't name counts as
+/// The response of `_has_privileges`. Only an explicit `true` is a privilege: one that the response does not name counts as
 /// missing.
 #[derive(Deserialize)]
 struct Rights {
@@ -239,11 +242,11 @@ struct Rights {
 
 impl Rights {
     async fn ask(client: &Client, question: &Question, deadline: Deadline) -> Result<Self, Error> {
-        let call = Call {
+        let request = Request {
             body: Body::Json(serde_json::json!(question).to_string().into_bytes()),
-            ..Call::new(Doing::CheckRights, Method::POST, &["_security", "user", "_has_privileges"])
+            ..Request::new(Operation::CheckRights, Method::POST, SecurityHasPrivilegesParts::None.url())
         };
-        client.read(&call, READ_REMEDY, deadline).await
+        client.read(&request, READ_REMEDY, deadline).await
     }
 
     fn on_cluster(&self, privilege: &str) -> bool {
@@ -255,7 +258,7 @@ impl Rights {
     }
 }
 
-/// The privileges of `role` that the key lacks, each as a text such as `create_doc on logs-lastpass.user-default`.
+/// Returns the privileges of `role` that the key lacks, each as a text such as `create_doc on logs-lastpass.user-default`.
 ///
 /// # Errors
 /// [`Error`].
@@ -283,8 +286,8 @@ pub async fn missing_rights(
     Ok(on_cluster.chain(on_indices).collect())
 }
 
-/// What the key may do beyond the writer's role: change or delete documents, read other indices, administer the cluster.
-/// One text for each place, such as `manage, read_ilm on the cluster`.
+/// Returns the privileges of the key that the writer role does not have: to change or delete documents, read other indices,
+/// or administer the cluster. One text for each place, such as `manage, read_ilm on the cluster`.
 ///
 /// # Errors
 /// [`Error`].
@@ -302,7 +305,7 @@ pub async fn excess_rights(
     let role = Role::Writer;
     let ours = role.data_streams(namespace);
     let others = OTHER_INDICES.map(str::to_owned);
-    let is_beyond = |privilege: &&str| *privilege != HELD_BY_READ && !role.index_privileges().contains(privilege);
+    let is_beyond = |privilege: &&str| *privilege != INCLUDED_IN_READ && !role.index_privileges().contains(privilege);
     let beyond: Vec<&str> = index_privileges.iter().copied().filter(is_beyond).collect();
     let question = Question {
         cluster: cluster_privileges.clone(),
@@ -317,17 +320,17 @@ pub async fn excess_rights(
     let on_ours = beyond.into_iter().filter(|privilege| on_any(&ours, privilege));
     let on_others = index_privileges.into_iter().filter(|privilege| on_any(&others, privilege));
     Ok([
-        told(on_cluster.collect(), "the cluster"),
-        told(on_ours.collect(), &format!("logs-lastpass.*-{namespace}")),
-        told(on_others.collect(), "indices that are not LastPass's"),
+        describe(on_cluster.collect(), "the cluster"),
+        describe(on_ours.collect(), &format!("logs-lastpass.*-{namespace}")),
+        describe(on_others.collect(), "indices that are not LastPass's"),
     ]
     .into_iter()
     .flatten()
     .collect())
 }
 
-/// The privileges on one place as a text.
-fn told(privileges: Vec<&str>, place: &str) -> Option<String> {
+/// Describes the privileges on one place. None if there are none.
+fn describe(privileges: Vec<&str>, place: &str) -> Option<String> {
     let (named, rest) = privileges.split_at(privileges.len().min(MOST_NAMED));
     let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
     (!named.is_empty()).then(|| format!("{}{more} on {place}", named.join(", ")))

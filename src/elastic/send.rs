@@ -1,37 +1,30 @@
-//! Sends documents to one data stream, each exactly once, and says what became of each.
+//! Writes documents to one data stream, each exactly once, and returns what became of each.
 //!
-//! The invariant: a document is sent, also again, only after every backing index that can hold it was asked for it just
-//! before, and gets a fate only from an answer that is Elasticsearch's own, whole, and about that document. So a rollover between two
-//! runs, two bulks or the asking and the writing doubles nothing that was there when it was asked for. What is left is
-//! a second writer of the same document (or a bulk that was cut off and still runs) together with a rollover in those
-//! milliseconds; then the documents are looked for once more, and doubles reported.
+//! The invariant: before a document is sent, also again, every backing index that can hold it is asked for it. It gets a
+//! fate only from a complete response of Elasticsearch about that document. So a rollover between two runs, between two bulk
+//! requests, or between the lookup and the write duplicates nothing that existed at the lookup. What remains is a second
+//! writer of the same document (or an interrupted bulk request that still runs) together with a rollover in those
+//! milliseconds. The documents are then looked up once more, and duplicates are reported.
 
 use std::collections::VecDeque;
+use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use reqwest::Method;
-use serde::Deserialize;
-
-use super::client::{Answer, Body, Call, Client, Pauses};
-use super::encode::{Line, MAX_BULK_BYTES, MAX_BULK_DOCUMENTS, WRITTEN, all_created, bulk_body, chunks};
-use super::error::{CLUSTER_BLOCK, Doing, Error, Fault, KeyFault, SHARD_LIMIT, known_remedy};
-use super::existing::{BackingIndex, Finder, Wanted};
-use super::judge::{Item, ItemOutcome, Refusal, StopCause};
+use super::backing_indices::BackingIndex;
+use super::bulk::{BulkApi, Fate, Outcomes};
+use super::cause::Unanswered;
+use super::client::Client;
+use super::encode::{Line, MAX_BULK_BYTES, MAX_BULK_DOCUMENTS, chunk_len};
+use super::error::Error;
+use super::judge::Refusal;
+use super::lookup::{Finder, Wanted};
+use super::operation::Operation;
+use super::retry::{FIRST_PAUSE, PATIENCE_IN_A_RESTART, Pauses};
 use crate::deadline::Deadline;
 use crate::document::DataStream;
 
-const FAILURE_STORE_REMEDY: &str = "documents went into the failure store of the data stream, where no search finds \
-    them: switch it off (PUT _data_stream/<name>/_options {\"failure_store\": {\"enabled\": false}}) and roll the data \
-    stream over; the failure store (<name>::failures) tells why they were refused";
-const UNKNOWN_REMEDY: &str = "this version does not know that refusal, so nothing was put aside: look it up in the log \
-    of Elasticsearch, and report it to the project";
-const NO_TEMPLATE: &str = "no index template makes a data stream of that name";
-const PIPELINE: &str = "documents were refused before they came to an index, as happens where the template names an \
-    ingest pipeline that does not exist (index.final_pipeline, perhaps of a @custom component template), or one that fails";
-
-/// How much goes into one bulk, and how long a cluster that restarts is asked again: it has answered before, when it was
-/// asked what exists.
+/// The size of a bulk request, and how long an unreachable cluster is retried. It has responded before, to the lookup.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) max_bytes: usize,
@@ -45,87 +38,90 @@ impl Default for Limits {
         Self {
             max_bytes: MAX_BULK_BYTES,
             max_documents: MAX_BULK_DOCUMENTS,
-            first_pause: super::client::FIRST_PAUSE,
-            patience: super::client::PATIENCE_IN_A_RESTART,
+            first_pause: FIRST_PAUSE,
+            patience: PATIENCE_IN_A_RESTART,
         }
     }
 }
 
-/// What became of a document for good.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fate {
-    Created,
-    AlreadyThere,
-    Dead(Refusal),
-}
-
-/// The way to one data stream.
+/// Writes to one data stream.
 #[derive(Debug)]
-pub(super) struct Channel {
-    pub(super) client: Client,
-    pub(super) data_stream: DataStream,
+pub(super) struct StreamWriter {
+    pub(super) bulk: BulkApi,
     finder: Finder,
-    doing: Doing,
     limits: Limits,
-    /// Smaller than the limit once a 413 said so.
+    /// Less than the limit after a 413.
     max_bytes: AtomicUsize,
     requests: AtomicU64,
-    doubles: AtomicU64,
+    duplicates: AtomicU64,
 }
 
 /// Documents that are sent together, by their positions.
 struct Batch {
     positions: Vec<usize>,
-    /// Whether they may have been written by a bulk whose answer was lost.
+    /// Whether an earlier bulk request whose response was lost may have created them.
     unknown: bool,
 }
 
-/// What an answer to a bulk is.
-enum Posted<'a> {
-    Items(Vec<Item<'a>>),
-    TooLarge,
-}
-
-impl Channel {
-    pub(super) fn new(client: Client, data_stream: DataStream, doing: Doing, limits: Limits) -> Self {
+impl StreamWriter {
+    /// Creates a writer for `data_stream`. `operation` says in error texts what is written.
+    pub(super) fn new(client: Client, data_stream: DataStream, operation: Operation, limits: Limits) -> Self {
         Self {
             finder: Finder::new(client.clone()),
-            client,
-            data_stream,
-            doing,
+            bulk: BulkApi { client, data_stream, operation },
             limits,
             max_bytes: AtomicUsize::new(limits.max_bytes),
             requests: AtomicU64::new(0),
-            doubles: AtomicU64::new(0),
+            duplicates: AtomicU64::new(0),
         }
     }
 
-    /// `_bulk` requests sent, repetitions included.
+    pub(super) fn data_stream(&self) -> &DataStream {
+        &self.bulk.data_stream
+    }
+
+    /// Returns the number of `_bulk` requests sent, including repetitions.
     pub(super) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Documents found in two backing indices.
-    pub(super) fn doubles(&self) -> u64 {
-        self.doubles.load(Ordering::Relaxed)
+    /// Returns the number of documents that were found in two backing indices.
+    pub(super) fn rollover_duplicates(&self) -> u64 {
+        self.duplicates.load(Ordering::Relaxed)
     }
 
-    /// The largest bulk that is tried now, in bytes before gzip.
-    pub(super) fn max_bytes(&self) -> usize {
-        self.max_bytes.load(Ordering::Relaxed)
+    /// Splits `lines` into chunks for [`StreamWriter::send_chunk`]. Each is cut when it is needed, by the limit that
+    /// responses have taught by then.
+    pub(super) fn chunks<'a>(&'a self, lines: &'a [Line<'a>]) -> impl Iterator<Item = Range<usize>> {
+        let mut start = 0;
+        std::iter::from_fn(move || {
+            let sizes = lines[start..].iter().map(Line::body_bytes);
+            let len = chunk_len(sizes, self.max_bytes.load(Ordering::Relaxed), self.limits.max_documents);
+            let chunk = start..start + len;
+            start = chunk.end;
+            (len > 0).then_some(chunk)
+        })
     }
 
-    /// Creates the documents of one chunk, or finds them there: one fate each, in their order.
+    /// Writes `lines`, chunk by chunk, and returns the fate of each, in their order.
     ///
     /// # Errors
-    /// [`Error`]: then nothing is known of the documents.
+    /// [`Error`]: some of the documents may have been written.
     pub(super) async fn send(&self, lines: &[Line<'_>], deadline: Deadline) -> Result<Vec<Fate>, Error> {
+        let mut fates = Vec::with_capacity(lines.len());
+        for chunk in self.chunks(lines) {
+            fates.extend(self.send_chunk(&lines[chunk], deadline).await?);
+        }
+        Ok(fates)
+    }
+
+    /// Writes the documents of one chunk, and returns the fate of each, in their order.
+    ///
+    /// # Errors
+    /// [`Error`]: some of the documents may have been written.
+    pub(super) async fn send_chunk(&self, lines: &[Line<'_>], deadline: Deadline) -> Result<Vec<Fate>, Error> {
         let mut fates = vec![None; lines.len()];
-        let sizes = lines.iter().map(Line::body_bytes);
-        let mut batches: VecDeque<Batch> = chunks(sizes, self.max_bytes(), self.limits.max_documents)
-            .into_iter()
-            .map(|range| Batch { positions: range.collect(), unknown: false })
-            .collect();
+        let mut batches = VecDeque::from([Batch { positions: (0..lines.len()).collect(), unknown: false }]);
         while let Some(batch) = batches.pop_front() {
             if let Some((first, second)) = self.settle(lines, batch, &mut fates, deadline).await? {
                 batches.push_front(second);
@@ -133,11 +129,12 @@ impl Channel {
             }
         }
         let answered = fates.iter().flatten().count();
-        let fault = Fault::ItemMismatch { sent: lines.len(), answered };
-        fates.into_iter().collect::<Option<_>>().ok_or_else(|| self.client.unreachable(self.doing, fault))
+        let fault = Unanswered::ItemMismatch { sent: lines.len(), answered };
+        let (client, operation) = (&self.bulk.client, self.bulk.operation);
+        fates.into_iter().collect::<Option<_>>().ok_or_else(|| client.unreachable(operation, fault))
     }
 
-    /// Brings a batch to its end, or returns its halves where it is too large.
+    /// Gives every document of a batch its fate, or returns two halves if the batch is too large.
     async fn settle(
         &self,
         lines: &[Line<'_>],
@@ -148,50 +145,27 @@ impl Channel {
         let Batch { positions: mut pending, mut unknown } = batch;
         let mut pauses = Pauses::new(self.limits.first_pause, self.limits.patience);
         loop {
-            let known = self.finder.backing_indices(self.data_stream.as_str(), deadline).await?;
-            // The write index too, though `create` answers 409 there: a rollover may come before the writing.
-            for (position, _) in self.find(lines, &pending, &known, deadline).await? {
+            let indices = self.finder.backing_indices(self.data_stream().as_str(), deadline).await?;
+            // The write index too, though `create` returns 409 there: a rollover may come before the write.
+            for position in self.find(lines, &pending, &indices, deadline).await? {
                 fates[position] = Some(Fate::AlreadyThere);
             }
             pending.retain(|position| fates[*position].is_none());
             if pending.is_empty() {
                 return Ok(None);
             }
-            // Where an earlier bulk may have written them, what is created is looked at one by one.
-            let write_index = known.last().map(|index| &index.name).filter(|_| !unknown);
-            let taken = match self.post(lines, &pending, write_index, deadline).await {
-                Ok(answer) if answer.is_as_expected => {
-                    for position in pending {
-                        fates[position] = Some(Fate::Created);
+            let is_doubtful = |index: &str| unknown || indices.iter().all(|known| known.name != index);
+            let cause = match self.post(lines, &pending, is_doubtful, deadline).await {
+                Ok(ControlFlow::Break(())) => return Ok(self.halve(lines, pending, unknown, fates)),
+                Ok(ControlFlow::Continue(outcomes)) => {
+                    self.report_duplicates(lines, &pending, &outcomes, deadline).await?;
+                    for (position, fate) in pending.iter().zip(outcomes.fates) {
+                        fates[*position] = fate;
                     }
-                    return Ok(None);
+                    pending.retain(|position| fates[*position].is_none());
+                    let Some(cause) = outcomes.cause else { return Ok(None) };
+                    cause
                 }
-                Ok(answer) => match self.read(&answer, lines, &pending) {
-                    Ok(Posted::Items(items)) => {
-                        let is_doubtful = |index: &str| unknown || known.iter().all(|known| known.name != index);
-                        Ok(Some(self.take(&pending, items, fates, is_doubtful)?))
-                    }
-                    Ok(Posted::TooLarge) => Ok(None),
-                    Err(error) => Err(error),
-                },
-                Err(error) => Err(error),
-            };
-            let cause = match taken {
-                Ok(Some(taken)) => {
-                    self.report_doubles(lines, &taken.doubtful, deadline).await?;
-                    pending = taken.again;
-                    match taken.cause {
-                        Some(cause) => cause,
-                        None => return Ok(None),
-                    }
-                }
-                Ok(None) => match halves(pending, unknown) {
-                    Ok(halves) => return Ok(Some(halves)),
-                    Err(alone) => {
-                        fates[alone] = Some(Fate::Dead(too_large()));
-                        return Ok(None);
-                    }
-                },
                 Err(error) => {
                     unknown |= matches!(error, Error::Unreachable { .. });
                     error
@@ -201,167 +175,87 @@ impl Channel {
         }
     }
 
-    /// Sends one `_bulk` request. The answer is as expected where all documents were created in the backing index
-    /// `expected`.
+    /// Sends one `_bulk` request for the documents at `positions`. Breaks if it was too large.
     async fn post(
         &self,
         lines: &[Line<'_>],
         positions: &[usize],
-        expected: Option<&String>,
-        deadline: Deadline,
-    ) -> Result<Answer, Error> {
-        let lines = positions.iter().map(|position| lines[*position]);
-        let body = bulk_body(lines.clone())
-            // Writing into memory can't fail; if it did, nothing would have been sent.
-            .map_err(|_| self.client.unreachable(self.doing, Fault::Connection))?;
-        let expected = expected.map(|index| all_created(index, lines.map(|line| line.id)));
-        let call = Call {
-            doing: self.doing,
-            method: Method::POST,
-            path: &[self.data_stream.as_str(), "_bulk"],
-            query: &[
-                ("require_data_stream", "true"),
-                // Switches off a default pipeline, not the final one, which our own template may name.
-                ("pipeline", "_none"),
-                // Below the timeout of the call, so that what waits for a shard is answered, not cut.
-                ("timeout", "20s"),
-                ("filter_path", WRITTEN),
-            ],
-            body: Body::GzipNdjson(body),
-            expected,
-        };
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        self.client.send(&call, deadline).await
-    }
-
-    /// Reads the answer to the `_bulk` request for the documents at `positions`.
-    fn read<'a>(&self, answer: &'a Answer, lines: &[Line<'_>], positions: &[usize]) -> Result<Posted<'a>, Error> {
-        #[derive(Deserialize)]
-        struct Items<'a> {
-            #[serde(borrow)]
-            items: Vec<Action<'a>>,
-        }
-        #[derive(Deserialize)]
-        struct Action<'a> {
-            #[serde(borrow)]
-            create: Item<'a>,
-        }
-        if let Some(error) = self.client.trouble(answer) {
-            return Err(error);
-        }
-        match answer.status.as_u16() {
-            200 => {}
-            413 => {
-                let bytes: usize = positions.iter().map(|position| lines[*position].body_bytes()).sum();
-                self.max_bytes.fetch_min((bytes / 2).max(1), Ordering::Relaxed);
-                return Ok(Posted::TooLarge);
-            }
-            status => {
-                let error_type = answer.error_type();
-                let cause = match error_type.as_str() {
-                    CLUSTER_BLOCK => StopCause::Blocked,
-                    SHARD_LIMIT => StopCause::ShardLimit,
-                    "index_not_found_exception" => StopCause::NoTemplate,
-                    _ => StopCause::Unknown,
-                };
-                return Err(self.stop(cause, status, error_type));
-            }
-        }
-        let items: Vec<Item<'_>> =
-            self.client.parse::<Items<'_>>(answer)?.items.into_iter().map(|action| action.create).collect();
-        let is_same = |(position, item): (&usize, &Item<'_>)| {
-            item.id.as_ref().is_some_and(|id| id.as_str() == lines[*position].id.as_str()) && item.index.is_some()
-        };
-        if items.len() != positions.len() || !positions.iter().zip(&items).all(is_same) {
-            let fault = Fault::ItemMismatch { sent: positions.len(), answered: items.len() };
-            return Err(self.client.unreachable(self.doing, fault));
-        }
-        Ok(Posted::Items(items))
-    }
-
-    /// Gives each item its fate, and keeps those that are to be sent again. What was created in an index that
-    /// `is_doubtful` may be elsewhere as well.
-    fn take(
-        &self,
-        positions: &[usize],
-        items: Vec<Item<'_>>,
-        fates: &mut [Option<Fate>],
         is_doubtful: impl Fn(&str) -> bool,
-    ) -> Result<Taken, Error> {
-        let mut taken = Taken { doubtful: Vec::new(), again: Vec::new(), cause: None };
-        for (position, item) in positions.iter().copied().zip(items) {
-            let doubtful = is_doubtful(item.index()).then(|| item.index().to_owned());
-            match item.judge(self.data_stream.as_str()) {
-                ItemOutcome::Created => {
-                    taken.doubtful.extend(doubtful.map(|index| (position, index)));
-                    fates[position] = Some(Fate::Created);
-                }
-                ItemOutcome::AlreadyThere => fates[position] = Some(Fate::AlreadyThere),
-                ItemOutcome::DeadLetter(refusal) => fates[position] = Some(Fate::Dead(refusal)),
-                ItemOutcome::RetryLater { status, error_type } => {
-                    taken.again.push(position);
-                    // One item that isn't just throttled decides how long it is tried.
-                    if taken.cause.as_ref().is_none_or(|cause| matches!(cause, Error::Throttled { .. })) {
-                        let (host, doing) = (self.client.host(), self.doing);
-                        taken.cause = Some(match status {
-                            429 => Error::Throttled { host, doing, retry_after: None },
-                            _ => self.client.unreachable(doing, Fault::Items { status, error_type }),
-                        });
-                    }
-                }
-                ItemOutcome::Stop { cause, status, error_type } => return Err(self.stop(cause, status, error_type)),
-            }
-        }
-        Ok(taken)
+        deadline: Deadline,
+    ) -> Result<ControlFlow<(), Outcomes>, Error> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let lines = positions.iter().map(|position| lines[*position]);
+        let response = self.bulk.create(lines.clone(), deadline).await?;
+        self.bulk.read(&response, lines.map(|line| line.id), is_doubtful)
     }
 
+    /// Splits a batch that was too large in two, and lowers the limit. A single document becomes a dead letter.
+    fn halve(
+        &self,
+        lines: &[Line<'_>],
+        mut positions: Vec<usize>,
+        unknown: bool,
+        fates: &mut [Option<Fate>],
+    ) -> Option<(Batch, Batch)> {
+        let bytes: usize = positions.iter().map(|position| lines[*position].body_bytes()).sum();
+        self.max_bytes.fetch_min((bytes / 2).max(1), Ordering::Relaxed);
+        if let [single] = positions[..] {
+            fates[single] = Some(Fate::Dead(too_large()));
+            return None;
+        }
+        let second = positions.split_off(positions.len() / 2);
+        Some((Batch { positions, unknown }, Batch { positions: second, unknown }))
+    }
+
+    /// Returns those of `positions` whose documents are in one of `indices`.
     async fn find(
         &self,
         lines: &[Line<'_>],
         positions: &[usize],
         indices: &[BackingIndex],
         deadline: Deadline,
-    ) -> Result<Vec<(usize, String)>, Error> {
+    ) -> Result<Vec<usize>, Error> {
         if indices.is_empty() {
             return Ok(Vec::new());
         }
         let wanted = |position: &usize| Wanted { id: lines[*position].id, since: lines[*position].since };
         let wanted: Vec<_> = positions.iter().map(wanted).collect();
-        let found = self.finder.find(self.data_stream.as_str(), &wanted, indices, deadline).await?;
-        Ok(found.into_iter().map(|(at, index)| (positions[at], index)).collect())
+        let found = self.finder.find(self.data_stream().as_str(), &wanted, indices, deadline).await?;
+        Ok(found.into_iter().map(|at| positions[at]).collect())
     }
 
-    /// Looks for created documents in the other backing indices, where a rollover came between the asking and the
-    /// writing, and reports them: the key has no right to delete one.
-    async fn report_doubles(
+    /// Looks for documents that were created in a doubtful index in the other indices, and reports those that are there
+    /// too: the key has no privilege to delete one.
+    async fn report_duplicates(
         &self,
         lines: &[Line<'_>],
-        created: &[(usize, String)],
+        sent: &[usize],
+        outcomes: &Outcomes,
         deadline: Deadline,
     ) -> Result<(), Error> {
-        let Some((_, newest)) = created.last() else { return Ok(()) };
-        let positions: Vec<usize> = created.iter().map(|(position, _)| *position).collect();
-        let ids = |positions: &mut dyn Iterator<Item = usize>| {
-            positions.map(|position| lines[position].id.as_str()).collect::<Vec<_>>().join(" ")
+        let Some(write_index) = &outcomes.doubtful_index else { return Ok(()) };
+        let positions: Vec<usize> = outcomes.doubtful.iter().map(|at| sent[*at]).collect();
+        let ids = |positions: &[usize]| {
+            positions.iter().map(|position| lines[*position].id.as_str()).collect::<Vec<_>>().join(" ")
         };
-        match self.find_elsewhere(lines, &positions, newest, deadline).await {
-            Ok(doubles) if doubles.is_empty() => Ok(()),
-            Ok(doubles) => {
-                self.doubles.fetch_add(doubles.len() as u64, Ordering::Relaxed);
+        match self.find_elsewhere(lines, &positions, write_index, deadline).await {
+            Ok(duplicates) if duplicates.is_empty() => Ok(()),
+            Ok(duplicates) => {
+                self.duplicates.fetch_add(duplicates.len() as u64, Ordering::Relaxed);
                 tracing::warn!(
-                    data_stream = %self.data_stream,
-                    write_index = newest,
-                    ids = ids(&mut doubles.iter().map(|(position, _)| *position)),
+                    data_stream = %self.data_stream(),
+                    write_index,
+                    ids = ids(&duplicates),
                     "documents are in two backing indices: the data stream was rolled over while they were written"
                 );
                 Ok(())
             }
             Err(error) => {
                 tracing::warn!(
-                    data_stream = %self.data_stream,
-                    write_index = newest,
-                    ids = ids(&mut positions.iter().copied()),
-                    "documents were written during a rollover, and whether an older backing index has them could not be asked"
+                    data_stream = %self.data_stream(),
+                    write_index,
+                    ids = ids(&positions),
+                    "documents were written during a rollover, and the lookup in the older backing indices failed"
                 );
                 Err(error)
             }
@@ -372,69 +266,13 @@ impl Channel {
         &self,
         lines: &[Line<'_>],
         positions: &[usize],
-        newest: &str,
+        write_index: &str,
         deadline: Deadline,
-    ) -> Result<Vec<(usize, String)>, Error> {
-        let mut others = self.finder.backing_indices(self.data_stream.as_str(), deadline).await?;
-        others.retain(|index| index.name != newest);
+    ) -> Result<Vec<usize>, Error> {
+        let mut others = self.finder.backing_indices(self.data_stream().as_str(), deadline).await?;
+        others.retain(|index| index.name != write_index);
         self.find(lines, positions, &others, deadline).await
     }
-
-    pub(super) fn stop(&self, cause: StopCause, status: u16, error_type: String) -> Error {
-        let (host, doing) = (self.client.host(), self.doing);
-        let refused =
-            |host, error_type, remedy| Error::Refused { host, doing, status, error_type, reason: None, remedy };
-        match cause {
-            StopCause::FailureStore => refused(host, error_type, FAILURE_STORE_REMEDY),
-            StopCause::Blocked | StopCause::ShardLimit | StopCause::Unknown => {
-                let remedy = known_remedy(&error_type).unwrap_or(UNKNOWN_REMEDY);
-                refused(host, error_type, remedy)
-            }
-            StopCause::Unauthorized => Error::Unauthorized { host, why: KeyFault::Unsaid },
-            StopCause::Forbidden => Error::Forbidden { host, doing },
-            StopCause::NoTemplate => Error::NotSetUp { host, doing, missing: NO_TEMPLATE },
-            StopCause::Pipeline => Error::NotSetUp { host, doing, missing: PIPELINE },
-        }
-    }
-}
-
-/// The fates that an answer settles, and how many documents are sent again.
-#[cfg(test)]
-type Judged = (Vec<Option<Fate>>, usize);
-
-/// What an answer comes to, without a server that gives it.
-#[cfg(test)]
-impl Channel {
-    /// The fates of `lines` by an answer to their bulk, and how many are sent again; `None` for one that is too large.
-    pub(super) fn judge(&self, answer: &Answer, lines: &[Line<'_>]) -> Result<Option<Judged>, Error> {
-        let positions: Vec<usize> = (0..lines.len()).collect();
-        let mut fates = vec![None; lines.len()];
-        match self.read(answer, lines, &positions)? {
-            Posted::TooLarge => Ok(None),
-            Posted::Items(items) => {
-                let taken = self.take(&positions, items, &mut fates, |_| false)?;
-                Ok(Some((fates, taken.again.len())))
-            }
-        }
-    }
-}
-
-/// What one answer said.
-struct Taken {
-    /// What was created, and in which index, where it may be in another as well.
-    doubtful: Vec<(usize, String)>,
-    again: Vec<usize>,
-    /// Why some are sent again.
-    cause: Option<Error>,
-}
-
-/// Two halves of at least one each, or the position that is alone.
-fn halves(mut positions: Vec<usize>, unknown: bool) -> Result<(Batch, Batch), usize> {
-    if let [alone] = positions[..] {
-        return Err(alone);
-    }
-    let second = positions.split_off(positions.len() / 2);
-    Ok((Batch { positions, unknown }, Batch { positions: second, unknown }))
 }
 
 fn too_large() -> Refusal {

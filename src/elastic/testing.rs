@@ -1,17 +1,17 @@
-//! Answers of Elasticsearch without a server that gives them.
+//! Judges responses of Elasticsearch without a server that sends them.
 
-#![allow(clippy::expect_used, reason = "for tests alone")]
+#![allow(clippy::expect_used, reason = "only for tests")]
 
 use std::sync::LazyLock;
 
+use elasticsearch::http::StatusCode;
 use jiff::Timestamp;
-use reqwest::StatusCode;
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::client::Answer;
-use super::send::{Channel, Limits};
-use super::{Client, Doing, Endpoint, Error, Line, Origin, Refusal, dead_letter};
+use super::bulk::BulkApi;
+use super::response::Response;
+use super::{Client, Endpoint, Error, Operation, Origin, Refusal, dead_letter};
 use crate::document::{AccountNumber, DataStream, DocId, Document, Namespace, Stream};
 
 static CLIENT: LazyLock<Client> = LazyLock::new(|| {
@@ -20,19 +20,18 @@ static CLIENT: LazyLock<Client> = LazyLock::new(|| {
     Client::new(crate::http::for_tests(), endpoint, &key).expect("a client")
 });
 
-/// Judges an answer to a bulk of the documents `ids`.
+/// Judges a response to a bulk of the documents `ids`.
 pub(crate) fn judge_bulk(status: u16, body: &[u8], ids: &[&str]) -> Result<(), Error> {
     let namespace = Namespace::new("default").expect("a namespace");
-    let data_stream = Stream::User.data_stream(&namespace);
-    let channel = Channel::new(CLIENT.clone(), data_stream, Doing::Write, Limits::default());
+    let operation = Operation::Write;
+    let bulk = BulkApi { client: CLIENT.clone(), data_stream: Stream::User.data_stream(&namespace), operation };
     let ids: Vec<DocId> = ids.iter().map(|id| DocId((*id).to_owned())).collect();
-    let lines: Vec<Line<'_>> = ids.iter().map(|id| Line { id, source: "{}", since: None }).collect();
     let status = StatusCode::from_u16(status).expect("a status");
-    let answer = Answer { doing: Doing::Write, status, retry_after: None, body: body.to_vec(), is_as_expected: false };
-    channel.judge(&answer, &lines).map(drop)
+    let response = Response { operation, status, retry_after: None, body: body.to_vec() };
+    bulk.read(&response, ids.iter(), |_| false).map(drop)
 }
 
-/// The dead letter of a document that `target` refused.
+/// Returns the dead letter of a document that `target` refused.
 pub(crate) fn letter(target: &DataStream, document: &Document, now: Timestamp) -> String {
     let letters = DataStream::dead_letter(&Namespace::new("default").expect("a namespace"));
     let refusal = Refusal { error_type: "document_parsing_exception".to_owned(), reason: "because".to_owned() };

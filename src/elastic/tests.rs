@@ -1,5 +1,6 @@
 //! The writer and `setup` against the in-process stand-in: what happens when things go wrong.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -7,8 +8,11 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::fake::{Fake, Fault as Wrong, KEY};
+use super::send::Limits;
 use super::*;
+use crate::deadline::Deadline;
 use crate::document::{AccountNumber, Namespace, Stream};
+use crate::document::{DataStream, DocId, Document};
 
 const USERS: &str = "logs-lastpass.user-default";
 const LETTERS: &str = "logs-lastpass.dead_letter-default";
@@ -239,7 +243,7 @@ async fn a_rollover_between_asking_and_writing_doubles_nothing_that_was_there() 
     let (created, there) = (Delivery::Created, Delivery::AlreadyThere);
     assert_eq!(deliver(&writer, &documents(0..3)).await.unwrap(), [created, there, created]);
     assert_eq!(fake.documents(USERS).len(), 3);
-    assert_eq!(writer.late_doubles(), 0);
+    assert_eq!(writer.rollover_duplicates(), 0);
 }
 
 #[tokio::test]
@@ -250,10 +254,10 @@ async fn a_double_of_two_writers_and_a_rollover_at_once_is_counted() {
     let writer = writer(&fake);
     deliver(&writer, &documents(0..3)).await.unwrap();
     assert_eq!(fake.documents(USERS).len(), 5);
-    assert_eq!(writer.late_doubles(), 2);
+    assert_eq!(writer.rollover_duplicates(), 2);
     // Known from here on, in either index.
     assert_eq!(deliver(&writer, &documents(0..3)).await.unwrap(), [Delivery::AlreadyThere; 3]);
-    assert_eq!(writer.late_doubles(), 2);
+    assert_eq!(writer.rollover_duplicates(), 2);
 }
 
 #[tokio::test]
@@ -267,7 +271,7 @@ async fn a_double_of_a_bulk_that_was_cut_off_and_a_rollover_is_counted() {
     let writer = writer(&fake);
     assert_eq!(deliver(&writer, &documents(0..3)).await.unwrap(), [Delivery::Created; 3]);
     assert_eq!(fake.documents(USERS).len(), 6);
-    assert_eq!(writer.late_doubles(), 3);
+    assert_eq!(writer.rollover_duplicates(), 3);
 }
 
 #[tokio::test]
@@ -278,7 +282,7 @@ async fn a_rollover_with_new_documents_reports_nothing() {
     deliver(&writer, &documents(0..3)).await.unwrap();
     fake.fault("_bulk", Wrong::RollOver);
     deliver(&writer, &documents(3..6)).await.unwrap();
-    assert_eq!(writer.late_doubles(), 0);
+    assert_eq!(writer.rollover_duplicates(), 0);
     assert_eq!(fake.documents(USERS).len(), 6);
 }
 

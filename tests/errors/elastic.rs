@@ -4,15 +4,18 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::client::Answer;
-use super::existing::{BackingIndex, Finder, Wanted};
+use super::backing_indices::BackingIndex;
 use super::fake::{Fake, Fault as Wrong, KEY};
+use super::lookup::{Finder, Wanted};
+use super::response::Response;
 use super::testing::judge_bulk;
 use super::*;
-use crate::document::{AccountNumber, Namespace, Stream};
+use crate::deadline::Deadline;
+use crate::document::{AccountNumber, DataStream, DocId, Document, Namespace, Stream};
 use crate::errors::{Case, case, review};
 use crate::http::TlsFault;
 
@@ -32,11 +35,13 @@ fn deadline() -> Deadline {
 fn at_one_host(error: Error) -> Error {
     let host = || "es.example".to_owned();
     match error {
-        Error::Forbidden { doing, .. } => Error::Forbidden { host: host(), doing },
+        Error::Forbidden { operation, .. } => Error::Forbidden { host: host(), operation },
         Error::Unauthorized { why, .. } => Error::Unauthorized { host: host(), why },
-        Error::IndexUnreadable { doing, index, why, .. } => Error::IndexUnreadable { host: host(), doing, index, why },
-        Error::Refused { doing, status, error_type, reason, remedy, .. } => {
-            Error::Refused { host: host(), doing, status, error_type, reason, remedy }
+        Error::IndexUnreadable { operation, index, why, .. } => {
+            Error::IndexUnreadable { host: host(), operation, index, why }
+        }
+        Error::Refused { operation, status, error_type, reason, remedy, .. } => {
+            Error::Refused { host: host(), operation, status, error_type, reason, remedy }
         }
         Error::TooOld { version, .. } => Error::TooOld { host: host(), version },
         Error::OthersWrite { data_streams, .. } => Error::OthersWrite { host: host(), data_streams },
@@ -263,18 +268,19 @@ fn whole_bulks() -> Vec<Case> {
 
 /// Connections that bring no answer.
 fn ways() -> Vec<Case> {
-    let table: &[(&str, Fault)] = &[
-        ("a connection that was cut", Fault::Connection),
-        ("no answer in time", Fault::Timeout(Duration::from_secs(30))),
-        ("a redirect, as of Kibana", Fault::Redirect),
+    let table: &[(&str, Unanswered)] = &[
+        ("a connection that was cut", Unanswered::Connection),
+        ("no answer in time", Unanswered::Timeout(Duration::from_secs(30))),
+        ("a redirect, as of Kibana", Unanswered::Redirect),
         (
             "items that are not answered now",
-            Fault::Items { status: 503, error_type: "unavailable_shards_exception".to_owned() },
+            Unanswered::Items { status: 503, error_type: "unavailable_shards_exception".to_owned() },
         ),
     ];
     let host = || "es.example".to_owned();
-    let unreachable = |(what, fault): &(&str, Fault)| {
-        let error = Error::Unreachable { host: host(), doing: Doing::Write, fault: fault.clone(), source: None };
+    let unreachable = |(what, fault): &(&str, Unanswered)| {
+        let error =
+            Error::Unreachable { host: host(), operation: Operation::Write, fault: fault.clone(), source: None };
         case(format!("way: {what}"), error, "Elasticsearch.Unreachable")
     };
     let mut cases: Vec<Case> = table.iter().map(unreachable).collect();
@@ -292,7 +298,7 @@ fn ways() -> Vec<Case> {
         let error = Error::NotTrusted { host: host(), fault, source: None };
         cases.push(case(format!("way: {what}"), error, "Elasticsearch.Unreachable"));
     }
-    let error = Error::OutOfTime { host: host(), doing: Doing::FindIds };
+    let error = Error::OutOfTime { host: host(), operation: Operation::FindIds };
     cases.push(case("way: the deadline", error, "Elasticsearch.Unreachable"));
     let endpoint = Endpoint::from_url("https://es.example").unwrap();
     let error = Client::new(crate::http::for_tests(), endpoint, &SecretString::from("a\nb")).unwrap_err();
@@ -452,7 +458,7 @@ async fn other_calls() -> Vec<Case> {
     let error_type = "no_shard_available_action_exception".to_owned();
     let error = Error::IndexUnreadable {
         host: client.host(),
-        doing: Doing::FindIds,
+        operation: Operation::FindIds,
         index: BACKING.to_owned(),
         why: Unreadable::NotNow { error_type },
     };
@@ -521,17 +527,19 @@ async fn answers_of_elasticsearch() {
 
 #[test]
 fn only_what_is_kibanas_is_taken_for_kibana() {
-    let answer = |status: u16, body: &str| Answer {
-        doing: Doing::ReadInfo,
+    let answer = |status: u16, body: &str| Response {
+        operation: Operation::ReadInfo,
         status: reqwest::StatusCode::from_u16(status).unwrap(),
         retry_after: None,
         body: body.as_bytes().to_vec(),
-        is_as_expected: false,
     };
     let endpoint = Endpoint::from_url("https://es.example").unwrap();
     let client = Client::new(crate::http::for_tests(), endpoint, &SecretString::from(KEY)).unwrap();
     let is_kibana = |status, body: &str| {
-        matches!(client.trouble(&answer(status, body)), Some(Error::Unreachable { fault: Fault::Kibana, .. }))
+        matches!(
+            client.general_error(&answer(status, body)),
+            Some(Error::Unreachable { fault: Unanswered::Kibana, .. })
+        )
     };
     assert!(is_kibana(404, r#"{"statusCode":404,"error":"Not Found","message":"Not Found"}"#));
     assert!(!is_kibana(400, r#"{"error":"no handler found","status":400}"#));

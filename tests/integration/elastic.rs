@@ -8,15 +8,15 @@ use lastpass_elastic::{
     deadline::Deadline,
     document::{AccountNumber, DataStream, DocId, Document, Namespace, Stream},
     elastic::{
-        self, BulkWriter, Client, Delivery, Endpoint, FOUND, Origin, Role, SetupOptions, WRITTEN, all_created,
-        cluster_info, is_set_up, missing_rights, none_found, setup, waiting_dead_letters,
+        self, BulkWriter, Client, Delivery, Endpoint, Origin, Role, SetupOptions, cluster_info, is_set_up,
+        missing_rights, setup, waiting_dead_letters,
     },
 };
 use lastpass_harness::IndexMode;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use crate::stage::SETTING_UP;
+use crate::{official_client::Witness, stage::SETTING_UP};
 
 const NOW: &str = "2031-05-06T07:08:09Z";
 
@@ -27,6 +27,8 @@ struct Node {
     user: String,
     password: String,
     namespace: Namespace,
+    /// The official client.
+    witness: Witness,
 }
 
 impl Node {
@@ -43,11 +45,14 @@ impl Node {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
         let namespace = format!("it{:012x}", fastrand::u64(0..1 << 48));
+        let user = variable("LOCAL_ELASTICSEARCH_USER").expect("LOCAL_ELASTICSEARCH_USER");
+        let password = variable("LOCAL_ELASTICSEARCH_PASSWORD").expect("LOCAL_ELASTICSEARCH_PASSWORD");
         let node = Self {
+            witness: Witness::new(&url, &user, &password),
             http,
             url,
-            user: variable("LOCAL_ELASTICSEARCH_USER").expect("LOCAL_ELASTICSEARCH_USER"),
-            password: variable("LOCAL_ELASTICSEARCH_PASSWORD").expect("LOCAL_ELASTICSEARCH_PASSWORD"),
+            user,
+            password,
             namespace: Namespace::new(&namespace).expect("a namespace"),
         };
         crate::stage::seen_at_set_up().await?;
@@ -115,13 +120,7 @@ impl Node {
 
     /// All documents of a data stream with their backing indices.
     async fn stored(&self, data_stream: &DataStream) -> Vec<(String, String, Value)> {
-        self.ask("POST", &format!("{data_stream}/_refresh"), Value::Null).await;
-        let query = json!({"size": 10_000, "query": {"match_all": {}}, "track_total_hits": true});
-        let found = self.ask("POST", &format!("{data_stream}/_search"), query).await;
-        let hits = found["hits"]["hits"].as_array().expect("hits");
-        assert_eq!(found["hits"]["total"]["value"], hits.len(), "all of them");
-        let text = |value: &Value| value.as_str().expect("a text").to_owned();
-        hits.iter().map(|hit| (text(&hit["_id"]), text(&hit["_index"]), hit["_source"].clone())).collect()
+        self.witness.documents(data_stream.as_str()).await
     }
 
     /// Every `_id` with the number of documents that have it.
@@ -134,8 +133,7 @@ impl Node {
     }
 
     async fn backing_indices(&self) -> Vec<String> {
-        let resolved = self.ask("GET", &format!("_resolve/index/{}", self.users()), Value::Null).await;
-        serde_json::from_value(resolved["data_streams"][0]["backing_indices"].clone()).expect("a list of indices")
+        self.witness.backing_indices(self.users().as_str()).await
     }
 }
 
@@ -235,29 +233,7 @@ async fn documents_are_stored_once_across_chunks_repetitions_and_rollovers() {
     let stored = node.ids().await;
     assert_eq!(stored.len(), 5_000);
     assert!(stored.values().all(|count| *count == 1));
-    assert_eq!(writer.late_doubles(), 0);
-}
-
-/// What is compared byte for byte is spelled by Elasticsearch; where it isn't, each answer is read in full.
-#[tokio::test]
-async fn the_usual_answers_are_spelled_as_expected() {
-    let Some(node) = Node::find().await else { return };
-    let client = node.client_as(&role("writer")).await;
-    deliver(&node.writer(&client), &documents(0..1)).await;
-    let index = node.backing_indices().await.pop().expect("a backing index");
-    let new = documents(1..4);
-    let ids: Vec<&DocId> = new.iter().map(|document| &document.id).collect();
-
-    let asked =
-        node.send("POST", &format!("{index}/_mget?filter_path={FOUND}"), json!({ "ids": ids }).to_string()).await;
-    let expected = none_found(ids.iter().map(|id| (index.as_str(), *id)));
-    assert_eq!(asked, expected);
-
-    let lines =
-        new.iter().map(|Document { id, source, .. }| format!("{{\"create\":{{\"_id\":\"{id}\"}}}}\n{source}\n"));
-    let written = node.send("POST", &format!("{}/_bulk?filter_path={WRITTEN}", node.users()), lines.collect()).await;
-    let expected = all_created(&index, ids.into_iter());
-    assert_eq!(written, expected);
+    assert_eq!(writer.rollover_duplicates(), 0);
 }
 
 #[tokio::test]
@@ -281,7 +257,7 @@ async fn rollovers_at_any_moment_double_nothing() {
     assert_eq!(stored.len(), 211);
     let doubles: Vec<_> = stored.iter().filter(|(_, count)| **count > 1).collect();
     assert!(doubles.is_empty(), "{doubles:?} {}", node.users());
-    assert_eq!(writer.late_doubles(), 0);
+    assert_eq!(writer.rollover_duplicates(), 0);
 }
 
 #[tokio::test]
@@ -476,8 +452,8 @@ async fn setup_rolls_over_once_what_other_templates_made() {
     }
     assert_eq!(deliver(&writer, &documents(0..3)).await[..2], [Delivery::AlreadyThere; 2]);
     let indices = node.backing_indices().await;
-    let mapping = node.ask("GET", &format!("{}/_mapping", indices[1]), Value::Null).await;
-    assert!(mapping[&indices[1]]["mappings"]["_meta"]["lastpass_elastic"]["version"].is_u64());
+    let mapping = node.witness.mapping(&indices[1]).await;
+    assert!(mapping["_meta"]["lastpass_elastic"]["version"].is_u64());
 }
 
 #[tokio::test]
@@ -492,10 +468,47 @@ async fn a_users_own_component_templates_come_last() {
         assert_eq!(template["mappings"]["dynamic"], "false");
         assert_eq!(template["data_stream_options"]["failure_store"]["enabled"], false);
         assert_eq!(template["lifecycle"]["enabled"], true);
-        let found = node.ask("GET", &format!("_index_template/lastpass-elastic.{dataset}"), Value::Null).await;
-        let parts = &found["index_templates"][0]["index_template"]["composed_of"];
+        let template = node.witness.index_template(&format!("lastpass-elastic.{dataset}")).await;
+        let parts = &template["composed_of"];
         assert_eq!(parts.as_array().and_then(|parts| parts.last()), Some(&json!(custom)));
     }
+}
+
+/// Neither paths nor bodies of ours decide what the official client finds.
+#[tokio::test]
+async fn the_official_client_finds_what_setup_and_the_writer_wrote() {
+    let Some(node) = Node::find().await else { return };
+    let client = node.client_as(&role("writer")).await;
+    let mut written = documents(0..3);
+    written.push(document("a \"quoted\" id/ü", json!({"user": {"full_name": "Zoë \\ \u{1f511}"}})));
+    deliver(&node.writer(&client), &written).await;
+    let users = node.users();
+    assert_eq!(node.witness.count(users.as_str()).await, 4);
+    let index = &node.backing_indices().await[0];
+    for sent in &written {
+        let found = node.witness.document(index, sent.id.as_str()).await;
+        assert!(is_kept(&serde_json::from_str(&sent.source).expect("JSON"), &found), "{found}");
+    }
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/elasticsearch");
+    let asset = |path: String| -> Value {
+        serde_json::from_str(&fs::read_to_string(assets.join(path)).expect("an asset")).expect("JSON")
+    };
+    for dataset in ["event_report", "user", "detailed_shared_folder", "dead_letter"] {
+        let name = format!("lastpass-elastic.{dataset}");
+        let template = node.witness.index_template(&name).await;
+        let ours = asset(format!("index_templates/{name}.json"));
+        for part in ["index_patterns", "composed_of", "priority", "_meta"] {
+            assert_eq!(template[part], ours[part], "{name} {part}");
+        }
+        let component = node.witness.component_template(&name).await;
+        let ours = asset(format!("component_templates/{name}.json"));
+        assert_eq!(
+            component["template"]["mappings"]["properties"], ours["template"]["mappings"]["properties"],
+            "{name}"
+        );
+    }
+    let refused = Witness::with_api_key(&node.url, "bm8ta2V5Om5vLXNlY3JldA==").refusal(users.as_str()).await;
+    assert_eq!((refused.status(), refused.error().ty()), (Some(401), Some("security_exception")));
 }
 
 /// What the integration's pipelines make is what the index has a type for.

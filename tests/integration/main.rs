@@ -17,6 +17,7 @@ mod golden;
 mod index_mode;
 mod leaks;
 mod lease;
+mod official_client;
 mod old_indices;
 mod readme;
 mod redrive;

@@ -118,7 +118,7 @@ async fn an_agent_that_goes_on_writing_is_found_in_every_namespace() -> Result<(
     assert!(status == "failed" && text.contains(team_b) && text.contains("1 documents"), "{text}");
     assert!(text.contains("docs/from-elastics-integration.md"), "{text}");
 
-    // Where its own template stands above ours, it may go on.
+    // Where its own template overrides ours, it may go on.
     let meta = json!({"package": {"name": "lastpass"}, "managed_by": "fleet"});
     let template = json!({
         "index_patterns": [team_b],

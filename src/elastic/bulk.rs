@@ -1,0 +1,198 @@
+//! One `_bulk` request: sends documents with the operation `create`, and reads what became of each.
+
+use std::ops::ControlFlow;
+
+use elasticsearch::BulkParts;
+use reqwest::Method;
+use serde::Deserialize;
+
+use super::cause::{KeyFault, Unanswered};
+use super::client::Client;
+use super::encode::{Line, bulk_body};
+use super::error::Error;
+use super::judge::{Item, ItemOutcome, Refusal, StopCause};
+use super::operation::Operation;
+use super::remedy::{CLUSTER_BLOCK, SHARD_LIMIT, known_remedy};
+use super::response::Response;
+use super::transport::{Body, Request};
+use crate::deadline::Deadline;
+use crate::document::{DataStream, DocId};
+
+const FAILURE_STORE_REMEDY: &str = "documents went into the failure store of the data stream, where no search finds \
+    them: switch it off (PUT _data_stream/<name>/_options {\"failure_store\": {\"enabled\": false}}) and roll the data \
+    stream over; the failure store (<name>::failures) says why they were refused";
+const UNKNOWN_REMEDY: &str = "this version does not know this refusal, so no dead letters were written: see the log of \
+    Elasticsearch, and report it to the project";
+const NO_TEMPLATE: &str = "no index template matches the name of the data stream";
+const PIPELINE: &str = "documents were refused before they reached an index, as happens if the template names an ingest \
+    pipeline that does not exist (index.final_pipeline, perhaps in a @custom component template) or that fails";
+
+/// What became of a document for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fate {
+    Created,
+    AlreadyThere,
+    Dead(Refusal),
+}
+
+/// What became of the documents of one request.
+pub(super) struct Outcomes {
+    /// The fate of each, in order. None if it has to be sent again.
+    pub(super) fates: Vec<Option<Fate>>,
+    /// Those that were created in a doubtful index: their positions, and the last such index.
+    pub(super) doubtful: Vec<usize>,
+    pub(super) doubtful_index: Option<String>,
+    /// Why some have to be sent again.
+    pub(super) cause: Option<Error>,
+}
+
+/// The `_bulk` API of one data stream.
+#[derive(Debug)]
+pub(super) struct BulkApi {
+    pub(super) client: Client,
+    pub(super) data_stream: DataStream,
+    pub(super) operation: Operation,
+}
+
+impl BulkApi {
+    /// Sends one request that creates `lines`.
+    ///
+    /// # Errors
+    /// [`Error`]: it is unknown which documents were created.
+    pub(super) async fn create<'a>(
+        &self,
+        lines: impl Iterator<Item = Line<'a>> + Clone,
+        deadline: Deadline,
+    ) -> Result<Response, Error> {
+        // Writing into memory cannot fail. If it did, nothing would have been sent.
+        let body = bulk_body(lines).map_err(|_| self.client.unreachable(self.operation, Unanswered::Connection))?;
+        let request = Request {
+            query: &[
+                ("require_data_stream", "true"),
+                // Switches off a default pipeline, not the final one, which our own template may name.
+                ("pipeline", "_none"),
+                // Less than the timeout of the request, so that Elasticsearch responds while it waits for a shard.
+                ("timeout", "20s"),
+                (
+                    "filter_path",
+                    "items.create._id,items.create._index,items.create.status,items.create.failure_store,\
+                     items.create.error.type,items.create.error.reason,items.create.error.caused_by",
+                ),
+            ],
+            body: Body::GzipNdjson(body),
+            ..Request::new(self.operation, Method::POST, BulkParts::Index(self.data_stream.as_str()).url())
+        };
+        self.client.send(&request, deadline).await
+    }
+
+    /// Reads the response to a request that creates documents with these `ids`. Breaks if the request was too large.
+    /// Documents that were created in an index for which `is_doubtful` holds may be in another index as well.
+    ///
+    /// # Errors
+    /// [`Error`] if the response is not about these documents, or if it stops the run.
+    pub(super) fn read<'a>(
+        &self,
+        response: &Response,
+        ids: impl ExactSizeIterator<Item = &'a DocId>,
+        is_doubtful: impl Fn(&str) -> bool,
+    ) -> Result<ControlFlow<(), Outcomes>, Error> {
+        #[derive(Deserialize)]
+        struct Items<'a> {
+            #[serde(borrow)]
+            items: Vec<Action<'a>>,
+        }
+        #[derive(Deserialize)]
+        struct Action<'a> {
+            #[serde(borrow)]
+            create: Item<'a>,
+        }
+        if let Some(error) = self.client.general_error(response) {
+            return Err(error);
+        }
+        match response.status.as_u16() {
+            200 => {}
+            413 => return Ok(ControlFlow::Break(())),
+            status => return Err(self.whole_refused(status, response.error_type())),
+        }
+        let items = self.client.parse::<Items<'_>>(response)?.items;
+        let sent = ids.len();
+        let is_same = |(id, action): (&DocId, &Action<'_>)| {
+            let Item { id: answered, index, .. } = &action.create;
+            answered.as_ref().is_some_and(|answered| answered.as_str() == id.as_str()) && index.is_some()
+        };
+        if items.len() != sent || !ids.zip(&items).all(is_same) {
+            let fault = Unanswered::ItemMismatch { sent, answered: items.len() };
+            return Err(self.client.unreachable(self.operation, fault));
+        }
+        self.judge(items.into_iter().map(|action| action.create), is_doubtful).map(ControlFlow::Continue)
+    }
+
+    /// Gives each item its fate.
+    fn judge<'a>(
+        &self,
+        items: impl ExactSizeIterator<Item = Item<'a>>,
+        is_doubtful: impl Fn(&str) -> bool,
+    ) -> Result<Outcomes, Error> {
+        let fates = Vec::with_capacity(items.len());
+        let mut outcomes = Outcomes { fates, doubtful: Vec::new(), doubtful_index: None, cause: None };
+        for (position, item) in items.enumerate() {
+            let doubtful = is_doubtful(item.index()).then(|| item.index().to_owned());
+            outcomes.fates.push(match item.judge(self.data_stream.as_str()) {
+                ItemOutcome::Created => {
+                    if doubtful.is_some() {
+                        outcomes.doubtful.push(position);
+                        outcomes.doubtful_index = doubtful;
+                    }
+                    Some(Fate::Created)
+                }
+                ItemOutcome::AlreadyThere => Some(Fate::AlreadyThere),
+                ItemOutcome::DeadLetter(refusal) => Some(Fate::Dead(refusal)),
+                ItemOutcome::RetryLater { status, error_type } => {
+                    // A single item that is not just throttled decides how long the request is retried.
+                    if outcomes.cause.as_ref().is_none_or(|cause| matches!(cause, Error::Throttled { .. })) {
+                        outcomes.cause = Some(self.retry_cause(status, error_type));
+                    }
+                    None
+                }
+                ItemOutcome::Stop { cause, status, error_type } => return Err(self.stop(cause, status, error_type)),
+            });
+        }
+        Ok(outcomes)
+    }
+
+    fn retry_cause(&self, status: u16, error_type: String) -> Error {
+        match status {
+            429 => Error::Throttled { host: self.client.host(), operation: self.operation, retry_after: None },
+            _ => self.client.unreachable(self.operation, Unanswered::Items { status, error_type }),
+        }
+    }
+
+    /// Returns the error of a whole request that was refused.
+    fn whole_refused(&self, status: u16, error_type: String) -> Error {
+        let cause = match error_type.as_str() {
+            CLUSTER_BLOCK => StopCause::Blocked,
+            SHARD_LIMIT => StopCause::ShardLimit,
+            "index_not_found_exception" => StopCause::NoTemplate,
+            _ => StopCause::Unknown,
+        };
+        self.stop(cause, status, error_type)
+    }
+
+    /// Returns the error of an item that stops the run.
+    pub(super) fn stop(&self, cause: StopCause, status: u16, error_type: String) -> Error {
+        let (host, operation) = (self.client.host(), self.operation);
+        let refused =
+            |host, error_type, remedy| Error::Refused { host, operation, status, error_type, reason: None, remedy };
+        match cause {
+            StopCause::FailureStore => refused(host, error_type, FAILURE_STORE_REMEDY),
+            StopCause::Blocked | StopCause::ShardLimit | StopCause::Unknown => {
+                let remedy = known_remedy(&error_type).unwrap_or(UNKNOWN_REMEDY);
+                refused(host, error_type, remedy)
+            }
+            StopCause::Unauthorized => Error::Unauthorized { host, why: KeyFault::Unsaid },
+            StopCause::Forbidden => Error::Forbidden { host, operation },
+            StopCause::NoTemplate => Error::NotSetUp { host, operation, missing: NO_TEMPLATE },
+            StopCause::Pipeline => Error::NotSetUp { host, operation, missing: PIPELINE },
+        }
+    }
+}

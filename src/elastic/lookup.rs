@@ -1,0 +1,315 @@
+//! Looks up which documents a data stream has, by real-time `_mget` on its backing indices.
+//!
+//! An `_id` is unique only within a backing index, a search does not see documents just written, and `_mget` on the name of
+//! the data stream fails for every document in a response of 200. Therefore the backing indices are listed first and asked
+//! by name. An entry with an error never counts as "absent".
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use elasticsearch::MgetParts;
+use elasticsearch::http::response::Cause;
+use jiff::Timestamp;
+use reqwest::Method;
+use serde::{Deserialize, Serialize};
+
+use super::backing_indices::{BackingIndex, BackingIndices, index_names};
+use super::cause::{Unanswered, Unreadable};
+use super::client::Client;
+use super::encode::gzip;
+use super::error::Error;
+use super::operation::Operation;
+use super::remedy::CLUSTER_BLOCK;
+use super::response::{Response, read_error_type};
+use super::retry::{FIRST_PAUSE, PATIENCE, Pauses};
+use super::transport::{Body, Request};
+use crate::deadline::Deadline;
+use crate::document::DocId;
+use crate::text::Text;
+
+/// Most documents in one `_mget`. Chosen: about 1.5 MB of body, and as much of response.
+const MAX_LOOKUPS: usize = 10_000;
+
+const FIND_REMEDY: &str = "see the log of Elasticsearch for why, and whether the data stream can be read";
+const TOO_LARGE_REMEDY: &str = "even a request for one ID is too large for it: raise the limit that it exceeds, which \
+                                is http.max_content_length of Elasticsearch (elasticsearch.yml), client_max_body_size \
+                                of an nginx in front of it, or the equivalent of another proxy";
+
+/// A document to look for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) id: &'a DocId,
+    /// The earliest time at which it can have been written. None if that is unknown.
+    pub(super) since: Option<Timestamp>,
+}
+
+/// Looks up documents, and remembers what it has learned about the cluster.
+#[derive(Debug)]
+pub(super) struct Finder {
+    client: Client,
+    indices: BackingIndices,
+    /// Less than [`MAX_LOOKUPS`] after a 413.
+    max_lookups: AtomicUsize,
+}
+
+impl Finder {
+    /// Creates a finder that knows nothing yet.
+    pub(super) fn new(client: Client) -> Self {
+        Self { indices: BackingIndices::new(client.clone()), client, max_lookups: AtomicUsize::new(MAX_LOOKUPS) }
+    }
+
+    /// Returns the backing indices of `data_stream`, as [`BackingIndices::list`] does.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub(super) async fn backing_indices(
+        &self,
+        data_stream: &str,
+        deadline: Deadline,
+    ) -> Result<Vec<BackingIndex>, Error> {
+        self.indices.list(data_stream, deadline).await
+    }
+
+    /// Returns the positions of those of `wanted` that are in one of `indices`.
+    ///
+    /// # Errors
+    /// [`Error`], even if the entry of only one document is an error, because that document may exist.
+    pub(super) async fn find(
+        &self,
+        data_stream: &str,
+        wanted: &[Wanted<'_>],
+        indices: &[BackingIndex],
+        deadline: Deadline,
+    ) -> Result<HashSet<usize>, Error> {
+        let mut indices = indices.to_vec();
+        let write_index = indices.last().map(|index| index.name.clone());
+        let mut pauses = self.client.pauses();
+        // While a cluster restarts, its write index cannot be read either, so older ones are given up sooner.
+        let mut pauses_for_older = Pauses::new(FIRST_PAUSE, PATIENCE);
+        loop {
+            match self.try_find(wanted, &indices, deadline).await? {
+                Attempt::Found(found) => return Ok(found),
+                // Its lifecycle deleted it after it was listed: its documents are no longer in the data stream.
+                Attempt::Gone => {
+                    let listed = index_names(&self.client, data_stream, deadline).await?;
+                    indices.retain(|index| listed.contains(&index.name));
+                }
+                Attempt::NotNow { index, error_type } => {
+                    let is_older = write_index.as_ref() != Some(&index);
+                    let error = self.unreadable(index, Unreadable::NotNow { error_type });
+                    if is_older { &mut pauses_for_older } else { &mut pauses }
+                        .before_repeating(error, deadline)
+                        .await?;
+                }
+                Attempt::Overloaded => {
+                    let (host, operation) = (self.client.host(), Operation::FindIds);
+                    let error = Error::Throttled { host, operation, retry_after: None };
+                    pauses.before_repeating(error, deadline).await?;
+                }
+            }
+        }
+    }
+
+    async fn try_find(
+        &self,
+        wanted: &[Wanted<'_>],
+        indices: &[BackingIndex],
+        deadline: Deadline,
+    ) -> Result<Attempt, Error> {
+        let mut found = HashSet::new();
+        let mut asked = 0;
+        loop {
+            let begin = asked;
+            let most = self.max_lookups.load(Ordering::Relaxed);
+            let batch = next_questions(wanted, indices, most, &mut asked, &found);
+            if batch.is_empty() {
+                return Ok(Attempt::Found(found));
+            }
+            let response = mget(&self.client, &batch, deadline).await?;
+            if response.status == 413 && batch.len() > 1 {
+                self.max_lookups.fetch_min(batch.len() / 2, Ordering::Relaxed);
+                asked = begin;
+                continue;
+            }
+            if !response.status.is_success() {
+                let remedy = if response.status == 413 { TOO_LARGE_REMEDY } else { FIND_REMEDY };
+                return Err(self.client.refused(&response, remedy));
+            }
+            if let Some(ended) = self.read(&response, &batch, &mut found)? {
+                return Ok(ended);
+            }
+        }
+    }
+
+    /// Adds the documents of `batch` that exist to `found`. Returns an attempt that has to be repeated or ends here.
+    fn read(
+        &self,
+        response: &Response,
+        batch: &[Question<'_>],
+        found: &mut HashSet<usize>,
+    ) -> Result<Option<Attempt>, Error> {
+        let entries = self.client.parse::<Entries<'_>>(response)?.docs;
+        let mismatch = || {
+            let fault = Unanswered::ItemMismatch { sent: batch.len(), answered: entries.len() };
+            self.client.unreachable(Operation::FindIds, fault)
+        };
+        if entries.len() != batch.len() {
+            return Err(mismatch());
+        }
+        for (question, entry) in batch.iter().zip(&entries) {
+            if entry.index.as_str() != question.index || entry.id.as_str() != question.id.as_str() {
+                return Err(mismatch());
+            }
+            match (&entry.error, entry.found) {
+                (None, Some(true)) => {
+                    found.insert(question.position);
+                }
+                (None, Some(false)) => {}
+                (None, None) => return Err(mismatch()),
+                (Some(error), _) => return self.read_error(error, question.index.to_owned()).map(Some),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns what the error of one entry means for the whole lookup.
+    fn read_error(&self, error: &Cause, index: String) -> Result<Attempt, Error> {
+        let error_type = read_error_type(error.ty());
+        match error_type.as_str() {
+            "index_not_found_exception" => Ok(Attempt::Gone),
+            "security_exception" => Err(Error::Forbidden { host: self.client.host(), operation: Operation::FindIds }),
+            "index_closed_exception" => Err(self.unreadable(index, Unreadable::Closed)),
+            CLUSTER_BLOCK => Err(self.unreadable(index, Unreadable::Blocked)),
+            "es_rejected_execution_exception" => Ok(Attempt::Overloaded),
+            _ => Ok(Attempt::NotNow { index, error_type }),
+        }
+    }
+
+    fn unreadable(&self, index: String, why: Unreadable) -> Error {
+        Error::IndexUnreadable { host: self.client.host(), operation: Operation::FindIds, index, why }
+    }
+}
+
+/// The outcome of one attempt to look documents up.
+enum Attempt {
+    Found(HashSet<usize>),
+    /// A backing index was deleted.
+    Gone,
+    /// A backing index cannot be read at the moment.
+    NotNow {
+        index: String,
+        error_type: String,
+    },
+    Overloaded,
+}
+
+#[derive(Serialize)]
+struct Question<'a> {
+    #[serde(rename = "_index")]
+    index: &'a str,
+    #[serde(rename = "_id")]
+    id: &'a DocId,
+    #[serde(skip)]
+    position: usize,
+}
+
+#[derive(Deserialize)]
+struct Entries<'a> {
+    #[serde(borrow)]
+    docs: Vec<Entry<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Entry<'a> {
+    #[serde(borrow, rename = "_index")]
+    index: Text<'a>,
+    #[serde(borrow, rename = "_id")]
+    id: Text<'a>,
+    found: Option<bool>,
+    error: Option<Cause>,
+}
+
+/// Returns the next questions, at most `most`; `asked` of all are done. Every document is looked for in every index that
+/// can hold it, unless it was found. The newest index comes first, because a document that is read again was most often
+/// written last.
+fn next_questions<'a>(
+    wanted: &[Wanted<'a>],
+    indices: &'a [BackingIndex],
+    most: usize,
+    asked: &mut usize,
+    found: &HashSet<usize>,
+) -> Vec<Question<'a>> {
+    let mut batch = Vec::new();
+    while batch.len() < most && *asked < wanted.len() * indices.len() {
+        let (age, position) = (*asked / wanted.len(), *asked % wanted.len());
+        *asked += 1;
+        let (index, Wanted { id, since }) = (&indices[indices.len() - 1 - age], wanted[position]);
+        if !found.contains(&position) && index.can_hold(since) {
+            batch.push(Question { index: &index.name, id, position });
+        }
+    }
+    batch
+}
+
+/// Sends one `_mget` request with the questions of `batch`.
+async fn mget(client: &Client, batch: &[Question<'_>], deadline: Deadline) -> Result<Response, Error> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Questions<'a> {
+        Docs(&'a [Question<'a>]),
+        Ids(Vec<&'a DocId>),
+    }
+    // Most data streams have one backing index. Named once, in the path, it leaves a small body.
+    let one_index = batch.first().map(|first| first.index).filter(|first| batch.iter().all(|one| one.index == *first));
+    let (path, questions) = match one_index {
+        Some(index) => (MgetParts::Index(index), Questions::Ids(batch.iter().map(|question| question.id).collect())),
+        None => (MgetParts::None, Questions::Docs(batch)),
+    };
+    let body = serde_json::to_vec(&questions).map_err(std::io::Error::from).and_then(|body| match &questions {
+        // IDs are hashes, which hardly shrink.
+        Questions::Ids(_) => Ok(Body::Json(body)),
+        Questions::Docs(_) => Ok(Body::GzipJson(gzip(&body)?)),
+    });
+    // Writing into memory cannot fail. If it did, nothing would have been asked.
+    let body = body.map_err(|_| client.unreachable(Operation::FindIds, Unanswered::Connection))?;
+    let request = Request {
+        query: &[
+            ("_source", "false"),
+            ("realtime", "true"),
+            ("filter_path", "docs._index,docs._id,docs.found,docs.error.type"),
+        ],
+        body,
+        ..Request::new(Operation::FindIds, Method::POST, path.url())
+    };
+    client.ask(&request, deadline).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn only_indices_that_can_hold_a_document_are_asked_for_it() {
+        let index = |name: &str, ended: Option<&str>| BackingIndex::ended(name, ended.map(at));
+        let indices =
+            [index("a", Some("2026-02-01T00:00:00Z")), index("b", Some("2026-03-01T00:00:00Z")), index("c", None)];
+        let ids = ["old", "new", "unknown"].map(|id| DocId(id.to_owned()));
+        let since = [Some("2026-01-15T00:00:00Z"), Some("2026-02-15T00:00:00Z"), None];
+        let wanted: Vec<Wanted<'_>> =
+            ids.iter().zip(since).map(|(id, since)| Wanted { id, since: since.map(at) }).collect();
+        let mut asked = 0;
+        let mut all = Vec::new();
+        loop {
+            let batch = next_questions(&wanted, &indices, 2, &mut asked, &HashSet::new());
+            if batch.is_empty() {
+                break;
+            }
+            all.extend(batch.iter().map(|question| format!("{}{}", question.index, question.id)));
+        }
+        assert_eq!(all, ["cold", "cnew", "cunknown", "bold", "bnew", "bunknown", "aold", "aunknown"]);
+    }
+}

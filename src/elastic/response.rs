@@ -1,0 +1,176 @@
+//! Reads responses of Elasticsearch: status, body, and the error in it.
+//!
+//! Error bodies are read with the official client's [`Exception`]. Names in them are checked before an error text repeats
+//! them, because a proxy may put anything there.
+
+use std::time::Duration;
+
+use elasticsearch::http::StatusCode;
+use elasticsearch::http::response::Exception;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use super::cause::KeyFault;
+use super::operation::Operation;
+
+/// A response, whatever its status.
+pub(super) struct Response {
+    pub(super) operation: Operation,
+    pub(super) status: StatusCode,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) body: Vec<u8>,
+}
+
+impl Response {
+    /// Returns the error in the body. None if the body is not an error of Elasticsearch.
+    pub(super) fn error(&self) -> Option<ResponseError> {
+        let error = ResponseError(serde_json::from_slice(&self.body).ok()?);
+        (error.0.error().ty().is_some() || error.is_text()).then_some(error)
+    }
+
+    /// Returns the `error.type`, or a word for a response without one.
+    pub(super) fn error_type(&self) -> String {
+        match self.error() {
+            Some(error) if error.is_text() => "no_handler".to_owned(),
+            Some(error) => error.error_type(),
+            None => NO_ERROR_TYPE.to_owned(),
+        }
+    }
+
+    /// Returns what is wrong with a rejected API key. Elasticsearch describes it in words, without a code.
+    pub(super) fn key_fault(&self) -> KeyFault {
+        const WORDS: &[(&str, KeyFault)] = &[
+            ("is expired", KeyFault::Expired),
+            ("has been invalidated", KeyFault::Invalidated),
+            ("unable to find apikey", KeyFault::NoSuchKey),
+            ("invalid credentials for API key", KeyFault::WrongSecret),
+            ("invalid ApiKey value", KeyFault::NotEncoded),
+            ("Illegal base64", KeyFault::NotEncoded),
+        ];
+        let error = self.error();
+        let Some(text) = error.as_ref().and_then(|error| error.detail("additional_unsuccessful_credentials")) else {
+            return KeyFault::Unsaid;
+        };
+        WORDS.iter().find(|(words, _)| text.contains(words)).map_or(KeyFault::Unsaid, |(_, fault)| *fault)
+    }
+
+    /// Returns the feature that the cluster's licence does not cover, if that is the reason of a refusal.
+    pub(super) fn expired_feature(&self) -> Option<String> {
+        let error = self.error()?;
+        let feature = error.detail("license.expired.feature")?;
+        Some(if is_name(feature) { feature.to_owned() } else { "unnamed".to_owned() })
+    }
+
+    /// Whether this is an error of Kibana: it has a `statusCode` where Elasticsearch's errors have a `status`.
+    pub(super) fn is_from_kibana(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Body {
+            #[expect(dead_code, reason = "only its presence counts")]
+            #[serde(rename = "statusCode")]
+            status_code: u16,
+            #[expect(dead_code, reason = "only its presence counts")]
+            error: String,
+        }
+        !self.status.is_success() && serde_json::from_slice::<Body>(&self.body).is_ok()
+    }
+
+    /// Whether this is a list of index templates, which has the status 404 and no `error` if it is empty.
+    pub(super) fn lists_templates(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Body {
+            #[expect(dead_code, reason = "only its presence counts")]
+            index_templates: Vec<IgnoredAny>,
+        }
+        serde_json::from_slice::<Body>(&self.body).is_ok()
+    }
+}
+
+/// The error in a response.
+pub(super) struct ResponseError(Exception);
+
+impl ResponseError {
+    /// Whether the error is only a text, as it is if no API of Elasticsearch has that path.
+    pub(super) fn is_text(&self) -> bool {
+        let error = self.0.error();
+        error.ty().is_none() && error.reason().is_some() && error.additional_details().is_empty()
+    }
+
+    /// Returns the `error.type`, if it looks like one.
+    pub(super) fn error_type(&self) -> String {
+        read_error_type(self.0.error().ty())
+    }
+
+    /// Returns Elasticsearch's explanation. It may contain parts of what was sent.
+    pub(super) fn reason(&self) -> Option<&str> {
+        self.0.error().reason()
+    }
+
+    /// Returns the text of another field of the error.
+    pub(super) fn detail(&self, name: &str) -> Option<&str> {
+        self.0.error().additional_details().get(name).and_then(Value::as_str)
+    }
+}
+
+/// The word for an error without `error.type`.
+const NO_ERROR_TYPE: &str = "no_error_type";
+
+/// Returns an `error.type` for error texts. A text that does not look like one is not repeated: something else than
+/// Elasticsearch may have written it.
+pub(super) fn read_error_type(error_type: Option<&str>) -> String {
+    match error_type {
+        Some(name) if is_name(name) => name.to_owned(),
+        Some(_) => "unreadable_error_type".to_owned(),
+        None => NO_ERROR_TYPE.to_owned(),
+    }
+}
+
+/// Whether a text looks like Elasticsearch's names of errors and features.
+fn is_name(text: &str) -> bool {
+    /// Chosen: twice the length of the longest name that Elasticsearch has.
+    const MAX_CHARS: usize = 100;
+    let is_part = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
+    (1..=MAX_CHARS).contains(&text.len()) && text.bytes().all(is_part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(body: &str) -> Response {
+        Response {
+            operation: Operation::Write,
+            status: StatusCode::BAD_REQUEST,
+            retry_after: None,
+            body: body.as_bytes().to_vec(),
+        }
+    }
+
+    #[test]
+    fn only_an_error_in_elasticsearchs_form_is_one() {
+        let typed = r#"{"error":{"root_cause":[{"type":"x_exception","reason":"r"}],"type":"x_exception","reason":"r","header":{"WWW-Authenticate":["ApiKey"]}},"status":400}"#;
+        assert_eq!(response(typed).error_type(), "x_exception");
+        assert_eq!(response(r#"{"error":"no handler found for uri [/x]","status":400}"#).error_type(), "no_handler");
+        for other in [
+            "",
+            "<html>",
+            "{}",
+            r#"{"error":null}"#,
+            r#"{"error":{}}"#,
+            r#"{"error":{"code":403,"message":"Forbidden"}}"#,
+            r#"{"error":{"code":403,"reason":"Forbidden"}}"#,
+            r#"{"error":{"type":7}}"#,
+        ] {
+            assert!(response(other).error().is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_another_form_is_not_repeated() {
+        let error_type = |text: &str| response(&serde_json::json!({"error": {"type": text}}).to_string()).error_type();
+        assert_eq!(error_type("security_exception"), "security_exception");
+        for text in ["ann@example.com", "a\nb", "", "Exception of secret", &"x".repeat(200)] {
+            assert_eq!(error_type(text), "unreadable_error_type");
+        }
+    }
+}

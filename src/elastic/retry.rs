@@ -1,0 +1,139 @@
+//! Decides which failures are retried, and waits between the attempts.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::cause::Unreadable;
+use super::error::Error;
+use crate::deadline::{Backoff, Deadline};
+
+/// First pause before a request is repeated.
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Longest pause before a request is repeated.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// How long an unreachable cluster is retried that has not responded in this invocation. Chosen: longer than a proxy takes
+/// to restart, and short enough that a wrong address is reported soon.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a cluster is retried that has responded in this invocation: until the deadline. It is probably restarting, and
+/// a run that fails in the meantime raises an alarm.
+pub(super) const PATIENCE_IN_A_RESTART: Duration = Duration::MAX;
+
+/// The pauses between the attempts of one request, and when to give up.
+pub(super) struct Pauses {
+    backoff: Backoff,
+    first_failure: Option<Instant>,
+    last: Option<Error>,
+    patience: Duration,
+}
+
+impl Pauses {
+    /// Starts with a pause of about `first`, and gives up on an unreachable cluster after `patience`.
+    pub(super) const fn new(first: Duration, patience: Duration) -> Self {
+        Self { backoff: Backoff::new(first, LONGEST_PAUSE), first_failure: None, last: None, patience }
+    }
+
+    /// Waits before the request that failed with `error` is repeated.
+    ///
+    /// # Errors
+    /// `error` if it cannot be retried, if the patience is exhausted, or if the pause would not end before the deadline. If
+    /// the deadline interrupted an attempt, the error that made the attempt necessary, because it says more.
+    pub(super) async fn before_repeating(&mut self, error: Error, deadline: Deadline) -> Result<(), Error> {
+        let mut pause = self.backoff.pause();
+        match &error {
+            Error::Throttled { retry_after, .. } => pause = pause.max(retry_after.unwrap_or_default()),
+            Error::Unreachable { fault, .. } => {
+                let since = *self.first_failure.get_or_insert_with(Instant::now);
+                let patience = if fault.may_be_a_restart() { self.patience } else { self.patience.min(PATIENCE) };
+                if since.elapsed() + pause > patience {
+                    return Err(error);
+                }
+            }
+            // The index may become readable, for example when a node with its shards has restarted.
+            Error::IndexUnreadable { why: Unreadable::NotNow { .. }, .. } => {
+                let since = *self.first_failure.get_or_insert_with(Instant::now);
+                if since.elapsed() + pause > self.patience {
+                    return Err(error);
+                }
+            }
+            Error::OutOfTime { .. } => return Err(self.last.take().unwrap_or(error)),
+            Error::Unauthorized { .. }
+            | Error::Forbidden { .. }
+            | Error::NotTrusted { .. }
+            | Error::NotSetUp { .. }
+            | Error::IndexUnreadable { .. }
+            | Error::TooOld { .. }
+            | Error::OthersWrite { .. }
+            | Error::Refused { .. } => return Err(error),
+        }
+        if !deadline.allows(pause) {
+            return Err(error);
+        }
+        tracing::warn!(error = %error, pause_ms = pause.as_millis() as u64, "Elasticsearch request failed; retrying");
+        self.last = Some(error);
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::elastic::{Operation, Unanswered};
+
+    fn unreachable(status: u16) -> Error {
+        Error::Unreachable {
+            host: "es.example.com".to_owned(),
+            operation: Operation::Write,
+            fault: Unanswered::Status(status),
+            source: None,
+        }
+    }
+
+    fn long() -> Deadline {
+        Deadline::after(Duration::from_secs(3_600))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_unreachable_cluster_is_asked_until_patience_ends() {
+        let patience = Duration::from_millis(200);
+        let started = Instant::now();
+        let mut pauses = Pauses::new(Duration::from_millis(10), patience);
+        let mut calls = 1;
+        while pauses.before_repeating(unreachable(503), long()).await.is_ok() {
+            calls += 1;
+        }
+        assert!(started.elapsed() <= patience);
+        assert!((3..15).contains(&calls), "{calls}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_pause_passes_the_deadline() {
+        let mut pauses = Pauses::new(FIRST_PAUSE, PATIENCE);
+        let throttled = |retry_after| Error::Throttled {
+            host: "es.example.com".to_owned(),
+            operation: Operation::Write,
+            retry_after: Some(Duration::from_secs(retry_after)),
+        };
+        let deadline = Deadline::after(Duration::from_secs(59));
+        let started = Instant::now();
+        let error = pauses.before_repeating(throttled(60), deadline).await.unwrap_err();
+        assert_eq!(error.error_type(), "Elasticsearch.Throttled");
+        assert_eq!(started.elapsed(), Duration::ZERO);
+        pauses.before_repeating(throttled(1), deadline).await.unwrap();
+        assert!(started.elapsed() >= Duration::from_secs(1));
+    }
+
+    #[tokio::test]
+    async fn what_a_deadline_cut_short_is_told_by_what_came_before() {
+        let out_of_time = || Error::OutOfTime { host: "es.example.com".to_owned(), operation: Operation::Write };
+        let mut pauses = Pauses::new(Duration::from_millis(1), PATIENCE);
+        assert!(pauses.before_repeating(out_of_time(), long()).await.unwrap_err().is_out_of_time());
+        pauses.before_repeating(unreachable(502), long()).await.unwrap();
+        let error = pauses.before_repeating(out_of_time(), long()).await.unwrap_err();
+        assert!(error.to_string().contains("answered 502"), "{error}");
+    }
+}

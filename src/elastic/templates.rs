@@ -1,0 +1,161 @@
+//! Reads the templates and mappings that the cluster has, and compares them with ours.
+
+use elasticsearch::indices::{IndicesGetIndexTemplateParts, IndicesGetMappingParts};
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::assets::{PREFIX, PRIORITY, STREAMS, VERSION, version};
+use super::backing_indices::index_names;
+use super::client::Client;
+use super::error::Error;
+use super::operation::Operation;
+use super::owners;
+use super::transport::Request;
+use crate::deadline::Deadline;
+use crate::document::Namespace;
+
+pub(super) const INSTALL_REMEDY: &str = "see whether the cluster is 8.13 or newer, and whether another index template with \
+    priority 350, or a @custom component template, conflicts with this one";
+pub(super) const UPDATE_REMEDY: &str =
+    "see the state of the data stream in Kibana under Stack Management > Index Management";
+
+/// Whether `setup` was run with this version of the assets or a newer one. Needs the cluster privilege `monitor`.
+///
+/// # Errors
+/// [`Error`].
+pub async fn is_set_up(client: &Client, deadline: Deadline) -> Result<bool, Error> {
+    let ours = index_templates(client, &format!("{PREFIX}*"), deadline).await?;
+    Ok(stale_templates(&ours).is_empty())
+}
+
+/// Returns what `setup` would install or update: index templates, and data streams of `namespace` that others created. Each
+/// as a text such as `the index template lastpass-elastic.user is missing`.
+///
+/// # Errors
+/// [`Error`].
+pub async fn stale_assets(client: &Client, namespace: &Namespace, deadline: Deadline) -> Result<Vec<String>, Error> {
+    let templates = index_templates(client, "*", deadline).await?;
+    let mut stale = stale_templates(&templates);
+    for stream in &STREAMS {
+        let data_stream = stream.data_streams.replace('*', namespace.as_str());
+        let above = templates.iter().filter(|other| other.overrides_ours(&data_stream));
+        stale.extend(above.map(|IndexTemplate { name, index_template }| {
+            format!(
+                "the index template {name} (priority {}) overrides {}: delete it or give it a priority below {PRIORITY}",
+                index_template["priority"], stream.name
+            )
+        }));
+        let Some(write_index) = index_names(client, &data_stream, deadline).await?.pop() else {
+            continue;
+        };
+        let mapping = mapping_of(client, &write_index, Operation::ListBackingIndices, deadline).await?;
+        if let Some(owner) = owners::owner_in(&mapping) {
+            stale.push(format!(
+                "the data stream {data_stream} has the mapping of another template or version: it was {owner}, and `setup` \
+                 takes it over only where the request says \"take_over\": true (see docs/from-elastics-integration.md)"
+            ));
+        } else if version(&mapping).is_none_or(|version| version < VERSION) {
+            stale.push(format!("the data stream {data_stream} has the mapping of another template or version"));
+        }
+    }
+    Ok(stale)
+}
+
+/// An index template, as Elasticsearch lists it.
+#[derive(Deserialize)]
+pub(super) struct IndexTemplate {
+    pub(super) name: String,
+    index_template: Value,
+}
+
+impl IndexTemplate {
+    /// Whether it is not ours, and Elasticsearch prefers it to ours for this data stream.
+    pub(super) fn overrides_ours(&self, data_stream: &str) -> bool {
+        self.priority() >= PRIORITY && self.is_anothers_for(data_stream)
+    }
+
+    pub(super) fn priority(&self) -> u64 {
+        self.index_template["priority"].as_u64().unwrap_or_default()
+    }
+
+    /// Whether it is not ours, and matches this data stream.
+    pub(super) fn is_anothers_for(&self, data_stream: &str) -> bool {
+        let patterns = self.index_template["index_patterns"].as_array().into_iter().flatten();
+        let is_for_it = patterns.filter_map(Value::as_str).any(|pattern| matches(pattern, data_stream));
+        !self.name.starts_with(PREFIX) && is_for_it
+    }
+}
+
+/// Returns the index templates whose names match `pattern`.
+///
+/// # Errors
+/// [`Error`].
+pub(super) async fn index_templates(
+    client: &Client,
+    pattern: &str,
+    deadline: Deadline,
+) -> Result<Vec<IndexTemplate>, Error> {
+    #[derive(Deserialize)]
+    struct Found {
+        index_templates: Vec<IndexTemplate>,
+    }
+    let path = IndicesGetIndexTemplateParts::Name(pattern).url();
+    let response = client.ask(&Request::new(Operation::ReadTemplates, Method::GET, path), deadline).await?;
+    if response.status != 404 && !response.status.is_success() {
+        return Err(client.refused(&response, INSTALL_REMEDY));
+    }
+    Ok(client.parse::<Found>(&response)?.index_templates)
+}
+
+/// Whether a name matches a pattern, in which `*` stands for any characters.
+fn matches(pattern: &str, name: &str) -> bool {
+    let Some((begin, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(name) = name.strip_prefix(begin) else { return false };
+    (0..=name.len()).filter_map(|at| name.get(at..)).any(|name| matches(rest, name))
+}
+
+/// Returns those of our index templates that are missing from `templates` or older than this version.
+fn stale_templates(templates: &[IndexTemplate]) -> Vec<String> {
+    let stale = STREAMS.iter().filter_map(|stream| {
+        let Some(there) = templates.iter().find(|template| template.name == stream.name) else {
+            return Some(format!("the index template {} is missing", stream.name));
+        };
+        let is_new_enough = version(&there.index_template).is_some_and(|version| version >= VERSION);
+        (!is_new_enough).then(|| format!("the index template {} is of an older version", stream.name))
+    });
+    stale.collect()
+}
+
+/// Reads the mapping of an index. Its `_meta` names the creator.
+///
+/// # Errors
+/// [`Error`].
+pub(super) async fn mapping_of(
+    client: &Client,
+    index: &str,
+    operation: Operation,
+    deadline: Deadline,
+) -> Result<Value, Error> {
+    let request = Request::new(operation, Method::GET, IndicesGetMappingParts::Index(&[index]).url());
+    let mut mappings: Value = client.read(&request, UPDATE_REMEDY, deadline).await?;
+    Ok(mappings.get_mut(index).map(|index| index["mappings"].take()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_matches_as_in_elasticsearch() {
+        let name = "logs-lastpass.user-default";
+        for pattern in
+            [name, "*", "logs-*", "logs-*-*", "logs-lastpass.*-default", "*user*", "logs-lastpass.user-default*"]
+        {
+            assert!(matches(pattern, name), "{pattern}");
+        }
+        for pattern in ["", "logs", "metrics-*", "logs-*-prod", "logs-lastpass.event_report-*", "*users*"] {
+            assert!(!matches(pattern, name), "{pattern}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Delivers the documents of one data stream: writes them, and keeps those that are refused for good as dead letters.
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
+
+use super::bulk::Fate;
+use super::client::Client;
+use super::dead_letter::{self, Origin};
+use super::encode::Line;
+use super::error::Error;
+use super::judge::Refusal;
+use super::operation::Operation;
+use super::send::{Limits, StreamWriter};
+use crate::deadline::Deadline;
+use crate::document::{DataStream, DocId, Document};
+
+/// Bulk requests in progress at once. Chosen: one is compressed while the other waits for its response. More would only
+/// need more memory on a function with less than two CPUs.
+const IN_FLIGHT: usize = 2;
+
+/// Least documents in a chunk that stops the run if more than half of them are refused: the fault is then in the mapping,
+/// not in the documents. Chosen: a few refused documents may be a coincidence.
+const MANY: usize = 20;
+
+const MOST_REFUSED_REMEDY: &str = "more than half of the documents of a bulk were refused, so the mapping is at fault \
+    and no dead letters were written: check the data stream's mapping and the @custom component templates, and invoke the function with {\"action\": \"setup\"}";
+const LETTER_REFUSED_REMEDY: &str = "the dead letter of a document was refused as well, so the checkpoint is unchanged: \
+    check the dead letters' data stream and its mapping, and invoke the function with {\"action\": \"setup\"}";
+
+/// What became of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// It was written by this request.
+    Created,
+    /// It, or its dead letter, existed already.
+    AlreadyThere,
+    /// It was refused for good, and its dead letter was written.
+    DeadLetter,
+}
+
+/// What became of documents that had a dead letter each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redelivered {
+    /// The outcome of each, in their order. [`Delivery::DeadLetter`] means that it was refused again.
+    pub deliveries: Vec<Delivery>,
+    /// The number of those refused again, by their `error.type`.
+    pub refused: BTreeMap<String, u64>,
+}
+
+/// Writes the documents of one data stream.
+#[derive(Debug)]
+pub struct BulkWriter {
+    documents: StreamWriter,
+    letters: StreamWriter,
+    origin: Origin,
+}
+
+impl BulkWriter {
+    /// Creates a writer for `data_stream` that keeps refused documents in `dead_letters`.
+    #[must_use]
+    pub fn new(client: &Client, data_stream: DataStream, dead_letters: DataStream, origin: Origin) -> Self {
+        Self::with_limits(client, data_stream, dead_letters, origin, Limits::default())
+    }
+
+    pub(super) fn with_limits(
+        client: &Client,
+        data_stream: DataStream,
+        dead_letters: DataStream,
+        origin: Origin,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            documents: StreamWriter::new(client.clone(), data_stream, Operation::Write, limits),
+            letters: StreamWriter::new(client.clone(), dead_letters, Operation::WriteDeadLetter, limits),
+            origin,
+        }
+    }
+
+    /// Delivers `documents`, and returns what became of each, in their order. `now` is the time of a refusal.
+    ///
+    /// # Errors
+    /// [`Error`]: some of the documents may have been written. Delivering them again does no harm. If
+    /// [`Error::is_out_of_time`], only the deadline came first.
+    pub async fn deliver(
+        &self,
+        documents: &[Document],
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Vec<Delivery>, Error> {
+        let lines: Vec<Line<'_>> = documents.iter().map(Line::of).collect();
+        let deliveries: Vec<Vec<Delivery>> = stream::iter(self.documents.chunks(&lines))
+            .map(|chunk| self.deliver_chunk(&documents[chunk.clone()], &lines[chunk], now, deadline))
+            .buffered(IN_FLIGHT)
+            .try_collect()
+            .await?;
+        Ok(deliveries.into_iter().flatten().collect())
+    }
+
+    /// Delivers `documents` that have a dead letter each. Those that are refused again keep it.
+    ///
+    /// # Errors
+    /// As [`deliver`](Self::deliver).
+    pub async fn redeliver(&self, documents: &[Document], deadline: Deadline) -> Result<Redelivered, Error> {
+        let lines: Vec<Line<'_>> = documents.iter().map(Line::of).collect();
+        let mut refused = BTreeMap::new();
+        let mut delivery = |fate| match fate {
+            Fate::Created => Delivery::Created,
+            Fate::AlreadyThere => Delivery::AlreadyThere,
+            Fate::Dead(refusal) => {
+                *refused.entry(refusal.error_type).or_default() += 1;
+                Delivery::DeadLetter
+            }
+        };
+        let deliveries = self.documents.send(&lines, deadline).await?.into_iter().map(&mut delivery).collect();
+        Ok(Redelivered { deliveries, refused })
+    }
+
+    /// Returns the number of `_bulk` requests sent so far, including repetitions and dead letters.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.documents.requests() + self.letters.requests()
+    }
+
+    /// Returns the number of documents that were found in two backing indices after they were written, because a rollover
+    /// came between the lookup and the write. The `_id` of each was logged.
+    #[must_use]
+    pub fn rollover_duplicates(&self) -> u64 {
+        self.documents.rollover_duplicates() + self.letters.rollover_duplicates()
+    }
+
+    async fn deliver_chunk(
+        &self,
+        documents: &[Document],
+        lines: &[Line<'_>],
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Vec<Delivery>, Error> {
+        let fates = self.documents.send_chunk(lines, deadline).await?;
+        let refused: Vec<_> = documents
+            .iter()
+            .zip(&fates)
+            .filter_map(|(document, fate)| match fate {
+                Fate::Dead(refusal) => Some((document, refusal)),
+                Fate::Created | Fate::AlreadyThere => None,
+            })
+            .collect();
+        if let [(_, first), ..] = &refused[..]
+            && documents.len() >= MANY
+            && refused.len() * 2 > documents.len()
+        {
+            return Err(refused_for_good(&self.documents, first.error_type.clone(), MOST_REFUSED_REMEDY));
+        }
+        let mut letters = self.write_letters(&refused, now, deadline).await?.into_iter();
+        Ok(fates
+            .iter()
+            .map(|fate| match fate {
+                Fate::Created => Delivery::Created,
+                Fate::AlreadyThere => Delivery::AlreadyThere,
+                Fate::Dead(_) => letters.next().unwrap_or(Delivery::DeadLetter),
+            })
+            .collect())
+    }
+
+    /// Writes a dead letter for each refused document.
+    async fn write_letters(
+        &self,
+        refused: &[(&Document, &Refusal)],
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Vec<Delivery>, Error> {
+        if refused.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (target, letters) = (self.documents.data_stream(), self.letters.data_stream());
+        let written: Vec<(DocId, String)> = refused
+            .iter()
+            .map(|(document, refusal)| {
+                let source = dead_letter::letter_source(letters, target, document, refusal, &self.origin, now);
+                (dead_letter::letter_id(target.as_str(), &document.id), source)
+            })
+            .collect();
+        // A letter cannot be older than its document.
+        let since = refused.iter().map(|(document, _)| document.since);
+        let lines: Vec<_> = written.iter().zip(since).map(|((id, source), since)| Line { id, source, since }).collect();
+        let fates = self.letters.send(&lines, deadline).await?;
+        fates
+            .into_iter()
+            .map(|fate| match fate {
+                Fate::Created => Ok(Delivery::DeadLetter),
+                Fate::AlreadyThere => Ok(Delivery::AlreadyThere),
+                Fate::Dead(refusal) => Err(refused_for_good(&self.letters, refusal.error_type, LETTER_REFUSED_REMEDY)),
+            })
+            .collect()
+    }
+}
+
+/// Returns the error for documents whose refusal stops the run.
+fn refused_for_good(writer: &StreamWriter, error_type: String, remedy: &'static str) -> Error {
+    let (host, operation) = (writer.bulk.client.host(), writer.bulk.operation);
+    Error::Refused { host, operation, status: 400, error_type, reason: None, remedy }
+}

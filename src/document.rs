@@ -26,7 +26,7 @@ impl Stream {
     /// Every stream, in the order in which answers list them.
     pub const ALL: [Self; 3] = [Self::EventReport, Self::User, Self::DetailedSharedFolder];
 
-    /// The stream's name in requests, answers, logs and metrics.
+    /// Returns the stream's name in requests, answers, logs and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -36,7 +36,7 @@ impl Stream {
         }
     }
 
-    /// The value of `event.dataset` and `data_stream.dataset`: that of Elastic's integration.
+    /// Returns the value of `event.dataset` and `data_stream.dataset`: that of Elastic's integration.
     #[must_use]
     pub const fn dataset(self) -> &'static str {
         match self {
@@ -46,7 +46,7 @@ impl Stream {
         }
     }
 
-    /// The data stream that holds this stream's documents in `namespace`.
+    /// Returns the data stream for this stream's documents in `namespace`.
     #[must_use]
     pub fn data_stream(self, namespace: &Namespace) -> DataStream {
         DataStream(format!("logs-{}-{namespace}", self.dataset()))
@@ -63,7 +63,7 @@ impl fmt::Display for Stream {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Namespace(String);
 
-/// Why a text can't be a namespace.
+/// The error for a text that cannot be a namespace.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{} can't be a namespace: 1 to 100 bytes, lower case, and none of \\ / * ? \" < > | , # : - or white space",
@@ -80,7 +80,7 @@ impl Namespace {
     /// Checks `name` against the data stream naming scheme of Elastic.
     ///
     /// # Errors
-    /// [`InvalidNamespace`] when Elasticsearch would refuse the name or read it as two parts.
+    /// [`InvalidNamespace`] if Elasticsearch would refuse the name or read it as two parts.
     pub fn new(name: &str) -> Result<Self, InvalidNamespace> {
         let forbidden = |c: char| c.is_whitespace() || c.is_uppercase() || "\\/*?\"<>|,#:-".contains(c);
         if name.is_empty() || name.len() > Self::MAX_BYTES || name.contains(forbidden) {
@@ -89,7 +89,7 @@ impl Namespace {
         Ok(Self(name.to_owned()))
     }
 
-    /// The namespace as text.
+    /// Returns the namespace as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -107,13 +107,13 @@ impl fmt::Display for Namespace {
 pub struct DataStream(String);
 
 impl DataStream {
-    /// Where documents are kept that Elasticsearch refused for good.
+    /// Returns the data stream for documents that Elasticsearch refused permanently.
     #[must_use]
     pub fn dead_letter(namespace: &Namespace) -> Self {
         Self(format!("logs-lastpass.dead_letter-{namespace}"))
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -141,7 +141,7 @@ impl AccountNumber {
             .then(|| Self(digits.to_owned()))
     }
 
-    /// The digits.
+    /// Returns the digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -154,11 +154,11 @@ impl fmt::Display for AccountNumber {
     }
 }
 
-/// The name by which a deployment of several LastPass accounts knows one of them: the last part of its secret's name.
+/// The name of one LastPass account in a deployment with several: the last part of the name of its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct AccountName(String);
 
-/// Why a text can't be an account's name.
+/// The error for a text that cannot be an account's name.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{} can't be an account's name: 1 to 64 letters, digits, dots, underscores and hyphens, a letter or digit first",
@@ -185,7 +185,7 @@ impl AccountName {
         Ok(Self(name.to_owned()))
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -207,13 +207,13 @@ pub struct Organization {
     pub name: Option<String>,
 }
 
-/// The `_id` of a document: the same record always has the same one.
+/// The `_id` of a document. The same record always has the same `_id`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DocId(pub(crate) String);
 
 impl DocId {
-    /// The `_id` as text.
+    /// Returns the `_id` as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -229,15 +229,15 @@ impl fmt::Display for DocId {
 /// One document on its way to Elasticsearch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {
-    /// The `_id` it is created under.
+    /// Its `_id`.
     pub id: DocId,
-    /// Its `@timestamp`: for an event when it happened, for a snapshot when that was read.
+    /// Its `@timestamp`: when an event happened, or when a snapshot was read.
     pub timestamp: Timestamp,
     /// The `_source`: one line of compact JSON.
     pub source: String,
-    /// The record it was made from, as compact JSON: what a dead letter keeps.
+    /// The record that it was made from, as compact JSON, which a dead letter keeps.
     pub original: String,
-    /// The earliest moment at which it can have been written, by whichever run: what it tells of had not happened before.
-    /// Of backing indices that ended earlier, none holds it. None where nothing tells.
+    /// The earliest moment at which any run can have written it, because the event had not happened before. Backing
+    /// indices that ended earlier cannot contain it. `None` if it is unknown.
     pub since: Option<Timestamp>,
 }

@@ -1,20 +1,20 @@
 //! Lone surrogates: escapes such as `\ud83d` that stand for half of a character, which no Rust string can hold.
 //!
-//! JSON allows them (RFC 8259, section 8.2) and PHP passes them on where a text was cut. They are marked before a text is
-//! parsed: each becomes [`MARK`] and its four digits, and is written back as it was.
+//! JSON allows them (RFC 8259, section 8.2), and PHP writes them where it cut a text. They are marked before a text is
+//! parsed: each becomes [`MARK`] and its four digits, which are written as the escape again.
 
 use std::{borrow::Cow, fmt};
 
 use serde::de::{Deserialize, Deserializer, Visitor};
 use serde_json::Value;
 
-/// Stands before the digits of a lone surrogate. It is a noncharacter, which no system sends to another.
+/// The character before the digits of a lone surrogate. It is a noncharacter, which systems do not exchange.
 /// Source: The Unicode Standard, section 23.7.
 const MARK: char = '\u{10ffff}';
-/// How an escape spells [`MARK`].
+/// [`MARK`] as an escape, in lower case.
 const MARK_ESCAPED: &str = r"\udbff\udfff";
 
-/// The JSON `text` with its lone surrogates marked; `None` where it has none, or where it holds [`MARK`] itself.
+/// Marks the lone surrogates of a JSON text. Returns `None` if it has none, or if it contains [`MARK`] itself.
 pub(crate) fn mark(text: &str) -> Option<String> {
     let mut marked = String::new();
     let mut from = 0;
@@ -40,12 +40,12 @@ pub(crate) fn mark(text: &str) -> Option<String> {
     Some(marked)
 }
 
-/// A marked JSON text with its lone surrogates as escapes again.
+/// Writes the lone surrogates of a marked JSON text as escapes again.
 pub(crate) fn unmark(marked: &str) -> String {
     marked.replace(MARK, r"\u")
 }
 
-/// Whether a value that was read from a marked text holds a lone surrogate, in a key or a text at any depth.
+/// Tells whether a value that was read from a marked text contains a lone surrogate, in a key or a text at any depth.
 pub(crate) fn is_marked(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
@@ -55,15 +55,15 @@ pub(crate) fn is_marked(value: &Value) -> bool {
     }
 }
 
-/// Reads a JSON value; its lone surrogates are marked.
+/// Reads a JSON value and marks its lone surrogates.
 pub(crate) fn parse(text: &str) -> Option<Value> {
     serde_json::from_str(text).ok().or_else(|| serde_json::from_str(&mark(text)?).ok())
 }
 
-/// Bytes of an escape such as `\ud83d`.
+/// The length of an escape such as `\ud83d` in bytes.
 const ESCAPE: usize = 6;
 
-/// The escapes of UTF-16 units in a JSON text, each with its place.
+/// Finds the escapes of UTF-16 units in a JSON text, each with its position.
 fn escapes(text: &str) -> impl Iterator<Item = (usize, u16)> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -74,13 +74,13 @@ fn escapes(text: &str) -> impl Iterator<Item = (usize, u16)> {
                 at = found + ESCAPE;
                 return Some((found, unit));
             }
-            // Past the escaped character as well, which may be a backslash.
+            // Skips the escaped character, too, which may be a backslash.
             at = found + 1 + text.get(found + 1..)?.chars().next()?.len_utf8();
         }
     })
 }
 
-/// The unit that an escape at this place stands for.
+/// Reads the UTF-16 unit of the escape at this position; `None` if there is no escape.
 fn unit_at(text: &str, at: usize) -> Option<u16> {
     let digits = text.get(at..at + ESCAPE)?.strip_prefix("\\u")?;
     digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
@@ -119,7 +119,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
     }
 }
 
-/// Generalized UTF-8 with its surrogates marked.
+/// Converts generalized UTF-8 to a text with its surrogates marked.
 fn marked_bytes(mut bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     loop {

@@ -1,122 +1,104 @@
-//! Texts of JSON: read without being copied, and written without being looked at, unless something in them is escaped.
+//! Texts of JSON: read without being copied, and written without an allocation, unless something in them is escaped.
 
-use std::{
-    borrow::Cow,
-    fmt,
-    hash::{Hash, Hasher},
-    ops::Range,
-};
+use std::{borrow::Cow, ops::Range};
 
-use serde::de::{Deserialize, Deserializer, Visitor};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A text that was read from JSON or is to be written as JSON.
-#[derive(Debug, Clone)]
-pub(crate) enum Text<'a> {
-    /// It, or what it is a part of, stands in JSON as it is: nothing in it is escaped, and nothing has to be.
-    Plain(&'a str),
-    /// Any other.
-    Any(Cow<'a, str>),
-}
-
-use Text::{Any, Plain};
+/// A text that is borrowed from the JSON it was read from, unless something in it is escaped there.
+///
+/// A `Cow` is not enough, because serde copies a `Cow` inside an `Option` or as a key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
 impl<'a> Text<'a> {
     pub(crate) fn as_str(&self) -> &str {
-        match self {
-            Plain(text) => text,
-            Any(text) => text,
-        }
+        &self.0
     }
 
     pub(crate) fn into_owned(self) -> String {
-        match self {
-            Plain(text) => text.to_owned(),
-            Any(text) => text.into_owned(),
-        }
+        self.0.into_owned()
     }
 
-    /// A part of it, copied only where it is not borrowed itself. Empty where there is none.
-    pub(crate) fn part(&self, range: Range<usize>) -> Text<'a> {
-        match self {
-            Plain(text) => Plain(text.get(range).unwrap_or_default()),
-            Any(Cow::Borrowed(text)) => Any(Cow::Borrowed(text.get(range).unwrap_or_default())),
-            Any(Cow::Owned(text)) => Any(Cow::Owned(text.get(range).unwrap_or_default().to_owned())),
-        }
-    }
-
-    /// Appends it in quotes.
-    pub(crate) fn write(&self, out: &mut String) {
-        match self {
-            Plain(text) => write_plain(text, out),
-            Any(text) => write_text(text, out),
+    /// Returns a part of the text, copied only if the text is not borrowed. A range outside the text is empty.
+    pub(crate) fn part(&self, range: Range<usize>) -> Self {
+        match &self.0 {
+            Cow::Borrowed(text) => text.get(range).unwrap_or_default().into(),
+            Cow::Owned(text) => text.get(range).unwrap_or_default().to_owned().into(),
         }
     }
 }
 
 impl<'a> From<&'a str> for Text<'a> {
     fn from(text: &'a str) -> Self {
-        Any(Cow::Borrowed(text))
+        Self(Cow::Borrowed(text))
     }
 }
 
 impl From<String> for Text<'_> {
     fn from(text: String) -> Self {
-        Any(Cow::Owned(text))
+        Self(Cow::Owned(text))
     }
 }
 
-/// By what it says.
-impl PartialEq for Text<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
-    }
-}
-
-impl Eq for Text<'_> {}
-
-impl Hash for Text<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_str().hash(state);
-    }
-}
-
-/// From JSON alone: what another format lends may have something to escape.
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
-        impl<'de> Visitor<'de> for TextVisitor {
-            type Value = Text<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Plain(text))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Any(Cow::Owned(text.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(TextVisitor)
-    }
-}
-
-/// Appends a text in quotes, escaped.
+/// Appends a text to `out` as JSON, in quotes and escaped.
 pub(crate) fn write_text(text: &str, out: &mut String) {
-    if has_escapes(text) { out.push_str(&Value::from(text).to_string()) } else { write_plain(text, out) }
+    if has_escapes(text) {
+        out.push_str(&Value::from(text).to_string());
+    } else {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    }
 }
 
-/// Whether something in a text is escaped where it stands in JSON.
+/// Tells whether something in a text is escaped in JSON.
 fn has_escapes(text: &str) -> bool {
-    // Looks at every byte, which is faster than stopping at the first that is to be escaped.
+    // Reading every byte is faster than stopping at the first escaped one.
     text.bytes().fold(false, |found, byte| found | (byte < b' ') | (byte == b'"') | (byte == b'\\'))
 }
 
-fn write_plain(text: &str, out: &mut String) {
-    debug_assert!(!has_escapes(text), "{text:?} does not stand in JSON as it is");
-    out.push('"');
-    out.push_str(text);
-    out.push('"');
+/// Removes the white space between the tokens of JSON. Keeps a space between two tokens that only white space separates,
+/// which are more than one value.
+pub(crate) fn compact(text: &str) -> Cow<'_, str> {
+    let is_blank = |byte: u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    let ends_a_token = |byte: u8| b"{}[],:\"".contains(&byte);
+    let mut kept = String::new();
+    let mut from = 0;
+    let mut before = None;
+    let mut bytes = text.bytes().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        if is_blank(byte) {
+            kept.push_str(text.get(from..at).unwrap_or_default());
+            from = at + 1;
+            continue;
+        }
+        let follows_a_blank = from == at && at > 0;
+        if follows_a_blank && !ends_a_token(byte) && before.is_some_and(|before| !ends_a_token(before)) {
+            kept.push(' ');
+        }
+        if byte == b'"' {
+            skip_string(&mut bytes);
+        }
+        before = Some(byte);
+    }
+    if from == 0 {
+        return Cow::Borrowed(text);
+    }
+    kept.push_str(text.get(from..).unwrap_or_default());
+    Cow::Owned(kept)
+}
+
+/// Skips the rest of a JSON string with its closing quote.
+fn skip_string(bytes: &mut impl Iterator<Item = (usize, u8)>) {
+    while let Some((_, byte)) = bytes.next() {
+        match byte {
+            b'"' => return,
+            b'\\' => drop(bytes.next()),
+            _ => {}
+        }
+    }
 }
 
 #[cfg(test)]
@@ -126,28 +108,37 @@ mod tests {
     #[test]
     fn only_what_is_escaped_is_copied() {
         let plain: Option<Text<'_>> = serde_json::from_str("\"ä b\"").unwrap();
-        assert!(matches!(plain, Some(Plain("ä b"))));
+        assert!(matches!(plain, Some(Text(Cow::Borrowed("ä b")))));
         let escaped: Text<'_> = serde_json::from_str(r#""\u00e4""#).unwrap();
-        assert!(matches!(&escaped, Any(Cow::Owned(text)) if text == "ä"));
+        assert!(matches!(&escaped.0, Cow::Owned(text) if text == "ä"));
         assert!(serde_json::from_str::<Text<'_>>("1").is_err());
     }
 
     #[test]
     fn a_text_is_written_as_serde_writes_it() {
         for text in ["", "plain ä", "\"", "\\", "a\nb", "\u{1}", "\u{7f}", "/"] {
-            let (mut written, json) = (String::new(), serde_json::to_string(text).unwrap());
-            Text::from(text).write(&mut written);
-            assert_eq!(written, json);
-            written.clear();
-            serde_json::from_str::<Text<'_>>(&json).unwrap().write(&mut written);
-            assert_eq!(written, json, "as it was read");
+            let mut written = String::new();
+            write_text(text, &mut written);
+            assert_eq!(written, serde_json::to_string(text).unwrap());
         }
     }
 
     #[test]
     fn parts_are_of_the_same_kind() {
-        assert!(matches!(Plain("a,b").part(2..3), Plain("b")));
-        assert!(matches!(Text::from("a,b").part(0..1), Any(Cow::Borrowed("a"))));
-        assert!(matches!(Text::from("a,b".to_owned()).part(1..9), Any(Cow::Owned(text)) if text.is_empty()));
+        assert!(matches!(Text::from("a,b").part(0..1).0, Cow::Borrowed("a")));
+        assert!(matches!(Text::from("a,b".to_owned()).part(1..9).0, Cow::Owned(text) if text.is_empty()));
+    }
+
+    #[test]
+    fn compacting_keeps_what_stands_in_strings() {
+        let compacted = compact("{ \"a b\" :\t[ 1 ,\r\n \"x \\\" y \\\\\" , true ] } ");
+        assert_eq!(compacted, r#"{"a b":[1,"x \" y \\",true]}"#);
+        assert!(matches!(compact(r#"{"a":" "}"#), Cow::Borrowed(_)));
+        assert_eq!(compact("{ \"a b\" :\n [1.0 , \"\\\" \\\\\" ] }"), r#"{"a b":[1.0,"\" \\"]}"#);
+        // Joined, the first value would be another one.
+        assert_eq!(compact(" -1e9\r99 true  7"), "-1e9 99 true 7");
+        assert_eq!(compact("[1] [ 2 ]"), "[1][2]");
+        assert_eq!(compact(": é"), ":é");
+        assert!(matches!(compact(""), Cow::Borrowed("")));
     }
 }

@@ -7,9 +7,9 @@ use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use super::{
     Client, Command, Error,
     paging::PageRequest,
-    wire::{self, Answer, Problem},
+    wire::{Answer, Problem},
 };
-use crate::{deadline::Deadline, surrogates::Key};
+use crate::{deadline::Deadline, surrogates::Key, text::compact};
 
 /// Folders asked for in one request. Chosen: a folder holds dozens of users with their sites, so that an answer stays
 /// at a few megabytes; and this command is readily throttled, so that requests are to be few.
@@ -50,7 +50,7 @@ pub(super) fn parse_page(answer: &str, request: PageRequest) -> Result<Page, Pro
     if !is_whole || folders.is_empty() && !may_be_empty {
         return Err(answer.judge("it holds something else than shared folders"));
     }
-    let folders = folders.into_iter().map(|(key, raw)| (key.clone(), wire::compact(raw.get()))).collect();
+    let folders = folders.into_iter().map(|(key, raw)| (key.clone(), compact(raw.get()).into_owned())).collect();
     answer.unless_it_says_why()?;
     Ok(Page { folders })
 }

@@ -7,7 +7,7 @@ use super::{
     paging::PageRequest,
     wire::{self, Answer, Entries, Problem},
 };
-use crate::deadline::Deadline;
+use crate::{deadline::Deadline, text::compact};
 
 /// Users asked for in one request. Source: LASTPASS_API.md, "getuserdata": the largest that clients use.
 pub const PAGE_SIZE: u32 = 2_000;
@@ -54,7 +54,7 @@ pub(super) fn parse_page(answer: &str, request: PageRequest) -> Result<Page, Pro
         }
     }
     let users = entries.entries.into_iter().enumerate().map(|(position, (key, raw))| {
-        let record = wire::compact(raw.get());
+        let record = compact(raw.get()).into_owned();
         (if entries.is_list { key_of(&record, request.skipped() + position as u64) } else { key }, record)
     });
     Ok(Page { users: users.collect(), total, count })

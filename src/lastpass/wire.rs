@@ -418,24 +418,6 @@ fn texts(value: &Value, into: &mut Vec<String>) {
     }
 }
 
-/// A JSON text without the white space between its tokens. Everything else stays as it was written.
-pub(super) fn compact(json: &str) -> String {
-    let mut compact = String::with_capacity(json.len());
-    let (mut in_string, mut escaped) = (false, false);
-    for c in json.chars() {
-        if in_string {
-            in_string = escaped || c != '"';
-            escaped = !escaped && c == '\\';
-        } else if matches!(c, ' ' | '\t' | '\n' | '\r') {
-            continue;
-        } else {
-            in_string = c == '"';
-        }
-        compact.push(c);
-    }
-    compact
-}
-
 /// Reads one field of a record without reading the rest into values. `None` where the record is no object.
 pub(super) fn field(record: &str, name: &str) -> Option<Value> {
     struct Field<'n>(&'n str);
@@ -492,11 +474,6 @@ mod tests {
         for answer in ["", "  ", "<html>", "\"text\"", "[1]", r#"{"data":{"#, "null"] {
             assert!(matches!(Answer::read(answer), Err(Problem::NotTheApi(_))), "{answer}");
         }
-    }
-
-    #[test]
-    fn compacting_keeps_strings_and_spellings() {
-        assert_eq!(compact("{ \"a b\" :\n [1.0 , \"\\\" \\\\\" ] }"), r#"{"a b":[1.0,"\" \\"]}"#);
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! What the action of an event says about it: category, type and outcome (ECS_MAPPING.md, §3.1).
 
-use serde_json::Value;
-
-/// `event.category`. Where several rules hold, the later one here wins.
+/// `event.category`. If several rules match, the variant that is listed last wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Category {
     Authentication,
@@ -10,7 +8,7 @@ enum Category {
     Iam,
 }
 
-/// `event.type`. Where several rules hold, the later one here wins.
+/// `event.type`. If several rules match, the variant that is listed last wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Start,
@@ -22,7 +20,7 @@ enum Kind {
     Info,
 }
 
-/// `event.outcome`. Where several rules hold, the later one here wins.
+/// `event.outcome`. If several rules match, the variant that is listed last wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Outcome {
     Success,
@@ -30,7 +28,7 @@ enum Outcome {
     Unknown,
 }
 
-/// What an action is that contains one of `substrings`.
+/// A rule for all actions that contain one of `substrings`.
 struct Rule {
     substrings: &'static [&'static str],
     category: Option<Category>,
@@ -50,10 +48,11 @@ use Category::{Authentication, Configuration, Iam};
 use Kind::{Admin, Change, Creation, Deletion, GroupCreation, Info, Start};
 use Outcome::{Failure, Success, Unknown};
 
-/// Which action is what. An action is in lower case, and a substring may stand anywhere in it, also inside a word.
+/// The rules for `event.category`, `event.type` and `event.outcome`. They see the action in lower case, and a substring
+/// matches anywhere in it, even inside a word.
 ///
-/// Where several rules hold, each of the three fields on its own takes the one value that stands last in its enum; the
-/// order of the rules, and that of the substrings in the action, decide nothing. Where none holds, there are none.
+/// If several rules match, each of the three fields takes the value that is last in its enum. The order of the rules
+/// and of the substrings does not matter. If no rule matches, the document has none of the three fields.
 const ACTIONS: &[Rule] = &[
     rule(&["login verification email sent", "multifactor enabled"], Some(Authentication), (Info, Success)),
     rule(&["log in", "login to admin console", "saml login"], Some(Authentication), (Start, Success)),
@@ -94,35 +93,39 @@ const ACTIONS: &[Rule] = &[
     rule(&["reporting"], None, (Info, Unknown)),
 ];
 
-/// What an action says about its event.
+/// The category, type and outcome of an event.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Told {
+pub(super) struct Classification {
     category: Option<Category>,
     kind: Option<Kind>,
     outcome: Option<Outcome>,
 }
 
-/// What the lower-cased `action` says.
-pub(super) fn tell(action: &str) -> Told {
-    let mut told = Told::default();
+/// Finds the category, type and outcome of an action, which is in lower case.
+pub(super) fn classify(action: &str) -> Classification {
+    let mut found = Classification::default();
     for rule in ACTIONS.iter().filter(|rule| rule.substrings.iter().any(|substring| action.contains(substring))) {
-        told.category = told.category.max(rule.category);
-        told.kind = told.kind.max(Some(rule.kind));
-        told.outcome = told.outcome.max(Some(rule.outcome));
+        found.category = found.category.max(rule.category);
+        found.kind = found.kind.max(Some(rule.kind));
+        found.outcome = found.outcome.max(Some(rule.outcome));
     }
-    told
+    found
 }
 
-impl Told {
-    /// The fields of `event` that it sets.
-    pub(super) fn fields(self) -> impl Iterator<Item = (&'static str, Value)> {
-        [
-            ("category", self.category.map(|category| category.words().into())),
-            ("type", self.kind.map(|kind| kind.words().into())),
-            ("outcome", self.outcome.map(|outcome| outcome.word().into())),
-        ]
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
+impl Classification {
+    /// Returns `event.category`.
+    pub(super) fn category(self) -> &'static [&'static str] {
+        self.category.map_or(&[], Category::words)
+    }
+
+    /// Returns `event.type`.
+    pub(super) fn event_type(self) -> &'static [&'static str] {
+        self.kind.map_or(&[], Kind::words)
+    }
+
+    /// Returns `event.outcome`.
+    pub(super) fn outcome(self) -> Option<&'static str> {
+        self.outcome.map(Outcome::word)
     }
 }
 
@@ -162,7 +165,7 @@ impl Outcome {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::super::testing::{acted, field};
     use super::*;

@@ -1,4 +1,4 @@
-//! What a value has to be, and what it then becomes (ECS_MAPPING.md, §1.1, §4 and §5).
+//! The conversion of values to the types of their fields (ECS_MAPPING.md, §1.1, §4 and §5).
 //!
 //! Takes every spelling that a PHP back end has for a value. What only the language of the integration's pipelines
 //! takes (hexadecimal, other scripts' digits, `12f`, `NaN`) is of the wrong type here.
@@ -7,12 +7,12 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde_json::{Number, Value};
 
-use super::value::{FieldValue, written};
-use crate::lastpass::time::ApiZone;
+use super::value::{FieldValue, Time};
+use crate::{lastpass::time::ApiZone, text::Text};
 
-/// What a value has to be.
+/// The type that a field requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Type {
+pub(super) enum Type<'z> {
     /// A whole number of 64 bits.
     Long,
     /// A finite number.
@@ -21,73 +21,68 @@ pub(super) enum Type {
     Boolean,
     /// An IPv4 or IPv6 address, kept as it is written.
     Ip,
-    /// A wall time of the zone of dates. One that its clock shows twice is the earlier of both; one that it skips is
-    /// moved on by what it skips.
-    Date,
+    /// A wall time of this zone. A time that its clock shows twice is the earlier of both. A time that its clock skips
+    /// is moved forward by the length of the gap.
+    Date(&'z ApiZone),
 }
 
-impl Type {
-    /// The type in an `error.message`, with its article.
+impl Type<'_> {
+    /// Names the type, with its article, for `error.message`.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Long => "a whole number",
             Self::Double => "a number",
             Self::Boolean => "a boolean",
             Self::Ip => "an IP address",
-            Self::Date => "a time of the form YYYY-MM-DD hh:mm:ss",
+            Self::Date(_) => "a time of the form YYYY-MM-DD hh:mm:ss",
         }
     }
 }
 
-/// A value of another type than its field's.
+/// A value that does not have the type of its field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct WrongType;
 
-/// Makes of `value` one of type `to`. `null`, `""` and an empty list are no value.
+/// Converts `value` to the type `to`. Returns `None` for `null`, `""` and an empty list.
 ///
-/// A list is converted entry by entry; one bad or empty entry makes it a bad list. There are no lists of times. Times are
-/// wall times of the zone `dates`.
+/// Converts a list entry by entry, and refuses it if one entry is empty or of the wrong type. Refuses lists of times.
 ///
 /// # Errors
-/// [`WrongType`] when the value can't be read as one.
-pub(super) fn convert(value: Value, to: Type, dates: &ApiZone) -> Result<Option<Value>, WrongType> {
+/// [`WrongType`] if the value cannot be converted.
+pub(super) fn convert(value: Value, to: Type<'_>) -> Result<Option<Value>, WrongType> {
     match value {
         Value::Null => Ok(None),
         Value::String(text) if text.is_empty() => Ok(None),
         Value::Array(entries) if entries.is_empty() => Ok(None),
-        Value::Array(entries) if to != Type::Date => {
-            let entries: Option<Vec<Value>> = entries.into_iter().map(|entry| convert_one(entry, to, dates)).collect();
+        Value::Array(entries) if !matches!(to, Type::Date(_)) => {
+            let entries: Option<Vec<Value>> = entries.into_iter().map(|entry| convert_one(entry, to)).collect();
             Ok(Some(Value::Array(entries.ok_or(WrongType)?)))
         }
-        one => convert_one(one, to, dates).map(Some).ok_or(WrongType),
+        one => convert_one(one, to).map(Some).ok_or(WrongType),
     }
 }
 
-/// [`convert`] of a field.
+/// Converts the value of a field, as [`convert`] does.
 ///
 /// # Errors
-/// [`WrongType`] when the value can't be read as one.
-pub(super) fn convert_field<'v>(
-    value: FieldValue<'v>,
-    to: Type,
-    dates: &ApiZone,
-) -> Result<Option<FieldValue<'v>>, WrongType> {
+/// [`WrongType`] if the value cannot be converted.
+pub(super) fn convert_field<'r>(value: FieldValue<'r>, to: Type<'_>) -> Result<Option<FieldValue<'r>>, WrongType> {
     match value {
         FieldValue::Text(text) if to == Type::Ip && !text.as_str().is_empty() => match is_ip(text.as_str()) {
             true => Ok(Some(FieldValue::Text(text))),
             false => Err(WrongType),
         },
-        other => Ok(convert(other.into_json(), to, dates)?.map(FieldValue::from)),
+        other => Ok(convert(other.into_json(), to)?.map(FieldValue::from)),
     }
 }
 
-fn convert_one(value: Value, to: Type, dates: &ApiZone) -> Option<Value> {
+fn convert_one(value: Value, to: Type<'_>) -> Option<Value> {
     match to {
         Type::Long => long(&value).map(Value::from),
         Type::Double => double(&value).map(Value::Number),
         Type::Boolean => boolean(&value).map(Value::Bool),
         Type::Ip => value.as_str().is_some_and(is_ip).then_some(value),
-        Type::Date => dates.read(Some(&value)).ok()?.map(|time| written(time.earliest()).into()),
+        Type::Date(zone) => zone.read(Some(&value)).ok()?.map(|time| Time(time.earliest()).written().into()),
     }
 }
 
@@ -123,12 +118,12 @@ fn boolean(value: &Value) -> Option<bool> {
     }
 }
 
-/// Without the blanks and control characters around it, which no number loses its meaning by.
+/// Removes blanks and control characters from both ends of a number.
 fn trim(text: &str) -> &str {
     text.trim_matches(|c: char| c <= ' ')
 }
 
-/// Whether `text` is an address: of IPv4, or of IPv6 with or without a zone.
+/// Tells whether `text` is an IPv4 address, or an IPv6 address with or without a zone.
 fn is_ip(text: &str) -> bool {
     if text.parse::<Ipv4Addr>().is_ok() {
         return true;
@@ -140,7 +135,7 @@ fn is_ip(text: &str) -> bool {
     }
 }
 
-/// Whether `text` is an address of IPv6; a group may have more leading zeros than it needs.
+/// Tells whether `text` is an IPv6 address. Its groups may have more leading zeros than they need.
 fn is_ipv6(text: &str) -> bool {
     if text.parse::<Ipv6Addr>().is_ok() {
         return true;
@@ -154,24 +149,28 @@ fn is_ipv6(text: &str) -> bool {
     text.split(':').map(shorten).collect::<Vec<_>>().join(":").parse::<Ipv6Addr>().is_ok()
 }
 
-/// A value as an entry of a list of names (ECS_MAPPING.md, §1.2). What is empty is no name.
+/// Converts a value to an entry of a list of names (ECS_MAPPING.md, §1.2). Returns `None` for an empty value.
 ///
 /// # Errors
-/// [`WrongType`] for a list or an object: it has no text that anyone would look for.
-pub(super) fn text(value: &Value) -> Result<Option<String>, WrongType> {
+/// [`WrongType`] for a list or an object, because nobody would search for its text.
+pub(super) fn text<'r>(value: &FieldValue<'r>) -> Result<Option<Text<'r>>, WrongType> {
     match value {
-        Value::Null => Ok(None),
-        Value::String(text) => Ok((!text.is_empty()).then(|| text.clone())),
-        Value::Bool(flag) => Ok(Some(flag.to_string())),
-        Value::Number(number) => Ok(Some(number_text(number))),
-        Value::Array(entries) if entries.is_empty() => Ok(None),
-        Value::Object(fields) if fields.is_empty() => Ok(None),
-        Value::Array(_) | Value::Object(_) => Err(WrongType),
+        FieldValue::Text(text) => Ok((!text.as_str().is_empty()).then(|| text.clone())),
+        FieldValue::Json(value) => match &**value {
+            Value::Null => Ok(None),
+            Value::Bool(flag) => Ok(Some(flag.to_string().into())),
+            Value::Number(number) => Ok(Some(number_text(number).into())),
+            Value::Array(entries) if entries.is_empty() => Ok(None),
+            Value::Object(fields) if fields.is_empty() => Ok(None),
+            Value::String(text) => Ok((!text.is_empty()).then(|| text.clone().into())),
+            Value::Array(_) | Value::Object(_) => Err(WrongType),
+        },
+        FieldValue::Texts(_) | FieldValue::Broken(_) => Err(WrongType),
     }
 }
 
-/// A number's text: an integer's digits; a fraction in its shortest form with at least one decimal, below 1e-3 and from
-/// 1e7 with an exponent.
+/// Writes a number as the integration does: an integer as its digits, and a fraction in its shortest form with at least
+/// one decimal, with an exponent below 1e-3 and from 1e7.
 fn number_text(number: &Number) -> String {
     let Some(float) = number.as_f64().filter(|_| number.is_f64()) else {
         return number.to_string();
@@ -192,11 +191,11 @@ mod tests {
 
     use super::*;
 
-    fn convert(value: Value, to: Type) -> Result<Option<Value>, WrongType> {
-        super::convert(value, to, &ApiZone::new("UTC").expect("a zone"))
+    fn utc() -> ApiZone {
+        ApiZone::new("UTC").expect("a zone")
     }
 
-    fn all(to: Type, cases: impl IntoIterator<Item = (Value, Value)>) {
+    fn all(to: Type<'_>, cases: impl IntoIterator<Item = (Value, Value)>) {
         for (value, expected) in cases {
             assert_eq!(convert(value.clone(), to), Ok(Some(expected)), "{to:?}: {value}");
         }
@@ -210,7 +209,7 @@ mod tests {
 
     #[test]
     fn empties_are_no_value_and_no_error() {
-        for to in [Type::Long, Type::Double, Type::Boolean, Type::Ip, Type::Date] {
+        for to in [Type::Long, Type::Double, Type::Boolean, Type::Ip, Type::Date(&utc())] {
             for value in [Value::Null, json!(""), json!([])] {
                 assert_eq!(convert(value, to), Ok(None));
             }
@@ -363,9 +362,9 @@ mod tests {
 
     #[test]
     fn times_of_users_are_utc() {
-        all(Type::Date, [(json!("2014-03-12 10:02:56"), json!("2014-03-12T10:02:56.000Z"))]);
+        all(Type::Date(&utc()), [(json!("2014-03-12 10:02:56"), json!("2014-03-12T10:02:56.000Z"))]);
         none(
-            Type::Date,
+            Type::Date(&utc()),
             [
                 json!("2014-03-12"),
                 json!("12 March 2014"),
@@ -399,13 +398,13 @@ mod tests {
             (json!(1e7), "1.0E7"),
             (json!(-1.25e20), "-1.25E20"),
         ] {
-            assert_eq!(text(&value), Ok(Some(expected.to_owned())), "{value}");
+            assert_eq!(text(&value.clone().into()), Ok(Some(expected.into())), "{value}");
         }
         for value in [Value::Null, json!(""), json!([]), json!({})] {
-            assert_eq!(text(&value), Ok(None));
+            assert_eq!(text(&value.into()), Ok(None));
         }
         for value in [json!(["a"]), json!({ "a": "b" })] {
-            assert_eq!(text(&value), Err(WrongType));
+            assert_eq!(text(&value.into()), Err(WrongType));
         }
     }
 }

@@ -1,57 +1,101 @@
-//! What the action of an event makes of its `Data` (ECS_MAPPING.md, §3.2).
+//! The fields that `Data` contains, which depend on the action of the event (ECS_MAPPING.md, §3.2).
 
 use std::sync::OnceLock;
 
 use regex::Regex;
+use serde::Serialize;
 
-use super::{draft::Draft, path::Path};
+use super::value::{FieldValue, is_empty, remove_empties};
 use crate::text::Text;
 
-/// What is done with the `Data` of an action that contains one of `substrings`.
+/// `lastpass.event_report.data`, in the order in which it is written.
+#[derive(Debug, Default, PartialEq, Serialize)]
+pub(super) struct Data<'r> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) original: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    added_site: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deleted_site: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed_login: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) group_name: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    login_site: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    renamed_shared_folder_name: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    saml_login: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secure_note: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shared_folder_name: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    site: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) user_email: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "is_empty")]
+    shared_folder_user_permissions: Permissions<'r>,
+}
+
+/// The permissions of a user in a shared folder.
+#[derive(Debug, Default, PartialEq, Serialize)]
+struct Permissions<'r> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_only: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hide_password: Option<FieldValue<'r>>,
+}
+
+/// One of these fields.
+type Field = for<'d, 'r> fn(&'d mut Data<'r>) -> &'d mut Option<FieldValue<'r>>;
+
+/// A rule for the `Data` of all actions that contain one of `substrings`.
 struct Row {
     substrings: &'static [&'static str],
     form: Form,
 }
 
-/// How `Data` is read.
+/// The form of `Data`.
 enum Form {
-    /// Split at each comma, into the list `field`.
-    List { field: Path },
-    /// The first line is the value of `field`.
-    FirstLine { field: Path },
-    /// By a pattern that covers one whole line. What its first group captured goes to the first of `fields`, and so on.
-    /// Patterns are tried in their order at each place of the text, so an earlier line that any of them fits wins.
-    Line { patterns: &'static [&'static str], fields: &'static [Path] },
-    /// The same, once the last space of the text, which must have one, is a comma.
-    LineBehindLastSpace { patterns: &'static [&'static str], fields: &'static [Path] },
+    /// A list with commas. `are_users`: its entries are the users that the event is about.
+    List { field: Field, are_users: bool },
+    /// The first line is the value of the field.
+    FirstLine(Field),
+    /// A line that matches one of `patterns` as a whole. The text of the first group goes to the first of `fields`, and
+    /// so on. The first line that matches any pattern is used.
+    Line { patterns: &'static [&'static str], fields: &'static [Field] },
+    /// The same, after the last space of the text, which must have one, was replaced by a comma.
+    LineBehindLastSpace { patterns: &'static [&'static str], fields: &'static [Field] },
 }
 
 use Form::{FirstLine, Line, LineBehindLastSpace, List};
 
 /// The fields that several rows share.
-const DELETED_SITE: Path = Path::of("lastpass.event_report.data.deleted_site");
-const GROUP: Path = Path::of("lastpass.event_report.data.group_name");
-const FOLDER: Path = Path::of("lastpass.event_report.data.shared_folder_name");
-const NOTE: Path = Path::of("lastpass.event_report.data.secure_note");
-const SITE: Path = Path::of("lastpass.event_report.data.site");
-const USER: Path = Path::of("lastpass.event_report.data.user_email");
+const DELETED_SITE: Field = |data| &mut data.deleted_site;
+const GROUP: Field = |data| &mut data.group_name;
+const FOLDER: Field = |data| &mut data.shared_folder_name;
+const NOTE: Field = |data| &mut data.secure_note;
+const SITE: Field = |data| &mut data.site;
+const USER: Field = |data| &mut data.user_email;
 
-/// Which action's `Data` is what. Every row that holds is applied, in this order, and what a later row finds replaces
-/// the same field of an earlier one. A `Data` that fits no pattern gives no field, and is no error.
+/// The rules for `Data`. Every rule that matches is applied, in this order, and a field that a later rule finds
+/// replaces that of an earlier rule. A `Data` that matches no pattern has no fields, which is not an error.
 ///
-/// In the patterns `<W>` is blanks and line ends (of ASCII alone), `<EMAIL>` an address; `.` is all but a line feed.
+/// In the patterns, `<W>` matches blanks and line ends of ASCII, `<EMAIL>` matches an address, and `.` matches any
+/// character except a line feed.
 const ROWS: &[Row] = &[
-    Row { substrings: &["deleted sites"], form: List { field: DELETED_SITE } },
+    Row { substrings: &["deleted sites"], form: List { field: DELETED_SITE, are_users: false } },
     Row {
         substrings: &["employee invited", "employee account created", "employee account deleted"],
-        form: List { field: USER },
+        form: List { field: USER, are_users: true },
     },
-    Row { substrings: &["log in"], form: FirstLine { field: Path::of("lastpass.event_report.data.login_site") } },
-    Row { substrings: &["saml login"], form: FirstLine { field: Path::of("lastpass.event_report.data.saml_login") } },
-    Row {
-        substrings: &["failed login attempt"],
-        form: FirstLine { field: Path::of("lastpass.event_report.data.failed_login") },
-    },
+    Row { substrings: &["log in"], form: FirstLine(|data| &mut data.login_site) },
+    Row { substrings: &["saml login"], form: FirstLine(|data| &mut data.saml_login) },
+    Row { substrings: &["failed login attempt"], form: FirstLine(|data| &mut data.failed_login) },
     Row {
         substrings: &[
             "login to admin console",
@@ -62,8 +106,8 @@ const ROWS: &[Row] = &[
         ],
         form: Line { patterns: &["(<EMAIL>)"], fields: &[USER] },
     },
-    Row { substrings: &["site added"], form: FirstLine { field: Path::of("lastpass.event_report.data.added_site") } },
-    Row { substrings: &["created shared folder", "deleted shared folder"], form: FirstLine { field: FOLDER } },
+    Row { substrings: &["site added"], form: FirstLine(|data| &mut data.added_site) },
+    Row { substrings: &["created shared folder", "deleted shared folder"], form: FirstLine(FOLDER) },
     Row {
         substrings: &["add secure note", "open secure note"],
         form: Line {
@@ -92,18 +136,15 @@ const ROWS: &[Row] = &[
             fields: &[
                 FOLDER,
                 USER,
-                Path::of("lastpass.event_report.data.shared_folder_user_permissions.read_only"),
-                Path::of("lastpass.event_report.data.shared_folder_user_permissions.admin"),
-                Path::of("lastpass.event_report.data.shared_folder_user_permissions.hide_password"),
+                |data| &mut data.shared_folder_user_permissions.read_only,
+                |data| &mut data.shared_folder_user_permissions.admin,
+                |data| &mut data.shared_folder_user_permissions.hide_password,
             ],
         },
     },
     Row {
         substrings: &["renamed shared folder"],
-        form: Line {
-            patterns: &["'(.*?)'<W>'(.*?)'"],
-            fields: &[FOLDER, Path::of("lastpass.event_report.data.renamed_shared_folder_name")],
-        },
+        form: Line { patterns: &["'(.*?)'<W>'(.*?)'"], fields: &[FOLDER, |data| &mut data.renamed_shared_folder_name] },
     },
     Row {
         substrings: &["move to shared folder"],
@@ -138,28 +179,28 @@ const W: &str = r"[ \t\n\x0B\x0C\r]+";
 const EMAIL: &str =
     r"[A-Za-z][A-Za-z0-9_+,\-./:;<=]+@[A-Za-z0-9][A-Za-z0-9-]{0,62}(?:\.[A-Za-z0-9][A-Za-z0-9-]{0,62})*\.?";
 
-/// The pattern of each row of [`ROWS`], where it has one: made for the first event that needs it.
+/// The pattern of each row of [`ROWS`] that has one, compiled for the first event that needs it.
 static PATTERNS: [OnceLock<Option<Regex>>; ROWS.len()] = [const { OnceLock::new() }; ROWS.len()];
 
 #[expect(clippy::expect_used, reason = "the patterns are constants, and a test compiles each")]
 fn pattern(form: &Form) -> Option<Regex> {
     let patterns = match form {
-        List { .. } | FirstLine { .. } => return None,
+        List { .. } | FirstLine(_) => return None,
         Line { patterns, .. } | LineBehindLastSpace { patterns, .. } => patterns.join("|"),
     };
     let pattern = patterns.replace("<W>?", &format!("(?:{W})?")).replace("<W>", W).replace("<EMAIL>", EMAIL);
     Some(Regex::new(&format!("(?m)^(?:{pattern})$")).expect("a pattern of the table is a regular expression"))
 }
 
-/// A `Data` that the action needs in another form.
+/// A `Data` without the space that the action requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NoSpace;
 
-/// How the `Data` of an action is read.
+/// The rows of [`ROWS`] that match an action.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rows(Vec<usize>);
 
-/// How the `Data` of the lower-cased `action` is read.
+/// Finds the rows that match an action, which is in lower case.
 pub(super) fn rows(action: &str) -> Rows {
     let holds = |row: &Row| row.substrings.iter().any(|substring| action.contains(substring));
     Rows(ROWS.iter().enumerate().filter(|(_, row)| holds(row)).map(|(index, _)| index).collect())
@@ -170,64 +211,83 @@ impl Rows {
         let pattern = |index: usize| PATTERNS[index].get_or_init(|| pattern(&ROWS[index].form)).as_ref();
         self.0.iter().map(move |index| (&ROWS[*index], pattern(*index)))
     }
+
+    fn have_a_list_of_users(&self) -> bool {
+        self.0.iter().any(|index| matches!(ROWS[*index].form, List { are_users: true, .. }))
+    }
 }
 
-/// Sets the fields that an action finds in `data`, and returns the e-mail addresses among them.
-///
-/// # Errors
-/// [`NoSpace`] when the action limits a shared folder and `data` has no space that could end the folder's name.
-pub(super) fn apply<'r>(rows: &Rows, data: Option<&Text<'r>>, draft: &mut Draft<'r>) -> Result<Vec<Text<'r>>, NoSpace> {
-    let (mut listed, mut single) = (None, None);
-    let limits = |row: &Row| matches!(row.form, LineBehindLastSpace { .. });
-    // The integration puts the comma in before it looks at any line, so a missing space ends what only lines tell.
-    let stops = rows.iter().any(|(row, _)| limits(row)) && !data.is_some_and(|data| data.as_str().contains(' '));
-    for (row, pattern) in rows.iter() {
-        let Some(data) = data else { break };
-        let mut read_line = |data: &Text<'r>, fields: &[Path]| {
-            let Some(captures) = pattern.and_then(|pattern| pattern.captures(data.as_str())) else {
-                return;
-            };
-            for (capture, field) in captures.iter().skip(1).zip(fields) {
-                let Some(capture) = capture else { continue };
-                let text = data.part(capture.range());
-                if *field == USER {
-                    single = Some(text.clone());
+impl<'r> Data<'r> {
+    /// Sets the fields that an action finds in `data`, and returns the e-mail addresses among them.
+    ///
+    /// # Errors
+    /// [`NoSpace`] if the action limits a shared folder and `data` has no space that could end the folder's name.
+    pub(super) fn fill(&mut self, rows: &Rows, data: Option<&Text<'r>>) -> Result<Vec<Text<'r>>, NoSpace> {
+        let limits = |row: &Row| matches!(row.form, LineBehindLastSpace { .. });
+        // The integration inserts the comma before it reads any line, so without a space it reads none.
+        let stops = rows.iter().any(|(row, _)| limits(row)) && !data.is_some_and(|data| data.as_str().contains(' '));
+        for (row, pattern) in rows.iter() {
+            let Some(data) = data else { break };
+            match row.form {
+                List { field, .. } => *field(self) = Some(FieldValue::Texts(parts(data))),
+                FirstLine(_) | Line { .. } | LineBehindLastSpace { .. } if stops => break,
+                FirstLine(field) => {
+                    let text = data.as_str();
+                    *field(self) = Some(data.part(0..text.find('\n').unwrap_or(text.len())).into());
                 }
-                draft.put(*field, text);
+                Line { fields, .. } => self.fill_line(fields, pattern, data),
+                LineBehindLastSpace { fields, .. } => {
+                    let (folder, email) = data.as_str().rsplit_once(' ').unwrap_or((data.as_str(), ""));
+                    self.fill_line(fields, pattern, &format!("{folder},{email}").into());
+                }
             }
+        }
+        if stops {
+            return Err(NoSpace);
+        }
+        Ok(match &self.user_email {
+            Some(FieldValue::Texts(users)) => users.clone(),
+            // A list and a single address in one action: the field holds the single one, and neither counts as a user.
+            Some(FieldValue::Text(user)) if !rows.have_a_list_of_users() => vec![user.clone()],
+            Some(FieldValue::Text(_) | FieldValue::Json(_) | FieldValue::Broken(_)) | None => Vec::new(),
+        })
+    }
+
+    /// Sets the `fields` that the pattern captures in a line of `data`.
+    fn fill_line(&mut self, fields: &[Field], pattern: Option<&Regex>, data: &Text<'r>) {
+        let Some(captures) = pattern.and_then(|pattern| pattern.captures(data.as_str())) else {
+            return;
         };
-        match row.form {
-            List { field } => {
-                let parts = parts(data);
-                if field == USER {
-                    listed = Some(parts.clone());
-                }
-                draft.put(field, parts);
-            }
-            FirstLine { .. } | Line { .. } | LineBehindLastSpace { .. } if stops => break,
-            FirstLine { field } => {
-                let text = data.as_str();
-                draft.put(field, data.part(0..text.find('\n').unwrap_or(text.len())));
-            }
-            Line { fields, .. } => read_line(data, fields),
-            LineBehindLastSpace { fields, .. } => {
-                let (folder, email) = data.as_str().rsplit_once(' ').unwrap_or((data.as_str(), ""));
-                read_line(&format!("{folder},{email}").into(), fields);
+        for (capture, field) in captures.iter().skip(1).zip(fields) {
+            if let Some(capture) = capture {
+                *field(self) = Some(data.part(capture.range()).into());
             }
         }
     }
-    if stops {
-        return Err(NoSpace);
+
+    pub(super) fn remove_empties(&mut self) {
+        let Self {
+            original,
+            added_site,
+            deleted_site,
+            failed_login,
+            group_name,
+            login_site,
+            renamed_shared_folder_name,
+            saml_login,
+            secure_note,
+            shared_folder_name,
+            site,
+            user_email,
+            shared_folder_user_permissions: Permissions { read_only, admin, hide_password },
+        } = self;
+        remove_empties([original, added_site, deleted_site, failed_login, group_name, login_site]);
+        remove_empties([renamed_shared_folder_name, saml_login, secure_note, shared_folder_name, site, user_email]);
+        remove_empties([read_only, admin, hide_password]);
     }
-    // A list and a single address in one action: the field holds the single one, and neither counts as a user.
-    Ok(match (listed, single) {
-        (Some(listed), None) => listed,
-        (None, Some(single)) => vec![single],
-        (None, None) | (Some(_), Some(_)) => Vec::new(),
-    })
 }
 
-/// What stands between the commas of a text.
+/// Splits a text at its commas and leaves out empty parts.
 fn parts<'r>(text: &Text<'r>) -> Vec<Text<'r>> {
     let mut begin = 0;
     let mut parts = Vec::new();
@@ -278,7 +338,7 @@ mod tests {
     fn every_pattern_is_a_regular_expression() {
         for row in ROWS {
             let fields = match row.form {
-                List { .. } | FirstLine { .. } => 0,
+                List { .. } | FirstLine(_) => 0,
                 Line { fields, .. } | LineBehindLastSpace { fields, .. } => fields.len(),
             };
             assert_eq!(

@@ -2,48 +2,90 @@
 //! folder without users.
 
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
     Again, Mapper, Reading, Snapshot,
     convert::Type::{Boolean, Double},
     doc_id::{IdParts, Ordinals},
-    draft::{Draft, Head},
-    field::{self, Field},
-    path::{Path, Places},
+    ecs::{Constants, CustomFields, EcsDocument},
+    input::Input,
     record::{Content, Fields, Record, Tree, canonical, canonical_field, content, parse, read, with_id},
     redact::without_secrets,
-    value::FieldValue,
+    value::{FieldValue, copy, is_empty, remove_empties},
 };
 use crate::document::{Document, Stream};
 
-/// What becomes of each field of a folder, in the order in which errors are told.
-const FOLDER: &[Field] = &[
-    Field::moved("sharedfoldername", "lastpass.detailed_shared_folder.name"),
-    Field::converted("deleted", "lastpass.detailed_shared_folder.deleted", Boolean),
-    Field::converted("score", "lastpass.detailed_shared_folder.score", Double),
-    Field::moved("id", "lastpass.detailed_shared_folder.shared_folder.id"),
-];
+/// The `lastpass` of the document of a folder.
+#[derive(Debug, Default, PartialEq, Serialize)]
+struct LastPass<'r> {
+    detailed_shared_folder: DetailedSharedFolder<'r>,
+}
 
+/// `lastpass.detailed_shared_folder`, in the order in which it is written.
+#[derive(Debug, Default, PartialEq, Serialize)]
+struct DetailedSharedFolder<'r> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deleted: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "is_empty")]
+    shared_folder: SharedFolder<'r>,
+    #[serde(skip_serializing_if = "is_empty")]
+    user: User<'r>,
+}
+
+#[derive(Debug, Default, PartialEq, Serialize)]
+struct SharedFolder<'r> {
+    id: Option<FieldValue<'r>>,
+}
+
+/// The user that a document is about.
+#[derive(Debug, Default, PartialEq, Serialize)]
+struct User<'r> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    super_admin: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_only: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    give: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    can_administer: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    site: Option<FieldValue<'r>>,
+}
+
+impl CustomFields for LastPass<'_> {
+    fn remove_empties(&mut self) {
+        let DetailedSharedFolder { name, deleted, score, shared_folder, user } = &mut self.detailed_shared_folder;
+        remove_empties([name, deleted, score, &mut shared_folder.id]);
+        let User { name, super_admin, read_only, give, can_administer, site } = user;
+        remove_empties([name, super_admin, read_only, give, can_administer, site]);
+    }
+
+    fn remove_duplicates(&mut self) {
+        self.detailed_shared_folder.user.name = None;
+    }
+}
+
+/// The fields of a user in a folder.
 const USERNAME: &str = "username";
+const SUPER_ADMIN: &str = "superadmin";
+const READ_ONLY: &str = "readonly";
+const GIVE: &str = "give";
+const CAN_ADMINISTER: &str = "can_administer";
+const SITES: &str = "sites";
+const USER_FIELDS: [&str; 6] = [USERNAME, SUPER_ADMIN, READ_ONLY, GIVE, CAN_ADMINISTER, SITES];
 
-/// The same of its user.
-const USER: &[Field] = &[
-    Field::moved(USERNAME, "lastpass.detailed_shared_folder.user.name").copied_to("user.email"),
-    Field::converted("superadmin", "lastpass.detailed_shared_folder.user.super_admin", Boolean),
-    Field::converted("readonly", "lastpass.detailed_shared_folder.user.read_only", Boolean),
-    Field::converted("give", "lastpass.detailed_shared_folder.user.give", Boolean),
-    Field::converted("can_administer", "lastpass.detailed_shared_folder.user.can_administer", Boolean),
-    Field::list("sites", "lastpass.detailed_shared_folder.user.site"),
-];
-
-/// The custom field that an ECS field makes superfluous.
-const DUPLICATES: Places = Places::of(&[Path::of("lastpass.detailed_shared_folder.user.name")]);
-
-/// The documents of the folder that stands under `key` in the answer.
+/// Maps a folder, whose key in the response is `key`, to its documents.
 ///
-/// The original of each is the folder with `key` as its `id` and, as `users`, the one user that the document is about:
-/// what the integration has as one record.
+/// The original of each document is the folder with `key` as its `id` and the one user of the document as its `users`.
+/// The integration has the same records.
 #[must_use]
 pub fn documents(mapper: &Mapper, reading: &Reading, snapshot: &Snapshot, key: &str, record: &str) -> Vec<Document> {
     let mut ordinals = Ordinals::default();
@@ -57,7 +99,7 @@ pub fn documents(mapper: &Mapper, reading: &Reading, snapshot: &Snapshot, key: &
     split(key, record).into_iter().map(document).collect()
 }
 
-/// One of these documents again, from the `original` of the first.
+/// Maps the record of one of these documents again, from the document's `original`.
 #[must_use]
 pub fn again(mapper: &Mapper, reading: &Reading, again: Again, original: &str) -> Document {
     let Again { id, timestamp, .. } = again;
@@ -67,8 +109,8 @@ pub fn again(mapper: &Mapper, reading: &Reading, again: Again, original: &str) -
     Document { id, timestamp, source, original: original.into_owned(), since: None }
 }
 
-/// The records of a folder: one for each entry of its `users`, which stand in a list or, in PHP's other spelling of
-/// one, in a map.
+/// Splits a folder into one record for each entry of its `users`, which is a list or, in PHP's other spelling of a
+/// list, a map.
 fn split(key: &str, record: &str) -> Vec<String> {
     let whole = with_id(key, &without_secrets(record));
     let Some(mut tree @ Tree { has_duplicate_key: false, .. }) = parse(&whole) else {
@@ -92,12 +134,12 @@ fn split(key: &str, record: &str) -> Vec<String> {
     entries.into_iter().map(record_of).collect()
 }
 
-/// Whether an object holds users under some keys, and is not one user itself.
+/// Tells whether an object is a map of users and not a user itself.
 fn is_map_of_users(entries: &Map<String, Value>) -> bool {
-    entries.values().any(Value::is_object) && USER.iter().all(|field| !entries.contains_key(field.input()))
+    entries.values().any(Value::is_object) && USER_FIELDS.iter().all(|field| !entries.contains_key(*field))
 }
 
-/// The source of a folder with one user, whose record is read.
+/// Maps a folder with one user to the source of its document.
 fn map<'r>(
     mapper: &Mapper,
     reading: &Reading,
@@ -105,42 +147,65 @@ fn map<'r>(
     original: &'r str,
     timestamp: Timestamp,
 ) -> String {
-    let head = Head::new(mapper, reading, Stream::DetailedSharedFolder);
-    let mut draft = Draft::new(&head);
-    draft.put(const { Path::of("@timestamp") }, timestamp);
+    let constants = Constants::new(mapper, reading, Stream::DetailedSharedFolder);
+    let mut document = EcsDocument::new(&constants, timestamp);
     let content = content(record);
     if !matches!(content, Content::Refused(_)) {
-        draft.put(const { Path::of("event.type") }, &["info"][..]);
+        document.event.r#type = &["info"];
     }
     match content {
-        Content::Fields(fields) => map_fields(fields, &mut draft),
-        Content::Other(why) | Content::Refused(why) => draft.stop(why),
+        Content::Fields(fields) => {
+            if let Err(NotUsers) = map_fields(fields, &mut document) {
+                document.stop("users is neither a user nor a list of users");
+            }
+        }
+        Content::Other(reason) | Content::Refused(reason) => document.stop(reason),
     }
-    draft.finish(original, DUPLICATES)
+    document.finish(original)
 }
 
-fn map_fields<'r>(mut record: Fields<'r>, draft: &mut Draft<'r>) {
-    field::apply(FOLDER, &mut record, draft);
-    let users = record.take("users");
+/// A `users` that is neither a user nor a list of users.
+struct NotUsers;
+
+/// Maps the fields of a record, and reports errors, in the order of ECS_MAPPING.md, §2.1.
+///
+/// # Errors
+/// [`NotUsers`], for which the integration's pipeline stops. `document` then has the fields of the folder only.
+fn map_fields<'r>(fields: Fields<'r>, document: &mut EcsDocument<'r, LastPass<'r>>) -> Result<(), NotUsers> {
+    let folder = &mut document.lastpass.detailed_shared_folder;
+    let mut input = Input::new(fields, &mut document.error.message);
+    folder.name = input.moved("sharedfoldername");
+    folder.deleted = input.converted("deleted", Boolean);
+    folder.score = input.converted("score", Double);
+    folder.shared_folder.id = input.moved("id");
+    let users = input.take("users");
+    // Of a broken user, only the broken fields are rejected.
     let fields_of = match &users {
         Some(FieldValue::Broken(_)) => Fields::from_marked,
         Some(_) | None => Fields::from,
     };
-    match users.map(FieldValue::into_json) {
-        None | Some(Value::Null) => {}
-        Some(Value::Object(user)) => {
-            field::apply(USER, &mut fields_of(user), draft);
-            field::relate_users(&[const { Path::of("user.email") }], draft);
-        }
+    let user = match users.map(FieldValue::into_json) {
+        None | Some(Value::Null) => return Ok(()),
         // PHP's spelling of a folder without users.
-        Some(Value::Array(entries)) if entries.is_empty() => {}
-        Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
-            draft.stop("users is neither a user nor a list of users");
-        }
-    }
+        Some(Value::Array(entries)) if entries.is_empty() => return Ok(()),
+        Some(Value::Object(user)) => user,
+        Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => return Err(NotUsers),
+    };
+    let mut input = Input::new(fields_of(user), &mut document.error.message);
+    folder.user = User {
+        name: input.moved(USERNAME),
+        super_admin: input.converted(SUPER_ADMIN, Boolean),
+        read_only: input.converted(READ_ONLY, Boolean),
+        give: input.converted(GIVE, Boolean),
+        can_administer: input.converted(CAN_ADMINISTER, Boolean),
+        site: input.moved_list(SITES),
+    };
+    document.user.email = copy(folder.user.name.as_ref());
+    document.related.user = input.names([("user.email", document.user.email.as_ref())]);
+    Ok(())
 }
 
-/// What the `_id` is made of but for the ordinal among the folder's entries of the same user.
+/// Collects the texts of the `_id`, except the ordinal among the entries of the same user.
 fn id_parts(mapper: &Mapper, snapshot: &Snapshot, key: &str, record: Option<&Record<'_>>) -> IdParts {
     let users = record.and_then(|record| record.get("users"));
     let user = match users {

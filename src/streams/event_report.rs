@@ -1,4 +1,4 @@
-//! Events: what a user, an admin or the API did. One document each.
+//! Events: the actions of users, admins and the API. Each has one document.
 
 use std::{
     borrow::Cow,
@@ -7,70 +7,88 @@ use std::{
 };
 
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    Again, Mapper, Reading, actions,
-    convert::{Type, WrongType},
-    data::{self, NoSpace, Rows},
+    Again, Mapper, Reading,
+    actions::{Classification, classify},
+    convert::{self, Type, WrongType},
+    data::{self, Data, NoSpace, Rows},
     doc_id::{IdParts, Ordinals},
-    draft::{Draft, Head},
-    field::Field,
-    path::{Path, Places},
+    ecs::{Constants, CustomFields, EcsDocument},
+    input::Input,
     record::{Content, Fields, Form, Record, canonical, canonical_field, content, original, read},
-    value::{FieldValue, broken},
+    value::{FieldValue, Time, broken, copy, is_empty, remove_empties},
 };
 use crate::{
     document::{Document, Stream},
-    lastpass::time::{EventTime, UnreadableTime},
+    lastpass::time::{ApiZone, EventTime, UnreadableTime},
     text::Text,
 };
+
+/// The `lastpass` of an event's document.
+#[derive(Debug, Default, PartialEq, Serialize)]
+struct LastPass<'r> {
+    event_report: EventReport<'r>,
+}
+
+/// `lastpass.event_report`, in the order in which it is written.
+#[derive(Debug, Default, PartialEq, Serialize)]
+struct EventReport<'r> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ip: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_name: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "is_empty")]
+    data: Data<'r>,
+}
+
+impl CustomFields for LastPass<'_> {
+    fn remove_empties(&mut self) {
+        let EventReport { action, time: _, ip, user_name, data } = &mut self.event_report;
+        remove_empties([action, ip, user_name]);
+        data.remove_empties();
+    }
+
+    fn remove_duplicates(&mut self) {
+        let EventReport { action, time, ip, user_name, data } = &mut self.event_report;
+        *time = None;
+        for field in [action, ip, user_name, &mut data.user_email, &mut data.group_name] {
+            *field = None;
+        }
+    }
+}
 
 /// An event as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Its record: one value of the answer's `data`, as LastPass wrote it. The key it had there is a position and not
-    /// part of it.
+    /// Its record: one value of the response's `data`, as LastPass wrote it. The key of the record there is a position
+    /// and not part of the record.
     pub record: String,
-    /// The instant that its `Time` was found to mean; `None` when it has none, or one that can't be read.
+    /// The instant that its `Time` means; `None` if `Time` is missing or cannot be read.
     pub time: Option<EventTime>,
 }
 
-/// The tag of an event of an hour that repeats, where nothing told which pass of it is meant.
+/// The tag of an event in a repeated hour whose pass is unknown.
 pub const AMBIGUOUS_TIME: &str = "ambiguous_time";
 
-const ACTION: Path = Path::of("lastpass.event_report.action");
-const TIME: Path = Path::of("lastpass.event_report.time");
-const USER_NAME: Path = Path::of("lastpass.event_report.user_name");
-const GROUP_NAME: Path = Path::of("lastpass.event_report.data.group_name");
-const USER_EMAIL: Path = Path::of("user.email");
-const SOURCE_IP: Path = Path::of("source.ip");
-
-/// Most actions whose meaning is remembered at once. Chosen: LastPass has about a hundred; a text that is made up is not
-/// to fill the memory.
+/// Most actions whose meaning is remembered. Chosen: LastPass has about a hundred actions, and invented ones must not
+/// fill the memory.
 const MOST_ACTIONS: usize = 1_000;
 
-const IP_ADDRESS: Field = Field::converted("IP_Address", "lastpass.event_report.ip", Type::Ip).copied_to("source.ip");
-const USERNAME: Field = Field::moved("Username", "lastpass.event_report.user_name");
-
-/// The custom fields that an ECS field makes superfluous.
-const DUPLICATES: Places = Places::of(&[
-    TIME,
-    ACTION,
-    Path::of("lastpass.event_report.ip"),
-    USER_NAME,
-    Path::of("lastpass.event_report.data.user_email"),
-    GROUP_NAME,
-]);
-
-/// The documents of `events`, oldest first: every event of each second that they touch, because equal ones are told
-/// apart by their ordinal alone.
+/// Maps `events`, oldest first, to their documents. `events` must contain every event of each second in it, because
+/// only their ordinals distinguish equal events.
 #[must_use]
 pub fn documents(mapper: &Mapper, reading: &Reading, events: &[Event]) -> Vec<Document> {
     each(mapper, reading, events.iter().cloned()).collect()
 }
 
-/// The same, each made when it is asked for.
+/// Maps events as [`documents`] does, each when it is needed.
 pub fn each<'m, I: IntoIterator<Item = Event>>(
     mapper: &'m Mapper,
     reading: &Reading,
@@ -93,22 +111,23 @@ pub fn each<'m, I: IntoIterator<Item = Event>>(
     })
 }
 
-/// What becomes of a record.
+/// The result of mapping a record.
 struct Mapped {
     /// Its `@timestamp`.
     timestamp: Timestamp,
-    /// When it can have happened at the earliest: another reading may settle on the other pass of a repeated hour.
+    /// The earliest moment at which it can have happened, because another reading may choose the other pass of a
+    /// repeated hour.
     since: Option<Timestamp>,
     source: String,
 }
 
-/// One of these documents again, from the `original` of the first.
+/// Maps the record of one of these documents again, from the document's `original`.
 #[must_use]
 pub fn again(mapper: &Mapper, reading: &Reading, again: Again, original: &str) -> Document {
     let Again { id, timestamp: first, ambiguous } = again;
     let record = read(original);
     let mut mapping = Mapping::new(mapper, reading);
-    // Of an event without a `Time` that can be read, the timestamp tells when it was read first.
+    // The timestamp of an event without a readable `Time` is when it was first read.
     let readable = mapping.read_time(record.as_ref()).ok().flatten();
     let time = readable.and(first).map(|timestamp| EventTime { timestamp, ambiguous });
     let compact = super::record::original(record.as_ref(), original);
@@ -118,51 +137,51 @@ pub fn again(mapper: &Mapper, reading: &Reading, again: Again, original: &str) -
     Document { id, timestamp, source, original: compact.into_owned(), since }
 }
 
-/// What the events of one reading share, and what is known of their actions.
+/// The values that the events of one reading share, and the meanings of their actions.
 struct Mapping<'m> {
-    mapper: &'m Mapper,
-    head: Head<'m>,
+    zone: &'m ApiZone,
     read_at: Timestamp,
+    constants: Constants<'m>,
     id_parts: IdParts,
-    /// By the action as LastPass wrote it.
+    /// By action, as LastPass wrote it.
     actions: HashMap<String, Arc<Action>>,
 }
 
-/// What an action means.
+/// The meaning of an action.
 struct Action {
     lower_case: String,
-    /// The fields of `event` that it settles, as JSON.
-    event: String,
+    classification: Classification,
     rows: Rows,
 }
 
-/// An event whose record is read.
+/// An event whose record was read.
 struct Parsed<'r> {
-    /// The instant that was settled on.
+    /// The instant of the event, if it is known.
     time: Option<EventTime>,
     record: Option<Record<'r>>,
     original: &'r str,
-    /// Its `@timestamp` where its `Time` tells none; that of the reading where nothing else is known.
+    /// The `@timestamp` if `Time` has none; `None` means that of the reading.
     without_time: Option<Timestamp>,
 }
 
-/// Why the mapping of a record can't go on.
+/// The reason why a record cannot be mapped any further.
 struct Stopped(&'static str);
 
 impl<'m> Mapping<'m> {
     fn new(mapper: &'m Mapper, reading: &Reading) -> Self {
         Self {
-            mapper,
-            head: Head::new(mapper, reading, Stream::EventReport),
+            zone: &mapper.zone,
             read_at: reading.created,
+            constants: Constants::new(mapper, reading, Stream::EventReport),
             id_parts: IdParts::new(mapper, Stream::EventReport),
             actions: HashMap::new(),
         }
     }
 
-    /// What the action of a record means.
+    /// Returns the meaning of the action of a record.
     fn action(&mut self, record: Option<&Record<'_>>) -> Arc<Action> {
-        let text = record.and_then(|record| record.get("Action")).and_then(FieldValue::as_str).unwrap_or_default();
+        let text = record.and_then(|record| record.get("Action")).and_then(FieldValue::as_text);
+        let text = text.map_or("", Text::as_str);
         if let Some(action) = self.actions.get(text) {
             return Arc::clone(action);
         }
@@ -170,14 +189,8 @@ impl<'m> Mapping<'m> {
             self.actions.clear();
         }
         let lower_case = text.to_lowercase();
-        let mut event = String::new();
-        let action = (!lower_case.is_empty()).then(|| ("action", lower_case.as_str().into()));
-        let zone = ("timezone", self.mapper.zone.name().into());
-        for (name, value) in action.into_iter().chain(actions::tell(&lower_case).fields()).chain([zone]) {
-            event.push_str(&format!(",\"{name}\":{value}"));
-        }
-        let rows = data::rows(&lower_case);
-        let action = Arc::new(Action { lower_case, event, rows });
+        let (classification, rows) = (classify(&lower_case), data::rows(&lower_case));
+        let action = Arc::new(Action { lower_case, classification, rows });
         self.actions.insert(text.to_owned(), Arc::clone(&action));
         action
     }
@@ -190,95 +203,114 @@ impl<'m> Mapping<'m> {
         };
         let happened = time.as_ref().ok().copied().flatten().map(|time| time.timestamp);
         let timestamp = happened.or(without_time).unwrap_or(self.read_at);
-        let mut draft = Draft::new(&self.head);
-        draft.put(const { Path::of("@timestamp") }, timestamp);
+        let mut document = EcsDocument::new(&self.constants, timestamp);
         if matches!(time, Ok(Some(EventTime { ambiguous: true, .. }))) {
-            draft.tag(AMBIGUOUS_TIME);
+            document.add_tag(AMBIGUOUS_TIME);
         }
         match content(record) {
-            Content::Fields(mut fields) => {
-                if let Err(Stopped(why)) = self.map_fields(action, time, &mut fields, &mut draft) {
-                    draft.stop(why);
+            Content::Fields(fields) => {
+                if let Err(Stopped(reason)) = self.map_fields(action, time, fields, &mut document) {
+                    document.stop(reason);
                 }
             }
-            Content::Other(why) => {
-                self.put_zone(&mut draft);
-                draft.stop(why);
+            Content::Other(reason) => {
+                document.event.timezone = Some(self.zone.name());
+                document.stop(reason);
             }
-            Content::Refused(why) => draft.stop(why),
+            Content::Refused(reason) => document.stop(reason),
         }
-        let since = happened.map(|happened| self.mapper.zone.begin_outside_fold(happened));
-        Mapped { timestamp, since, source: draft.finish(original, DUPLICATES) }
+        let since = happened.map(|happened| self.zone.begin_outside_fold(happened));
+        Mapped { timestamp, since, source: document.finish(original) }
     }
 
-    /// What `Time` says by itself.
+    /// Reads the `Time` of a record, without regard to other events.
     fn read_time(&self, record: Option<&Record<'_>>) -> Result<Option<EventTime>, UnreadableTime> {
-        let zone = &self.mapper.zone;
         let time = match record.and_then(|record| record.get("Time")) {
             None => None,
-            Some(FieldValue::Text(text)) => zone.read_text(text.as_str())?,
-            Some(other) => zone.read(Some(&other.clone().into_json()))?,
+            Some(FieldValue::Text(text)) => self.zone.read_text(text.as_str())?,
+            Some(other) => self.zone.read(Some(&other.clone().into_json()))?,
         };
         Ok(time.map(|time| time.either_pass()))
     }
 
-    /// Maps the fields of a record, in the order of ECS_MAPPING.md, §2.
+    /// Maps the fields of a record, and reports errors, in the order of ECS_MAPPING.md, §2.
     ///
     /// # Errors
-    /// [`Stopped`] where the integration's pipeline stops; `draft` then has what comes before.
+    /// [`Stopped`] if the integration's pipeline stops. `document` then has the fields before that point.
     fn map_fields<'r>(
         &'r self,
         action: &'r Action,
         time: Result<Option<EventTime>, UnreadableTime>,
-        record: &mut Fields<'r>,
-        draft: &mut Draft<'r>,
+        fields: Fields<'r>,
+        document: &mut EcsDocument<'r, LastPass<'r>>,
     ) -> Result<(), Stopped> {
-        match record.take("Action") {
-            Some(text @ FieldValue::Text(_)) => {
-                draft.put(ACTION, text);
-                draft.add_to_event(&action.event);
-            }
-            other => {
-                put_action(other, draft)?;
-                self.put_zone(draft);
+        let mut input = Input::new(fields, &mut document.error.message);
+        let report = &mut document.lastpass.event_report;
+        let event = &mut document.event;
+
+        report.action = input.moved("Action");
+        if let Some(FieldValue::Json(value)) = &report.action {
+            match &**value {
+                Value::Null => {}
+                Value::Array(entries) if entries.is_empty() => {}
+                Value::Array(entries) if entries.iter().all(Value::is_string) => {
+                    input.reject("Action is a list".to_owned());
+                }
+                _ => {
+                    event.action = report.action.clone();
+                    return Err(Stopped("Action is not a text"));
+                }
             }
         }
-        match time {
-            Ok(Some(time)) => draft.put(TIME, time.timestamp),
-            Ok(None) => {}
-            Err(error) => draft.reject(error.to_string()),
+        if !action.lower_case.is_empty() {
+            event.action = Some(Text::from(action.lower_case.as_str()).into());
         }
-        IP_ADDRESS.apply(record, draft);
-        USERNAME.apply(record, draft);
-        let data = record.take("Data");
-        let text = match &data {
-            Some(FieldValue::Text(text)) => Some(text),
-            Some(_) | None => None,
-        };
-        let emails = match data {
+        event.category = action.classification.category();
+        event.r#type = action.classification.event_type();
+        event.outcome = action.classification.outcome();
+        event.timezone = Some(self.zone.name());
+
+        report.time = time.map(|time| time.map(|time| Time(time.timestamp))).unwrap_or_else(|error| {
+            input.reject(error.to_string());
+            None
+        });
+        report.ip = input.converted("IP_Address", Type::Ip);
+        document.source.ip = copy(report.ip.as_ref());
+        report.user_name = input.moved("Username");
+        let emails = match input.take("Data") {
             Some(FieldValue::Broken(_)) => {
-                draft.reject(broken("Data"));
+                input.reject(broken("Data"));
                 Vec::new()
             }
-            _ => {
-                let emails = data::apply(&action.rows, text, draft);
-                if let Some(data) = data {
-                    draft.put(const { Path::of("lastpass.event_report.data.original") }, data);
-                }
+            data => {
+                let emails = report.data.fill(&action.rows, data.as_ref().and_then(FieldValue::as_text));
+                report.data.original = data;
                 emails.map_err(|NoSpace| Stopped("Data of a limited shared folder has no space before the user"))?
             }
         };
-        map_users(emails, draft);
-        map_related_ip(draft);
+
+        document.user.group.name = copy(report.data.group_name.as_ref());
+        let actor = report.user_name.as_ref().map_or(Ok(None), convert::text).unwrap_or_else(|WrongType| {
+            input.reject("Username is not a text, so user.email lacks it".to_owned());
+            None
+        });
+        let users = distinct(emails, actor);
+        if !users.is_empty() {
+            document.user.email = Some(FieldValue::Texts(users.clone()));
+            document.related.user = users;
+        }
+        match &document.source.ip {
+            Some(FieldValue::Text(ip)) => document.related.ip = vec![ip.clone()],
+            Some(FieldValue::Texts(_) | FieldValue::Json(_) | FieldValue::Broken(_)) => {
+                input.reject("IP_Address is a list, so related.ip lacks it".to_owned());
+            }
+            None => {}
+        }
         Ok(())
     }
 
-    fn put_zone<'r>(&'r self, draft: &mut Draft<'r>) {
-        draft.put(const { Path::of("event.timezone") }, self.mapper.zone.name());
-    }
-
-    /// What the `_id` is made of: the five documented fields. Others may be added over time, and the key that the record
-    /// had in the answer changes with each request.
+    /// Collects the texts of the `_id`: the five documented fields. Others may be added over time, and the key of the
+    /// record in the response changes with each request.
     fn id_parts(&self, record: Option<&Record<'_>>, action: &Action, text: &str) -> IdParts {
         let parts = self.id_parts.clone();
         match record.map(|record| &record.form) {
@@ -298,44 +330,12 @@ impl<'m> Mapping<'m> {
     }
 }
 
-/// Puts an action that is no text.
-///
-/// # Errors
-/// [`Stopped`] for what is neither nothing nor a list of texts.
-fn put_action<'r>(value: Option<FieldValue<'r>>, draft: &mut Draft<'r>) -> Result<(), Stopped> {
-    let Some(value) = value else { return Ok(()) };
-    if let FieldValue::Broken(_) = value {
-        draft.reject(broken("Action"));
-        return Ok(());
-    }
-    draft.put(ACTION, value.clone());
-    match value.into_json() {
-        Value::Null => Ok(()),
-        Value::Array(entries) if entries.is_empty() => Ok(()),
-        Value::Array(entries) if entries.iter().all(Value::is_string) => {
-            draft.reject("Action is a list".to_owned());
-            Ok(())
-        }
-        other => {
-            draft.put(const { Path::of("event.action") }, other);
-            Err(Stopped("Action is not a text"))
-        }
-    }
-}
-
-/// Puts who acted and who was acted upon: `emails`, those that `Data` names, then `Username`.
-fn map_users<'r>(emails: Vec<Text<'r>>, draft: &mut Draft<'r>) {
-    draft.copy(GROUP_NAME, const { Path::of("user.group.name") });
-    let actor = draft.get(USER_NAME).map_or(Ok(None), FieldValue::text);
-    let actor = actor.unwrap_or_else(|WrongType| {
-        draft.reject("Username is not a text, so user.email lacks it".to_owned());
-        None
-    });
+/// Lists the users who were acted upon and then the actor, each once.
+fn distinct<'r>(emails: Vec<Text<'r>>, actor: Option<Text<'r>>) -> Vec<Text<'r>> {
     let mut users = emails;
     users.extend(actor);
     match &users[..] {
-        [] => return,
-        [_] => {}
+        [] | [_] => {}
         [one, other] => {
             if one == other {
                 users.truncate(1);
@@ -344,22 +344,10 @@ fn map_users<'r>(emails: Vec<Text<'r>>, draft: &mut Draft<'r>) {
         // A record may name any number of users.
         _ => {
             let mut known = HashSet::new();
-            users.retain(|email| known.insert(email.clone()));
+            users.retain(|user| known.insert(user.clone()));
         }
     }
-    draft.put(USER_EMAIL, users);
-    draft.copy(USER_EMAIL, const { Path::of("related.user") });
-}
-
-fn map_related_ip(draft: &mut Draft<'_>) {
-    match draft.get(SOURCE_IP) {
-        Some(FieldValue::Text(ip)) => {
-            let ip = vec![ip.clone()];
-            draft.put(const { Path::of("related.ip") }, ip);
-        }
-        Some(_) => draft.reject("IP_Address is a list, so related.ip lacks it".to_owned()),
-        None => {}
-    }
+    users
 }
 
 #[cfg(test)]

@@ -1,18 +1,19 @@
 //! One file per stream: record → ECS document and its `_id`. Pure functions, which read no clock and send nothing.
 //!
-//! Owns what Elastic's own LastPass integration would make of a record, field for field, without its pipelines. Knows
-//! nothing of HTTP or AWS. The invariant: whatever a record looks like, it comes out as a document under an `_id` that
-//! depends on the record alone. What can't be read is said in the document's `error.message`, and the record is kept
-//! whole in its `event.original`.
+//! Maps a record to the same fields as Elastic's own LastPass integration, without its pipelines. Knows nothing of HTTP
+//! or AWS. The invariant: every record, whatever it looks like, becomes a document whose `_id` depends on the record
+//! only. If part of a record cannot be read, the document's `error.message` says so and its `event.original` has the
+//! whole record.
 //!
-//! Each stream's file goes from the wire record over its mapping to its `_id`. They share:
+//! The file of a stream begins with the struct of its fields, in the order in which they are written. Its mapping and
+//! its `_id` follow. The streams share:
 //!
-//! - `record`: the text of a record, read and written without losing a key that stands twice
-//! - `redact`: the secrets that a record must not be stored with
-//! - `field`: tables of plain fields, `value` and `convert`: what a value is and has to be
-//! - `path`: where the fields of a document stand
-//! - `draft`: the document while it grows, its constants, tags, errors and clean-up
-//! - `actions` and `data`: what the action of an event decides
+//! - `record`: reads and writes the text of a record, and notices duplicate keys
+//! - `redact`: removes secrets from a record
+//! - `input`: moves and converts fields of a record to fields of a document; `value` and `convert`: values and their
+//!   types
+//! - `ecs`: the struct of a document, its ECS fields, and the removal of empty fields
+//! - `actions` and `data`: the rules for the actions of events
 //! - `doc_id`: the scheme of the `_id`
 
 use jiff::Timestamp;
@@ -27,10 +28,9 @@ mod convert;
 mod data;
 pub mod detailed_shared_folder;
 mod doc_id;
-mod draft;
+mod ecs;
 pub mod event_report;
-mod field;
-mod path;
+mod input;
 #[cfg(test)]
 mod properties;
 mod record;
@@ -40,51 +40,52 @@ pub(crate) mod testing;
 pub mod user;
 mod value;
 
-/// What every document of an account carries: from the settings and the secret.
+/// The settings for the documents of an account.
 #[derive(Debug, Clone)]
 pub struct Mapper {
-    /// Whose records they are: part of each `_id`, and of nothing else.
+    /// The account number, which is part of each `_id` and of no field.
     pub account: AccountNumber,
-    /// `organization.*`, which Elastic's integration leaves out: it tells the accounts of one deployment apart.
+    /// `organization.*`, which distinguishes the accounts of one deployment. Elastic's integration does not have it.
     pub organization: Organization,
     /// `data_stream.namespace`.
     pub namespace: Namespace,
-    /// The zone in which events are written; `event.timezone`.
+    /// The time zone of events, and `event.timezone`.
     pub zone: ApiZone,
-    /// The zone in which the dates of users are written.
+    /// The time zone of the dates of users.
     pub user_zone: ApiZone,
-    /// `tags` of every document, before those that the two settings below add.
+    /// `tags` of every document. The two settings below add their own.
     pub tags: Vec<String>,
-    /// Keeps `event.original` in every document, not only in those with an error.
+    /// Keeps `event.original` in every document, not only in documents with an error.
     pub preserve_original_event: bool,
-    /// Keeps the `lastpass.*` fields whose values stand in an ECS field as well.
+    /// Keeps the `lastpass.*` fields whose values an ECS field has, too.
     pub preserve_duplicate_custom_fields: bool,
 }
 
-/// When a record was read and sent.
+/// The times at which a record was read and sent.
 #[derive(Debug, Clone, Copy)]
 pub struct Reading {
-    /// When it was read: `event.created`, and the `@timestamp` of what has no time of its own.
+    /// When it was read: `event.created`, and the `@timestamp` of a record without a time.
     pub created: Timestamp,
-    /// When it is sent: `event.ingested`. Only live runs have it, because detection rules look at it for late events.
+    /// When it is sent: `event.ingested`. Only live runs set it, because detection rules use it to find late events.
     pub ingested: Option<Timestamp>,
 }
 
-/// The snapshot that a user or folder was read in.
+/// The snapshot in which a user or folder was read.
 #[derive(Debug, Clone, Copy)]
 pub struct Snapshot {
-    /// When it was due: part of each `_id`, so that a retry adds nothing.
+    /// When it was due. It is part of each `_id`, so that a retry adds nothing.
     pub scheduled_time: Timestamp,
     /// When its first page was read: the `@timestamp` of all its documents.
     pub timestamp: Timestamp,
 }
 
-/// What stays of a document when its record is mapped again.
+/// The parts of a document that stay the same when its record is mapped again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Again {
     /// Its `_id`.
     pub id: DocId,
-    /// Its `@timestamp`. Where that isn't known, an event's is what its `Time` says, any other's [`Reading::created`].
+    /// Its `@timestamp`. If it is `None`, an event has the instant of its `Time`, and any other document
+    /// [`Reading::created`].
     pub timestamp: Option<Timestamp>,
     /// Whether it has the tag [`AMBIGUOUS_TIME`](event_report::AMBIGUOUS_TIME).
     pub ambiguous: bool,

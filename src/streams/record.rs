@@ -1,8 +1,8 @@
-//! The text of a record, read and written.
+//! Reads and writes the text of a record.
 //!
-//! Tells a key that stands twice from one that stands once: `serde_json` alone would keep the last in silence, and the
-//! integration refuses such a record. Reads on all the same, so that the `_id` of a refused record still comes from its
-//! fields. A value with a lone surrogate costs its field, and not the record.
+//! Notices duplicate keys, because the integration refuses a record with one and `serde_json` would silently keep the
+//! last value. Reads such a record nevertheless, so that its `_id` still comes from its fields. A value with a lone
+//! surrogate makes its field [broken](FieldValue::Broken), and no other.
 
 use std::{borrow::Cow, cell::Cell, collections::HashSet, fmt};
 
@@ -10,21 +10,24 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use super::value::FieldValue;
-use crate::{surrogates, text::Text};
+use crate::{
+    surrogates,
+    text::{Text, compact},
+};
 
-/// From how many fields on a record's keys are compared by a set. Chosen: an event has five, a user about twenty.
+/// The number of fields from which duplicate keys are found with a set. Chosen: an event has five, a user about twenty.
 const MANY_FIELDS: usize = 32;
 
 /// A record whose text is JSON.
 #[derive(Debug)]
 pub(super) struct Record<'r> {
-    /// What was read.
+    /// Its form.
     pub(super) form: Form<'r>,
-    /// Whether a key stands twice in one object.
+    /// Whether an object in it has a duplicate key.
     pub(super) has_duplicate_key: bool,
 }
 
-/// What a record is.
+/// The form of a record.
 #[derive(Debug)]
 pub(super) enum Form<'r> {
     /// An object.
@@ -38,25 +41,15 @@ pub(super) enum Form<'r> {
 pub(super) struct Fields<'r>(Vec<(Text<'r>, FieldValue<'r>)>);
 
 impl<'r> Fields<'r> {
-    /// The field `name`; of a key that stands twice, the last one.
+    /// Returns the field `name`, and the last one if the key is duplicate.
     pub(super) fn get(&self, name: &str) -> Option<&FieldValue<'r>> {
         self.0.iter().rev().find(|(key, _)| key.as_str() == name).map(|(_, value)| value)
     }
 
-    /// Takes the field `name` out.
+    /// Takes the field `name`, and the last one if the key is duplicate.
     pub(super) fn take(&mut self, name: &str) -> Option<FieldValue<'r>> {
         let at = self.0.iter().rposition(|(key, _)| key.as_str() == name)?;
         Some(self.0.swap_remove(at).1)
-    }
-
-    /// Whether they are texts that fill `text`, which they were read from, so that nothing is left of it for blanks.
-    fn fill(&self, text: &str) -> bool {
-        let bytes = self.0.iter().map(|(key, value)| match (key, value) {
-            // Four quotes and a colon; and a comma, or the last brace.
-            (Text::Plain(key), FieldValue::Text(Text::Plain(value))) => Some(key.len() + value.len() + 6),
-            _ => None,
-        });
-        bytes.sum::<Option<usize>>().is_some_and(|bytes| 1 + bytes == text.len())
     }
 
     fn has_duplicate_key(&self) -> bool {
@@ -79,7 +72,7 @@ impl From<Map<String, Value>> for Fields<'_> {
 }
 
 impl Fields<'_> {
-    /// The fields of an object that was read from a marked text.
+    /// Makes the fields of an object that was read from a marked text.
     pub(super) fn from_marked(fields: Map<String, Value>) -> Self {
         let value = |value| {
             if surrogates::is_marked(&value) { FieldValue::Broken(Box::new(value)) } else { value.into() }
@@ -89,7 +82,7 @@ impl Fields<'_> {
 }
 
 impl<'r> Record<'r> {
-    /// The field `name`, where it is an object that has one.
+    /// Returns the field `name` of an object; `None` for any other record.
     pub(super) fn get(&self, name: &str) -> Option<&FieldValue<'r>> {
         match &self.form {
             Form::Fields(fields) => fields.get(name),
@@ -98,9 +91,9 @@ impl<'r> Record<'r> {
     }
 }
 
-/// Reads the first value of `text`; what follows it is ignored. No value at all reads as `null`.
+/// Reads the first value of `text` and ignores the rest. Reads an empty text as `null`.
 ///
-/// `None` when the text is not JSON.
+/// Returns `None` if the text is not JSON.
 pub(super) fn read(text: &str) -> Option<Record<'_>> {
     let Some(first) = text.bytes().find(|byte| !byte.is_ascii_whitespace()) else {
         return Some(Record { form: Form::Other(Value::Null), has_duplicate_key: false });
@@ -128,26 +121,26 @@ fn read_marked(text: &str) -> Option<Record<'_>> {
     Some(Record { form, has_duplicate_key })
 }
 
-/// A record as one value of JSON.
+/// A record as one JSON value.
 #[derive(Debug)]
 pub(super) struct Tree {
-    /// What was read; of a key that stands twice, the last value.
+    /// The value, with the last value of a duplicate key.
     pub(super) value: Value,
-    /// Whether a key stands twice in one object.
+    /// Whether an object in it has a duplicate key.
     pub(super) has_duplicate_key: bool,
-    /// Whether its lone surrogates are marked, of which it has some.
+    /// Whether it has lone surrogates, which are marked.
     is_marked: bool,
 }
 
 impl Tree {
-    /// The same record with another value.
+    /// Writes another value as this record was written.
     pub(super) fn write(&self, value: &Value) -> String {
         let text = value.to_string();
         if self.is_marked { surrogates::unmark(&text) } else { text }
     }
 }
 
-/// [`read`], for who writes the record again.
+/// Reads a record as [`read`] does, as a value that can be written again.
 pub(super) fn parse(text: &str) -> Option<Tree> {
     let marked = || Some(Tree { is_marked: true, ..parse_strictly(&surrogates::mark(text)?)? });
     parse_strictly(text).or_else(marked)
@@ -162,17 +155,17 @@ fn parse_strictly(text: &str) -> Option<Tree> {
     Some(Tree { value, has_duplicate_key: duplicate.get(), is_marked: false })
 }
 
-/// What a record holds for the mapping.
+/// The content of a record that can or cannot be mapped.
 pub(super) enum Content<'r> {
-    /// Its fields; none where it is `null` or nothing at all.
+    /// Its fields; none if it is `null` or empty.
     Fields(Fields<'r>),
-    /// It is JSON, but not an object.
+    /// JSON that is not an object, with the reason for the refusal.
     Other(&'static str),
-    /// The integration would not read it.
+    /// A record that the integration would not read, with the reason.
     Refused(&'static str),
 }
 
-/// What `record` holds; the texts say what is wrong with it.
+/// Returns the content of a record.
 pub(super) fn content(record: Option<Record<'_>>) -> Content<'_> {
     match record {
         None => Content::Refused("the record is not JSON"),
@@ -185,7 +178,7 @@ pub(super) fn content(record: Option<Record<'_>>) -> Content<'_> {
     }
 }
 
-/// Reads the fields of an object; its texts stay where they are, unless something in them is escaped.
+/// Reads the fields of an object. Borrows each text in which nothing is escaped.
 struct FieldsReader<'a>(Reader<'a>);
 
 impl<'de> Visitor<'de> for FieldsReader<'_> {
@@ -223,11 +216,11 @@ impl<'de> Visitor<'de> for FieldReader<'_> {
     }
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(FieldValue::Text(Text::Plain(text)))
+        Ok(FieldValue::Text(text.into()))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(text.to_owned().into())
+        Ok(FieldValue::Text(text.to_owned().into()))
     }
 
     fn visit_unit<E: serde::de::Error>(self) -> Result<Self::Value, E> {
@@ -259,7 +252,7 @@ impl<'de> Visitor<'de> for FieldReader<'_> {
     }
 }
 
-/// Builds a [`Value`] and notes whether any of its objects has a key twice.
+/// Reads a [`Value`] and notes whether any of its objects has a duplicate key.
 #[derive(Clone, Copy)]
 struct Reader<'a> {
     duplicate: &'a Cell<bool>,
@@ -327,51 +320,16 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 }
 
-/// The text of a record as documents keep it: spelled as LastPass wrote it, on one line where it is JSON.
+/// Returns the text of a record for `event.original`: spelled as LastPass wrote it, and on one line if it is JSON.
 pub(super) fn original<'t>(record: Option<&Record<'_>>, text: &'t str) -> Cow<'t, str> {
     match record {
         None => Cow::Borrowed(text),
-        Some(Record { form: Form::Fields(fields), .. }) if fields.fill(text) => Cow::Borrowed(text),
         Some(_) => compact(text),
     }
 }
 
-/// JSON without the white space between its tokens; what it alone holds apart (which is no one value) stays apart.
-pub(super) fn compact(text: &str) -> Cow<'_, str> {
-    let is_blank = |byte: u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
-    let ends_a_token = |byte: u8| b"{}[],:\"".contains(&byte);
-    let mut kept = String::new();
-    let mut from = 0;
-    let mut in_string = false;
-    let mut escaped = false;
-    let mut before = None;
-    for (at, byte) in text.bytes().enumerate() {
-        if in_string {
-            in_string = escaped || byte != b'"';
-            escaped = !escaped && byte == b'\\';
-        } else if is_blank(byte) {
-            kept.push_str(text.get(from..at).unwrap_or_default());
-            from = at + 1;
-            continue;
-        } else {
-            in_string = byte == b'"';
-            // Blanks ended just here.
-            if from == at && at > 0 && !ends_a_token(byte) && before.is_some_and(|before| !ends_a_token(before)) {
-                kept.push(' ');
-            }
-        }
-        before = Some(byte);
-    }
-    if from == 0 {
-        return Cow::Borrowed(text);
-    }
-    kept.push_str(text.get(from..).unwrap_or_default());
-    Cow::Owned(kept)
-}
-
-/// `record`, an object of a map of LastPass's, with the `key` it had there as its `id`.
-///
-/// One that is not an object has no place for it, and stays as it is.
+/// Adds `key`, the key of a record in LastPass's response, to the record as its `id`. Leaves a record as it is if it is
+/// not an object.
 pub(super) fn with_id(key: &str, record: &str) -> String {
     let Some(mut tree) = parse(record) else { return record.to_owned() };
     match tree.value.take() {
@@ -386,11 +344,11 @@ pub(super) fn with_id(key: &str, record: &str) -> String {
     }
 }
 
-/// A value as `_id`s see it: the same whichever way a PHP back end spells it.
+/// Writes a value for the `_id`: in the same way, however a PHP back end spelled it.
 ///
-/// Absent, `null` and `""` are empty. Numbers are their digits and booleans `1` and `0`, so that `5` and `"5"`, `true`,
-/// `1` and `"1"` are the same. A list or an object is compact JSON of such texts, with sorted keys and without the keys
-/// that hold nothing; `{}` is `[]`.
+/// No value, `null` and `""` are empty. Numbers are their digits and booleans `1` and `0`, so that `5` and `"5"` are
+/// the same, and so are `true`, `1` and `"1"`. A list or an object is compact JSON of such texts, with sorted keys and
+/// without the keys of empty values; `{}` is `[]`.
 pub(super) fn canonical(value: Option<&Value>) -> Cow<'_, str> {
     match value {
         None | Some(Value::Null) => Cow::Borrowed(""),
@@ -405,19 +363,17 @@ pub(super) fn canonical(value: Option<&Value>) -> Cow<'_, str> {
     }
 }
 
-/// [`canonical`] of a field.
+/// Writes the value of a field as [`canonical`] does.
 pub(super) fn canonical_field<'v>(value: Option<&'v FieldValue<'_>>) -> Cow<'v, str> {
     match value {
         None => Cow::Borrowed(""),
         Some(FieldValue::Text(text)) => Cow::Borrowed(text.as_str()),
         Some(FieldValue::Json(value) | FieldValue::Broken(value)) => canonical(Some(value)),
-        Some(other @ (FieldValue::Texts(_) | FieldValue::Words(_) | FieldValue::Time(_))) => {
-            Cow::Owned(canonical(Some(&other.clone().into_json())).into_owned())
-        }
+        Some(texts @ FieldValue::Texts(_)) => Cow::Owned(canonical(Some(&texts.clone().into_json())).into_owned()),
     }
 }
 
-/// A number's digits, without an exponent, and without a fraction where that is zero.
+/// Writes the digits of a number, without an exponent, and without a fraction that is zero.
 fn digits(number: &Number) -> String {
     match number.as_f64() {
         // Adding zero makes -0 the 0 that it equals.
@@ -468,37 +424,9 @@ fn write_string(string: &str, text: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
-
-    proptest! {
-        #[test]
-        fn a_record_that_its_fields_fill_has_no_blanks_to_lose(
-            fields in prop::collection::vec(("[a-c é]{0,2}", r#""[a ]{0,2}"|"(\\\\n|\\\\u0020|é)"|1|null|\[ ?\]"#), 0..4),
-            blanks in "[ \n]{0,2}",
-            at in 0_usize..40,
-        ) {
-            let fields: Vec<String> = fields.into_iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
-            let mut text = format!("{{{}}}", fields.join(","));
-            if let Some((at, _)) = text.char_indices().nth(at) {
-                text.insert_str(at, &blanks);
-            }
-            let record = read(&text);
-            prop_assert_eq!(original(record.as_ref(), &text), if record.is_some() { compact(&text) } else { text.as_str().into() });
-        }
-    }
-
-    #[test]
-    fn an_event_as_it_comes_is_filled_by_its_fields() {
-        let fill =
-            |text: &str| matches!(read(text), Some(Record { form: Form::Fields(fields), .. }) if fields.fill(text));
-        assert!(fill(r#"{"Time":"2015-07-17 09:51:51","Username":"é","Data":""}"#));
-        for text in [r#"{"a":"b" }"#, r#"{"a":"\n"}"#, r#"{"a":1}"#, "{}", r#"{"a":"b"} "#, r#"{"a":"b"}x"#] {
-            assert!(!fill(text), "{text}");
-        }
-    }
 
     #[test]
     fn a_key_that_stands_twice_is_noticed_at_any_depth() {
@@ -537,18 +465,6 @@ mod tests {
         assert_eq!(with_id("\u{10ffff}d83d", "{}"), r#"{"id":"\ud83d"}"#);
         assert_eq!(with_id("\u{10ffff}d83d", r#"{ "a":"\uD83D" }"#), r#"{"a":"\ud83d","id":"\ud83d"}"#);
         assert_eq!(original(read(r#"{ "a":"\uD83D" }"#).as_ref(), r#"{ "a":"\uD83D" }"#), r#"{"a":"\uD83D"}"#);
-    }
-
-    #[test]
-    fn compacting_keeps_what_stands_in_strings() {
-        let compacted = compact("{ \"a b\" :\t[ 1 ,\r\n \"x \\\" y \\\\\" , true ] } ");
-        assert_eq!(compacted, r#"{"a b":[1,"x \" y \\",true]}"#);
-        assert!(matches!(compact(r#"{"a":" "}"#), Cow::Borrowed(_)));
-        // Joined, the first value would be another one.
-        assert_eq!(compact(" -1e9\r99 true  7"), "-1e9 99 true 7");
-        assert_eq!(compact("[1] [ 2 ]"), "[1][2]");
-        assert_eq!(compact(": é"), ":é");
-        assert!(matches!(compact(""), Cow::Borrowed("")));
     }
 
     #[test]

@@ -1,16 +1,16 @@
-//! Takes secrets out of the records of users, before anything is made of them.
+//! Removes secrets from the records of users, before anything else reads them.
 //!
-//! A user may have `attribs` with a `password` (LASTPASS_API.md, "Seen in recordings and by other clients"). What else
-//! attributes hold is not documented, nor is their form: a map, a list, or JSON in a text. All that is kept is spelled as
-//! LastPass wrote it.
+//! A user may have `attribs` with a `password` (LASTPASS_API.md, "Seen in recordings and by other clients"). Neither
+//! the other attributes nor their form (a map, a list, or JSON in a text) are documented. Everything that is kept is
+//! spelled as LastPass wrote it.
 
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::record::compact;
+use crate::text::compact;
 
-/// What the key of attributes begins with.
+/// The beginning of the key of attributes.
 const ATTRIBUTES: &str = "attrib";
 /// Words in the names of attributes that are secrets.
 const SECRETS: &[&str] = &[
@@ -27,18 +27,18 @@ const SECRETS: &[&str] = &[
     "private_key",
     "privatekey",
 ];
-/// The name of a secret wherever it stands.
+/// The name of a secret in any object.
 const PASSWORD: &str = "password";
-/// How an escape of ASCII begins.
+/// The beginning of an escaped ASCII character.
 const ESCAPE: &str = "\\u00";
-/// Longest text that may be the name of an attribute. Chosen: a longer one says something.
+/// Longest text that may be the name of an attribute. Chosen: a longer text is a value.
 const LONGEST_NAME: usize = 64;
-/// Levels that are looked at one by one. Chosen: LastPass's records have three; what lies deeper is judged as a text.
+/// Most levels that are read one by one. Chosen: LastPass's records have three. Deeper values are judged as texts.
 const DEEPEST: usize = 32;
 
-/// The record without its secrets.
+/// Removes the secrets of a record.
 pub(super) fn without_secrets(record: &str) -> Cow<'_, str> {
-    // An escape may spell a name in another way.
+    // A name may contain escaped characters.
     if first_mention(record).is_none() && !record.contains(ESCAPE) {
         return Cow::Borrowed(record);
     }
@@ -49,7 +49,7 @@ pub(super) fn without_secrets(record: &str) -> Cow<'_, str> {
             None => Cow::Borrowed("null"),
         };
     }
-    // Not JSON, so that nothing tells where a secret ends.
+    // In a text that is not JSON, the end of a secret cannot be found.
     let at = match first_mention(record) {
         None if first_mention(&unescaped(record)).is_some() => record.find(ESCAPE),
         at => at,
@@ -57,7 +57,7 @@ pub(super) fn without_secrets(record: &str) -> Cow<'_, str> {
     Cow::Borrowed(record.get(..at.unwrap_or(record.len())).unwrap_or_default())
 }
 
-/// Where a value stands.
+/// The place of a value in a record.
 #[derive(Debug, Clone, Copy, Default)]
 struct Place {
     depth: usize,
@@ -70,7 +70,7 @@ impl Place {
     }
 }
 
-/// A value without its secrets; `None` where nothing of it may be kept.
+/// Removes the secrets of a value. Returns `None` if nothing of it may be kept.
 fn strip(value: &str, place: Place) -> Option<Cow<'_, str>> {
     let value = value.trim_matches([' ', '\t', '\n', '\r']);
     if place.depth > DEEPEST {
@@ -118,7 +118,8 @@ fn strip_object(value: &str, place: Place) -> Option<Cow<'_, str>> {
     Some(if changed { Cow::Owned(format!("{{{}}}", kept.join(","))) } else { Cow::Borrowed(value) })
 }
 
-/// Strips a text among attributes: JSON in it is looked at, and of anything else that speaks of a secret nothing is kept.
+/// Removes the secrets of a text among attributes: from JSON in it, or the whole text if it is not JSON and mentions a
+/// secret.
 fn strip_text(text: &str, place: Place) -> Option<Cow<'_, str>> {
     let inner = serde_json::from_str::<String>(text).unwrap_or_else(|_| unescaped(text));
     if inner.trim_start().starts_with(['{', '['])
@@ -133,25 +134,25 @@ fn strip_text(text: &str, place: Place) -> Option<Cow<'_, str>> {
     (!is_secret(&inner)).then_some(Cow::Borrowed(text))
 }
 
-/// Whether a value is a text that may be the name of a secret.
+/// Tells whether a value is a text that may be the name of a secret.
 fn names_a_secret(value: &RawValue) -> bool {
     let text = value.get();
     text.starts_with('"') && text.len() <= LONGEST_NAME && is_secret(&unescaped(text))
 }
 
-/// Whether a text speaks of a secret.
+/// Tells whether a text mentions a secret.
 fn is_secret(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     SECRETS.iter().any(|word| text.contains(word))
 }
 
-/// Where a text first speaks of attributes, or has a password.
+/// Finds the first mention of attributes or a password in a text.
 fn first_mention(text: &str) -> Option<usize> {
     let text = text.to_ascii_lowercase();
     [ATTRIBUTES, "\"password\""].iter().filter_map(|word| text.find(word)).min()
 }
 
-/// A text without the escapes of ASCII, which may spell a name in another way.
+/// Replaces the escaped ASCII characters of a text, because a name may contain them.
 fn unescaped(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
@@ -164,7 +165,7 @@ fn unescaped(text: &str) -> String {
     plain + rest
 }
 
-/// The fields of an object, each key and value as it is spelled.
+/// Reads the fields of an object, each key and value as it is spelled.
 fn fields(value: &str) -> Option<Vec<(&RawValue, &RawValue)>> {
     struct Fields;
     impl<'de> serde::de::Visitor<'de> for Fields {

@@ -1,4 +1,4 @@
-//! What the tests of the streams start from.
+//! The settings and shortcuts of the tests of the streams.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -20,12 +20,12 @@ pub(super) fn at(text: &str) -> Timestamp {
     text.parse().expect("a time of the test")
 }
 
-/// Settings that keep all that is mapped.
+/// Returns settings that keep every field.
 pub(super) fn mapper() -> Mapper {
     Mapper { preserve_original_event: true, preserve_duplicate_custom_fields: true, ..plain_mapper() }
 }
 
-/// The default settings.
+/// Returns the default settings.
 pub(crate) fn plain_mapper() -> Mapper {
     Mapper {
         account: AccountNumber::new("12345").expect("an account number"),
@@ -47,7 +47,7 @@ pub(super) fn snapshot() -> Snapshot {
     Snapshot { scheduled_time: at("2025-07-17T12:00:00Z"), timestamp: at("2025-07-17T12:00:03.25Z") }
 }
 
-/// An event whose `Time` speaks for itself.
+/// Makes an event whose instant is that of its `Time`.
 pub(super) fn event(record: &str) -> Event {
     Event { record: record.to_owned(), time: None }
 }
@@ -60,7 +60,7 @@ pub(super) fn map_one_event(mapper: &Mapper, reading: &Reading, event: &Event) -
     event_report::documents(mapper, reading, std::slice::from_ref(event)).pop().expect("a document")
 }
 
-/// What is known of a document when its record is mapped again.
+/// Returns the parts of a document that stay when its record is mapped again.
 pub(super) fn again_of(document: &Document) -> Again {
     let tags = field(&source(document), "/tags");
     let ambiguous = tags.as_array().is_some_and(|tags| tags.iter().any(|tag| tag == event_report::AMBIGUOUS_TIME));
@@ -71,7 +71,7 @@ pub(super) fn source(document: &Document) -> Value {
     serde_json::from_str(&document.source).expect("a source is JSON")
 }
 
-/// The source of an event with this action and data.
+/// Maps an event with this action and data to its source.
 pub(super) fn acted(action: &str, data: impl Into<Value>) -> Value {
     let record = json!({ "Username": "actor@example.com", "Action": action, "Data": data.into() });
     source(&map_event(&record))
@@ -86,12 +86,12 @@ pub(super) fn map_folder(record: &Value) -> Vec<Value> {
     documents.iter().map(source).collect()
 }
 
-/// The field at a JSON pointer; `null` where there is none.
+/// Returns the field at a JSON pointer; `null` if it is missing.
 pub(super) fn field(source: &Value, pointer: &str) -> Value {
     source.pointer(pointer).cloned().unwrap_or_default()
 }
 
-/// How many errors a document tells.
+/// Counts the errors of a document.
 pub(super) fn errors(source: &Value) -> usize {
     source.pointer("/error/message").and_then(Value::as_array).map_or(0, Vec::len)
 }

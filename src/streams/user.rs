@@ -1,68 +1,132 @@
 //! Users: a snapshot of every user of the account. One document each.
 
+use jiff::Timestamp;
+use serde::Serialize;
+
 use super::{
     Again, Mapper, Reading, Snapshot,
     convert::Type::{Boolean, Date, Double, Long},
     doc_id::IdParts,
-    draft::{Draft, Head},
-    field::{self, Field},
-    path::{Path, Places},
+    ecs::{self, Constants, CustomFields, EcsDocument},
+    input::Input,
     record::{Content, Fields, content, read, with_id},
     redact::without_secrets,
+    value::{FieldValue, copy, is_empty, remove_empties},
 };
-use crate::document::{DocId, Document, Stream};
-use jiff::Timestamp;
+use crate::{
+    document::{DocId, Document, Stream},
+    lastpass::time::ApiZone,
+};
 
-/// What becomes of each field, in the order in which errors are told.
-const FIELDS: &[Field] = &[
-    Field::converted("created", "lastpass.user.created", Date),
-    Field::moved("id", "lastpass.user.id").copied_to("user.id"),
-    Field::moved("username", "lastpass.user.user_name").copied_to("user.email"),
-    Field::moved("fullname", "lastpass.user.full_name").copied_to("user.full_name"),
-    Field::list("groups", "lastpass.user.group").copied_to("user.group.name"),
-    Field::converted("applications", "lastpass.user.application", Long),
-    Field::converted("attachments", "lastpass.user.attachment", Long),
-    Field::converted("disabled", "lastpass.user.disabled", Boolean),
-    Field::moved("duousername", "lastpass.user.duo.user_name"),
-    Field::converted("formfills", "lastpass.user.form_fill", Long),
-    Field::converted("last_login", "lastpass.user.last_login", Date),
-    Field::converted("last_pw_change", "lastpass.user.last_password_change", Date),
-    Field::moved("linked", "lastpass.user.linked"),
-    Field::converted("mpstrength", "lastpass.user.master_password_strength", Long),
-    Field::converted("neverloggedin", "lastpass.user.never_logged_in", Boolean),
-    Field::converted("notes", "lastpass.user.note", Long),
-    Field::converted("password_reset_required", "lastpass.user.password_reset_required", Boolean),
-    Field::moved("sites", "lastpass.user.sites"),
-    Field::converted("totalscore", "lastpass.user.total_score", Double),
-];
+/// The `lastpass` of a user's document.
+#[derive(Debug, Default, PartialEq, Serialize)]
+struct LastPass<'r> {
+    user: User<'r>,
+}
 
-/// The custom fields that an ECS field makes superfluous.
-const DUPLICATES: Places = Places::of(&[
-    Path::of("lastpass.user.id"),
-    Path::of("lastpass.user.user_name"),
-    Path::of("lastpass.user.full_name"),
-    Path::of("lastpass.user.group"),
-]);
+/// `lastpass.user`, in the order in which it is written.
+#[derive(Debug, Default, PartialEq, Serialize)]
+struct User<'r> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_name: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    full_name: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    application: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attachment: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disabled: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    form_fill: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_login: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_password_change: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    linked: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    master_password_strength: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    never_logged_in: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password_reset_required: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sites: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_score: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "is_empty")]
+    duo: Duo<'r>,
+}
 
-/// The document of the user that stands under `key` in the answer's `Users`.
+#[derive(Debug, Default, PartialEq, Serialize)]
+struct Duo<'r> {
+    user_name: Option<FieldValue<'r>>,
+}
+
+impl CustomFields for LastPass<'_> {
+    fn remove_empties(&mut self) {
+        let User {
+            created,
+            id,
+            user_name,
+            full_name,
+            group,
+            application,
+            attachment,
+            disabled,
+            form_fill,
+            last_login,
+            last_password_change,
+            linked,
+            master_password_strength,
+            never_logged_in,
+            note,
+            password_reset_required,
+            sites,
+            total_score,
+            duo: Duo { user_name: duo_user_name },
+        } = &mut self.user;
+        remove_empties([created, id, user_name, full_name, group, application, attachment, disabled, form_fill]);
+        remove_empties([last_login, last_password_change, linked, master_password_strength, never_logged_in, note]);
+        remove_empties([password_reset_required, sites, total_score, duo_user_name]);
+    }
+
+    fn remove_duplicates(&mut self) {
+        let User { id, user_name, full_name, group, .. } = &mut self.user;
+        for field in [id, user_name, full_name, group] {
+            *field = None;
+        }
+    }
+}
+
+/// Maps a user, whose key in the response's `Users` is `key`, to its document.
 ///
-/// Its original is the record with `key` as its `id`, as the integration has it.
+/// The original of the document is the record with `key` as its `id`. The integration has the same record.
 #[must_use]
 pub fn document(mapper: &Mapper, reading: &Reading, snapshot: &Snapshot, key: &str, record: &str) -> Document {
     let original = with_id(key, &without_secrets(record));
     map(mapper, reading, Settled { original, id: doc_id(mapper, snapshot, key), timestamp: snapshot.timestamp })
 }
 
-/// The same document again, from the `original` of the first.
+/// Maps the record of such a document again, from the document's `original`.
 #[must_use]
 pub fn again(mapper: &Mapper, reading: &Reading, again: Again, original: &str) -> Document {
     let Again { id, timestamp, .. } = again;
     let timestamp = timestamp.unwrap_or(reading.created);
-    // The letter of an older version may have them.
+    // The dead letter of an older version may contain secrets.
     map(mapper, reading, Settled { original: without_secrets(original).into_owned(), id, timestamp })
 }
 
-/// A user whose `_id` and `@timestamp` are settled.
+/// A user whose `_id` and `@timestamp` are known.
 struct Settled {
     original: String,
     id: DocId,
@@ -71,25 +135,55 @@ struct Settled {
 
 fn map(mapper: &Mapper, reading: &Reading, settled: Settled) -> Document {
     let Settled { original, id, timestamp } = settled;
-    let head = Head::new(mapper, reading, Stream::User);
-    let mut draft = Draft::new(&head);
-    draft.put(const { Path::of("@timestamp") }, timestamp);
+    let constants = Constants::new(mapper, reading, Stream::User);
+    let mut document = EcsDocument::new(&constants, timestamp);
     let content = content(read(&original));
     if !matches!(content, Content::Refused(_)) {
-        draft.put(const { Path::of("event.category") }, &["iam"][..]);
-        draft.put(const { Path::of("event.type") }, &["user"][..]);
+        document.event.category = &["iam"];
+        document.event.r#type = &["user"];
     }
     match content {
-        Content::Fields(fields) => map_fields(fields, &mut draft),
-        Content::Other(why) | Content::Refused(why) => draft.stop(why),
+        Content::Fields(fields) => map_fields(fields, &mapper.user_zone, &mut document),
+        Content::Other(reason) | Content::Refused(reason) => document.stop(reason),
     }
-    let source = draft.finish(&original, DUPLICATES);
+    let source = document.finish(&original);
     Document { id, timestamp, source, original, since: None }
 }
 
-fn map_fields<'r>(mut record: Fields<'r>, draft: &mut Draft<'r>) {
-    field::apply(FIELDS, &mut record, draft);
-    field::relate_users(&[const { Path::of("user.email") }, const { Path::of("user.full_name") }], draft);
+/// Maps the fields of a record, and reports errors, in the order of ECS_MAPPING.md, §2.1. `dates` is the zone of its
+/// dates.
+fn map_fields<'r>(fields: Fields<'r>, dates: &ApiZone, document: &mut EcsDocument<'r, LastPass<'r>>) {
+    let mut input = Input::new(fields, &mut document.error.message);
+    let user = User {
+        created: input.converted("created", Date(dates)),
+        id: input.moved("id"),
+        user_name: input.moved("username"),
+        full_name: input.moved("fullname"),
+        group: input.moved_list("groups"),
+        application: input.converted("applications", Long),
+        attachment: input.converted("attachments", Long),
+        disabled: input.converted("disabled", Boolean),
+        duo: Duo { user_name: input.moved("duousername") },
+        form_fill: input.converted("formfills", Long),
+        last_login: input.converted("last_login", Date(dates)),
+        last_password_change: input.converted("last_pw_change", Date(dates)),
+        linked: input.moved("linked"),
+        master_password_strength: input.converted("mpstrength", Long),
+        never_logged_in: input.converted("neverloggedin", Boolean),
+        note: input.converted("notes", Long),
+        password_reset_required: input.converted("password_reset_required", Boolean),
+        sites: input.moved("sites"),
+        total_score: input.converted("totalscore", Double),
+    };
+    document.user = ecs::User {
+        id: copy(user.id.as_ref()),
+        email: copy(user.user_name.as_ref()),
+        full_name: copy(user.full_name.as_ref()),
+        group: ecs::Group { name: copy(user.group.as_ref()) },
+    };
+    document.related.user = input
+        .names([("user.email", document.user.email.as_ref()), ("user.full_name", document.user.full_name.as_ref())]);
+    document.lastpass = LastPass { user };
 }
 
 fn doc_id(mapper: &Mapper, snapshot: &Snapshot, key: &str) -> DocId {
@@ -99,8 +193,6 @@ fn doc_id(mapper: &Mapper, snapshot: &Snapshot, key: &str) -> DocId {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
-
-    use crate::lastpass::time::ApiZone;
 
     use super::super::testing::{again_of, errors, field, map_user, mapper, plain_mapper, reading, snapshot, source};
     use super::*;

@@ -1,193 +1,156 @@
-//! A value on its way from a record to a document: text stays where it was read, as far as it can.
+//! The values of a record and of a document. Texts are borrowed from the record if nothing in them is escaped.
 
 use jiff::{Timestamp, fmt::temporal::DateTimePrinter};
-use serde_json::Value;
+use serde::{Serialize, Serializer};
+use serde_json::{
+    Value,
+    value::{RawValue, to_raw_value},
+};
 
-use super::convert::{self, WrongType};
-use crate::text::{self, write_text};
+use crate::text::Text;
 
-/// How documents write a time: UTC, to the millisecond.
+/// The format of times in documents: UTC, to the millisecond.
 const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 
-/// A value of a record or a document.
-#[derive(Debug, Clone, PartialEq)]
+/// The value of a field.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
 pub(super) enum FieldValue<'r> {
     /// A text.
-    Text(text::Text<'r>),
+    Text(Text<'r>),
     /// A list of texts that the mapping made.
-    Texts(Vec<text::Text<'r>>),
-    /// The same, of constants.
-    Words(&'static [&'static str]),
-    /// A time, which is written in UTC to the millisecond.
-    Time(Timestamp),
-    /// Anything else that a record holds. Boxed, because it is large and rare.
+    Texts(Vec<Text<'r>>),
+    /// Any other value of a record. Boxed, because it is large and rare.
     Json(Box<Value>),
-    /// Anything that holds a lone surrogate, which is marked. No document has it.
+    /// A value with a lone surrogate, which is marked. No document contains it.
     Broken(Box<Value>),
 }
 
-use FieldValue::{Broken, Json, Text, Texts, Time, Words};
+use FieldValue::{Broken, Json, Texts};
 
-/// Why a field with a lone surrogate is missing.
+/// Says why a field with a lone surrogate is missing.
 pub(super) fn broken(field: &str) -> String {
     format!("{field} holds half of a character (a lone surrogate)")
 }
 
 impl<'r> FieldValue<'r> {
-    /// The text, where it is one.
-    pub(super) fn as_str(&self) -> Option<&str> {
+    /// Returns the text; `None` for any other value.
+    pub(super) fn as_text(&self) -> Option<&Text<'r>> {
         match self {
-            Text(text) => Some(text.as_str()),
-            Texts(_) | Words(_) | Time(_) | Json(_) | Broken(_) => None,
+            FieldValue::Text(text) => Some(text),
+            Texts(_) | Json(_) | Broken(_) => None,
         }
     }
 
-    /// Whether it says nothing: `null` or empty text.
-    pub(super) fn is_nothing(&self) -> bool {
-        match self {
-            Text(text) => text.as_str().is_empty(),
-            Json(value) => value.is_null(),
-            Texts(_) | Words(_) | Time(_) | Broken(_) => false,
-        }
-    }
-
-    /// As an entry of a list of names; see [`convert::text`].
-    ///
-    /// # Errors
-    /// [`WrongType`] for a list or an object.
-    pub(super) fn text(&self) -> Result<Option<text::Text<'r>>, WrongType> {
-        match self {
-            Text(text) => Ok((!text.as_str().is_empty()).then(|| text.clone())),
-            Json(value) => Ok(convert::text(value)?.map(text::Text::from)),
-            Texts(_) | Words(_) | Time(_) | Broken(_) => Err(WrongType),
-        }
-    }
-
-    /// As JSON.
+    /// Converts the value to JSON.
     pub(super) fn into_json(self) -> Value {
         match self {
-            Text(text) => Value::String(text.into_owned()),
-            Texts(texts) => texts.into_iter().map(text::Text::into_owned).collect(),
-            Words(words) => words.iter().copied().collect(),
-            Time(time) => written(time).into(),
+            FieldValue::Text(text) => Value::String(text.into_owned()),
+            Texts(texts) => texts.into_iter().map(Text::into_owned).collect(),
             Json(value) | Broken(value) => *value,
         }
     }
 
-    /// Takes out of it what is `null`, empty text, or a list or object that is or has become empty; whether nothing is
-    /// left of it.
-    pub(super) fn drop_empties(&mut self) -> bool {
+    /// Removes `null`, empty texts, and lists and objects that are or become empty. Tells whether nothing is left.
+    fn remove_empties(&mut self) -> bool {
         match self {
-            Text(text) => text.as_str().is_empty(),
+            FieldValue::Text(text) => text.as_str().is_empty(),
             Texts(texts) => {
                 texts.retain(|text| !text.as_str().is_empty());
                 texts.is_empty()
             }
-            Words(words) => words.is_empty(),
-            Time(_) => false,
-            Json(value) => drop_empties(value),
+            Json(value) => remove_empty_json(value),
             Broken(_) => true,
         }
     }
+}
 
-    /// Appends it as JSON.
-    pub(super) fn write(&self, out: &mut String) {
-        match self {
-            Text(text) => text.write(out),
-            Texts(texts) => write_list(texts, text::Text::write, out),
-            Words(words) => write_list(words, |word, out| write_text(word, out), out),
-            Time(time) => {
-                out.push('"');
-                write_time(*time, out);
-                out.push('"');
-            }
-            Json(value) | Broken(value) => out.push_str(&value.to_string()),
-        }
+impl<'r> From<Text<'r>> for FieldValue<'r> {
+    fn from(text: Text<'r>) -> Self {
+        Self::Text(text)
     }
 }
 
-impl<'r> From<&'r str> for FieldValue<'r> {
-    fn from(text: &'r str) -> Self {
-        Text(text.into())
-    }
-}
-
-impl<'r> From<text::Text<'r>> for FieldValue<'r> {
-    fn from(text: text::Text<'r>) -> Self {
-        Text(text)
-    }
-}
-
-impl From<String> for FieldValue<'_> {
-    fn from(text: String) -> Self {
-        Text(text.into())
-    }
-}
-
-impl<'r> From<Vec<text::Text<'r>>> for FieldValue<'r> {
-    fn from(texts: Vec<text::Text<'r>>) -> Self {
-        Texts(texts)
-    }
-}
-
-impl From<Timestamp> for FieldValue<'_> {
-    fn from(time: Timestamp) -> Self {
-        Time(time)
-    }
-}
-
-impl From<&'static [&'static str]> for FieldValue<'_> {
-    fn from(words: &'static [&'static str]) -> Self {
-        Words(words)
-    }
-}
-
-/// A text that is JSON already is one here as well.
+/// A JSON string becomes [`FieldValue::Text`].
 impl From<Value> for FieldValue<'_> {
     fn from(value: Value) -> Self {
         match value {
-            Value::String(text) => Text(text.into()),
+            Value::String(text) => Self::Text(text.into()),
             other => Json(Box::new(other)),
         }
     }
 }
 
-/// A time as documents write it.
-pub(super) fn written(time: Timestamp) -> String {
-    let mut text = String::with_capacity(24);
-    write_time(time, &mut text);
-    text
+/// Copies a value to a field that repeats it. Returns `None` for `null` and empty text.
+pub(super) fn copy<'r>(value: Option<&FieldValue<'r>>) -> Option<FieldValue<'r>> {
+    let says_nothing = |value: &&FieldValue<'_>| match value {
+        FieldValue::Text(text) => text.as_str().is_empty(),
+        Json(value) => value.is_null(),
+        Texts(_) | Broken(_) => false,
+    };
+    value.filter(|value| !says_nothing(value)).cloned()
 }
 
-fn write_time(time: Timestamp, out: &mut String) {
-    // Every timestamp can be written, and writing to a string does not fail.
-    let _ = PRINTER.print_timestamp(&time, out);
-}
-
-/// Appends a list.
-fn write_list<T>(entries: &[T], write: impl Fn(&T, &mut String), out: &mut String) {
-    out.push('[');
-    for (index, entry) in entries.iter().enumerate() {
-        if index > 0 {
-            out.push(',');
-        }
-        write(entry, out);
+/// Removes the empty values inside fields, depth first, and the fields of which nothing is left (ECS_MAPPING.md, §6).
+pub(super) fn remove_empties<'f, 'r: 'f>(fields: impl IntoIterator<Item = &'f mut Option<FieldValue<'r>>>) {
+    for field in fields {
+        field.take_if(FieldValue::remove_empties);
     }
-    out.push(']');
 }
 
-fn drop_empties(value: &mut Value) -> bool {
+fn remove_empty_json(value: &mut Value) -> bool {
     match value {
         Value::Null => true,
         Value::Bool(_) | Value::Number(_) => false,
         Value::String(text) => text.is_empty(),
         Value::Array(entries) => {
-            entries.retain_mut(|entry| !drop_empties(entry));
+            entries.retain_mut(|entry| !remove_empty_json(entry));
             entries.is_empty()
         }
         Value::Object(fields) => {
-            fields.retain(|_, value| !drop_empties(value));
+            fields.retain(|_, value| !remove_empty_json(value));
             fields.is_empty()
         }
     }
+}
+
+/// Tells whether an object of a document has no fields.
+pub(super) fn is_empty<T: Default + PartialEq>(object: &T) -> bool {
+    *object == T::default()
+}
+
+/// A time in the format of documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Time(pub(super) Timestamp);
+
+impl Time {
+    pub(super) fn written(self) -> String {
+        let mut text = String::with_capacity(24);
+        // Every timestamp can be written, and writing to a string does not fail.
+        let _ = PRINTER.print_timestamp(&self.0, &mut text);
+        text
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.written())
+    }
+}
+
+/// The initial capacity of a document in bytes. Chosen: an event takes about 700.
+const DOCUMENT_BYTES: usize = 1_024;
+
+/// Writes a document as one line of JSON.
+#[expect(clippy::expect_used, reason = "all keys are texts, and writing into memory does not fail")]
+pub(super) fn to_line(document: &impl Serialize) -> String {
+    let mut line = Vec::with_capacity(DOCUMENT_BYTES);
+    serde_json::to_writer(&mut line, document).expect("a document is JSON");
+    String::from_utf8(line).expect("JSON is UTF-8")
+}
+
+/// Writes a part of a document as JSON.
+#[expect(clippy::expect_used, reason = "all keys are texts, and writing into memory does not fail")]
+pub(super) fn to_raw(part: &impl Serialize) -> Box<RawValue> {
+    to_raw_value(part).expect("a part of a document is JSON")
 }

@@ -65,7 +65,7 @@ pub enum Error {
     BadAnswer {
         /// The command that was sent.
         command: Command,
-        /// What is wrong with the response; never its text.
+        /// The problem of the response; never its text.
         why: &'static str,
     },
     /// The response is longer than the function can hold. Not retried unchanged, because smaller pages may be short

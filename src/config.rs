@@ -44,7 +44,7 @@ pub struct Config {
     pub secret: SecretSource,
     /// `CHECKPOINT_TABLE`: the DynamoDB table.
     pub checkpoint_table: String,
-    /// `ELASTICSEARCH_URL` or `ELASTIC_CLOUD_ID`.
+    /// `ELASTICSEARCH_URL` or `ELASTIC_CLOUD_ID`: the address of the cluster.
     pub elasticsearch: Endpoint,
     /// `ELASTICSEARCH_CA`: the certificates of a self-managed cluster's own authority, as PEM.
     pub elasticsearch_ca: Option<String>,
@@ -64,9 +64,9 @@ pub struct Config {
     pub overlap: SignedDuration,
     /// `TAGS`: the tags of every document.
     pub tags: Vec<String>,
-    /// `PRESERVE_ORIGINAL_EVENT`.
+    /// `PRESERVE_ORIGINAL_EVENT`: whether documents keep the record in `event.original`.
     pub preserve_original_event: bool,
-    /// `PRESERVE_DUPLICATE_CUSTOM_FIELDS`.
+    /// `PRESERVE_DUPLICATE_CUSTOM_FIELDS`: whether documents keep `lastpass.*` fields that are copied to an ECS field.
     pub preserve_duplicate_custom_fields: bool,
 }
 

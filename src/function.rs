@@ -359,8 +359,8 @@ impl Invocation<'_> {
         Ok(checkpoint::list(&self.sandbox.dynamodb, table, scope, self.deadline).await?)
     }
 
-    /// Records the watermark of every stream before anything else can fail. The alarm on a late stream must not be in
-    /// ALARM because of another fault, and must be in ALARM for a stream whose own runs do not start.
+    /// Records the watermark of every stream before anything else can fail. The alarm on late streams must go to ALARM
+    /// for a stream whose own runs do not start, and must not go to ALARM because of another fault.
     async fn enter_watermarks(&self) {
         let listing = match self.list_checkpoints(Scope::Account(self.request.account.as_ref())).await {
             Ok(listing) => listing,

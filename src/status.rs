@@ -141,7 +141,7 @@ impl AccountStatus {
             Stream::ALL.into_iter().map(|stream| (stream, StreamStatus::default())).collect();
         let mut backfills = Vec::new();
         let mut redrives = Vec::new();
-        // A backfill that a reset abandoned has neither.
+        // A backfill that a reset abandoned is neither complete nor unfinished.
         let mut begun: HashMap<(Timestamp, Timestamp), &Item> = items
             .iter()
             .filter(|item| item.state.complete || item.state.unfinished.is_some())

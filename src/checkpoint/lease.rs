@@ -1,4 +1,4 @@
-//! The lease: the right to move one checkpoint, for a short time.
+//! The lease, which lets only one run change a checkpoint, for a short time.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::deadline::Deadline;
 /// windows are read twice, but no data is wrong.
 pub(super) const LEASE_TIME: Duration = Duration::from_secs(60);
 
-/// The right to move one checkpoint.
+/// A lease of one checkpoint. Only its holder may change the checkpoint.
 ///
 /// Its methods may be called from several futures at the same time, such as the work and a timer that renews the lease.
 /// Their writes take effect one after the other. A future may be dropped at any point. The next call detects whether

@@ -33,7 +33,7 @@ pub enum Acquired {
 /// The outcome of [`Store::reset`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reset {
-    /// The checkpoint was set.
+    /// The checkpoint was reset.
     Done {
         /// The previous item, if there was one.
         before: Option<Box<Item>>,

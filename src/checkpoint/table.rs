@@ -32,7 +32,7 @@ const SCAN: &str = "dynamodb:Scan";
 /// The condition of a write. The write fails if it does not hold.
 #[derive(Debug, Clone)]
 pub(super) enum Condition {
-    /// There is no such item.
+    /// The item does not exist.
     Absent,
     /// The item has not changed since it was read.
     Unchanged {
@@ -41,7 +41,7 @@ pub(super) enum Condition {
         /// Its last write. The version would also match an item that was deleted and created again.
         write_id: String,
     },
-    /// This run holds the lease, and nothing was written since.
+    /// This run holds the lease, and the item has not changed since its last write.
     Held {
         /// The version of the last write.
         version: u64,
@@ -61,7 +61,7 @@ pub(super) struct Write {
 /// The outcome of a [`Write`].
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// It took effect.
+    /// The write took effect.
     Done,
     /// The found item does not meet the condition.
     Refused(Option<Attributes>),
@@ -222,9 +222,9 @@ impl Write {
     }
 }
 
-/// 128 random bits in hexadecimal, to tell one write or lease from another; no secret.
+/// Generates 128 random bits in hexadecimal, which identify a write or a lease. They are not a secret.
 ///
-/// The keys of `RandomState` come from the operating system, and no two hashers of a process have the same.
+/// The keys of `RandomState` come from the operating system, and every hasher of a process has different keys.
 pub(super) fn random_id() -> String {
     let word = || RandomState::new().hash_one(0_u8);
     format!("{:016x}{:016x}", word(), word())

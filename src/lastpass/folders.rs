@@ -1,4 +1,4 @@
-//! `getdetailedsfdata`: one page of shared folders.
+//! `getdetailedsfdata`: requests one page of shared folders and parses it.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! `getuserdata`: one page of users.
+//! `getuserdata`: requests one page of users and parses it.
 
 use serde_json::Value;
 

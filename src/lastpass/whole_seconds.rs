@@ -682,7 +682,7 @@ mod tests {
     fn the_second_in_which_a_page_was_cut_is_counted_in_one_answer() {
         let end = at("2025-11-02T06:10:00.999999Z").as_microsecond();
         let every = ["10:00", "10:00", "20:00", "30:00", "50:00"].map(str::to_owned).to_vec();
-        // `next` is the event returned last, the first that is left, or their second.
+        // `next` is the position of the last event on the page, of the newest remaining event, or their second.
         for next in ["2025-11-02T06:10:00.000002Z", "2025-11-02T06:10:00.000001Z", "2025-11-02T06:10:00Z"] {
             assert_eq!(read_border(next, &[]), (vec![end], every.clone()));
             // A newer event is a repeat, unless it belongs to the first pass, which is requested.

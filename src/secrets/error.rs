@@ -153,7 +153,7 @@ pub enum Problem {
         /// The name of the field.
         field: &'static str,
     },
-    /// A field is a list, an object or a boolean.
+    /// A field is a list, an object, a boolean, or a negative or fractional number.
     #[error("`{field}` must be a text: {}", origin(.field))]
     NotText {
         /// The name of the field.

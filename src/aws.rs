@@ -1,12 +1,12 @@
-//! What a call to an AWS service may end in, and how it is repeated.
+//! Calls AWS services, retries the calls and judges their errors.
 //!
-//! Owns the judging of AWS errors for [`checkpoint`](crate::checkpoint) and [`secrets`](crate::secrets), which put
-//! the remedy to it; knows nothing of items or credentials. A [`Fault`] never holds a response: the one of Secrets
-//! Manager is the secret itself.
+//! This module judges errors for [`checkpoint`](crate::checkpoint) and [`secrets`](crate::secrets), which add the
+//! remedy. It knows nothing of items or credentials. A [`Fault`] never holds a response, because the response of
+//! Secrets Manager is the secret.
 //!
-//! The SDK's own repetitions are switched off ([`retries`]): they stop after three attempts within about a second,
-//! know nothing of the invocation's deadline, and can't be seen in the log. Repeating is safe here because
-//! every write carries an id by which it is known again.
+//! The SDK's own retries are disabled ([`retries`]). They stop after three attempts within about a second, ignore the
+//! invocation's deadline, and do not appear in the log. Retries are safe, because every write carries an ID that
+//! identifies it.
 
 use std::time::Duration;
 
@@ -20,43 +20,45 @@ use crate::deadline::{Backoff, Deadline};
 /// The cause of an error, for `source()`.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Longest wait for one answer. Chosen: both services answer within 0.1 s; a connection that died while the sandbox
-/// was frozen must not eat up the time of a short invocation.
+/// Longest wait for one response. Chosen: both services respond within 0.1 s. A connection that died while the sandbox
+/// was frozen must not use up the time of a short invocation.
 const ATTEMPT: Duration = Duration::from_secs(3);
 
-/// Longest wait for a connection with TLS. Chosen: less than [`ATTEMPT`], so that the cause is told apart.
+/// Longest wait for a TLS connection. Chosen: less than [`ATTEMPT`], so that the error names the cause.
 const CONNECT: Duration = Duration::from_secs(2);
 
-/// First pause before a call is repeated. Chosen: that of the SDK's own repetitions for DynamoDB is 50 ms.
+/// First pause before a retry. Chosen: the SDK's own retries for DynamoDB begin with 50 ms.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// Longest pause before a call is repeated. Chosen: short, because the lease runs meanwhile.
+/// Longest pause before a retry. Chosen: short, because the lease expires meanwhile.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
-/// What an error asks of the caller.
+/// The class of an error, which determines how the caller handles it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It may go away by itself: repeated inside the deadline.
+    /// The error may be temporary. The call is retried within the deadline.
     Transient,
     /// The role lacks a permission, or its credentials are refused.
     Forbidden,
-    /// A key of KMS is out of reach: its policy, its state, or the role's right to it.
+    /// A KMS key cannot be used because of its policy, its state, or the role's permissions.
     Key,
-    /// The thing that was named does not exist.
+    /// The resource does not exist.
     Missing,
-    /// Anything else: repeating it changes nothing.
+    /// Any other error. A retry does not help.
     Refused,
 }
 
-/// What the error codes of both services mean. A code that isn't listed is judged by its HTTP status.
-/// Sources: "Error handling with DynamoDB", "GetSecretValue: Errors" and "Common Error Types" of the AWS API references.
+/// The verdicts on the error codes of both services. A code that is not listed is judged by its HTTP status.
+///
+/// Sources: "Error handling with DynamoDB", "GetSecretValue: Errors" and "Common Error Types" of the AWS API
+/// references.
 const CODES: &[(&str, Verdict)] = &[
-    // The table's or the account's throughput, and the control plane's.
+    // The throughput of the table or the account, or the limit of the control plane, was exceeded.
     ("ProvisionedThroughputExceededException", Verdict::Transient),
     ("RequestLimitExceeded", Verdict::Transient),
     ("ThrottlingException", Verdict::Transient),
     ("Throttling", Verdict::Transient),
-    // Another write of the same item was under way.
+    // Another write of the same item was in progress.
     ("TransactionConflictException", Verdict::Transient),
     ("ReplicatedWriteConflictException", Verdict::Transient),
     ("InternalServerError", Verdict::Transient),
@@ -81,7 +83,7 @@ const CODES: &[(&str, Verdict)] = &[
     ("ResourceNotFoundException", Verdict::Missing),
 ];
 
-/// Why a call failed, without anything of what was sent or received but the service's code and message.
+/// Why a call failed. Holds no part of the request or response except the service's error code and message.
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]
 pub(crate) struct Fault {
@@ -91,7 +93,7 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
-    /// No time was left for an answer.
+    /// Builds the fault of a call without time left for a response.
     pub(crate) fn no_time(text: &str) -> Self {
         Self { verdict: Verdict::Transient, text: text.to_owned(), source: None }
     }
@@ -100,7 +102,7 @@ impl Fault {
         Self { verdict: Verdict::Transient, text, source }
     }
 
-    /// An answer that says no: `code` and `message` are `None` where it wasn't the service that answered.
+    /// Judges an error response. `code` and `message` are `None` if the response is not the service's own.
     pub(crate) fn answered(status: u16, code: Option<&str>, message: Option<&str>) -> Self {
         let Some(code) = code else {
             return Self::transient(format!("an answer with HTTP status {status} that is not the service's own"), None);
@@ -108,7 +110,7 @@ impl Fault {
         let message = message.unwrap_or("no message");
         let listed = CODES.iter().find(|(known, _)| *known == code).map(|(_, verdict)| *verdict);
         let verdict = match listed {
-            // A key of KMS that is out of reach has no code of its own here: the message alone tells it.
+            // An error of a KMS key has no code of its own here. Only the message identifies it.
             Some(Verdict::Forbidden) if message.contains("KMS") || message.contains("kms:") => Verdict::Key,
             Some(verdict) => verdict,
             None if status >= 500 || status == 429 => Verdict::Transient,
@@ -126,9 +128,9 @@ impl<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static> From<S
                 Self::answered(status, error.code(), error.message())
             }
             SdkError::TimeoutError(_) => Self::transient(format!("no answer within {ATTEMPT:?}"), None),
-            // The response is left behind: it may be the secret.
+            // The response is dropped, because it may be the secret.
             SdkError::ResponseError(_) => Self::transient("the answer broke off or could not be read".into(), None),
-            // Whatever its kind: the SDK counts a connection that was cut among the "other" ones.
+            // Every kind of dispatch failure is transient: the SDK classifies a connection that was cut as "other".
             failure @ SdkError::DispatchFailure(_) => {
                 Self::transient("the request could not be sent, or no answer came".into(), failure.into_source().ok())
             }
@@ -141,17 +143,17 @@ impl<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static> From<S
     }
 }
 
-/// The SDK repeats nothing: [`call`] does.
+/// Disables the SDK's retries, because [`call`] retries.
 pub(crate) fn retries() -> RetryConfig {
     RetryConfig::disabled()
 }
 
-/// The time-out of one attempt is the SDK's own, because it then drops the connection, which may be a dead one.
+/// Returns the timeouts of one attempt. The SDK applies them, because it then drops the connection, which may be dead.
 pub(crate) fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build()
 }
 
-/// Makes a call and repeats it while its fault is [`Verdict::Transient`], for at most `patience` and never past
+/// Makes a call and retries it while its fault is [`Verdict::Transient`], for at most `patience` and never past
 /// `deadline`.
 pub(crate) async fn call<T, E, Fut>(
     action: &'static str,

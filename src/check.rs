@@ -1,7 +1,7 @@
-//! Tries every system and right, each with what it costs least.
+//! Checks every system and permission, each with the cheapest call.
 //!
-//! Never fails: what is wrong is the answer. Nothing is written, and no document is read. The three systems are tried
-//! side by side, so that one that hangs holds up no other.
+//! A check never fails, because faults are part of its answer. It writes nothing and reads no documents. The three
+//! systems are checked at the same time, so that a system that hangs does not delay the others.
 
 use std::collections::BTreeSet;
 
@@ -27,8 +27,8 @@ use crate::{
     },
 };
 
-/// How far back events are asked for. Source: LASTPASS_API.md, "reporting": kept for about a year. One answer has 10,000
-/// events at most, and only where there are more is there a `next`, which tells the zone.
+/// How far back events are requested. Source: LASTPASS_API.md, "reporting": they are kept for about a year. One
+/// response has at most 10,000 events. Only if there are more does it have a `next`, which shows the zone.
 const RETENTION: SignedDuration = SignedDuration::from_hours(366 * 24);
 
 const CREATE_WRITER_KEY: &str = "create one with the role in assets/roles/writer.json in Kibana under Stack Management > \
@@ -42,19 +42,19 @@ pub struct CheckAnswer {
     checks: Vec<Check>,
 }
 
-/// How a check, or all of them, ended.
+/// The outcome of one check, or of all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckStatus {
-    /// As it should be.
+    /// Everything is correct.
     Ok,
-    /// Something has to be mended: the message says what and where.
+    /// Something must be fixed. The message names it and where to fix it.
     Failed,
-    /// Not tried, because of a failure before.
+    /// Not checked, because an earlier check failed.
     Skipped,
 }
 
-/// One thing that was tried.
+/// One check and its outcome.
 #[derive(Debug, Serialize)]
 pub struct Check {
     name: Name,
@@ -62,7 +62,7 @@ pub struct Check {
     message: String,
 }
 
-/// What is tried, in the order of the answer.
+/// The checks, in the order of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Name {
@@ -112,15 +112,15 @@ impl Name {
     ];
 }
 
-/// What is tried once the settings and the secret are known.
+/// The systems to check once the settings and the secret are known.
 pub struct Systems<'a> {
-    /// The account.
+    /// The client of the LastPass account.
     pub lastpass: &'a lastpass::Client,
-    /// The cluster, with the key that writes.
+    /// The client of the cluster, with the key for reading and writing documents.
     pub elastic: &'a elastic::Client,
-    /// The cluster, with the key of `setup` alone, where the secret has one.
+    /// The client of the cluster with the key that only `setup` uses, if the secret has one.
     pub elastic_setup: Option<&'a elastic::Client>,
-    /// The checkpoints.
+    /// The checkpoint store.
     pub store: &'a Store,
     /// The zone setting.
     pub zone: &'a ApiZone,
@@ -128,16 +128,16 @@ pub struct Systems<'a> {
     pub user_zone: &'a ApiZone,
     /// The namespace setting.
     pub namespace: &'a Namespace,
-    /// When to stop.
+    /// When the check must end.
     pub deadline: Deadline,
 }
 
-/// What was tried so far.
+/// The checks so far.
 #[derive(Debug, Default)]
 struct Checks(Vec<Check>);
 
 impl Checks {
-    /// Enters what came of a check; true where it is as it should be.
+    /// Records the outcome of a check. Returns whether it is correct.
     fn enter(&mut self, name: Name, tried: Result<String, String>) -> bool {
         let (status, message) = match tried {
             Ok(message) => (CheckStatus::Ok, message),
@@ -147,12 +147,12 @@ impl Checks {
         status == CheckStatus::Ok
     }
 
-    /// Enters that a check was not tried.
+    /// Records that a check was skipped.
     fn skip(&mut self, name: Name, because: &str) {
         self.0.push(Check { name, status: CheckStatus::Skipped, message: format!("not tried: {because}") });
     }
 
-    /// The answer, in which all that was not entered is skipped.
+    /// Builds the answer. Checks without an outcome count as skipped.
     fn answer(mut self, because: &str) -> CheckAnswer {
         let entered: BTreeSet<Name> = self.0.iter().map(|check| check.name).collect();
         for name in Name::ALL.into_iter().filter(|name| !entered.contains(name)) {
@@ -166,7 +166,7 @@ impl Checks {
 }
 
 impl CheckAnswer {
-    /// The answer where the settings are wrong: nothing else can be tried.
+    /// Builds the answer for invalid settings, with which nothing else can be checked.
     #[must_use]
     pub fn without_settings(error: &Error) -> Self {
         let mut checks = Checks::default();
@@ -174,7 +174,7 @@ impl CheckAnswer {
         checks.answer("the settings have to be mended first")
     }
 
-    /// The answer where the secret can't be used.
+    /// Builds the answer for a secret that cannot be used.
     #[must_use]
     pub fn without_secret(error: &Error) -> Self {
         let mut checks = Checks::default();
@@ -186,7 +186,7 @@ impl CheckAnswer {
 
 const SETTINGS_OK: &str = "the settings are valid";
 
-/// Tries every system.
+/// Checks every system.
 pub async fn check(systems: &Systems<'_>) -> CheckAnswer {
     let mut checks = Checks::default();
     checks.enter(Name::Settings, Ok(SETTINGS_OK.to_owned()));
@@ -237,7 +237,7 @@ async fn check_destination(systems: &Systems<'_>, cluster_uuid: Option<String>) 
     }
 }
 
-/// Holds the clock against `server_time`, which DynamoDB's answer tells to the second.
+/// Compares the clock with `server_time`, the time of DynamoDB's response to the second.
 fn judge_clock(clock: Timestamp, server_time: Option<Timestamp>) -> Result<String, String> {
     let Some(server_time) = server_time else {
         return Ok("DynamoDB's answer tells no time; nothing speaks against the clock".to_owned());
@@ -252,7 +252,7 @@ fn judge_clock(clock: Timestamp, server_time: Option<Timestamp>) -> Result<Strin
 
 async fn check_lastpass(systems: &Systems<'_>) -> Checks {
     let mut checks = Checks::default();
-    // The cheapest request there is.
+    // This is the cheapest request.
     let first_poll = match fetch_events_since(systems, SignedDuration::from_hours(1)).await {
         Ok(newest) => {
             let count = newest.page.events.len();
@@ -306,7 +306,7 @@ async fn check_lastpass(systems: &Systems<'_>) -> Checks {
     checks
 }
 
-/// The first page of users; `None` if it is too large, because a run then requests smaller pages.
+/// Fetches the first page of users. Returns `None` if it is too large, because a run then requests smaller pages.
 async fn fetch_first_users(systems: &Systems<'_>) -> Result<Option<users::Page>, lastpass::Error> {
     match systems.lastpass.fetch_users(PageRequest::first(users::PAGE_SIZE), systems.deadline).await {
         Err(error) if error.is_too_large() => Ok(None),
@@ -322,7 +322,7 @@ fn users_told(page: Option<&users::Page>) -> String {
     }
 }
 
-/// Holds the last logins of users against the logins in the event report.
+/// Compares the last logins of users with the logins in the event report.
 fn judge_user_dates(systems: &Systems<'_>, users: &users::Page, events: &reporting::Page) -> Result<String, String> {
     let Systems { zone, user_zone, .. } = *systems;
     let set = user_zone.name();
@@ -334,7 +334,7 @@ fn judge_user_dates(systems: &Systems<'_>, users: &users::Page, events: &reporti
             let message = format!(
                 "the dates of users fit {zone}, not {set}: with {zone}, {users} of them last logged in when the event report says that they did. Set LASTPASS_USER_TIME_ZONE (parameter LastPassUserTimeZone), or `user_time_zone` in the secret where it has one, to {zone}"
             );
-            // What Elastic's integration reads is no fault: with it, documents are the same.
+            // Elastic's integration also reads these dates as UTC, so this is no fault: the documents are the same.
             if set == "UTC" { Ok(message) } else { Err(message) }
         }
         Fit::Unknown { compared: 0 } => Ok(format!(
@@ -355,7 +355,7 @@ async fn check_folders(systems: &Systems<'_>) -> Result<String, lastpass::Error>
     Ok(format!("LastPass answers getdetailedsfdata: {} folders in its first page", page.folders.len()))
 }
 
-/// The newest page of the event report, and how it was asked for.
+/// The newest page of the event report, and its request.
 struct NewestEvents<'a> {
     reading: WindowReader<'a>,
     request: reporting::Request,
@@ -378,9 +378,9 @@ async fn fetch_events_since<'a>(
     Ok(NewestEvents { reading, request, page, poll: Poll { sent, answered: collect::now() } })
 }
 
-/// Holds the zone against the clock, against `next`, against the page that `next` leads to, and against the events of the
-/// function's own requests. Gives the newest page of the last year as well. Where LastPass doesn't answer for so much now,
-/// that says nothing against the zone.
+/// Compares the zone setting with the clock, with `next`, with the page that `next` leads to, and with the events of
+/// the function's own requests. Also returns the newest page of the last year. If LastPass cannot respond for so long a
+/// range now, that is no evidence against the zone.
 async fn check_zone(
     systems: &Systems<'_>,
     first_poll: Poll,
@@ -421,7 +421,7 @@ async fn check_zone(
     (told, Some(page))
 }
 
-/// Whether `next` agrees with the zone; false where it doesn't tell.
+/// Returns whether `next` agrees with the zone setting. Returns `false` if it proves nothing.
 async fn compare_next(
     systems: &Systems<'_>,
     newest: NewestEvents<'_>,
@@ -439,7 +439,7 @@ async fn compare_next(
     judge_follow_up(&page, next_us, &follow_up).map_err(wrong)
 }
 
-/// The requests of a live run whose own events had not appeared yet. By now they may have.
+/// Returns the requests of a live run whose own events had not appeared yet. They may have appeared since.
 async fn waiting_polls(systems: &Systems<'_>) -> Vec<Poll> {
     match systems.store.load(Key::Stream(Stream::EventReport), systems.deadline).await {
         Ok(Some(item)) => collect::polls_of(&item.state),
@@ -447,7 +447,7 @@ async fn waiting_polls(systems: &Systems<'_>) -> Vec<Poll> {
     }
 }
 
-/// The checks, and the cluster's UUID where it answered.
+/// Returns the checks, and the cluster's UUID if it responded.
 async fn check_elasticsearch(systems: &Systems<'_>) -> (Checks, Option<String>) {
     let Systems { elastic, elastic_setup, namespace, deadline, .. } = *systems;
     let mut checks = Checks::default();
@@ -524,7 +524,8 @@ async fn check_elasticsearch(systems: &Systems<'_>) -> (Checks, Option<String>) 
     (checks, info.uuid)
 }
 
-/// Whether every value was taken in that has to be. One that is too long for a keyword does not have to.
+/// Checks that Elasticsearch indexed every value that must be indexed. A value that is too long for a keyword need not
+/// be.
 fn judge_ignored(found: &[IgnoredValues]) -> Result<String, String> {
     let fields = |ignored: &Ignored| ignored.fields.join(", ");
     let mut faults = Vec::new();
@@ -566,7 +567,7 @@ fn judge_ignored(found: &[IgnoredValues]) -> Result<String, String> {
     }
 }
 
-/// Whether nobody else writes to the data streams.
+/// Checks that no other program writes to the data streams.
 fn judge_writers(found: Option<&(u64, Vec<String>)>) -> Result<String, String> {
     match found {
         None => Ok("nobody else wrote to the data streams in the last two days".to_owned()),
@@ -579,7 +580,7 @@ fn judge_writers(found: Option<&(u64, Vec<String>)>) -> Result<String, String> {
     }
 }
 
-/// `ok` where nothing was found, else what `wrong` makes of it.
+/// Returns `ok` if nothing was found. Otherwise builds the message with `wrong`.
 fn none_of(
     found: Result<Vec<String>, elastic::Error>,
     ok: &str,
@@ -596,7 +597,7 @@ fn none_of(
     }
 }
 
-/// Whether the cluster's version has what the templates need. A serverless project is always current.
+/// Checks that the cluster's version supports the templates. A serverless project is always up to date.
 fn judge_version(info: &ClusterInfo) -> Result<String, String> {
     if !info.is_supported() {
         let (major, minor) = elastic::OLDEST_VERSION;

@@ -1,8 +1,8 @@
-//! Settings from the environment.
+//! Reads the settings from the environment.
 //!
-//! Knows nothing of the clients. All settings are checked before the first client is built, and every fault is
-//! reported at once. The faults are kept and given by each invocation as `Config.Invalid`: a process that exits in its
-//! start would tell Lambda nothing.
+//! This module knows nothing of the clients. All settings are checked before the first client is built, and all faults
+//! are reported at once. The faults are kept, and each invocation returns them as `Config.Invalid`, because a process
+//! that exits during start-up tells Lambda nothing.
 
 use jiff::SignedDuration;
 use tracing::level_filters::LevelFilter;
@@ -16,35 +16,35 @@ use crate::{
     quoted::Quoted,
 };
 
-/// `LASTPASS_URL` unless set. Source: LASTPASS_API.md, "Transport".
+/// Default of `LASTPASS_URL`. Source: LASTPASS_API.md, "Transport".
 const LASTPASS_URL: &str = "https://lastpass.com/enterpriseapi.php";
 /// The hosts of LastPass's API. Source: LASTPASS_API.md, "Transport".
 const LASTPASS_HOSTS: [&str; 2] = ["lastpass.com", "lastpass.eu"];
-/// `LASTPASS_TIME_ZONE` unless set. Source: LASTPASS_API.md, "reporting".
+/// Default of `LASTPASS_TIME_ZONE`. Source: LASTPASS_API.md, "reporting".
 const LASTPASS_TIME_ZONE: &str = "US/Eastern";
-/// `LASTPASS_USER_TIME_ZONE` unless set. Source: Elastic's integration, which reads the dates of users as UTC.
+/// Default of `LASTPASS_USER_TIME_ZONE`. Source: Elastic's integration, which reads the dates of users as UTC.
 const LASTPASS_USER_TIME_ZONE: &str = "UTC";
-/// Most characters of `LASTPASS_API_USER`. Chosen: a name.
+/// Most characters of `LASTPASS_API_USER`. Chosen: enough for a name.
 const LONGEST_API_USER: usize = 64;
-/// `NAMESPACE` unless set: Elastic's own default.
+/// Default of `NAMESPACE`. Source: Elastic's own default.
 const NAMESPACE: &str = "default";
-/// `INITIAL_LOOKBACK` unless set. Chosen: that of Elastic's integration; more is a backfill's work.
+/// Default of `INITIAL_LOOKBACK`. Chosen: the default of Elastic's integration. A backfill can read more.
 const INITIAL_LOOKBACK: &str = "24h";
-/// `OVERLAP` unless set. Chosen: events are known to appear minutes late.
+/// Default of `OVERLAP`. Chosen: events are known to appear minutes late.
 const OVERLAP: &str = "15m";
 /// Longest `OVERLAP`. Chosen: every run reads it again.
 const LONGEST_OVERLAP: SignedDuration = SignedDuration::from_hours(24);
 /// Longest `INITIAL_LOOKBACK`. Source: LASTPASS_API.md, "reporting": the retention is about a year.
 const LONGEST_LOOKBACK: SignedDuration = SignedDuration::from_hours(400 * 24);
 
-/// The settings of the function, checked.
+/// The validated settings of the function.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// `SECRET_ARN` or `SECRET_PREFIX`: where the credentials are.
+    /// `SECRET_ARN` or `SECRET_PREFIX`: the location of the credentials.
     pub secret: SecretSource,
     /// `CHECKPOINT_TABLE`: the DynamoDB table.
     pub checkpoint_table: String,
-    /// `ELASTICSEARCH_URL` or `ELASTIC_CLOUD_ID`.
+    /// `ELASTICSEARCH_URL` or `ELASTIC_CLOUD_ID`: the address of the cluster.
     pub elasticsearch: Endpoint,
     /// `ELASTICSEARCH_CA`: the certificates of a self-managed cluster's own authority, as PEM.
     pub elasticsearch_ca: Option<String>,
@@ -56,30 +56,30 @@ pub struct Config {
     pub user_zone: ApiZone,
     /// `LASTPASS_API_USER`: the user that requests for the event report name.
     pub lastpass_api_user: Option<String>,
-    /// `NAMESPACE`: of the data streams.
+    /// `NAMESPACE`: the namespace of the data streams.
     pub namespace: Namespace,
     /// `INITIAL_LOOKBACK`: how far back the first run reads.
     pub initial_lookback: SignedDuration,
-    /// `OVERLAP`: how much before its watermark every run reads again, for late events.
+    /// `OVERLAP`: how far before its watermark every run reads again, for late events.
     pub overlap: SignedDuration,
-    /// `TAGS`: of every document.
+    /// `TAGS`: the tags of every document.
     pub tags: Vec<String>,
-    /// `PRESERVE_ORIGINAL_EVENT`.
+    /// `PRESERVE_ORIGINAL_EVENT`: whether documents keep the record in `event.original`.
     pub preserve_original_event: bool,
-    /// `PRESERVE_DUPLICATE_CUSTOM_FIELDS`.
+    /// `PRESERVE_DUPLICATE_CUSTOM_FIELDS`: whether documents keep `lastpass.*` fields that are copied to an ECS field.
     pub preserve_duplicate_custom_fields: bool,
 }
 
-/// Where the credentials are.
+/// The location of the credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretSource {
-    /// In the secret of this ARN: the deployment reads one account.
+    /// The secret with this ARN. The deployment reads one account.
     Arn(String),
-    /// In the secret `<prefix>/<account>` of each account that a request names.
+    /// The secret `<prefix>/<account>` of each account that a request names.
     Prefix(String),
 }
 
-/// Settings that can't be used, with everything that is wrong with them.
+/// Settings that cannot be used, with all their faults.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the function's settings are not valid: {}. Mend them with the parameters of its CloudFormation stack (environment variables of the function); docs/settings.md explains each", faults.join("; "))]
 pub struct Invalid {
@@ -93,10 +93,10 @@ impl From<http::Error> for Invalid {
 }
 
 impl Config {
-    /// Reads the settings through `variable`, which gives the value of an environment variable.
+    /// Reads the settings through `variable`, which returns the value of an environment variable.
     ///
     /// # Errors
-    /// [`Invalid`], naming every fault.
+    /// [`Invalid`], with all faults.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Invalid> {
         let mut reader = Reader { variable, faults: Vec::new() };
         let secret = reader.secret();
@@ -145,10 +145,10 @@ impl Config {
     }
 }
 
-/// `LOG_LEVEL`: which messages are logged.
+/// Reads `LOG_LEVEL`, the level from which messages are logged.
 ///
 /// # Errors
-/// The fault as text. Messages are then logged as if it weren't set.
+/// The fault as text. The default level then applies.
 pub fn log_level(variable: impl Fn(&str) -> Option<String>) -> Result<LevelFilter, String> {
     match variable("LOG_LEVEL").unwrap_or_default().trim().to_lowercase().as_str() {
         "" | "info" => Ok(LevelFilter::INFO),
@@ -166,7 +166,7 @@ struct Reader<V> {
 }
 
 impl<V: Fn(&str) -> Option<String>> Reader<V> {
-    /// The value of a variable. An empty value is an unset one.
+    /// Returns the value of a variable. An empty value counts as unset.
     fn optional(&self, name: &str) -> Option<String> {
         (self.variable)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
@@ -231,24 +231,25 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         }
     }
 
-    /// The texts of these faults name the setting themselves.
+    /// Records the fault of an endpoint. Its text already names the setting.
     fn endpoint(&mut self, endpoint: Result<Endpoint, InvalidEndpoint>) -> Option<Endpoint> {
         endpoint.map_err(|fault| self.faults.push(fault.to_string())).ok()
     }
 
-    /// Certificates as PEM. A line end may be written as `\n`, which survives a console's one-line field.
+    /// Reads certificates as PEM. A line end may be written as `\n`, because a console field has only one line.
     fn certificates(&mut self, name: &str) -> Option<String> {
         let pem = self.optional(name)?.replace("\\n", "\n");
         self.checked(name, http::certificates(&pem)).map(|_| pem)
     }
 
-    /// The address that the account number and the provisioning hash are sent to. Whoever may set `LASTPASS_URL` may perhaps
-    /// not read the secret, so it names LastPass itself; another host takes a setting of its own, which is seen in a review.
+    /// Reads the address that receives the account number and the provisioning hash. `LASTPASS_URL` accepts only
+    /// LastPass itself and loopback addresses, because a person who may change it is perhaps not allowed to read the
+    /// secret. Another host needs a separate setting, which is noticed in a review.
     fn lastpass_url(&mut self) -> Option<Url> {
         let text = self.or_default("LASTPASS_URL", LASTPASS_URL);
         let url = self.lastpass_address("LASTPASS_URL", &text)?;
         if !is_lastpass(&url) && !is_loopback(&url) {
-            // The host isn't told: it may be a credential in the wrong place.
+            // The message does not name the host, because it may be a credential in the wrong place.
             self.faults.push(format!(
                 "LASTPASS_URL is not an address of LastPass: use {LASTPASS_URL}, or lastpass.eu for accounts there. \
                  The host receives the provisioning hash, so any other one needs the setting OTHER_LASTPASS_URL (parameter \
@@ -262,7 +263,7 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         }
     }
 
-    /// An address of any host, to which credentials may be sent.
+    /// Reads an address of any host to which credentials may be sent.
     fn lastpass_address(&mut self, name: &str, text: &str) -> Option<Url> {
         let url = match Url::parse(text) {
             Ok(url) if url.host().is_some() => url,
@@ -286,7 +287,7 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         None
     }
 
-    /// A name that may be shown: it becomes part of events of the account.
+    /// Reads a name that is not confidential, because it becomes part of the account's events.
     fn api_user(&mut self) -> Option<String> {
         let user = self.optional("LASTPASS_API_USER")?;
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || " ._@+-".contains(c);
@@ -333,14 +334,16 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
     }
 }
 
-/// Whether secrets may be named so. The longest name has 512 characters, of which an account's has 64 and the slash one.
-/// <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html>
+/// Returns whether a text can be the prefix of secret names. The longest name has 512 characters, of which the account
+/// has up to 64 and the slash one.
+///
+/// Source: <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html>
 fn is_secret_prefix(text: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+=.@-".contains(&byte);
     text.len() <= 512 - 65 && !text.ends_with('/') && text.bytes().all(is_allowed)
 }
 
-/// Whether it is LastPass that is asked, on the usual port.
+/// Returns whether the host is LastPass, on the default port.
 fn is_lastpass(url: &Url) -> bool {
     url.port().is_none() && matches!(url.host(), Some(Host::Domain(name)) if LASTPASS_HOSTS.contains(&name))
 }
@@ -354,7 +357,7 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// A whole number with its unit: `s`, `m`, `h` or `d`.
+/// Parses a whole number with its unit: `s`, `m`, `h` or `d`.
 fn parse_duration(text: &str) -> Option<SignedDuration> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let seconds = match unit {
@@ -461,7 +464,7 @@ mod tests {
         }
     }
 
-    /// Both settings name an address; what is asked is the second where it is set.
+    /// Reads both settings. Returns the address that requests use: the second one, if it is set.
     fn lastpass_url(lastpass: &str, other: &str) -> Result<String, Invalid> {
         let mut pairs = NEEDED.to_vec();
         pairs.extend([("LASTPASS_URL", lastpass), ("OTHER_LASTPASS_URL", other)]);
@@ -531,7 +534,7 @@ mod tests {
             let text = lastpass_url("", url).expect_err(url).to_string();
             assert!(text.contains("OTHER_LASTPASS_URL") && !text.contains("secret@"), "{url}: {text}");
         }
-        // A wrong address stays wrong beside it.
+        // A wrong LASTPASS_URL is a fault even if the other setting is valid.
         let both = lastpass_url("https://evil.example/", gateway).expect_err("a fault").to_string();
         assert!(both.contains("LASTPASS_URL"), "{both}");
     }

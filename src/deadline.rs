@@ -1,7 +1,7 @@
-//! How long an invocation may still work.
+//! Limits how long an invocation may work.
 //!
-//! One [`Deadline`] is made from Lambda's own deadline at the start of an invocation and passed down to every outside
-//! call. It ends before Lambda's does, so that progress can be saved and an answer given.
+//! One [`Deadline`] is derived from Lambda's own deadline at the start of an invocation and passed down to every
+//! outside call. It is earlier than Lambda's deadline, so that progress can be saved and an answer returned.
 
 use std::time::Duration;
 
@@ -14,39 +14,39 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// A deadline `left` from now.
+    /// Builds a deadline `left` from now.
     #[must_use]
     pub fn after(left: Duration) -> Self {
         Self { at: Instant::now() + left }
     }
 
-    /// The moment itself.
+    /// Returns the deadline as an `Instant`.
     #[must_use]
     pub const fn instant(self) -> Instant {
         self.at
     }
 
-    /// The time left: zero once it has passed.
+    /// Returns the time left, or zero once the deadline has passed.
     #[must_use]
     pub fn remaining(self) -> Duration {
         self.at.saturating_duration_since(Instant::now())
     }
 
-    /// Whether `wait` still fits before it.
+    /// Returns whether `wait` ends before the deadline.
     #[must_use]
     pub fn allows(self, wait: Duration) -> bool {
         wait < self.remaining()
     }
 
-    /// The timeout of one outside call: `longest`, or what is left if that is less.
+    /// Returns the timeout of one outside call: `longest`, or the time left if that is shorter.
     #[must_use]
     pub fn timeout(self, longest: Duration) -> Duration {
         self.remaining().min(longest)
     }
 }
 
-/// The pauses between repetitions of a call: doubling, each drawn at random between half of it and the whole, so that
-/// callers that failed together don't come back together.
+/// The pauses between the retries of a call. They double, and each is random between half of its length and the whole,
+/// so that callers that failed together do not retry together.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     next: Duration,
@@ -54,13 +54,13 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Starts at about `first` and doubles up to `longest`.
+    /// Starts with a pause of about `first` and doubles it up to `longest`.
     #[must_use]
     pub const fn new(first: Duration, longest: Duration) -> Self {
         Self { next: first, longest }
     }
 
-    /// The next pause.
+    /// Returns the next pause.
     pub fn pause(&mut self) -> Duration {
         let whole = self.next;
         self.next = (whole * 2).min(self.longest);

@@ -1,4 +1,4 @@
-//! What a system says may hold what was said to it: some give a request back in their errors, with its secret.
+//! Finds and removes secrets in the responses of other systems, because some systems echo a request in their errors.
 
 use std::collections::BTreeSet;
 
@@ -9,17 +9,17 @@ use base64::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-/// Shortest part of a key that is taken out. Chosen: those of real ones have 20 and 22 characters; a letter that someone
-/// typed in place of a key must not be taken out of every word.
+/// Shortest part of a key that is removed. Chosen: the parts of real keys have 20 and 22 characters. If someone stores
+/// a single letter as a key, it must not be removed from every word.
 const SHORTEST_PART: usize = 8;
-/// Characters of a secret in a row that count as an echo of it. Chosen: an API that shows a part of what it refuses shows
-/// the first or last few, and words of eight letters are rare in a hash of hexadecimal digits.
+/// How many consecutive characters of a secret count as an echo. Chosen: an API that shows a part of a refused secret
+/// shows the first or last few characters, and words of eight letters are rare in a hexadecimal hash.
 const TELLING: usize = 8;
-/// What stands in the place of a secret.
+/// The replacement for a secret.
 const TAKEN_OUT: &str = "[taken out]";
 
-/// What a secret looks like inside of something longer in Base64: its first byte may be any of the three of a group, and
-/// what a neighbour has a share in is left out.
+/// Returns the forms of a secret inside a longer text in Base64. The first byte of the secret can be any of the three
+/// in a group. Characters that also encode neighboring bytes are left out.
 fn in_base64(secret: &str) -> impl Iterator<Item = String> {
     (0..3).flat_map(move |before| {
         let mut bytes = vec![0; before];
@@ -30,7 +30,7 @@ fn in_base64(secret: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// Whether a text holds a secret or a piece of it, in any case of letters, or as a part of something in Base64.
+/// Returns whether a text contains a secret or a part of it, in any letter case, or inside Base64.
 #[must_use]
 pub(crate) fn echoes(text: &str, secret: &SecretString) -> bool {
     let secret = secret.expose_secret();

@@ -1,8 +1,8 @@
-//! What an invocation answers when it fails.
+//! The error of a failed invocation.
 //!
-//! Each module has errors of its own. Here they meet: each gives a stable `errorType` that alarms and docs use, and a
-//! text that says which system refused, why, and what mends it. Causes are joined once, here at the edge, because
-//! Lambda's answer carries a text alone.
+//! Each module has its own errors, and this module combines them. Each error has a stable `errorType`, which alarms and
+//! docs use, and a text that names the system, the reason and the remedy. The texts of causes are joined only here,
+//! because Lambda's response carries only one text.
 
 use std::error::Error as _;
 
@@ -18,28 +18,28 @@ use crate::{
 /// Why an invocation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The payload.
+    /// The payload is invalid.
     #[error(transparent)]
     Request(#[from] request::Invalid),
-    /// The settings.
+    /// The settings are invalid.
     #[error(transparent)]
     Config(#[from] config::Invalid),
-    /// The secret.
+    /// The secret cannot be read or used.
     #[error(transparent)]
     Secret(#[from] secrets::Error),
-    /// DynamoDB.
+    /// The checkpoint cannot be read or written.
     #[error(transparent)]
     Checkpoint(#[from] checkpoint::Error),
-    /// LastPass.
+    /// LastPass cannot be read.
     #[error(transparent)]
     LastPass(#[from] lastpass::Error),
-    /// Elasticsearch.
+    /// Elasticsearch cannot be used.
     #[error(transparent)]
     Elasticsearch(#[from] elastic::Error),
 }
 
 impl Error {
-    /// The stable name of this error in answers, alarms and docs.
+    /// Returns the stable name of this error in answers, alarms and docs.
     #[must_use]
     pub const fn error_type(&self) -> &'static str {
         match self {
@@ -52,7 +52,8 @@ impl Error {
         }
     }
 
-    /// Which part of the secret may be its cause: the secret is then read again, because a sandbox may hold an older one.
+    /// Returns the part of the secret that may be the cause. The secret is then read again, because the sandbox may
+    /// hold an older version.
     #[must_use]
     pub const fn cause_in_secret(&self) -> Option<Part> {
         match self {
@@ -69,7 +70,7 @@ impl Error {
         }
     }
 
-    /// Whether a later run may go through without anyone's doing.
+    /// Returns whether a later run may succeed without an operator.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         match self {
@@ -79,7 +80,7 @@ impl Error {
         }
     }
 
-    /// Whether the invocation's deadline came, and nothing else went wrong.
+    /// Returns whether the invocation's deadline is the only cause.
     #[must_use]
     pub const fn is_out_of_time(&self) -> bool {
         match self {
@@ -89,7 +90,7 @@ impl Error {
         }
     }
 
-    /// Whether a backing index that may hold the documents can't be read.
+    /// Returns whether a backing index that may hold the documents cannot be read.
     #[must_use]
     pub const fn is_unreadable_index(&self) -> bool {
         match self {
@@ -98,7 +99,7 @@ impl Error {
         }
     }
 
-    /// Whether another run works in this one's place: no failure, but the end of this run.
+    /// Returns whether another run took over the lease. This run must then end, without a failure.
     #[must_use]
     pub const fn is_lease_lost(&self) -> bool {
         match self {
@@ -107,7 +108,7 @@ impl Error {
         }
     }
 
-    /// The error's text with those of its causes.
+    /// Returns the text of the error and of its causes.
     #[must_use]
     pub fn with_causes(&self) -> String {
         let mut text = self.to_string();
@@ -124,17 +125,17 @@ impl Error {
     }
 }
 
-/// The failure of an invocation, and whose it is where the deployment has several accounts.
+/// The failure of an invocation, with the account in a deployment of several accounts.
 #[derive(Debug)]
 pub struct Failure {
     /// The account that the request named.
     pub account: Option<AccountName>,
-    /// Why.
+    /// The error.
     pub error: Error,
 }
 
 impl Failure {
-    /// Lambda's `errorMessage`.
+    /// Returns Lambda's `errorMessage`.
     #[must_use]
     pub fn message(&self) -> String {
         let text = self.error.with_causes();

@@ -1,9 +1,9 @@
-//! One invocation: request → action → answer.
+//! Handles one invocation: request → action → answer.
 //!
-//! Owns what lives as long as the sandbox (settings, clients, the cached secret, what is known of the cluster) and puts
-//! together what lives as long as an invocation. When a system answers "not authorised", or the account, namespace or
-//! zone can't be right, the secret is read again and, if it holds something else now, the action is begun anew: its saved
-//! position and the ids see to it that nothing is done twice.
+//! This module owns what lives as long as the sandbox (settings, clients, cached secrets, the set-up cluster) and
+//! builds what lives as long as an invocation. If a system refuses the credentials, or the account, namespace or zone
+//! cannot be correct, the secret is read again. If it has changed, the action starts over. The saved position and the
+//! document IDs prevent duplicates.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -34,18 +34,18 @@ use crate::{
     telemetry::{Journal, Totals, write_metrics},
 };
 
-/// Share of an invocation's time that is kept for saving progress and answering.
+/// Divides the remaining time of an invocation: this fraction is reserved for saving progress and answering.
 const RESERVED_SHARE: u32 = 10;
-/// Least and most of it. Chosen: a conditional write takes milliseconds; the reserve bears a repetition of it.
+/// Least and most reserved time. Chosen: a conditional write takes milliseconds, so the reserve allows for a retry.
 const RESERVED: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
-/// What of it is left for the answer itself.
+/// The part of the reserve that is left for the answer.
 const ANSWERING: Duration = Duration::from_millis(200);
-/// How long a lease may outlive Lambda's deadline: by then the sandbox is gone.
+/// How long a lease may outlive Lambda's deadline. The sandbox is gone by then.
 const LEASE_BEYOND_DEADLINE: SignedDuration = SignedDuration::from_secs(5);
-/// How long `check` and `status` take at most. Chosen: somebody waits for them, and the AWS CLI gives up after a minute.
+/// Longest duration of `check` and `status`. Chosen: someone waits for them, and the AWS CLI times out after a minute.
 const READ_ONLY_TIMEOUT: Duration = Duration::from_secs(50);
 
-/// The function as long as its sandbox lives.
+/// The function, for the lifetime of its sandbox.
 pub struct Function {
     sandbox: Result<Sandbox, config::Invalid>,
 }
@@ -55,7 +55,7 @@ struct Sandbox {
     http: http::Clients,
     secrets: Secrets,
     dynamodb: aws_sdk_dynamodb::Client,
-    /// The UUID of the cluster in which the index templates were seen: they are looked for before the first write only.
+    /// The UUID of the cluster whose index templates were found, so that they are checked only before the first write.
     set_up_cluster: Mutex<Option<String>>,
 }
 
@@ -66,7 +66,7 @@ struct Invocation<'a> {
     elasticsearch_http: reqwest::Client,
     payload: &'a Value,
     request: &'a Request,
-    /// Where the account's credentials are; none for `status` of all accounts.
+    /// The secret with the account's credentials. `None` for `status` of all accounts.
     secret_id: Option<String>,
     journal: &'a Journal,
     request_id: &'a str,
@@ -76,7 +76,7 @@ struct Invocation<'a> {
 }
 
 impl Function {
-    /// Makes the clients, unless the settings are wrong: then every invocation says so.
+    /// Builds the clients, unless the settings are invalid. Every invocation then returns the faults.
     #[must_use]
     pub fn new(config: Result<Config, config::Invalid>, aws: &SdkConfig) -> Self {
         let sandbox = config.and_then(|config| {
@@ -92,10 +92,10 @@ impl Function {
         Self { sandbox }
     }
 
-    /// Answers one invocation, and says at its end what it did: one summary line and the metrics of its streams.
+    /// Handles one invocation. At its end, writes one summary line and the metrics of its streams.
     ///
     /// # Errors
-    /// [`Failure`]: it becomes Lambda's `errorType` and `errorMessage`.
+    /// [`Failure`], which becomes Lambda's `errorType` and `errorMessage`.
     pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, Failure> {
         let LambdaEvent { payload, context } = event;
         let started = collect::now();
@@ -113,7 +113,8 @@ impl Function {
         let journal = Journal::default();
         async {
             let answer = match &request {
-                // Boxed: the future of a whole invocation is too large a type for the compiler to lay out in one piece.
+                // Boxed, because the future of a whole invocation is too large a type for the compiler to lay out in
+                // one piece.
                 Ok(request) => Box::pin(self.answer(request, &payload, &context, started, &journal)).await,
                 Err(invalid) => Err(invalid.clone().into()),
             };
@@ -201,7 +202,7 @@ impl Invocation<'_> {
             let answer = self.act(&credentials).await;
             let Some(part) = answer.as_ref().err().and_then(Error::cause_in_secret) else { return answer };
             match secrets.reload(self.secret_id(), collect::now(), self.deadline).await {
-                // Others each time, so it comes to an end.
+                // Each round requires that the secret has changed, so the loop ends.
                 Ok(reloaded) if !reloaded.have_same(part, &credentials) => credentials = reloaded,
                 _ => return answer,
             }
@@ -210,7 +211,8 @@ impl Invocation<'_> {
         }
     }
 
-    /// A secret that was not filled in yet is no fault: schedules may be on from the first deployment.
+    /// Skips the action if the secret still holds its placeholder, because schedules may be enabled from the first
+    /// deployment.
     fn without_credentials(&self, error: secrets::Error) -> Result<Value, Error> {
         match (&self.request.action, error) {
             (Action::Setup { .. } | Action::Reset { .. }, error) => Err(error.into()),
@@ -249,7 +251,7 @@ impl Invocation<'_> {
         let config = &self.sandbox.config;
         let mapper = self.mapper(credentials);
         let lastpass = self.lastpass(credentials);
-        // What is not live leaves the live runs the first turns.
+        // Actions that can wait let live runs retry first.
         let can_wait = matches!(self.request.action, Action::Backfill(_) | Action::Plan(_) | Action::Resume);
         let session = Session {
             config,
@@ -284,14 +286,14 @@ impl Invocation<'_> {
         })
     }
 
-    /// The answer with all that this invocation has done, also before it was begun anew.
+    /// Adds everything that this invocation has done to an answer, including the work before it started over.
     fn with_totals(&self, answer: RunAnswer) -> RunAnswer {
         let Totals { counters, lastpass_requests, bulk_requests, .. } = self.journal.totals();
         RunAnswer { counters, lastpass_requests, bulk_requests, ..answer }
     }
 
-    /// Whether the cluster has the index templates. One that was seen before is not asked again; another one that came
-    /// in its place is, and so is one without a UUID.
+    /// Returns whether the cluster has the index templates. The UUID of a cluster that has them is remembered. A
+    /// replaced cluster, or one without a UUID, is asked again.
     async fn is_set_up(&self, elastic: &elastic::Client, cluster_uuid: Option<&str>) -> Result<bool, Error> {
         let seen = || self.sandbox.set_up_cluster.lock().unwrap_or_else(PoisonError::into_inner);
         if cluster_uuid.is_some() && seen().as_deref() == cluster_uuid {
@@ -305,7 +307,7 @@ impl Invocation<'_> {
     }
 
     async fn check(&self) -> CheckAnswer {
-        // Read anew: what is checked is what the next invocation will find.
+        // Reads the secret again, because the check must use what the next invocation will find.
         let credentials = match self.sandbox.secrets.reload(self.secret_id(), collect::now(), self.deadline).await {
             Ok(credentials) => credentials,
             Err(error) => return CheckAnswer::without_secret(&error.into()),
@@ -357,8 +359,8 @@ impl Invocation<'_> {
         Ok(checkpoint::list(&self.sandbox.dynamodb, table, scope, self.deadline).await?)
     }
 
-    /// Enters how far every stream is, before anything else can fail: an alarm on a stream that is late must not ring for
-    /// another fault, and has to ring for a stream whose own runs don't come.
+    /// Records the watermark of every stream before anything else can fail. The alarm on late streams must go to ALARM
+    /// for a stream whose own runs do not start, and must not go to ALARM because of another fault.
     async fn enter_watermarks(&self) {
         let listing = match self.list_checkpoints(Scope::Account(self.request.account.as_ref())).await {
             Ok(listing) => listing,
@@ -371,7 +373,7 @@ impl Invocation<'_> {
         }
     }
 
-    /// The secret of the account. Every action but `status` of all accounts has one.
+    /// Returns the secret of the account. Only `status` of all accounts has none.
     fn secret_id(&self) -> &str {
         self.secret_id.as_deref().unwrap_or_default()
     }
@@ -395,7 +397,7 @@ impl Invocation<'_> {
         .named(self.sandbox.config.lastpass_api_user.clone())
     }
 
-    /// The checkpoints; `cluster_uuid` where it was asked for.
+    /// Builds the checkpoint store, with `cluster_uuid` if it is known.
     fn store(&self, credentials: &Credentials, cluster_uuid: Option<String>) -> Store {
         let config = &self.sandbox.config;
         let destination = checkpoint::Destination {
@@ -409,7 +411,7 @@ impl Invocation<'_> {
     }
 }
 
-/// The secret that the request is about; none where it is about those of all accounts.
+/// Returns the secret that a request needs, or `None` for `status` of all accounts.
 fn secret_id(source: &SecretSource, request: &Request) -> Result<Option<String>, request::Invalid> {
     match (source, &request.account) {
         (SecretSource::Arn(arn), None) => Ok(Some(arn.clone())),
@@ -420,7 +422,7 @@ fn secret_id(source: &SecretSource, request: &Request) -> Result<Option<String>,
     }
 }
 
-/// An answer that says for which account it is, where the request did.
+/// Adds the account to an answer if the request named one.
 fn with_account(answer: Value, account: Option<&AccountName>) -> Value {
     match (answer, account) {
         (Value::Object(mut fields), Some(account)) => {
@@ -431,13 +433,13 @@ fn with_account(answer: Value, account: Option<&AccountName>) -> Value {
     }
 }
 
-/// How long Lambda still lets an invocation work at `now`.
+/// Returns how long Lambda lets the invocation continue after `now`.
 fn left_at(now: Timestamp, context: &Context) -> Duration {
     let ends = Timestamp::try_from(context.deadline()).unwrap_or(now);
     Duration::try_from(ends.duration_since(now)).unwrap_or_default()
 }
 
-/// Writes the one line that says how an invocation ended: an error where it failed, because someone may have to act.
+/// Writes the summary line of an invocation. The level is error if it failed, because someone may have to act.
 fn summarize(answer: &Result<Value, Error>, totals: Totals, took: Duration, left: Duration) {
     let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     macro_rules! summarize {
@@ -477,7 +479,7 @@ fn summarize(answer: &Result<Value, Error>, totals: Totals, took: Duration, left
     }
 }
 
-/// An answer as JSON. Ours are plain structs, which always have one.
+/// Serializes an answer. This cannot fail, because answers are plain structs.
 fn json<T: serde::Serialize>(answer: &T) -> Value {
     serde_json::to_value(answer).unwrap_or_default()
 }

@@ -1,7 +1,7 @@
-//! The HTTP client for LastPass and Elasticsearch.
+//! Builds the HTTP clients for LastPass and Elasticsearch.
 //!
-//! One TLS set-up for a sandbox's life, one client for each invocation: a frozen sandbox leaves dead connections
-//! behind, and a client made anew has none.
+//! The TLS configuration is kept for the lifetime of the sandbox, and each invocation gets a new client. A frozen
+//! sandbox leaves dead connections behind, and a new client has none.
 
 use std::{error::Error as _, fmt, io, sync::Arc, time::Duration};
 
@@ -10,51 +10,51 @@ use rustls::{
     pki_types::pem::PemObject,
 };
 
-/// Longest that a connection may take to be made. Chosen: a host in another continent answers within a second.
+/// Longest time to connect. Chosen: a host on another continent responds within a second.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why no TLS connection can be made.
+/// Why no TLS client can be built.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A text that should hold certificates.
+    /// A text does not contain valid certificates.
     #[error(
         "there is no certificate in it: give the authority's certificate as PEM, from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----"
     )]
     Certificate,
-    /// The TLS library or the client.
+    /// The TLS library or the client cannot be set up.
     #[error("TLS can't be set up in this process")]
     SetUp(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// How many names of a certificate are told, and the longest. Chosen: who looks for the right one has it among the first.
+/// Most names of a certificate in a message. Chosen: the name to look for is among the first.
 const MOST_NAMES: usize = 5;
-/// Source: RFC 1035: a host name has at most 253 characters.
+/// Longest name in a message. Source: RFC 1035: a host name has at most 253 characters.
 const LONGEST_NAME: usize = 253;
 
-/// Why a host with which a connection was made was not talked to. No repetition mends it.
+/// Why TLS failed after the connection was made. A retry does not help.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TlsFault {
-    /// Its certificate is of an authority that nobody here knows, or says it is of one that is known.
+    /// The certificate is not from a trusted authority, or only claims to be.
     UnknownAuthority,
-    /// Its certificate is for others.
+    /// The certificate is for other host names.
     OtherName {
-        /// Whom it names, where that is known.
+        /// The host names in the certificate, if known.
         names: Vec<String>,
     },
-    /// Its certificate was good until now.
+    /// The certificate has expired.
     Expired,
-    /// Its certificate will be good, or the clock is wrong.
+    /// The certificate is not valid yet, or the clock is wrong.
     NotYetValid,
-    /// Anything else about its certificate.
+    /// The certificate is invalid for another reason.
     Certificate,
-    /// It knows neither TLS 1.2 nor 1.3, or none of the ciphers.
+    /// The host supports neither TLS 1.2 nor 1.3, or none of the ciphers.
     Version,
-    /// What it says is no TLS.
+    /// The host does not speak TLS.
     NotTls,
 }
 
 impl TlsFault {
-    /// The fault that made a request fail, if it was one of these.
+    /// Returns the TLS fault that made a request fail, if any.
     #[must_use]
     pub fn of(error: &reqwest::Error) -> Option<Self> {
         let mut cause = error.source();
@@ -62,7 +62,8 @@ impl TlsFault {
             if let Some(fault) = error.downcast_ref() {
                 return Self::judge(fault);
             }
-            // It hides what it holds, often itself, and gives the cause of that.
+            // `source()` of an `io::Error` skips the error that it holds (often another `io::Error`), so the held error
+            // comes first.
             let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
             cause = held.map_or_else(|| error.source(), |held| Some(held));
         }
@@ -113,8 +114,7 @@ impl fmt::Display for TlsFault {
     }
 }
 
-/// Makes clients that trust the system's authorities; those of Elasticsearch also the authority of a self-managed cluster,
-/// whose owner is nobody that LastPass's certificates are to be trusted from.
+/// Builds clients that trust the system's authorities. The custom CA is trusted for Elasticsearch only.
 #[derive(Debug, Clone)]
 pub struct Clients {
     lastpass: Arc<ClientConfig>,
@@ -122,13 +122,13 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Reads the authorities. `ca` holds further ones for Elasticsearch as PEM.
+    /// Reads the authorities. `ca` holds further ones for Elasticsearch, as PEM.
     ///
     /// # Errors
-    /// [`Error::Certificate`] if `ca` holds none.
+    /// [`Error::Certificate`] if `ca` holds no valid certificate.
     pub fn new(ca: Option<&str>) -> Result<Self, Error> {
         let mut roots = RootCertStore::empty();
-        // What can't be read of the system's is left out: a missing authority shows as a refused connection.
+        // Unreadable system certificates are skipped. A missing authority leads to a refused connection.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         let Some(pem) = ca else {
             let both = Arc::new(tls(roots)?);
@@ -141,18 +141,18 @@ impl Clients {
         Ok(Self { lastpass, elasticsearch: Arc::new(tls(roots)?) })
     }
 
-    /// A client for LastPass, without connections.
+    /// Builds a client for LastPass, without connections.
     ///
     /// # Errors
-    /// [`Error::SetUp`] if the library refuses the set-up.
+    /// [`Error::SetUp`] if the library rejects the configuration.
     pub fn for_lastpass(&self) -> Result<reqwest::Client, Error> {
         Self::fresh(&self.lastpass)
     }
 
-    /// A client for Elasticsearch, without connections.
+    /// Builds a client for Elasticsearch, without connections.
     ///
     /// # Errors
-    /// [`Error::SetUp`] if the library refuses the set-up.
+    /// [`Error::SetUp`] if the library rejects the configuration.
     pub fn for_elasticsearch(&self) -> Result<reqwest::Client, Error> {
         Self::fresh(&self.elasticsearch)
     }
@@ -163,7 +163,7 @@ impl Clients {
         builder
             .use_preconfigured_tls(tls.clone())
             .connect_timeout(CONNECT_TIMEOUT)
-            // A redirect would carry credentials to another address.
+            // A redirect would send credentials to another address.
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("lastpass-elastic/", env!("CARGO_PKG_VERSION")))
             .build()
@@ -171,7 +171,7 @@ impl Clients {
     }
 }
 
-/// TLS 1.2 or 1.3 with a host that one of `roots` answers for.
+/// Configures TLS 1.2 and 1.3 with the trusted authorities `roots`.
 fn tls(roots: RootCertStore) -> Result<ClientConfig, Error> {
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
@@ -179,17 +179,17 @@ fn tls(roots: RootCertStore) -> Result<ClientConfig, Error> {
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// The certificates in a PEM text: at least one.
+/// Parses the certificates in a PEM text.
 ///
 /// # Errors
-/// [`Error::Certificate`] if there is none, or one can't be read.
+/// [`Error::Certificate`] if there is none, or one of them cannot be read.
 pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
     let certificates: Vec<_> =
         CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().map_err(|_| Error::Certificate)?;
     if certificates.is_empty() { Err(Error::Certificate) } else { Ok(certificates) }
 }
 
-/// A client that is never asked.
+/// Builds a client for tests that send no request.
 #[cfg(test)]
 pub(crate) fn for_tests() -> reqwest::Client {
     Clients::new(None).and_then(|clients| clients.for_elasticsearch()).expect("a client")

@@ -1,7 +1,7 @@
 //! Copies the data streams of a LastPass Business account into Elasticsearch, every event exactly once.
 //!
-//! Data flows one way, [`lastpass`] → [`streams`] → [`elastic`], with [`collect`] as the only conductor and
-//! [`checkpoint`] as its memory.
+//! Data flows one way, [`lastpass`] → [`streams`] → [`elastic`]. [`collect`] orchestrates the runs, and [`checkpoint`]
+//! stores their progress.
 
 mod aws;
 mod check;

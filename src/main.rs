@@ -14,9 +14,9 @@ use tracing::level_filters::LevelFilter;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    // A wrong LOG_LEVEL is reported with the other settings.
+    // A wrong LOG_LEVEL is reported together with the other settings.
     telemetry::init(config::log_level(variable).unwrap_or(LevelFilter::INFO));
-    // Lambda gives a function its credentials here; the other places where they may be take clients to be looked at.
+    // Lambda provides the credentials in the environment. The default chain would also build clients for other sources.
     let credentials = EnvironmentVariableCredentialsProvider::new();
     let aws = aws_config::from_env().credentials_provider(credentials).load().await;
     let function = Function::new(Config::read(variable), &aws);
@@ -30,7 +30,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// The environment is read here and nowhere else.
+/// Reads an environment variable. No other function reads the environment.
 fn variable(name: &str) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "settings are checked by `config`, which is given this reader")]
     std::env::var(name).ok()

@@ -1,12 +1,12 @@
-//! What a user wrote, fit to be repeated in a text: quoted, on one line, and not where it may be a secret.
+//! Quotes user input in messages: on one line, and without text that may be a secret.
 
 use std::fmt;
 
-/// Most characters that are repeated. Chosen: a time or the name of a zone is shorter, while a provisioning hash or an
-/// API key that was pasted into the wrong place is longer.
+/// Most characters that are quoted. Chosen: a time or the name of a zone is shorter. A provisioning hash or an API key
+/// that was pasted into the wrong place is longer.
 const MAX_CHARS: usize = 30;
 
-/// Shows a text in quotes, as `{:?}` does, or how long it is.
+/// Displays a text in quotes, like `{:?}`, or only its length if it is too long.
 pub(crate) struct Quoted<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Quoted<'_> {

@@ -1,7 +1,7 @@
-//! The invocation payload and the answers.
+//! Parses the invocation payload, and defines the answers.
 //!
-//! Knows nothing of AWS or HTTP. A payload is checked whole, and what is wrong is named: an unknown field refused here
-//! is a typing error found, not a setting silently ignored.
+//! This module knows nothing of AWS or HTTP. A payload is checked completely, and every fault is named. Unknown fields
+//! are rejected, because a misspelled field would otherwise be ignored silently.
 
 use std::ops::AddAssign;
 
@@ -15,70 +15,70 @@ use crate::{
     quoted::Quoted,
 };
 
-/// What an invocation is asked to do, and for whom.
+/// The request of an invocation: an action, and its account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// Whose secret and checkpoints it works with, where the deployment has several accounts.
+    /// The account whose secret and checkpoints are used, in a deployment of several accounts.
     pub account: Option<AccountName>,
-    /// What to do.
+    /// The action to perform.
     pub action: Action,
 }
 
-/// What an invocation is asked to do.
+/// The action of an invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Read a stream up to now.
+    /// Collect a stream up to now.
     Collect {
-        /// Which one.
+        /// The stream.
         stream: Stream,
-        /// When the schedule meant it to run.
+        /// The time for which the run was scheduled.
         scheduled_time: Option<Timestamp>,
     },
-    /// Read a range of the event report.
+    /// Backfill a range of the event report.
     Backfill(Backfill),
-    /// Split a range of the event report into slices that can be backfilled side by side.
+    /// Split a range of the event report into slices that can be backfilled in parallel.
     Plan(Window),
-    /// Go on with unfinished snapshots, backfills and redrives.
+    /// Continue unfinished snapshots, backfills and redrives.
     Resume,
-    /// Set a stream's watermark, and confirm a destination that has changed.
+    /// Set the watermark of a stream, and confirm a changed destination.
     Reset {
-        /// Which one.
+        /// The stream.
         stream: Stream,
         /// The new watermark.
         to: Timestamp,
     },
-    /// Deliver a stream's dead letters again.
+    /// Deliver the dead letters of a stream again.
     Redrive {
-        /// Which one.
+        /// The stream.
         stream: Stream,
     },
     /// Install the index assets.
     Setup {
-        /// How long Elasticsearch keeps the documents, such as `365d`; what is set stays where it isn't given.
+        /// How long Elasticsearch keeps the documents, such as `365d`. If absent, the current retention stays.
         retention: Option<String>,
-        /// Whether data streams may be taken over that another template or an agent made.
+        /// Whether to take over data streams that another template or an Elastic Agent created.
         take_over: bool,
     },
-    /// Try every system and right.
+    /// Check every system and permission.
     Check,
-    /// Tell how far each stream is.
+    /// Return the status of each stream.
     Status,
 }
 
-/// A range of the event report to read, known by its ends.
+/// A range of the event report to read, identified by its ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backfill {
     /// The first second.
     pub from: Timestamp,
-    /// The second after the last one.
+    /// The end, exclusive.
     pub to: Timestamp,
-    /// Answer at once if the same range was read before.
+    /// Whether to skip the backfill if the same range was completed before.
     pub skip_completed: bool,
-    /// Set `event.ingested`, so that detection rules look at the documents.
+    /// Whether to set `event.ingested`, so that detection rules evaluate the documents.
     pub alert: bool,
 }
 
-/// A payload that can't be carried out, with everything that is wrong with it.
+/// A payload that cannot be executed, with all its faults.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the request is not valid: {}. docs/operate.md lists every action, and events/ holds one payload for each", faults.join("; "))]
 pub struct Invalid {
@@ -86,7 +86,7 @@ pub struct Invalid {
 }
 
 impl Invalid {
-    /// The payload of a deployment that has no accounts to choose from.
+    /// Builds the fault of a payload that names an account in a deployment of one account.
     #[must_use]
     pub fn account_without_prefix() -> Self {
         let fault = "`account` is given, but this function has one account alone, that of SECRET_ARN: leave `account` out, or \
@@ -94,7 +94,7 @@ impl Invalid {
         Self { faults: vec![fault.to_owned()] }
     }
 
-    /// The payload without an account, where a deployment has several.
+    /// Builds the fault of a payload without an account in a deployment of several accounts.
     #[must_use]
     pub fn account_missing() -> Self {
         let fault = "`account` is missing: this function has several accounts (SECRET_PREFIX), so say which one; the action \
@@ -103,17 +103,17 @@ impl Invalid {
     }
 }
 
-/// Most unknown fields that are named. Chosen: who sends more has sent something else.
+/// Most unknown fields that are named. Chosen: a payload with more is a different kind of payload.
 const MAX_UNKNOWN: usize = 5;
 
-/// The actions in the order in which texts list them.
+/// The actions, in the order in which messages list them.
 const ACTIONS: &[&str] = &["collect", "backfill", "plan", "resume", "reset", "redrive", "setup", "check", "status"];
 
 impl Request {
-    /// Reads a payload, when the clock shows `now`.
+    /// Parses a payload at the time `now`.
     ///
     /// # Errors
-    /// [`Invalid`], naming each fault.
+    /// [`Invalid`], with all faults.
     pub fn parse(payload: &Value, now: Timestamp) -> Result<Self, Invalid> {
         let Value::Object(fields) = payload else {
             return Err(Invalid { faults: vec![format!("it is {}, not a JSON object", kind(payload))] });
@@ -131,7 +131,7 @@ impl Request {
                 reader.range().map(Action::Plan)
             }
             Some("resume") => {
-                // The schedule sends the same fields to every action.
+                // Schedules send `scheduled_time` to every action.
                 reader.scheduled_time();
                 Some(Action::Resume)
             }
@@ -158,7 +158,7 @@ impl Request {
 }
 
 impl Action {
-    /// The action's name.
+    /// Returns the name of the action.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {
@@ -174,7 +174,7 @@ impl Action {
         }
     }
 
-    /// The stream it is about, if it is about one.
+    /// Returns the stream of the action, if it has one.
     #[must_use]
     pub const fn stream(&self) -> Option<Stream> {
         match self {
@@ -185,7 +185,7 @@ impl Action {
     }
 }
 
-/// Reads the fields of a payload and collects what is wrong with them.
+/// Reads the fields of a payload and collects their faults.
 struct Fields<'a> {
     fields: &'a Map<String, Value>,
     known: Vec<&'static str>,
@@ -257,7 +257,7 @@ impl<'a> Fields<'a> {
     }
 
     fn scheduled_time(&mut self) -> Option<Timestamp> {
-        /// How EventBridge Scheduler's context attributes begin. One that arrives as it was written was not filled in.
+        /// The beginning of EventBridge Scheduler's context attributes. A value that begins with it was not replaced.
         const CONTEXT_ATTRIBUTE: &str = "<aws.";
         let text = self.text("scheduled_time")?;
         if text.starts_with(CONTEXT_ATTRIBUTE) {
@@ -286,7 +286,8 @@ impl<'a> Fields<'a> {
         self.time(name, text?)
     }
 
-    /// The time to which a stream is reset: not in the future, because everything until then would be skipped.
+    /// Reads the time to which a stream is reset. Rejects a future time, because everything until then would be
+    /// skipped.
     fn reset_to(&mut self, now: Timestamp) -> Option<Timestamp> {
         let to = self.end("to")?;
         if to.duration_since(now) > CLOCK_TOLERANCE {
@@ -310,7 +311,7 @@ impl<'a> Fields<'a> {
         Some(Backfill { from, to, skip_completed, alert })
     }
 
-    /// The stream of a plan, which need not be said: there is one alone that can be filled back.
+    /// Reads the stream of a plan, which is optional, because only one stream can be backfilled.
     fn stream_with_a_past(&mut self) {
         if self.get("stream").is_some()
             && let Some(stream) = self.stream()
@@ -358,7 +359,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// RFC 3339, or a date for its midnight in UTC. Below the second is cut off: events have whole seconds.
+/// Parses RFC 3339, or a date as its midnight in UTC. Truncates to the second, because events have whole seconds.
 fn parse_time(text: &str) -> Option<Timestamp> {
     let instant = match text.parse::<civil::Date>() {
         Ok(date) if text.len() == "2025-01-31".len() => date.to_zoned(TimeZone::UTC).ok()?.timestamp(),
@@ -382,16 +383,16 @@ const fn kind(value: &Value) -> &'static str {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
-    /// All that was asked for is in Elasticsearch.
+    /// Everything requested is in Elasticsearch.
     Complete,
-    /// The deadline came first; what is done is saved.
+    /// The deadline came first. The progress is saved.
     Partial,
     /// Nothing was done.
     Skipped,
 }
 
 impl RunStatus {
-    /// The status as answers spell it.
+    /// Returns the status as answers spell it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -406,38 +407,39 @@ impl RunStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// The secret still holds the template's placeholder, or the index templates are not there: put the credentials
-    /// in, and run `setup`. The log says which.
+    /// The secret still holds the template's placeholder, or the index templates are missing: store the credentials,
+    /// and run `setup`. The log says which one is missing.
     SetupRequired,
     /// Another run holds the lease.
     LeaseHeld,
-    /// Another run took the lease over while this one worked, and goes on from the last checkpoint.
+    /// Another run took over the lease during this run, and continues from the last checkpoint.
     LeaseLost,
-    /// The backfill was completed before, and `skip_completed` asks to leave it at that.
+    /// The backfill was completed before, and `skip_completed` is set.
     AlreadyComplete,
 }
 
-/// A range of time, its end exclusive.
+/// A range of time with an exclusive end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Window {
     /// The first second.
     pub from: Timestamp,
-    /// The second after the last one.
+    /// The end, exclusive.
     pub to: Timestamp,
 }
 
-/// What a run did to documents. `fetched` = `created` + `duplicates` + `dead_letters`.
+/// The document counters of a run. `fetched` = `created` + `duplicates` + `dead_letters`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counters {
-    /// Documents made from what LastPass answered, or from dead letters.
+    /// Documents built from responses of LastPass, or from dead letters.
     pub fetched: u64,
-    /// Documents that Elasticsearch did not have.
+    /// Documents that were new in Elasticsearch.
     pub created: u64,
-    /// Documents that it had.
+    /// Documents that already existed.
     pub duplicates: u64,
-    /// Documents that it refused for good, kept as dead letters; in a redrive, refused again.
+    /// Documents that Elasticsearch refused permanently and that became dead letters; in a redrive, documents refused
+    /// again.
     pub dead_letters: u64,
-    /// Of the created ones, those from before the window.
+    /// Created documents whose time is before the window.
     pub late: u64,
 }
 
@@ -458,22 +460,22 @@ pub struct PlanAnswer {
     pub action: &'static str,
     /// The stream.
     pub stream: Stream,
-    /// `partial` where the deadline came first: the same request goes on.
+    /// `partial` if the deadline came first. The same request continues the plan.
     pub status: RunStatus,
-    /// Why it was skipped, or ended early for another reason than its deadline.
+    /// Why the plan was skipped, or ended early for another reason than its deadline.
     pub reason: Option<Reason>,
     /// The range that is split.
     pub window: Window,
-    /// The slices, newest first, without gap or overlap; those found so far where the plan is not complete.
+    /// The slices, newest first, without gaps or overlaps. If the plan is not complete, the slices so far.
     pub slices: Vec<Window>,
-    /// Requests to LastPass by this invocation.
+    /// Requests of this invocation to LastPass.
     pub lastpass_requests: u64,
-    /// Until when another run holds the lease.
+    /// When the lease of the other run expires.
     pub lease_expires: Option<Timestamp>,
 }
 
 impl PlanAnswer {
-    /// The answer of a run that did nothing.
+    /// Builds the answer of a run that did nothing.
     #[must_use]
     pub const fn skipped(window: Window, reason: Reason) -> Self {
         Self {
@@ -496,27 +498,27 @@ pub struct RunAnswer {
     pub action: &'static str,
     /// The stream.
     pub stream: Stream,
-    /// How it ended.
+    /// How the run ended.
     pub status: RunStatus,
-    /// Why it was skipped, or ended early for another reason than its deadline.
+    /// Why the run was skipped, or ended early for another reason than its deadline.
     pub reason: Option<Reason>,
-    /// The event report's window without the overlap; none for snapshots and redrives.
+    /// The window of the event report without the overlap. `None` for snapshots and redrives.
     pub window: Option<Window>,
-    /// What was done to documents by this invocation.
+    /// The document counters of this invocation.
     #[serde(flatten)]
     pub counters: Counters,
-    /// Requests to LastPass by this invocation.
+    /// Requests of this invocation to LastPass.
     pub lastpass_requests: u64,
-    /// Bulk requests to Elasticsearch by this invocation.
+    /// Bulk requests of this invocation to Elasticsearch.
     pub bulk_requests: u64,
-    /// How far the stream is now; of a redrive, when the dead letters were refused that it has come to.
+    /// The position of the stream after this run. For a redrive: when the dead letters at its position were refused.
     pub checkpoint: Option<Timestamp>,
-    /// Until when another run holds the lease.
+    /// When the lease of the other run expires.
     pub lease_expires: Option<Timestamp>,
 }
 
 impl RunAnswer {
-    /// The answer of a run that did nothing.
+    /// Builds the answer of a run that did nothing.
     #[must_use]
     pub fn skipped(action: &'static str, stream: Stream, reason: Reason) -> Self {
         Self {
@@ -539,7 +541,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// The tests' clock.
+    /// The clock of the tests.
     const NOW: &str = "2025-06-01T12:00:00Z";
 
     fn parse(payload: &Value) -> Result<Request, Invalid> {

@@ -1,4 +1,4 @@
-//! How far each stream is.
+//! Reports the status of each stream.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -18,9 +18,9 @@ pub struct StatusAnswer {
     action: &'static str,
     #[serde(flatten)]
     account: AccountStatus,
-    /// Why a checkpoint can't be read: runs of its stream fail until it is mended.
+    /// Why checkpoints cannot be read. Runs of their streams fail until the items are fixed.
     unreadable: Vec<String>,
-    /// Dead letters whose document is still missing; none where Elasticsearch could not be asked.
+    /// Dead letters whose document is still missing. `None` if Elasticsearch could not be asked.
     dead_letters: Option<u64>,
 }
 
@@ -28,20 +28,20 @@ pub struct StatusAnswer {
 #[derive(Debug, Serialize)]
 pub struct AccountsStatusAnswer {
     action: &'static str,
-    /// Those that were read.
+    /// The accounts that have checkpoints.
     accounts: BTreeMap<AccountName, AccountStatus>,
-    /// As in [`StatusAnswer`].
+    /// The same as in [`StatusAnswer`].
     unreadable: Vec<String>,
-    /// None: to count them takes the credentials of each account.
+    /// Always `None`, because counting them needs the credentials of each account.
     dead_letters: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
 struct AccountStatus {
     streams: BTreeMap<Stream, StreamStatus>,
-    /// Those of a range that was split are one, that of the range.
+    /// The backfills. The slices of one plan are one backfill.
     backfills: Vec<BackfillStatus>,
-    /// Those that are not complete.
+    /// The redrives that are not complete.
     redrives: Vec<RedriveStatus>,
 }
 
@@ -81,7 +81,7 @@ struct BackfillStatus {
     events: u64,
     lease_expires: Option<Timestamp>,
     last_run: Option<LastRunStatus>,
-    /// Where the range was split.
+    /// The slices, if the range was split.
     slices: Option<SlicesStatus>,
 }
 
@@ -89,21 +89,21 @@ struct BackfillStatus {
 struct SlicesStatus {
     total: usize,
     complete: usize,
-    /// Those that were begun and are not complete, newest first.
+    /// The slices that were begun and are not complete, newest first.
     unfinished: Vec<BackfillStatus>,
 }
 
 #[derive(Debug, Serialize)]
 struct RedriveStatus {
     stream: Stream,
-    /// When the dead letters were refused that were taken up last.
+    /// When the most recently delivered dead letters were refused.
     position: Timestamp,
     lease_expires: Option<Timestamp>,
     last_run: Option<LastRunStatus>,
 }
 
 impl StatusAnswer {
-    /// Makes the answer of what is in the table at `now`.
+    /// Builds the answer from the items of the table at `now`.
     #[must_use]
     pub fn new(listing: &Listing, dead_letters: Option<u64>, now: Timestamp) -> Self {
         let items: Vec<&Item> = listing.items.iter().collect();
@@ -117,7 +117,7 @@ impl StatusAnswer {
 }
 
 impl AccountsStatusAnswer {
-    /// Makes the answer of what is in the table at `now`.
+    /// Builds the answer from the items of the table at `now`.
     #[must_use]
     pub fn new(listing: &Listing, now: Timestamp) -> Self {
         let mut items: BTreeMap<AccountName, Vec<&Item>> = BTreeMap::new();
@@ -141,7 +141,7 @@ impl AccountStatus {
             Stream::ALL.into_iter().map(|stream| (stream, StreamStatus::default())).collect();
         let mut backfills = Vec::new();
         let mut redrives = Vec::new();
-        // One that a reset gave up remembers nothing.
+        // A backfill that a reset abandoned is neither complete nor unfinished.
         let mut begun: HashMap<(Timestamp, Timestamp), &Item> = items
             .iter()
             .filter(|item| item.state.complete || item.state.unfinished.is_some())
@@ -182,7 +182,7 @@ impl AccountStatus {
     }
 }
 
-/// The status of a range that was split into `slices`, newest first, of which those are known that were begun.
+/// Returns the status of a range that was split into `slices`, newest first. A slice that was not begun is `None`.
 fn planned_status(slices: &[Option<&Item>], range: Window, is_whole_plan: bool, now: Timestamp) -> BackfillStatus {
     let begun: Vec<&Item> = slices.iter().flatten().copied().collect();
     let complete = begun.iter().filter(|item| item.state.complete).count();
@@ -223,7 +223,7 @@ fn stream_status(item: &Item, now: Timestamp) -> StreamStatus {
             Unfinished::Snapshot(SnapshotPosition { scheduled_time, page_index, read, total, .. }) => {
                 Some(UnfinishedStatus::Snapshot { scheduled_time, page_index, read, total })
             }
-            // A redrive has an item of its own.
+            // A redrive has its own item.
             Unfinished::Redrive { .. } => None,
         }),
         lease_expires: lease_expires(item, now),
@@ -295,7 +295,8 @@ mod tests {
         item(None, key, State { slice_starts, complete, ..State::default() })
     }
 
-    /// A backfill that has acknowledged so many events, down to `position`; complete where that is `from`.
+    /// Builds a backfill that has acknowledged `events` events down to `position`. It is complete if that equals
+    /// `from`.
     fn backfill(from: &str, to: &str, position: &str, events: u64) -> Item {
         let (from, to, position) = (at(from), at(to), at(position));
         let complete = position == from;

@@ -1,9 +1,9 @@
-//! Log set-up, and what an invocation says of itself at its end: one summary line and the metrics of its streams.
+//! Sets up the log, and writes the metrics of an invocation.
 //!
-//! Knows nothing of the other rooms' work. Logs are JSON lines; messages are fixed texts and values are fields. Metrics
-//! are log lines as well, in CloudWatch's embedded metric format (EMF), which need no call and no permission. They are
-//! written whatever `LOG_LEVEL` is. Every metric costs more in a month than the function, so that only what an alarm or
-//! the dashboard shows is one; all else is a field of the summary line.
+//! This module knows nothing of the work of other modules. Logs are JSON lines: messages are fixed texts, and values
+//! are fields. Metrics are also log lines, in CloudWatch's embedded metric format (EMF), which needs no call and no
+//! permission. They are written regardless of `LOG_LEVEL`. Every metric costs more per month than the function, so only
+//! values that an alarm or the dashboard shows are metrics. All other values are fields of the summary line.
 //!
 //! Source: [Amazon CloudWatch User Guide, "Specification: Embedded metric
 //! format"](https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html).
@@ -25,55 +25,56 @@ use crate::{
     request::Counters,
 };
 
-/// The first part of the namespace of all metrics; the function's name follows, so that two stacks of one account keep
-/// apart. `template.yaml` spells the same.
+/// The first part of the namespace of all metrics. The function's name follows, so that two stacks in one AWS account
+/// have separate metrics. `template.yaml` uses the same namespace.
 const NAMESPACE: &str = "LastPassElastic";
-/// The one dimension of every metric: the stream.
+/// The only dimension of every metric: the stream.
 const DIMENSION: &str = "stream";
 
-/// A metric, as CloudWatch lists it.
+/// A metric as CloudWatch lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Metric {
-    /// Its name.
+    /// The name of the metric.
     pub name: &'static str,
-    /// Its unit, one of CloudWatch's.
+    /// One of CloudWatch's units.
     pub unit: &'static str,
 }
 
-/// How old the watermark is: everything before it is acknowledged. Of snapshots: how long ago the last whole one was due.
+/// Age of the watermark, before which everything is acknowledged. For snapshots: time since the last complete one was
+/// due.
 pub const FRESHNESS: Metric = Metric { name: "Freshness", unit: "Seconds" };
-/// Documents that Elasticsearch did not have.
+/// Documents that are new in Elasticsearch.
 pub const CREATED: Metric = Metric { name: "Created", unit: "Count" };
-/// Records that Elasticsearch refused for good.
+/// Records that Elasticsearch refused permanently.
 pub const DEAD_LETTERS: Metric = Metric { name: "DeadLetters", unit: "Count" };
-/// Runs that failed. A crash or a time-out is in AWS's own `Errors` alone.
+/// Runs that failed. A crash or a timeout counts only in AWS's own metric `Errors`.
 pub const ERRORS: Metric = Metric { name: "Errors", unit: "Count" };
-/// Requests that LastPass limited: with 429, with a 403 that is not its API's, or in words.
+/// Requests that LastPass throttled: with 429, with a 403 that is not its API's, or with a message.
 pub const LASTPASS_THROTTLED: Metric = Metric { name: "LastPassThrottled", unit: "Count" };
 
-/// Every metric there is. The alarms and the dashboard of `template.yaml` name no other.
+/// All metrics. The alarms and the dashboard of `template.yaml` use no others.
 pub const METRICS: [Metric; 5] = [FRESHNESS, CREATED, DEAD_LETTERS, ERRORS, LASTPASS_THROTTLED];
 
-/// Writes logs of `level` and above as JSON lines to standard output. Other crates are heard from warnings on: at
-/// `debug` the HTTP crates log headers.
+/// Writes logs of `level` and above as JSON lines to standard output. Other crates log only warnings and errors,
+/// because at `debug` the HTTP crates log headers.
 pub fn init(level: LevelFilter) {
     let filter = EnvFilter::new(format!("warn,lastpass_elastic={level},bootstrap={level}"));
-    // Lambda stamps each line with its own time as well; ours is the one of the event.
+    // Lambda adds its own time to each line. Ours is the time of the event.
     fmt().json().flatten_event(true).with_current_span(true).with_span_list(false).with_env_filter(filter).init();
 }
 
-/// What one run did, whether it succeeded or not.
+/// The record of one run, whether it succeeded or not.
 #[derive(Debug, Clone, Copy)]
 pub struct RunRecord {
-    /// Its stream.
+    /// The stream of the run.
     pub stream: Stream,
-    /// What it did.
+    /// The totals of the run.
     pub totals: Totals,
-    /// Whether it failed.
+    /// Whether the run failed.
     pub failed: bool,
 }
 
-/// What an invocation has done so far.
+/// The runs and watermarks of an invocation so far.
 #[derive(Debug, Default)]
 pub struct Journal(Mutex<Records>);
 
@@ -83,14 +84,14 @@ struct Records {
     watermarks: BTreeMap<Stream, Timestamp>,
 }
 
-/// What was done: by one run, or, in the summary line, by all of an invocation.
+/// The totals of one run or, in the summary line, of an invocation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// What was done to documents.
+    /// The document counters.
     pub counters: Counters,
     /// Requests to LastPass.
     pub lastpass_requests: u64,
-    /// Those that LastPass limited.
+    /// Requests that LastPass throttled.
     pub lastpass_throttled: u64,
     /// Bulk requests to Elasticsearch.
     pub bulk_requests: u64,
@@ -113,32 +114,32 @@ impl Journal {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Enters a run that has ended.
+    /// Records a run that has ended.
     pub fn enter_run(&self, run: RunRecord) {
         self.records().runs.push(run);
     }
 
-    /// Enters how far a stream is.
+    /// Records the watermark of a stream.
     pub fn enter_watermark(&self, stream: Stream, watermark: Timestamp) {
         self.records().watermarks.insert(stream, watermark);
     }
 
-    /// Says that the failures so far are mended, because the work is begun anew with other credentials.
+    /// Clears the failures so far, because the work starts over with other credentials.
     pub fn begin_anew(&self) {
         for run in &mut self.records().runs {
             run.failed = false;
         }
     }
 
-    /// What the runs so far have done together.
+    /// Returns the sum of all runs so far.
     #[must_use]
     pub fn totals(&self) -> Totals {
         self.records().runs.iter().map(|run| run.totals).sum()
     }
 
-    /// The metrics of each stream that was worked on, as lines of the embedded metric format. `failed` is the stream of
-    /// an invocation that failed: its failure counts also where no run had begun. The account is a field of the line, not a
-    /// dimension, which would make as many metrics as there are accounts.
+    /// Returns the metrics of each stream that the invocation worked on, as lines of the embedded metric format.
+    /// `failed` is the stream of a failed invocation, whose failure counts even if no run had begun. The account is a
+    /// field of the line. As a dimension, it would multiply the metrics by the number of accounts.
     #[must_use]
     pub fn metric_lines(
         &self,
@@ -173,11 +174,11 @@ impl Journal {
     }
 }
 
-/// Writes the lines of [`Journal::metric_lines`] to standard output, where Lambda takes them up.
+/// Writes the lines of [`Journal::metric_lines`] to standard output, which Lambda forwards to CloudWatch Logs.
 pub fn write_metrics(lines: &[String]) {
     let mut output = std::io::stdout().lock();
     for line in lines {
-        // One that can't be written could not be complained about either: the complaint goes the same way.
+        // A write error cannot be reported, because the log uses the same output.
         let _ = writeln!(output, "{line}");
     }
 }

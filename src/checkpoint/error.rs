@@ -1,4 +1,4 @@
-//! What may go wrong with a checkpoint, and what the user does about it.
+//! The errors of checkpoints and their remedies.
 
 use jiff::Timestamp;
 
@@ -7,10 +7,10 @@ use crate::aws::{BoxError, Fault, Verdict};
 
 /// Why a checkpoint could not be read or written.
 ///
-/// After any of them the stored position is one that was acknowledged: nothing is ever written that isn't.
+/// After any of these errors, the stored position is an acknowledged one, because no other position is ever written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// DynamoDB did not answer, or asked to come back later, until the time was up. A write may have taken effect.
+    /// DynamoDB did not respond, or throttled, until the time was up. A write may have taken effect.
     #[error(
         "DynamoDB could not be reached for `{action}` on the table {table}: the next run goes on from the last \
          checkpoint; if this stays, look at the table's throttling in CloudWatch and, in a VPC, at the route or \
@@ -21,10 +21,10 @@ pub enum Error {
         action: &'static str,
         /// The table.
         table: String,
-        /// What the last attempt ended in.
+        /// The fault of the last attempt.
         source: BoxError,
     },
-    /// The function's role may not do it.
+    /// The function's role does not allow the call.
     #[error(
         "DynamoDB refused `{action}` on the table {table}: the function's role must allow it (statement \
          `KeepCheckpoints` of its policy in template.yaml), and no boundary or table policy may deny it"
@@ -34,10 +34,10 @@ pub enum Error {
         action: &'static str,
         /// The table.
         table: String,
-        /// DynamoDB's own words.
+        /// DynamoDB's own message.
         source: BoxError,
     },
-    /// The key that encrypts the table is out of reach.
+    /// The KMS key that encrypts the table cannot be used.
     #[error(
         "DynamoDB could not use the KMS key of the table {table} for `{action}`: enable the key, and allow the \
          function's role `kms:Decrypt` in the key's policy"
@@ -47,10 +47,10 @@ pub enum Error {
         action: &'static str,
         /// The table.
         table: String,
-        /// DynamoDB's own words.
+        /// DynamoDB's own message.
         source: BoxError,
     },
-    /// There is no such table.
+    /// The table does not exist.
     #[error(
         "DynamoDB has no table {table} in the function's account and region: set CHECKPOINT_TABLE to the stack's \
          output `TableName`"
@@ -58,10 +58,10 @@ pub enum Error {
     TableMissing {
         /// The table.
         table: String,
-        /// DynamoDB's own words.
+        /// DynamoDB's own message.
         source: BoxError,
     },
-    /// DynamoDB refused the call for a reason that repeating doesn't change.
+    /// DynamoDB refused the call for a reason that a retry does not change.
     #[error(
         "DynamoDB refused `{action}` on the table {table}: CHECKPOINT_TABLE must name the stack's own table \
          (partition key `pk`, a string, and no sort key)"
@@ -71,10 +71,10 @@ pub enum Error {
         action: &'static str,
         /// The table.
         table: String,
-        /// DynamoDB's own words.
+        /// DynamoDB's own message.
         source: BoxError,
     },
-    /// An item was changed by hand, or by another program, into something that can't be read.
+    /// An item cannot be read, because someone or another program changed it.
     #[error(
         "the checkpoint `{pk}` in the table {table} can't be read: its attribute `{attribute}` must be {wanted}; \
          correct it in the DynamoDB console, or delete the item to start anew (what is already in Elasticsearch is \
@@ -87,10 +87,10 @@ pub enum Error {
         pk: String,
         /// The attribute, with a dot between a map and its entry.
         attribute: String,
-        /// What it must be.
+        /// The form that it must have.
         wanted: &'static str,
     },
-    /// The checkpoint tells what another cluster, namespace or account has. Nothing was read or written.
+    /// The checkpoint belongs to another cluster, namespace or account. Nothing was read or written.
     #[error(
         "the checkpoint `{pk}` in the table {table} tells what {stored} has, but {}, or confirm the new destination \
          with {{\"action\": \"reset\", {}\"stream\": \"{}\", \"to\": \"...\"}} (`to`: from where on the new destination is to \
@@ -101,9 +101,9 @@ pub enum Error {
         table: String,
         /// The item's key.
         pk: Box<PartitionKey>,
-        /// What the checkpoint was made for.
+        /// The destination of the checkpoint.
         stored: Box<Destination>,
-        /// What there is now.
+        /// The current destination.
         now: Box<Destination>,
     },
     /// Another run took the lease, or the item was deleted: this run must stop. Nothing was written by this call.
@@ -116,12 +116,12 @@ pub enum Error {
         table: String,
         /// The item's key.
         pk: String,
-        /// Until when the other run holds it; `None` when nobody does.
+        /// When the other run's lease expires. `None` if no run holds it.
         expires: Option<Timestamp>,
     },
 }
 
-/// What is another destination now, and what would make it the former one again.
+/// Explains how the destination differs, and how to restore the former one.
 fn what_changed(stored: &Destination, now: &Destination) -> String {
     if stored.has_same_settings(now) {
         let uuid = |destination: &Destination| destination.cluster_uuid.clone().unwrap_or_default();
@@ -135,7 +135,7 @@ fn what_changed(stored: &Destination, now: &Destination) -> String {
     format!("the settings now say {now}, which would lack all history: put the settings back")
 }
 
-/// How a request names the account.
+/// Returns the field that names the account in a request.
 fn account_field(pk: &PartitionKey) -> String {
     pk.account.as_ref().map_or_else(String::new, |account| format!("\"account\": \"{account}\", "))
 }
@@ -145,9 +145,9 @@ fn until(expires: Option<Timestamp>) -> String {
 }
 
 impl Error {
-    /// The stable name that answers, alarms and docs use.
+    /// Returns the stable name of this error in answers, alarms and docs.
     ///
-    /// A table or an item that can't be used counts as unreachable: its text tells them apart.
+    /// A table or an item that cannot be used counts as unreachable. The text of the error distinguishes the cases.
     #[must_use]
     pub const fn error_type(&self) -> &'static str {
         match self {
@@ -161,7 +161,7 @@ impl Error {
         }
     }
 
-    /// Whether another run works in this one's place: no failure, but the end of this run.
+    /// Returns whether another run took over the lease. This run must then end, without a failure.
     #[must_use]
     pub const fn is_lease_lost(&self) -> bool {
         matches!(self, Self::LeaseLost { .. })

@@ -1,7 +1,7 @@
-//! An item of the table and its attributes, both ways (pure).
+//! Converts an item of the table to and from its attributes (pure).
 //!
-//! Reading is tolerant of attributes it doesn't know, strict with those it does: a position that can't be read must
-//! not be taken for none.
+//! Reading ignores unknown attributes and is strict with known ones, because an unreadable position must not pass for
+//! an absent one.
 
 use std::collections::HashMap;
 
@@ -23,52 +23,53 @@ pub(super) const EXPIRES_AT: &str = "expires_at";
 const EXPIRES: &str = "expires";
 const CLUSTER_UUID: &str = "cluster_uuid";
 
-/// How long a complete backfill, plan or redrive is kept. Chosen: `status` shows it for a quarter, and `skip_completed`
-/// knows it; after that the same request reads again, which adds nothing that is there.
+/// How long a complete backfill, plan or redrive is kept. Chosen: `status` shows it for three months, and
+/// `skip_completed` skips it. After that, the same request reads the range again, which adds no duplicates.
 const COMPLETE_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 
-/// A checkpoint as the table has it.
+/// A checkpoint as stored in the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// Whose it is, where the deployment has several accounts.
+    /// The account, in a deployment of several accounts.
     pub account: Option<AccountName>,
-    /// Which one.
+    /// The key of the account's checkpoint.
     pub key: Key,
-    /// What it remembers.
+    /// The state that the last run saved.
     pub state: State,
-    /// Who works on it. The lease may have run out.
+    /// The holder of the lease, which may have expired.
     pub lease: Option<Holder>,
-    /// What it is true for, if it [is bound](Item::is_bound); else what was tried last.
+    /// The destination that the item is valid for if it [is bound](Item::is_bound); otherwise the destination that was
+    /// tried last.
     pub destination: Destination,
     pub(super) version: u64,
     pub(super) write_id: String,
 }
 
-/// Who holds a lease.
+/// The holder of a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// Lambda's id of the request that took it; the same for Lambda's repetition of that request.
+    /// The Lambda request ID of the holder. It is the same when Lambda retries the request.
     pub request_id: String,
-    /// When it runs out, unless it is renewed.
+    /// When the lease expires, unless it is renewed.
     pub expires: Timestamp,
 }
 
 impl Item {
-    /// Until when `request_id` has to wait at `now`; `None` if it may take the lease.
+    /// Returns when the lease expires that `request_id` must wait for at `now`, or `None` if it may take the lease.
     ///
-    /// The same request takes it over at once: Lambda repeats a request only after its run ended, however it did.
+    /// The same request takes over its lease at once, because Lambda retries a request only after its run has ended.
     pub(super) fn busy_for(&self, request_id: &str, now: Timestamp) -> Option<Timestamp> {
         let holder = self.lease.as_ref()?;
         (holder.request_id != request_id && now < holder.expires).then_some(holder.expires)
     }
 
-    /// Whether it is true for its destination only; see [`State::is_bound`].
+    /// Returns whether the item is valid for its destination only; see [`State::is_bound`].
     #[must_use]
     pub fn is_bound(&self) -> bool {
         self.state.is_bound(self.key)
     }
 
-    /// An item that nobody works on.
+    /// Builds an item without a lease.
     #[cfg(test)]
     pub(crate) const fn of(key: Key, state: State, destination: Destination) -> Self {
         Self { account: None, key, state, lease: None, destination, version: 1, write_id: String::new() }
@@ -162,7 +163,7 @@ const A_TEXT: &str = "a string";
 const A_TIME: &str = "a string with an RFC 3339 time, such as 2024-05-01T12:00:00Z";
 const A_NUMBER: &str = "a whole number that isn't negative";
 
-/// Which attribute can't be read.
+/// The attribute that cannot be read.
 #[derive(Debug, PartialEq, Eq)]
 struct Unreadable {
     attribute: String,
@@ -207,14 +208,14 @@ impl<'a> Map<'a> {
         self.read(name, A_MAP, |value| Some(Map { name, attributes: value.as_m().ok()? }))
     }
 
-    /// Instants in seconds since 1970; none where there is no such attribute.
+    /// Reads instants in seconds since 1970. An absent attribute is an empty list.
     fn instants(&self, name: &str) -> Result<Vec<Timestamp>, Unreadable> {
         let instant = |value: &AttributeValue| Timestamp::from_second(value.as_n().ok()?.parse().ok()?).ok();
         let list = self.read(name, "a list of numbers", |value| value.as_l().ok()?.iter().map(instant).collect())?;
         Ok(list.unwrap_or_default())
     }
 
-    /// Pairs of instants in milliseconds since 1970; none where there is no such attribute.
+    /// Reads pairs of instants in milliseconds since 1970. An absent attribute is an empty list.
     fn pairs_of_instants(&self, name: &str) -> Result<Vec<(Timestamp, Timestamp)>, Unreadable> {
         let instant = |value: &AttributeValue| Timestamp::from_millisecond(value.as_n().ok()?.parse().ok()?).ok();
         let pair = |pair: &[AttributeValue]| match pair {
@@ -247,7 +248,7 @@ impl<'a> Map<'a> {
     }
 }
 
-/// One attribute to write: `None` takes it away.
+/// One attribute to write. `None` removes it.
 pub(super) type Change = (&'static str, Option<AttributeValue>);
 
 fn text(value: impl ToString) -> AttributeValue {
@@ -262,7 +263,7 @@ fn map<const N: usize>(entries: [(&str, AttributeValue); N]) -> AttributeValue {
     AttributeValue::M(entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
-/// Everything that `state` says, for an item of `key` written at `now`.
+/// Returns the attributes of `state`, for an item of `key` written at `now`.
 pub(super) fn state_changes(key: Key, state: &State, now: Timestamp) -> Vec<Change> {
     let expires_at = (key.expires() && state.complete).then(|| now.checked_add(COMPLETE_KEPT).ok()).flatten();
     vec![
@@ -344,30 +345,30 @@ fn write_last_run(run: &LastRun) -> AttributeValue {
     ])
 }
 
-/// What became of a write that was refused, by the item that was found in its place.
+/// The meaning of a refused write, judged by the item that was found.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// An earlier attempt of this very write took effect.
+    /// An earlier attempt of the same write took effect.
     Written,
-    /// An earlier write of this lease, whose end nobody waited for, took effect: go on from its version.
+    /// An earlier write of this lease took effect after its future was dropped. Continue from its version.
     Behind {
-        /// The version the item has.
+        /// The version of the item.
         version: u64,
     },
-    /// Another run holds it, or nobody.
+    /// Another run holds the lease, or no run does.
     Lost {
-        /// Until when the other run holds it.
+        /// When the other run's lease expires.
         expires: Option<Timestamp>,
     },
 }
 
 impl Refused {
-    /// Whether the item bears the id of the write that was refused: an earlier attempt took effect.
+    /// Returns whether the item has the ID of the refused write: an earlier attempt took effect.
     pub(super) fn is_written(found: Option<&Attributes>, write_id: &str) -> bool {
         found.and_then(|found| text_of(found, WRITE_ID)) == Some(write_id)
     }
 
-    /// Judges `found`, where a write `write_id` of the lease `token` was to build upon `version`.
+    /// Judges `found` after the write `write_id` of the lease `token` was refused, which expected `version`.
     pub(super) fn judge(found: Option<&Attributes>, write_id: &str, token: &str, version: u64) -> Self {
         let Some(found) = found else {
             return Self::Lost { expires: None };
@@ -384,7 +385,7 @@ impl Refused {
     }
 }
 
-/// The partition key of an item; empty where it has none.
+/// Returns the partition key of an item, or an empty string if it has none.
 pub(super) fn pk_of(attributes: &Attributes) -> &str {
     text_of(attributes, PK).unwrap_or_default()
 }
@@ -404,7 +405,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// The largest state there is: every field set, every number at its largest.
+    /// Builds the largest possible state: every field is set, and every number is at its largest.
     fn full(unfinished: Unfinished) -> State {
         let last = at("2024-05-01T12:00:00.123456789Z");
         State {
@@ -457,7 +458,7 @@ mod tests {
         }
     }
 
-    /// The item as the table has it after one write.
+    /// Returns the attributes of the item after one write.
     fn attributes(pk: &str, state: &State, destination: &Destination) -> Attributes {
         let mut changes = state_changes(PartitionKey::parse(pk).unwrap().key, state, at("2024-05-01T12:00:00Z"));
         changes.push(destination_change(destination));
@@ -519,8 +520,8 @@ mod tests {
 
     #[test]
     fn the_largest_item_is_far_below_4_kilobytes() {
-        // As DynamoDB counts: names and values in UTF-8, a byte for two digits of a number and one more, 3 bytes for a map
-        // or list and 1 for each entry.
+        // Counts like DynamoDB: names and values in UTF-8, one byte for two digits of a number plus one, 3 bytes for a
+        // map or list, and 1 byte for each of its entries.
         fn size(attributes: &Attributes) -> usize {
             let value = |value: &AttributeValue| match value {
                 AttributeValue::S(text) => text.len(),
@@ -600,11 +601,11 @@ mod tests {
         let judge = |write_id, token, version| Refused::judge(Some(&found), write_id, token, version);
         let theirs = Refused::Lost { expires: Some(at("2024-05-01T12:01:00Z")) };
         assert_eq!(judge("written", "token", 2), Refused::Written);
-        // A release: it has taken the token away, so the write id alone tells.
+        // The release has removed the token, so only the write ID shows that it took effect.
         assert_eq!(judge("written", "gone", 2), Refused::Written);
         assert_eq!(judge("lost", "token", 2), Refused::Behind { version: 3 });
         assert_eq!(judge("lost", "other", 2), theirs);
-        // An item that is not ahead can't have refused: go no further in circles.
+        // The item is not newer, so its version cannot explain the refusal. Without this check the loop would not end.
         assert_eq!(judge("lost", "token", 3), theirs);
         assert_eq!(Refused::judge(None, "lost", "token", 2), Refused::Lost { expires: None });
     }

@@ -1,4 +1,4 @@
-//! The lease: the right to move one checkpoint, for a short time.
+//! The lease, which lets only one run change a checkpoint, for a short time.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -12,16 +12,16 @@ use super::{Error, Key, PartitionKey, State};
 use crate::aws::Fault;
 use crate::deadline::Deadline;
 
-/// How long a lease runs from each write. Chosen: long enough that one slow page or bulk doesn't lose it between two
-/// renewals, short enough that a crashed run holds up no more than one schedule. Too short costs reading twice, never
-/// correctness.
+/// How long after each write a lease expires. Chosen: long enough that one slow page or bulk request between two
+/// renewals does not lose it, and short enough that a crashed run delays no more than one schedule. If set too low,
+/// windows are read twice, but no data is wrong.
 pub(super) const LEASE_TIME: Duration = Duration::from_secs(60);
 
-/// The right to move one checkpoint.
+/// A lease of one checkpoint. Only its holder may change the checkpoint.
 ///
-/// Its methods may be called from several futures at once, such as the work and a timer that renews: they write one
-/// after the other. A future may be dropped at any point; whether its write took effect is seen by the next one.
-/// A lease that is dropped without [`release`](Self::release) runs out by itself.
+/// Its methods may be called from several futures at the same time, such as the work and a timer that renews the lease.
+/// Their writes take effect one after the other. A future may be dropped at any point. The next call detects whether
+/// its write took effect. A lease that is dropped without [`release`](Self::release) expires by itself.
 #[derive(Debug)]
 pub struct Lease {
     table: Table,
@@ -40,7 +40,7 @@ struct Written {
     expires: Timestamp,
 }
 
-/// What a new [`Lease`] starts from.
+/// The values of a new [`Lease`].
 pub(super) struct Start {
     pub(super) table: Table,
     pub(super) pk: PartitionKey,
@@ -52,7 +52,7 @@ pub(super) struct Start {
     pub(super) expires: Timestamp,
 }
 
-/// When a lease that is written at `now` runs out.
+/// Returns when a lease expires that is written at `now`.
 pub(super) fn expiry(now: Timestamp, until_at_most: Timestamp) -> Timestamp {
     now.saturating_add(LEASE_TIME).map_or(until_at_most, |at| at.min(until_at_most))
 }
@@ -64,23 +64,23 @@ impl Lease {
         Self { table, pk, token, request_id, until_at_most, state: Mutex::new(state), written }
     }
 
-    /// Which checkpoint it is for.
+    /// Returns the key of the checkpoint.
     #[must_use]
     pub const fn key(&self) -> Key {
         self.pk.key
     }
 
-    /// What the checkpoint says: as it was found, or as it was last saved.
+    /// Returns the state of the checkpoint as it was found or last saved.
     #[must_use]
     pub fn state(&self) -> State {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Saves `state`, which must tell of nothing that wasn't acknowledged, and renews the lease.
+    /// Saves `state` and renews the lease. Everything before the positions of `state` must be acknowledged.
     ///
     /// # Errors
-    /// [`Error::LeaseLost`]: stop, another run goes on. [`Error::Unreachable`]: nobody knows whether it took effect;
-    /// calling again settles it. Any other: the settings or permissions are wrong.
+    /// [`Error::LeaseLost`]: stop, because another run continues. [`Error::Unreachable`]: the write may have taken
+    /// effect; call again to find out. Any other: the settings or permissions are wrong.
     pub async fn save(&self, state: State, now: Timestamp, deadline: Deadline) -> Result<(), Error> {
         self.write(state_changes(self.pk.key, &state, now), Some(now), deadline).await?;
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
@@ -90,20 +90,20 @@ impl Lease {
     /// Renews the lease and changes nothing else.
     ///
     /// # Errors
-    /// As [`save`](Self::save).
+    /// The errors of [`save`](Self::save).
     pub async fn renew(&self, now: Timestamp, deadline: Deadline) -> Result<(), Error> {
         self.write(Vec::new(), Some(now), deadline).await
     }
 
-    /// Saves `state` and gives the lease up, at the end of a run.
+    /// Saves `state` and releases the lease, at the end of a run.
     ///
     /// # Errors
-    /// As [`save`](Self::save). The lease then runs out by itself.
+    /// The errors of [`save`](Self::save). The lease then expires by itself.
     pub async fn release(self, state: State, now: Timestamp, deadline: Deadline) -> Result<(), Error> {
         self.write(state_changes(self.pk.key, &state, now), None, deadline).await
     }
 
-    /// Writes `changes`, and the lease: renewed at `renewed`, given up where that is `None`.
+    /// Writes `changes` and the lease: renewed at `renewed`, or released if that is `None`.
     async fn write(
         &self,
         mut changes: Vec<Change>,

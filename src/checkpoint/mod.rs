@@ -1,33 +1,34 @@
-//! What a run remembers for the next one, in DynamoDB, and the lease that keeps two runs from working at once.
+//! Stores checkpoints in DynamoDB, and the leases that keep two runs from working at the same time.
 //!
-//! Owns the items of the checkpoint table; knows nothing of LastPass or Elasticsearch. Invariants:
+//! This module owns the items of the checkpoint table. It knows nothing of LastPass or Elasticsearch. Invariants:
 //!
-//! - A write names the version and the lease token it builds upon, so a run that lost its lease changes nothing.
-//! - A write carries an id. Where DynamoDB refuses it and the item bears that id, an earlier attempt took effect and
-//!   its answer was lost: it counts as done.
-//! - Reads are consistent. The clock is always the caller's.
+//! - A write is conditional on the version and the lease token that the run knows. A run that lost its lease therefore
+//!   changes nothing.
+//! - A write carries an ID. If DynamoDB refuses a write and the item has its ID, an earlier attempt took effect and its
+//!   response was lost. The write counts as done.
+//! - Reads are consistent. The caller always supplies the clock.
 //!
 //! # The items
 //!
-//! Partition key `pk`: `stream#<stream>`, `backfill#<stream>#<from>#<to>`, `plan#<stream>#<from>#<to>` or
-//! `redrive#<stream>`, with `account#<name>#` before it in a deployment of several accounts. Times are RFC 3339 in UTC,
-//! counters are numbers. Attributes that a newer version added are left as they are.
+//! The partition key `pk` is `stream#<stream>`, `backfill#<stream>#<from>#<to>`, `plan#<stream>#<from>#<to>` or
+//! `redrive#<stream>`. In a deployment of several accounts, it begins with `account#<name>#`. Times are RFC 3339 in
+//! UTC, and counters are numbers. Attributes that a newer version added are kept.
 //!
 //! | attribute | type | meaning |
 //! | --- | --- | --- |
-//! | `version` | number | counts the writes |
-//! | `write_id` | text | the last write |
-//! | `destination` | map | `host`, `namespace`, `account`, `cluster_uuid` where it is known: what the positions are true for; before a page was acknowledged, what was tried last |
-//! | `lease` | map | `token`, `request_id`, `expires`; absent while nobody works |
+//! | `version` | number | number of writes |
+//! | `write_id` | text | ID of the last write |
+//! | `destination` | map | `host`, `namespace`, `account`, and `cluster_uuid` if it is known: the destination that the positions are valid for; before the first acknowledged page, the destination that was tried last |
+//! | `lease` | map | `token`, `request_id`, `expires`; absent while no run holds the lease |
 //! | `watermark` | time | [`State::watermark`] |
 //! | `unfinished` | map | [`Unfinished`], with `kind`: `window`, `snapshot` or `redrive` |
 //! | `reread_at` | time | [`State::reread_at`] |
-//! | `zone_polls` | list of numbers | [`State::zone_polls`], in milliseconds since 1970; absent for none |
+//! | `zone_polls` | list of numbers | [`State::zone_polls`], in milliseconds since 1970; absent if empty |
 //! | `last_run` | map | [`LastRun`] |
-//! | `complete` | boolean | [`State::complete`]; absent for no |
-//! | `events` | number | [`State::events`]; absent for none |
-//! | `slice_starts` | list of numbers | [`State::slice_starts`], in seconds since 1970; absent for none |
-//! | `expires_at` | number | seconds since 1970, when DynamoDB deletes the item; complete backfills, plans and redrives only |
+//! | `complete` | boolean | [`State::complete`]; absent if false |
+//! | `events` | number | [`State::events`]; absent if 0 |
+//! | `slice_starts` | list of numbers | [`State::slice_starts`], in seconds since 1970; absent if empty |
+//! | `expires_at` | number | when DynamoDB deletes the item, in seconds since 1970; only for complete backfills, plans and redrives |
 
 mod error;
 mod item;
@@ -47,15 +48,15 @@ pub use self::lease::Lease;
 pub use self::store::{Acquired, Listing, Reset, Scope, Store, list};
 use crate::document::{AccountName, AccountNumber, Namespace, Stream};
 
-/// What the partition key of an item begins with that belongs to one of several accounts.
+/// The prefix of the partition keys of one of several accounts.
 const ACCOUNT: &str = "account#";
 
-/// Which item of an account.
+/// The key of an account's checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Key {
     /// The live run of a stream.
     Stream(Stream),
-    /// One backfill, known by its stream and range.
+    /// One backfill, identified by its stream and range.
     Backfill {
         /// The stream.
         stream: Stream,
@@ -64,7 +65,7 @@ pub enum Key {
         /// The range's end, exclusive.
         to: Timestamp,
     },
-    /// The slices of a range that is backfilled piece by piece, known as a backfill is.
+    /// The slices of a range that is backfilled in parallel, identified like a backfill.
     Plan {
         /// The stream.
         stream: Stream,
@@ -78,7 +79,7 @@ pub enum Key {
 }
 
 impl Key {
-    /// The stream it belongs to.
+    /// Returns the stream that the checkpoint belongs to.
     #[must_use]
     pub const fn stream(self) -> Stream {
         match self {
@@ -89,8 +90,8 @@ impl Key {
         }
     }
 
-    /// How far its work is, as answers show it: the watermark, how far down a backfill's range was read or planned, or how
-    /// far an unfinished redrive is.
+    /// Returns the position that answers show: the watermark, how far down the range of a backfill was read or planned,
+    /// or the position of an unfinished redrive.
     #[must_use]
     pub fn reached(self, state: &State) -> Option<Timestamp> {
         match (self, state.unfinished) {
@@ -117,7 +118,7 @@ impl Key {
         }
     }
 
-    /// Whether the item goes away some time after its work is complete.
+    /// Returns whether DynamoDB deletes the item some time after its work is complete.
     const fn expires(self) -> bool {
         match self {
             Self::Stream(_) => false,
@@ -137,17 +138,17 @@ impl fmt::Display for Key {
     }
 }
 
-/// Which item of the table: its text is the partition key.
+/// The partition key of an item. Its text is the attribute `pk`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PartitionKey {
-    /// Scope it is, where the deployment has several accounts.
+    /// The account, in a deployment of several accounts.
     pub account: Option<AccountName>,
-    /// Which of the account's.
+    /// The key of the account's checkpoint.
     pub key: Key,
 }
 
 impl PartitionKey {
-    /// Reads a partition key; `None` for one that this version doesn't write.
+    /// Parses a partition key. Returns `None` for a key that this version does not write.
     #[must_use]
     pub fn parse(pk: &str) -> Option<Self> {
         Some(match *pk.split('#').collect::<Vec<_>>() {
@@ -168,7 +169,8 @@ impl fmt::Display for PartitionKey {
     }
 }
 
-/// What a checkpoint is true for. Elsewhere the same positions would skip what was never sent there.
+/// The destination that a checkpoint is valid for. In another destination, the same positions would skip documents that
+/// were never sent there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
     /// The host of Elasticsearch.
@@ -177,12 +179,12 @@ pub struct Destination {
     pub namespace: Namespace,
     /// The LastPass account.
     pub account: AccountNumber,
-    /// The UUID of the cluster, where it is known: another cluster may answer under the same host.
+    /// The UUID of the cluster, if known, because another cluster may respond under the same host.
     pub cluster_uuid: Option<String>,
 }
 
 impl Destination {
-    /// Whether both are the same place, as far as is known.
+    /// Returns whether both are the same destination. An unknown cluster UUID matches any other.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let is_same_cluster = match (&self.cluster_uuid, &other.cluster_uuid) {
             (Some(ours), Some(theirs)) => ours == theirs,
@@ -191,7 +193,7 @@ impl Destination {
         self.has_same_settings(other) && is_same_cluster
     }
 
-    /// Whether both are the same to the settings and the secret.
+    /// Returns whether the settings and the secret are the same for both.
     pub(crate) fn has_same_settings(&self, other: &Self) -> bool {
         (&self.host, &self.namespace, &self.account) == (&other.host, &other.namespace, &other.account)
     }
@@ -203,44 +205,44 @@ impl fmt::Display for Destination {
     }
 }
 
-/// What a run remembers: positions, never lists of ids.
+/// The state that a run saves for the next one: positions, never lists of IDs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct State {
-    /// Event report: everything before it is acknowledged. Snapshot: `scheduled_time` of the last whole one.
-    /// Backfill: the end of what was read, which lies before the range's own where that lay in the future.
+    /// Event report: everything before it is acknowledged. Snapshot: the `scheduled_time` of the last complete one.
+    /// Backfill: the end of the range that was read, which is earlier than the requested end if that was in the future.
     pub watermark: Option<Timestamp>,
-    /// Work that the deadline cut.
+    /// Work that a deadline interrupted.
     pub unfinished: Option<Unfinished>,
-    /// When the wide re-reading for events that came late was last done.
+    /// When the wide range was last read again for late events.
     pub reread_at: Option<Timestamp>,
-    /// Event report: requests whose own events had not appeared yet, oldest first: when each was sent and answered.
-    /// They tell whether the zone is right, once they appear.
+    /// Event report: when requests were sent and answered whose own events had not appeared yet, oldest first. Once the
+    /// events appear, they show whether the zone setting is correct.
     pub zone_polls: Vec<(Timestamp, Timestamp)>,
     /// How the last run ended.
     pub last_run: Option<LastRun>,
-    /// Backfill, plan, redrive: nothing is left to do.
+    /// Backfill, plan, redrive: whether nothing is left to do.
     pub complete: bool,
-    /// Backfill, redrive: how many of its events are acknowledged.
+    /// Backfill, redrive: how many events are acknowledged.
     pub events: u64,
-    /// Plan: where each slice begins, the newest first. A slice ends where the one before it begins.
+    /// Plan: the beginning of each slice, newest first. A slice ends where the previous one begins.
     pub slice_starts: Vec<Timestamp>,
 }
 
 impl State {
-    /// Whether a page was acknowledged: from then on the item of `key` is true for its destination only. Before that it
-    /// tells of attempts, which another destination owes nothing to.
+    /// Returns whether a page was acknowledged. From then on, the item of `key` is valid for its destination only.
+    /// Before that, it only records attempts, and any other destination may take over.
     #[must_use]
     pub fn is_bound(&self, key: Key) -> bool {
         let has_position = match (key, self.unfinished) {
-            // Saved before the first page is read.
+            // This window is saved before the first page is read.
             (Key::Backfill { .. }, Some(Unfinished::Window { to, position, .. })) => position < to,
-            // Saved after a page.
+            // This window is saved only after a page.
             (_, Some(Unfinished::Window { .. })) => true,
             (_, Some(Unfinished::Snapshot(position))) => !position.is_at_beginning(),
             (_, Some(Unfinished::Redrive { .. }) | None) => false,
         };
         match key {
-            // The slices tell what LastPass holds. What is delivered of them has items of its own.
+            // The slices describe the data in LastPass. The delivery of their events has its own items.
             Key::Plan { .. } => false,
             Key::Redrive(_) => self.events > 0,
             Key::Stream(_) | Key::Backfill { .. } => {
@@ -249,7 +251,8 @@ impl State {
         }
     }
 
-    /// What is left of it for another destination, where it is not bound: which snapshot was to be taken.
+    /// Returns the state for another destination if the item is not bound: it keeps only the snapshot that was to be
+    /// taken.
     #[must_use]
     pub fn begun_anew(&self) -> Self {
         let unfinished = match self.unfinished {
@@ -262,7 +265,7 @@ impl State {
     }
 }
 
-/// Work that the deadline cut, and where it goes on.
+/// Work that a deadline interrupted, and the position where it continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unfinished {
     /// A range of events, read from its end to its start.
@@ -271,52 +274,52 @@ pub enum Unfinished {
         from: Timestamp,
         /// The range's end, exclusive.
         to: Timestamp,
-        /// [`position`, `to`) is acknowledged, [`from`, `position`) is left.
+        /// [`position`, `to`) is acknowledged, and [`from`, `position`) is not read yet.
         position: Timestamp,
-        /// Whether detection rules are to look at its documents (`event.ingested`).
+        /// Whether detection rules evaluate its documents (`event.ingested`).
         alert: bool,
     },
     /// A snapshot, read page by page.
     Snapshot(SnapshotPosition),
-    /// A redrive, which takes up the oldest dead letters first.
+    /// A redrive, which delivers the oldest dead letters first.
     Redrive {
-        /// When the dead letters were refused that were taken up last. Others of the same moment may be left.
+        /// When the most recently delivered dead letters were refused. Others of the same instant may be left.
         position: Timestamp,
     },
 }
 
-/// How far the reading of a snapshot is.
+/// How far a snapshot was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SnapshotPosition {
-    /// The time by which the snapshot is known.
+    /// The time that identifies the snapshot.
     pub scheduled_time: Timestamp,
-    /// The `@timestamp` of all its documents: when its first page was read; none as long as no page was.
+    /// The `@timestamp` of all its documents: when its first page was read. `None` before the first page.
     pub timestamp: Option<Timestamp>,
-    /// The reading that is under way, from 1: a snapshot of several pages is read until two readings agree.
+    /// The pass in progress, from 1. A snapshot of several pages is read until two passes agree.
     pub pass: u32,
-    /// Its next page.
+    /// The next page of the pass.
     pub page_index: u32,
-    /// How many entries a page of it is asked for; none as long as no page was.
+    /// The number of entries per page. `None` before the first page.
     pub page_size: Option<u32>,
-    /// How many entries it has read.
+    /// How many entries the pass has read.
     pub read: u64,
-    /// How many entries there are, as its last page said.
+    /// The total that the last page stated.
     pub total: Option<u64>,
-    /// What the entries that it has read come to, in their order.
+    /// The running hash of the entry keys of the pass, in their order.
     pub seen: u64,
-    /// What all entries of the pass before came to.
+    /// The final hash of the previous pass.
     pub seen_before: Option<u64>,
 }
 
 impl SnapshotPosition {
-    /// The snapshot of `scheduled_time`, of which nothing was read yet.
+    /// Returns the beginning of the snapshot of `scheduled_time`.
     #[must_use]
     pub const fn begin(scheduled_time: Timestamp) -> Self {
         let (timestamp, page_size, total, seen_before) = (None, None, None, None);
         Self { scheduled_time, timestamp, pass: 1, page_index: 0, page_size, read: 0, total, seen: 0, seen_before }
     }
 
-    /// The same snapshot, read once more.
+    /// Returns the beginning of another pass over the same snapshot.
     #[must_use]
     pub const fn next_pass(self) -> Self {
         let Self { scheduled_time, timestamp, pass, page_size, total, seen, .. } = self;
@@ -324,13 +327,14 @@ impl SnapshotPosition {
         Self { pass: pass + 1, page_size, total, seen_before: Some(seen), timestamp, ..begin }
     }
 
-    /// Whether no page of it was acknowledged. Its first page may have been read: that settles its `timestamp`.
+    /// Returns whether no page was acknowledged. The first page may have been read, because that sets only the
+    /// `timestamp`.
     #[must_use]
     pub fn is_at_beginning(&self) -> bool {
         *self == Self { timestamp: self.timestamp, ..Self::begin(self.scheduled_time) }
     }
 
-    /// Whether this pass has found what the pass before found.
+    /// Returns whether this pass has found the same entries as the previous one.
     #[must_use]
     pub fn is_confirmed(&self) -> bool {
         self.seen_before == Some(self.seen)
@@ -340,23 +344,23 @@ impl SnapshotPosition {
 /// How a run ended, for `status`. The counters count documents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastRun {
-    /// When it ended.
+    /// When the run ended.
     pub finished_at: Timestamp,
-    /// Lambda's request id.
+    /// The Lambda request ID.
     pub request_id: String,
-    /// The answer's `status`; `failed` where there was an error instead.
+    /// The `status` of the answer, or `failed` if the run ended with an error.
     pub status: String,
-    /// The error's type, of a run that failed.
+    /// The type of the error, if the run failed.
     pub error_type: Option<String>,
     /// Records that were read.
     pub fetched: u64,
-    /// Documents that were new.
+    /// New documents.
     pub created: u64,
-    /// Documents that were there already.
+    /// Documents that already existed.
     pub duplicates: u64,
     /// Records that became dead letters.
     pub dead_letters: u64,
-    /// Events that came after their window.
+    /// Events that appeared after their window was read.
     pub late: u64,
 }
 
@@ -437,7 +441,7 @@ mod tests {
             (users, snapshot(SnapshotPosition { page_index: 1, read: 2, ..begun })),
             (users, snapshot(begun.next_pass())),
             (backfill, unfinished(window(from))),
-            // Events without a time that can be read belong to no position.
+            // Events without a readable time do not move the position.
             (backfill, State { events: 1, ..unfinished(window(to)) }),
             (redrive, State { events: 1, ..unfinished(Unfinished::Redrive { position: from }) }),
         ] {

@@ -1,4 +1,4 @@
-//! The table as a whole: taking a lease, looking at items, starting one anew.
+//! Takes leases, reads items and resets them, across the whole table.
 
 use aws_sdk_dynamodb::Client;
 use jiff::Timestamp;
@@ -18,29 +18,29 @@ pub struct Store {
     destination: Destination,
 }
 
-/// The end of [`Store::acquire`].
+/// The outcome of [`Store::acquire`].
 #[derive(Debug)]
 pub enum Acquired {
-    /// This run works.
+    /// This run holds the lease.
     Held(Box<Lease>),
-    /// Another run does.
+    /// Another run holds the lease.
     Busy {
-        /// When its lease runs out, unless it is renewed.
+        /// When the lease expires, unless it is renewed.
         expires: Timestamp,
     },
 }
 
-/// The end of [`Store::reset`].
+/// The outcome of [`Store::reset`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reset {
-    /// The checkpoint was set.
+    /// The checkpoint was reset.
     Done {
-        /// What it was before, if there was one.
+        /// The previous item, if there was one.
         before: Option<Box<Item>>,
     },
-    /// A run works on it.
+    /// A run holds the lease.
     Busy {
-        /// When its lease runs out, unless it is renewed.
+        /// When the lease expires, unless it is renewed.
         expires: Timestamp,
     },
 }
@@ -48,9 +48,9 @@ pub enum Reset {
 /// Items of the table.
 #[derive(Debug, Default)]
 pub struct Listing {
-    /// Those that could be read, in no order.
+    /// The readable items, in no particular order.
     pub items: Vec<Item>,
-    /// An [`Error::Broken`] for each of the others. One that is broken must not hold up the rest.
+    /// An [`Error::Broken`] for each unreadable item. A broken item must not delay the others.
     pub broken: Vec<Error>,
 }
 
@@ -75,24 +75,23 @@ impl Scope<'_> {
     }
 }
 
-/// Who asks, and when.
+/// The run that claims an item, and the time of the claim.
 struct Claim<'a> {
     key: Key,
     request_id: &'a str,
     now: Timestamp,
 }
 
-/// The end of [`Store::change`].
+/// The outcome of [`Store::change`].
 enum Changed {
     Done { before: Option<Box<Item>>, version: u64 },
     Busy { expires: Timestamp },
 }
 
-/// Reads items of `table` as they are: of this, no destination and no credentials have to be known. Those of a newer
-/// version, whose key isn't known, are left out.
+/// Lists items of `table` without a destination or credentials. Skips items of a newer version whose key is unknown.
 ///
 /// # Errors
-/// Those of the call to DynamoDB.
+/// Errors of the call to DynamoDB.
 pub async fn list(client: &Client, table: String, scope: Scope<'_>, deadline: Deadline) -> Result<Listing, Error> {
     Table::new(client, table).list(scope, deadline).await
 }
@@ -112,13 +111,14 @@ impl Table {
 }
 
 impl Store {
-    /// A store that keeps its items in `table`, for `destination`. The client's own retries and time-outs are replaced.
+    /// Builds a store that keeps its items in `table`, for `destination`. Replaces the client's own retries and
+    /// timeouts.
     #[must_use]
     pub fn new(client: &Client, table: String, destination: Destination) -> Self {
         Self { table: Table::new(client, table), account: None, destination }
     }
 
-    /// The same store, for `account` of a deployment that has several.
+    /// Returns the store for `account`, in a deployment of several accounts.
     #[must_use]
     pub fn of_account(self, account: Option<AccountName>) -> Self {
         Self { account, ..self }
@@ -128,15 +128,15 @@ impl Store {
         PartitionKey { account: self.account.clone(), key }
     }
 
-    /// Takes the lease of `key` for `request_id`, and makes the item where there is none.
+    /// Takes the lease of `key` for `request_id`. Creates the item if there is none.
     ///
-    /// The lease never runs beyond `lease_until_at_most`: by then Lambda has ended the run. An item that doesn't know its
-    /// cluster, because an older version made it, learns it here.
+    /// The lease expires no later than `lease_until_at_most`, because Lambda has ended the run by then. If an older
+    /// version created the item without a cluster UUID, this call adds it.
     ///
     /// # Errors
-    /// [`Error::DestinationChanged`] where the item is bound to another destination, unless it is a complete backfill
-    /// or redrive: that begins anew, as does what is not bound. [`Error::Broken`] for an item that can't be read;
-    /// otherwise those of the calls to DynamoDB.
+    /// [`Error::DestinationChanged`] if the item is bound to another destination. A complete backfill or redrive starts
+    /// over instead, and so does an item that is not bound. [`Error::Broken`] if the item cannot be read. Errors of the
+    /// calls to DynamoDB.
     pub async fn acquire(
         &self,
         key: Key,
@@ -151,7 +151,7 @@ impl Store {
         let take = |found: Option<&Item>| {
             let mut changes = vec![lease_change(&token, request_id, expires)];
             match self.fit(found)? {
-                // An item that DynamoDB deletes under its owner's hands would begin anew.
+                // Otherwise DynamoDB could delete the item during the run, and the work would start over.
                 Fit::Same => {
                     changes.push((EXPIRES_AT, None));
                     if found.is_some_and(|item| item.destination.cluster_uuid.is_none()) {
@@ -183,10 +183,11 @@ impl Store {
         })
     }
 
-    /// Sets the checkpoint of `key` to `watermark` and this destination, forgetting all else, unless a run works on it.
+    /// Sets the checkpoint of `key` to `watermark` and this destination and discards everything else, unless a run
+    /// holds the lease.
     ///
     /// # Errors
-    /// Those of the calls to DynamoDB, and [`Error::Broken`].
+    /// Errors of the calls to DynamoDB, and [`Error::Broken`].
     pub async fn reset(
         &self,
         key: Key,
@@ -207,22 +208,22 @@ impl Store {
         })
     }
 
-    /// The same store, for the cluster of this UUID.
+    /// Returns the store for the cluster with this UUID.
     #[must_use]
     pub fn in_cluster(&self, cluster_uuid: Option<String>) -> Self {
         Self { destination: Destination { cluster_uuid, ..self.destination.clone() }, ..self.clone() }
     }
 
-    /// What this store's checkpoints are true for.
+    /// Returns the destination that this store's checkpoints are valid for.
     #[must_use]
     pub const fn destination(&self) -> &Destination {
         &self.destination
     }
 
-    /// Reads one item as it is, whatever destination it is for.
+    /// Reads one item, regardless of its destination.
     ///
     /// # Errors
-    /// Those of the call to DynamoDB, and [`Error::Broken`].
+    /// Errors of the call to DynamoDB, and [`Error::Broken`].
     pub async fn load(&self, key: Key, deadline: Deadline) -> Result<Option<Item>, Error> {
         match self.table.get(&self.pk(key).to_string(), deadline).await? {
             Some(attributes) => Item::read(&attributes, &self.table.name),
@@ -230,19 +231,19 @@ impl Store {
         }
     }
 
-    /// Reads all items of its account, whatever destination they are for; see [`list`].
+    /// Lists all items of the store's account, regardless of their destination; see [`list`].
     ///
     /// # Errors
-    /// Those of the call to DynamoDB.
+    /// Errors of the call to DynamoDB.
     pub async fn list(&self, deadline: Deadline) -> Result<Listing, Error> {
         self.table.list(Scope::Account(self.account.as_ref()), deadline).await
     }
 
-    /// Tries each call that a run makes, and changes nothing: the write is refused by its own condition. The answer is
-    /// what the clock showed on DynamoDB's side, where it told.
+    /// Tries each call that a run makes, without changing anything: the condition of the write fails on purpose.
+    /// Returns DynamoDB's time, if the response states it.
     ///
     /// # Errors
-    /// Those of the calls to DynamoDB.
+    /// Errors of the calls to DynamoDB.
     pub async fn check_access(&self, deadline: Deadline) -> Result<Option<Timestamp>, Error> {
         /// A key that no item has.
         const NO_ITEM: &str = "check";
@@ -253,11 +254,12 @@ impl Store {
         Ok(server_time)
     }
 
-    /// Whether every item can be read and is true for this store's destination; false where none is bound to one yet.
+    /// Checks that every item can be read and used for this store's destination. Returns `false` if no item is bound to
+    /// that destination yet.
     ///
     /// # Errors
-    /// That of the first item with which a run would fail: [`Error::DestinationChanged`] or [`Error::Broken`]; those of
-    /// the call to DynamoDB.
+    /// The first error that a run would meet: [`Error::DestinationChanged`] or [`Error::Broken`]. Errors of the call to
+    /// DynamoDB.
     pub async fn check_items(&self, deadline: Deadline) -> Result<bool, Error> {
         let listing = self.list(deadline).await?;
         if let Some(error) = listing.broken.into_iter().next() {
@@ -269,8 +271,8 @@ impl Store {
         Ok(listing.items.iter().any(|item| item.is_bound() && item.destination.is_same(&self.destination)))
     }
 
-    /// Reads the item, and writes what `changes` makes of it if it is still the same then; else again, with the item
-    /// that was found. Each refusal means that another run has written, so this ends.
+    /// Reads the item, and writes `changes` of it if it has not changed meanwhile. Otherwise repeats this with the item
+    /// that was found. Each refusal means that another run has written, so the loop ends.
     async fn change(
         &self,
         claim: &Claim<'_>,
@@ -303,14 +305,14 @@ impl Store {
         }
     }
 
-    /// Whether this run may go on from `found`.
+    /// Determines whether this run may continue from `found`.
     fn fit(&self, found: Option<&Item>) -> Result<Fit, Error> {
         match found {
             None => Ok(Fit::Anew(Box::default())),
             Some(item) if item.destination.is_same(&self.destination) => Ok(Fit::Same),
-            // Nothing that was acknowledged would be lost.
+            // Nothing was acknowledged, so nothing is lost.
             Some(item) if !item.is_bound() => Ok(Fit::Anew(Box::new(item.state.begun_anew()))),
-            // Done there says nothing about here, and nothing of it would be lost.
+            // A completion elsewhere says nothing about this destination, and starting over loses nothing.
             Some(item) if item.key.expires() && item.state.complete => Ok(Fit::Anew(Box::default())),
             Some(item) => Err(Error::DestinationChanged {
                 table: self.table.name.clone(),
@@ -322,11 +324,11 @@ impl Store {
     }
 }
 
-/// How an item goes with this store's destination.
+/// The relation of an item to this store's destination.
 enum Fit {
-    /// It tells how far this destination is.
+    /// The item holds the progress in this destination.
     Same,
-    /// There is none, or one for another destination that is not bound or complete. This is what it begins with.
+    /// There is no item, or it belongs to another destination and is complete or not bound. Holds the initial state.
     Anew(Box<State>),
 }
 
@@ -342,7 +344,7 @@ mod tests {
             ("stream#user", None),
             ("account#globex#stream#user", Some(&globex)),
             ("account#glob#stream#user", Some(&glob)),
-            // Of a newer version.
+            // Written by a newer version.
             ("account#globex#group", Some(&globex)),
         ] {
             assert!(Scope::AllAccounts.contains(pk));

@@ -1,4 +1,4 @@
-//! The three calls to DynamoDB: read one item, change one item under a condition, read all.
+//! Makes the three calls to DynamoDB: read one item, change one item under a condition, and read all items.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -22,26 +22,26 @@ use super::lease::LEASE_TIME;
 use crate::aws;
 use crate::deadline::Deadline;
 
-/// How long one call is repeated at most: after that the lease has run out, and what the call would say is old.
+/// Most time for the retries of one call. After that the lease has expired, and the result of the call is out of date.
 const PATIENCE: Duration = LEASE_TIME;
 
 const GET: &str = "dynamodb:GetItem";
 const UPDATE: &str = "dynamodb:UpdateItem";
 const SCAN: &str = "dynamodb:Scan";
 
-/// What a write builds upon. It fails where that isn't so.
+/// The condition of a write. The write fails if it does not hold.
 #[derive(Debug, Clone)]
 pub(super) enum Condition {
-    /// There is no such item.
+    /// The item does not exist.
     Absent,
-    /// The item is the one that was read.
+    /// The item has not changed since it was read.
     Unchanged {
         /// Its version.
         version: u64,
-        /// Its last write. The version alone would not tell an item that was deleted and made anew.
+        /// Its last write. The version would also match an item that was deleted and created again.
         write_id: String,
     },
-    /// This run holds the lease, and nothing was written since.
+    /// This run holds the lease, and the item has not changed since its last write.
     Held {
         /// The version of the last write.
         version: u64,
@@ -50,7 +50,7 @@ pub(super) enum Condition {
     },
 }
 
-/// One conditional change of an item, known by its id however often it is sent.
+/// One conditional change of an item. Its ID identifies it across retries.
 #[derive(Debug, Clone)]
 pub(super) struct Write {
     pub(super) id: String,
@@ -58,12 +58,12 @@ pub(super) struct Write {
     pub(super) changes: Vec<Change>,
 }
 
-/// What became of a [`Write`].
+/// The outcome of a [`Write`].
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// It took effect.
+    /// The write took effect.
     Done,
-    /// Its condition isn't met by what was found.
+    /// The found item does not meet the condition.
     Refused(Option<Attributes>),
 }
 
@@ -86,8 +86,8 @@ impl Table {
         Ok(answer.map_err(|fault| Error::of_call(fault, GET, &self.name))?.item)
     }
 
-    /// Reads an item that may be absent for the time that DynamoDB's answer tells (`Date`, to the second): none where it
-    /// has none.
+    /// Reads an item, which may be absent, to get the time of DynamoDB's response (`Date`, to the second). Returns
+    /// `None` if the response has no such header.
     pub(super) async fn server_time(&self, pk: &str, deadline: Deadline) -> Result<Option<Timestamp>, Error> {
         let date = DateHeader::default();
         let request = self.get_request(pk);
@@ -102,7 +102,7 @@ impl Table {
         self.client.get_item().table_name(&self.name).key(PK, key).consistent_read(true)
     }
 
-    /// Every item. One page holds 1 MB: thousands of them.
+    /// Reads all items. One page holds 1 MB, which is thousands of items.
     pub(super) async fn scan(&self, deadline: Deadline) -> Result<Vec<Attributes>, Error> {
         let mut items = Vec::new();
         let mut start = None;
@@ -140,7 +140,7 @@ impl Table {
     }
 }
 
-/// Takes the `Date` of an answer.
+/// Captures the `Date` header of a response.
 #[derive(Debug, Clone, Default)]
 struct DateHeader(Arc<Mutex<Option<String>>>);
 
@@ -173,7 +173,7 @@ impl Write {
         Self { id: random_id(), condition, changes }
     }
 
-    /// The version the item has once this has taken effect.
+    /// Returns the version of the item after this write.
     pub(super) const fn version(&self) -> u64 {
         match self.condition {
             Condition::Absent => 1,
@@ -181,8 +181,8 @@ impl Write {
         }
     }
 
-    /// An `UpdateItem`, not a `PutItem`: attributes of a newer version stay. Every name is given by a placeholder, so
-    /// that none can be a reserved word.
+    /// Builds an `UpdateItem` rather than a `PutItem`, which keeps attributes of a newer version. Uses a placeholder
+    /// for every name, because names can be reserved words.
     fn request(&self, request: UpdateItemFluentBuilder, pk: &str) -> UpdateItemFluentBuilder {
         let always = [(VERSION, Some(number(self.version()))), (WRITE_ID, Some(AttributeValue::S(self.id.clone())))];
         let (mut set, mut remove) = (Vec::new(), Vec::new());
@@ -222,9 +222,9 @@ impl Write {
     }
 }
 
-/// 128 random bits in hexadecimal, to tell one write or lease from another; no secret.
+/// Generates 128 random bits in hexadecimal, which identify a write or a lease. They are not a secret.
 ///
-/// The keys of `RandomState` come from the operating system, and no two hashers of a process have the same.
+/// The keys of `RandomState` come from the operating system, and every hasher of a process has different keys.
 pub(super) fn random_id() -> String {
     let word = || RandomState::new().hash_one(0_u8);
     format!("{:016x}{:016x}", word(), word())

@@ -1,4 +1,4 @@
-//! Items of the table for tests, without a table.
+//! Builds items for tests, without a table.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Map, Value};

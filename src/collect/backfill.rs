@@ -1,4 +1,4 @@
-//! A range of the event report.
+//! Backfills a range of the event report.
 
 use jiff::Timestamp;
 
@@ -15,8 +15,8 @@ use crate::{
     request::{Backfill, Counters, Reason, RunAnswer, RunStatus, Window},
 };
 
-/// Reads a range of events, from where an earlier run left it. A complete one is read again, which adds only what is
-/// missing.
+/// Reads a range of events, from the position of an earlier run. Reads a complete range again, which adds only missing
+/// events.
 ///
 /// # Errors
 /// See [`super::collect`].
@@ -29,7 +29,7 @@ pub async fn backfill(session: &Session<'_>, request: Backfill) -> Result<RunAns
     };
     let state = run.lease.state();
     let window = Window { from, to };
-    // One that reached into the future has read what had happened by then.
+    // A range that reached into the future was read only up to the time of the run.
     let was_read_whole = state.complete && state.watermark.is_none_or(|read_to| read_to >= to);
     if skip_completed && was_read_whole {
         return run.leave(state, window).await;
@@ -39,10 +39,10 @@ pub async fn backfill(session: &Session<'_>, request: Backfill) -> Result<RunAns
 }
 
 impl Run<'_> {
-    /// Gives the lease of a complete backfill up, and leaves its checkpoint as it is.
+    /// Releases the lease of a complete backfill without changing its checkpoint.
     async fn leave(self, state: State, window: Window) -> Result<RunAnswer, Error> {
         match self.lease.release(state, now(), self.session.save_deadline).await {
-            // Another run's now, which found the same.
+            // Another run holds the lease now and finds the same complete backfill.
             Err(error) if error.is_lease_lost() => {}
             released => released?,
         }

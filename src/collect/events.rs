@@ -1,4 +1,4 @@
-//! The event report up to now.
+//! Collects the event report up to now.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -22,33 +22,33 @@ use crate::{
     streams::{self, Mapper, event_report},
 };
 
-/// How long a backfill that gives way waits before it looks again whether the live run is done. Chosen: a live run takes
-/// seconds where LastPass lets it.
+/// How long a backfill that yields to the live run waits before it checks again whether the live run has ended. Chosen:
+/// a live run takes seconds unless LastPass throttles it.
 const LIVE_RUN_POLL: Duration = Duration::from_secs(5);
 
-/// What a window of events is read for.
+/// A window of the event report and how its events are delivered.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct EventWindow {
-    /// Where reading begins.
+    /// The beginning of the window.
     pub(super) from: Timestamp,
-    /// The window's end as it is remembered.
+    /// The end of the window, as the checkpoint stores it.
     pub(super) to: Timestamp,
-    /// Everything from here on is acknowledged.
+    /// Everything from this instant on is acknowledged.
     pub(super) position: Timestamp,
-    /// Events from before this are late.
+    /// Events before this instant count as late.
     pub(super) late_before: Option<Timestamp>,
-    /// Whether detection rules are to look at the documents.
+    /// Whether detection rules evaluate the documents.
     pub(super) alert: bool,
 }
 
 impl EventWindow {
-    /// What a checkpoint remembers once everything from `position` on is acknowledged.
+    /// Returns what the checkpoint stores when everything from `position` on is acknowledged.
     pub(super) const fn unfinished(self, position: Timestamp) -> Unfinished {
         Unfinished::Window { from: self.from, to: self.to, position, alert: self.alert }
     }
 }
 
-/// Reads the event report from its watermark to now, after what an earlier run left.
+/// Reads the event report from its watermark to now, after the unfinished window of an earlier run.
 ///
 /// # Errors
 /// See [`super::collect`].
@@ -67,8 +67,11 @@ pub async fn collect_events(session: &Session<'_>, scheduled_time: Option<Timest
 }
 
 impl Run<'_> {
-    /// Reads what an earlier run left, and then up to `now`. Once a day that reaches a day back. Where a backing index
-    /// which that needs can't be read, what is not read again waits until it can: the newest events come first.
+    /// Reads the unfinished window of an earlier run, and then up to `now`. Once a day, that range begins
+    /// [`ZONE_REACH`] before `now`. If that needs a backing index that cannot be read, only the overlap is read,
+    /// because the newest events come first. The rest is read when the index is readable again.
+    ///
+    /// [`ZONE_REACH`]: super::ZONE_REACH
     async fn read_up_to(&self, now: Timestamp, reach: Reach) -> Result<Ended, Error> {
         let State { watermark, unfinished, reread_at, .. } = self.lease.state();
         let planned = LivePlan::new(now, watermark, reread_at, reach, &self.session.mapper.zone).read_from;
@@ -80,7 +83,7 @@ impl Run<'_> {
             Err(error) if error.is_unreadable_index() => error,
             ended => return ended,
         };
-        // As if the day was just read again.
+        // Plans as if the wide range had just been read.
         let least = LivePlan::new(now, watermark, Some(now), reach, &self.session.mapper.zone);
         if watermark.is_none() || least.read_from <= planned {
             return Err(error);
@@ -123,7 +126,7 @@ impl Run<'_> {
         Ok(Ended::Complete)
     }
 
-    /// Moves the watermark over what was acknowledged.
+    /// Moves the watermark past the acknowledged window.
     async fn advance(
         &self,
         read_from: Timestamp,
@@ -141,8 +144,8 @@ impl Run<'_> {
         Ok(state)
     }
 
-    /// Reads and delivers what is left of a window, page by page, and saves the position after each. The next page is
-    /// fetched while the one before is delivered.
+    /// Reads and delivers the rest of a window, page by page, and saves the position after each page. Fetches the next
+    /// page while it delivers the current one.
     pub(super) async fn read_window(&self, window: EventWindow) -> Result<Ended, Error> {
         let reading = self.begin_window(window);
         let page = self.fetch(&reading).await?;
@@ -153,7 +156,7 @@ impl Run<'_> {
         WindowReader::new(&self.session.mapper.zone, window.from, window.position)
     }
 
-    /// Reads and delivers what is left of a window whose first page was read.
+    /// Reads and delivers the rest of a window whose first page was fetched.
     async fn read_pages(
         &self,
         window: EventWindow,
@@ -191,8 +194,9 @@ impl Run<'_> {
         Ok(page)
     }
 
-    /// Once LastPass has throttled this invocation, what can wait asks for nothing while the live run is at work: it would
-    /// use up what LastPass allows, and the live run, whose pauses grow as well, could miss its next schedule.
+    /// Waits until no live run is in progress, if LastPass has throttled this invocation and the work can wait.
+    /// Otherwise this work would use up the requests that LastPass allows. The live run would back off too, and could
+    /// miss its next schedule.
     async fn yield_to_live_run(&self) {
         let session = self.session;
         if matches!(self.lease.key(), Key::Stream(_)) || session.lastpass.throttled() == 0 {
@@ -203,7 +207,7 @@ impl Run<'_> {
         }
     }
 
-    /// Whether a live run has the lease of the event report. Where that can't be told, none has.
+    /// Returns whether a live run holds the lease of the event report. Returns `false` if the lease cannot be read.
     async fn is_live_run_at_work(&self) -> bool {
         let live = Key::Stream(Stream::EventReport);
         match self.session.store.load(live, self.session.deadline).await {
@@ -215,8 +219,8 @@ impl Run<'_> {
         }
     }
 
-    /// Saves that everything from `position` on is acknowledged. A window of which that is nothing yet is not
-    /// remembered: its checkpoint would be bound by it.
+    /// Saves that everything from `position` on is acknowledged. Does not save a window without any acknowledged event,
+    /// because an unfinished window binds the checkpoint to its destination.
     async fn save_position(&self, window: EventWindow, position: Timestamp) -> Result<(), Error> {
         if position >= window.position {
             return Ok(());
@@ -232,7 +236,7 @@ impl Run<'_> {
     }
 }
 
-/// The documents of whole seconds of a window that begins at `from`, each made when it is asked for.
+/// Maps the whole seconds of a window that begins at `from` to documents, lazily.
 pub(super) fn documents(
     mapper: &Mapper,
     reading: &streams::Reading,
@@ -240,12 +244,12 @@ pub(super) fn documents(
     from: Timestamp,
 ) -> impl Iterator<Item = Document> {
     let events = whole.events.into_iter().map(|(event, time)| event_report::Event { record: event.record, time });
-    // LastPass was asked for what happened from there on, also where the event's own time can't be read.
+    // The request began at `from`, so an event whose time cannot be read happened after it.
     event_report::each(mapper, reading, events)
         .map(move |document| Document { since: document.since.or(Some(from)), ..document })
 }
 
-/// Events have whole seconds, and so have the ends of windows.
+/// Truncates an instant to the second, because events and window ends are whole seconds.
 pub(super) fn whole_second(instant: Timestamp) -> Timestamp {
     Timestamp::from_second(instant.as_second()).unwrap_or(instant)
 }

@@ -1,5 +1,5 @@
-//! Properties of reading events again and again: however it goes, what is delivered is what one plain reading of all
-//! would give.
+//! Properties of reading events repeatedly: in every case, the delivered documents are those of one plain reading of
+//! all events.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use crate::{
     streams::{Mapper, event_report, testing},
 };
 
-/// What becomes of a run at one of its pages.
+/// What happens to a run at one of its pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     GoesOn,
@@ -39,21 +39,21 @@ fn fates() -> impl Strategy<Value = Vec<Fate>> {
 #[derive(Debug)]
 struct Crash;
 
-/// What a document says of its instant.
+/// The instant of a delivered document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Delivered {
     timestamp: Timestamp,
     ambiguous: bool,
 }
 
-/// The function between a small LastPass and documents that are created once.
+/// A model of the function, between a small LastPass and documents that are created once.
 struct Function {
     lastpass: LastPass,
     mapper: Mapper,
     delivered: BTreeMap<DocId, Delivered>,
     /// The true time.
     time: Timestamp,
-    /// How far the clock is ahead of it.
+    /// How far the clock is ahead of the true time.
     clock_ahead: SignedDuration,
     page_takes: SignedDuration,
     fates: std::vec::IntoIter<Fate>,
@@ -65,7 +65,7 @@ struct Unfinished {
     from: Timestamp,
     to: Timestamp,
     position: Timestamp,
-    /// When its first page was read.
+    /// When the first page of the window was read.
     begun_at: Timestamp,
 }
 
@@ -74,7 +74,7 @@ struct Checkpoint {
     watermark: Option<Timestamp>,
     reread_at: Option<Timestamp>,
     unfinished: Option<Unfinished>,
-    /// When the first page of what the watermark passed was read.
+    /// When the first page was read of the window that moved the watermark.
     begun_at: Option<Timestamp>,
 }
 
@@ -102,7 +102,7 @@ impl Function {
         event_report::documents(&self.mapper, &testing::reading(), &events)
     }
 
-    /// As `Run::read_window`.
+    /// Models `Run::read_window`.
     fn read_window(
         &mut self,
         from: Timestamp,
@@ -139,7 +139,7 @@ impl Function {
         panic!("reading never ends");
     }
 
-    /// As `Run::read_backfill`, with as many runs as it takes.
+    /// Models `Run::read_backfill`, with as many runs as it needs.
     fn backfill(&mut self, asked: Window) -> Window {
         let window = backfill_window(asked, self.clock(), &self.lastpass.zone);
         let mut position = window.to;
@@ -148,7 +148,7 @@ impl Function {
         window
     }
 
-    /// As `Run::read_up_to`.
+    /// Models `Run::read_up_to`.
     fn run(&mut self, checkpoint: &mut Checkpoint, scheduled: Option<Timestamp>, reach: Reach) -> Result<(), Crash> {
         let now = scheduled.map_or(self.clock(), |scheduled| scheduled.min(self.clock()));
         if let Some(left) = checkpoint.unfinished {
@@ -175,7 +175,7 @@ impl Function {
         Ok(())
     }
 
-    /// What one plain reading of everything gives: each `_id` with the event that it belongs to, oldest first.
+    /// Returns the result of one plain reading of everything: each `_id` with its event, oldest first.
     fn truth(&self) -> Vec<(DocId, Entry)> {
         let lastpass = self.lastpass.with_habits(Habits::PLAIN);
         let (Some(first), Some(last)) = (lastpass.entries().next(), lastpass.entries().last()) else {
@@ -187,7 +187,7 @@ impl Function {
         let clock = much_later(last.instant);
         let whole = reading.take(lastpass.answer(&reading.request(), clock), clock).expect("no contradiction");
         assert!(whole.complete);
-        // Each event has an id of its own, equal ones in the order of their ordinals.
+        // Each event has its own ID. Equal events are in the order of their ordinals.
         let mut ids: BTreeMap<String, Vec<DocId>> = BTreeMap::new();
         let records: Vec<String> = whole.events.iter().map(|(event, _)| event.record.clone()).collect();
         let documents = self.documents(whole);
@@ -200,7 +200,8 @@ impl Function {
         entries.iter().map(id).zip(entries.clone()).collect()
     }
 
-    /// Where a document isn't said to be a guess, its instant is the true one. (A shuffled page can look ordered.)
+    /// Checks that every instant is the true one unless the document is marked as ambiguous. A shuffled page can look
+    /// ordered.
     fn check_instants(&self, truth: &[(DocId, Entry)]) -> Result<(), TestCaseError> {
         if self.lastpass.habits().order == Order::Shuffled {
             return Ok(());
@@ -215,13 +216,13 @@ impl Function {
     }
 }
 
-/// What an event is drawn as.
+/// A generated event.
 #[derive(Debug, Clone)]
 struct Drawn {
     offset: i64,
     has_time: bool,
     data: &'static str,
-    /// How late it is shown, in hundredths of the overlap.
+    /// How late the event appears, in hundredths of the overlap.
     late: i32,
 }
 
@@ -232,8 +233,8 @@ fn events(offsets: impl Strategy<Value = i64>) -> impl Strategy<Value = Vec<Draw
     repeatedly(drawn, 32)
 }
 
-/// Entries of the events drawn. Twins are equal, but for those without a time: they are told apart by what they hold,
-/// as one that stands in two answers counts once.
+/// Builds the entries of generated events. Equal events are twins, except that events without a time get different
+/// data, because such an event counts once even if it is in two responses.
 fn entries(middle: Timestamp, overlap: SignedDuration, events: &[Drawn]) -> Vec<Entry> {
     let entry = |(index, drawn): (usize, &Drawn)| {
         let instant = middle + SignedDuration::from_secs(drawn.offset);
@@ -245,7 +246,7 @@ fn entries(middle: Timestamp, overlap: SignedDuration, events: &[Drawn]) -> Vec<
     events.iter().enumerate().map(entry).collect()
 }
 
-/// How a live run is started.
+/// How a live run starts.
 #[derive(Debug, Clone)]
 struct Start {
     /// Seconds after the end of the run before.
@@ -259,9 +260,9 @@ struct Start {
 #[derive(Debug, Clone, Copy)]
 enum Schedule {
     None,
-    /// Due so many seconds before the run begins.
+    /// Due this many seconds before the run begins.
     Own(i64),
-    /// Due when the one before was.
+    /// Due at the same time as the run before.
     Repeated,
 }
 
@@ -298,7 +299,7 @@ proptest! {
         let truth = function.truth();
         let is_read = |entry: &Entry| windows.iter().any(|window| (window.from..window.to).contains(&entry.instant));
         for (id, entry) in &truth {
-            // What has no time may come with a window that it isn't in.
+            // An event without a time may be delivered with a window that does not contain it.
             if entry.has_time || is_read(entry) {
                 prop_assert_eq!(function.delivered.contains_key(id), is_read(entry), "{:?}", entry);
             }
@@ -313,7 +314,7 @@ proptest! {
         (zone, middle) in days(),
         habits in habits(),
         events in events(-REACH..REACH),
-        // Shorter than a fold, so that the passes of equal events are told by the order in which they are shown.
+        // Shorter than a repeated hour, so that the passes of equal events are told apart by the order of appearance.
         overlap in (1..30_i64).prop_map(SignedDuration::from_mins),
         starts in starts(),
     ) {
@@ -339,7 +340,8 @@ proptest! {
             let outcome = function.run(&mut checkpoint, due, reach);
             prop_assert!(checkpoint.watermark >= before && (outcome.is_err() || checkpoint.unfinished.is_none()));
 
-            // The watermark passes no event that was shown when reading began, and a whole run leaves none behind.
+            // The watermark passes no event that had appeared when reading began, and a complete run leaves none
+            // behind.
             let is_due = |entry: &Entry| {
                 let passed = outcome.is_ok() || Some(entry.instant) < checkpoint.watermark;
                 passed && Some(entry.shown_from) <= checkpoint.begun_at

@@ -1,8 +1,8 @@
-//! The orchestration: window → pages → documents → bulk → checkpoint.
+//! Orchestrates a run: window → pages → documents → bulk requests → checkpoint.
 //!
-//! The only room that knows both LastPass and Elasticsearch. It keeps one invariant: a position is saved only after
-//! every document before it was acknowledged. A run may end anywhere and anyhow; the next one begins at the saved
-//! position and delivers again what it can't know to be there, under the same `_id`s.
+//! Only this module knows both LastPass and Elasticsearch. It keeps one invariant: a position is saved only after every
+//! document before it was acknowledged. A run may end at any point and in any way. The next run begins at the saved
+//! position and delivers again, under the same `_id`s, every document that may not have arrived.
 
 mod backfill;
 mod events;
@@ -53,46 +53,47 @@ use crate::{
     telemetry::{Journal, RunRecord, Totals},
 };
 
-/// How often a lease of 60 s is renewed while a run works. Chosen: two renewals may fail.
+/// The interval at which a run renews its lease of 60 s. Chosen: two renewals may fail.
 const RENEW_EVERY: Duration = Duration::from_secs(20);
-/// Documents that are delivered and then counted together: two bulks, which are under way at once.
+/// How many documents are delivered before they are counted: two bulk requests, which are in progress at the same time.
 const COUNTED_TOGETHER: usize = 4_000;
 
-/// The clock. Leases, deadlines and `event.created` use it; a run's *now* is never later than its `scheduled_time`.
+/// Reads the clock, which leases, deadlines and `event.created` use. The `now` of a run is never later than its
+/// `scheduled_time`.
 #[must_use]
 pub fn now() -> Timestamp {
     #[expect(clippy::disallowed_methods, reason = "the one place where the clock is read")]
     Timestamp::now()
 }
 
-/// Everything an invocation works with.
+/// The settings, clients and limits of one invocation.
 pub struct Session<'a> {
     /// The settings.
     pub config: &'a Config,
-    /// The account that is read.
+    /// The client of the LastPass account.
     pub lastpass: &'a lastpass::Client,
-    /// The cluster that is written.
+    /// The client of the Elasticsearch cluster.
     pub elastic: &'a elastic::Client,
-    /// The checkpoints.
+    /// The checkpoint store.
     pub store: &'a Store,
-    /// What every document carries.
+    /// Maps records to documents.
     pub mapper: &'a Mapper,
-    /// What dead letters say of the invocation.
+    /// Describes the invocation in dead letters.
     pub origin: &'a Origin,
-    /// What the invocation does, for its summary and metrics.
+    /// Records the runs of the invocation, for its summary and metrics.
     pub journal: &'a Journal,
-    /// Lambda's request id.
+    /// The Lambda request ID.
     pub request_id: &'a str,
-    /// When work stops, before Lambda's own deadline.
+    /// When work stops. It is before Lambda's own deadline.
     pub deadline: Deadline,
-    /// When the last checkpoint has to be written.
+    /// The deadline for writing the last checkpoint.
     pub save_deadline: Deadline,
-    /// The latest moment up to which a lease may run.
+    /// The latest instant at which a lease may expire.
     pub lease_until: Timestamp,
 }
 
-/// What the documents of an account carry: what its secret says, or else the settings. An organisation without a name has
-/// that of the account.
+/// Builds the mapper of an account. Values in the account's secret override the settings. An organization without a
+/// name gets the name of the account.
 #[must_use]
 pub fn mapper(config: &Config, credentials: &Credentials, account: Option<&AccountName>) -> Mapper {
     let profile = &credentials.profile;
@@ -109,18 +110,18 @@ pub fn mapper(config: &Config, credentials: &Credentials, account: Option<&Accou
     }
 }
 
-/// How the work of one run ended, when it did not fail.
+/// How a run ended without an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
     Complete,
     DeadlineCame,
 }
 
-/// What a run has done so far. It survives the failure of the run, so that what was acknowledged is counted.
+/// The progress of a run. It outlives a failure of the run, so that acknowledged documents are counted.
 #[derive(Debug, Default)]
 struct Progress {
     counters: Mutex<Counters>,
-    /// Answers of LastPass, or pages of dead letters, that were taken.
+    /// Responses of LastPass, or pages of dead letters, that were read.
     pages: AtomicU64,
 }
 
@@ -145,20 +146,20 @@ impl Progress {
     }
 }
 
-/// One run: a lease, a writer for its stream, and what was done.
+/// One run: a lease, a writer for its data stream, and its progress.
 struct Run<'a> {
     session: &'a Session<'a>,
     action: &'static str,
     lease: Lease,
     writer: BulkWriter,
     progress: Progress,
-    /// How many events an unfinished backfill or redrive has acknowledged before this run.
+    /// How many events earlier runs of this unfinished backfill or redrive acknowledged.
     events_before: u64,
     lastpass_requests_before: u64,
     lastpass_throttled_before: u64,
 }
 
-/// A run, or the answer of one that may not begin.
+/// A run, or the answer if another run holds the lease.
 enum Begun<'a> {
     Run(Box<Run<'a>>),
     Busy(RunAnswer),
@@ -197,8 +198,8 @@ impl<'a> Run<'a> {
         })))
     }
 
-    /// Delivers documents and counts what became of each. They are made as they are sent: no more of them are held than
-    /// are under way.
+    /// Delivers documents and counts their outcomes. The iterator is read in chunks, so that memory holds only the
+    /// documents whose delivery is in progress.
     async fn deliver(
         &self,
         documents: impl IntoIterator<Item = Document>,
@@ -216,7 +217,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// How many events a backfill or redrive has acknowledged.
+    /// Returns how many events a backfill or redrive has acknowledged.
     fn acknowledged_events(&self) -> u64 {
         match self.lease.key() {
             Key::Backfill { .. } | Key::Redrive(_) => self.events_before + self.progress.counters().fetched,
@@ -224,12 +225,12 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Saves a state whose positions are all acknowledged.
+    /// Saves a state. Everything before its positions must be acknowledged.
     async fn save(&self, state: State) -> Result<(), Error> {
         Ok(self.lease.save(state, now(), self.session.save_deadline).await?)
     }
 
-    /// Does `work` while the lease is renewed. It ends early when the lease is lost.
+    /// Runs `work` and renews the lease meanwhile. Ends early if the lease is lost.
     async fn work(&self, work: impl Future<Output = Result<Ended, Error>>) -> Result<Ended, Error> {
         let renewing = async {
             loop {
@@ -247,15 +248,15 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Whether the deadline ended the run rather than a fault: as long as pages come, the run gets on, and what
-    /// it has delivered is skipped by the next one.
+    /// Returns whether the deadline ended the run, rather than a fault. A run that has read a page made progress,
+    /// because the next run skips the documents that it delivered.
     fn was_cut_short(&self, error: &Error) -> bool {
         let is_out_of_time = error.is_out_of_time() || (error.is_retryable() && self.session.is_nearly_over());
         is_out_of_time && self.progress.pages.load(Ordering::Relaxed) > 0
     }
 
-    /// Gives the lease up, unless it is another's already, enters the run in the journal, and makes the answer, or the
-    /// error if the run failed for more than its deadline.
+    /// Releases the lease, unless another run holds it, and records the run in the journal. Returns the answer, or the
+    /// error if the run failed for another reason than its deadline.
     async fn end(self, ended: Result<Ended, Error>, window: Option<Window>) -> Result<RunAnswer, Error> {
         let counters = self.progress.counters();
         let mut is_lease_lost = false;
@@ -329,16 +330,16 @@ impl<'a> Run<'a> {
 }
 
 impl Session<'_> {
-    /// Whether too little time is left for another page to be worth beginning.
+    /// Returns whether too little time is left to begin another page.
     fn is_nearly_over(&self) -> bool {
         !self.deadline.allows(Duration::from_secs(1))
     }
 }
 
-/// Reads a stream up to now.
+/// Collects a stream up to now.
 ///
 /// # Errors
-/// Every one that an outside system gives; the checkpoint is then where the last acknowledged page left it.
+/// Any error of an outside system. The checkpoint is then at the last acknowledged page.
 pub async fn collect(
     session: &Session<'_>,
     stream: Stream,

@@ -1,4 +1,4 @@
-//! What would be sent: the documents of a stream, without a destination and without a checkpoint.
+//! Previews the documents of a stream, without a destination and without a checkpoint.
 
 use std::collections::HashSet;
 
@@ -27,15 +27,15 @@ use crate::{
     streams::{self, Mapper, detailed_shared_folder, user},
 };
 
-/// An account whose documents are looked at before they are sent.
+/// An account whose documents are previewed before they are sent.
 pub struct Preview {
     lastpass: lastpass::Client,
     mapper: Mapper,
 }
 
 impl Preview {
-    /// The account of `secret`, the JSON of a secret that is told as `secret_id`. Of the settings, those of LastPass and
-    /// of the documents count.
+    /// Builds a preview of the account in `secret`, the JSON of the secret that errors call `secret_id`. Uses only the
+    /// settings of LastPass and of the documents.
     ///
     /// # Errors
     /// [`Error::Secret`], [`Error::Config`].
@@ -50,13 +50,13 @@ impl Preview {
         Ok(Self { lastpass, mapper })
     }
 
-    /// The name of the data stream that the documents of `stream` would go to.
+    /// Returns the name of the data stream for the documents of `stream`.
     #[must_use]
     pub fn data_stream(&self, stream: Stream) -> String {
         stream.data_stream(&self.mapper.namespace).to_string()
     }
 
-    /// Hands the events of `window` to `take`, the newest page first, as a backfill would send them.
+    /// Passes the events of `window` to `take`, the newest page first, as a backfill sends them.
     ///
     /// # Errors
     /// [`Error::LastPass`].
@@ -86,8 +86,8 @@ impl Preview {
         }
     }
 
-    /// Hands the users, or the shared folders, of now to `take`, page by page. They are read once: what changes meanwhile
-    /// may be missing, which a snapshot that is sent would notice.
+    /// Passes the current users or shared folders to `take`, page by page. Reads each page once, so entries may be
+    /// missing if the account changes meanwhile. A collected snapshot detects such changes.
     ///
     /// # Errors
     /// [`Error::LastPass`].
@@ -136,7 +136,7 @@ impl Preview {
     }
 }
 
-/// What a snapshot is of.
+/// The kind of a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SnapshotOf {
     /// The users.

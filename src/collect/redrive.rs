@@ -1,7 +1,7 @@
-//! Dead letters, delivered again.
+//! Delivers dead letters again.
 //!
-//! Each record is mapped anew, so that a newer mapping may mend it, and sent under the `_id` and with the instant that
-//! the refused document had. What is refused again stays the dead letter that it is.
+//! Each record is mapped again, so that a newer mapping can fix it. The document keeps the `_id` and the instant of the
+//! refused document. A document that is refused again remains a dead letter.
 
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
@@ -17,7 +17,7 @@ use crate::{
     streams::{self, Again, Mapper, Reading, event_report::AMBIGUOUS_TIME},
 };
 
-/// Delivers the dead letters of `stream` that wait, oldest first, from where an earlier run left them.
+/// Delivers the waiting dead letters of `stream`, oldest first, from the position of an earlier run.
 ///
 /// # Errors
 /// See [`super::collect`].
@@ -35,7 +35,7 @@ pub async fn redrive(session: &Session<'_>, stream: Stream) -> Result<RunAnswer,
 }
 
 impl Run<'_> {
-    /// Counts what is refused again, by its `error.type`, in `refused`.
+    /// Delivers the dead letters. Counts documents that are refused again in `refused`, by their `error.type`.
     async fn redeliver_letters(&self, stream: Stream, refused: &mut BTreeMap<String, u64>) -> Result<Ended, Error> {
         let session = self.session;
         let namespace = &session.mapper.namespace;
@@ -73,7 +73,7 @@ impl Run<'_> {
         }
     }
 
-    /// Remembers that all dead letters from before `position` were taken up.
+    /// Saves that all dead letters before `position` were delivered again.
     async fn save_redrive(&self, position: Timestamp) -> Result<(), Error> {
         let before = self.lease.state();
         let (unfinished, events) = (Some(Unfinished::Redrive { position }), self.acknowledged_events());
@@ -85,7 +85,7 @@ impl Run<'_> {
     }
 }
 
-/// The document of a dead letter, to be sent at `clock`.
+/// Builds the document of a dead letter, to be sent at `clock`.
 pub(crate) fn document(mapper: &Mapper, stream: Stream, letter: &DeadLetter, clock: Timestamp) -> Document {
     let reading =
         Reading { created: letter.created.unwrap_or(letter.refused_at), ingested: was_live(letter).then_some(clock) };
@@ -98,9 +98,10 @@ pub(crate) fn document(mapper: &Mapper, stream: Stream, letter: &DeadLetter, clo
     Document { since: letter.since.or(document.since), ..document }
 }
 
-/// Whether detection rules were to look at the document: not at that of a backfill, unless it was asked for.
+/// Returns whether detection rules were to evaluate the document. They do not evaluate documents of a backfill unless
+/// it has `"alert": true`.
 fn was_live(letter: &DeadLetter) -> bool {
-    // A letter of an older version repeats nothing of its document; what the invocation was asked tells it.
+    // A letter of an older version lacks these fields of its document, so the request decides.
     let is_older = letter.timestamp.is_none();
     let is_quiet = letter.request["action"] == "backfill" && letter.request["alert"] != true;
     letter.ingested.is_some() || (is_older && !is_quiet)

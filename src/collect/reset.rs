@@ -1,4 +1,4 @@
-//! A stream's watermark, set by hand.
+//! Sets the watermark of a stream by hand.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -16,23 +16,23 @@ use crate::{
 pub struct ResetAnswer {
     action: &'static str,
     stream: Stream,
-    /// `complete`, or `skipped` where a run is at work.
+    /// `complete`, or `skipped` if a run is in progress.
     status: RunStatus,
-    /// The watermark as it was.
+    /// The watermark before the reset.
     before: Option<Timestamp>,
-    /// The watermark as it is now.
+    /// The watermark after the reset.
     after: Option<Timestamp>,
-    /// Until when a run holds a lease that stands against it.
+    /// When the lease expires that prevents the reset.
     lease_expires: Option<Timestamp>,
-    /// What it means.
+    /// Explains the effect of the reset.
     message: String,
 }
 
-/// Sets the watermark of `stream` to `to` and its destination to the present one, and forgets its unfinished work. What
-/// other work of the stream was left unfinished for another destination is given up.
+/// Sets the watermark of `stream` to `to` and its destination to the current one, and discards its unfinished snapshot
+/// or window. Abandons unfinished backfills and redrives of the stream for another destination.
 ///
 /// # Errors
-/// Those of the calls to DynamoDB.
+/// Errors of the calls to DynamoDB.
 pub async fn reset(session: &Session<'_>, stream: Stream, to: Timestamp) -> Result<ResetAnswer, Error> {
     let Session { store, request_id, deadline, .. } = *session;
     let after = match stream {
@@ -71,16 +71,16 @@ pub async fn reset(session: &Session<'_>, stream: Stream, to: Timestamp) -> Resu
     })
 }
 
-/// Work for another destination that was given up.
+/// Abandoned work for another destination.
 #[derive(Debug, Clone, Copy, Default)]
 struct GivenUp {
     backfills: u64,
-    /// Until when a run holds the lease of such work: it was not given up.
+    /// When the lease of such work expires. Work whose lease a run holds is not abandoned.
     busy_until: Option<Timestamp>,
 }
 
-/// Has the unfinished backfills and the redrive of `stream` that are true for another destination begin anew in the
-/// present one.
+/// Resets the unfinished backfills and the redrive of `stream` that are bound to another destination, so that they
+/// begin again in the current one.
 async fn give_up_elsewhere(session: &Session<'_>, stream: Stream) -> Result<GivenUp, Error> {
     let Session { store, request_id, deadline, .. } = *session;
     let mut given_up = GivenUp::default();
@@ -91,7 +91,7 @@ async fn give_up_elsewhere(session: &Session<'_>, stream: Stream) -> Result<Give
     for item in listing.items {
         let key = item.key;
         let is_other_work = key.stream() == stream && key != Key::Stream(stream);
-        // What is not bound goes on in the present destination by itself.
+        // Work that is not bound continues in the current destination without a reset.
         if !is_other_work || item.state.complete || !item.is_bound() || item.destination.is_same(store.destination()) {
             continue;
         }
@@ -103,7 +103,7 @@ async fn give_up_elsewhere(session: &Session<'_>, stream: Stream) -> Result<Give
     Ok(given_up)
 }
 
-/// What a reset has changed.
+/// The changes of a reset.
 struct Change<'a> {
     stream: Stream,
     before: Option<&'a Item>,
@@ -117,7 +117,7 @@ impl Change<'_> {
         self.before.and_then(|item| item.state.watermark)
     }
 
-    /// What it means, in plain words.
+    /// Explains the effect of the reset in plain words.
     fn message(&self) -> String {
         let mut sentences = match self.stream {
             Stream::EventReport => vec![self.next_events()],
@@ -139,7 +139,7 @@ impl Change<'_> {
         sentences.join("; ")
     }
 
-    /// That another destination counts from now on, if it does.
+    /// Returns the sentence that confirms a new destination, if the destination changed.
     fn confirmed(&self) -> Option<String> {
         let (item, now) = (self.before?, self.destination);
         let before = &item.destination;

@@ -1,8 +1,8 @@
-//! Unfinished snapshots, redrives and backfills: in this order, and of each the oldest first. A backfill may go on for
-//! hours, and must not hold up what is live.
+//! Continues unfinished snapshots, redrives and backfills: in this order, and the oldest of each kind first. A backfill
+//! may take hours and must not delay the others.
 //!
-//! A schedule sends `resume` every few minutes, so that work which a deadline cut goes on without anyone's doing. The
-//! event report's own window is taken up by its next run.
+//! A schedule sends `resume` every few minutes, so that work which a deadline interrupted continues without an
+//! operator. The unfinished window of the event report is continued by its next run.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -20,7 +20,7 @@ use crate::{
 pub struct ResumeAnswer {
     action: &'static str,
     status: RunStatus,
-    /// The answer of each piece of work that was taken up.
+    /// The answers of the continued work.
     resumed: Vec<RunAnswer>,
 }
 
@@ -64,7 +64,7 @@ pub async fn resume(session: &Session<'_>) -> Result<ResumeAnswer, Error> {
                 tracing::warn!(%error, "the deadline came first; the next run goes on");
                 return Ok(ResumeAnswer { action: "resume", status: RunStatus::Partial, resumed });
             }
-            // One that fails must not hold up the others.
+            // Failed work must not delay the rest.
             Err(error) => first_error = first_error.or(Some(error)),
         }
     }
@@ -86,7 +86,7 @@ fn pending_work(item: &Item) -> Option<PendingWork> {
         (Key::Backfill { from, to, .. }, Unfinished::Window { alert, .. }) => {
             Some(PendingWork::Backfill { from, to, alert })
         }
-        // Whoever sent a plan sends it again; its slices are backfills.
+        // A plan is repeated by its sender. Its slices are backfills.
         (Key::Plan { .. }, _)
         | (Key::Stream(_), Unfinished::Window { .. } | Unfinished::Redrive { .. })
         | (Key::Backfill { .. }, Unfinished::Snapshot(_) | Unfinished::Redrive { .. })

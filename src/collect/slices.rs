@@ -1,11 +1,11 @@
-//! A range of the event report, split into slices that can be backfilled side by side.
+//! Splits a range of the event report into slices that can be backfilled in parallel.
 //!
-//! LastPass counts nothing, so how full a range is shows only when it is read. One request for each slice measures
-//! what is left of the range: its answer holds the newest events, a page of them at most, and from how far that page
-//! reaches back follows how long a slice may be. What fits in one page is the last slice.
+//! LastPass returns no counts, so the number of events in a range is known only after reading it. One request for each
+//! slice measures the rest of the range. Its response holds at most one page of the newest events, and the time that
+//! this page covers determines the length of the slice. A rest that fits in one page is the last slice.
 //!
-//! The slices are remembered: whoever sends the same request again gets the same ones, and with them the checkpoints of
-//! what was read already.
+//! The checkpoint stores the slices. A repeated request therefore gets the same slices, and each slice keeps the
+//! checkpoint of its backfill.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -22,19 +22,18 @@ use crate::{
     request::{PlanAnswer, RunAnswer, Window},
 };
 
-/// How many events a slice is meant to hold. Chosen: six pages, so that the measuring request is a small share of all,
-/// and a slice is done within one invocation.
+/// Target number of events in a slice. Chosen: six pages, so that the measuring request is a small share of all
+/// requests and one invocation completes a slice.
 const SLICE_EVENTS: i64 = 50_000;
-/// After how many slices the next ones are meant to hold twice as many. Chosen: a year of 300 million events comes to no
-/// more than [`MAX_SLICES`].
+/// After how many slices the target doubles. Chosen: a year of 300 million events then needs at most [`MAX_SLICES`].
 const DOUBLED_EVERY: usize = 25;
-/// Most slices of a plan. Chosen: they fit in a checkpoint, and what a state machine says of each in its 256 KB.
+/// Most slices of a plan. Chosen: they fit in a checkpoint, and their answers fit in the 256 KB of a state machine.
 const MAX_SLICES: usize = 200;
-/// What a slice's beginning is rounded down to, and the shortest slice. Chosen: ends that a person can read.
+/// The unit that the beginning of a slice is rounded down to, and the shortest slice. Chosen: readable ends.
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
-/// Splits `window` into slices, newest first, and remembers them. Those of a plan that is complete are given as they
-/// are, and LastPass is not asked.
+/// Splits `window` into slices, newest first, and saves them. If the plan is complete, returns its slices without any
+/// request to LastPass.
 ///
 /// # Errors
 /// See [`super::collect`].
@@ -55,7 +54,7 @@ fn plan_answer(run: RunAnswer, window: Window, starts: &[Timestamp]) -> PlanAnsw
     PlanAnswer { action, stream, status, reason, window, slices, lastpass_requests, lease_expires }
 }
 
-/// The slices that begin at `starts`, the newest of which ends at `to`.
+/// Returns the slices that begin at `starts`. The newest slice ends at `to`.
 #[must_use]
 pub fn slices(to: Timestamp, starts: &[Timestamp]) -> Vec<Window> {
     let ends = std::iter::once(to).chain(starts.iter().copied());
@@ -69,7 +68,7 @@ impl Run<'_> {
         let mut state = self.lease.state();
         while !state.complete {
             let planned = state.slice_starts.len();
-            // What lies in the future holds nothing to measure.
+            // The future holds no events to measure.
             let end = state.slice_starts.last().map_or(window.to, |start| (*start).min(window.to));
             let start = if end > window.from && planned + 1 < MAX_SLICES {
                 let newest = self.measure(window.from, end).await?;
@@ -87,7 +86,7 @@ impl Run<'_> {
         Ok(Ended::Complete)
     }
 
-    /// Reads the newest page of a range, for how far it reaches.
+    /// Reads the newest page of a range, to measure how much time it covers.
     async fn measure(&self, from: Timestamp, to: Timestamp) -> Result<WholeSeconds, Error> {
         let zone = &self.session.mapper.zone;
         let mut reading = WindowReader::new(zone, from, to);
@@ -97,8 +96,8 @@ impl Run<'_> {
     }
 }
 
-/// Where the slice begins that ends at `end`, after `planned` others, if the `newest` events before `end` are as dense as
-/// those of the rest of it.
+/// Returns the beginning of the slice that ends at `end`, after `planned` other slices. Assumes that the rest of the
+/// slice is as dense as the `newest` events before `end`.
 fn slice_start(from: Timestamp, end: Timestamp, newest: &WholeSeconds, planned: usize, zone: &ApiZone) -> Timestamp {
     if newest.complete {
         return from;
@@ -106,7 +105,7 @@ fn slice_start(from: Timestamp, end: Timestamp, newest: &WholeSeconds, planned: 
     let wanted = SLICE_EVENTS << (planned / DOUBLED_EVERY);
     let measured = i64::try_from(newest.events.len()).unwrap_or(i64::MAX).max(1);
     let reached_s = end.duration_since(newest.position).as_secs();
-    // A page that is part of one second reaches nowhere.
+    // A page that is part of one second covers no time.
     let length_s = (reached_s.saturating_mul(wanted) / measured).max(1);
     let start = end.saturating_sub(SignedDuration::from_secs(length_s)).unwrap_or(from);
     let hours_s = HOUR.as_secs();
@@ -127,7 +126,7 @@ mod tests {
         ApiZone::new("US/Eastern").expect("a zone")
     }
 
-    /// A page of so many events that reaches back to `position`.
+    /// Builds a page of `events` events that reaches back to `position`.
     fn newest(events: usize, position: &str) -> WholeSeconds {
         let event = || (Event { record: String::new(), time: Ok(None) }, None);
         WholeSeconds {
@@ -146,9 +145,9 @@ mod tests {
 
     #[test]
     fn a_slice_is_as_long_as_its_events_are_sparse() {
-        // 10,000 events in two days: 50,000 in ten.
+        // 10,000 events in two days: 50,000 in ten days.
         assert_eq!(start(&newest(10_000, "2025-06-29T00:00:00Z"), 0), at("2025-06-21T00:00:00Z"));
-        // In one hour: in five.
+        // 10,000 events in one hour: 50,000 in five hours.
         assert_eq!(start(&newest(10_000, "2025-06-30T23:00:00Z"), 0), at("2025-06-30T19:00:00Z"));
     }
 
@@ -165,7 +164,7 @@ mod tests {
     fn a_slice_begins_on_the_hour_and_is_never_empty() {
         assert_eq!(start(&newest(9_990, "2025-06-30T22:17:04Z"), 0), at("2025-06-30T15:00:00Z"));
         assert_eq!(start(&newest(9_000, "2025-06-30T23:59:59Z"), 0), at("2025-06-30T23:00:00Z"));
-        // One second that fills a page.
+        // One second fills the page.
         assert_eq!(start(&newest(0, END), 0), at("2025-06-30T23:00:00Z"));
         assert_eq!(start(&newest(1, END), 0), at("2025-06-30T23:00:00Z"));
     }
@@ -175,7 +174,7 @@ mod tests {
         assert_eq!(start(&newest(10_000, "2025-02-01T00:00:00Z"), 0), at(FROM));
         assert_eq!(start(&WholeSeconds { complete: true, ..newest(3, FROM) }, 0), at(FROM));
         let (from, end) = (at("2025-10-01T00:00:00Z"), at("2025-11-02T08:00:00Z"));
-        // Two hours of wall time from 05:00 to 07:00 UTC.
+        // The repeated hour lasts from 05:00 to 07:00 UTC.
         let cut = slice_start(from, end, &newest(50_000, "2025-11-02T06:00:00Z"), 0, &zone());
         assert_eq!(cut, at("2025-11-02T05:00:00Z"));
     }

@@ -1,11 +1,12 @@
-//! Snapshots of users and of shared folders.
+//! Collects snapshots of users and of shared folders.
 //!
-//! A snapshot is known by its `scheduled_time`, which is in the `_id` of each of its documents: read again, it adds
-//! nothing. All its documents have the `@timestamp` at which its first page was read.
+//! A snapshot is identified by its `scheduled_time`, which is part of the `_id` of each of its documents. Reading the
+//! same snapshot again therefore adds nothing. All its documents have the same `@timestamp`: when its first page was
+//! read.
 //!
-//! Pages go by index, so when an entry goes while they are read, all behind it move on, and one of them slips past the
-//! reader into a page that was read already. Nothing in an answer tells. So what does not come whole in one answer is read
-//! in passes, until one pass finds the entries as the pass before found them.
+//! Pages are addressed by index. If an entry is deleted while a snapshot is read, all later entries move up, and one of
+//! them moves into a page that was already read. No response shows this. A snapshot of several pages is therefore read
+//! in passes, until one pass finds the same entries as the pass before.
 
 use std::{
     collections::HashSet,
@@ -30,20 +31,21 @@ use crate::{
     streams::{self, detailed_shared_folder, user},
 };
 
-/// After this long an unfinished snapshot is given up for a newer one. Chosen: the default rate of the schedules.
+/// After this time an unfinished snapshot is abandoned for a newer one. Chosen: the default rate of the schedules.
 const GIVE_UP_AFTER: SignedDuration = SignedDuration::from_hours(24);
-/// How often at most a snapshot is read. Chosen: an account that never holds still gets a snapshot all the same.
+/// Most passes of a snapshot. Chosen: an account that changes all the time still gets a snapshot.
 const MOST_PASSES: u32 = 10;
-/// Stands in a row of entries for a page that brought nothing new. No entry has it as its key: ids are numbers.
+/// Represents a page without new entries in the running hash of the entry keys. No key equals it, because IDs are
+/// numbers.
 const REPEATS: &str = "\0repeats";
 
-/// One page's documents, and what it says of the whole.
+/// The keys and records of one page, and the total that the response states.
 struct SnapshotPage {
     entries: Vec<(String, String)>,
     total: Option<u64>,
 }
 
-/// Reads a snapshot, after one that an earlier run left.
+/// Reads a snapshot, after the unfinished snapshot of an earlier run.
 ///
 /// # Errors
 /// See [`super::collect`].
@@ -81,17 +83,17 @@ impl Run<'_> {
                 return Ok(Ended::DeadlineCame);
             }
         }
-        // A repetition, or one that comes after a newer snapshot, adds nothing.
+        // A repeated schedule, or one that is older than the newest snapshot, adds nothing.
         if self.lease.state().watermark.is_some_and(|watermark| wanted <= watermark) {
             return Ok(Ended::Complete);
         }
         let begun = SnapshotPosition::begin(wanted);
-        // Before the first page: where none comes, `resume` tries again, and not only the next day's schedule.
+        // Saved before the first page: if no page can be read, `resume` retries it before the schedule of the next day.
         self.save_snapshot(begun).await?;
         self.read_snapshot(stream, begun).await
     }
 
-    /// Reads a snapshot from where it was left.
+    /// Reads a snapshot from its saved position.
     async fn read_snapshot(&self, stream: Stream, mut position: SnapshotPosition) -> Result<Ended, Error> {
         let mut delivered = HashSet::new();
         let mut paging = paging_from(stream, &position);
@@ -112,7 +114,8 @@ impl Run<'_> {
                 None => {
                     let clock = now();
                     position.timestamp = Some(clock);
-                    // Before the first document is sent: a run that takes over has to use the same `@timestamp`.
+                    // Saved before the first document is sent, because a run that takes over must use the same
+                    // `@timestamp`.
                     self.save_snapshot(position).await?;
                     clock
                 }
@@ -121,7 +124,7 @@ impl Run<'_> {
             position.total = page.total;
             let reach = paging.take(page.entries.iter().map(|(key, _)| key.as_str()), page.total);
             position.seen = match reach {
-                // No pass that goes on behind this page has come to the same.
+                // Makes the hash differ from that of every pass that continues after this page.
                 Reach::Repeats => chain(position.seen, REPEATS),
                 Reach::Whole | Reach::More | Reach::End => {
                     page.entries.iter().fold(position.seen, |seen, (key, _)| chain(seen, key))
@@ -132,7 +135,7 @@ impl Run<'_> {
             self.deliver(self.snapshot_documents(stream, &snapshot, &new), None).await?;
             let is_complete = match reach {
                 Reach::Whole => true,
-                // Where no total tells the end, only an empty page would follow what the pass before has found as well.
+                // Without a total, only an empty page can follow the entries that the pass before found too.
                 Reach::More => page.total.is_none() && position.is_confirmed(),
                 Reach::End | Reach::Repeats => position.is_confirmed() || position.pass >= MOST_PASSES,
             };
@@ -168,7 +171,7 @@ impl Run<'_> {
         }
     }
 
-    /// The documents of entries, each made when it is asked for.
+    /// Maps entries to documents, lazily.
     fn snapshot_documents(
         &self,
         stream: Stream,
@@ -184,7 +187,7 @@ impl Run<'_> {
             } else {
                 detailed_shared_folder::documents(mapper, &reading, snapshot, key, record)
             };
-            // No snapshot is taken before its time, which is a part of each `_id`.
+            // A snapshot is never taken before its `scheduled_time`, which is part of each `_id`.
             documents.iter_mut().for_each(|document| document.since = Some(snapshot.scheduled_time));
             documents
         })
@@ -197,22 +200,22 @@ impl Run<'_> {
     }
 }
 
-/// The reading of a snapshot from where it was left.
+/// Returns the paging of a snapshot from its saved position.
 fn paging_from(stream: Stream, position: &SnapshotPosition) -> Paging {
     let largest = if stream == Stream::User { users::PAGE_SIZE } else { folders::PAGE_SIZE };
     let request = PageRequest { size: position.page_size.unwrap_or(largest), index: position.page_index };
     Paging::from(request, position.read)
 }
 
-/// What a row of entries comes to with one more of them.
+/// Extends the running hash of the entry keys.
 fn chain(seen: u64, key: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     (seen, key).hash(&mut hasher);
     hasher.finish()
 }
 
-/// `scheduled_time`, unless it lies ahead of the clock for more than clocks are off: every snapshot until then would
-/// pass for one that was taken already.
+/// Returns `scheduled_time`, or the clock's minute if it is ahead of the clock by more than the tolerance. Otherwise
+/// every snapshot until that time would count as already taken.
 fn not_ahead(scheduled_time: Timestamp, clock: Timestamp) -> Timestamp {
     if scheduled_time.duration_since(clock) <= CLOCK_TOLERANCE {
         return scheduled_time;
@@ -221,7 +224,8 @@ fn not_ahead(scheduled_time: Timestamp, clock: Timestamp) -> Timestamp {
     whole_minute(clock)
 }
 
-/// Schedules run at whole minutes or later; a snapshot asked for by hand is known by its minute.
+/// Truncates an instant to the minute. Schedules run at whole minutes or later, and the minute identifies a snapshot
+/// that was requested by hand.
 fn whole_minute(instant: Timestamp) -> Timestamp {
     Timestamp::from_second(instant.as_second().div_euclid(60) * 60).unwrap_or(instant)
 }

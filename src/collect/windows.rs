@@ -1,4 +1,4 @@
-//! Which range of the event report a run reads. Pure arithmetic.
+//! Computes which range of the event report a run reads. Pure arithmetic.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -7,40 +7,40 @@ use crate::{
     request::Window,
 };
 
-/// How far past the run's now a live request reaches, and how far back the first run and one run a day read again.
-/// Chosen: two zones are never further apart than 26 hours, so that an event of a wrongly set zone shows up.
+/// How far past its `now` a live run requests events. The first run, and one run each day, also read this far back.
+/// Chosen: two zones are at most 26 hours apart, so an event appears in this range even if the zone setting is wrong.
 pub const ZONE_REACH: SignedDuration = SignedDuration::from_hours(26);
-/// How often [`ZONE_REACH`] is read again. Chosen: a zone that was set wrongly is found within a day.
+/// How often [`ZONE_REACH`] is read again. Chosen: a wrong zone setting is found within a day.
 const REREAD_EVERY: SignedDuration = SignedDuration::from_hours(24);
 
-/// What one live run reads.
+/// The range that one live run reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LivePlan {
-    /// The window as the answer shows it: from the watermark to the run's now.
+    /// The window that the answer shows: from the watermark to the `now` of the run.
     pub window: Window,
-    /// Where reading begins: before the window, for late events and a wrong clock.
+    /// Where reading begins: before the window, because of late events and clock errors.
     pub read_from: Timestamp,
-    /// Where reading ends: open, beyond every event there can be.
+    /// Where reading ends: later than any possible event.
     pub read_to: Timestamp,
-    /// Whether [`ZONE_REACH`] is read again, so that the zone can be judged.
+    /// Whether the run reads [`ZONE_REACH`] again, so that the zone setting can be judged.
     pub is_wide: bool,
 }
 
 /// How far back a run reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reach {
-    /// `INITIAL_LOOKBACK`.
+    /// The setting `INITIAL_LOOKBACK`.
     pub initial_lookback: SignedDuration,
-    /// `OVERLAP`.
+    /// The setting `OVERLAP`.
     pub overlap: SignedDuration,
 }
 
 impl LivePlan {
-    /// Plans a run at `now` after one that ended at `watermark`; `reread_at` is when the wide range was last read.
+    /// Plans a run at `now` after a run that ended at `watermark`. `reread_at` is when the wide range was last read.
     ///
-    /// Reading begins [`Reach::overlap`] and [`CLOCK_TOLERANCE`] before the watermark. A clock set the watermark, and may
-    /// have been ahead by the tolerance: without that room, an event would be missed that comes later than the overlap
-    /// less the clock's error.
+    /// Reading begins [`Reach::overlap`] plus [`CLOCK_TOLERANCE`] before the watermark. The watermark was taken from a
+    /// clock that may have been ahead by the tolerance. Without this margin, the run would miss an event that appears
+    /// later than the overlap minus the clock error.
     #[must_use]
     pub fn new(
         now: Timestamp,
@@ -50,7 +50,7 @@ impl LivePlan {
         zone: &ApiZone,
     ) -> Self {
         let from = watermark.unwrap_or_else(|| before(now, reach.initial_lookback));
-        // A schedule's repetition may be older than what was read since.
+        // A repeated schedule may be older than the watermark.
         let to = now.max(from);
         let is_wide = reread_at.is_none_or(|at| to.duration_since(at) >= REREAD_EVERY);
         let overlapped = if watermark.is_some() { before(before(from, reach.overlap), CLOCK_TOLERANCE) } else { from };
@@ -64,17 +64,18 @@ impl LivePlan {
     }
 }
 
-/// What is true once [`read_from`, `to`) is acknowledged.
+/// The checkpoint values once [`read_from`, `to`) is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Advance {
-    /// The new watermark. In a repeated hour it waits at the beginning, because either pass may still bring events.
+    /// The new watermark. In a repeated hour it stays at the beginning, because both passes may still bring events.
     pub watermark: Timestamp,
     /// When the wide range was last read.
     pub reread_at: Option<Timestamp>,
 }
 
 impl Advance {
-    /// The advance after reading from `read_from` to the open end, with the window's end at `to`. Never backwards.
+    /// Computes the advance after reading from `read_from` to the open end, for a window that ends at `to`. The
+    /// watermark never moves back.
     #[must_use]
     pub fn new(
         read_from: Timestamp,
@@ -92,7 +93,8 @@ impl Advance {
     }
 }
 
-/// What a backfill of `asked` reads at `now`: what has happened of it, with the whole of a repeated hour that it cuts.
+/// Returns the range that a backfill of `asked` reads at `now`: the part before `now`, extended to the whole of each
+/// repeated hour that it cuts.
 #[must_use]
 pub fn backfill_window(asked: Window, now: Timestamp, zone: &ApiZone) -> Window {
     let from = zone.begin_outside_fold(asked.from);
@@ -131,7 +133,7 @@ mod tests {
         let now = at("2025-07-02T12:05:00Z");
         let watermark = Some(at("2025-07-02T12:00:00Z"));
         let plan = LivePlan::new(now, watermark, Some(at("2025-07-02T00:00:00Z")), REACH, &zone());
-        // 15 minutes for late events, and 5 in case the clock was ahead when it set the watermark.
+        // 15 minutes for late events, and 5 because the clock may have been ahead when it set the watermark.
         assert_eq!(plan.read_from, at("2025-07-02T11:40:00Z"));
         assert_eq!(plan.window.from, at("2025-07-02T12:00:00Z"));
         let plan = LivePlan::new(now, watermark, Some(at("2025-07-01T12:05:00Z")), REACH, &zone());
@@ -168,7 +170,7 @@ mod tests {
         }
         let after = at("2025-11-02T07:05:00Z");
         assert_eq!(Advance::new(begin, after, Some(begin), None, &zone()).watermark, after);
-        // The overlap doesn't reach into the middle of it.
+        // The overlap does not begin inside the repeated hour.
         let plan = LivePlan::new(at("2025-11-02T07:10:00Z"), Some(after), Some(after), REACH, &zone());
         assert_eq!(plan.read_from, begin);
     }

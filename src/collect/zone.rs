@@ -1,6 +1,6 @@
 //! Compares the zone setting with the events of the function's own requests: see [`own_polls`].
 //!
-//! The live run that reads [`ZONE_REACH`] does so before it delivers anything, as does `check`.
+//! A live run that reads [`ZONE_REACH`] compares them before it delivers anything. The command `check` does the same.
 
 use std::time::Duration;
 
@@ -19,28 +19,28 @@ use crate::{
     },
 };
 
-/// Pauses before further requests, in milliseconds: the first finds a right zone without waiting, the others are drawn
-/// from this range, so that no client with a regular schedule has the same pattern.
+/// Pauses before further requests, in milliseconds. The first request is sent without a pause and is enough to prove a
+/// correct zone. The other pauses are random, so that no client with a regular schedule has the same pattern.
 const PAUSES_MS: std::ops::Range<u64> = 1_200..2_800;
-/// How many further requests are sent at most. Chosen: three events in seconds of their own are a pattern, and the last
-/// response cannot have the event of its own request.
+/// Most further requests. Chosen: three events in different seconds are a pattern, and the last response cannot contain
+/// the event of its own request.
 const REQUESTS: usize = 4;
-/// After how many of them it is over if no event has appeared since the first page. Their events may still appear later,
-/// and are then a pattern as well.
+/// After how many further requests polling stops if no new event has appeared since the first page. Their events may
+/// appear later and then also form a pattern.
 const REQUESTS_IN_VAIN: usize = 3;
-/// How long they may take together. Chosen: a live run has minutes, and `check` less than one.
+/// Most time for all further requests. Chosen: a live run has minutes, and `check` less than one.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The share of the remaining time that they may take.
+/// Divides the remaining time: further requests may take at most this fraction of it.
 const SHARE: u32 = 4;
-/// How far before the newest event they read: events of requests that were sent at once may appear out of order.
+/// How far before the newest event a further request begins. Events of simultaneous requests may appear out of order.
 const BEFORE_NEWEST: SignedDuration = SignedDuration::from_mins(2);
-/// How long after they were sent a live run looks for the events of an earlier run's requests. Chosen: events appear
+/// How long after an earlier run sent its requests a live run still looks for their events. Chosen: events appear
 /// minutes late.
 const LOOKED_FOR: SignedDuration = SignedDuration::from_mins(30);
-/// How soon it does. Chosen: until then, the earlier run has looked itself.
+/// How long after the requests a live run begins to look. Chosen: until then, the earlier run looks itself.
 const LOOKED_FOR_AFTER: SignedDuration = SignedDuration::from_mins(1);
 
-/// Who is asked, and what for.
+/// The LastPass account whose zone setting is compared.
 pub(crate) struct Account<'a> {
     pub(crate) lastpass: &'a lastpass::Client,
     pub(crate) zone: &'a ApiZone,
@@ -48,10 +48,11 @@ pub(crate) struct Account<'a> {
 }
 
 impl Account<'_> {
-    /// Judges the zone by `page`, the newest events up to [`ZONE_REACH`] ahead of the clock, and `polls`, the requests of
-    /// this invocation so far. Sends further requests while nothing is proven; they are added to `polls`.
+    /// Judges the zone setting by `page`, which holds the newest events up to [`ZONE_REACH`] ahead of the clock, and by
+    /// `polls`, the requests of this invocation so far. Sends further requests until the zone is proven, and adds them
+    /// to `polls`.
     ///
-    /// Never fails: without a response, nothing is proven. Nothing more is sent to a LastPass that throttles.
+    /// Never fails: a request without a response proves nothing. Sends no further request when LastPass throttles.
     pub(crate) async fn prove_zone(&self, page: &Page, polls: &mut Vec<Poll>) -> Verdict {
         let patience = PATIENCE.min(self.deadline.remaining() / SHARE);
         let deadline = Deadline::after(patience);
@@ -85,7 +86,7 @@ impl Account<'_> {
         }
     }
 
-    /// One request from `from` to the open end, and when it was sent and answered.
+    /// Requests the events from `from` to the open end. Returns the page, and when the request was sent and answered.
     async fn poll(&self, from: Timestamp, deadline: Deadline) -> Option<(Page, Poll)> {
         let sent = now();
         let request = Request {
@@ -107,7 +108,7 @@ impl Account<'_> {
         Evidence { zone, api_user, polls, clock: now() }.judge(page)
     }
 
-    /// Where the events begin that are newer than those of `page`.
+    /// Returns the instant from which events are newer than those of `page`.
     fn begin_of_new(&self, page: &Page) -> Timestamp {
         let now = now();
         let reach = |hours: SignedDuration| now.saturating_add(hours).unwrap_or(now);
@@ -117,7 +118,7 @@ impl Account<'_> {
         newest.saturating_sub(BEFORE_NEWEST).unwrap_or(newest)
     }
 
-    /// The error of a zone whose offset is another.
+    /// Builds the error for a zone setting whose offset is wrong.
     pub(crate) fn wrong(&self, offset: jiff::tz::Offset) -> lastpass::Error {
         lastpass::Error::WrongTimeZone {
             zone: self.zone.name().to_owned(),
@@ -126,7 +127,7 @@ impl Account<'_> {
     }
 }
 
-/// The requests whose events a live run was still waiting for.
+/// Returns the requests of earlier runs whose events have not appeared yet.
 pub(crate) fn polls_of(state: &State) -> Vec<Poll> {
     state.zone_polls.iter().map(|(sent, answered)| Poll { sent: *sent, answered: *answered }).collect()
 }
@@ -136,9 +137,9 @@ fn remembered(polls: Vec<Poll>) -> Vec<(Timestamp, Timestamp)> {
 }
 
 impl Run<'_> {
-    /// Judges the zone by the first page of a live window before anything of it is delivered: by this run's requests
-    /// where the window is wide or an event lies ahead of the clock, and by those of an earlier run whose events had not
-    /// appeared yet. Returns the requests whose events a later run has to look for.
+    /// Judges the zone setting by the first page of a live window, before any of its events are delivered. Uses the
+    /// requests of this run if the window is wide or if an event is ahead of the clock. Uses the requests of an earlier
+    /// run if their events had not appeared yet. Returns the requests whose events a later run must look for.
     ///
     /// # Errors
     /// [`lastpass::Error::WrongTimeZone`]: nothing may be delivered.

@@ -1,4 +1,4 @@
-//! Answers without a server that gives them.
+//! Feeds responses to a client without a server.
 
 #![allow(clippy::expect_used, reason = "for tests alone")]
 
@@ -8,7 +8,7 @@ use url::Url;
 use super::{Client, Command, Error, folders, paging::PageRequest, reporting, time::ApiZone, users};
 use crate::document::AccountNumber;
 
-/// A client that is given its answers.
+/// A client whose responses are given by the test.
 pub(crate) struct Answers(Client);
 
 impl Default for Answers {
@@ -18,7 +18,7 @@ impl Default for Answers {
 }
 
 impl Answers {
-    /// One whose provisioning hash is `hash`.
+    /// Builds a client with the provisioning hash `hash`.
     pub(crate) fn with_hash(hash: &str) -> Self {
         let url = Url::parse("https://lastpass.example/enterpriseapi.php").expect("a URL");
         let account = AccountNumber::new("12345").expect("an account number");

@@ -1,4 +1,4 @@
-//! Sends commands to the Enterprise API and judges the answers.
+//! Sends commands to the Enterprise API and judges the responses.
 
 use std::{
     borrow::Cow,
@@ -27,31 +27,31 @@ use crate::{
     http::TlsFault,
 };
 
-/// Longest that one answer is waited for. Chosen: a page of 10,000 events takes LastPass seconds; a minute of silence
-/// is a dead connection.
+/// Longest wait for one response. Chosen: LastPass takes seconds for a page of 10,000 events, so a minute of silence is
+/// a dead connection.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
-/// First pause after a fault. Chosen: half a second outlives a cut connection.
+/// First pause after a fault. Chosen: a connection that was cut is usable again after half a second.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// First pause of work that can wait, after LastPass throttled it. Chosen: by then a live run, which asks again after
+/// First pause of low-priority work after LastPass throttled it. Chosen: until then, a live run, which retries after
 /// [`FIRST_PAUSE`], has had its turns.
 const FIRST_LOW_PRIORITY_PAUSE: Duration = Duration::from_secs(15);
 /// Longest pause between two tries. Chosen.
 const LONGEST_PAUSE: Duration = Duration::from_secs(16);
-/// The same while LastPass throttles. Chosen: who is asked once a minute is left in peace, and a limit that is lifted is
-/// found within a minute.
+/// Longest pause between two tries while LastPass throttles. Chosen: one request a minute is no load, and the client
+/// notices within a minute that the limit is lifted.
 const LONGEST_THROTTLED_PAUSE: Duration = Duration::from_secs(60);
-/// Sum of the pauses after which a host that can't be reached is given up. Chosen: about five tries; the schedule's
-/// next run is the better repetition.
+/// Most time spent in pauses before an unreachable host is given up. Chosen: about five tries. After that, the next
+/// scheduled run is the better retry.
 const FAULT_PATIENCE: Duration = Duration::from_secs(10);
-/// How long before the deadline LastPass is asked once more, at least: sooner than the pause, or `Retry-After`, would
-/// have it. Chosen: a page of 10,000 events takes seconds to come and to be delivered.
+/// How long before the deadline the last try is sent at the latest, even if the pause or `Retry-After` has not ended.
+/// Chosen: LastPass takes seconds for a page of 10,000 events, and so does its delivery.
 const LAST_TRY: Duration = Duration::from_secs(20);
 
-/// Longest answer that is read, unpacked. Chosen: ten times what was measured of 10,000 events (2.1 MB with
-/// `lastpass-simulator`, 2,000 users take 1.1 MB), and with the records that are made of it a fifth of the memory of the
-/// smallest function, 128 MB, is left.
+/// Longest response that is read, decompressed. Chosen: ten times the measured size of 10,000 events (2.1 MB with
+/// `lastpass-simulator`; 2,000 users take 1.1 MB). Together with the records made of it, it leaves a fifth of the
+/// memory of the smallest function, 128 MB, free.
 const MAX_ANSWER_BYTES: usize = 24 << 20;
-/// The same in the text of an error.
+/// [`MAX_ANSWER_BYTES`] in megabytes, for the text of an error.
 pub(super) const MAX_ANSWER_MB: usize = MAX_ANSWER_BYTES >> 20;
 /// Longest part of an error's body that is read. Chosen: LastPass's own refusals are one line.
 const MAX_REFUSAL_BYTES: usize = 64 << 10;
@@ -68,7 +68,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// The command as the API spells it.
+    /// Returns the command as the API spells it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -85,7 +85,7 @@ impl fmt::Display for Command {
     }
 }
 
-/// The account that is asked, with what it is asked by.
+/// A client for one account of the Enterprise API.
 pub struct Client {
     http: reqwest::Client,
     url: Url,
@@ -95,18 +95,18 @@ pub struct Client {
     first_throttled_pause: Duration,
     requests: AtomicU64,
     throttled: AtomicU64,
-    /// What LastPass said when it refused these credentials: it is not asked with them again.
+    /// The reason that LastPass gave when it refused these credentials. They are not sent again.
     refused: OnceLock<Said>,
 }
 
-/// Prints neither the hash nor the URL's path.
+/// Prints neither the hash nor the path of the URL.
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("host", &self.host()).field("account", &self.account).finish_non_exhaustive()
     }
 }
 
-/// How one try ended when it brought no answer.
+/// How one try failed.
 enum Fault {
     Throttled { limit: Limit, retry_after: Option<Duration> },
     Unreachable { why: String, source: Option<reqwest::Error> },
@@ -115,7 +115,7 @@ enum Fault {
 }
 
 impl Client {
-    /// A client for `account` at `url` (`LASTPASS_URL`).
+    /// Builds a client for `account` at `url` (`LASTPASS_URL`).
     #[must_use]
     pub const fn new(http: reqwest::Client, url: Url, account: AccountNumber, provisioning_hash: SecretString) -> Self {
         Self {
@@ -131,32 +131,32 @@ impl Client {
         }
     }
 
-    /// The same client, for work that can wait: where LastPass throttles, it leaves the live runs the first turns.
+    /// Makes this a client for low-priority work: when LastPass throttles, live runs retry first.
     #[must_use]
     pub fn low_priority(self) -> Self {
         Self { first_throttled_pause: FIRST_LOW_PRIORITY_PAUSE, ..self }
     }
 
-    /// The same client, which names `api_user` in `reporting` requests (`apiuser`), where there is one.
+    /// Adds `api_user` to `reporting` requests (`apiuser`), if it is set.
     #[must_use]
     pub fn named(self, api_user: Option<String>) -> Self {
         Self { api_user, ..self }
     }
 
-    /// The user that its `reporting` requests name.
+    /// Returns the user that its `reporting` requests name.
     #[must_use]
     pub fn api_user(&self) -> Option<&str> {
         self.api_user.as_deref()
     }
 
-    /// How many requests were sent, repetitions included.
+    /// Returns how many requests were sent, retries included.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// How many of them LastPass answered with 429, with a 403 that is not its API's, or with the words that there are too
-    /// many requests.
+    /// Returns how many requests LastPass throttled: with 429, with a 403 that is not its API's, or with a message that
+    /// there are too many requests.
     #[must_use]
     pub fn throttled(&self) -> u64 {
         self.throttled.load(Ordering::Relaxed)
@@ -166,11 +166,11 @@ impl Client {
         self.url.host_str().unwrap_or_default().to_owned()
     }
 
-    /// Sends `command` until it is answered, and gives the answer to `read`.
+    /// Sends `command` until LastPass responds, and passes the response to `read`.
     ///
     /// # Errors
-    /// Every [`Error`] but `WrongTimeZone`. Faults are retried with pauses while `deadline` allows; an answer that
-    /// `read` refuses as not the API's is one of them. Credentials that were refused once are not sent again.
+    /// Every [`Error`] but `WrongTimeZone`. Faults are retried with backoff while `deadline` allows. A response that
+    /// `read` rejects as not the API's is such a fault. Credentials that were refused once are not sent again.
     pub(super) async fn call<T>(
         &self,
         command: Command,
@@ -252,7 +252,7 @@ impl Client {
         self.judge(command, (status, &headers, &answer), read)
     }
 
-    /// Gives the body of a success to `read`, and says what else an answer is.
+    /// Passes the body of a success to `read`, and classifies any other response.
     fn judge<T>(
         &self,
         command: Command,
@@ -273,8 +273,8 @@ impl Client {
             StatusCode::TOO_MANY_REQUESTS => {
                 Fault::Throttled { limit: Limit::TooManyRequests, retry_after: retry_after(headers) }
             }
-            // LastPass's front end says so at random when it limits rates (LASTPASS_API.md, "Seen in recordings and by other
-            // clients"); the API itself answers 200.
+            // LastPass's front end returns 403 at random when it limits rates (LASTPASS_API.md, "Seen in recordings and
+            // by other clients"). The API itself returns 200.
             StatusCode::FORBIDDEN => Fault::Throttled { limit: Limit::Forbidden, retry_after: retry_after(headers) },
             StatusCode::UNAUTHORIZED => self.unauthorized(&code),
             _ if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
@@ -294,7 +294,7 @@ impl Client {
         })
     }
 
-    /// What a body comes to that is not the answer to `command`.
+    /// Converts the problem of a body that is not the response to `command` to a fault.
     fn fault(&self, command: Command, problem: wire::Problem) -> Fault {
         match problem {
             wire::Problem::NotTheApi(why) => Fault::BadAnswer { why },
@@ -307,7 +307,7 @@ impl Client {
         }
     }
 
-    /// The error of a call that is given up after `waited`.
+    /// Returns the error of a call that is given up after `waited`.
     fn error(&self, command: Command, fault: Fault, waited: Duration) -> Error {
         match fault {
             Fault::Throttled { limit, .. } => Error::Throttled { command, waited, limit },
@@ -323,7 +323,7 @@ impl Client {
     }
 }
 
-/// Whether the body of an error may be a refusal of LastPass's own. That of 401 adds nothing.
+/// Returns whether the body of an error response may be LastPass's own refusal. The body of a 401 adds nothing.
 fn may_refuse(status: StatusCode) -> bool {
     const OTHERS: &[StatusCode] = &[
         StatusCode::UNAUTHORIZED,
@@ -337,8 +337,8 @@ fn may_refuse(status: StatusCode) -> bool {
     status.is_client_error() && !OTHERS.contains(&status)
 }
 
-/// A body as text. A byte that is not UTF-8 would make every later answer with that record unreadable as well, so it is
-/// replaced. Only a byte order mark tells UTF-16.
+/// Decodes a body. Replaces bytes that are not UTF-8, because a record with such a byte would make every later response
+/// that contains it unreadable. Recognizes UTF-16 only by its byte order mark.
 fn text_of(body: &[u8]) -> Cow<'_, str> {
     let utf16 = |units: &[u8], unit: fn([u8; 2]) -> u16| {
         let units: Vec<u16> = units.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
@@ -347,16 +347,16 @@ fn text_of(body: &[u8]) -> Cow<'_, str> {
     match body {
         [0xff, 0xfe, units @ ..] => utf16(units, u16::from_le_bytes),
         [0xfe, 0xff, units @ ..] => utf16(units, u16::from_be_bytes),
-        // One check in one pass, which is faster than the other way round.
+        // Checks the whole body in one pass, which is faster than the lossy conversion.
         _ => std::str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed),
     }
 }
 
-/// The pauses while LastPass throttles: as long as the deadline allows, because the next invocation could do nothing but
-/// wait as well, and one that fails leaves a message for someone to look at.
+/// The backoff while LastPass throttles. It lasts as long as the deadline allows. Failing earlier would not help,
+/// because the next invocation could only wait too, and a failed invocation leaves a message for an operator.
 struct Throttled {
     backoff: Backoff,
-    /// How long before the deadline the last try is, once that is known.
+    /// How long before the deadline the last try is, once known.
     last_try: Option<Duration>,
     is_last: bool,
 }
@@ -366,8 +366,8 @@ impl Throttled {
         Self { backoff: Backoff::new(first_pause, LONGEST_THROTTLED_PAUSE), last_try: None, is_last: false }
     }
 
-    /// The pause before the next try; `None` after the last. What LastPass asks for is respected, but for one try before
-    /// the time that `remains` is over.
+    /// Returns the pause before the next try, or `None` after the last one. Respects `Retry-After`, except for one last
+    /// try before the time that `remains` is over.
     fn pause(&mut self, retry_after: Option<Duration>, remains: Duration) -> Option<Duration> {
         if self.is_last {
             return None;
@@ -380,8 +380,8 @@ impl Throttled {
     }
 }
 
-/// Whether the reason of a `FAIL` is about who asks. The wording is not documented, so this only chooses between two
-/// errors that are treated alike: either one makes the secret be read again.
+/// Returns whether the reason of a `FAIL` is about the credentials. The wording is not documented. The result only
+/// chooses between two errors that are treated alike: both make the function read the secret again.
 fn speaks_of_credentials(reason: &str) -> bool {
     const WORDS: &[&str] =
         &["auth", "hash", "credential", "cid", "account number", "secret", "denied", "permission", "login", "api key"];
@@ -402,7 +402,7 @@ fn unreachable(error: reqwest::Error) -> Fault {
     Fault::Unreachable { why, source: Some(error.without_url()) }
 }
 
-/// `Retry-After` in either of its forms; LastPass may or may not send it (LASTPASS_API.md, "Transport").
+/// Parses `Retry-After` in either of its forms. LastPass may or may not send it (LASTPASS_API.md, "Transport").
 fn retry_after(headers: &header::HeaderMap) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
@@ -414,10 +414,10 @@ fn retry_after(headers: &header::HeaderMap) -> Option<Duration> {
     Duration::try_from(until.duration_since(now)).ok()
 }
 
-/// What an answer comes to, without a server that gives it.
+/// Judges responses without a server.
 #[cfg(test)]
 impl Client {
-    /// An answer of this status and body, read by `read`.
+    /// Reads a response with this status and body by `read`.
     pub(super) fn read_answer<T>(
         &self,
         command: Command,
@@ -444,7 +444,7 @@ mod tests {
         assert_eq!(retry_after(&headers("soon")), None);
     }
 
-    /// When LastPass is asked, in seconds from the first 429 on, where it goes on throttling.
+    /// Returns the times of the tries while LastPass keeps throttling, in seconds since the first 429.
     fn tries(retry_after: Option<u64>, remains: u64) -> Vec<f64> {
         tries_from(FIRST_PAUSE, retry_after, remains)
     }

@@ -1,4 +1,4 @@
-//! What can go wrong with LastPass, and what mends it.
+//! The errors of LastPass and their remedies.
 
 use std::time::Duration;
 
@@ -8,30 +8,30 @@ use crate::{document::AccountNumber, echo::echoes};
 
 use super::{Command, client::MAX_ANSWER_MB, time::ApiZone, whole_seconds::Contradiction};
 
-/// Why LastPass could not be read. No text holds a record, a body or a secret.
+/// Why LastPass could not be read. No text contains a record, a body or a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The hash was reset, or belongs to another account. Not retried; nothing is advanced.
+    /// The hash was reset, or belongs to another account. Not retried; the checkpoint is unchanged.
     #[error(
         "LastPass refused the account number {account} or its provisioning hash{said}: look them up in the LastPass Admin Console, the number on the Dashboard and the hash under Advanced > Enterprise API, and store them as `account_number` and `provisioning_hash` in the secret that SECRET_ARN names (with several accounts, in this one's own, whose name begins with SECRET_PREFIX). If they are right, see whether an IP restriction of the account or a proxy keeps the function out"
     )]
     Unauthorized {
         /// The account number that was sent.
         account: AccountNumber,
-        /// What LastPass said, quoted, or nothing.
+        /// The reason that LastPass gave, quoted, or nothing.
         said: Said,
     },
-    /// LastPass understood the command and refused it. Not retried; nothing is advanced.
+    /// LastPass understood the command and refused it. Not retried; the checkpoint is unchanged.
     #[error(
         "LastPass refused the command `{command}`{said}: only LastPass Business accounts have the Enterprise API; see Advanced > Enterprise API in the Admin Console"
     )]
     Refused {
         /// The command that was refused.
         command: Command,
-        /// What LastPass said, quoted, or nothing.
+        /// The reason that LastPass gave, quoted, or nothing.
         said: Said,
     },
-    /// Asked again as often as the deadline allows.
+    /// LastPass limits the rate of requests. Retried while the deadline allows.
     #[error(
         "LastPass throttles `{command}` ({limit}): it was asked again for {waited:?}, as long as this invocation could wait; the checkpoint keeps what was done, and the next run goes on from there. If it stays so, lower the rate of the schedules or see what else uses this account's Enterprise API{}",
         limit.remedy()
@@ -39,70 +39,71 @@ pub enum Error {
     Throttled {
         /// The command that was throttled.
         command: Command,
-        /// How long it was.
+        /// How long the client retried.
         waited: Duration,
-        /// How LastPass said so last.
+        /// The form of the last throttling response.
         limit: Limit,
     },
-    /// Connection refused, cut or timed out, or an answer of 5xx: asked again a few times.
+    /// The connection was refused, cut or timed out, or the response was 5xx. Retried a few times.
     #[error(
         "LastPass could not be reached at {host} within {waited:?} ({why}): check the setting LASTPASS_URL and that the function has a way to the internet; the checkpoint keeps what was done, and the next run goes on from there"
     )]
     Unreachable {
-        /// The host that was asked.
+        /// The host of the request.
         host: String,
-        /// How long it was tried.
+        /// How long the client retried.
         waited: Duration,
-        /// What happened last.
+        /// The last fault.
         why: String,
-        /// The cause, where the connection gave one. Its URL is taken out.
+        /// The cause, if the connection gave one. Its URL is removed.
         source: Option<reqwest::Error>,
     },
-    /// An answer that is not the API's: asked again a few times, because maintenance pages come with 200.
+    /// The response does not come from the API. Retried a few times, because maintenance pages have status 200.
     #[error(
         "LastPass answered `{command}` with something that is not its API's JSON ({why}): check that LASTPASS_URL is the address of enterpriseapi.php and that no proxy answers in its place; a page that says LastPass is being maintained goes away by itself, and the next run goes on from the checkpoint"
     )]
     BadAnswer {
         /// The command that was sent.
         command: Command,
-        /// What is wrong with the answer; never its text.
+        /// The problem of the response; never its text.
         why: &'static str,
     },
-    /// An answer that is longer than the function holds. Not retried as it is: pages of fewer entries may be shorter.
+    /// The response is longer than the function can hold. Not retried unchanged, because smaller pages may be short
+    /// enough.
     #[error(
         "LastPass answered `{command}` with more than {MAX_ANSWER_MB} MB, which is more than the function reads, to the request for {asked}: check that LASTPASS_URL is the address of enterpriseapi.php and that no proxy answers in its place. If it is LastPass's own answer, look at that page in the Admin Console for entries of an unusual size; the checkpoint keeps what was done"
     )]
     TooLarge {
         /// The command that was sent.
         command: Command,
-        /// The `data` of the request: what page was asked for.
+        /// The `data` of the request, which identifies the page.
         asked: String,
     },
-    /// The setting for the zone contradicts the clock or LastPass's own absolute times.
+    /// The zone setting contradicts the clock or LastPass's own absolute times.
     #[error(
         "the time zone {zone} can't be that of this LastPass account: {proof}. Set LASTPASS_TIME_ZONE, or `time_zone` in the secret where it has one, to the zone in which the Admin Console shows times; nothing was stored from this answer and the checkpoint is unchanged"
     )]
     WrongTimeZone {
-        /// The setting.
+        /// The zone setting.
         zone: String,
-        /// What contradicts it.
+        /// The evidence against the setting.
         proof: String,
     },
 }
 
-/// How LastPass says that it limits requests.
+/// The form in which LastPass reports throttling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
     /// HTTP 429.
     TooManyRequests,
-    /// HTTP 403 without an answer of the API: its front end limits rates in this way as well.
+    /// HTTP 403 without a response of the API. LastPass's front end also limits rates in this way.
     Forbidden,
-    /// In words, with HTTP 200.
+    /// A message in a response with status 200.
     Said,
 }
 
 impl Limit {
-    /// What else may be the cause, and what to do then.
+    /// Names other possible causes and their remedies.
     const fn remedy(self) -> &'static str {
         match self {
             Self::TooManyRequests | Self::Said => "",
@@ -123,15 +124,15 @@ impl std::fmt::Display for Limit {
     }
 }
 
-/// What LastPass gave as the reason, fit to be printed: short, one line, and without the hash that was sent.
+/// The reason that LastPass gave, safe to print: short, one line, and without the provisioning hash.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Said(Option<String>);
 
 impl Said {
-    /// Most characters of a reason that are passed on. Chosen: a sentence or two.
+    /// Most characters of a reason that are kept. Chosen: a sentence or two.
     const MAX_CHARS: usize = 200;
 
-    /// Takes `reason`, unless it echoes `secret`, or a piece of it, in any spelling.
+    /// Keeps `reason`, unless it echoes `secret` or a part of it in any spelling.
     #[must_use]
     pub(crate) fn new(reason: &str, secret: &SecretString) -> Self {
         let line: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(Self::MAX_CHARS).collect();
@@ -149,7 +150,7 @@ impl std::fmt::Display for Said {
 }
 
 impl Error {
-    /// What an answer that contradicts itself, the clock or `zone` means.
+    /// Returns the error for a response that contradicts itself, the clock or `zone`.
     #[must_use]
     pub fn of_contradiction(contradiction: &Contradiction, zone: &ApiZone) -> Self {
         let proof = match contradiction {
@@ -169,7 +170,7 @@ impl Error {
         Self::WrongTimeZone { zone: zone.name().to_owned(), proof }
     }
 
-    /// The stable name of this error in answers, alarms and docs.
+    /// Returns the stable name of this error in answers, alarms and docs.
     #[must_use]
     pub const fn error_type(&self) -> &'static str {
         match self {
@@ -182,25 +183,26 @@ impl Error {
         }
     }
 
-    /// Whether other credentials may mend it. LastPass has no code for this, so every refusal counts.
+    /// Returns whether other credentials may fix the error. LastPass has no error code for this, so every refusal
+    /// counts.
     #[must_use]
     pub const fn is_auth(&self) -> bool {
         matches!(self, Self::Unauthorized { .. } | Self::Refused { .. })
     }
 
-    /// Whether the invocation's deadline came while LastPass was waited for: it is asked as long as it throttles.
+    /// Returns whether the invocation's deadline ended the call. Throttled requests are retried until then.
     #[must_use]
     pub const fn is_out_of_time(&self) -> bool {
         matches!(self, Self::Throttled { .. })
     }
 
-    /// Whether an answer of fewer entries may be short enough.
+    /// Returns whether a response with fewer entries may be short enough.
     #[must_use]
     pub const fn is_too_large(&self) -> bool {
         matches!(self, Self::TooLarge { .. })
     }
 
-    /// Whether a later run may go through without anyone's doing.
+    /// Returns whether a later run may succeed without an operator.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         matches!(

@@ -1,4 +1,4 @@
-//! `getdetailedsfdata`: one page of shared folders.
+//! `getdetailedsfdata`: requests one page of shared folders and parses it.
 
 use std::fmt;
 
@@ -11,16 +11,16 @@ use super::{
 };
 use crate::{deadline::Deadline, surrogates::Key, text::compact};
 
-/// Folders asked for in one request. Chosen: a folder holds dozens of users with their sites, so that an answer stays
-/// at a few megabytes; and this command is readily throttled, so that requests are to be few.
+/// Shared folders per page. Chosen: a folder holds dozens of users with their sites, so a response has a few megabytes.
+/// LastPass throttles this command readily, so few requests are better.
 pub const PAGE_SIZE: u32 = 500;
 
-/// The fields of which a folder has at least one. Source: LASTPASS_API.md, "getdetailedsfdata".
+/// Fields of a folder. Every folder has at least one of them. Source: LASTPASS_API.md, "getdetailedsfdata".
 const FIELDS: &[&str] = &["sharedfoldername", "score", "deleted", "users"];
-/// What an answer may say of itself beside the folders.
+/// Fields of the response itself, beside the folders.
 const NO_FOLDERS: &[&str] = &["status", "error", "errors", "next", "total", "count"];
 
-/// One answer: each folder's key, which is its id, with its record as compact JSON.
+/// One page: the key of each folder, which is its ID, and the record as compact JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
     /// The folders.
@@ -31,11 +31,11 @@ impl Client {
     /// Reads one page of shared folders.
     ///
     /// # Errors
-    /// Those of a call, see [`Error`].
+    /// The errors of a call, see [`Error`].
     pub async fn fetch_folders(&self, request: PageRequest, deadline: Deadline) -> Result<Page, Error> {
         let mut data = request.data();
-        // Without it, super admins are left out. Source: <https://github.com/elastic/integrations/pull/9988>, which follows
-        // the API guide.
+        // Without `data`, super admins are left out. Source: <https://github.com/elastic/integrations/pull/9988>, which
+        // follows the API guide.
         data["data"] = "all".into();
         self.call(Command::GetDetailedSfData, &data, deadline, |answer| parse_page(answer, request)).await
     }
@@ -45,7 +45,7 @@ pub(super) fn parse_page(answer: &str, request: PageRequest) -> Result<Page, Pro
     let answer = Answer::read(answer)?;
     let (folders, others): (Vec<_>, Vec<_>) = answer.fields().iter().partition(|(_, raw)| is_folder(raw.get()));
     let is_whole = others.iter().all(|(name, _)| NO_FOLDERS.contains(&name.as_str()));
-    // A status and nothing else may end the pages, but must not pass for an account without folders.
+    // A response with only a status may follow the last page, but must not pass for an account without folders.
     let may_be_empty = others.is_empty() || request.index > 0 && answer.is_ok();
     if !is_whole || folders.is_empty() && !may_be_empty {
         return Err(answer.judge("it holds something else than shared folders"));
@@ -55,7 +55,7 @@ pub(super) fn parse_page(answer: &str, request: PageRequest) -> Result<Page, Pro
     Ok(Page { folders })
 }
 
-/// Whether a value is a folder: an object with at least one field that only folders have.
+/// Returns whether a value is a folder: an object with at least one field that only folders have.
 fn is_folder(value: &str) -> bool {
     struct Folder;
     impl<'de> Visitor<'de> for Folder {

@@ -1,11 +1,11 @@
-//! Which bodies count as an answer to which command, and what becomes of the others.
+//! Tests which bodies are a response to which command, and how other bodies are classified.
 
 use super::{Error, answers::Answers, time::ApiZone};
 
-/// What comes of an answer.
+/// The classification of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
-    /// It counts, with so many records.
+    /// A response with this many records.
     Records(usize),
     Throttled,
     Unauthorized,
@@ -28,7 +28,7 @@ fn outcome(records: Result<usize, Error>) -> Outcome {
     }
 }
 
-/// What comes of a body of this status in answer to `reporting`, `getuserdata` and `getdetailedsfdata`.
+/// Classifies a body with this status as the response to `reporting`, `getuserdata` and `getdetailedsfdata`.
 fn outcomes(status: u16, body: &[u8]) -> [Outcome; 3] {
     let zone = ApiZone::new("US/Eastern").expect("a zone");
     let answers = Answers::default();
@@ -47,7 +47,7 @@ const FOLDERS: fn(usize) -> [Outcome; 3] = |count| [BadAnswer, BadAnswer, Record
 #[test]
 fn each_command_accepts_only_the_form_of_its_own_answer() {
     let table: &[(&str, [Outcome; 3])] = &[
-        // Nothing, or something that is no object.
+        // An empty body, or a body that is not an object.
         ("", NONE),
         (" \r\n\t", NONE),
         ("null", NONE),
@@ -61,7 +61,7 @@ fn each_command_accepts_only_the_form_of_its_own_answer() {
         ("[[]]", NONE),
         (r#"[{"Time":"2025-07-17 09:51:51"}]"#, NONE),
         (r#"[{"sharedfoldername":"F"}]"#, NONE),
-        // A status, and no records.
+        // A status without records.
         (r#"{"status":"OK"}"#, NONE),
         (r#"{"status":"OK","next":null}"#, NONE),
         (r#"{"status":"success","total":0,"count":0}"#, NONE),
@@ -73,7 +73,7 @@ fn each_command_accepts_only_the_form_of_its_own_answer() {
         (r#"{"status":"FAIL"}"#, [Refused; 3]),
         (r#"{"status":false}"#, [Refused; 3]),
         (r#"{"Status":"Fail","Errors":["no such command"]}"#, [Refused; 3]),
-        // `data` of the event report.
+        // The field `data` of the event report.
         (r#"{"status":"OK","data":[]}"#, EVENTS(0)),
         (r#"{"status":"OK","next":null,"data":{}}"#, EVENTS(0)),
         (r#"{"data":[]}"#, EVENTS(0)),
@@ -107,7 +107,7 @@ fn each_command_accepts_only_the_form_of_its_own_answer() {
         (r#"{"errors":["Rate limit exceeded"],"total":0,"count":0,"Users":[]}"#, [Throttled; 3]),
         (r#"{"101":{"sharedfoldername":"F"},"error":"Too many requests"}"#, [Throttled; 3]),
         (r#"{"101":{"sharedfoldername":"F"},"errors":["one of two servers is away"]}"#, [Refused; 3]),
-        // `Users`.
+        // The field `Users`.
         (r#"{"total":0,"count":0}"#, NONE),
         (r#"{"total":0,"count":0,"Users":[]}"#, USERS(0)),
         (r#"{"total":"0","count":"0","Users":{},"Groups":[],"Invited":[]}"#, USERS(0)),
@@ -123,7 +123,7 @@ fn each_command_accepts_only_the_form_of_its_own_answer() {
         (r#"{"total":1,"count":1,"Users":{"7":{"username":"a"}},"Groups":{"G":["a"]}}"#, USERS(1)),
         (r#"{"total":2,"Users":[{"username":"a"},{"username":"b"}]}"#, USERS(2)),
         (r#"{"status":"WARN","errors":["x"],"Users":{"7":{"username":"a"}}}"#, [Refused, Records(1), Refused]),
-        // Folders.
+        // Shared folders.
         (r#"{"101":{"sharedfoldername":"F"}}"#, FOLDERS(1)),
         (r#"{"101":{"users":[]},"102":{"users":{"0":{"username":"a"}}},"103":{"score":"9"}}"#, FOLDERS(3)),
         (r#"{"101":{"sharedfoldername":null,"deleted":0}}"#, FOLDERS(1)),
@@ -135,7 +135,7 @@ fn each_command_accepts_only_the_form_of_its_own_answer() {
         (r#"{"101":{"sharedfoldername":"F"},"102":{}}"#, NONE),
         (r#"{"101":{"sharedfoldername":"F"},"102":{"name":"F"}}"#, NONE),
         (r#"{"101":{"SharedFolderName":"F"}}"#, NONE),
-        // What another LastPass API, or a gateway, says.
+        // Messages of another LastPass API or of a gateway.
         (r#"{"error":"Too many requests"}"#, [Throttled; 3]),
         (r#"{"error":{"code":429}}"#, [Throttled; 3]),
         (r#"{"status":"FAIL","errors":["You have exceeded the rate limit of your account number"]}"#, [Throttled; 3]),
@@ -151,7 +151,7 @@ fn each_command_accepts_only_the_form_of_its_own_answer() {
         (r#"{"error":{"code":401,"text":"Not authorized"}}"#, [Unauthorized; 3]),
         (r#"{"rc":"Authorization Error"}"#, [Unauthorized; 3]),
         (r#"{"lastpass":{"@rc":"Authorization Error"}}"#, [Unauthorized; 3]),
-        // What is cut, doubled or followed by something.
+        // Bodies that are truncated, duplicated or followed by other text.
         (r#"{"status":"OK","data":{"Event1":{"Time":"2025"#, NONE),
         (r#"{"status":"OK","data":[]"#, NONE),
         (r#"{"status":"OK","data":[]}{"status":"OK","data":[]}"#, NONE),
@@ -206,7 +206,7 @@ fn a_refusal_is_known_in_every_spelling_of_xml() {
         "<lastpass rc=\"Authorization Error\">",
     ] {
         assert_eq!(outcomes(200, body.as_bytes()), [Unauthorized; 3], "{body}");
-        // The status does not matter where LastPass itself speaks.
+        // The status does not matter if the message is LastPass's own.
         assert_eq!(outcomes(403, body.as_bytes()), [Unauthorized; 3], "{body}");
         assert_eq!(outcomes(400, body.as_bytes()), [Unauthorized; 3], "{body}");
     }

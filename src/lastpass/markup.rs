@@ -1,24 +1,24 @@
-//! Answers that are markup: a web page of something in between, or XML of LastPass itself.
+//! Reads responses in markup: a web page of an intermediary, or XML of LastPass itself.
 //!
 //! LastPass refuses credentials with HTTP 200 and `<lastpass rc="Authorization Error"/>` (LASTPASS_API.md, "Seen in
-//! recordings and by other clients"). What is not documented about it is read with tolerance: declarations, comments,
-//! quotes, other elements and letter case.
+//! recordings and by other clients"). Undocumented variations are tolerated: declarations, comments, quotes, other
+//! elements and letter case.
 
-/// What an answer that begins with `<` is.
+/// The kind of a response that begins with `<`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Markup {
     /// A web page.
     Html,
-    /// Anything else.
+    /// XML of any other kind.
     Xml {
-        /// Whether LastPass's own element is in it.
+        /// Whether it contains LastPass's own element.
         is_lastpass: bool,
-        /// All that it says, in attributes and text.
+        /// The values of all attributes and all texts.
         said: String,
     },
 }
 
-/// The elements with which a web page, or a piece of one, begins.
+/// Elements with which a web page, or a fragment of one, begins.
 const HTML: &[&str] = &[
     "html", "head", "body", "title", "meta", "link", "style", "script", "noscript", "base", "div", "span", "p", "a",
     "b", "br", "hr", "h1", "h2", "h3", "h4", "center", "font", "table", "form", "img", "iframe", "frameset", "pre",
@@ -26,10 +26,10 @@ const HTML: &[&str] = &[
 ];
 /// LastPass's own element.
 const LASTPASS: &str = "lastpass";
-/// Attributes that say nothing of the answer.
+/// The prefix of attributes that carry no message.
 const NAMESPACE: &str = "xmlns";
 
-/// Says what an answer in markup is.
+/// Classifies a response in markup.
 pub(super) fn read(answer: &str) -> Markup {
     let mut said = Vec::new();
     let (mut is_lastpass, mut is_first) = (false, true);
@@ -82,7 +82,7 @@ fn is(name: &str, other: &str) -> bool {
     name.trim_end_matches(['>', '[']).eq_ignore_ascii_case(other)
 }
 
-/// What is inside of a tag, and what follows it. A `>` in quotes does not end it.
+/// Splits a tag into its inside and the rest. A `>` in quotes does not end the tag.
 fn split_tag(tag: &str) -> (&str, &str) {
     let mut quote = None;
     for (at, c) in tag.char_indices() {
@@ -96,7 +96,7 @@ fn split_tag(tag: &str) -> (&str, &str) {
     (tag, "")
 }
 
-/// The values of attributes.
+/// Returns the values of attributes.
 fn attribute_values(mut attributes: &str) -> Vec<&str> {
     let mut values = Vec::new();
     while let Some((name, value)) = attributes.split_once('=') {

@@ -1,8 +1,8 @@
 //! The LastPass Enterprise API: client, tolerant wire types, paging, and API local time ↔ UTC.
 //!
-//! Knows nothing of Elasticsearch. What comes in is read with all the tolerance that a PHP back end asks for; what
-//! leaves this module is strict. Protocol facts are cited from LASTPASS_API.md ("LastPass Enterprise API: what is
-//! known"); what is not stated there is not depended on.
+//! This module knows nothing of Elasticsearch. It reads responses as tolerantly as a PHP back end requires, and returns
+//! strict types. Protocol facts cite LASTPASS_API.md ("LastPass Enterprise API: what is known"). The module relies on
+//! no other fact.
 
 #[cfg(test)]
 pub(crate) mod answers;

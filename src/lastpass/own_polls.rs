@@ -1,19 +1,19 @@
 //! Proves or refutes the zone setting by the function's own requests.
 //!
 //! LastPass writes a `Reporting` event for every `reporting` request (LASTPASS_API.md, "Seen in recordings"). The
-//! function knows when it sent its own requests, so the wall time of their events tells the account's offset from UTC.
+//! function knows when it sent its requests, so the wall times of their events show the account's offset from UTC.
 //!
-//! Other clients poll the same account, some of them once a minute, and events can appear minutes late or not at all.
-//! So an offset counts as proven only if
+//! Other clients poll the same account, some of them once a minute. Events can appear minutes late or not at all. An
+//! offset therefore counts as proven only if
 //!
 //! - at least three of our requests, sent at irregular intervals, have an event at that offset, to the second;
-//! - hardly any other shift within a minute fits as well: among many events, every shift fits;
+//! - hardly any other shift within a minute also fits, because among many events every shift fits;
 //! - no event of any kind is later than the clock at that offset;
 //! - it is a multiple of 15 minutes, to within 30 seconds.
 //!
-//! An event that is missing proves nothing by itself: it may be late, or the account may not write such events.
+//! A missing event proves nothing: it may be late, or the account may not write such events.
 //!
-//! Pure: the caller sends the requests and notes when.
+//! Pure: the caller sends the requests and records their times.
 
 use std::collections::BTreeSet;
 
@@ -31,33 +31,34 @@ use super::{
     wire,
 };
 
-/// What the actions of such events are. Source: LASTPASS_API.md, "Seen in recordings".
+/// The `Action` of such events. Source: LASTPASS_API.md, "Seen in recordings".
 const ACTION: &str = "reporting";
-/// What the `Username` of an event begins with that no user caused. Source: as above. Actions may be localized.
+/// The beginning of the `Username` of events that the API caused. Source: as above. Actions may be localized.
 const API_USERNAME: &str = "api";
-/// How far LastPass's clock may be from ours. Chosen: both are set by NTP, and the event may be written only when the
-/// response is.
+/// Most difference between LastPass's clock and ours. Chosen: both are set by NTP, and LastPass may write the event
+/// only when it sends the response.
 const SKEW: SignedDuration = SignedDuration::from_secs(30);
-/// How exactly the events of several requests must have one shift. Chosen: a response is written within a second.
+/// Most difference between the shifts of several requests. Chosen: a response is written within a second.
 const JITTER_MS: i64 = 500;
-/// Requests that took longer say too little about when their event was written. Chosen.
+/// Longest duration of a request that counts. A longer one does not show precisely when its event was written. Chosen.
 const LONGEST_POLL: SignedDuration = SignedDuration::from_secs(5);
-/// How many of our requests must have an event, each in a second of its own. Chosen: two intervals are a pattern.
+/// How many of our requests must have an event, each in a different second. Chosen: two intervals are a pattern.
 const FEWEST_MATCHES: usize = 3;
-/// How many shifts may fit within [`NEAR_MS`]. Chosen: a few fit where another client's requests lie between ours; where
-/// events are dense, every second or third one fits.
+/// How many shifts may fit within [`NEAR_MS`]. Chosen: a few fit if another client sends requests between ours. If
+/// events are dense, every second or third shift fits.
 const MOST_FITS: usize = 4;
-/// Chosen: longer than the requests of one invocation take.
+/// The range around a shift in which other fitting shifts are counted. Chosen: longer than the requests of one
+/// invocation take.
 const NEAR_MS: i64 = 60_000;
-/// Offsets of zones are multiples of this. Source: the IANA time zone database.
+/// The unit of zone offsets. Source: the IANA time zone database.
 const QUARTER_HOUR_MS: i64 = 15 * 60 * 1_000;
-/// The least and the greatest offset of any zone. Source: the IANA time zone database.
+/// The smallest and the largest offset of any zone. Source: the IANA time zone database.
 const OFFSETS_MS: std::ops::RangeInclusive<i64> = -12 * 3_600_000..=14 * 3_600_000;
-/// How far around the clock and the requests the offset of the setting must be constant. While the clock is set, wall
-/// times are ambiguous, so nothing is judged.
+/// How far around the clock and the requests the offset of the setting must be constant. Nothing is judged near a
+/// transition, because wall times are ambiguous there.
 const STEADY: SignedDuration = SignedDuration::from_hours(2);
 
-/// Zones that texts name: where many LastPass customers are, one or two for each offset.
+/// Zones that messages name: zones with many LastPass customers, one or two for each offset.
 const KNOWN_ZONES: [&str; 34] = [
     "US/Eastern",
     "US/Central",
@@ -94,30 +95,30 @@ const KNOWN_ZONES: [&str; 34] = [
     "Pacific/Auckland",
     "Pacific/Chatham",
 ];
-/// Most zones that one text names. Chosen.
+/// Most zones that one message names. Chosen.
 const MOST_NAMED: usize = 3;
 
-/// One of our own `reporting` requests. Its event was written in between.
+/// One of our own `reporting` requests. LastPass wrote its event between `sent` and `answered`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Poll {
-    /// When it was sent.
+    /// When the request was sent.
     pub sent: Timestamp,
     /// When its response had been read.
     pub answered: Timestamp,
 }
 
 impl Poll {
-    /// Whether it was answered soon enough to tell when its event was written.
+    /// Returns whether the response came soon enough to show when the event was written.
     #[must_use]
     pub fn is_sharp(&self) -> bool {
         (SignedDuration::ZERO..=LONGEST_POLL).contains(&self.answered.duration_since(self.sent))
     }
 }
 
-/// What the account's events say about the zone setting.
+/// The judgment on the zone setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// An event of ours has the wall time that the setting gives our request.
+    /// One of our events has the wall time that the setting gives our request.
     Agrees,
     /// Our requests have events at another offset.
     Differs {
@@ -128,12 +129,12 @@ pub enum Verdict {
     Unknown,
 }
 
-/// What is known about our requests and their events.
+/// Our requests and the facts that are needed to find their events.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
     /// The zone setting.
     pub zone: &'a ApiZone,
-    /// `LASTPASS_API_USER`: events that name this user are ours.
+    /// The setting `LASTPASS_API_USER`: events that name this user are ours.
     pub api_user: Option<&'a str>,
     /// Our requests, oldest first.
     pub polls: &'a [Poll],
@@ -142,7 +143,7 @@ pub struct Evidence<'a> {
 }
 
 impl Evidence<'_> {
-    /// Judges the zone by the newest events of the account: a page that reaches ahead of the clock in any zone.
+    /// Judges the zone setting by the newest events of the account: a page that reaches ahead of the clock in any zone.
     #[must_use]
     pub fn judge(&self, page: &Page) -> Verdict {
         let polls: Vec<&Poll> = self.polls.iter().filter(|poll| poll.is_sharp()).collect();
@@ -151,7 +152,7 @@ impl Evidence<'_> {
         };
         let newest_ms = page.events.iter().filter_map(wall_ms).max();
         let seen = self.events_of_polls(page);
-        // With another offset, the event would be ahead of the clock, or the time would not have come yet.
+        // At an impossible offset, the newest event would be ahead of the clock.
         let is_possible = |offset_ms, tolerance: SignedDuration| {
             newest_ms.is_none_or(|newest| newest <= ms(self.clock) + offset_ms + millis(tolerance))
         };
@@ -181,7 +182,7 @@ impl Evidence<'_> {
         }
     }
 
-    /// The offset of the setting, if the clock is set neither now nor near one of the requests.
+    /// Returns the offset of the setting, unless it changes near the clock or one of the requests.
     fn steady_offset_ms(&self) -> Option<i64> {
         let oldest = self.polls.iter().map(|poll| poll.sent).min()?.min(self.clock);
         let from = oldest.saturating_sub(STEADY).unwrap_or(oldest);
@@ -191,10 +192,10 @@ impl Evidence<'_> {
         is_steady.then(|| i64::from(offset.seconds()) * 1_000)
     }
 
-    /// The wall times of the events that our requests can have: those that name our API user, or, where none does, all
-    /// that the API caused.
+    /// Returns the wall times of the events that our requests may have caused: the events that name our API user, or,
+    /// if none does, all events that the API caused.
     fn events_of_polls(&self, page: &Page) -> BTreeSet<i64> {
-        // A page may hold a year.
+        // Skips older events, because a page may cover a year.
         let first_ms = self.polls.first().map_or(i64::MIN, |poll| ms(poll.sent));
         let earliest_ms = first_ms.saturating_add(OFFSETS_MS.start() - NEAR_MS);
         let of = |is_wanted: &dyn Fn(&Event) -> bool| -> BTreeSet<i64> {
@@ -206,8 +207,9 @@ impl Evidence<'_> {
     }
 }
 
-/// The shift from our clock to wall times at which the event at `event_ms` is that of the first request, and the other
-/// requests have events as well. Only the last ones may lack theirs, if nothing later has appeared either.
+/// Returns the shift from our clock to wall times at which the event at `event_ms` belongs to the first request and the
+/// other requests have events too. Only the last requests may lack their events, and only if nothing later has
+/// appeared.
 fn fit(polls: &[&Poll], event_ms: i64, seen: &BTreeSet<i64>) -> Option<i64> {
     let mut shift = Shifts::of(polls.first()?, event_ms);
     let mut matched = BTreeSet::from([event_ms]);
@@ -215,7 +217,7 @@ fn fit(polls: &[&Poll], event_ms: i64, seen: &BTreeSet<i64>) -> Option<i64> {
         let events = seen.range(ms(poll.sent) + shift.from - 1_000..=ms(poll.answered) + shift.to);
         let fitting = events.filter_map(|event| Some((*event, shift.meet(&Shifts::of(poll, *event))?)));
         let Some((event, narrower)) = fitting.max_by_key(|(_, shift)| shift.to - shift.from) else {
-            // Whatever appears later than an event of this request would, it would have appeared as well.
+            // If a later event has appeared, the event of this request is missing, not late.
             let is_missing = seen.last().is_some_and(|newest| *newest > ms(poll.answered) + shift.to);
             return (!is_missing).then_some(shift).filter(|_| matched.len() >= FEWEST_MATCHES).map(Shifts::middle);
         };
@@ -233,7 +235,7 @@ struct Shifts {
 }
 
 impl Shifts {
-    /// The shifts at which the event is that of the request. It tells whole seconds.
+    /// Returns the shifts at which the event belongs to the request. The event's time is truncated to the second.
     fn of(poll: &Poll, event_ms: i64) -> Self {
         Self { from: event_ms - ms(poll.answered) - JITTER_MS, to: event_ms + 1_000 - ms(poll.sent) + JITTER_MS }
     }
@@ -260,20 +262,20 @@ fn millis(duration: SignedDuration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// The wall time of an event, as milliseconds since 1970 on that clock.
+/// Returns the wall time of an event, as milliseconds since 1970 on that clock.
 fn wall_ms(event: &Event) -> Option<i64> {
     let civil = event.time.as_ref().ok()?.as_ref()?.civil();
     Some(ms(Offset::UTC.to_timestamp(civil).ok()?))
 }
 
-/// Whether the API caused the event, and no user.
+/// Returns whether the API caused the event, and not a user.
 fn is_of_api(event: &Event) -> bool {
     let is_action = || text(event, "Action").trim().eq_ignore_ascii_case(ACTION);
     let username = text(event, "Username").trim().to_lowercase();
     username.is_empty() || username.starts_with(API_USERNAME) || is_action()
 }
 
-/// Whether the event names this API user. Where it does is not documented exactly (LASTPASS_API.md).
+/// Returns whether the event names this API user. Which field names it is not documented exactly (LASTPASS_API.md).
 fn names(event: &Event, api_user: &str) -> bool {
     let api_user = api_user.to_lowercase();
     ["Username", "Data"].iter().any(|field| text(event, field).to_lowercase().contains(&api_user))
@@ -286,13 +288,13 @@ fn text(event: &Event, field: &str) -> String {
     }
 }
 
-/// The wall time of the newest event, if any.
+/// Returns the wall time of the newest event, if any.
 #[must_use]
 pub fn newest(page: &Page) -> Option<DateTime> {
     page.events.iter().filter_map(|event| Some(event.time.as_ref().ok()?.as_ref()?.civil())).max()
 }
 
-/// Says how the account's offset differs from that of the setting at `clock`, and which zones have it.
+/// Explains how the account's offset differs from that of the setting at `clock`, and names zones that have it.
 #[must_use]
 pub fn explain(zone: &ApiZone, offset: Offset, clock: Timestamp) -> String {
     let minutes = (offset.seconds() - zone.offset_at(clock).seconds()) / 60;
@@ -319,7 +321,7 @@ fn count(number: i32, unit: &str) -> String {
     if number == 1 { format!("1 {unit}") } else { format!("{number} {unit}s") }
 }
 
-/// An offset as people write it: UTC-7, UTC+5:45.
+/// Formats an offset as people write it: UTC-7, UTC+5:45.
 fn utc(offset: Offset) -> String {
     let (sign, minutes) = (if offset.seconds() < 0 { '-' } else { '+' }, offset.seconds().abs() / 60);
     match (minutes / 60, minutes % 60) {
@@ -329,13 +331,13 @@ fn utc(offset: Offset) -> String {
     }
 }
 
-/// Some zones that have this offset at `clock`.
+/// Returns some zones that have this offset at `clock`.
 fn zones_at(offset: Offset, clock: Timestamp) -> Vec<&'static str> {
     let has_it = |name: &&str| TimeZone::get(name).is_ok_and(|zone| zone.to_offset(clock) == offset);
     KNOWN_ZONES.into_iter().filter(has_it).take(MOST_NAMED).collect()
 }
 
-/// The zones that texts name, for other comparisons.
+/// Returns the zones that messages name, for other comparisons.
 pub fn known_zones() -> impl Iterator<Item = ApiZone> {
     KNOWN_ZONES.into_iter().filter_map(|name| ApiZone::new(name).ok())
 }
@@ -356,7 +358,7 @@ mod tests {
 
     const CLOCK: &str = "2025-07-02T12:00:10.5Z";
 
-    /// What the tests take for the account: its zone, and when something polled or a user did something.
+    /// A test account: its zone, its events, and when clients polled it.
     struct Account {
         zone: ApiZone,
         set: ApiZone,
@@ -395,7 +397,7 @@ mod tests {
         at + SignedDuration::from_millis(milliseconds)
     }
 
-    /// Requests as an invocation sends them: the first two at once, then at irregular intervals.
+    /// Builds the requests of an invocation: the first two at once, the others at irregular intervals.
     fn polls() -> Vec<Poll> {
         polls_from(at("2025-07-02T12:00:00.2Z"))
     }
@@ -414,7 +416,7 @@ mod tests {
         Verdict::Differs { offset: Offset::from_seconds((hours * 3_600.0) as i32).expect("an offset") }
     }
 
-    /// All but the last, whose own response cannot have its event.
+    /// Returns all requests but the last, because the last response cannot contain its own event.
     fn visible(polls: &[Poll]) -> Vec<Timestamp> {
         sent(&polls[..polls.len() - 1])
     }
@@ -460,7 +462,7 @@ mod tests {
         let polls = polls();
         let account = Account::new("US/Eastern", "US/Eastern").polled([sent(&polls)[0]]);
         assert_eq!(account.judge(&polls[..2]), Verdict::Agrees);
-        // Many more requests of other clients change nothing.
+        // Many more requests of other clients do not change the verdict.
         let every_minute = (0..1_440).map(|minute| at("2025-07-02T11:59:30Z") - SignedDuration::from_mins(minute));
         assert_eq!(account.polled(every_minute).judge(&polls[..2]), Verdict::Agrees);
     }
@@ -475,7 +477,7 @@ mod tests {
         }
         assert_eq!(account.judge(&polls), Verdict::Unknown);
         assert_eq!(account.judge(&[]), Verdict::Unknown);
-        // Two are no pattern.
+        // Two events are not a pattern.
         assert_eq!(Account::new("US/Pacific", "US/Eastern").polled(sent(&polls[1..3])).judge(&polls), Verdict::Unknown);
     }
 
@@ -486,7 +488,7 @@ mod tests {
         assert_eq!(account.judge(&polls), Verdict::Unknown, "two seconds");
         let account = Account::new("US/Pacific", "US/Eastern").polled(sent(&polls[..4]));
         assert_eq!(account.judge(&polls), differs(-7.0));
-        // Minutes later, when all have appeared, and others have polled since.
+        // Minutes later, all our events have appeared, and other clients have polled since.
         let others = (0..5).map(|minute| at("2025-07-02T12:00:40Z") + SignedDuration::from_mins(minute));
         let account = Account::new("US/Pacific", "US/Eastern").polled(sent(&polls)).polled(others);
         assert_eq!(account.judge_at(&polls, at("2025-07-02T12:05:02Z"), None), differs(-7.0));
@@ -507,7 +509,7 @@ mod tests {
                 assert_eq!(with_ours("US/Pacific").judge(&polls), differs(-7.0), "{every} {phase}");
             }
         }
-        // One of them every second or two hides ours.
+        // A client that polls every second or two hides our requests.
         for every in [1, 2, 3] {
             for phase in 0..5 {
                 let newest = at("2025-07-02T12:00:09Z") - SignedDuration::from_secs(phase);
@@ -522,7 +524,7 @@ mod tests {
 
     #[test]
     fn events_that_appear_hours_late_are_not_taken_for_another_zone() {
-        // Others poll regularly, and nothing of the last hours has appeared yet.
+        // Other clients poll regularly, and no event of the last hours has appeared yet.
         for hours in 1..8 {
             let until = at("2025-07-02T12:00:00Z") - SignedDuration::from_hours(hours);
             for every in [1, 2, 5, 10, 60, 300] {
@@ -540,7 +542,7 @@ mod tests {
     fn an_event_later_than_the_clock_would_be_refutes_an_offset() {
         let polls = polls();
         let mut account = Account::new("US/Pacific", "US/Eastern").polled(visible(&polls));
-        // At the offset of our events it would lie in the future.
+        // At the offset of our events, this event would be in the future.
         account.event(at("2025-07-02T12:10:00Z"), "a@b.c", "Log in", "x");
         assert_eq!(account.judge(&polls), Verdict::Unknown);
     }
@@ -608,7 +610,7 @@ mod tests {
         assert_eq!(with("ann@example.com", "Log in", "", None), Verdict::Unknown);
         assert_eq!(with("API: SIEM", "Reporting", "", Some("siem")), differs(-7.0));
         assert_eq!(with("", "Reporting", "API: siem", Some("siem")), differs(-7.0));
-        // An account that does not name the user.
+        // The account does not name the user.
         assert_eq!(with("", "Reporting", "Enterprise API", Some("backup")), differs(-7.0));
     }
 

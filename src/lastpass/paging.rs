@@ -1,54 +1,55 @@
-//! Pages by index, of users and of shared folders: which one to ask for, and where they end (pure).
+//! Pages through users and shared folders by index: which page to request next, and where the pages end (pure).
 //!
-//! How LastPass counts pages is not documented. It may give fewer entries than were asked for, and count its pages by
-//! either number; it may not page at all, or give its last page again. So after a first page that is shorter than asked
-//! for, pages of just that size are asked for, and a page ends the reading only where it is empty or brings nothing new.
+//! LastPass does not document how it counts pages. A page may have fewer entries than requested, and its index may
+//! count pages of either size. LastPass may also ignore paging, or repeat its last page. If the first page is shorter
+//! than requested, the next requests therefore use its size. Reading ends only at a page that is empty, brings no new
+//! entry or completes the total.
 
 use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-/// A page, as it is asked for.
+/// The request for one page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageRequest {
-    /// How many entries it may have.
+    /// The most entries of the page.
     pub size: u32,
-    /// Its number, from 0.
+    /// The number of the page, from 0.
     pub index: u32,
 }
 
 impl PageRequest {
-    /// The first page, of this size.
+    /// Requests the first page, with `size` entries.
     #[must_use]
     pub const fn first(size: u32) -> Self {
         Self { size, index: 0 }
     }
 
-    /// How many entries come before it.
+    /// Returns the number of entries before the page.
     pub(super) const fn skipped(self) -> u64 {
         self.size as u64 * self.index as u64
     }
 
-    /// The fields of a request's `data`.
+    /// Returns the fields of the request's `data`.
     pub(super) fn data(self) -> Value {
         json!({"pagesize": self.size, "pageindex": self.index})
     }
 }
 
-/// What a page says of the reading.
+/// How far reading has come after a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// The one answer holds all entries.
+    /// The first response holds all entries.
     Whole,
     /// More pages may follow.
     More,
     /// The page is the last, because it is empty or completes the total.
     End,
-    /// The page is the last, because it brings nothing new: what pages there are after it can't be told.
+    /// The page is the last, because it brings no new entry. Whether other pages follow it is unknown.
     Repeats,
 }
 
-/// One reading of all pages.
+/// One pass over all pages.
 #[derive(Debug, Clone)]
 pub struct Paging {
     next: PageRequest,
@@ -58,25 +59,25 @@ pub struct Paging {
 }
 
 impl Paging {
-    /// A reading that goes on with the page `next`, after `read` entries.
+    /// Continues a pass with the page `next`, after `read` entries.
     #[must_use]
     pub fn from(next: PageRequest, read: u64) -> Self {
         Self { next, read, keys: HashSet::new() }
     }
 
-    /// The page to ask for.
+    /// Returns the page to request.
     #[must_use]
     pub const fn next(&self) -> PageRequest {
         self.next
     }
 
-    /// How many entries were read, each of them once.
+    /// Returns the number of distinct entries that were read.
     #[must_use]
     pub const fn read(&self) -> u64 {
         self.read
     }
 
-    /// Takes the page that was asked for: its keys, and how many entries there are where LastPass tells it.
+    /// Takes the requested page: the keys of its entries, and the total if LastPass states it.
     pub fn take<'k>(&mut self, keys: impl IntoIterator<Item = &'k str>, total: Option<u64>) -> Reach {
         let (mut count, mut new) = (0_u32, 0);
         for key in keys {
@@ -86,7 +87,7 @@ impl Paging {
         self.read += new;
         let PageRequest { size, index } = self.next;
         let is_complete = count == 0 || total.is_some_and(|total| self.read >= total);
-        // More than was asked for: LastPass doesn't page.
+        // More entries than requested: LastPass ignores paging.
         if index == 0 && (is_complete || count > size) {
             return Reach::Whole;
         }
@@ -101,7 +102,7 @@ impl Paging {
         Reach::More
     }
 
-    /// Begins anew with pages of half the size; false where one entry is asked for already.
+    /// Restarts with pages of half the size. Returns `false` if the size is 1 already.
     pub fn shrink(&mut self) -> bool {
         let size = self.next.size / 2;
         if size == 0 {
@@ -116,22 +117,22 @@ impl Paging {
 mod tests {
     use super::*;
 
-    /// How a LastPass counts its pages.
+    /// How a fake LastPass counts its pages.
     #[derive(Debug, Clone, Copy)]
     enum Counts {
-        /// By the size that it gives.
+        /// By the number of entries that it returns.
         Given,
-        /// By the size that was asked for.
+        /// By the requested size.
         Asked,
-        /// Not at all: every answer has all entries.
+        /// Not at all: every response has all entries.
         All,
-        /// Not at all: every answer has the first page.
+        /// Not at all: every response has the first page.
         First,
-        /// By the size that it gives, and behind the end the last page comes again.
+        /// By the number of entries that it returns, and repeats the last page after the end.
         LastAgain,
     }
 
-    /// What is read of so many entries, and with how many requests.
+    /// Reads `entries` entries. Returns how many were read and with how many requests.
     fn read(counts: Counts, entries: u32, cap: u32, total: Option<u64>) -> (u64, usize) {
         let mut paging = Paging::from(PageRequest::first(500), 0);
         for requests in 1..=2_000 {
@@ -169,7 +170,7 @@ mod tests {
                 }
             }
         }
-        // Whoever gives the first page again and again gives nothing else.
+        // A LastPass that always returns the first page gives no other entries.
         assert_eq!(read(Counts::First, 700, 500, None).0, 500);
     }
 

@@ -1,4 +1,4 @@
-//! `reporting`: one request for events, one page of them.
+//! `reporting`: requests one page of events and parses it.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -10,36 +10,36 @@ use super::{
 };
 use crate::{deadline::Deadline, surrogates};
 
-/// Most events in one answer. Source: LASTPASS_API.md, "reporting".
-/// Set too high, a page that was cut without a `next` would pass for a whole one and its tail would be lost.
+/// Most events in one page. Source: LASTPASS_API.md, "reporting". If set too high, a truncated page without a `next`
+/// would pass for a complete one and its tail would be lost.
 pub const PAGE_MAX_EVENTS: usize = 10_000;
 
-/// What is asked for. Whether the ends are inclusive is not documented, so callers leave room at both.
+/// A request for events. Whether LastPass includes the ends is not documented, so callers add a margin at both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// Where the asked range begins.
+    /// The beginning of the requested range.
     pub from: Timestamp,
-    /// Where it ends.
+    /// The end of the requested range.
     pub to: Timestamp,
-    /// The `next` of the page before, to go on from there.
+    /// The `next` of the previous page, to continue from there.
     pub next_us: Option<i64>,
 }
 
-/// An event as it was read.
+/// An event as LastPass returned it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     /// The record as LastPass wrote it.
     pub record: String,
-    /// Its `Time`: none where the record has none.
+    /// The `Time` of the record, or `None` if the record has none.
     pub time: Result<Option<LocalTime>, UnreadableTime>,
 }
 
-/// One answer.
+/// One page of events.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Page {
-    /// Its events in the order they came in.
+    /// The events, in the order of the response.
     pub events: Vec<Event>,
-    /// Where there is more: events of this time (in microseconds since 1970) or earlier.
+    /// Set if more events follow: they happened at this time (microseconds since 1970) or earlier.
     pub next_us: Option<i64>,
 }
 
@@ -47,16 +47,19 @@ impl Client {
     /// Reads one page of events.
     ///
     /// # Errors
-    /// Those of a call, see [`Error`].
+    /// The errors of a call, see [`Error`].
     pub async fn fetch_events(&self, request: &Request, zone: &ApiZone, deadline: Deadline) -> Result<Page, Error> {
         let data = request_data(request, zone, self.api_user());
         self.call(Command::Reporting, &data, deadline, |answer| parse_page(answer, zone)).await
     }
 }
 
-/// `admin` is left out: set to 1, it asks for the events of admins alone (LASTPASS_API.md, "reporting").
+/// Builds the `data` of a request.
 ///
-/// `apiuser` names whoever asks in the event that LastPass writes for the request (LASTPASS_API.md, "Seen in recordings").
+/// `admin` is left out, because 1 requests only the events of admins (LASTPASS_API.md, "reporting").
+///
+/// `apiuser` names the API user in the event that LastPass writes for the request (LASTPASS_API.md, "Seen in
+/// recordings").
 fn request_data(request: &Request, zone: &ApiZone, api_user: Option<&str>) -> Value {
     let mut data = json!({
         "from": zone.wall_time(request.from),
@@ -70,10 +73,10 @@ fn request_data(request: &Request, zone: &ApiZone, api_user: Option<&str>) -> Va
     data
 }
 
-/// Reads an answer to `reporting`.
+/// Parses the response to `reporting`.
 ///
 /// # Errors
-/// For what is none, and for a refusal.
+/// A body that is not such a response, or a refusal.
 pub fn parse_page(answer: &str, zone: &ApiZone) -> Result<Page, Problem> {
     let (answer, records) = Answer::read_records(answer, "data")?;
     let (answer, records) = match records {
@@ -86,12 +89,12 @@ pub fn parse_page(answer: &str, zone: &ApiZone) -> Result<Page, Problem> {
     };
     let events =
         records.into_iter().map(|raw| Event { record: raw.get().to_owned(), time: time_of(raw.get(), zone) }).collect();
-    // One that can't be read must not pass for none.
+    // An unreadable `next` must not pass for the end.
     let next = answer.raw("next").map(|raw| surrogates::parse(raw.get()).unwrap_or(Value::Bool(true)));
     Ok(Page { events, next_us: parse_next(next)? })
 }
 
-/// The `Time` of a record.
+/// Reads the `Time` of a record.
 fn time_of(record: &str, zone: &ApiZone) -> Result<Option<LocalTime>, UnreadableTime> {
     if let Some(text) = first_time(record)
         && let Ok(Some(time)) = zone.read_text(text)
@@ -101,15 +104,16 @@ fn time_of(record: &str, zone: &ApiZone) -> Result<Option<LocalTime>, Unreadable
     zone.read(wire::field(record, "Time").as_ref())
 }
 
-/// What a record begins with where that is the value of its one `Time`, as in every event seen: looked at, not parsed.
+/// Returns the `Time` with which a record begins, without parsing the record, if it is surely the record's only `Time`.
+/// Every recorded event has this form.
 fn first_time(record: &str) -> Option<&str> {
     const LENGTH: usize = "YYYY-MM-DD hh:mm:ss".len();
     let (time, rest) = record.strip_prefix("{\"Time\":\"")?.split_at_checked(LENGTH)?;
-    // A second one might be spelled with escapes.
+    // A second `Time` might be spelled with escapes.
     (rest.starts_with('"') && !rest.contains("\"Time\"") && !rest.contains('\\')).then_some(time)
 }
 
-/// `next`: a number, or one as text. What can't be read must not pass for the end.
+/// Parses `next`: a number, also as text. An unreadable value must not pass for the end.
 fn parse_next(next: Option<Value>) -> Result<Option<i64>, Problem> {
     let unreadable = Problem::NotTheApi("its `next` can't be read");
     match next {
@@ -130,9 +134,9 @@ fn parse_next(next: Option<Value>) -> Result<Option<i64>, Problem> {
     }
 }
 
-/// PHP writes large integers as fractions when it computed them as such.
+/// Converts a whole number that PHP wrote as a fraction, which it does for large computed integers.
 fn whole(number: f64) -> Option<i64> {
-    /// The largest integer up to which every integer is a fraction of its own.
+    /// The limit up to which a fraction represents every integer exactly.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and within the exact range")]
     (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64)

@@ -1,4 +1,4 @@
-//! A small LastPass for properties: it pages, orders and bounds as it likes.
+//! A small LastPass for properties: it pages, orders and bounds in any way.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -11,7 +11,7 @@ use super::{
     time::ApiZone,
 };
 
-/// How a LastPass answers: what is not documented is drawn.
+/// The habits of a LastPass. Undocumented behavior is generated.
 #[derive(Debug, Clone)]
 pub(crate) struct Habits {
     pub(crate) page_size: usize,
@@ -34,37 +34,37 @@ pub(crate) enum Order {
     Shuffled,
 }
 
-/// What `next` is.
+/// The meaning of `next`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// The position of the newest event that is left.
+    /// The position of the newest remaining event.
     OfRest,
-    /// That of the page's oldest event, which is not repeated.
+    /// The position of the page's oldest event, which is not repeated.
     OfPage,
-    /// The same, and every page has one that isn't empty.
+    /// Like `OfPage`, and every non-empty page has a `next`.
     EvenAtTheEnd,
-    /// The position of the newest event that is left, and the first page is empty.
+    /// The position of the newest remaining event, and the first page is empty.
     AfterAnEmptyPage,
-    /// That of the page's oldest event, which is repeated.
+    /// The position of the page's oldest event, which is repeated.
     RepeatsLast,
-    /// The same, and its whole second is repeated.
+    /// Like `RepeatsLast`, and the whole second of that event is repeated.
     RepeatsSecond,
-    /// The position of the newest event that is left, and its whole second is repeated.
+    /// The position of the newest remaining event, and its whole second is repeated.
     OfRestRepeatsSecond,
-    /// The second of the page's oldest event, without a fraction; all of that second is repeated.
+    /// The second of the page's oldest event, without a fraction. The whole second is repeated.
     WholeSecond,
-    /// That of the page's oldest event. Whatever `next` says, the event before what is left is repeated.
+    /// The position of the page's oldest event. The event before the remaining ones is repeated, regardless of `next`.
     RepeatsNewer,
 }
 
 impl Next {
-    /// Those that repeat events of the page before.
+    /// The variants that repeat events of the previous page.
     pub(crate) const REPEATING: [Self; 5] =
         [Self::RepeatsLast, Self::RepeatsSecond, Self::OfRestRepeatsSecond, Self::WholeSecond, Self::RepeatsNewer];
 }
 
 impl Habits {
-    /// One page that holds all.
+    /// Returns everything in one page.
     pub(crate) const PLAIN: Self = Self {
         page_size: usize::MAX,
         order: Order::Descending,
@@ -75,7 +75,7 @@ impl Habits {
     };
 }
 
-/// Every habit but `next` that repeats.
+/// Generates all habits except a `next` that repeats events.
 pub(crate) fn habits() -> impl Strategy<Value = Habits> {
     let order = prop::sample::select(vec![
         Order::Descending,
@@ -98,7 +98,7 @@ pub(crate) fn habits() -> impl Strategy<Value = Habits> {
     )
 }
 
-/// A zone and a moment at which its clock is set, or just a moment.
+/// Generates a zone and an instant, which may be a transition.
 pub(crate) fn days() -> impl Strategy<Value = (ApiZone, Timestamp)> {
     let days = vec![
         ("America/New_York", "2025-11-02T06:00:00Z"),
@@ -111,20 +111,20 @@ pub(crate) fn days() -> impl Strategy<Value = (ApiZone, Timestamp)> {
         .prop_map(|(zone, middle)| (ApiZone::new(zone).expect("a zone"), middle.parse().expect("a time")))
 }
 
-/// Seconds from the middle of a day within which events lie: more than an hour at both sides, so that folds are met.
+/// Seconds around the middle of a day that contain the events: more than an hour on both sides, to include folds.
 pub(crate) const REACH: i64 = 7_200;
 
-/// 52 weeks: the clock is set on the same Sunday of the year before.
+/// 52 weeks: the transition is on the same Sunday of the year before.
 const YEAR: i64 = 364 * 86_400;
 
-/// Seconds from the middle of a day: near it, at the ends of its fold, or a year earlier.
+/// Generates seconds from the middle of a day: near it, at the ends of its fold, or a year earlier.
 pub(crate) fn offsets() -> impl Strategy<Value = i64> {
     let end = prop::sample::select(vec![-3_600, -1_800, 0, 1_800, 3_600]);
     let near = prop_oneof![3 => -REACH..REACH, 1 => (end, -1..=1_i64).prop_map(|(end, by)| end + by)];
     (near, prop::bool::weighted(0.3)).prop_map(|(near, earlier)| if earlier { near - YEAR } else { near })
 }
 
-/// A few of `values` many times: twins, and seconds larger than a page.
+/// Repeats a few of `values` many times, for twins and for seconds larger than a page.
 pub(crate) fn repeatedly<T: Clone + std::fmt::Debug>(
     values: impl Strategy<Value = T>,
     most: usize,
@@ -133,16 +133,16 @@ pub(crate) fn repeatedly<T: Clone + std::fmt::Debug>(
         .prop_map(|(values, picks)| picks.iter().map(|pick| pick.get(&values).clone()).collect())
 }
 
-/// An event as LastPass keeps it.
+/// An event as LastPass stores it.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
-    /// When it happened.
+    /// When the event happened.
     pub(crate) instant: Timestamp,
-    /// From when on it is shown.
+    /// When the event appears in responses.
     pub(crate) shown_from: Timestamp,
-    /// Its `Time` is the wall time, or can't be read.
+    /// Whether its `Time` is readable.
     pub(crate) has_time: bool,
-    /// `Data`.
+    /// The field `Data`.
     pub(crate) data: String,
 }
 
@@ -150,7 +150,7 @@ pub(crate) struct Entry {
 pub(crate) struct LastPass {
     pub(crate) zone: ApiZone,
     habits: Habits,
-    /// Oldest first, each with its position in microseconds.
+    /// The entries, oldest first, each with its position in microseconds.
     entries: Vec<(i64, Entry)>,
 }
 
@@ -166,7 +166,7 @@ impl LastPass {
         Self { entries: entries.into_iter().map(position).collect(), zone, habits }
     }
 
-    /// The same account with other habits.
+    /// Returns the same account with other habits.
     pub(crate) fn with_habits(&self, habits: Habits) -> Self {
         Self { zone: self.zone.clone(), habits, entries: self.entries.clone() }
     }
@@ -175,7 +175,7 @@ impl LastPass {
         &self.habits
     }
 
-    /// All that it keeps, oldest first.
+    /// Returns all stored entries, oldest first.
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().map(|(_, entry)| entry)
     }
@@ -184,19 +184,19 @@ impl LastPass {
         if entry.has_time { self.zone.wall_time(entry.instant) } else { "yesterday".to_owned() }
     }
 
-    /// The record of an entry: equal for entries with equal wall time and data.
+    /// Builds the record of an entry. Entries with the same wall time and data have equal records.
     pub(crate) fn record(&self, entry: &Entry) -> String {
         let time = self.time(entry);
         json!({"Time": time, "Username": "ann@example.com", "Action": "Log in", "Data": entry.data}).to_string()
     }
 
-    /// What a bound's wall time means to this LastPass.
+    /// Returns the instant that this LastPass understands by the wall time of a bound.
     fn bound(&self, instant: Timestamp) -> Timestamp {
         let time = self.zone.read(Some(&json!(self.zone.wall_time(instant)))).expect("readable").expect("a time");
         if self.habits.second_pass { time.latest() } else { time.earliest() }
     }
 
-    /// The answer that it gives at `clock`.
+    /// Builds the response to `request` at `clock`.
     pub(crate) fn answer(&self, request: &Request, clock: Timestamp) -> Page {
         let (from, to) = (self.bound(request.from), self.bound(request.to));
         let is_asked = |(_, entry): &&(i64, Entry)| {
@@ -222,7 +222,7 @@ impl LastPass {
                 Next::RepeatsNewer => true,
                 Next::OfRest | Next::OfPage | Next::EvenAtTheEnd | Next::AfterAnEmptyPage | Next::WholeSecond => false,
             });
-            // There is room for one that is new.
+            // Leaves room for one new event.
             let most = if self.habits.next == Next::RepeatsNewer { 1 } else { usize::MAX };
             let repeated = before.count().min(most).min(page_size.saturating_sub(1));
             page.drain(..left - repeated);
@@ -235,7 +235,7 @@ impl LastPass {
             Next::WholeSecond => left.and(oldest).map(|position| position.div_euclid(1_000_000) * 1_000_000),
             Next::EvenAtTheEnd => oldest,
         };
-        // Wall times are of the form in which texts have the order of times.
+        // The text order of such wall times is their time order.
         let time = |(_, entry): &&(i64, Entry)| self.zone.wall_time(entry.instant);
         match self.habits.order {
             Order::Descending => {}
@@ -255,7 +255,7 @@ impl LastPass {
     }
 }
 
-/// Long after all that happens in a test.
+/// Returns an instant long after all events of a test.
 pub(crate) fn much_later(instant: Timestamp) -> Timestamp {
     instant + SignedDuration::from_hours(1_000)
 }

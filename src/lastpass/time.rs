@@ -1,8 +1,9 @@
-//! The API's local time and UTC.
+//! Converts between the API's local time and UTC.
 //!
-//! Owns every step between the two. The API writes and reads wall time of one zone without saying which
-//! (LASTPASS_API.md, "reporting"): an hour repeats when daylight saving ends (a *fold*) and one is skipped when it
-//! begins (a *gap*). Each step from wall time to UTC names its choice at both.
+//! Every such conversion is in this module. The API writes and reads the wall time of one zone without naming the zone
+//! (LASTPASS_API.md, "reporting"). An hour repeats when daylight saving time ends (a *fold*, the repeated hour), and
+//! one is skipped when it begins (a *gap*). Each conversion from wall time to UTC states its choice at a fold and at a
+//! gap.
 //!
 //! ```
 //! use lastpass_elastic::lastpass::time::ApiZone;
@@ -21,7 +22,7 @@ use serde_json::Value;
 
 use crate::quoted::Quoted;
 
-/// The zone in which the API writes and reads times: a setting, because accounts differ.
+/// The zone in which the API writes and reads times. It is a setting, because accounts differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiZone {
     name: String,
@@ -38,12 +39,12 @@ pub struct UnknownZone {
     name: String,
 }
 
-/// A `Time` that can't be read.
+/// A `Time` that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("Time is not of the form YYYY-MM-DD hh:mm:ss, or no such time exists")]
 pub struct UnreadableTime;
 
-/// An hour (in some zones half of one) that the wall clock shows twice because daylight saving ends in its middle.
+/// A repeated hour (in some zones half an hour): the wall clock shows it twice, because daylight saving time ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fold {
     /// When the first pass begins.
@@ -54,7 +55,7 @@ pub struct Fold {
     pub end: Timestamp,
 }
 
-/// A readable `Time`: wall time with the instants it can mean.
+/// A readable `Time`: a wall time and the instants that it can mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocalTime {
     civil: DateTime,
@@ -62,20 +63,20 @@ pub struct LocalTime {
     second: Option<Timestamp>,
 }
 
-/// The instant that was settled on for an event.
+/// The instant that was chosen for an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventTime {
-    /// When it happened, to the second.
+    /// When the event happened, to the second.
     pub timestamp: Timestamp,
-    /// Whether the wall time repeats and nothing told which pass it was in.
+    /// Whether the wall time repeats and its pass is unknown.
     pub ambiguous: bool,
 }
 
 impl ApiZone {
-    /// Reads a zone setting: an IANA name, `UTC`, `±hh:mm` or `±hhmm`.
+    /// Parses a zone setting: an IANA name, `UTC`, `±hh:mm` or `±hhmm`.
     ///
     /// # Errors
-    /// [`UnknownZone`] when it names none.
+    /// [`UnknownZone`] if `name` is not a zone.
     pub fn new(name: &str) -> Result<Self, UnknownZone> {
         let zone = match parse_offset(name) {
             Some(offset) => Some(TimeZone::fixed(offset)),
@@ -87,25 +88,25 @@ impl ApiZone {
         }
     }
 
-    /// The setting as it was written: the value of `event.timezone`.
+    /// Returns the setting as written, which is the value of `event.timezone`.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The zone's offset from UTC at `instant`.
+    /// Returns the zone's offset from UTC at `instant`.
     #[must_use]
     pub fn offset_at(&self, instant: Timestamp) -> Offset {
         self.zone.to_offset(instant)
     }
 
-    /// `instant` as the API writes it in requests: `YYYY-MM-DD hh:mm:ss`.
+    /// Formats `instant` as the API writes it in requests: `YYYY-MM-DD hh:mm:ss`.
     #[must_use]
     pub fn wall_time(&self, instant: Timestamp) -> String {
         self.zone.to_datetime(instant).strftime("%Y-%m-%d %H:%M:%S").to_string()
     }
 
-    /// Reads a `Time`. Absent, `null` and `""` are `None`.
+    /// Reads a `Time`. An absent value, `null` and `""` are `None`.
     ///
     /// # Errors
     /// [`UnreadableTime`] for anything but a real wall time of the documented form.
@@ -117,7 +118,7 @@ impl ApiZone {
         }
     }
 
-    /// Reads a `Time` that is a text. `""` is `None`.
+    /// Reads the text of a `Time`. `""` is `None`.
     ///
     /// # Errors
     /// [`UnreadableTime`] for anything but a real wall time of the documented form.
@@ -128,17 +129,18 @@ impl ApiZone {
         parse_wall_time(text).and_then(|civil| self.locate(civil)).map(Some).ok_or(UnreadableTime)
     }
 
-    /// The earliest instant that a wall time can mean.
+    /// Returns the earliest instant that a wall time can mean.
     #[must_use]
     pub fn earliest(&self, civil: DateTime) -> Option<Timestamp> {
         self.locate(civil).map(|time| time.earliest())
     }
 
-    /// The instants that `civil` can mean: two in a fold; in a gap one, moved on by its length.
+    /// Returns the instants that `civil` can mean: two in a fold; in a gap one, moved forward by the length of the gap.
     fn locate(&self, civil: DateTime) -> Option<LocalTime> {
         let (first, second) = match self.zone.to_ambiguous_timestamp(civil).offset() {
             AmbiguousOffset::Unambiguous { offset } => (offset, None),
-            // The offset before the gap puts the time as far behind its end as it lies behind its beginning.
+            // With the offset before the gap, the instant is as far after the gap's end as `civil` is after its
+            // beginning.
             AmbiguousOffset::Gap { before, .. } => (before, None),
             AmbiguousOffset::Fold { before, after } => (before, Some(after)),
         };
@@ -149,7 +151,7 @@ impl ApiZone {
         Some(LocalTime { civil, first: first.to_timestamp(civil).ok()?, second })
     }
 
-    /// The fold that `instant` lies in, if any.
+    /// Returns the fold that contains `instant`, if any.
     #[must_use]
     pub fn fold_at(&self, instant: Timestamp) -> Option<Fold> {
         let civil = self.zone.to_datetime(instant);
@@ -162,13 +164,13 @@ impl ApiZone {
         Some(Fold { begin: set_back.checked_sub(length).ok()?, set_back, end: set_back.checked_add(length).ok()? })
     }
 
-    /// `instant`, or the beginning of the fold it lies in: no window may begin inside one.
+    /// Returns `instant`, or the beginning of the fold that contains it, because no window may begin inside a fold.
     #[must_use]
     pub fn begin_outside_fold(&self, instant: Timestamp) -> Timestamp {
         self.fold_at(instant).map_or(instant, |fold| fold.begin)
     }
 
-    /// `instant`, or the end of the fold it lies in: no window may end inside one.
+    /// Returns `instant`, or the end of the fold that contains it, because no window may end inside a fold.
     #[must_use]
     pub fn end_outside_fold(&self, instant: Timestamp) -> Timestamp {
         match self.fold_at(instant) {
@@ -179,64 +181,64 @@ impl ApiZone {
 }
 
 impl LocalTime {
-    /// The wall time as it was read.
+    /// Returns the wall time as it was read.
     #[must_use]
     pub const fn civil(&self) -> DateTime {
         self.civil
     }
 
-    /// The earliest instant it can mean.
+    /// Returns the earliest instant that the wall time can mean.
     #[must_use]
     pub const fn earliest(&self) -> Timestamp {
         self.first
     }
 
-    /// The latest instant it can mean.
+    /// Returns the latest instant that the wall time can mean.
     #[must_use]
     pub fn latest(&self) -> Timestamp {
         self.second.unwrap_or(self.first)
     }
 
-    /// The instants it can mean, the earlier first.
+    /// Returns the instants that the wall time can mean, the earlier one first.
     pub fn instants(&self) -> impl Iterator<Item = Timestamp> + use<> {
         std::iter::once(self.first).chain(self.second)
     }
 
-    /// Whether the wall clock shows this time twice.
+    /// Returns whether the wall clock shows this time twice.
     #[must_use]
     pub const fn is_repeated(&self) -> bool {
         self.second.is_some()
     }
 
-    /// Whether both times lie in one repeated hour.
+    /// Returns whether both times are in the same repeated hour.
     #[must_use]
     pub fn shares_fold(&self, other: &Self) -> bool {
-        // Passes follow one another, so the first instants of two times of one fold are less than a pass apart.
+        // The second pass follows the first, so the first instants of two times in one fold are less than a pass apart.
         let is_near =
             |second: Timestamp| self.first.duration_since(other.first).abs() < second.duration_since(self.first);
         other.is_repeated() && self.second.is_some_and(is_near)
     }
 
-    /// In the first pass, or at its only one.
+    /// Returns the instant in the first pass, or the only instant.
     #[must_use]
     pub const fn first_pass(&self) -> EventTime {
         EventTime { timestamp: self.first, ambiguous: false }
     }
 
-    /// In the second pass, or at its only one.
+    /// Returns the instant in the second pass, or the only instant.
     #[must_use]
     pub fn second_pass(&self) -> EventTime {
         EventTime { timestamp: self.latest(), ambiguous: false }
     }
 
-    /// Where nothing tells the pass: the first one, said to be a guess.
+    /// Returns the instant in the first pass, marked as ambiguous if the time repeats. For times whose pass is unknown.
     #[must_use]
     pub const fn either_pass(&self) -> EventTime {
         EventTime { timestamp: self.first, ambiguous: self.second.is_some() }
     }
 }
 
-/// Reads exactly `YYYY-MM-DD hh:mm:ss` in ASCII digits; real dates from year 1 on.
+/// Parses exactly `YYYY-MM-DD hh:mm:ss` in ASCII digits; real dates from year 1 on.
 fn parse_wall_time(text: &str) -> Option<DateTime> {
     const FORM: &[u8] = b"dddd-dd-dd dd:dd:dd";
     let bytes = text.as_bytes();
@@ -251,7 +253,7 @@ fn parse_wall_time(text: &str) -> Option<DateTime> {
     DateTime::new(year, small(5)?, small(8)?, small(11)?, small(14)?, small(17)?, 0).ok()
 }
 
-/// Reads `±hh:mm` or `±hhmm`.
+/// Parses `±hh:mm` or `±hhmm`.
 fn parse_offset(text: &str) -> Option<Offset> {
     let (sign, digits) = match text.split_at_checked(1)? {
         ("+", digits) => (1, digits),

@@ -1,4 +1,4 @@
-//! Properties of the steps between UTC and the API's local time, mostly around the transitions of zones.
+//! Properties of the conversions between UTC and the API's local time, mostly around zone transitions.
 
 use jiff::{
     SignedDuration, Timestamp,
@@ -10,8 +10,8 @@ use serde_json::json;
 
 use super::time::{ApiZone, LocalTime};
 
-/// Zones with transitions of an hour, of half an hour and of two, at midnight, more than two a year, across a whole
-/// day, and none at all.
+/// Zones with transitions of one hour, half an hour and two hours, at midnight, more than twice a year, across a whole
+/// day, and without transitions.
 const ZONES: &[&str] = &[
     "America/New_York",
     "Europe/London",
@@ -31,19 +31,20 @@ const ZONES: &[&str] = &[
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// Seconds around a transition within which most instants lie.
+/// Seconds around a transition that contain most instants.
 const REACH: i64 = 7_200;
 
 fn zone(name: &str) -> ApiZone {
     ApiZone::new(name).expect("a zone")
 }
 
-/// The zone's transition after an instant, if it has any.
+/// Returns the zone's next transition after an instant, if any.
 fn transition_after(name: &str, instant: Timestamp) -> Option<Timestamp> {
     TimeZone::get(name).ok()?.following(instant).next().map(|transition| transition.timestamp())
 }
 
-/// A zone and an instant between 2000 and 2060: within two hours of a transition, at the ends of its fold, or anywhere.
+/// Generates a zone and an instant from 2000 to 2060: within two hours of a transition, at the ends of its fold, or
+/// anywhere.
 fn zoned_instants() -> impl Strategy<Value = (&'static str, Timestamp)> {
     let from_transition = prop_oneof![
         4 => (-REACH..=REACH).prop_map(Some),
@@ -61,7 +62,7 @@ fn read(zone: &ApiZone, text: &str) -> LocalTime {
     zone.read(Some(&json!(text))).expect("readable").expect("a time")
 }
 
-/// The instants within a day of `instant` that the wall clock shows as `text`, by trying each offset of the zone there.
+/// Finds the instants within a day of `instant` that the wall clock shows as `text`, by trying each offset of the zone.
 fn shown_as(zone: &ApiZone, text: &str, instant: Timestamp) -> Vec<Timestamp> {
     let quarters = (-96..=96).map(|quarters| instant + SignedDuration::from_mins(15 * quarters));
     quarters.filter(|other| zone.wall_time(*other) == text).collect()
@@ -108,7 +109,7 @@ proptest! {
         let zone = zone(name);
         let (begin, end) = (zone.begin_outside_fold(instant), zone.end_outside_fold(instant));
         prop_assert!(begin <= instant && instant <= end);
-        // A second's wall time is never on both sides of an end.
+        // A wall time of one second is never on both sides of an end.
         for cut in [begin, end] {
             let before = read(&zone, &zone.wall_time(cut - SECOND));
             let after = read(&zone, &zone.wall_time(cut));
@@ -126,7 +127,7 @@ proptest! {
         seconds in 0..REACH,
     ) {
         let zone = zone(name);
-        // Told on a clock that nobody sets: some of these wall times are skipped, others repeated.
+        // Wall times of a clock that is never set. Some of them are skipped and others repeated in the zone.
         let before = instant - SignedDuration::from_secs(seconds);
         let unset: DateTime = zone.wall_time(before).replace(' ', "T").parse().expect("a wall time");
         let text = (unset + SignedDuration::from_secs(seconds)).strftime("%Y-%m-%d %H:%M:%S").to_string();
@@ -137,7 +138,7 @@ proptest! {
             prop_assert!(!local.is_repeated() && !local.either_pass().ambiguous);
             prop_assert_eq!(shown_as(&zone, &text, local.earliest()), vec![]);
             prop_assert_eq!(zone.fold_at(local.earliest()), None);
-            // It is moved on by what the clock is set forward.
+            // The instant is moved forward by the length of the gap.
             let set_forward = transition_after(name, local.earliest() - DAY).expect("a transition");
             let civil = |instant| read(&zone, &zone.wall_time(instant)).civil();
             let length = civil(set_forward).duration_since(civil(set_forward - SECOND)) - SECOND;

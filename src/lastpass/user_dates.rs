@@ -1,10 +1,10 @@
-//! Finds the zone in which the dates of users are written.
+//! Finds the zone of the dates in user records.
 //!
-//! The API does not say it: a recording shows local time, and Elastic's integration reads UTC (LASTPASS_API.md, "Seen in
-//! recordings"). A user's `last_login` is the time of a login that the event report has as well, so the zone that gives
-//! both the same instant is the right one.
+//! The API does not name it: a recording shows local time, and Elastic's integration reads UTC (LASTPASS_API.md, "Seen
+//! in recordings"). A user's `last_login` is the time of a login that is also in the event report. The correct zone is
+//! the one in which both are the same instant.
 //!
-//! Pure. The zone of the events has to be known.
+//! Pure. The zone of the events must be known.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -20,37 +20,37 @@ use super::{
 
 /// The actions of logins. Source: ECS_MAPPING.md, the actions of the category `authentication` that start a session.
 const LOGINS: [&str; 3] = ["log in", "login to admin console", "saml login"];
-/// How far the two times of one login may be apart. Chosen: two parts of LastPass note it one after the other.
+/// Most time between the two records of one login. Chosen: two parts of LastPass write them one after the other.
 const TOLERANCE: SignedDuration = SignedDuration::from_secs(5);
-/// Zones that are documented, or that a recording shows; a single user is enough for them. For any other zone, two are
-/// needed: among many zones, some time fits by chance.
+/// Zones that are documented or recorded. For these, one user is enough evidence. Any other zone needs
+/// [`FEWEST_USERS`], because among many zones some time matches by chance.
 const DOCUMENTED: [&str; 2] = ["UTC", "US/Eastern"];
 const FEWEST_USERS: usize = 2;
 
-/// Which zone the dates of users fit.
+/// The zone that matches the dates of users.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fit {
-    /// The one that is set, for so many users.
+    /// The zone of the setting.
     AsSet {
-        /// How many.
+        /// How many users match.
         users: usize,
     },
-    /// Another one, for so many users.
+    /// Another zone.
     Other {
-        /// Its name.
+        /// The name of the zone.
         zone: String,
-        /// How many.
+        /// How many users match.
         users: usize,
     },
     /// There is too little to compare.
     Unknown {
-        /// How many users have both a `last_login` and a login among the events.
+        /// How many users have both a `last_login` and a login in the event report.
         compared: usize,
     },
 }
 
-/// Compares the `last_login` of `users` (keys and records), written in the zone `set` as the setting says, with the logins
-/// among `events`, written in `zone`.
+/// Compares the `last_login` of `users` (keys and records) with the logins in `events`. `set` is the zone setting of
+/// the user dates, and `zone` is the zone of the events.
 #[must_use]
 pub fn compare(users: &[(String, String)], events: &Page, zone: &ApiZone, set: &ApiZone) -> Fit {
     let logins = logins(events);
@@ -87,7 +87,7 @@ pub fn compare(users: &[(String, String)], events: &Page, zone: &ApiZone, set: &
     }
 }
 
-/// When each user logged in, by the username in lowercase. One that the clock shows twice counts at both instants.
+/// Returns the logins of each user, by the username in lowercase. A login in a repeated hour counts at both instants.
 fn logins(events: &Page) -> HashMap<String, BTreeSet<Timestamp>> {
     let mut logins: HashMap<String, BTreeSet<Timestamp>> = HashMap::new();
     for Event { record, time } in &events.events {
@@ -127,7 +127,8 @@ mod tests {
         ApiZone::new(name).expect("a zone")
     }
 
-    /// So many users, who logged in a day apart, with events in one zone and dates in another.
+    /// Compares `count` users who logged in a day apart, with events in the zone `account` and dates in the zone
+    /// `dates`.
     fn compare_in(account: &str, dates: &str, set: &str, count: i64) -> Fit {
         let newest: Timestamp = "2025-07-02T12:34:56Z".parse().expect("a time");
         let (mut users, mut events) = (Vec::new(), Page::default());
@@ -163,7 +164,7 @@ mod tests {
                 assert_eq!(compare_in(account, dates, dates, users), Fit::AsSet { users: count });
             }
         }
-        // A year has both offsets of a zone, which another zone has only for a part of it.
+        // A year contains both offsets of a zone. Another zone has them for only a part of the year.
         let found = compare_in("UTC", "US/Pacific", "UTC", 300);
         assert_eq!(found, Fit::Other { zone: "US/Pacific".to_owned(), users: 300 });
     }
@@ -171,13 +172,13 @@ mod tests {
     #[test]
     fn too_little_is_said() {
         assert_eq!(compare_in("US/Eastern", "UTC", "UTC", 0), Fit::Unknown { compared: 0 });
-        // A zone that nothing speaks for but one user.
+        // Only one user supports this zone.
         assert_eq!(compare_in("US/Eastern", "Asia/Tokyo", "UTC", 1), Fit::Unknown { compared: 1 });
         assert_eq!(
             compare_in("US/Eastern", "Asia/Tokyo", "UTC", 2),
             Fit::Other { zone: "Asia/Tokyo".to_owned(), users: 2 }
         );
-        // A zone of no name.
+        // No named zone has this offset.
         assert_eq!(compare_in("US/Eastern", "+00:15", "UTC", 9), Fit::Unknown { compared: 9 });
     }
 }

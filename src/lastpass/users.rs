@@ -1,4 +1,4 @@
-//! `getuserdata`: one page of users.
+//! `getuserdata`: requests one page of users and parses it.
 
 use serde_json::Value;
 
@@ -9,17 +9,17 @@ use super::{
 };
 use crate::{deadline::Deadline, text::compact};
 
-/// Users asked for in one request. Source: LASTPASS_API.md, "getuserdata": the largest that clients use.
+/// Users per page. Source: LASTPASS_API.md, "getuserdata": the largest size that clients use.
 pub const PAGE_SIZE: u32 = 2_000;
 
-/// One answer.
+/// One page of users.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
-    /// Each user's key in the answer, which is its id, with its record as compact JSON.
+    /// The key of each user in the response, which is the user's ID, and the record as compact JSON.
     pub users: Vec<(String, String)>,
-    /// How many users there are, where the answer says so.
+    /// The number of all users, if the response states it.
     pub total: Option<u64>,
-    /// How many users this page has by LastPass's own count.
+    /// The number of users in this page as LastPass counts them.
     pub count: Option<u64>,
 }
 
@@ -27,7 +27,7 @@ impl Client {
     /// Reads one page of users.
     ///
     /// # Errors
-    /// Those of a call, see [`Error`].
+    /// The errors of a call, see [`Error`].
     pub async fn fetch_users(&self, request: PageRequest, deadline: Deadline) -> Result<Page, Error> {
         self.call(Command::GetUserData, &request.data(), deadline, |answer| parse_page(answer, request)).await
     }
@@ -40,7 +40,7 @@ pub(super) fn parse_page(answer: &str, request: PageRequest) -> Result<Page, Pro
     let has_none = |count| count == Some(0);
     let entries = match answer.entries("Users") {
         Some(entries) => entries,
-        // PHP's spellings of nothing, which must not pass for an account without users.
+        // PHP writes nothing in several ways. These must not pass for an account without users.
         None if answer.is_empty() && request.index > 0 => Entries::default(),
         None if answer.value("Users") == Some(Value::Null) && (has_none(total) || has_none(count)) => {
             Entries::default()
@@ -60,7 +60,8 @@ pub(super) fn parse_page(answer: &str, request: PageRequest) -> Result<Page, Pro
     Ok(Page { users: users.collect(), total, count })
 }
 
-/// The key of a user in a list, where `position` is no key: it is another user's in the next answer.
+/// Returns the key of a user in a list. A position is a poor key, because the next response may have another user
+/// there.
 fn key_of(record: &str, position: u64) -> String {
     ["id", "userid", "username"]
         .into_iter()
@@ -96,7 +97,7 @@ mod tests {
 
     #[test]
     fn an_answer_without_users_must_say_that_there_are_none() {
-        // Behind the last page there may be nothing at all.
+        // A page after the last one may be empty.
         assert_eq!(super::parse_page("[]", PageRequest { size: 2, index: 1 }), Ok(Page::default()));
         assert!(parse_page("[]").is_err());
         assert!(parse_page(r#"{"total":0,"count":0,"Users":[]}"#).is_ok());

@@ -1,20 +1,20 @@
-//! Reads a window of events so that every second comes whole.
+//! Reads a window of events in whole seconds.
 //!
-//! Equal events of one second are told apart only by their ordinal, so a second must never be judged by a part of its
-//! events. A page can end in the middle of one (LASTPASS_API.md, "reporting"). Therefore each request asks for a
-//! second more at both ends and only what lies inside is kept; and the boundary second of a page that was cut is dropped
-//! and read again. While the wall clock repeats an hour, that whole hour takes the place of the second.
+//! Equal events of one second differ only in their ordinal, so all events of a second must be counted together. A page
+//! can end in the middle of a second (LASTPASS_API.md, "reporting"). Each request therefore extends the window by one
+//! second at both ends, and only events inside the window are kept. If a page is truncated, its boundary second is
+//! dropped and read again. In a repeated hour, the whole repeated hour takes the place of the second.
 //!
-//! Where a page is smaller than that hour, or than a second, pages are joined by `next`. What a page leaves out happened
-//! at its `next` or earlier, so the page holds every event of later seconds. Those are kept. The second of `next` and
-//! all before it are dropped and requested again, with a `next` that is the last microsecond of that second. So each
-//! second is counted in one answer, whether the server repeats nothing, the last event or the whole second. Only inside
-//! a second that fills a page is the server's own `next` sent.
+//! If a page is smaller than the repeated hour, or than a second, pages are joined by `next`. The events that a page
+//! leaves out happened at its `next` or earlier, so the page holds every event of later seconds. Those events are kept.
+//! The second of `next` and all earlier seconds are dropped and requested again, with a `next` that is the last
+//! microsecond of that second. Each second is therefore counted in one response, whether the server repeats no event,
+//! the last event or the whole second. The server's own `next` is sent only inside a second that fills a page.
 //!
-//! `next` is an instant and `Time` is a wall time. Where one page spans both passes of a wall time, it cannot show which
-//! of its events are to be kept. Such a wall time is requested by itself (`Doubt`).
+//! `next` is an instant and `Time` is a wall time. If one page spans both passes of a wall time, the page does not show
+//! which of its events to keep. Such a wall time is requested separately (`Doubt`).
 //!
-//! Pure: [`WindowReader::request`] says what to ask, [`WindowReader::take`] what the answer means.
+//! Pure: [`WindowReader::request`] returns the next request, and [`WindowReader::take`] interprets its response.
 
 use std::{
     cmp::Ordering,
@@ -28,34 +28,34 @@ use super::{
     time::{ApiZone, EventTime, LocalTime},
 };
 
-/// How wrong the clock may be: an event further ahead of it proves a wrong zone, and live runs read again as much more.
-/// Chosen: clocks are off by seconds, zones by at least a quarter of an hour.
+/// Most clock error. An event further ahead of the clock proves a wrong zone. Live runs extend their overlap by this
+/// duration. Chosen: clocks are off by seconds, zones by at least a quarter of an hour.
 pub const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 
-/// What is added at both ends of a request.
+/// The margin at both ends of a request.
 const MARGIN: SignedDuration = SignedDuration::from_secs(1);
 
 /// Microseconds in a second.
 const SECOND_US: i64 = 1_000_000;
 
-/// A window that is being read, from its newest events to its oldest.
+/// Reads a window, from its newest events to its oldest.
 #[derive(Debug)]
 pub struct WindowReader<'z> {
     zone: &'z ApiZone,
     from: Timestamp,
-    /// Everything from here on has been given out.
+    /// All events from this instant on have been returned.
     position: Timestamp,
-    /// What is kept of joined pages, newest first.
+    /// The kept events of joined pages, newest first.
     held: Vec<Part>,
-    /// Events of the wall times that were requested by themselves.
+    /// Events of the wall times that were requested separately.
     told: Vec<(Event, EventTime)>,
-    /// The second in which the next page to be joined begins: no event of it is newer.
+    /// The second in which the next page to be joined begins: no event of that page is newer.
     top: Timestamp,
-    /// The `next` of that page's request.
+    /// The `next` of the request for that page.
     next_us: Option<i64>,
-    /// From where on the held pages are whole, once they are.
+    /// The instant from which the held pages are complete, once it is known.
     whole_from: Option<Timestamp>,
-    /// What is still unknown of the newest held page, the last one first.
+    /// The open doubts about the newest held page. The last one is resolved first.
     doubts: Vec<Doubt>,
 }
 
@@ -67,7 +67,7 @@ struct Part {
     events: Vec<Event>,
 }
 
-/// A wall time of a repeated hour that a page may hold in both passes, of which it keeps one.
+/// A wall time of a repeated hour that a page may hold in both passes. The page keeps only one of them.
 #[derive(Debug)]
 struct Doubt {
     time: LocalTime,
@@ -75,15 +75,18 @@ struct Doubt {
     proof: Proof,
     /// The `next` of the next request.
     next_us: i64,
-    /// The answers so far, newest first.
+    /// The pages so far, newest first.
     pages: Vec<Vec<Event>>,
 }
 
-/// The proof that the second pass of a wall time is empty. It is tried where the first answer was cut, at `cut_us`, inside
-/// the first pass: the rest of that could be told from repeats only if it were requested whole.
+/// The proof that the second pass of a wall time is empty. It is needed if the first response was truncated, at
+/// `cut_us`, inside the first pass, because the rest of that pass can be distinguished from repeats only if it is
+/// requested whole.
 ///
-/// A page without the second pass is then cut at the same event. But if the server repeats events newer than `next`, it
-/// repeats that pass: a page from the first pass on shows it, by the oldest event after it.
+/// `WithoutSecondPass` requests a page that skips the second pass. If the second pass is empty, that page is truncated
+/// at the same event. But a server that repeats events newer than `next` repeats the second pass in it. `FromFirstPass`
+/// therefore requests a page that begins with the first pass. If the server repeats events, that page contains the
+/// oldest event after the first pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Proof {
     NotTried,
@@ -94,59 +97,60 @@ enum Proof {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum About {
-    /// The page was cut in the first pass of the wall time, and may hold its second pass: both are read again.
+    /// The page was truncated in the first pass of the wall time and may hold its second pass. Both are read again.
     Boundary,
-    /// The page holds the first pass, and may repeat events of the second from the page before: the first is read again.
+    /// The page holds the first pass and may repeat events of the second pass from the previous page. The first pass is
+    /// read again.
     Repeats,
 }
 
-/// Events whose seconds are whole, with the instants that were settled on, oldest first.
+/// The events of complete seconds, with their instants, oldest first.
 #[derive(Debug, Default, PartialEq)]
 pub struct WholeSeconds {
-    /// The events.
+    /// The events, each with its instant.
     pub events: Vec<(Event, Option<EventTime>)>,
-    /// Where the window's unread part ends; its beginning once all is read.
+    /// The end of the unread part of the window. It equals the beginning of the window once everything is read.
     pub position: Timestamp,
     /// Whether nothing is left to read.
     pub complete: bool,
 }
 
-/// An answer that can't be right.
+/// The contradiction in a response that cannot be correct.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Contradiction {
-    /// An event lies ahead of the clock.
+    /// An event is ahead of the clock.
     AheadOfClock {
-        /// The event's `Time` in the zone that is set, as UTC.
+        /// The event's `Time` in the zone of the setting, as UTC.
         event: Timestamp,
         /// The clock.
         clock: Timestamp,
     },
-    /// `next` (absolute) lies after the oldest event of its page (local).
+    /// `next` (absolute) is later than the oldest event of its page (local).
     NextAfterPage {
         /// `next` as UTC.
         next: Timestamp,
-        /// The page's oldest event in the zone that is set, as UTC.
+        /// The page's oldest event in the zone of the setting, as UTC.
         oldest: Timestamp,
     },
-    /// `next` (absolute) lies before the newest event of the page that it leads to (local).
+    /// `next` (absolute) is earlier than the newest event of the page that it leads to (local).
     NextBeforePage {
         /// `next` as UTC.
         next: Timestamp,
-        /// The newest event of what is left, in the zone that is set, as UTC.
+        /// The newest of the remaining events, in the zone of the setting, as UTC.
         newest: Timestamp,
     },
-    /// `next` leads nowhere: it is not older than the one before.
+    /// `next` does not advance: it is not older than the previous one.
     NextStands,
 }
 
-/// What `follow_up`, the answer to the `next` of `page`, says of the zone: true where it agrees with `next`, false where
-/// it tells nothing.
+/// Judges the zone setting by `follow_up`, the response to the `next` of `page`. Returns `true` if it agrees with
+/// `next`, and `false` if it proves nothing.
 ///
-/// What is left occurred at `next` or earlier (LASTPASS_API.md, "reporting"), so that its newest event lies between
-/// `next` and the page before, unless the zone is another. Events that `page` has may be repeated, and tell nothing.
+/// The remaining events happened at `next` or earlier (LASTPASS_API.md, "reporting"), so in the correct zone none of
+/// them is later than `next`. Events that `page` contains may be repeated and prove nothing.
 ///
 /// # Errors
-/// [`Contradiction::NextBeforePage`].
+/// [`Contradiction::NextBeforePage`] if a remaining event is later than `next`.
 pub fn judge_follow_up(page: &Page, next_us: i64, follow_up: &Page) -> Result<bool, Contradiction> {
     let key = |event: &Event| (local_time(event).map(|time| time.civil()), event.record.clone());
     let known: BTreeSet<_> = page.events.iter().map(key).collect();
@@ -156,7 +160,7 @@ pub fn judge_follow_up(page: &Page, next_us: i64, follow_up: &Page) -> Result<bo
     let (Ok(next), Some(oldest), Some(newest)) = (Timestamp::from_microsecond(next_us), oldest, newest) else {
         return Ok(false);
     };
-    // Where `next` was passed over, a page like the first comes again.
+    // If the server ignores `next`, it returns a page like the first one again.
     if newest > oldest {
         return Ok(false);
     }
@@ -166,20 +170,21 @@ pub fn judge_follow_up(page: &Page, next_us: i64, follow_up: &Page) -> Result<bo
     Ok(true)
 }
 
-/// The order of the events in an answer: documented as descending, and shown ascending. Neither is trusted.
+/// The order of the events in a page. LastPass documents descending order and shows ascending order. Neither is
+/// trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Order {
-    /// All events have one time.
+    /// All events have the same time.
     Flat,
     Ascending,
     Descending,
-    /// Hardly a step, and within a repeated hour: an order, or the clock set back in the other one.
+    /// All steps are in a repeated hour and fit either order, because the clock may have been set back.
     Either,
     Unordered,
 }
 
 impl<'z> WindowReader<'z> {
-    /// Reads the seconds in [`from`, `to`). Neither may lie inside a fold.
+    /// Reads the seconds in [`from`, `to`). Neither end may be inside a fold.
     #[must_use]
     pub const fn new(zone: &'z ApiZone, from: Timestamp, to: Timestamp) -> Self {
         Self {
@@ -195,7 +200,7 @@ impl<'z> WindowReader<'z> {
         }
     }
 
-    /// What to ask next.
+    /// Returns the next request.
     #[must_use]
     pub fn request(&self) -> Request {
         Request {
@@ -205,17 +210,17 @@ impl<'z> WindowReader<'z> {
         }
     }
 
-    /// Takes the answer to [`Self::request`], read at `clock`, and gives out what is whole.
+    /// Takes the response to [`Self::request`], read at `clock`, and returns the complete seconds.
     ///
     /// # Errors
-    /// [`Contradiction`]: the answer can't be right, and nothing of it may be used.
+    /// [`Contradiction`]: the response cannot be correct, and nothing of it may be used.
     pub fn take(&mut self, page: Page, clock: Timestamp) -> Result<WholeSeconds, Contradiction> {
         self.check(&page, clock)?;
         // No event is newer than the clock.
         let latest_right = clock.saturating_add(CLOCK_TOLERANCE).unwrap_or(clock);
         self.top = self.top.min(Timestamp::from_second(latest_right.as_second()).unwrap_or(latest_right));
         let cut = page.next_us.is_some() || page.events.len() >= PAGE_MAX_EVENTS;
-        // What belongs to no second goes out with every answer that brings it.
+        // Events without a time belong to no second. They are returned each time a response contains them.
         let mut timed = page.events;
         let timeless = timed.extract_if(.., |event| local_time(event).is_none());
         let mut events: Vec<(Event, Option<EventTime>)> = timeless.map(|event| (event, None)).collect();
@@ -225,9 +230,9 @@ impl<'z> WindowReader<'z> {
             self.whole_from = match self.whole_from(&timed) {
                 _ if !cut => Some(self.from),
                 Some(whole_from) if whole_from < self.position => Some(whole_from.max(self.from)),
-                // No second of the page is whole: the next page is joined to it.
+                // No second of the page is complete, so the next page is joined to it.
                 _ if page.next_us.is_some() => None,
-                // A full page of one second that names no next one is documented to be the last.
+                // A full page of one second without a `next` is documented to be the last.
                 _ => Some(self.from),
             };
             match (self.whole_from, page.next_us) {
@@ -251,7 +256,7 @@ impl<'z> WindowReader<'z> {
         Ok(WholeSeconds { events, position: whole_from, complete: whole_from <= self.from })
     }
 
-    /// Joins a page that was cut, and settles where the next one begins.
+    /// Joins a truncated page, and determines where the next page begins.
     fn join(&mut self, page: Vec<Event>, next_us: i64) -> Result<(), Contradiction> {
         let boundary = second_of(next_us).ok_or(Contradiction::NextStands)?;
         let is_newer = |time: LocalTime| time.instants().any(|instant| boundary < instant && instant <= self.top);
@@ -266,7 +271,7 @@ impl<'z> WindowReader<'z> {
             }
             self.next_us = Some(end_of(self.top));
         } else {
-            // It holds one second, or nothing: that second would fill the same page again.
+            // The page holds one second, or nothing. Requesting that second again would return the same page.
             self.top = self.top.min(boundary);
             self.hold(page, Timestamp::MIN, self.top);
             self.next_us = Some(next_us);
@@ -274,7 +279,7 @@ impl<'z> WindowReader<'z> {
         Ok(())
     }
 
-    /// Holds what a page has of the seconds after `boundary` up to `newest`, and notes what it can't tell of that.
+    /// Holds the events of the seconds after `boundary` up to `newest`, and records the doubts about them.
     fn hold(&mut self, mut page: Vec<Event>, boundary: Timestamp, newest: Timestamp) {
         let is_kept = |time: LocalTime| time.instants().any(|instant| boundary < instant && instant <= newest);
         self.doubts = self.repeats(&page, newest, is_kept);
@@ -282,8 +287,9 @@ impl<'z> WindowReader<'z> {
         self.held.push(Part { newest, events: page });
     }
 
-    /// Doubts about the second passes that a page may repeat, the newest first. A page repeats the oldest events of those
-    /// before it, if any, so that the first of them that it does not hold ends the search.
+    /// Returns doubts about the second passes that a page may repeat, the newest first. A page that repeats events
+    /// repeats the oldest events of the previous pages, so the search ends at the first second that the page does not
+    /// hold.
     fn repeats(&self, page: &[Event], newest: Timestamp, is_kept: impl Fn(LocalTime) -> bool) -> Vec<Doubt> {
         let mut older: BTreeMap<Timestamp, Vec<(LocalTime, &Event)>> = BTreeMap::new();
         if page.iter().filter_map(local_time).any(|time| time.is_repeated()) {
@@ -306,7 +312,7 @@ impl<'z> WindowReader<'z> {
         doubts
     }
 
-    /// Takes an answer to a doubt. It ends where the first pass of the wall time is whole.
+    /// Takes a response about a doubt. The doubt is resolved when the first pass of the wall time is complete.
     fn classify(&mut self, mut doubt: Doubt, page: Vec<Event>, next_us: Option<i64>, clock: Timestamp) {
         match doubt.proof {
             Proof::WithoutSecondPass { cut_us } if next_us == Some(cut_us) && doubt.is_same(&page) => {
@@ -315,7 +321,7 @@ impl<'z> WindowReader<'z> {
                 return self.doubts.push(doubt);
             }
             Proof::FromFirstPass { .. } if doubt.is_not_repeated_in(&page) => {
-                // The next page begins with the first pass, and has all there is of the wall time.
+                // The next page begins with the first pass, and holds all events of the wall time.
                 doubt.pages.clear();
                 self.top = doubt.time.earliest();
                 self.next_us = Some(end_of(self.top));
@@ -342,7 +348,7 @@ impl<'z> WindowReader<'z> {
             self.held.iter_mut().for_each(|part| part.events.retain(|event| !is_meant(event)));
         } else if let Some(Part { events, .. }) = self.held.last_mut() {
             if told.len() >= events.iter().filter(|event| is_meant(event)).count() {
-                // Nothing was repeated, and so nothing older either.
+                // The page repeats nothing of this second, so it repeats nothing older either.
                 self.doubts.retain(|other| other.about == About::Boundary);
                 return;
             }
@@ -354,13 +360,14 @@ impl<'z> WindowReader<'z> {
         self.told.append(&mut told);
     }
 
-    /// Whether a time lies in what was asked for: no other may decide a boundary.
+    /// Returns whether a time is in the requested range. Other times must not determine a boundary.
     fn is_asked_for(&self) -> impl Fn(&LocalTime) -> bool + use<> {
         let Request { from, to, .. } = self.request();
         move |time| (from..=to).contains(&time.earliest())
     }
 
-    /// From where on a page that was cut is whole: after its oldest second, or after the fold it is in.
+    /// Returns the instant from which a truncated page is complete: after its oldest second, or after the fold that
+    /// contains it.
     fn whole_from(&self, page: &[Event]) -> Option<Timestamp> {
         let times = page.iter().filter_map(local_time).filter(self.is_asked_for());
         let oldest = times.map(|time| time.earliest()).min()?;
@@ -370,7 +377,8 @@ impl<'z> WindowReader<'z> {
         })
     }
 
-    /// A page that was requested from a whole second on holds events of it or from before, unless the zone is another.
+    /// Checks that a page requested from a whole second on holds events of that second or earlier. Otherwise the zone
+    /// setting is wrong.
     fn check_top(&self, page: &Page) -> Result<(), Contradiction> {
         if self.request().next_us != Some(end_of(self.top)) {
             return Ok(());
@@ -415,8 +423,8 @@ impl Doubt {
         Self { time, about, proof: Proof::NotTried, next_us: end_of(newest), pages: Vec::new() }
     }
 
-    /// Chooses the next request after an answer that was cut inside the first pass of the wall time. The answers are joined
-    /// unless a proof can be tried: not by a `next` that names no event within a second.
+    /// Chooses the next request after a response that was truncated inside the first pass of the wall time. Tries a
+    /// proof once, unless `next` is a whole second and so names no event within it. Otherwise joins the pages.
     fn go_on(&mut self, cut_us: i64) {
         if self.about == About::Boundary && self.proof == Proof::NotTried && cut_us % SECOND_US != 0 {
             self.proof = Proof::WithoutSecondPass { cut_us };
@@ -426,10 +434,10 @@ impl Doubt {
         }
     }
 
-    /// Whether a page does not hold the oldest event of the first answer that is newer than the first pass.
+    /// Returns whether a page lacks the oldest event of the first page that is newer than the first pass.
     fn is_not_repeated_in(&self, page: &[Event]) -> bool {
         let (first, second) = (self.time.earliest(), self.time.latest());
-        // Between the passes of one wall time, every other one is at one instant.
+        // Between the passes of one wall time, every other wall time has only one instant.
         let instant =
             |event: &Event| local_time(event)?.instants().find(|instant| first < *instant && *instant < second);
         let answer = || self.pages.first().into_iter().flatten();
@@ -438,7 +446,7 @@ impl Doubt {
         oldest_events.peek().is_some() && !oldest_events.any(|event| page.contains(event))
     }
 
-    /// Whether a page has the events of the first answer.
+    /// Returns whether a page has the same events as the first page.
     fn is_same(&self, page: &[Event]) -> bool {
         let records = |page: &[Event]| {
             let mut records: Vec<String> = page.iter().map(|event| event.record.clone()).collect();
@@ -449,17 +457,17 @@ impl Doubt {
     }
 }
 
-/// The second that a `next` lies in; none where it is no time.
+/// Returns the second that contains a `next`, or `None` if it is not a time.
 fn second_of(next_us: i64) -> Option<Timestamp> {
     Timestamp::from_second(next_us.div_euclid(SECOND_US)).ok()
 }
 
-/// The last microsecond of a second.
+/// Returns the last microsecond of a second.
 fn end_of(second: Timestamp) -> i64 {
     second.as_second() * SECOND_US + SECOND_US - 1
 }
 
-/// An event of `page` that lies ahead of the clock by more than [`CLOCK_TOLERANCE`].
+/// Returns an event of `page` that is ahead of the clock by more than [`CLOCK_TOLERANCE`].
 #[must_use]
 pub fn ahead_of_clock(page: &Page, clock: Timestamp) -> Option<Timestamp> {
     let latest_right = clock.saturating_add(CLOCK_TOLERANCE).unwrap_or(clock);
@@ -471,14 +479,16 @@ fn local_time(event: &Event) -> Option<LocalTime> {
     event.time.as_ref().ok().copied().flatten()
 }
 
-/// Puts pages (newest first) in order, oldest event first, and settles the pass of each event in a repeated hour: by a
-/// visible jump back of the wall time, or by the clock where only the first pass could have happened.
+/// Sorts the events of pages (newest page first), oldest event first, and determines the pass of each event in a
+/// repeated hour: by a visible jump back of the wall time, or by the clock if only the first pass could have happened
+/// yet.
 ///
-/// A jump tells only inside a page: pages that are sorted by wall time mix the passes and jump from one to the next.
+/// A jump is evidence only inside a page. Pages that are sorted by wall time mix the passes, and their times jump from
+/// one page to the next.
 fn settle(pages: Vec<Vec<Event>>, clock: Timestamp) -> Vec<(Event, EventTime)> {
     let orders = orders_of(&pages);
     let mut events: Vec<(Event, LocalTime)> = Vec::with_capacity(pages.iter().map(Vec::len).sum());
-    // Where the second pass of a fold begins, with a time in that fold.
+    // The index where the second pass of a fold begins, with a time in that fold.
     let mut set_back: Vec<(usize, LocalTime)> = Vec::new();
     for (index, mut page) in pages.into_iter().enumerate().rev() {
         if orders.as_ref().is_none_or(|orders| orders[index] != Order::Ascending) {
@@ -512,7 +522,8 @@ fn settle(pages: Vec<Vec<Event>>, clock: Timestamp) -> Vec<(Event, EventTime)> {
     settled
 }
 
-/// The order of each page, or `None` where one has none. A page that tells no order of its own has that of the others.
+/// Returns the order of each page, or `None` if any page is unordered. A page without an order of its own takes the
+/// order of the others.
 fn orders_of(pages: &[Vec<Event>]) -> Option<Vec<Order>> {
     let mut orders: Vec<Order> = pages.iter().map(|page| order_of(page)).collect();
     if orders.contains(&Order::Unordered) {
@@ -529,7 +540,7 @@ fn orders_of(pages: &[Vec<Event>]) -> Option<Vec<Order>> {
     Some(orders)
 }
 
-/// The order of a page by its wall times. In each repeated hour one step may go the other way.
+/// Returns the order of a page by its wall times. In each repeated hour, one step may go the other way.
 fn order_of(page: &[Event]) -> Order {
     let times: Vec<LocalTime> = page.iter().filter_map(local_time).collect();
     let steps = |direction: Ordering| {
@@ -616,10 +627,10 @@ mod tests {
         };
         let (page, follow_up) = pages("US/Eastern");
         assert_eq!(judge_follow_up(&page, next, &follow_up), Ok(true));
-        // An event that is repeated is newer than `next`, in the right zone as well.
+        // A repeated event is newer than `next` even in the correct zone.
         let repeats = Page { events: page.events[1..].to_vec(), next_us: None };
         assert_eq!(judge_follow_up(&page, next - 600_000_000, &repeats), Ok(false));
-        // The same page again, or an empty one, is no proof of anything.
+        // The same page again, or an empty one, proves nothing.
         assert_eq!(judge_follow_up(&page, next, &page), Ok(false));
         assert_eq!(judge_follow_up(&page, next, &Page::default()), Ok(false));
         let (page, follow_up) = pages("US/Pacific");
@@ -643,8 +654,8 @@ mod tests {
         assert_eq!((reading.request().next_us, whole.position), (None, at("2025-07-01T14:00:01Z")));
     }
 
-    /// Reads a repeated hour from two pages, of which the first is cut in the second pass of 01:10:00: each `next` that is
-    /// sent, and the events that are given out.
+    /// Reads a repeated hour from two pages, the first of which is truncated in the second pass of 01:10:00. Returns
+    /// each `next` that is sent, and the events that are returned.
     fn read_border(next: &str, repeated: &[&str]) -> (Vec<i64>, Vec<String>) {
         let zone = zone();
         let mut reading = WindowReader::new(&zone, at("2025-11-02T05:00:00Z"), at("2025-11-02T07:00:00Z"));
@@ -671,10 +682,10 @@ mod tests {
     fn the_second_in_which_a_page_was_cut_is_counted_in_one_answer() {
         let end = at("2025-11-02T06:10:00.999999Z").as_microsecond();
         let every = ["10:00", "10:00", "20:00", "30:00", "50:00"].map(str::to_owned).to_vec();
-        // `next` is the event returned last, the first that is left, or their second.
+        // `next` is the position of the last event on the page, of the newest remaining event, or their second.
         for next in ["2025-11-02T06:10:00.000002Z", "2025-11-02T06:10:00.000001Z", "2025-11-02T06:10:00Z"] {
             assert_eq!(read_border(next, &[]), (vec![end], every.clone()));
-            // What is newer is a repeat, unless it is of the first pass: that is asked.
+            // A newer event is a repeat, unless it belongs to the first pass, which is requested.
             let first_pass = at("2025-11-02T05:20:00.999999Z").as_microsecond();
             assert_eq!(read_border(next, &["20:00"]), (vec![end, first_pass], every.clone()));
         }
@@ -700,7 +711,8 @@ mod tests {
 
     #[test]
     fn a_joined_page_shows_a_zone_too_far_west() {
-        // US/Pacific is set for an API in US/Eastern: its `next` is three hours before the events as they are read.
+        // The setting is US/Pacific and the API uses US/Eastern: `next` is three hours before the events as they are
+        // read.
         let zone = ApiZone::new("US/Pacific").expect("a zone");
         let mut reading = WindowReader::new(&zone, at("2025-07-01T04:00:00Z"), at("2025-07-01T17:00:05Z"));
         let second = |data| event(&zone, "2025-07-01 10:00:04", data);
@@ -753,7 +765,7 @@ mod tests {
         let zone = zone();
         let fold = |time: &str, data| event(&zone, &format!("2025-11-02 01:{time}"), data);
         let next = at("2025-11-02T06:00:00Z").as_microsecond();
-        // Descending pages; the second one steps up once, where the clock was set back.
+        // Descending pages. The second page steps up once, because the clock was set back.
         let pages = [
             (vec![fold("40:00", "second"), fold("30:00", "second"), fold("20:00", "second")], Some(next + 600_000_000)),
             (vec![fold("10:00", "second"), fold("50:00", "first")], Some(next - 3_300_000_000)),
@@ -875,7 +887,7 @@ mod tests {
         let page = || Page { events: vec![event(&zone, "2025-07-01 10:00:00", "")], next_us: Some(next) };
         assert!(reading.take(page(), at(NOW)).is_ok());
         assert_eq!(reading.take(page(), at(NOW)), Err(Contradiction::NextStands));
-        // Nor may two of them lead to each other: that would be read for ever, and held.
+        // Two pages must not lead to each other, because they would be read and held forever.
         let newer = Page { next_us: Some(next + 1), ..page() };
         assert_eq!(reading.take(newer, at(NOW)), Err(Contradiction::NextStands));
     }

@@ -1,4 +1,4 @@
-//! Properties of reading whole seconds, against a small LastPass that pages, orders and bounds as it likes.
+//! Properties of reading whole seconds, against a small LastPass that pages, orders and bounds in any way.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::{
     whole_seconds::{WholeSeconds, WindowReader},
 };
 
-/// Events, and a window that ends in no fold.
+/// A LastPass with events, and a window whose ends are outside any fold.
 #[derive(Debug)]
 struct World {
     lastpass: LastPass,
@@ -19,12 +19,12 @@ struct World {
     to: Timestamp,
 }
 
-/// Events of which no two are equal, so that each is known by its record.
+/// Generates events that all differ, so that the record identifies the event.
 fn worlds() -> impl Strategy<Value = World> {
     worlds_of(|index| index.to_string())
 }
 
-/// Many equal events, in one second and in both passes of a repeated hour.
+/// Generates many equal events, in one second and in both passes of a repeated hour.
 fn twin_worlds() -> impl Strategy<Value = World> {
     worlds_of(|index| (index % 2).to_string())
 }
@@ -53,7 +53,7 @@ fn worlds_of(data: fn(usize) -> String) -> impl Strategy<Value = World> {
 }
 
 impl World {
-    /// Reads the window whole, as a run does, and begins anew from the saved position after every `restart_after` pages.
+    /// Reads the whole window like a run does, and restarts from the saved position after every `restart_after` pages.
     fn read(&self, restart_after: usize) -> Vec<WholeSeconds> {
         let clock = much_later(self.to);
         let (mut position, mut all, mut pages) = (self.to, Vec::new(), 0);
@@ -77,7 +77,7 @@ impl World {
         }
     }
 
-    /// The records of the window, each with its true instant.
+    /// Returns the records of the window, each with its true instant.
     fn held(&self) -> BTreeMap<String, Timestamp> {
         self.inside().map(|entry| (self.lastpass.record(entry), entry.instant)).collect()
     }
@@ -86,9 +86,9 @@ impl World {
         self.lastpass.entries().filter(|entry| (self.from..self.to).contains(&entry.instant))
     }
 
-    /// Whether repeats can be told from twins: no second holds a page of events, and where a wall time is repeated, a page
-    /// holds both passes of it and what is between them, or its second pass is empty and its first is not the last event of
-    /// that pass.
+    /// Returns whether repeats can be distinguished from twins. That requires that no second holds a page of events.
+    /// For a repeated wall time, it also requires that a page holds both its passes and everything between them, or
+    /// that its second pass is empty and other events follow its first pass before the clock is set back.
     fn can_be_told(&self) -> bool {
         let Habits { next, page_size, .. } = *self.lastpass.habits();
         if !Next::REPEATING.contains(&next) {
@@ -131,13 +131,13 @@ proptest! {
         given.sort();
         prop_assert_eq!(given, held.keys().collect::<Vec<_>>());
 
-        // All events of one wall time come in one piece: their ordinals are counted there.
+        // All events of one wall time are returned in one piece, because their ordinals are counted there.
         let mut pieces: BTreeMap<_, usize> = BTreeMap::new();
         for (index, whole) in answers.iter().enumerate() {
             for (event, time) in &whole.events {
                 let local = event.time.clone().expect("readable").expect("a time");
                 prop_assert_eq!(*pieces.entry(local.civil()).or_insert(index), index);
-                // Where it isn't said to be a guess, the instant is the true one. (A shuffled page can look ordered.)
+                // The instant is the true one unless it is marked as ambiguous. A shuffled page can look ordered.
                 let time = time.expect("a time");
                 if !time.ambiguous && !is_shuffled {
                     prop_assert_eq!(time.timestamp, held[&event.record]);
@@ -151,7 +151,7 @@ proptest! {
         world in twin_worlds(),
         restart_after in 1..4_usize,
     ) {
-        // A `next` that is no finer than the second that it is to split leads nowhere.
+        // A `next` without a fraction cannot split a second, so it does not advance inside one.
         prop_assume!(world.lastpass.habits().next != Next::WholeSecond || world.can_be_told());
         let (mut given, mut held) = (BTreeMap::new(), BTreeMap::new());
         for (event, _) in world.read(restart_after).iter().flat_map(|whole| &whole.events) {
@@ -170,7 +170,8 @@ proptest! {
     }
 }
 
-/// Reads equal events at these offsets from the end of summer time in New York: how many were given, after how many requests.
+/// Reads equal events at these offsets from the end of summer time in New York. Returns the number of events and
+/// requests.
 fn read_fold(offsets: &[i64], habits: Habits) -> (usize, usize) {
     let zone = ApiZone::new("America/New_York").expect("a zone");
     let set_back: Timestamp = "2025-11-02T06:00:00Z".parse().expect("a time");
@@ -201,7 +202,7 @@ fn four_equal_events_at_the_border_of_two_pages_are_four() {
 
 #[test]
 fn a_page_that_holds_both_passes_of_the_wall_time_it_is_cut_in_takes_one_more_request() {
-    // Every minute of both passes has two equal events, so that a page of 140 ends an hour and ten minutes earlier.
+    // Every minute of both passes has two equal events, so a page of 140 events spans an hour and ten minutes.
     let offsets: Vec<i64> = (-60..60).flat_map(|minute| [minute * 60; 2]).collect();
     for next in Next::REPEATING {
         for (page_size, most) in [(141, 5), (143, 5), (150, 5), (10_000, 1)] {
@@ -226,7 +227,7 @@ fn a_second_that_fills_many_pages_takes_a_request_for_each() {
 
 #[test]
 fn a_second_pass_that_is_repeated_is_not_taken_for_empty() {
-    // Cut in the first pass of 01:55:00, of which the second pass holds the one event that a page repeats.
+    // Truncated in the first pass of 01:55:00. Its second pass holds the one event that a page repeats.
     let offsets = [vec![-300; 4], vec![0; 10], vec![3_300]].concat();
     let (given, _) = read_fold(&offsets, Habits { page_size: 14, next: Next::RepeatsNewer, ..Habits::PLAIN });
     assert!(given >= 15, "{given}");

@@ -1,10 +1,10 @@
-//! The answers as they come: tolerant, and private to `lastpass`.
+//! Parses responses tolerantly. The wire types are private to `lastpass`.
 //!
-//! A PHP back end writes an empty map as `[]`, numbers as strings, and leaves out what is empty (LASTPASS_API.md,
-//! "Transport"). Records are kept as the text that was sent, so that nothing of them is lost in reading.
+//! A PHP back end writes an empty map as `[]`, writes numbers as strings, and omits empty values (LASTPASS_API.md,
+//! "Transport"). Records are kept as the text that LastPass sent, so that parsing loses nothing.
 //!
-//! Each command accepts only the form of its own answer. Any other body is judged by what it says, whatever its format:
-//! that there were too many requests, that the command or the credentials are refused, or nothing that is LastPass's.
+//! Each command accepts only the form of its own response. Any other body is classified by its message, in any format:
+//! there were too many requests, the command or the credentials are refused, or the body is not LastPass's.
 
 use std::fmt;
 
@@ -17,34 +17,34 @@ use serde_json::{Value, value::RawValue};
 use super::markup::{self, Markup};
 use crate::surrogates::{self, Key};
 
-/// Why a body is not the answer that was asked for.
+/// Why a body is not the expected response.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Problem {
-    /// Not the API's JSON: a proxy's or a maintenance page. Says what is wrong, never what was sent.
+    /// The body is not the API's JSON, but that of a proxy or a maintenance page. Holds the problem, never the body.
     NotTheApi(&'static str),
-    /// The API refused (`"status": "FAIL"`), for this reason.
+    /// The API refused (`"status": "FAIL"`).
     Fail {
-        /// What it said.
+        /// The reason that it gave.
         reason: String,
     },
-    /// The API said that there were too many requests.
+    /// The API reported too many requests.
     Throttled,
 }
 
-/// The mark that some systems put before a text. It is no white space.
+/// The byte order mark that some systems write before a text. It does not count as white space.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// What stands before an answer and is no part of it.
+/// Returns whether a character may precede a response without being part of it.
 fn is_before_answer(c: char) -> bool {
     c.is_ascii_whitespace() || c == BYTE_ORDER_MARK
 }
 
-/// A map or a list of records, with the text of each. Lists have their positions as keys.
+/// A map or a list of records, each as text. The keys of a list are positions.
 #[derive(Debug, Default)]
 pub(super) struct Entries<'a> {
-    /// Each with its key.
+    /// The key and the record of each entry.
     pub(super) entries: Vec<(String, &'a RawValue)>,
-    /// Whether they stood in a list, so that their keys are positions.
+    /// Whether the entries come from a list, so that their keys are positions.
     pub(super) is_list: bool,
 }
 
@@ -75,18 +75,18 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
     }
 }
 
-/// The records under one field of an answer, without their keys.
+/// The records in one field of a response, without their keys.
 #[derive(Debug)]
 pub(super) enum Records<'a> {
-    /// The text of each.
+    /// The text of each record.
     Listed(Vec<&'a RawValue>),
     /// `null`.
     Null,
-    /// It is no collection of records.
+    /// The field is not a collection of records.
     NotListed,
 }
 
-/// What the keys of events begin with. Source: LASTPASS_API.md, "reporting".
+/// The beginning of the keys of events. Source: LASTPASS_API.md, "reporting".
 const EVENT_KEY: &str = "event";
 
 impl<'de: 'a, 'a> Deserialize<'de> for Records<'a> {
@@ -106,7 +106,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Records<'a> {
                     is_known |= begins_as_event || record.get().starts_with('{');
                     records.push(record);
                 }
-                // Neither the keys nor the values are those of events: a message, or an echo of the request.
+                // Neither the keys nor the values are those of events: this is a message, or an echo of the request.
                 Ok(if is_known || records.is_empty() { Records::Listed(records) } else { Records::NotListed })
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
@@ -139,14 +139,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Records<'a> {
     }
 }
 
-/// The fields of an answer, one of which holds its records: they are many, and read where they stand.
+/// The fields of a response, with the records parsed in place because they are many.
 struct FieldsAndRecords<'a> {
     fields: Vec<(String, &'a RawValue)>,
-    /// `None` where the field is absent.
+    /// `None` if the field is absent.
     records: Option<Records<'a>>,
 }
 
-/// Reads an object whose records are under this name.
+/// Reads an object whose records are in the field of this name.
 struct RecordsUnder<'n>(&'n str);
 
 impl<'de> Visitor<'de> for RecordsUnder<'_> {
@@ -159,7 +159,7 @@ impl<'de> Visitor<'de> for RecordsUnder<'_> {
         while let Some(Key(name)) = map.next_key::<Key<'de>>()? {
             if name == self.0 {
                 let records = map.next_value()?;
-                // Of two, one would be lost.
+                // If the field occurs twice, keeping one would lose the other.
                 read.records = Some(if read.records.is_none() { records } else { Records::NotListed });
             } else {
                 read.fields.push((name.into_owned(), map.next_value()?));
@@ -173,7 +173,7 @@ const CUT: Problem = Problem::NotTheApi("it is not JSON, or was cut");
 const TEXT: Problem = Problem::NotTheApi("it is not a JSON object");
 const LIST: Problem = Problem::NotTheApi("it is a list");
 
-/// An answer without what stands before it, and whether it begins as a list, or else as an object.
+/// Skips the characters before a response. Returns the rest, and whether it begins as a list rather than an object.
 fn begin(answer: &str) -> Result<(&str, bool), Problem> {
     let answer = answer.trim_start_matches(is_before_answer);
     match answer.bytes().next() {
@@ -185,7 +185,7 @@ fn begin(answer: &str) -> Result<(&str, bool), Problem> {
     }
 }
 
-/// What an answer in markup says.
+/// Classifies a response in markup.
 fn judge_markup(answer: &str) -> Problem {
     match markup::read(answer) {
         Markup::Html => Problem::NotTheApi("it is an HTML page"),
@@ -198,9 +198,9 @@ fn judge_markup(answer: &str) -> Problem {
     }
 }
 
-/// What an answer that is a mere text says.
+/// Classifies a response in plain text.
 fn judge_text(answer: &str) -> Problem {
-    /// Longest text that is looked at. Chosen: a sentence. What is longer is a page of something else.
+    /// Longest text that is examined. Chosen: a sentence. A longer text is a page of something else.
     const LONGEST: usize = 300;
     let said = answer.trim().trim_matches('"');
     if said.len() > LONGEST {
@@ -214,7 +214,7 @@ fn judge_text(answer: &str) -> Problem {
     }
 }
 
-/// What a body says that came with the status of an error: `None` where it is not LastPass itself that says it.
+/// Classifies the body of an error response. Returns `None` if it is not LastPass's own.
 pub(super) fn refusal(body: &str) -> Option<Problem> {
     let problem = match begin(body) {
         Ok((answer, false)) => Answer::parse(answer).ok()?.judge("it is no answer"),
@@ -227,19 +227,19 @@ pub(super) fn refusal(body: &str) -> Option<Problem> {
     }
 }
 
-/// Whether a word says that all is well.
+/// Returns whether a status word means success.
 fn is_good_word(word: &str) -> bool {
     ["ok", "success"].contains(&word.trim().to_lowercase().as_str())
 }
 
-/// Whether a text says that there were too many requests.
+/// Returns whether a text says that there were too many requests.
 fn speaks_of_throttling(text: &str) -> bool {
     const WORDS: &[&str] = &["too many", "rate limit", "rate-limit", "ratelimit", "rate_limit", "throttl", "slow down"];
     let text = text.to_lowercase();
     WORDS.iter().any(|word| text.contains(word)) || text.split(|c: char| !c.is_alphanumeric()).any(|word| word == "429")
 }
 
-/// Whether a text that may be anyone's is LastPass's refusal of who asks.
+/// Returns whether a text of unknown origin is LastPass's refusal of the credentials.
 fn is_refusal(text: &str) -> bool {
     const WORDS: &[&str] =
         &["authoriz", "authoris", "authentic", "provhash", "provisioning hash", "invalid hash", "account number"];
@@ -247,14 +247,14 @@ fn is_refusal(text: &str) -> bool {
     WORDS.iter().any(|word| text.contains(word)) && !text.contains("proxy")
 }
 
-/// The fields of an answer that says something of itself beside its records.
+/// The fields of a response, with or without its records.
 #[derive(Debug)]
 pub(super) struct Answer<'a> {
     fields: Vec<(String, &'a RawValue)>,
 }
 
 impl<'a> Answer<'a> {
-    /// Reads an answer and refuses what says `FAIL`. An empty list is an empty map.
+    /// Parses a response, and rejects one that reports a failure. An empty list counts as an empty map.
     pub(super) fn read(answer: &'a str) -> Result<Self, Problem> {
         let (answer, is_list) = begin(answer)?;
         let answer = Self::parse(answer)?;
@@ -266,8 +266,8 @@ impl<'a> Answer<'a> {
         Ok(Self { fields: entries })
     }
 
-    /// The same, with the records that stand under `name`, which are read along with it; `None` where there is no such
-    /// field.
+    /// Parses a response like [`Self::read`], and its records in the field `name` in the same pass. The records are
+    /// `None` if the field is absent.
     pub(super) fn read_records(answer: &'a str, name: &str) -> Result<(Self, Option<Records<'a>>), Problem> {
         let (body, is_list) = begin(answer)?;
         if is_list {
@@ -276,7 +276,7 @@ impl<'a> Answer<'a> {
         let mut json = serde_json::Deserializer::from_str(body);
         let read = json.deserialize_map(RecordsUnder(name)).and_then(|read| json.end().map(|()| read));
         let FieldsAndRecords { fields, records } = read.map_err(|_| CUT)?;
-        // What stands in their place may say why.
+        // The field may hold the reason in place of records.
         let answer = if matches!(records, Some(Records::NotListed)) { Self::parse(body)? } else { Self { fields } };
         Ok((answer.unless_it_failed()?, records))
     }
@@ -285,8 +285,8 @@ impl<'a> Answer<'a> {
         if self.has_failed() { Err(self.judge("it failed")) } else { Ok(self) }
     }
 
-    /// Whether it says so. Status words differ between commands, and some good answers have none; another LastPass API
-    /// says `"Succeeded": false`.
+    /// Returns whether the response reports a failure. Status words differ between commands, and some successes have
+    /// none. Another LastPass API reports `"Succeeded": false`.
     fn has_failed(&self) -> bool {
         let is_false = |value: &Value| match value {
             Value::Bool(flag) => !flag,
@@ -300,12 +300,12 @@ impl<'a> Answer<'a> {
         }) || self.values(|name| ["succeeded", "success"].contains(&name)).iter().any(is_false)
     }
 
-    /// Whether its status says that all is well.
+    /// Returns whether the status is a success.
     pub(super) fn is_ok(&self) -> bool {
         self.value("status").as_ref().and_then(Value::as_str).is_some_and(is_good_word)
     }
 
-    /// What an answer says that does not have the form that was asked for; `otherwise` where it says nothing.
+    /// Classifies a response that does not have the expected form. Uses `otherwise` if the response gives no reason.
     pub(super) fn judge(&self, otherwise: &'static str) -> Problem {
         let mut reasons = Reasons::default();
         for (name, raw) in &self.fields {
@@ -324,7 +324,7 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// [`Self::judge`] of what the answer says beside its records, of which it has none; `Ok` where it says nothing.
+    /// Rejects a response without records if it gives a reason for that.
     pub(super) fn unless_it_says_why(self) -> Result<Self, Problem> {
         match self.judge("") {
             Problem::NotTheApi(_) => Ok(self),
@@ -332,33 +332,33 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// The text of the field `name`; the last one where it comes twice.
+    /// Returns the text of the field `name`; the last one if it occurs twice.
     pub(super) fn raw(&self, name: &str) -> Option<&'a RawValue> {
         self.fields.iter().rev().find(|(key, _)| key == name).map(|(_, raw)| *raw)
     }
 
-    /// Whether it has no fields at all.
+    /// Returns whether the response has no fields at all.
     pub(super) fn is_empty(&self) -> bool {
         self.fields.is_empty()
     }
 
-    /// Its fields, each with its text.
+    /// Returns the fields, each as text.
     pub(super) fn fields(&self) -> &[(String, &'a RawValue)] {
         &self.fields
     }
 
-    /// The value of the field `name`.
+    /// Returns the value of the field `name`.
     pub(super) fn value(&self, name: &str) -> Option<Value> {
         self.raw(name).and_then(|raw| surrogates::parse(raw.get()))
     }
 
-    /// The values of the fields whose names, in lower case, are of a kind.
+    /// Returns the values of the fields whose names, in lower case, satisfy the predicate.
     fn values(&self, is_of_kind: impl Fn(&str) -> bool) -> Vec<Value> {
         let fields = self.fields.iter().filter(|(name, _)| is_of_kind(&name.to_lowercase()));
         fields.filter_map(|(_, raw)| surrogates::parse(raw.get())).collect()
     }
 
-    /// A count that may come as text. Negative and unreadable ones are none.
+    /// Returns a count, which may be a string. Negative and unreadable counts are `None`.
     pub(super) fn count(&self, name: &str) -> Option<u64> {
         match self.value(name)? {
             Value::Number(number) => number.as_u64(),
@@ -367,7 +367,7 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// The records under `name`, or `None` where the field is absent, no collection, or there twice.
+    /// Returns the records in the field `name`, or `None` if the field is absent, is not a collection, or occurs twice.
     pub(super) fn entries(&self, name: &str) -> Option<Entries<'a>> {
         let mut fields = self.fields.iter().filter(|(key, _)| key == name);
         let (_, raw) = fields.next()?;
@@ -375,22 +375,22 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// What an answer gives as reasons.
+/// The reasons that a response gives.
 #[derive(Debug, Default)]
 struct Reasons {
-    /// Under `error` and the like: something went wrong.
+    /// From `error` and similar fields: something failed.
     errors: Vec<String>,
-    /// Under `message` and the like, which may say anything.
+    /// From `message` and similar fields, which may hold any text.
     messages: Vec<String>,
 }
 
 impl Reasons {
-    /// Takes what a field says: a text, a list or a map of texts.
+    /// Takes the reasons in a field: a text, or a list or map of texts.
     fn take(&mut self, name: &str, value: &Value, depth: usize) {
         const ERRORS: &[&str] = &["error", "errors"];
         const MESSAGES: &[&str] =
             &["message", "msg", "rc", "reason", "detail", "details", "description", "error_description"];
-        /// Fields that may hold an answer in place of records, and how deep.
+        /// Fields that may hold a nested response in place of records.
         const WRAPPERS: &[&str] = &["data", "lastpass", "response", "result"];
         const DEEPEST: usize = 2;
         let name = name.trim_start_matches(['@', '-', '_', '$']).to_lowercase();
@@ -418,7 +418,8 @@ fn texts(value: &Value, into: &mut Vec<String>) {
     }
 }
 
-/// Reads one field of a record without reading the rest into values. `None` where the record is no object.
+/// Reads one field of a record without parsing the others into values. Returns `None` if the record is not an object,
+/// or if the field is absent or occurs twice.
 pub(super) fn field(record: &str, name: &str) -> Option<Value> {
     struct Field<'n>(&'n str);
     impl<'de> Visitor<'de> for Field<'_> {

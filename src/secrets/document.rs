@@ -1,4 +1,4 @@
-//! The document's fields, checked (pure).
+//! Parses and checks the fields of the secret's document (pure).
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,25 +13,25 @@ use super::{
 use crate::document::{AccountNumber, Namespace, Organization};
 use crate::lastpass::time::ApiZone;
 
-/// What the secret holds, checked.
+/// The validated content of the secret.
 #[derive(Debug)]
 pub struct Credentials {
     /// The LastPass account (`cid`).
     pub account_number: AccountNumber,
-    /// Its provisioning hash (`provhash`).
+    /// The account's provisioning hash (`provhash`).
     pub provisioning_hash: SecretString,
-    /// The API key for reading and writing documents, encoded: what follows `ApiKey ` in the `Authorization` header.
+    /// The encoded API key for reading and writing documents: the text after `ApiKey ` in the `Authorization` header.
     pub elastic_api_key: SecretString,
-    /// The API key that `setup` uses in its place, if one is given.
+    /// The API key that `setup` uses in its place, if the secret has one.
     pub elastic_setup_api_key: Option<SecretString>,
-    /// What it says of the account beside the credentials.
+    /// The account's own settings, beside the credentials.
     pub profile: Profile,
 }
 
-/// What is the account's own: each takes the place of a setting.
+/// The settings of one account. Each overrides a setting of the function.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Profile {
-    /// `namespace`: of the account's data streams.
+    /// `namespace`: the namespace of the account's data streams.
     pub namespace: Option<Namespace>,
     /// `time_zone`: the zone in which the API writes the account's times.
     pub zone: Option<ApiZone>,
@@ -41,21 +41,21 @@ pub struct Profile {
     pub organization: Organization,
 }
 
-/// A part of the secret, by what goes wrong where it is not right.
+/// A part of the secret that can be the cause of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// The account number and the provisioning hash, which LastPass may refuse.
     LastPassCredentials,
     /// The API keys, which Elasticsearch may refuse.
     ApiKeys,
-    /// What a checkpoint is bound to: the account number and the namespace.
+    /// The account number and the namespace, which a checkpoint is bound to.
     Destination,
-    /// What times are read by: the zone.
+    /// The zone of the account's times.
     Zone,
 }
 
 impl Credentials {
-    /// Whether this part is the same in `others`.
+    /// Returns whether this part is the same in `others`.
     #[must_use]
     pub fn have_same(&self, part: Part, others: &Self) -> bool {
         match part {
@@ -80,11 +80,11 @@ impl Credentials {
             && setup_key(self) == setup_key(others)
     }
 
-    /// Reads the document of the secret `secret_id`. Fields it doesn't know are left alone.
+    /// Parses the document of the secret `secret_id`. Ignores unknown fields.
     pub(crate) fn parse(document: &SecretString, secret_id: &str) -> Result<Self, Error> {
         let invalid = |problems| Error::Invalid { secret_id: secret_id.to_owned(), problems: Problems(problems) };
         let text = without_byte_order_mark(document.expose_secret());
-        // What was never meant to be an object is not told by the place where it stops being JSON.
+        // For a document that was never meant to be an object, the position of the JSON error is no help.
         let is_plain = !text.trim_start().starts_with('{');
         let fields = serde_json::from_str(text).map_err(|error| {
             invalid(vec![if is_plain || error.is_data() {
@@ -119,7 +119,7 @@ impl Credentials {
     }
 }
 
-/// The document's fields, and what was found wrong with them so far.
+/// The fields of the document, and the problems found so far.
 struct Fields {
     values: HashMap<String, Value>,
     problems: Vec<Problem>,
@@ -135,7 +135,7 @@ impl Fields {
         None
     }
 
-    /// A field's text, `None` if it is missing, `null` or empty.
+    /// Returns the text of a field, or `None` if it is missing, `null` or empty.
     fn text(&mut self, name: &'static str) -> Option<SecretString> {
         match self.values.remove(name) {
             Some(Value::Text(text)) => (!text.expose_secret().is_empty()).then_some(text),
@@ -144,7 +144,7 @@ impl Fields {
         }
     }
 
-    /// A field's text; left as the placeholder, it is the same as left out.
+    /// Returns the text of an optional field. The placeholder counts as missing.
     fn optional(&mut self, name: &'static str) -> Option<SecretString> {
         if self.is_placeholder(name) { None } else { self.text(name) }
     }
@@ -183,7 +183,7 @@ impl Fields {
     }
 }
 
-/// The document without the mark that some editors and shells put before a file, as it is or read as Latin-1.
+/// Removes the byte order mark that some editors and shells write before a file, also if it was decoded as Latin-1.
 fn without_byte_order_mark(document: &str) -> &str {
     const MARKS: [&str; 2] = ["\u{feff}", "\u{ef}\u{bb}\u{bf}"];
     let mut document = document;
@@ -200,9 +200,10 @@ enum KeyForm {
     Unknown,
 }
 
-/// The form of an API key. Its encoded form is one token without a colon; which ones there are is Elasticsearch's
-/// affair (keys of Elastic Cloud have a prefix), so nothing more is asked here.
-/// <https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-security-create-api-key>
+/// Determines the form of an API key. The encoded form is one token without a colon. Only Elasticsearch knows all
+/// encoded forms (keys of Elastic Cloud have a prefix), so nothing else is checked.
+///
+/// Source: <https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-security-create-api-key>
 fn api_key_form(key: &str) -> KeyForm {
     if !is_one_token(key) {
         KeyForm::Unknown
@@ -213,18 +214,18 @@ fn api_key_form(key: &str) -> KeyForm {
     }
 }
 
-/// Whether it is what consoles show, without anything that was pasted with it.
+/// Returns whether a text is one token as consoles show it, without other characters that were pasted with it.
 fn is_one_token(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"'`,".contains(&byte))
 }
 
 /// One field of the document.
 enum Value {
-    /// A text, without white space around it (a pasted line end), or a whole number in digits.
+    /// A text, without surrounding white space (such as a pasted line end), or a whole number in digits.
     Text(SecretString),
     /// `null`.
     Null,
-    /// Anything else.
+    /// Any other value.
     Other,
 }
 
@@ -283,14 +284,14 @@ mod tests {
     use super::*;
 
     const HASH: &str = "f00dfeedf00dfeed";
-    /// base64 of `VuaCfGcBCdbkQm-e5aOx:ui2lp2axTNmsyakw9tvNnw`.
+    /// The Base64 of `VuaCfGcBCdbkQm-e5aOx:ui2lp2axTNmsyakw9tvNnw`.
     const KEY: &str = "VnVhQ2ZHY0JDZGJrUW0tZTVhT3g6dWkybHAyYXhUTm1zeWFrdzl0dk5udw==";
 
     fn parse(document: &str) -> Result<Credentials, Error> {
         Credentials::parse(&SecretString::from(document), "arn:secret")
     }
 
-    /// A whole document with `name` set to `value`.
+    /// Builds a complete document with `name` set to `value`.
     fn with(name: &str, value: serde_json::Value) -> String {
         let mut document = serde_json::json!({
             "account_number": "1234567", "provisioning_hash": HASH, "elastic_api_key": KEY,
@@ -385,7 +386,7 @@ mod tests {
     #[test]
     fn a_placeholder_in_a_required_field_is_a_state_of_its_own() {
         for name in REQUIRED {
-            // Even where another field is wrong: it isn't filled in yet.
+            // Even if another field is wrong, the error is that the secret is not filled in yet.
             let document = with(name, PLACEHOLDER.into()).replace(KEY, "id:key");
             match parse(&document) {
                 Err(error @ Error::Placeholder { .. }) => {

@@ -1,4 +1,4 @@
-//! What may be wrong with the secret, and what the user does about it.
+//! The errors of the secret and their remedies.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use super::{
 };
 use crate::aws::{BoxError, Fault, Verdict};
 
-/// Why there are no credentials. Nothing of the document is in it but the names of fields.
+/// Why there are no credentials. Contains nothing of the document except names of fields.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Secrets Manager did not answer, or asked to come back later, until the time was up.
+    /// Secrets Manager did not respond, or throttled, until the time was up.
     #[error(
         "Secrets Manager could not be reached for the secret {secret_id}: the next run tries again; if this stays, \
          look, in a VPC, at the route or interface endpoint to Secrets Manager"
@@ -19,10 +19,10 @@ pub enum Error {
     Unreachable {
         /// The secret.
         secret_id: String,
-        /// What the last attempt ended in.
+        /// The fault of the last attempt.
         source: BoxError,
     },
-    /// The function's role may not read it.
+    /// The function's role does not allow the call.
     #[error(
         "Secrets Manager refused `secretsmanager:GetSecretValue` on the secret {secret_id}: the function's role must \
          allow it (statement `ReadCredentials` of its policy in template.yaml), and the secret's own policy must not \
@@ -31,10 +31,10 @@ pub enum Error {
     Forbidden {
         /// The secret.
         secret_id: String,
-        /// Secrets Manager's own words.
+        /// The message of Secrets Manager.
         source: BoxError,
     },
-    /// The key that encrypts it is out of reach.
+    /// The KMS key that encrypts the secret cannot be used.
     #[error(
         "Secrets Manager could not decrypt the secret {secret_id}: it is encrypted with a KMS key of your own; enable \
          the key, and allow the function's role `kms:Decrypt` both in the role and in the key's policy"
@@ -42,10 +42,10 @@ pub enum Error {
     Key {
         /// The secret.
         secret_id: String,
-        /// Secrets Manager's own words.
+        /// The message of Secrets Manager.
         source: BoxError,
     },
-    /// There is no such secret, or it has no value.
+    /// The secret does not exist, or it has no value.
     #[error(
         "Secrets Manager has no secret {secret_id} in the function's account and region, or no value in it: set \
          SECRET_ARN (parameter `SecretArn`) to the ARN of a secret that holds the credentials; with SECRET_PREFIX, make \
@@ -54,10 +54,10 @@ pub enum Error {
     Missing {
         /// The secret.
         secret_id: String,
-        /// Secrets Manager's own words.
+        /// The message of Secrets Manager.
         source: BoxError,
     },
-    /// Secrets Manager refused the call for a reason that repeating doesn't change.
+    /// Secrets Manager refused the call for a reason that a retry does not change.
     #[error(
         "Secrets Manager refused to give the secret {secret_id}: look in its console whether it is scheduled for \
          deletion, and whether SECRET_ARN is its ARN, or SECRET_PREFIX what its name begins with"
@@ -65,10 +65,10 @@ pub enum Error {
     Refused {
         /// The secret.
         secret_id: String,
-        /// Secrets Manager's own words.
+        /// The message of Secrets Manager.
         source: BoxError,
     },
-    /// What it holds can't be used.
+    /// The content of the secret cannot be used.
     #[error(
         "the secret {secret_id} can't be used: {problems}; put the corrected JSON in the Secrets Manager console or \
          with `aws secretsmanager put-secret-value`"
@@ -76,10 +76,10 @@ pub enum Error {
     Invalid {
         /// The secret.
         secret_id: String,
-        /// Everything that is wrong with it.
+        /// All problems of the content.
         problems: Problems,
     },
-    /// It still holds the template's placeholder: no failure, but nothing can be collected yet.
+    /// The secret still holds the template's placeholder. This is no failure, but nothing can be collected yet.
     #[error(
         "the secret {secret_id} still holds the placeholder {PLACEHOLDER} in {}: put the credentials into it in the \
          Secrets Manager console or with `aws secretsmanager put-secret-value`, then run `setup`",
@@ -88,16 +88,16 @@ pub enum Error {
     Placeholder {
         /// The secret.
         secret_id: String,
-        /// The fields that hold it.
+        /// The fields that hold the placeholder.
         fields: Vec<&'static str>,
     },
 }
 
 impl Error {
-    /// The stable name that answers, alarms and docs use.
+    /// Returns the stable name of this error in answers, alarms and docs.
     ///
-    /// A secret that doesn't exist counts as unreachable; [`Placeholder`](Self::Placeholder) as invalid where a caller
-    /// has no use for it.
+    /// A secret that does not exist counts as unreachable. [`Placeholder`](Self::Placeholder) counts as invalid for
+    /// callers that do not handle it separately.
     #[must_use]
     pub const fn error_type(&self) -> &'static str {
         match self {
@@ -107,7 +107,7 @@ impl Error {
         }
     }
 
-    /// Whether the secret was never filled in: the caller answers `skipped`.
+    /// Returns whether the secret was never filled in. The caller then answers `skipped`.
     #[must_use]
     pub const fn is_placeholder(&self) -> bool {
         matches!(self, Self::Placeholder { .. })
@@ -127,75 +127,76 @@ impl Error {
     }
 }
 
-/// One thing that is wrong with the document.
+/// One problem of the document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
-    /// `SecretBinary` instead of `SecretString`.
+    /// The secret has a `SecretBinary` instead of a `SecretString`.
     #[error("it holds binary data, but the credentials must be stored as text (`SecretString`)")]
     Binary,
-    /// It can't be parsed. The parser's own words would quote it.
+    /// The document cannot be parsed. The parser's own message is left out, because it would quote the document.
     #[error("it isn't valid JSON (line {line}, column {column}): check its quotes (straight ones) and commas")]
     NotJson {
-        /// Where, counted from 1.
+        /// The line, counted from 1.
         line: usize,
-        /// Where, counted from 1.
+        /// The column, counted from 1.
         column: usize,
     },
-    /// It is JSON, but no object.
+    /// The document is JSON, but not an object.
     #[error(
         "it must be a JSON object with the fields `account_number`, `provisioning_hash` and `elastic_api_key`, not a text or a list"
     )]
     NotAnObject,
-    /// A required field isn't there, or is empty.
+    /// A required field is missing or empty.
     #[error("`{field}` is missing or empty: {}", origin(.field))]
     Lacks {
-        /// Its name.
+        /// The name of the field.
         field: &'static str,
     },
-    /// A field is a list, an object or a boolean.
+    /// A field is a list, an object, a boolean, or a negative or fractional number.
     #[error("`{field}` must be a text: {}", origin(.field))]
     NotText {
-        /// Its name.
+        /// The name of the field.
         field: &'static str,
     },
-    /// A text with more in it than what was to be pasted.
+    /// A text contains more than the value that was to be pasted.
     #[error("`{field}` holds white space, quotes, commas or other letters than ASCII's: paste it alone; {}", origin(.field))]
     NotOneToken {
-        /// Its name.
+        /// The name of the field.
         field: &'static str,
     },
-    /// An account number with anything but digits.
+    /// The account number contains other characters than digits.
     #[error("`account_number` must be 1 to 20 digits alone: {}", origin(ACCOUNT_NUMBER))]
     NotDigits,
-    /// An API key in another form.
+    /// An API key is in another form.
     #[error("`{field}` isn't an encoded API key (one word, without `ApiKey` before it and without quotes): {}", origin(.field))]
     NotEncoded {
-        /// Its name.
+        /// The name of the field.
         field: &'static str,
     },
-    /// A namespace that no data stream may have.
+    /// The namespace is not valid for data streams.
     #[error(
         "`namespace` must be 1 to 100 bytes in lower case, without any of \\ / * ? \" < > | , # : - and white space: {}",
         origin(NAMESPACE)
     )]
     NotNamespace,
-    /// A time zone that isn't known.
+    /// The time zone is unknown.
     #[error("`{field}` must be the name of a zone such as US/Eastern or Europe/Berlin: {}", origin(.field))]
     NotTimeZone {
-        /// Its name.
+        /// The name of the field.
         field: &'static str,
     },
-    /// An API key as id and key.
+    /// An API key is given as ID and key.
     #[error("`{field}` looks like `id:key`, but its encoded form is needed (the base64 of `id:key`): {}", origin(.field))]
     IdAndKey {
-        /// Its name.
+        /// The name of the field.
         field: &'static str,
     },
 }
 
-/// Where the user finds what belongs into a field.
-/// <https://support.lastpass.com/help/where-can-i-find-the-cid-and-api-secret>
+/// Returns where the user finds the value of a field.
+///
+/// Source: <https://support.lastpass.com/help/where-can-i-find-the-cid-and-api-secret>
 fn origin(field: &str) -> &'static str {
     match field {
         ACCOUNT_NUMBER => "the LastPass Admin Console shows it as `Account number` at the top of its Dashboard",
@@ -211,7 +212,7 @@ fn quoted(fields: &[&str]) -> String {
     fields.iter().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// Everything that is wrong with the document, at once.
+/// All problems of the document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 

@@ -1,8 +1,8 @@
-//! The credentials of an account, from one Secrets Manager document.
+//! Reads the credentials of an account from one Secrets Manager secret, and caches them.
 //!
-//! Owns reading, checking and keeping it for a while; knows nothing of streams. Invariant: no value of the document
-//! is ever printed, in an error, a log line or by `Debug`. The document goes into zeroized memory as soon as the SDK
-//! hands it over; what the SDK and the parser keep for themselves on the way is out of reach.
+//! This module reads, checks and caches the document in the secret. It knows nothing of streams. Invariant: no value of
+//! the document is ever printed, whether in an error, a log line or by `Debug`. The document is moved to zeroized
+//! memory as soon as the SDK returns it. The intermediate copies of the SDK and of the parser cannot be cleared.
 
 mod document;
 mod error;
@@ -21,14 +21,15 @@ pub use self::error::{Error, Problem, Problems};
 use crate::aws;
 use crate::deadline::Deadline;
 
-/// What a new stack's secret holds in each field until the credentials are put in. The same text as in template.yaml.
+/// The value of each field in a new stack's secret until the credentials are stored. template.yaml uses the same text.
 pub const PLACEHOLDER: &str = "REPLACE_ME";
 
-/// How long a warm sandbox keeps the credentials. Chosen: a rotated secret is in use after this long even where the
-/// old one still works; one that was refused is read again at once.
+/// How long a warm sandbox caches the credentials. Chosen: a rotated secret takes effect after this time even if the
+/// old credentials still work. If credentials are refused, the secret is read again at once.
 const KEPT: SignedDuration = SignedDuration::from_mins(15);
 
-/// How long one call is repeated at most. Chosen: half a minute outlasts throttling, not an outage.
+/// Most time for the retries of one call. Chosen: half a minute is longer than throttling, but not longer than an
+/// outage.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const GET: &str = "secretsmanager:GetSecretValue";
@@ -44,11 +45,11 @@ const ORGANIZATION_ID: &str = "organization_id";
 const ORGANIZATION_NAME: &str = "organization_name";
 const REQUIRED: [&str; 3] = [ACCOUNT_NUMBER, PROVISIONING_HASH, ELASTIC_API_KEY];
 
-/// Reads secrets, and keeps what each held for up to 15 minutes.
+/// Reads secrets, and caches each of them for up to 15 minutes.
 #[derive(Debug)]
 pub struct Secrets {
     client: Client,
-    /// By the secret's id.
+    /// The cached credentials, by secret ID.
     kept: Mutex<HashMap<String, Kept>>,
 }
 
@@ -59,17 +60,18 @@ struct Kept {
 }
 
 impl Secrets {
-    /// Reads with `client`, whose own retries and time-outs are replaced.
+    /// Builds a reader that uses `client`. Replaces the client's own retries and timeouts.
     #[must_use]
     pub fn new(client: &Client) -> Self {
         let config = client.config().to_builder().retry_config(aws::retries()).timeout_config(aws::timeouts());
         Self { client: Client::from_conf(config.build()), kept: Mutex::default() }
     }
 
-    /// The credentials in the secret `secret_id` (its ARN or name), read again if those at hand are older than 15 minutes at `now`.
+    /// Returns the credentials in the secret `secret_id` (its ARN or name). Reads the secret if the cached credentials
+    /// are older than 15 minutes at `now`.
     ///
     /// # Errors
-    /// [`Error::Placeholder`]: the stack isn't set up yet, which is no failure. Any other: see its text.
+    /// [`Error::Placeholder`]: the stack is not set up yet, which is no failure. Any other: see its text.
     pub async fn get(&self, secret_id: &str, now: Timestamp, deadline: Deadline) -> Result<Arc<Credentials>, Error> {
         let mut kept = self.kept.lock().await;
         match kept.get(secret_id) {
@@ -78,10 +80,11 @@ impl Secrets {
         }
     }
 
-    /// The credentials as they are in Secrets Manager now: for the case that a system refused those at hand.
+    /// Reads the current credentials from Secrets Manager, after a system refused the cached ones.
     ///
     /// # Errors
-    /// As [`get`](Self::get), which then reads again as well.
+    /// The errors of [`get`](Self::get). After an error, nothing is cached, so [`get`](Self::get) reads the secret
+    /// again.
     pub async fn reload(&self, secret_id: &str, now: Timestamp, deadline: Deadline) -> Result<Arc<Credentials>, Error> {
         let mut kept = self.kept.lock().await;
         self.read(&mut kept, secret_id, now, deadline).await
@@ -111,7 +114,7 @@ impl Secrets {
 }
 
 impl Kept {
-    /// A clock that was set back makes it stale as well.
+    /// Returns whether the credentials may still be used. They may not if the clock was set back.
     fn is_fresh(&self, now: Timestamp) -> bool {
         (SignedDuration::ZERO..KEPT).contains(&now.duration_since(self.read_at))
     }

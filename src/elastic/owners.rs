@@ -110,24 +110,6 @@ pub async fn other_writers(
     namespace: &Namespace,
     deadline: Deadline,
 ) -> Result<Option<(u64, Vec<String>)>, Error> {
-    #[derive(Deserialize)]
-    struct Found {
-        hits: Hits,
-    }
-    #[derive(Deserialize)]
-    struct Hits {
-        total: Total,
-        hits: Vec<Hit>,
-    }
-    #[derive(Deserialize)]
-    struct Total {
-        value: u64,
-    }
-    #[derive(Deserialize)]
-    struct Hit {
-        #[serde(rename = "_index")]
-        index: String,
-    }
     let operation = Operation::SearchDocuments;
     let patterns = Stream::ALL.map(|stream| format!("logs-lastpass.{stream}-*"));
     let listed: Vec<Vec<(String, Vec<String>)>> = stream::iter(&patterns)
@@ -152,7 +134,25 @@ pub async fn other_writers(
     }
     let all: Vec<&str> = newest.iter().map(|(index, _)| index.as_str()).collect();
     let own: Vec<&str> = newest.iter().filter(|(_, name)| is_ours(name)).map(|(index, _)| index.as_str()).collect();
-    let query = json!({
+    let path = SearchParts::Index(&patterns.each_ref().map(String::as_str)).url();
+    let request = Request {
+        query: &[("ignore_unavailable", "true")],
+        body: Body::Json(documents_of_others(&all, &own).to_string().into_bytes()),
+        ..Request::new(operation, Method::POST, path)
+    };
+    let Hits { total, hits } = client.read::<Found>(&request, SEARCH_REMEDY, deadline).await?.hits;
+    let mut names: Vec<String> = hits
+        .into_iter()
+        .map(|hit| newest.iter().find(|(index, _)| *index == hit.index).map_or(hit.index, |(_, name)| name.clone()))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    Ok((total.value > 0).then_some((total.value, names)))
+}
+
+/// Returns the search for documents of other writers in the indices `all`, of which `own` are in our namespace.
+fn documents_of_others(all: &[&str], own: &[&str]) -> Value {
+    json!({
         "size": SAMPLE,
         "_source": false,
         "track_total_hits": true,
@@ -168,21 +168,29 @@ pub async fn other_writers(
                 }},
             ],
         }},
-    });
-    let path = SearchParts::Index(&patterns.each_ref().map(String::as_str)).url();
-    let request = Request {
-        query: &[("ignore_unavailable", "true")],
-        body: Body::Json(query.to_string().into_bytes()),
-        ..Request::new(operation, Method::POST, path)
-    };
-    let Hits { total, hits } = client.read::<Found>(&request, SEARCH_REMEDY, deadline).await?.hits;
-    let mut names: Vec<String> = hits
-        .into_iter()
-        .map(|hit| newest.iter().find(|(index, _)| *index == hit.index).map_or(hit.index, |(_, name)| name.clone()))
-        .collect();
-    names.sort_unstable();
-    names.dedup();
-    Ok((total.value > 0).then_some((total.value, names)))
+    })
+}
+
+#[derive(Deserialize)]
+struct Found {
+    hits: Hits,
+}
+
+#[derive(Deserialize)]
+struct Hits {
+    total: Total,
+    hits: Vec<Hit>,
+}
+
+#[derive(Deserialize)]
+struct Total {
+    value: u64,
+}
+
+#[derive(Deserialize)]
+struct Hit {
+    #[serde(rename = "_index")]
+    index: String,
 }
 
 #[cfg(test)]

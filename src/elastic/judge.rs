@@ -19,7 +19,8 @@ pub(super) struct Item<'a> {
     pub(super) id: Option<Text<'a>>,
     #[serde(borrow, rename = "_index")]
     pub(super) index: Option<Text<'a>>,
-    error: Option<Cause>,
+    /// Boxed, because most items have none and it is large.
+    error: Option<Box<Cause>>,
     #[serde(borrow)]
     failure_store: Option<Text<'a>>,
 }
@@ -157,7 +158,7 @@ impl Item<'_> {
         if self.error.is_none() && status == 201 {
             return ItemOutcome::Created;
         }
-        let error_type = read_error_type(self.error.as_ref().and_then(Cause::ty));
+        let error_type = read_error_type(self.error.as_deref().and_then(Cause::ty));
         let Some(error) = self.error.filter(|error| error.ty().is_some()) else {
             return ItemOutcome::Stop { cause: StopCause::Unknown, status, error_type };
         };

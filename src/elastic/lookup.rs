@@ -226,7 +226,8 @@ struct Entry<'a> {
     #[serde(borrow, rename = "_id")]
     id: Text<'a>,
     found: Option<bool>,
-    error: Option<Cause>,
+    /// Boxed, because most items have none and it is large.
+    error: Option<Box<Cause>>,
 }
 
 /// Returns the next questions, at most `most`; `asked` of all are done. Every document is looked for in every index that

@@ -422,6 +422,8 @@ async fn the_two_roles_have_all_rights_and_missing_ones_are_named() {
     assert!(info.version.starts_with("8.") || info.version.starts_with("9."), "{info:?}");
     assert!(!info.serverless);
     assert!(is_set_up(&writer, deadline()).await.expect("the writer may ask"));
+    // Data streams of other templates, which another test may have, are refused first.
+    let _guard = SETTING_UP.lock().await;
     let error = setup(&writer, &SetupOptions::default(), deadline()).await.expect_err("the writer may not");
     assert_eq!(error.error_type(), "Elasticsearch.Forbidden");
 }

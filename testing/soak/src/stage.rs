@@ -72,7 +72,12 @@ impl Context {
         for (name, value) in variables {
             plan = plan.variable(name, value);
         }
-        let installation = plan.world(world).quirks(quirks).reporting_events().make(&self.services).await?;
+        let with_reporting_events = quirks.page_size >= SMALLEST_PAGE_WITH_REPORTING_EVENTS;
+        let mut plan = plan.world(world).quirks(quirks);
+        if with_reporting_events {
+            plan = plan.reporting_events();
+        }
+        let installation = plan.make(&self.services).await?;
         let begin = now() - SignedDuration::from_hours(40 * 24);
         Ok(Stage {
             installation,
@@ -103,6 +108,9 @@ pub struct Stage {
     shown_to_window: Vec<TruthEvent>,
     ahead: SignedDuration,
 }
+
+/// The smallest page with which each request becomes an event. With smaller pages a run makes more events than it reads.
+const SMALLEST_PAGE_WITH_REPORTING_EVENTS: usize = 10;
 
 /// What LastPass showed, and how far the checkpoints were, before something was invoked.
 pub struct Before {

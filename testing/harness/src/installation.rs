@@ -279,7 +279,8 @@ impl Installation {
         Ok(items)
     }
 
-    /// Forgets what its functions have done: all documents and checkpoints are deleted. What LastPass holds stays.
+    /// Forgets what its functions have done: deletes all documents and checkpoints, and the events of their requests. What
+    /// else LastPass holds stays.
     ///
     /// # Errors
     /// [`Error`].
@@ -290,6 +291,7 @@ impl Installation {
         for key in self.checkpoints().await?.keys() {
             self.services.aws.delete_item(&self.table, key).await?;
         }
+        self.simulator.with_world(|world| world.events.remove_polls());
         Ok(())
     }
 

@@ -68,6 +68,11 @@ impl Timeline {
         }
     }
 
+    /// Removes the events that requests caused.
+    pub fn remove_polls(&mut self) {
+        self.placed.retain(|placed| !placed.event.is_poll);
+    }
+
     /// The events with positions in this range, oldest first.
     pub(crate) fn range(&self, positions_us: Range<i64>) -> &[Placed] {
         let start = self.placed.partition_point(|placed| placed.position_us < positions_us.start);

@@ -370,7 +370,7 @@ async fn fetch_events_since<'a>(
     let Systems { lastpass, zone, deadline, .. } = *systems;
     let now = collect::now();
     let from = zone.begin_outside_fold(now.saturating_sub(ago).unwrap_or(now));
-    let to = zone.end_outside_fold(now.saturating_add(collect::ZONE_REACH).unwrap_or(now));
+    let to = collect::open_end(zone, now);
     let reading = WindowReader::new(zone, from, to);
     let request = reading.request();
     let sent = collect::now();

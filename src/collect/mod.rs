@@ -37,7 +37,7 @@ pub use self::{
     resume::{ResumeAnswer, resume},
     slices::{plan, slices},
     snapshot::collect_snapshot,
-    windows::ZONE_REACH,
+    windows::{ZONE_REACH, open_end},
 };
 use crate::{
     checkpoint::{Acquired, Key, LastRun, Lease, State, Store},

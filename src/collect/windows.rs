@@ -58,7 +58,7 @@ impl LivePlan {
         Self {
             window: Window { from, to },
             read_from: zone.begin_outside_fold(read_from),
-            read_to: zone.end_outside_fold(to.saturating_add(ZONE_REACH).unwrap_or(to)),
+            read_to: open_end(zone, to),
             is_wide,
         }
     }
@@ -99,6 +99,12 @@ impl Advance {
 pub fn backfill_window(asked: Window, now: Timestamp, zone: &ApiZone) -> Window {
     let from = zone.begin_outside_fold(asked.from);
     Window { from, to: zone.end_outside_fold(asked.to.min(now)).max(from) }
+}
+
+/// Returns the end of a request with an open end, sent at `now`: the wall time of an event is earlier in every zone.
+#[must_use]
+pub fn open_end(zone: &ApiZone, now: Timestamp) -> Timestamp {
+    zone.end_outside_fold(now.saturating_add(ZONE_REACH).unwrap_or(now))
 }
 
 fn before(instant: Timestamp, duration: SignedDuration) -> Timestamp {

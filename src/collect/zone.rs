@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Run, ZONE_REACH, now};
+use super::{Run, ZONE_REACH, now, open_end};
 use crate::{
     checkpoint::State,
     deadline::Deadline,
@@ -54,8 +54,7 @@ impl Account<'_> {
     ///
     /// Never fails: a request without a response proves nothing. Sends no further request when LastPass throttles.
     pub(crate) async fn prove_zone(&self, page: &Page, polls: &mut Vec<Poll>) -> Verdict {
-        let patience = PATIENCE.min(self.deadline.remaining() / SHARE);
-        let deadline = Deadline::after(patience);
+        let deadline = self.own_deadline();
         let mut verdict = self.judge(page, polls);
         let from = self.begin_of_new(page);
         let newest = own_polls::newest(page);
@@ -79,21 +78,23 @@ impl Account<'_> {
     async fn find(&self, polls: &[Poll]) -> Verdict {
         let Some(oldest) = polls.first() else { return Verdict::Unknown };
         let from = oldest.sent.saturating_sub(ZONE_REACH + BEFORE_NEWEST).unwrap_or(oldest.sent);
-        let deadline = Deadline::after(PATIENCE.min(self.deadline.remaining() / SHARE));
+        let deadline = self.own_deadline();
         match self.poll(from, deadline).await {
             Some((page, _)) => self.judge(&page, polls),
             None => Verdict::Unknown,
         }
     }
 
+    /// Returns when further requests must end.
+    fn own_deadline(&self) -> Deadline {
+        Deadline::after(PATIENCE.min(self.deadline.remaining() / SHARE))
+    }
+
     /// Requests the events from `from` to the open end. Returns the page, and when the request was sent and answered.
     async fn poll(&self, from: Timestamp, deadline: Deadline) -> Option<(Page, Poll)> {
         let sent = now();
-        let request = Request {
-            from: self.zone.begin_outside_fold(from),
-            to: self.zone.end_outside_fold(sent.saturating_add(ZONE_REACH).unwrap_or(sent)),
-            next_us: None,
-        };
+        let request =
+            Request { from: self.zone.begin_outside_fold(from), to: open_end(self.zone, sent), next_us: None };
         match self.lastpass.fetch_events(&request, self.zone, deadline).await {
             Ok(page) => Some((page, Poll { sent, answered: now() })),
             Err(error) => {

@@ -7,7 +7,6 @@ use flate2::write::GzEncoder;
 use jiff::Timestamp;
 
 use crate::document::{DocId, Document};
-use crate::text::write_text;
 
 /// Largest bulk body in bytes, before gzip, because `http.max_content_length` (100 MB) counts uncompressed bytes and
 /// proxies often allow less. Chosen: large enough that the fixed costs of a request vanish, small enough to repeat.
@@ -68,13 +67,10 @@ pub(super) fn chunk_len(sizes: impl Iterator<Item = usize>, max_bytes: usize, ma
 pub(super) fn bulk_body<'a>(lines: impl Iterator<Item = Line<'a>> + Clone) -> io::Result<Vec<u8>> {
     let bytes = lines.clone().map(|line| line.body_bytes()).sum();
     let mut body = BufWriter::with_capacity(BUFFER_BYTES, encoder(bytes));
-    let mut action = String::new();
     for line in lines {
-        action.clear();
-        action.push_str("{\"create\":{\"_id\":");
-        write_text(line.id.as_str(), &mut action);
-        action.push_str("}}\n");
-        body.write_all(action.as_bytes())?;
+        body.write_all(b"{\"create\":{\"_id\":")?;
+        serde_json::to_writer(&mut body, line.id.as_str())?;
+        body.write_all(b"}}\n")?;
         body.write_all(line.source.as_bytes())?;
         body.write_all(b"\n")?;
     }

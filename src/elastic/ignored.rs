@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use elasticsearch::FieldCapsParts;
 use elasticsearch::indices::IndicesGetSettingsParts;
-use elasticsearch::{FieldCapsParts, SearchParts};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use reqwest::Method;
@@ -18,7 +18,8 @@ use super::backing_indices::index_names;
 use super::client::Client;
 use super::error::Error;
 use super::operation::Operation;
-use super::transport::{Body, Request};
+use super::search::{Hits, search};
+use super::transport::Request;
 use crate::deadline::Deadline;
 use crate::document::{DataStream, Namespace, Stream};
 
@@ -78,18 +79,18 @@ async fn find(client: &Client, data_stream: &DataStream, deadline: Deadline) -> 
     let indices = index_names(client, data_stream.as_str(), deadline).await?;
     let Some(write_index) = indices.last() else { return Ok(None) };
     let takes_malformed = takes_malformed(client, write_index, deadline).await?;
-    let any = search(client, data_stream, &json!({"exists": {"field": "_ignored"}}), deadline).await?;
+    let any = count(client, data_stream, &json!({"exists": {"field": "_ignored"}}), deadline).await?;
     let (mut malformed, mut not_indexed) = (Ignored::default(), Ignored::default());
     if any.documents > 0 {
         let typed = typed_fields(client, data_stream, deadline).await?;
-        malformed = search(client, data_stream, &json!({"terms": {"_ignored": typed}}), deadline).await?;
+        malformed = count(client, data_stream, &json!({"terms": {"_ignored": typed}}), deadline).await?;
         malformed.fields.retain(|field| typed.contains(field));
         // Without those counted above.
         let query = json!({"bool": {
             "filter": {"exists": {"field": "_ignored"}},
             "must_not": {"terms": {"_ignored": typed}},
         }});
-        not_indexed = search(client, data_stream, &query, deadline).await?;
+        not_indexed = count(client, data_stream, &query, deadline).await?;
     }
     let has_finding = takes_malformed || any.documents > 0;
     let data_stream = data_stream.clone();
@@ -125,25 +126,7 @@ async fn typed_fields(client: &Client, data_stream: &DataStream, deadline: Deadl
 }
 
 /// Counts the documents that match `query`, and lists the fields in their `_ignored`.
-async fn search(
-    client: &Client,
-    data_stream: &DataStream,
-    query: &Value,
-    deadline: Deadline,
-) -> Result<Ignored, Error> {
-    #[derive(Deserialize)]
-    struct Found {
-        hits: Hits,
-    }
-    #[derive(Deserialize)]
-    struct Hits {
-        total: Total,
-        hits: Vec<Hit>,
-    }
-    #[derive(Deserialize)]
-    struct Total {
-        value: u64,
-    }
+async fn count(client: &Client, data_stream: &DataStream, query: &Value, deadline: Deadline) -> Result<Ignored, Error> {
     #[derive(Deserialize)]
     struct Hit {
         #[serde(default, rename = "_ignored")]
@@ -157,13 +140,7 @@ async fn search(
         "sort": [{"@timestamp": "desc"}],
         "query": query,
     });
-    let path = SearchParts::Index(&[data_stream.as_str()]).url();
-    let request = Request {
-        query: &[("ignore_unavailable", "true")],
-        body: Body::Json(body.to_string().into_bytes()),
-        ..Request::new(Operation::SearchDocuments, Method::POST, path)
-    };
-    let Hits { total, hits } = client.read::<Found>(&request, READ_REMEDY, deadline).await?.hits;
+    let Hits { total, hits } = search::<Hit>(client, &[data_stream.as_str()], &body, READ_REMEDY, deadline).await?;
     let newest = hits.first().and_then(|hit| Timestamp::from_millisecond(*hit.sort.first()?).ok());
     let mut fields: Vec<String> = hits.into_iter().flat_map(|hit| hit.ignored).collect();
     fields.sort_unstable();

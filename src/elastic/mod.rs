@@ -22,6 +22,7 @@ mod remedy;
 mod response;
 mod retry;
 mod rights;
+mod search;
 mod send;
 mod setup;
 mod templates;

@@ -3,9 +3,7 @@
 //! Elastic's own integration uses the same names. Our index templates have a higher priority, so `setup` takes over a data
 //! stream only if the request says so, and `check` looks for documents that an Elastic Agent writes.
 
-use elasticsearch::SearchParts;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -14,8 +12,8 @@ use super::backing_indices::data_streams;
 use super::client::Client;
 use super::error::Error;
 use super::operation::Operation;
+use super::search::{Hits, search};
 use super::templates::{IndexTemplate, index_templates, mapping_of};
-use super::transport::{Body, Request};
 use crate::deadline::Deadline;
 use crate::document::{Namespace, Stream};
 
@@ -134,13 +132,9 @@ pub async fn other_writers(
     }
     let all: Vec<&str> = newest.iter().map(|(index, _)| index.as_str()).collect();
     let own: Vec<&str> = newest.iter().filter(|(_, name)| is_ours(name)).map(|(index, _)| index.as_str()).collect();
-    let path = SearchParts::Index(&patterns.each_ref().map(String::as_str)).url();
-    let request = Request {
-        query: &[("ignore_unavailable", "true")],
-        body: Body::Json(documents_of_others(&all, &own).to_string().into_bytes()),
-        ..Request::new(operation, Method::POST, path)
-    };
-    let Hits { total, hits } = client.read::<Found>(&request, SEARCH_REMEDY, deadline).await?.hits;
+    let body = documents_of_others(&all, &own);
+    let patterns = patterns.each_ref().map(String::as_str);
+    let Hits { total, hits } = search::<Hit>(client, &patterns, &body, SEARCH_REMEDY, deadline).await?;
     let mut names: Vec<String> = hits
         .into_iter()
         .map(|hit| newest.iter().find(|(index, _)| *index == hit.index).map_or(hit.index, |(_, name)| name.clone()))
@@ -169,22 +163,6 @@ fn documents_of_others(all: &[&str], own: &[&str]) -> Value {
             ],
         }},
     })
-}
-
-#[derive(Deserialize)]
-struct Found {
-    hits: Hits,
-}
-
-#[derive(Deserialize)]
-struct Hits {
-    total: Total,
-    hits: Vec<Hit>,
-}
-
-#[derive(Deserialize)]
-struct Total {
-    value: u64,
 }
 
 #[derive(Deserialize)]

@@ -8,7 +8,7 @@ use lastpass_harness::{Answer, Error, Fault, Function, Installation, Invocation,
 use lastpass_simulator::{Event, Quirks};
 use serde_json::{Value, json};
 
-use crate::stage::{SHORT, ago, assert_accounted, collect, company, plan, spoil};
+use crate::stage::{SHORT, ago, assert_accounted, collect, company, complete, plan, spoil};
 
 const STREAMS: [&str; 3] = ["event_report", "user", "detailed_shared_folder"];
 const EVENTS: usize = 120;
@@ -32,12 +32,6 @@ fn redrive() -> Value {
 /// All that a schedule or a person asks for.
 fn everything() -> Vec<Value> {
     STREAMS.iter().map(|stream| collect(stream)).chain([backfill(), planned(), redrive()]).collect()
-}
-
-async fn complete(function: &mut Function, request: Value) -> Result<Value, Error> {
-    let answer = function.ask(request).await?;
-    assert_eq!(answer["status"], "complete", "{answer}");
-    Ok(answer)
 }
 
 /// The message of the check that compares destinations, which has to be content.

@@ -4,37 +4,22 @@
 //! tests has to show, on a node of its own.
 
 use jiff::SignedDuration;
-use lastpass_harness::{Error, Function, IndexMode, Installation, Method, Node, Services, StoredDocument, variable};
+use lastpass_harness::{Error, Function, IndexMode, Installation, Method, Node, StoredDocument};
 use lastpass_simulator::Event;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::stage::{ago, assert_accounted, bootstrap, collect, company, number, plan, services, skip, spoil};
+use crate::stage::{ago, bootstrap, collect, company, complete, number, own_node, plan, spoil};
 
 const STREAMS: [&str; 3] = ["event_report", "user", "detailed_shared_folder"];
 
 async fn stage(mode: IndexMode) -> Result<Option<(Node, Installation, Function)>, Error> {
-    let Some(Services { aws, .. }) = services().await else { return Ok(None) };
-    if variable("LOCAL_ELASTICSEARCH_NODE").is_none() {
-        skip("LOCAL_ELASTICSEARCH_NODE is not set: start the local stack again");
-        return Ok(None);
-    }
-    let node = Node::start().await?;
-    let elasticsearch = node.elasticsearch();
-    elasticsearch.put_index_mode(mode).await?;
+    let Some((node, services)) = own_node().await? else { return Ok(None) };
+    services.elasticsearch.put_index_mode(mode).await?;
     let plan = Installation::plan("index_mode", bootstrap()).variable("INITIAL_LOOKBACK", "40d");
-    let installation = plan.world(company(131, 300, 10)).make(&Services { elasticsearch, aws }).await?;
+    let installation = plan.world(company(131, 300, 10)).make(&services).await?;
     let mut function = installation.function();
     complete(&mut function, json!({"action": "setup"})).await?;
     Ok(Some((node, installation, function)))
-}
-
-async fn complete(function: &mut Function, request: Value) -> Result<Value, Error> {
-    let answer = function.ask(request).await?;
-    assert_eq!(answer["status"], "complete", "{answer}");
-    if answer.get("fetched").is_some() {
-        assert_accounted(&answer);
-    }
-    Ok(answer)
 }
 
 /// That every index of the installation has this mode.

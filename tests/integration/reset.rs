@@ -3,20 +3,14 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use lastpass_harness::{Answer, Call, Error, Fault, Function, Gate, Installation, Invocation, Rule, System};
+use lastpass_harness::{Answer, Call, Error, Fault, Gate, Installation, Invocation, Rule, System};
 use lastpass_simulator::Quirks;
 use serde_json::{Value, json};
 
-use crate::stage::{SHORT, ago, assert_accounted, collect, company, number, plan, slow_pages};
+use crate::stage::{SHORT, ago, assert_accounted, collect, company, complete, number, plan, slow_pages};
 
 fn reset(stream: &str, to: impl ToString) -> Value {
     json!({"action": "reset", "stream": stream, "to": to.to_string()})
-}
-
-async fn complete(function: &mut Function, request: Value) -> Result<Value, Error> {
-    let answer = function.ask(request).await?;
-    assert_eq!(answer["status"], "complete", "{answer}");
-    Ok(answer)
 }
 
 /// That the message has these words in it.

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use lastpass_harness::{
-    Error, Fault, Function, Installation, Invocation, Node, Outcome, Rule, Services, System, variable,
-};
+use lastpass_harness::{Error, Fault, Function, Installation, Invocation, Node, Outcome, Rule, System};
 use lastpass_simulator::Quirks;
 use serde_json::{Value, json};
 
-use crate::stage::{assert_accounted, bootstrap, collect, company, number, services, skip};
+use crate::stage::{assert_accounted, bootstrap, collect, company, number, own_node};
 
 const EVENTS: usize = 400;
 /// How long a node is away besides its start: longer than a cluster is asked that was not heard of before.
@@ -18,13 +16,7 @@ const LONG: Duration = Duration::from_secs(180);
 
 /// A node of one's own that is set up, and an installation with many pages on it.
 async fn stage() -> Result<Option<(Node, Installation, Function)>, Error> {
-    let Some(Services { aws, .. }) = services().await else { return Ok(None) };
-    if variable("LOCAL_ELASTICSEARCH_NODE").is_none() {
-        skip("LOCAL_ELASTICSEARCH_NODE is not set: start the local stack again");
-        return Ok(None);
-    }
-    let node = Node::start().await?;
-    let services = Services { elasticsearch: node.elasticsearch(), aws };
+    let Some((node, services)) = own_node().await? else { return Ok(None) };
     let quirks = Quirks { page_size: 25, ..Quirks::default() };
     let plan = Installation::plan("restart", bootstrap()).variable("INITIAL_LOOKBACK", "40d");
     let plan = plan.variable("LOG_LEVEL", "trace").world(company(97, EVENTS, 10)).quirks(quirks);

@@ -1,22 +1,14 @@
 //! A serverless project: it refuses APIs, settings and privileges that a cluster has, and says that it is version 8.11.0.
 
 use jiff::SignedDuration;
-use lastpass_harness::{
-    Answer, Error, Fault, Function, Installation, Method, Node, Rule, Services, System, serverless_rules, variable,
-};
+use lastpass_harness::{Answer, Error, Fault, Function, Installation, Method, Node, Rule, System, serverless_rules};
 use serde_json::{Value, json};
 
-use crate::stage::{ago, assert_accounted, bootstrap, collect, company, number, plan, services, skip, spoil};
+use crate::stage::{ago, bootstrap, collect, company, complete, number, own_node, plan, spoil};
 
 /// On a node of its own, because the retention is for all.
 async fn stage_of_its_own() -> Result<Option<(Node, Installation, Function)>, Error> {
-    let Some(Services { aws, .. }) = services().await else { return Ok(None) };
-    if variable("LOCAL_ELASTICSEARCH_NODE").is_none() {
-        skip("LOCAL_ELASTICSEARCH_NODE is not set: start the local stack again");
-        return Ok(None);
-    }
-    let node = Node::start().await?;
-    let services = Services { elasticsearch: node.elasticsearch(), aws };
+    let Some((node, services)) = own_node().await? else { return Ok(None) };
     let plan = Installation::plan("serverless", bootstrap()).variable("INITIAL_LOOKBACK", "40d");
     let installation = plan.world(company(151, 120, 5)).make(&services).await?;
     let function = installation.function();
@@ -28,15 +20,6 @@ async fn stage(name: &str) -> Result<Option<(Installation, Function)>, Error> {
     let installation = plan.world(company(151, 120, 5)).make(&services).await?;
     let function = installation.function();
     Ok(Some((installation, function)))
-}
-
-async fn complete(function: &mut Function, request: Value) -> Result<Value, Error> {
-    let answer = function.ask(request).await?;
-    assert_eq!(answer["status"], "complete", "{answer}");
-    if answer.get("fetched").is_some() {
-        assert_accounted(&answer);
-    }
-    Ok(answer)
 }
 
 fn message<'a>(answer: &'a Value, name: &str) -> &'a str {

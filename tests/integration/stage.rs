@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use lastpass_harness::{
-    Error, Fault, Function, Installation, Invocation, Plan, Rule, Services, System, binary, now, variable,
+    Error, Fault, Function, Installation, Invocation, Node, Plan, Rule, Services, System, binary, now, variable,
 };
 use lastpass_simulator::{CompanySize, Event, World};
 use serde_json::{Value, json};
@@ -52,6 +52,19 @@ pub fn skip(why: &str) {
     let name = std::thread::current().name().unwrap_or_default().to_owned();
     // Past the test harness, which hides what a passing test prints.
     writeln!(std::io::stderr(), "SKIPPED {name}: {why}").expect("a terminal");
+}
+
+/// A new node for one test, beside the AWS services of the local stack. `None`, said on the terminal, where there is no
+/// stack; a failure in CI.
+pub async fn own_node() -> Result<Option<(Node, Services)>, Error> {
+    let Some(Services { aws, .. }) = services().await else { return Ok(None) };
+    if variable("LOCAL_ELASTICSEARCH_NODE").is_none() {
+        skip("LOCAL_ELASTICSEARCH_NODE is not set: start the local stack again");
+        return Ok(None);
+    }
+    let node = Node::start().await?;
+    let elasticsearch = node.elasticsearch();
+    Ok(Some((node, Services { elasticsearch, aws })))
 }
 
 /// The function under test.
@@ -133,6 +146,16 @@ pub async fn until_complete(function: &mut Function, invocation: &Invocation) ->
 /// One number of an answer.
 pub fn number(answer: &Value, name: &str) -> u64 {
     answer[name].as_u64().unwrap_or_else(|| panic!("no number {name} in {answer}"))
+}
+
+/// Invokes the function, and asserts that its answer is complete and accounts for every record.
+pub async fn complete(function: &mut Function, request: Value) -> Result<Value, Error> {
+    let answer = function.ask(request).await?;
+    assert_eq!(answer["status"], "complete", "{answer}");
+    if answer.get("fetched").is_some() {
+        assert_accounted(&answer);
+    }
+    Ok(answer)
 }
 
 /// That every record of an answer is accounted for.

@@ -3,19 +3,13 @@
 //! On a node of its own, because `setup` looks at every data stream there is.
 
 use jiff::{SignedDuration, Timestamp};
-use lastpass_harness::{Elasticsearch, Error, Function, Installation, Method, Node, Services, now, variable};
+use lastpass_harness::{Elasticsearch, Error, Function, Installation, Method, Node, now};
 use serde_json::{Value, json};
 
-use crate::stage::{bootstrap, collect, company, services, skip};
+use crate::stage::{bootstrap, collect, company, own_node};
 
 async fn stage() -> Result<Option<(Node, Installation, Function)>, Error> {
-    let Some(Services { aws, .. }) = services().await else { return Ok(None) };
-    if variable("LOCAL_ELASTICSEARCH_NODE").is_none() {
-        skip("LOCAL_ELASTICSEARCH_NODE is not set: start the local stack again");
-        return Ok(None);
-    }
-    let node = Node::start().await?;
-    let services = Services { elasticsearch: node.elasticsearch(), aws };
+    let Some((node, services)) = own_node().await? else { return Ok(None) };
     let plan = Installation::plan("take_over", bootstrap()).variable("INITIAL_LOOKBACK", "40d");
     let installation = plan.world(company(141, 40, 3)).make(&services).await?;
     let function = installation.function();

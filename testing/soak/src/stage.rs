@@ -12,7 +12,7 @@ use lastpass_harness::{
     Call, Calls, Comparison, Error, Function, Gate, Installation, Invocation, Outcome, Services, StoredDocument,
     canonical, now,
 };
-use lastpass_simulator::{Clock, Quirks, TruthEvent, World};
+use lastpass_simulator::{Clock, Quirks, Repeats, TruthEvent, World};
 use serde_json::{Value, json};
 
 use crate::tally::Tally;
@@ -72,7 +72,7 @@ impl Context {
         for (name, value) in variables {
             plan = plan.variable(name, value);
         }
-        let with_reporting_events = quirks.page_size >= SMALLEST_PAGE_WITH_REPORTING_EVENTS;
+        let with_reporting_events = quirks.page_size >= smallest_page_with_reporting_events(quirks.next_repeats);
         let mut plan = plan.world(world).quirks(quirks);
         if with_reporting_events {
             plan = plan.reporting_events();
@@ -109,8 +109,15 @@ pub struct Stage {
     ahead: SignedDuration,
 }
 
-/// The smallest page with which each request becomes an event. With smaller pages a run makes more events than it reads.
-const SMALLEST_PAGE_WITH_REPORTING_EVENTS: usize = 10;
+/// Returns the smallest page with which each request becomes an event. With smaller pages a run makes more events than
+/// it reads. A `next` that repeats events needs a page that the requests of a second don't fill: there, no reader can
+/// tell repeats from twins (docs/reliability.md).
+const fn smallest_page_with_reporting_events(next_repeats: Repeats) -> usize {
+    match next_repeats {
+        Repeats::Nothing => 10,
+        _ => 80,
+    }
+}
 
 /// What LastPass showed, and how far the checkpoints were, before something was invoked.
 pub struct Before {

@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::deadline::{Backoff, Deadline};
+use crate::clock::{Backoff, Deadline};
 
 /// The cause of an error, for `source()`.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -10,8 +10,9 @@ use serde::Serialize;
 
 use crate::{
     checkpoint::{Key, Store},
+    clock,
+    clock::Deadline,
     collect,
-    deadline::Deadline,
     document::{Namespace, Stream},
     elastic::{self, ClusterInfo, Ignored, IgnoredValues, Role},
     error::Error,
@@ -213,7 +214,7 @@ async fn check_table(systems: &Systems<'_>) -> Checks {
     match systems.store.check_access(systems.deadline).await {
         Ok(server_time) => {
             checks.enter(Name::Checkpoint, Ok("the table can be read and written".to_owned()));
-            checks.enter(Name::Clock, judge_clock(collect::now(), server_time));
+            checks.enter(Name::Clock, judge_clock(clock::now(), server_time));
         }
         Err(error) => {
             checks.enter(Name::Checkpoint, Err(Error::from(error).with_causes()));
@@ -368,14 +369,14 @@ async fn fetch_events_since<'a>(
     ago: SignedDuration,
 ) -> Result<NewestEvents<'a>, lastpass::Error> {
     let Systems { lastpass, zone, deadline, .. } = *systems;
-    let now = collect::now();
+    let now = clock::now();
     let from = zone.begin_outside_fold(now.saturating_sub(ago).unwrap_or(now));
     let to = collect::open_end(zone, now);
     let reading = WindowReader::new(zone, from, to);
     let request = reading.request();
-    let sent = collect::now();
+    let sent = clock::now();
     let page = lastpass.fetch_events(&request, zone, deadline).await?;
-    Ok(NewestEvents { reading, request, page, poll: Poll { sent, answered: collect::now() } })
+    Ok(NewestEvents { reading, request, page, poll: Poll { sent, answered: clock::now() } })
 }
 
 /// Compares the zone setting with the clock, with `next`, with the page that `next` leads to, and with the events of
@@ -430,12 +431,12 @@ async fn compare_next(
     let Systems { lastpass, zone, deadline, .. } = *systems;
     let NewestEvents { mut reading, request, page, .. } = newest;
     let wrong = |contradiction| lastpass::Error::of_contradiction(&contradiction, zone);
-    reading.take(page.clone(), collect::now()).map_err(wrong)?;
+    reading.take(page.clone(), clock::now()).map_err(wrong)?;
     let Some(next_us) = page.next_us else { return Ok(false) };
     let request = reporting::Request { next_us: Some(next_us), ..request };
-    let sent = collect::now();
+    let sent = clock::now();
     let follow_up = lastpass.fetch_events(&request, zone, deadline).await?;
-    polls.push(Poll { sent, answered: collect::now() });
+    polls.push(Poll { sent, answered: clock::now() });
     judge_follow_up(&page, next_us, &follow_up).map_err(wrong)
 }
 

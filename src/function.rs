@@ -20,9 +20,9 @@ use tracing::{Instrument, Level};
 use crate::{
     check::{self, CheckAnswer},
     checkpoint::{self, Key, Scope, Store},
+    clock::{self, Deadline},
     collect::{self, Session},
     config::{self, Config, SecretSource},
-    deadline::Deadline,
     document::{AccountName, Stream},
     elastic::{self, Origin, SetupOptions},
     error::{Error, Failure},
@@ -98,7 +98,7 @@ impl Function {
     /// [`Failure`], which becomes Lambda's `errorType` and `errorMessage`.
     pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, Failure> {
         let LambdaEvent { payload, context } = event;
-        let started = collect::now();
+        let started = clock::now();
         let request = Request::parse(&payload, started);
         let action = request.as_ref().ok().map(|request| &request.action);
         let stream = action.and_then(Action::stream);
@@ -118,7 +118,7 @@ impl Function {
                 Ok(request) => Box::pin(self.answer(request, &payload, &context, started, &journal)).await,
                 Err(invalid) => Err(invalid.clone().into()),
             };
-            let ended = collect::now();
+            let ended = clock::now();
             let failed_stream = stream.filter(|_| answer.is_err());
             let function_name = &context.env_config.function_name;
             write_metrics(&journal.metric_lines(function_name, account, failed_stream, ended));
@@ -194,14 +194,14 @@ impl Invocation<'_> {
             | Action::Setup { .. } => {}
         }
         let secrets = &self.sandbox.secrets;
-        let mut credentials = match secrets.get(self.secret_id(), collect::now(), self.deadline).await {
+        let mut credentials = match secrets.get(self.secret_id(), clock::now(), self.deadline).await {
             Ok(credentials) => credentials,
             Err(error) => return self.without_credentials(error),
         };
         loop {
             let answer = self.act(&credentials).await;
             let Some(part) = answer.as_ref().err().and_then(Error::cause_in_secret) else { return answer };
-            match secrets.reload(self.secret_id(), collect::now(), self.deadline).await {
+            match secrets.reload(self.secret_id(), clock::now(), self.deadline).await {
                 // Each round requires that the secret has changed, so the loop ends.
                 Ok(reloaded) if !reloaded.have_same(part, &credentials) => credentials = reloaded,
                 _ => return answer,
@@ -308,7 +308,7 @@ impl Invocation<'_> {
 
     async fn check(&self) -> CheckAnswer {
         // Reads the secret again, because the check must use what the next invocation will find.
-        let credentials = match self.sandbox.secrets.reload(self.secret_id(), collect::now(), self.deadline).await {
+        let credentials = match self.sandbox.secrets.reload(self.secret_id(), clock::now(), self.deadline).await {
             Ok(credentials) => credentials,
             Err(error) => return CheckAnswer::without_secret(&error.into()),
         };
@@ -337,18 +337,18 @@ impl Invocation<'_> {
     async fn status(&self) -> Result<Value, Error> {
         let Some(secret_id) = &self.secret_id else {
             let listing = self.list_checkpoints(Scope::AllAccounts).await?;
-            return Ok(json(&AccountsStatusAnswer::new(&listing, collect::now())));
+            return Ok(json(&AccountsStatusAnswer::new(&listing, clock::now())));
         };
         let listing = self.list_checkpoints(Scope::Account(self.request.account.as_ref())).await?;
         let waiting = self.waiting_dead_letters(secret_id).await;
         if let Err(error) = &waiting {
             tracing::warn!(%error, "the dead letters were not counted");
         }
-        Ok(json(&StatusAnswer::new(&listing, waiting.ok(), collect::now())))
+        Ok(json(&StatusAnswer::new(&listing, waiting.ok(), clock::now())))
     }
 
     async fn waiting_dead_letters(&self, secret_id: &str) -> Result<u64, Error> {
-        let credentials = self.sandbox.secrets.get(secret_id, collect::now(), self.deadline).await?;
+        let credentials = self.sandbox.secrets.get(secret_id, clock::now(), self.deadline).await?;
         let elastic = self.elastic(&credentials.elastic_api_key)?;
         let Mapper { namespace, account, .. } = self.mapper(&credentials);
         Ok(elastic::waiting_dead_letters(&elastic, &namespace, &account, self.deadline).await?)

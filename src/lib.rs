@@ -6,9 +6,9 @@
 mod aws;
 mod check;
 pub mod checkpoint;
+pub mod clock;
 pub mod collect;
 pub mod config;
-pub mod deadline;
 pub mod document;
 mod echo;
 pub mod elastic;

@@ -251,7 +251,7 @@ fn backfill_status(item: &Item, from: Timestamp, to: Timestamp, now: Timestamp) 
     BackfillStatus {
         from,
         to,
-        position: item.key.reached(&item.state),
+        position: item.state.reached(item.key),
         status: if item.state.complete { "complete" } else { "unfinished" },
         events: item.state.events,
         lease_expires: lease_expires(item, now),

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, fs, io, path::Path, time::Duration};
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use lastpass_elastic::{
+    clock::Deadline,
     collect::{Preview, SnapshotOf},
     config::Config,
-    deadline::Deadline,
     document::{Document, Stream},
     error::Error as LibraryError,
     request::Window,

@@ -4,6 +4,7 @@
 //! an absent one.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
@@ -26,6 +27,11 @@ const CLUSTER_UUID: &str = "cluster_uuid";
 /// How long a complete backfill, plan or redrive is kept. Chosen: `status` shows it for three months, and
 /// `skip_completed` skips it. After that, the same request reads the range again, which adds no duplicates.
 const COMPLETE_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
+
+/// How long after each write a lease expires. Chosen: long enough that one slow page or bulk request between two
+/// renewals does not lose it, and short enough that a crashed run delays no more than one schedule. If set too low,
+/// windows are read twice, but no data is wrong.
+pub(super) const LEASE_TIME: Duration = Duration::from_secs(60);
 
 /// A checkpoint as stored in the table.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,21 +1,15 @@
 //! The lease, which lets only one run change a checkpoint, for a short time.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::timeout_at;
 
-use super::item::{Change, LEASE, Refused, lease_change, state_changes};
+use super::item::{Change, LEASE, LEASE_TIME, Refused, lease_change, state_changes};
 use super::table::{Condition, Outcome, Table, Write};
 use super::{Error, Key, PartitionKey, State};
 use crate::aws::Fault;
-use crate::deadline::Deadline;
-
-/// How long after each write a lease expires. Chosen: long enough that one slow page or bulk request between two
-/// renewals does not lose it, and short enough that a crashed run delays no more than one schedule. If set too low,
-/// windows are read twice, but no data is wrong.
-pub(super) const LEASE_TIME: Duration = Duration::from_secs(60);
+use crate::clock::Deadline;
 
 /// A lease of one checkpoint. Only its holder may change the checkpoint.
 ///

@@ -4,10 +4,11 @@ use aws_sdk_dynamodb::Client;
 use jiff::Timestamp;
 
 use super::item::{Change, EXPIRES_AT, Item, LEASE, Refused, destination_change, lease_change, pk_of, state_changes};
+use super::key::ACCOUNT;
 use super::lease::{Lease, Start, expiry};
 use super::table::{Condition, Outcome, Table, Write, random_id};
-use super::{ACCOUNT, Destination, Error, Key, PartitionKey, State};
-use crate::deadline::Deadline;
+use super::{Destination, Error, Key, PartitionKey, State};
+use crate::clock::Deadline;
 use crate::document::AccountName;
 
 /// The checkpoints of one account in the table, for one destination. Cheap to clone.

@@ -17,10 +17,9 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailur
 use jiff::Timestamp;
 
 use super::Error;
-use super::item::{Attributes, Change, LEASE, PK, TOKEN, VERSION, WRITE_ID, number};
-use super::lease::LEASE_TIME;
+use super::item::{Attributes, Change, LEASE, LEASE_TIME, PK, TOKEN, VERSION, WRITE_ID, number};
 use crate::aws;
-use crate::deadline::Deadline;
+use crate::clock::Deadline;
 
 /// Most time for the retries of one call. After that the lease has expired, and the result of the call is out of date.
 const PATIENCE: Duration = LEASE_TIME;

@@ -3,13 +3,14 @@
 use jiff::Timestamp;
 
 use super::{
-    Begun, Ended, Run, Session,
-    events::{EventWindow, whole_second},
-    now,
+    Session,
+    events::EventWindow,
+    run::{Begun, Ended, Run},
     windows::backfill_window,
 };
 use crate::{
     checkpoint::{Key, State, Unfinished},
+    clock::{now, whole_second},
     document::Stream,
     error::Error,
     request::{Backfill, Counters, Reason, RunAnswer, RunStatus, Window},

@@ -5,11 +5,13 @@ use std::{sync::atomic::Ordering, time::Duration};
 use jiff::Timestamp;
 
 use super::{
-    Begun, Ended, Run, Session, now,
+    Session,
+    run::{Begun, Ended, Run},
     windows::{Advance, LivePlan, Reach},
 };
 use crate::{
     checkpoint::{Key, State, Unfinished},
+    clock::{self, now, whole_second},
     document::{Document, Stream},
     error::Error,
     lastpass::{
@@ -115,9 +117,9 @@ impl Run<'_> {
             alert: true,
         };
         let reading = self.begin_window(window);
-        let sent = super::now();
+        let sent = clock::now();
         let page = self.fetch(&reading).await?;
-        let poll = Poll { sent, answered: super::now() };
+        let poll = Poll { sent, answered: clock::now() };
         let zone_polls = self.prove_zone(&page, poll, plan.is_wide).await?;
         if self.read_pages(window, reading, page).await? == Ended::DeadlineCame {
             return Ok(Ended::DeadlineCame);
@@ -247,9 +249,4 @@ pub(super) fn documents(
     // The request began at `from`, so an event whose time cannot be read happened after it.
     event_report::each(mapper, reading, events)
         .map(move |document| Document { since: document.since.or(Some(from)), ..document })
-}
-
-/// Truncates an instant to the second, because events and window ends are whole seconds.
-pub(super) fn whole_second(instant: Timestamp) -> Timestamp {
-    Timestamp::from_second(instant.as_second()).unwrap_or(instant)
 }

@@ -5,14 +5,10 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use super::{
-    events::{documents, whole_second},
-    mapper, now,
-    windows::backfill_window,
-};
+use super::{events::documents, session::mapper, windows::backfill_window};
 use crate::{
+    clock::{Deadline, now, whole_second},
     config::Config,
-    deadline::Deadline,
     document::{Document, Stream},
     error::Error,
     http,

@@ -7,9 +7,13 @@ use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use jiff::Timestamp;
 
-use super::{Begun, Ended, Run, Session, now};
+use super::{
+    Session,
+    run::{Begun, Ended, Run},
+};
 use crate::{
     checkpoint::{Key, State, Unfinished},
+    clock::now,
     document::{DataStream, Document, Stream},
     elastic::{DeadLetter, LetterFilter, WaitingLetters},
     error::Error,

@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Session, now};
+use super::Session;
 use crate::{
     checkpoint::{self, Destination, Item, Key, SnapshotPosition, Unfinished},
+    clock::now,
     document::Stream,
     error::Error,
     request::RunStatus,

@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Session, backfill, collect_snapshot, redrive};
+use super::{Session, backfill::backfill, redrive::redrive, snapshot::collect_snapshot};
 use crate::{
     checkpoint::{Item, Key, SnapshotPosition, Unfinished},
     document::Stream,

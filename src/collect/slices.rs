@@ -9,9 +9,14 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Begun, Ended, Run, Session, events::whole_second, now, windows::backfill_window};
+use super::{
+    Session,
+    run::{Begun, Ended, Run},
+    windows::backfill_window,
+};
 use crate::{
     checkpoint::Key,
+    clock::{now, whole_second},
     document::Stream,
     error::Error,
     lastpass::{

@@ -16,9 +16,13 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Begun, Ended, Run, Session, now};
+use super::{
+    Session,
+    run::{Begun, Ended, Run},
+};
 use crate::{
     checkpoint::{Key, SnapshotPosition, Unfinished},
+    clock::now,
     document::{Document, Stream},
     error::Error,
     lastpass::{

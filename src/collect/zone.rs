@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Run, ZONE_REACH, now, open_end};
+use super::{
+    run::Run,
+    windows::{ZONE_REACH, open_end},
+};
 use crate::{
     checkpoint::State,
-    deadline::Deadline,
+    clock::{Deadline, now},
     error::Error,
     lastpass::{
         self,

@@ -24,7 +24,7 @@ use super::encode::gzip;
 use super::error::Error;
 use super::operation::Operation;
 use super::transport::{Body, Request};
-use crate::deadline::Deadline;
+use crate::clock::Deadline;
 
 /// How much later than the end of an index, by its cluster's clock, a document in it can have happened, by LastPass's
 /// clock. Chosen: 5 minutes that LastPass's clock may be fast (an event further ahead stops a run), 5 that the clock of the

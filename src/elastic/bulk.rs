@@ -15,7 +15,7 @@ use super::operation::Operation;
 use super::remedy::{CLUSTER_BLOCK, SHARD_LIMIT, known_remedy};
 use super::response::Response;
 use super::transport::{Body, Request};
-use crate::deadline::Deadline;
+use crate::clock::Deadline;
 use crate::document::{DataStream, DocId};
 
 const FAILURE_STORE_REMEDY: &str = "documents went into the failure store of the data stream, where no search finds \

@@ -19,7 +19,7 @@ use super::remedy::{CLUSTER_BLOCK, LICENCE_REMEDY, known_remedy};
 use super::response::Response;
 use super::retry::{FIRST_PAUSE, PATIENCE, PATIENCE_IN_A_RESTART, Pauses};
 use super::transport::{Failure, Request, Transport};
-use crate::deadline::Deadline;
+use crate::clock::Deadline;
 use crate::http::TlsFault;
 
 /// Longest duration of one request. Chosen: Elasticsearch responds to a bulk of 4 MB within 2 s on two cores. If a cluster

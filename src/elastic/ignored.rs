@@ -20,7 +20,7 @@ use super::error::Error;
 use super::operation::Operation;
 use super::search::{Hits, search};
 use super::transport::Request;
-use crate::deadline::Deadline;
+use crate::clock::Deadline;
 use crate::document::{DataStream, Namespace, Stream};
 
 /// Number of documents whose ignored fields are listed. Chosen: a mapping has about as many fields.

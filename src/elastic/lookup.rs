@@ -23,7 +23,7 @@ use super::remedy::CLUSTER_BLOCK;
 use super::response::{Response, read_error_type};
 use super::retry::{FIRST_PAUSE, PATIENCE, Pauses};
 use super::transport::{Body, Request};
-use crate::deadline::Deadline;
+use crate::clock::Deadline;
 use crate::document::DocId;
 use crate::text::Text;
 

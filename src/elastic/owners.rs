@@ -14,7 +14,7 @@ use super::error::Error;
 use super::operation::Operation;
 use super::search::{Hits, search};
 use super::templates::{IndexTemplate, index_templates, mapping_of};
-use crate::deadline::Deadline;
+use crate::clock::Deadline;
 use crate::document::{Namespace, Stream};
 
 /// Number of documents of others that are read. Chosen: they only serve to name the data streams.

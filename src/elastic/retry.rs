@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::cause::Unreadable;
 use super::error::Error;
-use crate::deadline::{Backoff, Deadline};
+use crate::clock::{Backoff, Deadline};
 
 /// First pause before a request is repeated.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(500);

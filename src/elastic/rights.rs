@@ -11,7 +11,7 @@ use super::client::Client;
 use super::error::Error;
 use super::operation::Operation;
 use super::transport::{Body, Request};
-use crate::deadline::Deadline;
+use crate::clock::Deadline;
 use crate::document::{DataStream, Namespace, Stream};
 
 const READ_REMEDY: &str = "see whether ELASTICSEARCH_URL or ELASTIC_CLOUD_ID is that of Elasticsearch, not of Kibana";

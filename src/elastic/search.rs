@@ -10,7 +10,7 @@ use super::client::Client;
 use super::error::Error;
 use super::operation::Operation;
 use super::transport::{Body, Request};
-use crate::deadline::Deadline;
+use crate::clock::Deadline;
 
 /// The result of a search.
 #[derive(Deserialize)]

@@ -21,7 +21,7 @@ use super::judge::Refusal;
 use super::lookup::{Finder, Wanted};
 use super::operation::Operation;
 use super::retry::{FIRST_PAUSE, PATIENCE_IN_A_RESTART, Pauses};
-use crate::deadline::Deadline;
+use crate::clock::Deadline;
 use crate::document::DataStream;
 
 /// The size of a bulk request, and how long an unreachable cluster is retried. It has responded before, to the lookup.

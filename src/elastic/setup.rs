@@ -23,7 +23,7 @@ use super::response::Response;
 use super::rights::cluster_info;
 use super::templates::{INSTALL_REMEDY, UPDATE_REMEDY, mapping_of};
 use super::transport::{Body, Request};
-use crate::deadline::Deadline;
+use crate::clock::Deadline;
 
 const RETENTION_REMEDY: &str = "give `retention` as Elasticsearch writes it, such as 365d, and see whether the cluster \
     has data stream lifecycles (8.13 or newer)";

@@ -12,7 +12,7 @@ use super::error::Error;
 use super::operation::Operation;
 use super::owners;
 use super::transport::Request;
-use crate::deadline::Deadline;
+use crate::clock::Deadline;
 use crate::document::Namespace;
 
 pub(super) const INSTALL_REMEDY: &str = "see whether the cluster is 8.13 or newer, and whether another index template with \

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::fake::{Fake, Fault as Wrong, KEY};
 use super::send::Limits;
 use super::*;
-use crate::deadline::Deadline;
+use crate::clock::Deadline;
 use crate::document::{AccountNumber, Namespace, Stream};
 use crate::document::{DataStream, DocId, Document};
 

@@ -14,7 +14,7 @@ use super::error::Error;
 use super::lookup::{Finder, Wanted};
 use super::operation::Operation;
 use super::transport::{Body, Request};
-use crate::deadline::Deadline;
+use crate::clock::Deadline;
 use crate::document::{AccountNumber, DataStream, DocId, Namespace};
 
 /// Dead letters in one page of keys. Chosen: about 300 bytes each.

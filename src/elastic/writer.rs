@@ -13,7 +13,7 @@ use super::error::Error;
 use super::judge::Refusal;
 use super::operation::Operation;
 use super::send::{Limits, StreamWriter};
-use crate::deadline::Deadline;
+use crate::clock::Deadline;
 use crate::document::{DataStream, DocId, Document};
 
 /// Bulk requests in progress at once. Chosen: one is compressed while the other waits for its response. More would only

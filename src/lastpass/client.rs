@@ -22,7 +22,7 @@ use super::{
     wire,
 };
 use crate::{
-    deadline::{Backoff, Deadline},
+    clock::{Backoff, Deadline},
     document::AccountNumber,
     http::TlsFault,
 };

@@ -9,7 +9,7 @@ use super::{
     paging::PageRequest,
     wire::{Answer, Problem},
 };
-use crate::{deadline::Deadline, surrogates::Key, text::compact};
+use crate::{clock::Deadline, surrogates::Key, text::compact};
 
 /// Shared folders per page. Chosen: a folder holds dozens of users with their sites, so a response has a few megabytes.
 /// LastPass throttles this command readily, so few requests are better.

@@ -8,7 +8,7 @@ use super::{
     time::{ApiZone, LocalTime, UnreadableTime},
     wire::{self, Answer, Problem, Records},
 };
-use crate::{deadline::Deadline, surrogates};
+use crate::{clock::Deadline, surrogates};
 
 /// Most events in one page. Source: LASTPASS_API.md, "reporting". If set too high, a truncated page without a `next`
 /// would pass for a complete one and its tail would be lost.

@@ -7,7 +7,7 @@ use super::{
     paging::PageRequest,
     wire::{self, Answer, Entries, Problem},
 };
-use crate::{deadline::Deadline, text::compact};
+use crate::{clock::Deadline, text::compact};
 
 /// Users per page. Source: LASTPASS_API.md, "getuserdata": the largest size that clients use.
 pub const PAGE_SIZE: u32 = 2_000;

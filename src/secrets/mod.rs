@@ -19,7 +19,7 @@ use tokio::sync::Mutex;
 pub use self::document::{Credentials, Part, Profile};
 pub use self::error::{Error, Problem, Problems};
 use crate::aws;
-use crate::deadline::Deadline;
+use crate::clock::Deadline;
 
 /// The value of each field in a new stack's secret until the credentials are stored. template.yaml uses the same text.
 pub const PLACEHOLDER: &str = "REPLACE_ME";

@@ -14,7 +14,7 @@ use super::lookup::{Finder, Wanted};
 use super::response::Response;
 use super::testing::judge_bulk;
 use super::*;
-use crate::deadline::Deadline;
+use crate::clock::Deadline;
 use crate::document::{AccountNumber, DataStream, DocId, Document, Namespace, Stream};
 use crate::errors::{Case, case, review};
 use crate::http::TlsFault;

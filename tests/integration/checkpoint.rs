@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use lastpass_elastic::checkpoint::{
     Acquired, Destination, Error, Holder, Item, Key, LastRun, Lease, Reset, SnapshotPosition, State, Store, Unfinished,
 };
-use lastpass_elastic::deadline::Deadline;
+use lastpass_elastic::clock::Deadline;
 use lastpass_elastic::document::{AccountNumber, Namespace, Stream};
 
 use crate::aws_emulator;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, io::Write as _, net::IpAddr, path::Path, ti
 
 use jiff::Timestamp;
 use lastpass_elastic::{
-    deadline::Deadline,
+    clock::Deadline,
     document::{AccountNumber, DataStream, DocId, Document, Namespace, Stream},
     elastic::{
         self, BulkWriter, Client, Delivery, Endpoint, Origin, Role, SetupOptions, cluster_info, is_set_up,

@@ -10,7 +10,7 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::Builder;
 use aws_sdk_secretsmanager::primitives::Blob;
 use jiff::{SignedDuration, Timestamp};
-use lastpass_elastic::deadline::Deadline;
+use lastpass_elastic::clock::Deadline;
 use lastpass_elastic::secrets::{Credentials, Error, Secrets};
 use secrecy::ExposeSecret;
 

@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::LazyLock, time::Duration};
 
 use lastpass_elastic::{
     collect::{Preview, SnapshotOf},
-    deadline::Deadline,
+    clock::Deadline,
     document::Document,
     request::Window,
 };

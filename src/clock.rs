@@ -1,11 +1,26 @@
-//! Limits how long an invocation may work.
+//! Reads the clock, limits how long an invocation may work, and spaces out retries.
 //!
 //! One [`Deadline`] is derived from Lambda's own deadline at the start of an invocation and passed down to every
 //! outside call. It is earlier than Lambda's deadline, so that progress can be saved and an answer returned.
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
+
+/// Reads the clock, which leases, deadlines and `event.created` use. The `now` of a run is never later than its
+/// `scheduled_time`.
+#[must_use]
+pub fn now() -> Timestamp {
+    #[expect(clippy::disallowed_methods, reason = "the one place where the clock is read")]
+    Timestamp::now()
+}
+
+/// Truncates an instant to the second, because events and window ends are whole seconds.
+#[must_use]
+pub fn whole_second(instant: Timestamp) -> Timestamp {
+    Timestamp::from_second(instant.as_second()).unwrap_or(instant)
+}
 
 /// The moment after which an invocation starts nothing new.
 #[derive(Debug, Clone, Copy)]

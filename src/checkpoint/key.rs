@@ -1,0 +1,171 @@
+//! The keys of the items.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+use crate::document::{AccountName, Stream};
+
+/// The prefix of the partition keys of one of several accounts.
+pub(super) const ACCOUNT: &str = "account#";
+
+/// The key of an account's checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// The live run of a stream.
+    Stream(Stream),
+    /// One backfill, identified by its stream and range.
+    Backfill {
+        /// The stream.
+        stream: Stream,
+        /// The range's start.
+        from: Timestamp,
+        /// The range's end, exclusive.
+        to: Timestamp,
+    },
+    /// The slices of a range that is backfilled in parallel, identified like a backfill.
+    Plan {
+        /// The stream.
+        stream: Stream,
+        /// The range's start.
+        from: Timestamp,
+        /// The range's end, exclusive.
+        to: Timestamp,
+    },
+    /// The redrive of a stream's dead letters.
+    Redrive(Stream),
+}
+
+impl Key {
+    /// Returns the stream that the checkpoint belongs to.
+    #[must_use]
+    pub const fn stream(self) -> Stream {
+        match self {
+            Self::Stream(stream)
+            | Self::Backfill { stream, .. }
+            | Self::Plan { stream, .. }
+            | Self::Redrive(stream) => stream,
+        }
+    }
+
+    fn parse(parts: &[&str]) -> Option<Self> {
+        let stream = |name: &str| Stream::ALL.into_iter().find(|stream| stream.as_str() == name);
+        match *parts {
+            ["stream", name] => Some(Self::Stream(stream(name)?)),
+            ["redrive", name] => Some(Self::Redrive(stream(name)?)),
+            [kind @ ("backfill" | "plan"), name, from, to] => {
+                let (stream, from, to) = (stream(name)?, from.parse().ok()?, to.parse().ok()?);
+                Some(if kind == "plan" { Self::Plan { stream, from, to } } else { Self::Backfill { stream, from, to } })
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns whether DynamoDB deletes the item some time after its work is complete.
+    pub(super) const fn expires(self) -> bool {
+        match self {
+            Self::Stream(_) => false,
+            Self::Backfill { .. } | Self::Plan { .. } | Self::Redrive(_) => true,
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stream(stream) => write!(f, "stream#{stream}"),
+            Self::Backfill { stream, from, to } => write!(f, "backfill#{stream}#{from}#{to}"),
+            Self::Plan { stream, from, to } => write!(f, "plan#{stream}#{from}#{to}"),
+            Self::Redrive(stream) => write!(f, "redrive#{stream}"),
+        }
+    }
+}
+
+/// The partition key of an item. Its text is the attribute `pk`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PartitionKey {
+    /// The account, in a deployment of several accounts.
+    pub account: Option<AccountName>,
+    /// The key of the account's checkpoint.
+    pub key: Key,
+}
+
+impl PartitionKey {
+    /// Parses a partition key. Returns `None` for a key that this version does not write.
+    #[must_use]
+    pub fn parse(pk: &str) -> Option<Self> {
+        Some(match *pk.split('#').collect::<Vec<_>>() {
+            ["account", name, ref parts @ ..] => {
+                Self { account: Some(AccountName::new(name).ok()?), key: Key::parse(parts)? }
+            }
+            ref parts => Self { account: None, key: Key::parse(parts)? },
+        })
+    }
+}
+
+impl fmt::Display for PartitionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(account) = &self.account {
+            write!(f, "{ACCOUNT}{account}#")?;
+        }
+        self.key.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_partition_key_reads_back_as_its_key() {
+        let backfill = Key::Backfill {
+            stream: Stream::EventReport,
+            from: at("2024-01-01T00:00:00Z"),
+            to: at("2024-02-01T12:30:00.5Z"),
+        };
+        let plan =
+            Key::Plan { stream: Stream::EventReport, from: at("2024-01-01T00:00:00Z"), to: at("2024-02-01T00Z") };
+        for (key, pk) in [
+            (plan, "plan#event_report#2024-01-01T00:00:00Z#2024-02-01T00:00:00Z"),
+            (Key::Stream(Stream::EventReport), "stream#event_report"),
+            (Key::Stream(Stream::DetailedSharedFolder), "stream#detailed_shared_folder"),
+            (backfill, "backfill#event_report#2024-01-01T00:00:00Z#2024-02-01T12:30:00.5Z"),
+            (Key::Redrive(Stream::User), "redrive#user"),
+        ] {
+            for (account, before) in [(None, ""), (Some(AccountName::new("globex.eu").unwrap()), "account#globex.eu#")]
+            {
+                let partition_key = PartitionKey { account, key };
+                assert_eq!(partition_key.to_string(), format!("{before}{pk}"));
+                assert_eq!(PartitionKey::parse(&format!("{before}{pk}")), Some(partition_key));
+            }
+        }
+    }
+
+    #[test]
+    fn one_range_has_one_key_however_it_is_written() {
+        let key = |from: &str| Key::Backfill { stream: Stream::EventReport, from: at(from), to: at("2024-02-01T00Z") };
+        assert_eq!(key("2024-01-01T00:00:00.000+00:00").to_string(), key("2023-12-31T19:00:00-05:00").to_string());
+    }
+
+    #[test]
+    fn a_partition_key_of_another_version_is_no_key() {
+        for pk in [
+            "",
+            "stream",
+            "stream#groups",
+            "12#stream#user",
+            "account#stream#user",
+            "account##stream#user",
+            "account#a/b#stream#user",
+            "account#a#account#b#stream#user",
+            "backfill#event_report#yesterday#today",
+            "slice#event_report#2024-01-01T00:00:00Z#2024-02-01T00:00:00Z",
+        ] {
+            assert_eq!(PartitionKey::parse(pk), None, "{pk}");
+        }
+    }
+}

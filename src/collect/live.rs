@@ -1,0 +1,21 @@
+//! Collects a stream up to now.
+
+use jiff::Timestamp;
+
+use super::{Session, events::collect_events, snapshot::collect_snapshot};
+use crate::{document::Stream, error::Error, request::RunAnswer};
+
+/// Collects a stream up to now.
+///
+/// # Errors
+/// Any error of an outside system. The checkpoint is then at the last acknowledged page.
+pub async fn collect(
+    session: &Session<'_>,
+    stream: Stream,
+    scheduled_time: Option<Timestamp>,
+) -> Result<RunAnswer, Error> {
+    match stream {
+        Stream::EventReport => collect_events(session, scheduled_time).await,
+        Stream::User | Stream::DetailedSharedFolder => collect_snapshot(session, stream, scheduled_time).await,
+    }
+}

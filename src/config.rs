@@ -6,20 +6,16 @@
 
 use jiff::SignedDuration;
 use tracing::level_filters::LevelFilter;
-use url::{Host, Url};
+use url::Url;
 
 use crate::{
     document::Namespace,
-    elastic::{Endpoint, InvalidEndpoint},
+    endpoint::{self, Endpoint, LASTPASS_URL},
     http,
     lastpass::time::ApiZone,
     quoted::Quoted,
 };
 
-/// Default of `LASTPASS_URL`. Source: LASTPASS_API.md, "Transport".
-const LASTPASS_URL: &str = "https://lastpass.com/enterpriseapi.php";
-/// The hosts of LastPass's API. Source: LASTPASS_API.md, "Transport".
-const LASTPASS_HOSTS: [&str; 2] = ["lastpass.com", "lastpass.eu"];
 /// Default of `LASTPASS_TIME_ZONE`. Source: LASTPASS_API.md, "reporting".
 const LASTPASS_TIME_ZONE: &str = "US/Eastern";
 /// Default of `LASTPASS_USER_TIME_ZONE`. Source: Elastic's integration, which reads the dates of users as UTC.
@@ -215,8 +211,8 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
 
     fn elasticsearch(&mut self) -> Option<Endpoint> {
         match (self.optional("ELASTICSEARCH_URL"), self.optional("ELASTIC_CLOUD_ID")) {
-            (Some(url), None) => self.endpoint(Endpoint::from_url(&url)),
-            (None, Some(id)) => self.endpoint(Endpoint::from_cloud_id(&id)),
+            (Some(url), None) => self.address(Endpoint::from_url(&url)),
+            (None, Some(id)) => self.address(Endpoint::from_cloud_id(&id)),
             (None, None) => {
                 self.faults.push(
                     "neither ELASTICSEARCH_URL nor ELASTIC_CLOUD_ID is set: set one, from the deployment's page in Elastic Cloud"
@@ -231,9 +227,9 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         }
     }
 
-    /// Records the fault of an endpoint. Its text already names the setting.
-    fn endpoint(&mut self, endpoint: Result<Endpoint, InvalidEndpoint>) -> Option<Endpoint> {
-        endpoint.map_err(|fault| self.faults.push(fault.to_string())).ok()
+    /// Records the fault of an address. Its text already names the setting.
+    fn address<T, E: std::fmt::Display>(&mut self, address: Result<T, E>) -> Option<T> {
+        address.map_err(|fault| self.faults.push(fault.to_string())).ok()
     }
 
     /// Reads certificates as PEM. A line end may be written as `\n`, because a console field has only one line.
@@ -247,44 +243,11 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
     /// secret. Another host needs a separate setting, which is noticed in a review.
     fn lastpass_url(&mut self) -> Option<Url> {
         let text = self.or_default("LASTPASS_URL", LASTPASS_URL);
-        let url = self.lastpass_address("LASTPASS_URL", &text)?;
-        if !is_lastpass(&url) && !is_loopback(&url) {
-            // The message does not name the host, because it may be a credential in the wrong place.
-            self.faults.push(format!(
-                "LASTPASS_URL is not an address of LastPass: use {LASTPASS_URL}, or lastpass.eu for accounts there. \
-                 The host receives the provisioning hash, so any other one needs the setting OTHER_LASTPASS_URL (parameter \
-                 OtherLastPassUrl)"
-            ));
-            return None;
-        }
+        let url = self.address(endpoint::lastpass_url("LASTPASS_URL", &text))?;
         match self.optional("OTHER_LASTPASS_URL") {
-            Some(other) => self.lastpass_address("OTHER_LASTPASS_URL", &other),
+            Some(other) => self.address(endpoint::other_lastpass_url("OTHER_LASTPASS_URL", &other)),
             None => Some(url),
         }
-    }
-
-    /// Reads an address of any host to which credentials may be sent.
-    fn lastpass_address(&mut self, name: &str, text: &str) -> Option<Url> {
-        let url = match Url::parse(text) {
-            Ok(url) if url.host().is_some() => url,
-            _ => {
-                self.faults.push(format!("{name} is not a URL: use {LASTPASS_URL}, or lastpass.eu for accounts there"));
-                return None;
-            }
-        };
-        if !url.username().is_empty() || url.password().is_some() {
-            self.faults.push(format!("{name} holds a user name or password: credentials belong in the secret"));
-            return None;
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            self.faults.push(format!("{name} must end after host and path: take out what follows the ? or #"));
-            return None;
-        }
-        if url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url)) {
-            return Some(url);
-        }
-        self.faults.push(format!("{name} does not begin with https://: credentials are not sent unprotected"));
-        None
     }
 
     /// Reads a name that is not confidential, because it becomes part of the account's events.
@@ -341,20 +304,6 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
 fn is_secret_prefix(text: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+=.@-".contains(&byte);
     text.len() <= 512 - 65 && !text.ends_with('/') && text.bytes().all(is_allowed)
-}
-
-/// Returns whether the host is LastPass, on the default port.
-fn is_lastpass(url: &Url) -> bool {
-    url.port().is_none() && matches!(url.host(), Some(Host::Domain(name)) if LASTPASS_HOSTS.contains(&name))
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 /// Parses a whole number with its unit: `s`, `m`, `h` or `d`.

@@ -12,6 +12,7 @@ pub mod config;
 pub mod document;
 mod echo;
 pub mod elastic;
+pub mod endpoint;
 pub mod error;
 #[cfg(test)]
 #[path = "../tests/errors/mod.rs"]

@@ -12,7 +12,6 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::cause::Unanswered;
-use super::endpoint::Endpoint;
 use super::error::Error;
 use super::operation::Operation;
 use super::remedy::{CLUSTER_BLOCK, LICENCE_REMEDY, known_remedy};
@@ -20,6 +19,7 @@ use super::response::Response;
 use super::retry::{FIRST_PAUSE, PATIENCE, PATIENCE_IN_A_RESTART, Pauses};
 use super::transport::{Failure, Request, Transport};
 use crate::clock::Deadline;
+use crate::endpoint::Endpoint;
 use crate::http::TlsFault;
 
 /// Longest duration of one request. Chosen: Elasticsearch responds to a bulk of 4 MB within 2 s on two cores. If a cluster

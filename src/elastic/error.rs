@@ -8,8 +8,12 @@ use std::time::Duration;
 use super::cause::{KeyFault, Unanswered, Unreadable};
 use super::operation::Operation;
 use super::remedy::tls_remedy;
-use super::rights::OLDEST_VERSION;
 use crate::http::TlsFault;
+
+/// The oldest version that can be used: the first with `require_data_stream`, without which a bulk could create an
+/// ordinary index. Source: Elasticsearch, `190_require_data_stream.yml`, "introduced in 8.13.0"
+/// (<https://github.com/elastic/elasticsearch/pull/101872>).
+pub const OLDEST_VERSION: (u32, u32) = (8, 13);
 
 /// An error of Elasticsearch, or of the connection to it.
 #[derive(Debug, thiserror::Error)]

@@ -7,13 +7,13 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::assets::{STREAMS, StreamAssets, version};
+use super::assets::{STREAMS, StreamAssets};
 use super::backing_indices::data_streams;
 use super::client::Client;
 use super::error::Error;
 use super::operation::Operation;
 use super::search::{Hits, search};
-use super::templates::{IndexTemplate, index_templates, mapping_of};
+use super::templates::{IndexTemplate, index_templates, mapping_of, owner_in};
 use crate::clock::Deadline;
 use crate::document::{Namespace, Stream};
 
@@ -81,20 +81,6 @@ async fn owner(
             _ => Err(error),
         },
     }
-}
-
-/// Returns who created a mapping, by its `_meta`. None if it was this project. Fleet writes its name and the package's.
-/// Source: Kibana, `x-pack/platform/plugins/shared/fleet/server/services/epm/elasticsearch/meta.ts`.
-pub(super) fn owner_in(mappings: &Value) -> Option<String> {
-    if version(mappings).is_some() {
-        return None;
-    }
-    let text = |pointer| mappings.pointer(pointer).and_then(Value::as_str);
-    Some(match (text("/_meta/package/name"), text("/_meta/managed_by")) {
-        (Some(package), _) => format!("made by Fleet for the integration {package:?}"),
-        (None, Some(manager)) => format!("made by {manager:?}"),
-        (None, None) => "made by another index template".to_owned(),
-    })
 }
 
 /// Returns the data streams, in any namespace, to which others wrote in the last two days, such as
@@ -169,26 +155,4 @@ fn documents_of_others(all: &[&str], own: &[&str]) -> Value {
 struct Hit {
     #[serde(rename = "_index")]
     index: String,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mapping_says_who_made_it() {
-        let ours = json!({"_meta": {"lastpass_elastic": {"version": 1}}});
-        assert_eq!(owner_in(&ours), None);
-        for (mappings, words) in [
-            (json!({"_meta": {"package": {"name": "lastpass"}, "managed_by": "fleet", "managed": true}}), "lastpass"),
-            (json!({"_meta": {"managed_by": "fleet"}}), "fleet"),
-            (json!({"_meta": {"lastpass_elastic": {"version": "1"}}}), "another index template"),
-            (json!({"properties": {}}), "another index template"),
-            (json!({}), "another index template"),
-            (Value::Null, "another index template"),
-        ] {
-            let owner = owner_in(&mappings).expect("another's");
-            assert!(owner.contains(words), "{owner}");
-        }
-    }
 }

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
 use super::client::Client;
-use super::error::Error;
+use super::error::{Error, OLDEST_VERSION};
 use super::operation::Operation;
 use super::transport::{Body, Request};
 use crate::clock::Deadline;
@@ -35,11 +35,6 @@ pub struct ClusterInfo {
     /// Whether it is a serverless project of Elastic Cloud.
     pub serverless: bool,
 }
-
-/// The oldest version that can be used: the first with `require_data_stream`, without which a bulk could create an
-/// ordinary index. Source: Elasticsearch, `190_require_data_stream.yml`, "introduced in 8.13.0"
-/// (<https://github.com/elastic/elasticsearch/pull/101872>).
-pub const OLDEST_VERSION: (u32, u32) = (8, 13);
 
 impl ClusterInfo {
     /// Whether the version is new enough. A serverless project always is, though it reports 8.11.0.

@@ -10,7 +10,6 @@ use super::backing_indices::index_names;
 use super::client::Client;
 use super::error::Error;
 use super::operation::Operation;
-use super::owners;
 use super::transport::Request;
 use crate::clock::Deadline;
 use crate::document::Namespace;
@@ -50,7 +49,7 @@ pub async fn stale_assets(client: &Client, namespace: &Namespace, deadline: Dead
             continue;
         };
         let mapping = mapping_of(client, &write_index, Operation::ListBackingIndices, deadline).await?;
-        if let Some(owner) = owners::owner_in(&mapping) {
+        if let Some(owner) = owner_in(&mapping) {
             stale.push(format!(
                 "the data stream {data_stream} has the mapping of another template or version: it was {owner}, and `setup` \
                  takes it over only where the request says \"take_over\": true (see docs/from-elastics-integration.md)"
@@ -142,9 +141,42 @@ pub(super) async fn mapping_of(
     Ok(mappings.get_mut(index).map(|index| index["mappings"].take()).unwrap_or_default())
 }
 
+/// Returns who created a mapping, by its `_meta`. None if it was this project. Fleet writes its name and the package's.
+/// Source: Kibana, `x-pack/platform/plugins/shared/fleet/server/services/epm/elasticsearch/meta.ts`.
+pub(super) fn owner_in(mappings: &Value) -> Option<String> {
+    if version(mappings).is_some() {
+        return None;
+    }
+    let text = |pointer| mappings.pointer(pointer).and_then(Value::as_str);
+    Some(match (text("/_meta/package/name"), text("/_meta/managed_by")) {
+        (Some(package), _) => format!("made by Fleet for the integration {package:?}"),
+        (None, Some(manager)) => format!("made by {manager:?}"),
+        (None, None) => "made by another index template".to_owned(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_mapping_says_who_made_it() {
+        let ours = json!({"_meta": {"lastpass_elastic": {"version": 1}}});
+        assert_eq!(owner_in(&ours), None);
+        for (mappings, words) in [
+            (json!({"_meta": {"package": {"name": "lastpass"}, "managed_by": "fleet", "managed": true}}), "lastpass"),
+            (json!({"_meta": {"managed_by": "fleet"}}), "fleet"),
+            (json!({"_meta": {"lastpass_elastic": {"version": "1"}}}), "another index template"),
+            (json!({"properties": {}}), "another index template"),
+            (json!({}), "another index template"),
+            (Value::Null, "another index template"),
+        ] {
+            let owner = owner_in(&mappings).expect("another's");
+            assert!(owner.contains(words), "{owner}");
+        }
+    }
 
     #[test]
     fn a_pattern_matches_as_in_elasticsearch() {

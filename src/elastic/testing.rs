@@ -11,8 +11,9 @@ use serde_json::json;
 
 use super::bulk::BulkApi;
 use super::response::Response;
-use super::{Client, Endpoint, Error, Operation, Origin, Refusal, dead_letter};
+use super::{Client, Error, Operation, Origin, Refusal, dead_letter};
 use crate::document::{AccountNumber, DataStream, DocId, Document, Namespace, Stream};
+use crate::endpoint::Endpoint;
 
 static CLIENT: LazyLock<Client> = LazyLock::new(|| {
     let endpoint = Endpoint::from_url("https://es.example:9243").expect("an endpoint");

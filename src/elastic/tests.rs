@@ -13,6 +13,7 @@ use super::*;
 use crate::clock::Deadline;
 use crate::document::{AccountNumber, Namespace, Stream};
 use crate::document::{DataStream, DocId, Document};
+use crate::endpoint::Endpoint;
 
 const USERS: &str = "logs-lastpass.user-default";
 const LETTERS: &str = "logs-lastpass.dead_letter-default";

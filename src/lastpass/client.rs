@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::{
+    command::{Command, MAX_ANSWER_BYTES},
     error::{Error, Limit, Said},
     wire,
 };
@@ -47,43 +48,8 @@ const FAULT_PATIENCE: Duration = Duration::from_secs(10);
 /// Chosen: LastPass takes seconds for a page of 10,000 events, and so does its delivery.
 const LAST_TRY: Duration = Duration::from_secs(20);
 
-/// Longest response that is read, decompressed. Chosen: ten times the measured size of 10,000 events (2.1 MB with
-/// `lastpass-simulator`; 2,000 users take 1.1 MB). Together with the records made of it, it leaves a fifth of the
-/// memory of the smallest function, 128 MB, free.
-const MAX_ANSWER_BYTES: usize = 24 << 20;
-/// [`MAX_ANSWER_BYTES`] in megabytes, for the text of an error.
-pub(super) const MAX_ANSWER_MB: usize = MAX_ANSWER_BYTES >> 20;
 /// Longest part of an error's body that is read. Chosen: LastPass's own refusals are one line.
 const MAX_REFUSAL_BYTES: usize = 64 << 10;
-
-/// A command of the Enterprise API (`cmd`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Command {
-    /// `reporting`: the event report.
-    Reporting,
-    /// `getuserdata`: users.
-    GetUserData,
-    /// `getdetailedsfdata`: shared folders.
-    GetDetailedSfData,
-}
-
-impl Command {
-    /// Returns the command as the API spells it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Reporting => "reporting",
-            Self::GetUserData => "getuserdata",
-            Self::GetDetailedSfData => "getdetailedsfdata",
-        }
-    }
-}
-
-impl fmt::Display for Command {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// A client for one account of the Enterprise API.
 pub struct Client {

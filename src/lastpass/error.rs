@@ -6,7 +6,11 @@ use secrecy::SecretString;
 
 use crate::{document::AccountNumber, echo::echoes};
 
-use super::{Command, client::MAX_ANSWER_MB, time::ApiZone, whole_seconds::Contradiction};
+use super::{
+    command::{Command, MAX_ANSWER_MB},
+    contradiction::Contradiction,
+    time::ApiZone,
+};
 
 /// Why LastPass could not be read. No text contains a record, a body or a secret.
 #[derive(Debug, thiserror::Error)]

@@ -7,6 +7,8 @@
 #[cfg(test)]
 pub(crate) mod answers;
 mod client;
+mod command;
+mod contradiction;
 mod error;
 pub mod folders;
 #[cfg(test)]
@@ -27,5 +29,7 @@ pub mod whole_seconds;
 mod whole_seconds_properties;
 mod wire;
 
-pub use client::{Client, Command};
+pub use client::Client;
+pub use command::Command;
+pub use contradiction::Contradiction;
 pub use error::Error;

@@ -24,6 +24,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    contradiction::Contradiction,
     reporting::{Event, PAGE_MAX_EVENTS, Page, Request},
     time::{ApiZone, EventTime, LocalTime},
 };
@@ -113,34 +114,6 @@ pub struct WholeSeconds {
     pub position: Timestamp,
     /// Whether nothing is left to read.
     pub complete: bool,
-}
-
-/// The contradiction in a response that cannot be correct.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Contradiction {
-    /// An event is ahead of the clock.
-    AheadOfClock {
-        /// The event's `Time` in the zone of the setting, as UTC.
-        event: Timestamp,
-        /// The clock.
-        clock: Timestamp,
-    },
-    /// `next` (absolute) is later than the oldest event of its page (local).
-    NextAfterPage {
-        /// `next` as UTC.
-        next: Timestamp,
-        /// The page's oldest event in the zone of the setting, as UTC.
-        oldest: Timestamp,
-    },
-    /// `next` (absolute) is earlier than the newest event of the page that it leads to (local).
-    NextBeforePage {
-        /// `next` as UTC.
-        next: Timestamp,
-        /// The newest of the remaining events, in the zone of the setting, as UTC.
-        newest: Timestamp,
-    },
-    /// `next` does not advance: it is not older than the previous one.
-    NextStands,
 }
 
 /// Judges the zone setting by `follow_up`, the response to the `next` of `page`. Returns `true` if it agrees with

@@ -6,9 +6,10 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{
-    ACCOUNT_NUMBER, ELASTIC_API_KEY, ELASTIC_SETUP_API_KEY, Error, NAMESPACE, ORGANIZATION_ID, ORGANIZATION_NAME,
-    PLACEHOLDER, PROVISIONING_HASH, Problem, Problems, REQUIRED, TIME_ZONE, USER_TIME_ZONE,
+use super::error::{Error, Problem, Problems};
+use super::fields::{
+    ACCOUNT_NUMBER, ELASTIC_API_KEY, ELASTIC_SETUP_API_KEY, NAMESPACE, ORGANIZATION_ID, ORGANIZATION_NAME, PLACEHOLDER,
+    PROVISIONING_HASH, REQUIRED, TIME_ZONE, USER_TIME_ZONE,
 };
 use crate::document::{AccountNumber, Namespace, Organization};
 use crate::lastpass::time::ApiZone;

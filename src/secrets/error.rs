@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{
+use super::fields::{
     ACCOUNT_NUMBER, NAMESPACE, ORGANIZATION_ID, ORGANIZATION_NAME, PLACEHOLDER, PROVISIONING_HASH, TIME_ZONE,
     USER_TIME_ZONE,
 };
@@ -228,7 +228,7 @@ impl fmt::Display for Problems {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ELASTIC_API_KEY;
+    use super::super::fields::ELASTIC_API_KEY;
     use super::*;
 
     #[test]

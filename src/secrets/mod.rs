@@ -6,6 +6,7 @@
 
 mod document;
 mod error;
+mod fields;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,11 +19,9 @@ use tokio::sync::Mutex;
 
 pub use self::document::{Credentials, Part, Profile};
 pub use self::error::{Error, Problem, Problems};
+pub use self::fields::PLACEHOLDER;
 use crate::aws;
 use crate::clock::Deadline;
-
-/// The value of each field in a new stack's secret until the credentials are stored. template.yaml uses the same text.
-pub const PLACEHOLDER: &str = "REPLACE_ME";
 
 /// How long a warm sandbox caches the credentials. Chosen: a rotated secret takes effect after this time even if the
 /// old credentials still work. If credentials are refused, the secret is read again at once.
@@ -33,17 +32,6 @@ const KEPT: SignedDuration = SignedDuration::from_mins(15);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const GET: &str = "secretsmanager:GetSecretValue";
-
-const ACCOUNT_NUMBER: &str = "account_number";
-const PROVISIONING_HASH: &str = "provisioning_hash";
-const ELASTIC_API_KEY: &str = "elastic_api_key";
-const ELASTIC_SETUP_API_KEY: &str = "elastic_setup_api_key";
-const NAMESPACE: &str = "namespace";
-const TIME_ZONE: &str = "time_zone";
-const USER_TIME_ZONE: &str = "user_time_zone";
-const ORGANIZATION_ID: &str = "organization_id";
-const ORGANIZATION_NAME: &str = "organization_name";
-const REQUIRED: [&str; 3] = [ACCOUNT_NUMBER, PROVISIONING_HASH, ELASTIC_API_KEY];
 
 /// Reads secrets, and caches each of them for up to 15 minutes.
 #[derive(Debug)]

@@ -16,6 +16,7 @@ use super::testing::judge_bulk;
 use super::*;
 use crate::clock::Deadline;
 use crate::document::{AccountNumber, DataStream, DocId, Document, Namespace, Stream};
+use crate::endpoint::Endpoint;
 use crate::errors::{Case, case, review};
 use crate::http::TlsFault;
 

@@ -8,9 +8,10 @@ use lastpass_elastic::{
     clock::Deadline,
     document::{AccountNumber, DataStream, DocId, Document, Namespace, Stream},
     elastic::{
-        self, BulkWriter, Client, Delivery, Endpoint, Origin, Role, SetupOptions, cluster_info, is_set_up,
-        missing_rights, setup, waiting_dead_letters,
+        self, BulkWriter, Client, Delivery, Origin, Role, SetupOptions, cluster_info, is_set_up, missing_rights, setup,
+        waiting_dead_letters,
     },
+    endpoint::Endpoint,
 };
 use lastpass_harness::IndexMode;
 use secrecy::SecretString;

@@ -7,8 +7,8 @@
 use std::{collections::HashMap, sync::LazyLock, time::Duration};
 
 use lastpass_elastic::{
-    collect::{Preview, SnapshotOf},
     clock::Deadline,
+    collect::{Preview, SnapshotOf},
     document::Document,
     request::Window,
 };
@@ -47,8 +47,10 @@ static PREVIEW: LazyLock<Preview> = LazyLock::new(|| {
 
 fuzz_target!(|input: &[u8]| -> Corpus {
     let Some((command, body)) = input.split_first() else { return Corpus::Reject };
-    let window =
-        Window { from: "2014-01-01T00:00:00Z".parse().expect("a time"), to: "2026-01-01T00:00:00Z".parse().expect("a time") };
+    let window = Window {
+        from: "2014-01-01T00:00:00Z".parse().expect("a time"),
+        to: "2026-01-01T00:00:00Z".parse().expect("a time"),
+    };
     let take = |documents: Vec<Document>| documents.iter().for_each(check_document);
     let read = async {
         let (preview, deadline) = (&*PREVIEW, Deadline::after(DEADLINE));

@@ -1,16 +1,105 @@
-//! The address of Elasticsearch, from `ELASTICSEARCH_URL` or `ELASTIC_CLOUD_ID`.
+//! The addresses of Elasticsearch and LastPass, and the rules for URLs that credentials are sent to.
 //!
-//! Owns the rule that an API key is sent over TLS only: plain `http://` is refused unless the host is a loopback address. A
-//! secret in the URL is refused as well, and no error text repeats it.
+//! Credentials are sent over TLS only: plain `http://` is refused unless the host is a loopback address. A secret in a URL is
+//! refused as well, and no error text repeats it.
 //!
 //! The official client can also read a Cloud ID, but neither one without a name nor ports in it.
 
 use std::fmt;
-use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use url::{Host, Url};
+
+/// Default of `LASTPASS_URL`. Source: LASTPASS_API.md, "Transport".
+pub(crate) const LASTPASS_URL: &str = "https://lastpass.com/enterpriseapi.php";
+/// The hosts of LastPass's API. Source: LASTPASS_API.md, "Transport".
+const LASTPASS_HOSTS: [&str; 2] = ["lastpass.com", "lastpass.eu"];
+
+/// A fault of a URL that credentials are sent to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// It names no host, or is no URL at all.
+    NotAUrl,
+    /// The scheme is neither `https` nor `http`.
+    Scheme,
+    /// The scheme is `http`, and the host is not this machine.
+    Plain,
+    /// There is a user name or password before the host.
+    UserInfo,
+    /// There is a `?` or `#` part.
+    Query,
+}
+
+impl Fault {
+    fn is_in(self, url: &Url) -> bool {
+        match self {
+            Self::NotAUrl => url.host().is_none(),
+            Self::Scheme => !matches!(url.scheme(), "https" | "http"),
+            Self::Plain => url.scheme() == "http" && !is_loopback(url),
+            Self::UserInfo => !url.username().is_empty() || url.password().is_some(),
+            Self::Query => url.query().is_some() || url.fragment().is_some(),
+        }
+    }
+}
+
+/// Parses a URL that credentials are sent to. Returns the first of `faults` that it has.
+fn parse(text: &str, faults: [Fault; 5]) -> Result<Url, Fault> {
+    let url = Url::parse(text.trim()).map_err(|_| Fault::NotAUrl)?;
+    match faults.into_iter().find(|fault| fault.is_in(&url)) {
+        Some(fault) => Err(fault),
+        None => Ok(url),
+    }
+}
+
+/// Why a setting is not an address of LastPass. The text never repeats its value, which may contain a password or be a
+/// credential in the wrong place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum InvalidLastPassUrl {
+    /// It is not a URL with a host.
+    #[error("{0} is not a URL: use {LASTPASS_URL}, or lastpass.eu for accounts there")]
+    NotAUrl(&'static str),
+    /// Credentials would be sent in plain text.
+    #[error("{0} does not begin with https://: credentials are not sent unprotected")]
+    Unprotected(&'static str),
+    /// There is a user name or password before the host.
+    #[error("{0} holds a user name or password: credentials belong in the secret")]
+    UserInfo(&'static str),
+    /// There is a `?` or `#` part.
+    #[error("{0} must end after host and path: take out what follows the ? or #")]
+    Query(&'static str),
+    /// The host is neither LastPass nor this machine.
+    #[error(
+        "{0} is not an address of LastPass: use {LASTPASS_URL}, or lastpass.eu for accounts there. The host receives the \
+         provisioning hash, so any other one needs the setting OTHER_LASTPASS_URL (parameter OtherLastPassUrl)"
+    )]
+    NotLastPass(&'static str),
+}
+
+/// Parses the value of `setting` as the address of LastPass itself, or as a loopback address.
+///
+/// # Errors
+/// [`InvalidLastPassUrl`], which says what to change.
+pub(crate) fn lastpass_url(setting: &'static str, text: &str) -> Result<Url, InvalidLastPassUrl> {
+    let url = other_lastpass_url(setting, text)?;
+    let is_lastpass =
+        url.port().is_none() && matches!(url.host(), Some(Host::Domain(name)) if LASTPASS_HOSTS.contains(&name));
+    if is_lastpass || is_loopback(&url) { Ok(url) } else { Err(InvalidLastPassUrl::NotLastPass(setting)) }
+}
+
+/// Parses the value of `setting` as an address of any host that receives LastPass's credentials.
+///
+/// # Errors
+/// [`InvalidLastPassUrl`], which says what to change.
+pub(crate) fn other_lastpass_url(setting: &'static str, text: &str) -> Result<Url, InvalidLastPassUrl> {
+    let faults = [Fault::NotAUrl, Fault::UserInfo, Fault::Query, Fault::Scheme, Fault::Plain];
+    parse(text, faults).map_err(|fault| match fault {
+        Fault::NotAUrl => InvalidLastPassUrl::NotAUrl(setting),
+        Fault::UserInfo => InvalidLastPassUrl::UserInfo(setting),
+        Fault::Query => InvalidLastPassUrl::Query(setting),
+        Fault::Scheme | Fault::Plain => InvalidLastPassUrl::Unprotected(setting),
+    })
+}
 
 /// The base URL of an Elasticsearch cluster, possibly with a path prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,19 +144,14 @@ impl Endpoint {
     /// # Errors
     /// [`InvalidEndpoint`], which says what to change.
     pub fn from_url(text: &str) -> Result<Self, InvalidEndpoint> {
-        let url = Url::parse(text.trim()).map_err(|_| InvalidEndpoint::NotAUrl)?;
-        match url.scheme() {
-            "https" => {}
-            "http" if is_loopback(&url) => {}
-            "http" => return Err(InvalidEndpoint::Plain),
-            _ => return Err(InvalidEndpoint::Scheme),
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(InvalidEndpoint::UserInfo);
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err(InvalidEndpoint::Query);
-        }
+        let faults = [Fault::Scheme, Fault::Plain, Fault::UserInfo, Fault::Query, Fault::NotAUrl];
+        let url = parse(text, faults).map_err(|fault| match fault {
+            Fault::NotAUrl => InvalidEndpoint::NotAUrl,
+            Fault::Scheme => InvalidEndpoint::Scheme,
+            Fault::Plain => InvalidEndpoint::Plain,
+            Fault::UserInfo => InvalidEndpoint::UserInfo,
+            Fault::Query => InvalidEndpoint::Query,
+        })?;
         let mut host = url.host_str().ok_or(InvalidEndpoint::NotAUrl)?.to_owned();
         if let Some(port) = url.port() {
             host = format!("{host}:{port}");
@@ -111,7 +195,7 @@ impl Endpoint {
     }
 
     /// Returns the URL of an API: `path`, encoded and with a slash in front, behind the path prefix.
-    pub(super) fn join(&self, path: &str, query: &[(&str, &str)]) -> Url {
+    pub(crate) fn join(&self, path: &str, query: &[(&str, &str)]) -> Url {
         let mut url = self.url.clone();
         url.set_path(&format!("{}{path}", self.url.path().trim_end_matches('/')));
         if !query.is_empty() {
@@ -137,8 +221,8 @@ fn split_port(text: &str) -> (&str, Option<&str>) {
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
-        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     }
 }

@@ -1,0 +1,31 @@
+//! What proves that a response, or the zone setting, cannot be correct.
+
+use jiff::Timestamp;
+
+/// The contradiction in a response that cannot be correct.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Contradiction {
+    /// An event is ahead of the clock.
+    AheadOfClock {
+        /// The event's `Time` in the zone of the setting, as UTC.
+        event: Timestamp,
+        /// The clock.
+        clock: Timestamp,
+    },
+    /// `next` (absolute) is later than the oldest event of its page (local).
+    NextAfterPage {
+        /// `next` as UTC.
+        next: Timestamp,
+        /// The page's oldest event in the zone of the setting, as UTC.
+        oldest: Timestamp,
+    },
+    /// `next` (absolute) is earlier than the newest event of the page that it leads to (local).
+    NextBeforePage {
+        /// `next` as UTC.
+        next: Timestamp,
+        /// The newest of the remaining events, in the zone of the setting, as UTC.
+        newest: Timestamp,
+    },
+    /// `next` does not advance: it is not older than the previous one.
+    NextStands,
+}

@@ -153,9 +153,9 @@ impl Store {
             let mut changes = vec![lease_change(&token, request_id, expires)];
             match self.fit(found)? {
                 // Otherwise DynamoDB could delete the item during the run, and the work would start over.
-                Fit::Same => {
+                Fit::Same(item) => {
                     changes.push((EXPIRES_AT, None));
-                    if found.is_some_and(|item| item.destination.cluster_uuid.is_none()) {
+                    if item.destination.cluster_uuid.is_none() {
                         changes.push(destination_change(&self.destination));
                     }
                 }
@@ -175,7 +175,7 @@ impl Store {
                 request_id: request_id.to_owned(),
                 until_at_most: lease_until_at_most,
                 state: match self.fit(before.as_deref())? {
-                    Fit::Same => before.map(|item| item.state).unwrap_or_default(),
+                    Fit::Same(item) => item.state.clone(),
                     Fit::Anew(state) => *state,
                 },
                 version,
@@ -307,10 +307,10 @@ impl Store {
     }
 
     /// Determines whether this run may continue from `found`.
-    fn fit(&self, found: Option<&Item>) -> Result<Fit, Error> {
+    fn fit<'a>(&self, found: Option<&'a Item>) -> Result<Fit<'a>, Error> {
         match found {
             None => Ok(Fit::Anew(Box::default())),
-            Some(item) if item.destination.is_same(&self.destination) => Ok(Fit::Same),
+            Some(item) if item.destination.is_same(&self.destination) => Ok(Fit::Same(item)),
             // Nothing was acknowledged, so nothing is lost.
             Some(item) if !item.is_bound() => Ok(Fit::Anew(Box::new(item.state.begun_anew()))),
             // A completion elsewhere says nothing about this destination, and starting over loses nothing.
@@ -326,9 +326,9 @@ impl Store {
 }
 
 /// The relation of an item to this store's destination.
-enum Fit {
+enum Fit<'a> {
     /// The item holds the progress in this destination.
-    Same,
+    Same(&'a Item),
     /// There is no item, or it belongs to another destination and is complete or not bound. Holds the initial state.
     Anew(Box<State>),
 }

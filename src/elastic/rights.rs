@@ -41,8 +41,8 @@ impl ClusterInfo {
     #[must_use]
     pub fn is_supported(&self) -> bool {
         let mut parts = self.version.split('.').map_while(|part| part.parse::<u32>().ok());
-        let version = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        self.serverless || version >= OLDEST_VERSION
+        let version = parts.next().zip(parts.next());
+        self.serverless || version.is_some_and(|version| version >= OLDEST_VERSION)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Reads the templates and mappings that the cluster has, and compares them with ours.
 
+use std::collections::BTreeMap;
+
 use elasticsearch::indices::{IndicesGetIndexTemplateParts, IndicesGetMappingParts};
 use reqwest::Method;
 use serde::Deserialize;
@@ -7,6 +9,7 @@ use serde_json::Value;
 
 use super::assets::{PREFIX, PRIORITY, STREAMS, VERSION, version};
 use super::backing_indices::index_names;
+use super::cause::Unanswered;
 use super::client::Client;
 use super::error::Error;
 use super::operation::Operation;
@@ -126,6 +129,12 @@ fn stale_templates(templates: &[IndexTemplate]) -> Vec<String> {
     stale.collect()
 }
 
+/// The mapping of an index, as Elasticsearch lists it.
+#[derive(Deserialize)]
+struct IndexMapping {
+    mappings: Value,
+}
+
 /// Reads the mapping of an index. Its `_meta` names the creator.
 ///
 /// # Errors
@@ -137,8 +146,11 @@ pub(super) async fn mapping_of(
     deadline: Deadline,
 ) -> Result<Value, Error> {
     let request = Request::new(operation, Method::GET, IndicesGetMappingParts::Index(&[index]).url());
-    let mut mappings: Value = client.read(&request, UPDATE_REMEDY, deadline).await?;
-    Ok(mappings.get_mut(index).map(|index| index["mappings"].take()).unwrap_or_default())
+    let mut found: BTreeMap<String, IndexMapping> = client.read(&request, UPDATE_REMEDY, deadline).await?;
+    match found.remove(index) {
+        Some(IndexMapping { mappings }) => Ok(mappings),
+        None => Err(client.unreachable(operation, Unanswered::NotElasticsearch)),
+    }
 }
 
 /// Returns who created a mapping, by its `_meta`. None if it was this project. Fleet writes its name and the package's.

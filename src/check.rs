@@ -10,9 +10,7 @@ use serde::Serialize;
 
 use crate::{
     checkpoint::{Key, Store},
-    clock,
-    clock::Deadline,
-    collect,
+    clock, collect,
     document::{Namespace, Stream},
     elastic::{self, ClusterInfo, Ignored, IgnoredValues, Role},
     error::Error,
@@ -129,8 +127,6 @@ pub struct Systems<'a> {
     pub user_zone: &'a ApiZone,
     /// The namespace setting.
     pub namespace: &'a Namespace,
-    /// When the check must end.
-    pub deadline: Deadline,
 }
 
 /// The checks so far.
@@ -211,7 +207,7 @@ pub async fn check(systems: &Systems<'_>) -> CheckAnswer {
 
 async fn check_table(systems: &Systems<'_>) -> Checks {
     let mut checks = Checks::default();
-    match systems.store.check_access(systems.deadline).await {
+    match systems.store.check_access().await {
         Ok(server_time) => {
             checks.enter(Name::Checkpoint, Ok("the table can be read and written".to_owned()));
             checks.enter(Name::Clock, judge_clock(clock::now(), server_time));
@@ -228,7 +224,7 @@ async fn check_table(systems: &Systems<'_>) -> Checks {
 
 async fn check_destination(systems: &Systems<'_>, cluster_uuid: Option<String>) -> Result<String, String> {
     let store = systems.store.in_cluster(cluster_uuid);
-    match store.check_items(systems.deadline).await {
+    match store.check_items().await {
         Ok(true) => Ok(format!("the checkpoints belong to {}", store.destination())),
         Ok(false) => Ok(format!(
             "no checkpoint is bound yet: the first page that Elasticsearch acknowledges binds its stream to {}",
@@ -309,7 +305,7 @@ async fn check_lastpass(systems: &Systems<'_>) -> Checks {
 
 /// Fetches the first page of users. Returns `None` if it is too large, because a run then requests smaller pages.
 async fn fetch_first_users(systems: &Systems<'_>) -> Result<Option<users::Page>, lastpass::Error> {
-    match systems.lastpass.fetch_users(PageRequest::first(users::PAGE_SIZE), systems.deadline).await {
+    match systems.lastpass.fetch_users(PageRequest::first(users::PAGE_SIZE)).await {
         Err(error) if error.is_too_large() => Ok(None),
         page => page.map(Some),
     }
@@ -349,7 +345,7 @@ fn judge_user_dates(systems: &Systems<'_>, users: &users::Page, events: &reporti
 
 async fn check_folders(systems: &Systems<'_>) -> Result<String, lastpass::Error> {
     let request = PageRequest::first(folders::PAGE_SIZE);
-    let page = match systems.lastpass.fetch_folders(request, systems.deadline).await {
+    let page = match systems.lastpass.fetch_folders(request).await {
         Err(error) if error.is_too_large() => return Ok("LastPass answers getdetailedsfdata".to_owned()),
         page => page?,
     };
@@ -368,14 +364,14 @@ async fn fetch_events_since<'a>(
     systems: &Systems<'a>,
     ago: SignedDuration,
 ) -> Result<NewestEvents<'a>, lastpass::Error> {
-    let Systems { lastpass, zone, deadline, .. } = *systems;
+    let Systems { lastpass, zone, .. } = *systems;
     let now = clock::now();
     let from = zone.begin_outside_fold(now.saturating_sub(ago).unwrap_or(now));
     let to = collect::open_end(zone, now);
     let reading = WindowReader::new(zone, from, to);
     let request = reading.request();
     let sent = clock::now();
-    let page = lastpass.fetch_events(&request, zone, deadline).await?;
+    let page = lastpass.fetch_events(&request, zone).await?;
     Ok(NewestEvents { reading, request, page, poll: Poll { sent, answered: clock::now() } })
 }
 
@@ -386,7 +382,7 @@ async fn check_zone(
     systems: &Systems<'_>,
     first_poll: Poll,
 ) -> (Result<String, lastpass::Error>, Option<reporting::Page>) {
-    let Systems { lastpass, zone, deadline, .. } = *systems;
+    let Systems { lastpass, zone, .. } = *systems;
     let name = zone.name();
     let newest = match fetch_events_since(systems, RETENTION).await {
         Ok(newest) => newest,
@@ -401,7 +397,7 @@ async fn check_zone(
     let mut polls = vec![first_poll, newest.poll];
     let page = newest.page.clone();
     let by_next = compare_next(systems, newest, &mut polls).await;
-    let account = collect::Account { lastpass, zone, deadline };
+    let account = collect::Account { lastpass, zone };
     let waiting = waiting_polls(systems).await;
     let verdict = match account.judge(&page, &waiting) {
         differs @ Verdict::Differs { .. } => differs,
@@ -428,21 +424,21 @@ async fn compare_next(
     newest: NewestEvents<'_>,
     polls: &mut Vec<Poll>,
 ) -> Result<bool, lastpass::Error> {
-    let Systems { lastpass, zone, deadline, .. } = *systems;
+    let Systems { lastpass, zone, .. } = *systems;
     let NewestEvents { mut reading, request, page, .. } = newest;
     let wrong = |contradiction| lastpass::Error::of_contradiction(&contradiction, zone);
     reading.take(page.clone(), clock::now()).map_err(wrong)?;
     let Some(next_us) = page.next_us else { return Ok(false) };
     let request = reporting::Request { next_us: Some(next_us), ..request };
     let sent = clock::now();
-    let follow_up = lastpass.fetch_events(&request, zone, deadline).await?;
+    let follow_up = lastpass.fetch_events(&request, zone).await?;
     polls.push(Poll { sent, answered: clock::now() });
     judge_follow_up(&page, next_us, &follow_up).map_err(wrong)
 }
 
 /// Returns the requests of a live run whose own events had not appeared yet. They may have appeared since.
 async fn waiting_polls(systems: &Systems<'_>) -> Vec<Poll> {
-    match systems.store.load(Key::Stream(Stream::EventReport), systems.deadline).await {
+    match systems.store.load(Key::Stream(Stream::EventReport)).await {
         Ok(Some(item)) => collect::polls_of(&item.state),
         Ok(None) | Err(_) => Vec::new(),
     }
@@ -450,9 +446,9 @@ async fn waiting_polls(systems: &Systems<'_>) -> Vec<Poll> {
 
 /// Returns the checks, and the cluster's UUID if it responded.
 async fn check_elasticsearch(systems: &Systems<'_>) -> (Checks, Option<String>) {
-    let Systems { elastic, elastic_setup, namespace, deadline, .. } = *systems;
+    let Systems { elastic, elastic_setup, namespace, .. } = *systems;
     let mut checks = Checks::default();
-    let info = match elastic::cluster_info(elastic, deadline).await {
+    let info = match elastic::cluster_info(elastic).await {
         Ok(info) => info,
         Err(error) => {
             checks.enter(Name::Elasticsearch, Err(Error::from(error).with_causes()));
@@ -473,13 +469,13 @@ async fn check_elasticsearch(systems: &Systems<'_>) -> (Checks, Option<String>) 
     };
     checks.enter(Name::Elasticsearch, judge_version(&info));
 
-    let missing = elastic::missing_rights(elastic, Role::Writer, namespace, deadline).await;
+    let missing = elastic::missing_rights(elastic, Role::Writer, namespace).await;
     let rights = none_of(missing, "the API key has every right of the writer role", |missing| {
         format!("the API key lacks {missing}: {CREATE_WRITER_KEY}")
     });
     let can_read = checks.enter(Name::ElasticsearchRights, rights);
 
-    let excess = elastic::excess_rights(elastic, &info, namespace, deadline).await;
+    let excess = elastic::excess_rights(elastic, &info, namespace).await;
     let excess = none_of(excess, "the API key has no right beyond the writer role", |excess| {
         format!(
             "the API key can do more than it should: {excess}. Instead of it {CREATE_WRITER_KEY}, then delete the old one"
@@ -489,7 +485,7 @@ async fn check_elasticsearch(systems: &Systems<'_>) -> (Checks, Option<String>) 
 
     let setup_rights = match elastic_setup {
         None => Ok("the secret has no `elastic_setup_api_key`; only `setup` needs one".to_owned()),
-        Some(client) => match elastic::missing_rights(client, Role::Installer, namespace, deadline).await {
+        Some(client) => match elastic::missing_rights(client, Role::Installer, namespace).await {
             Err(error) if error.is_auth() => Err(
                 "Elasticsearch refuses the key for `setup`, which may have expired: take `elastic_setup_api_key` out of the secret; a new one is needed only to run `setup` again"
                     .to_owned(),
@@ -503,17 +499,15 @@ async fn check_elasticsearch(systems: &Systems<'_>) -> (Checks, Option<String>) 
     };
     checks.enter(Name::ElasticsearchSetupRights, setup_rights);
 
-    let stale = elastic::stale_assets(elastic, namespace, deadline).await;
+    let stale = elastic::stale_assets(elastic, namespace).await;
     let templates = none_of(stale, "the index templates are installed and current", |stale| {
         format!("{stale}; then invoke the function with {{\"action\": \"setup\"}}")
     });
     checks.enter(Name::IndexTemplates, templates);
 
     if can_read {
-        let (ignored, others) = tokio::join!(
-            elastic::ignored_values(elastic, namespace, deadline),
-            elastic::other_writers(elastic, namespace, deadline)
-        );
+        let (ignored, others) =
+            tokio::join!(elastic::ignored_values(elastic, namespace), elastic::other_writers(elastic, namespace));
         let told = |error: elastic::Error| Error::from(error).with_causes();
         checks.enter(Name::IgnoredValues, ignored.map_err(told).and_then(|found| judge_ignored(&found)));
         checks.enter(Name::OtherWriters, others.map_err(told).and_then(|found| judge_writers(found.as_ref())));

@@ -28,7 +28,7 @@ use crate::{
     error::{Error, Failure},
     http, lastpass,
     request::{self, Action, PlanAnswer, Reason, Request, RunAnswer},
-    secrets::{self, Credentials, Secrets},
+    secrets::{self, Credentials, Secret, Secrets},
     status::{AccountsStatusAnswer, StatusAnswer},
     streams::Mapper,
     telemetry::{Journal, Totals, write_metrics},
@@ -193,15 +193,15 @@ impl Invocation<'_> {
             | Action::Redrive { .. }
             | Action::Setup { .. } => {}
         }
-        let secrets = &self.sandbox.secrets;
-        let mut credentials = match secrets.get(self.secret_id(), clock::now(), self.deadline).await {
+        let secret = self.secret();
+        let mut credentials = match secret.get(clock::now()).await {
             Ok(credentials) => credentials,
             Err(error) => return self.without_credentials(error),
         };
         loop {
             let answer = self.act(&credentials).await;
             let Some(part) = answer.as_ref().err().and_then(Error::cause_in_secret) else { return answer };
-            match secrets.reload(self.secret_id(), clock::now(), self.deadline).await {
+            match secret.reload(clock::now()).await {
                 // Each round requires that the secret has changed, so the loop ends.
                 Ok(reloaded) if !reloaded.have_same(part, &credentials) => credentials = reloaded,
                 _ => return answer,
@@ -237,11 +237,11 @@ impl Invocation<'_> {
         if let Action::Setup { retention, take_over } = &self.request.action {
             let key = credentials.elastic_setup_api_key.as_ref().unwrap_or(&credentials.elastic_api_key);
             let options = SetupOptions { retention: retention.clone(), take_over: *take_over };
-            let installed = elastic::setup(&self.elastic(key)?, &options, self.deadline).await?;
+            let installed = elastic::setup(&self.elastic(key)?, &options).await?;
             return Ok(serde_json::json!({"action": "setup", "status": "complete", "installed": installed}));
         }
         let elastic = self.elastic(&credentials.elastic_api_key)?;
-        let cluster_uuid = elastic::cluster_info(&elastic, self.deadline).await?.uuid;
+        let cluster_uuid = elastic::cluster_info(&elastic).await?.uuid;
         // A reset writes nothing to Elasticsearch.
         let writes = !matches!(self.request.action, Action::Reset { .. });
         if writes && !self.is_set_up(&elastic, cluster_uuid.as_deref()).await? {
@@ -299,7 +299,7 @@ impl Invocation<'_> {
         if cluster_uuid.is_some() && seen().as_deref() == cluster_uuid {
             return Ok(true);
         }
-        let is_set_up = elastic::is_set_up(elastic, self.deadline).await?;
+        let is_set_up = elastic::is_set_up(elastic).await?;
         if is_set_up {
             *seen() = cluster_uuid.map(str::to_owned);
         }
@@ -308,7 +308,7 @@ impl Invocation<'_> {
 
     async fn check(&self) -> CheckAnswer {
         // Reads the secret again, because the check must use what the next invocation will find.
-        let credentials = match self.sandbox.secrets.reload(self.secret_id(), clock::now(), self.deadline).await {
+        let credentials = match self.secret().reload(clock::now()).await {
             Ok(credentials) => credentials,
             Err(error) => return CheckAnswer::without_secret(&error.into()),
         };
@@ -329,29 +329,28 @@ impl Invocation<'_> {
             zone: &mapper.zone,
             user_zone: &mapper.user_zone,
             namespace: &mapper.namespace,
-            deadline: self.deadline,
         })
         .await
     }
 
     async fn status(&self) -> Result<Value, Error> {
-        let Some(secret_id) = &self.secret_id else {
+        let Some(_) = &self.secret_id else {
             let listing = self.list_checkpoints(Scope::AllAccounts).await?;
             return Ok(json(&AccountsStatusAnswer::new(&listing, clock::now())));
         };
         let listing = self.list_checkpoints(Scope::Account(self.request.account.as_ref())).await?;
-        let waiting = self.waiting_dead_letters(secret_id).await;
+        let waiting = self.waiting_dead_letters().await;
         if let Err(error) = &waiting {
             tracing::warn!(%error, "the dead letters were not counted");
         }
         Ok(json(&StatusAnswer::new(&listing, waiting.ok(), clock::now())))
     }
 
-    async fn waiting_dead_letters(&self, secret_id: &str) -> Result<u64, Error> {
-        let credentials = self.sandbox.secrets.get(secret_id, clock::now(), self.deadline).await?;
+    async fn waiting_dead_letters(&self) -> Result<u64, Error> {
+        let credentials = self.secret().get(clock::now()).await?;
         let elastic = self.elastic(&credentials.elastic_api_key)?;
         let Mapper { namespace, account, .. } = self.mapper(&credentials);
-        Ok(elastic::waiting_dead_letters(&elastic, &namespace, &account, self.deadline).await?)
+        Ok(elastic::waiting_dead_letters(&elastic, &namespace, &account).await?)
     }
 
     async fn list_checkpoints(&self, scope: Scope<'_>) -> Result<checkpoint::Listing, Error> {
@@ -378,21 +377,28 @@ impl Invocation<'_> {
         self.secret_id.as_deref().unwrap_or_default()
     }
 
+    fn secret(&self) -> Secret<'_> {
+        self.sandbox.secrets.secret(self.secret_id(), self.deadline)
+    }
+
     fn mapper(&self, credentials: &Credentials) -> Mapper {
         collect::mapper(&self.sandbox.config, credentials, self.request.account.as_ref())
     }
 
     fn elastic(&self, api_key: &SecretString) -> Result<elastic::Client, Error> {
         let endpoint = self.sandbox.config.elasticsearch.clone();
-        Ok(elastic::Client::new(self.elasticsearch_http.clone(), endpoint, api_key)?)
+        Ok(elastic::Client::new(self.elasticsearch_http.clone(), endpoint, api_key, self.deadline)?)
     }
 
     fn lastpass(&self, credentials: &Credentials) -> lastpass::Client {
         lastpass::Client::new(
             self.lastpass_http.clone(),
             self.sandbox.config.lastpass_url.clone(),
-            credentials.account_number.clone(),
-            credentials.provisioning_hash.clone(),
+            lastpass::Account {
+                number: credentials.account_number.clone(),
+                provisioning_hash: credentials.provisioning_hash.clone(),
+            },
+            self.deadline,
         )
         .named(self.sandbox.config.lastpass_api_user.clone())
     }
@@ -406,7 +412,7 @@ impl Invocation<'_> {
             account: credentials.account_number.clone(),
             cluster_uuid,
         };
-        Store::new(&self.sandbox.dynamodb, config.checkpoint_table.clone(), destination)
+        Store::new(&self.sandbox.dynamodb, config.checkpoint_table.clone(), destination, self.deadline)
             .of_account(self.request.account.clone())
     }
 }

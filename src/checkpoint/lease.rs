@@ -58,6 +58,13 @@ impl Lease {
         Self { table, pk, token, request_id, until_at_most, state: Mutex::new(state), written }
     }
 
+    /// Returns this lease with another deadline for its writes.
+    #[must_use]
+    pub fn until(mut self, deadline: Deadline) -> Self {
+        self.table.deadline = deadline;
+        self
+    }
+
     /// Returns the key of the checkpoint.
     #[must_use]
     pub const fn key(&self) -> Key {
@@ -75,8 +82,8 @@ impl Lease {
     /// # Errors
     /// [`Error::LeaseLost`]: stop, because another run continues. [`Error::Unreachable`]: the write may have taken
     /// effect; call again to find out. Any other: the settings or permissions are wrong.
-    pub async fn save(&self, state: State, now: Timestamp, deadline: Deadline) -> Result<(), Error> {
-        self.write(state_changes(self.pk.key, &state, now), Some(now), deadline).await?;
+    pub async fn save(&self, state: State, now: Timestamp) -> Result<(), Error> {
+        self.write(state_changes(self.pk.key, &state, now), Some(now)).await?;
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
         Ok(())
     }
@@ -85,26 +92,21 @@ impl Lease {
     ///
     /// # Errors
     /// The errors of [`save`](Self::save).
-    pub async fn renew(&self, now: Timestamp, deadline: Deadline) -> Result<(), Error> {
-        self.write(Vec::new(), Some(now), deadline).await
+    pub async fn renew(&self, now: Timestamp) -> Result<(), Error> {
+        self.write(Vec::new(), Some(now)).await
     }
 
     /// Saves `state` and releases the lease, at the end of a run.
     ///
     /// # Errors
     /// The errors of [`save`](Self::save). The lease then expires by itself.
-    pub async fn release(self, state: State, now: Timestamp, deadline: Deadline) -> Result<(), Error> {
-        self.write(state_changes(self.pk.key, &state, now), None, deadline).await
+    pub async fn release(self, state: State, now: Timestamp) -> Result<(), Error> {
+        self.write(state_changes(self.pk.key, &state, now), None).await
     }
 
     /// Writes `changes` and the lease: renewed at `renewed`, or released if that is `None`.
-    async fn write(
-        &self,
-        mut changes: Vec<Change>,
-        renewed: Option<Timestamp>,
-        deadline: Deadline,
-    ) -> Result<(), Error> {
-        let mut written = timeout_at(deadline.instant(), self.written.lock()).await.map_err(|_| {
+    async fn write(&self, mut changes: Vec<Change>, renewed: Option<Timestamp>) -> Result<(), Error> {
+        let mut written = timeout_at(self.table.deadline.instant(), self.written.lock()).await.map_err(|_| {
             let fault = Fault::no_time("another write of the same checkpoint was still under way");
             Error::of_call(fault, "dynamodb:UpdateItem", &self.table.name)
         })?;
@@ -116,7 +118,7 @@ impl Lease {
         let condition = Condition::Held { version: written.version, token: self.token.clone() };
         let mut write = Write::new(condition, changes);
         loop {
-            let found = match self.table.update(&self.pk.to_string(), &write, deadline).await? {
+            let found = match self.table.update(&self.pk.to_string(), &write).await? {
                 Outcome::Done => break,
                 Outcome::Refused(found) => found,
             };

@@ -94,13 +94,13 @@ enum Changed {
 /// # Errors
 /// Errors of the call to DynamoDB.
 pub async fn list(client: &Client, table: String, scope: Scope<'_>, deadline: Deadline) -> Result<Listing, Error> {
-    Table::new(client, table).list(scope, deadline).await
+    Table::new(client, table, deadline).list(scope).await
 }
 
 impl Table {
-    async fn list(&self, scope: Scope<'_>, deadline: Deadline) -> Result<Listing, Error> {
+    async fn list(&self, scope: Scope<'_>) -> Result<Listing, Error> {
         let mut listing = Listing::default();
-        let items = self.scan(deadline).await?;
+        let items = self.scan().await?;
         for attributes in items.into_iter().filter(|attributes| scope.contains(pk_of(attributes))) {
             match Item::read(&attributes, &self.name) {
                 Ok(item) => listing.items.extend(item),
@@ -113,10 +113,10 @@ impl Table {
 
 impl Store {
     /// Builds a store that keeps its items in `table`, for `destination`. Replaces the client's own retries and
-    /// timeouts.
+    /// timeouts. Its calls end at `deadline`.
     #[must_use]
-    pub fn new(client: &Client, table: String, destination: Destination) -> Self {
-        Self { table: Table::new(client, table), account: None, destination }
+    pub fn new(client: &Client, table: String, destination: Destination, deadline: Deadline) -> Self {
+        Self { table: Table::new(client, table, deadline), account: None, destination }
     }
 
     /// Returns the store for `account`, in a deployment of several accounts.
@@ -144,7 +144,6 @@ impl Store {
         request_id: &str,
         now: Timestamp,
         lease_until_at_most: Timestamp,
-        deadline: Deadline,
     ) -> Result<Acquired, Error> {
         let token = random_id();
         let expires = expiry(now, lease_until_at_most);
@@ -166,7 +165,7 @@ impl Store {
             }
             Ok(changes)
         };
-        Ok(match self.change(&claim, deadline, take).await? {
+        Ok(match self.change(&claim, take).await? {
             Changed::Busy { expires } => Acquired::Busy { expires },
             Changed::Done { before, version } => Acquired::Held(Box::new(Lease::new(Start {
                 table: self.table.clone(),
@@ -195,7 +194,6 @@ impl Store {
         watermark: Option<Timestamp>,
         request_id: &str,
         now: Timestamp,
-        deadline: Deadline,
     ) -> Result<Reset, Error> {
         let state = State { watermark, ..State::default() };
         let anew = |_: Option<&Item>| {
@@ -203,7 +201,7 @@ impl Store {
             changes.extend([destination_change(&self.destination), (LEASE, None)]);
             Ok(changes)
         };
-        Ok(match self.change(&Claim { key, request_id, now }, deadline, anew).await? {
+        Ok(match self.change(&Claim { key, request_id, now }, anew).await? {
             Changed::Busy { expires } => Reset::Busy { expires },
             Changed::Done { before, .. } => Reset::Done { before },
         })
@@ -225,8 +223,8 @@ impl Store {
     ///
     /// # Errors
     /// Errors of the call to DynamoDB, and [`Error::Broken`].
-    pub async fn load(&self, key: Key, deadline: Deadline) -> Result<Option<Item>, Error> {
-        match self.table.get(&self.pk(key).to_string(), deadline).await? {
+    pub async fn load(&self, key: Key) -> Result<Option<Item>, Error> {
+        match self.table.get(&self.pk(key).to_string()).await? {
             Some(attributes) => Item::read(&attributes, &self.table.name),
             None => Ok(None),
         }
@@ -236,8 +234,8 @@ impl Store {
     ///
     /// # Errors
     /// Errors of the call to DynamoDB.
-    pub async fn list(&self, deadline: Deadline) -> Result<Listing, Error> {
-        self.table.list(Scope::Account(self.account.as_ref()), deadline).await
+    pub async fn list(&self) -> Result<Listing, Error> {
+        self.table.list(Scope::Account(self.account.as_ref())).await
     }
 
     /// Tries each call that a run makes, without changing anything: the condition of the write fails on purpose.
@@ -245,13 +243,13 @@ impl Store {
     ///
     /// # Errors
     /// Errors of the calls to DynamoDB.
-    pub async fn check_access(&self, deadline: Deadline) -> Result<Option<Timestamp>, Error> {
+    pub async fn check_access(&self) -> Result<Option<Timestamp>, Error> {
         /// A key that no item has.
         const NO_ITEM: &str = "check";
-        let server_time = self.table.server_time(NO_ITEM, deadline).await?;
+        let server_time = self.table.server_time(NO_ITEM).await?;
         let condition = Condition::Held { version: 0, token: random_id() };
-        self.table.update(NO_ITEM, &Write::new(condition, Vec::new()), deadline).await?;
-        self.table.scan(deadline).await?;
+        self.table.update(NO_ITEM, &Write::new(condition, Vec::new())).await?;
+        self.table.scan().await?;
         Ok(server_time)
     }
 
@@ -261,8 +259,8 @@ impl Store {
     /// # Errors
     /// The first error that a run would meet: [`Error::DestinationChanged`] or [`Error::Broken`]. Errors of the call to
     /// DynamoDB.
-    pub async fn check_items(&self, deadline: Deadline) -> Result<bool, Error> {
-        let listing = self.list(deadline).await?;
+    pub async fn check_items(&self) -> Result<bool, Error> {
+        let listing = self.list().await?;
         if let Some(error) = listing.broken.into_iter().next() {
             return Err(error);
         }
@@ -277,11 +275,10 @@ impl Store {
     async fn change(
         &self,
         claim: &Claim<'_>,
-        deadline: Deadline,
         changes: impl Fn(Option<&Item>) -> Result<Vec<Change>, Error>,
     ) -> Result<Changed, Error> {
         let pk = self.pk(claim.key).to_string();
-        let mut before = self.load(claim.key, deadline).await?;
+        let mut before = self.load(claim.key).await?;
         loop {
             let changes = changes(before.as_ref())?;
             if let Some(expires) = before.as_ref().and_then(|item| item.busy_for(claim.request_id, claim.now)) {
@@ -292,7 +289,7 @@ impl Store {
                 write_id: item.write_id.clone(),
             });
             let write = Write::new(condition, changes);
-            let done = match self.table.update(&pk, &write, deadline).await? {
+            let done = match self.table.update(&pk, &write).await? {
                 Outcome::Done => true,
                 Outcome::Refused(found) if Refused::is_written(found.as_ref(), &write.id) => true,
                 Outcome::Refused(found) => {

@@ -66,32 +66,33 @@ pub(super) enum Outcome {
     Refused(Option<Attributes>),
 }
 
-/// The table. Cheap to clone.
+/// The table, with the deadline of its calls. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Table {
     client: Client,
     pub(super) name: String,
+    pub(super) deadline: Deadline,
 }
 
 impl Table {
-    pub(super) fn new(client: &Client, name: String) -> Self {
+    pub(super) fn new(client: &Client, name: String, deadline: Deadline) -> Self {
         let config = client.config().to_builder().retry_config(aws::retries()).timeout_config(aws::timeouts());
-        Self { client: Client::from_conf(config.build()), name }
+        Self { client: Client::from_conf(config.build()), name, deadline }
     }
 
-    pub(super) async fn get(&self, pk: &str, deadline: Deadline) -> Result<Option<Attributes>, Error> {
+    pub(super) async fn get(&self, pk: &str) -> Result<Option<Attributes>, Error> {
         let request = self.get_request(pk);
-        let answer = aws::call(GET, PATIENCE, deadline, || request.clone().send()).await;
+        let answer = aws::call(GET, PATIENCE, self.deadline, || request.clone().send()).await;
         Ok(answer.map_err(|fault| Error::of_call(fault, GET, &self.name))?.item)
     }
 
     /// Reads an item, which may be absent, to get the time of DynamoDB's response (`Date`, to the second). Returns
     /// `None` if the response has no such header.
-    pub(super) async fn server_time(&self, pk: &str, deadline: Deadline) -> Result<Option<Timestamp>, Error> {
+    pub(super) async fn server_time(&self, pk: &str) -> Result<Option<Timestamp>, Error> {
         let date = DateHeader::default();
         let request = self.get_request(pk);
         let answer =
-            aws::call(GET, PATIENCE, deadline, || request.clone().customize().interceptor(date.clone()).send());
+            aws::call(GET, PATIENCE, self.deadline, || request.clone().customize().interceptor(date.clone()).send());
         answer.await.map_err(|fault| Error::of_call(fault, GET, &self.name))?;
         Ok(date.seen())
     }
@@ -102,13 +103,13 @@ impl Table {
     }
 
     /// Reads all items. One page holds 1 MB, which is thousands of items.
-    pub(super) async fn scan(&self, deadline: Deadline) -> Result<Vec<Attributes>, Error> {
+    pub(super) async fn scan(&self) -> Result<Vec<Attributes>, Error> {
         let mut items = Vec::new();
         let mut start = None;
         loop {
             let request =
                 self.client.scan().table_name(&self.name).consistent_read(true).set_exclusive_start_key(start);
-            let answer = aws::call(SCAN, PATIENCE, deadline, || request.clone().send()).await;
+            let answer = aws::call(SCAN, PATIENCE, self.deadline, || request.clone().send()).await;
             let page = answer.map_err(|fault| Error::of_call(fault, SCAN, &self.name))?;
             items.extend(page.items.unwrap_or_default());
             start = page.last_evaluated_key;
@@ -118,9 +119,9 @@ impl Table {
         }
     }
 
-    pub(super) async fn update(&self, pk: &str, write: &Write, deadline: Deadline) -> Result<Outcome, Error> {
+    pub(super) async fn update(&self, pk: &str, write: &Write) -> Result<Outcome, Error> {
         let request = write.request(self.client.update_item().table_name(&self.name), pk);
-        let answer = aws::call(UPDATE, PATIENCE, deadline, || {
+        let answer = aws::call(UPDATE, PATIENCE, self.deadline, || {
             let sent = request.clone().send();
             async {
                 match sent.await {

@@ -42,7 +42,7 @@ pub async fn backfill(session: &Session<'_>, request: Backfill) -> Result<RunAns
 impl Run<'_> {
     /// Releases the lease of a complete backfill without changing its checkpoint.
     async fn leave(self, state: State, window: Window) -> Result<RunAnswer, Error> {
-        match self.lease.release(state, now(), self.session.save_deadline).await {
+        match self.lease.release(state, now()).await {
             // Another run holds the lease now and finds the same complete backfill.
             Err(error) if error.is_lease_lost() => {}
             released => released?,

@@ -191,7 +191,7 @@ impl Run<'_> {
     pub(super) async fn fetch(&self, reading: &WindowReader<'_>) -> Result<Page, Error> {
         let session = self.session;
         self.yield_to_live_run().await;
-        let page = session.lastpass.fetch_events(&reading.request(), &session.mapper.zone, session.deadline).await?;
+        let page = session.lastpass.fetch_events(&reading.request(), &session.mapper.zone).await?;
         self.progress.pages.fetch_add(1, Ordering::Relaxed);
         Ok(page)
     }
@@ -212,7 +212,7 @@ impl Run<'_> {
     /// Returns whether a live run holds the lease of the event report. Returns `false` if the lease cannot be read.
     async fn is_live_run_at_work(&self) -> bool {
         let live = Key::Stream(Stream::EventReport);
-        match self.session.store.load(live, self.session.deadline).await {
+        match self.session.store.load(live).await {
             Ok(item) => item.and_then(|item| item.lease).is_some_and(|lease| lease.expires > now()),
             Err(error) => {
                 tracing::debug!(%error, "it can't be told whether a live run is at work");

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
+use url::Url;
 
 use super::{events::documents, session::mapper, windows::backfill_window};
 use crate::{
@@ -25,7 +26,10 @@ use crate::{
 
 /// An account whose documents are previewed before they are sent.
 pub struct Preview {
-    lastpass: lastpass::Client,
+    http: reqwest::Client,
+    url: Url,
+    api_user: Option<String>,
+    account: lastpass::Account,
     mapper: Mapper,
 }
 
@@ -41,9 +45,14 @@ impl Preview {
         let http = http.map_err(crate::config::Invalid::from)?;
         let mapper = mapper(config, &credentials, None);
         let Credentials { account_number, provisioning_hash, .. } = credentials;
-        let lastpass = lastpass::Client::new(http, config.lastpass_url.clone(), account_number, provisioning_hash)
-            .named(config.lastpass_api_user.clone());
-        Ok(Self { lastpass, mapper })
+        let account = lastpass::Account { number: account_number, provisioning_hash };
+        let (url, api_user) = (config.lastpass_url.clone(), config.lastpass_api_user.clone());
+        Ok(Self { http, url, api_user, account, mapper })
+    }
+
+    fn lastpass(&self, deadline: Deadline) -> lastpass::Client {
+        lastpass::Client::new(self.http.clone(), self.url.clone(), self.account.clone(), deadline)
+            .named(self.api_user.clone())
     }
 
     /// Returns the name of the data stream for the documents of `stream`.
@@ -68,8 +77,9 @@ impl Preview {
             return Ok(());
         }
         let mut reading = WindowReader::new(zone, from, to);
+        let lastpass = self.lastpass(deadline);
         loop {
-            let page = self.lastpass.fetch_events(&reading.request(), zone, deadline).await?;
+            let page = lastpass.fetch_events(&reading.request(), zone).await?;
             let clock = now();
             let whole = reading
                 .take(page, clock)
@@ -93,6 +103,7 @@ impl Preview {
         deadline: Deadline,
         mut take: impl FnMut(Vec<Document>),
     ) -> Result<(), Error> {
+        let lastpass = self.lastpass(deadline);
         let clock = now();
         let (reading, snapshot) =
             (reading_at(clock), streams::Snapshot { scheduled_time: whole_second(clock), timestamp: clock });
@@ -103,11 +114,9 @@ impl Preview {
         let (mut paging, mut seen) = (Paging::from(PageRequest::first(largest), 0), HashSet::new());
         loop {
             let page = match of {
-                SnapshotOf::Users => {
-                    self.lastpass.fetch_users(paging.next(), deadline).await.map(|page| (page.users, page.total))
-                }
+                SnapshotOf::Users => lastpass.fetch_users(paging.next()).await.map(|page| (page.users, page.total)),
                 SnapshotOf::SharedFolders => {
-                    self.lastpass.fetch_folders(paging.next(), deadline).await.map(|page| (page.folders, None))
+                    lastpass.fetch_folders(paging.next()).await.map(|page| (page.folders, None))
                 }
             };
             let (entries, total) = match page {

@@ -53,7 +53,7 @@ impl Run<'_> {
         };
         let mut waiting = WaitingLetters::new(session.elastic, DataStream::dead_letter(namespace), &filter);
         loop {
-            let letters = waiting.fetch(session.deadline).await?;
+            let letters = waiting.fetch().await?;
             let (Some(first), Some(last)) = (letters.first(), letters.last()) else {
                 let events = self.acknowledged_events();
                 let state = State { complete: true, unfinished: None, events, ..self.lease.state() };
@@ -64,7 +64,7 @@ impl Run<'_> {
             self.save_redrive(first.refused_at).await?;
             let documents: Vec<Document> =
                 letters.iter().map(|letter| document(session.mapper, stream, letter, now())).collect();
-            let redelivered = self.writer.redeliver(&documents, session.deadline).await?;
+            let redelivered = self.writer.redeliver(&documents).await?;
             let timestamps = documents.iter().map(|document| document.timestamp);
             self.progress.count(timestamps.zip(redelivered.deliveries), None);
             for (error_type, count) in redelivered.refused {

@@ -35,16 +35,16 @@ pub struct ResetAnswer {
 /// # Errors
 /// Errors of the calls to DynamoDB.
 pub async fn reset(session: &Session<'_>, stream: Stream, to: Timestamp) -> Result<ResetAnswer, Error> {
-    let Session { store, request_id, deadline, .. } = *session;
+    let Session { store, request_id, .. } = *session;
     let after = match stream {
         Stream::EventReport => session.mapper.zone.begin_outside_fold(to),
         Stream::User | Stream::DetailedSharedFolder => to,
     };
     let key = Key::Stream(stream);
-    let before = match store.reset(key, Some(after), request_id, now(), deadline).await? {
+    let before = match store.reset(key, Some(after), request_id, now()).await? {
         checkpoint::Reset::Done { before } => before,
         checkpoint::Reset::Busy { expires } => {
-            let watermark = store.load(key, deadline).await?.and_then(|item| item.state.watermark);
+            let watermark = store.load(key).await?.and_then(|item| item.state.watermark);
             return Ok(ResetAnswer {
                 action: "reset",
                 stream,
@@ -83,9 +83,9 @@ struct GivenUp {
 /// Resets the unfinished backfills and the redrive of `stream` that are bound to another destination, so that they
 /// begin again in the current one.
 async fn give_up_elsewhere(session: &Session<'_>, stream: Stream) -> Result<GivenUp, Error> {
-    let Session { store, request_id, deadline, .. } = *session;
+    let Session { store, request_id, .. } = *session;
     let mut given_up = GivenUp::default();
-    let listing = store.list(deadline).await?;
+    let listing = store.list().await?;
     for error in listing.broken {
         tracing::error!(%error, "a checkpoint can't be read");
     }
@@ -96,7 +96,7 @@ async fn give_up_elsewhere(session: &Session<'_>, stream: Stream) -> Result<Give
         if !is_other_work || item.state.complete || !item.is_bound() || item.destination.is_same(store.destination()) {
             continue;
         }
-        match store.reset(key, None, request_id, now(), deadline).await? {
+        match store.reset(key, None, request_id, now()).await? {
             checkpoint::Reset::Done { .. } => given_up.backfills += u64::from(matches!(key, Key::Backfill { .. })),
             checkpoint::Reset::Busy { expires } => given_up.busy_until = given_up.busy_until.max(Some(expires)),
         }

@@ -37,7 +37,7 @@ enum PendingWork {
 /// # Errors
 /// The error of the first piece of work that fails, after the others were continued; see [`super::collect`].
 pub async fn resume(session: &Session<'_>) -> Result<ResumeAnswer, Error> {
-    let listing = session.store.list(session.deadline).await?;
+    let listing = session.store.list().await?;
     for error in listing.broken {
         tracing::error!(%error, "a checkpoint can't be read");
     }

@@ -89,9 +89,9 @@ impl<'a> Run<'a> {
     /// Takes the lease of `key`.
     pub(super) async fn begin(session: &'a Session<'a>, action: &'static str, key: Key) -> Result<Begun<'a>, Error> {
         let stream = key.stream();
-        let held = session.store.acquire(key, session.request_id, now(), session.lease_until, session.deadline).await?;
+        let held = session.store.acquire(key, session.request_id, now(), session.lease_until).await?;
         let lease = match held {
-            Acquired::Held(lease) => *lease,
+            Acquired::Held(lease) => lease.until(session.save_deadline),
             Acquired::Busy { expires } => {
                 let mut answer = RunAnswer::skipped(action, stream, Reason::LeaseHeld);
                 answer.lease_expires = Some(expires);
@@ -131,7 +131,7 @@ impl<'a> Run<'a> {
             if documents.is_empty() {
                 return Ok(());
             }
-            let deliveries = self.writer.deliver(&documents, now(), self.session.deadline).await?;
+            let deliveries = self.writer.deliver(&documents, now()).await?;
             let timestamps = documents.iter().map(|document| document.timestamp);
             self.progress.count(timestamps.zip(deliveries), window_from);
         }
@@ -147,7 +147,7 @@ impl<'a> Run<'a> {
 
     /// Saves a state. Everything before its positions must be acknowledged.
     pub(super) async fn save(&self, state: State) -> Result<(), Error> {
-        Ok(self.lease.save(state, now(), self.session.save_deadline).await?)
+        Ok(self.lease.save(state, now()).await?)
     }
 
     /// Runs `work` and renews the lease meanwhile. Ends early if the lease is lost.
@@ -155,7 +155,7 @@ impl<'a> Run<'a> {
         let renewing = async {
             loop {
                 tokio::time::sleep(RENEW_EVERY).await;
-                match self.lease.renew(now(), self.session.save_deadline).await {
+                match self.lease.renew(now()).await {
                     Err(error) if error.is_lease_lost() => return error,
                     Err(error) => tracing::warn!(%error, "the lease was not renewed; trying again"),
                     Ok(()) => {}
@@ -209,8 +209,7 @@ impl<'a> Run<'a> {
             dead_letters: counters.dead_letters,
             late: counters.late,
         });
-        let released =
-            if is_lease_lost { Ok(()) } else { self.lease.release(state, now(), self.session.save_deadline).await };
+        let released = if is_lease_lost { Ok(()) } else { self.lease.release(state, now()).await };
         let outcome = match released {
             Ok(()) => outcome,
             Err(error) if error.is_lease_lost() => {

@@ -162,12 +162,12 @@ impl Run<'_> {
     }
 
     async fn fetch_page(&self, stream: Stream, request: PageRequest) -> Result<SnapshotPage, lastpass::Error> {
-        let (lastpass, deadline) = (self.session.lastpass, self.session.deadline);
+        let lastpass = self.session.lastpass;
         if stream == Stream::User {
-            let page = lastpass.fetch_users(request, deadline).await?;
+            let page = lastpass.fetch_users(request).await?;
             Ok(SnapshotPage { total: page.total, entries: page.users })
         } else {
-            let page = lastpass.fetch_folders(request, deadline).await?;
+            let page = lastpass.fetch_folders(request).await?;
             Ok(SnapshotPage { total: None, entries: page.folders })
         }
     }

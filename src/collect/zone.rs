@@ -47,7 +47,6 @@ const LOOKED_FOR_AFTER: SignedDuration = SignedDuration::from_mins(1);
 pub(crate) struct Account<'a> {
     pub(crate) lastpass: &'a lastpass::Client,
     pub(crate) zone: &'a ApiZone,
-    pub(crate) deadline: Deadline,
 }
 
 impl Account<'_> {
@@ -58,6 +57,7 @@ impl Account<'_> {
     /// Never fails: a request without a response proves nothing. Sends no further request when LastPass throttles.
     pub(crate) async fn prove_zone(&self, page: &Page, polls: &mut Vec<Poll>) -> Verdict {
         let deadline = self.own_deadline();
+        let lastpass = self.lastpass.until(deadline);
         let mut verdict = self.judge(page, polls);
         let from = self.begin_of_new(page);
         let newest = own_polls::newest(page);
@@ -69,7 +69,7 @@ impl Account<'_> {
                 break;
             }
             tokio::time::sleep(pause).await;
-            let Some((page, poll)) = self.poll(from, deadline).await else { break };
+            let Some((page, poll)) = self.poll(&lastpass, from).await else { break };
             polls.push(poll);
             verdict = self.judge(&page, polls);
             has_new |= own_polls::newest(&page) > newest;
@@ -81,8 +81,7 @@ impl Account<'_> {
     async fn find(&self, polls: &[Poll]) -> Verdict {
         let Some(oldest) = polls.first() else { return Verdict::Unknown };
         let from = oldest.sent.saturating_sub(ZONE_REACH + BEFORE_NEWEST).unwrap_or(oldest.sent);
-        let deadline = self.own_deadline();
-        match self.poll(from, deadline).await {
+        match self.poll(&self.lastpass.until(self.own_deadline()), from).await {
             Some((page, _)) => self.judge(&page, polls),
             None => Verdict::Unknown,
         }
@@ -90,15 +89,15 @@ impl Account<'_> {
 
     /// Returns when further requests must end.
     fn own_deadline(&self) -> Deadline {
-        Deadline::after(PATIENCE.min(self.deadline.remaining() / SHARE))
+        Deadline::after(PATIENCE.min(self.lastpass.deadline().remaining() / SHARE))
     }
 
     /// Requests the events from `from` to the open end. Returns the page, and when the request was sent and answered.
-    async fn poll(&self, from: Timestamp, deadline: Deadline) -> Option<(Page, Poll)> {
+    async fn poll(&self, lastpass: &lastpass::Client, from: Timestamp) -> Option<(Page, Poll)> {
         let sent = now();
         let request =
             Request { from: self.zone.begin_outside_fold(from), to: open_end(self.zone, sent), next_us: None };
-        match self.lastpass.fetch_events(&request, self.zone, deadline).await {
+        match lastpass.fetch_events(&request, self.zone).await {
             Ok(page) => Some((page, Poll { sent, answered: now() })),
             Err(error) => {
                 tracing::info!(%error, "the time zone was not compared with the events of our own requests");
@@ -154,7 +153,7 @@ impl Run<'_> {
         is_wide: bool,
     ) -> Result<Vec<(Timestamp, Timestamp)>, Error> {
         let session = self.session;
-        let account = Account { lastpass: session.lastpass, zone: &session.mapper.zone, deadline: session.deadline };
+        let account = Account { lastpass: session.lastpass, zone: &session.mapper.zone };
         let clock = now();
         let mut waiting = polls_of(&self.lease.state());
         if waiting.last().is_some_and(|last| clock.duration_since(last.sent) >= LOOKED_FOR_AFTER) {

@@ -24,7 +24,6 @@ use super::encode::gzip;
 use super::error::Error;
 use super::operation::Operation;
 use super::transport::{Body, Request};
-use crate::clock::Deadline;
 
 /// How much later than the end of an index, by its cluster's clock, a document in it can have happened, by LastPass's
 /// clock. Chosen: 5 minutes that LastPass's clock may be fast (an event further ahead stops a run), 5 that the clock of the
@@ -88,18 +87,18 @@ impl BackingIndices {
     ///
     /// # Errors
     /// [`Error`].
-    pub(super) async fn list(&self, data_stream: &str, deadline: Deadline) -> Result<Vec<BackingIndex>, Error> {
-        let names = index_names(&self.client, data_stream, deadline).await?;
+    pub(super) async fn list(&self, data_stream: &str) -> Result<Vec<BackingIndex>, Error> {
+        let names = index_names(&self.client, data_stream).await?;
         // A single index is always asked.
         if names.len() > 1 && !names.iter().all(|name| self.learned().created.contains_key(name)) {
-            let mut dates = creation_dates(&self.client, data_stream, deadline).await?;
+            let mut dates = creation_dates(&self.client, data_stream).await?;
             self.learned().created.extend(names.iter().map(|name| (name.clone(), dates.remove(name))));
         }
         let mut indices = with_ends(data_stream, names, &self.learned().created);
         let ended = indices.iter().filter(|index| index.ended.is_some()).map(|index| index.name.as_str());
         let unknown: Vec<&str> = ended.filter(|name| !self.learned().newest.contains_key(*name)).collect();
         if !unknown.is_empty() {
-            let times = newest_documents(&self.client, &unknown, deadline).await?;
+            let times = newest_documents(&self.client, &unknown).await?;
             self.learned().newest.extend(unknown.into_iter().map(str::to_owned).zip(times));
         }
         for index in &mut indices {
@@ -119,8 +118,8 @@ impl BackingIndices {
 ///
 /// # Errors
 /// [`Error`].
-pub(super) async fn index_names(client: &Client, data_stream: &str, deadline: Deadline) -> Result<Vec<String>, Error> {
-    Ok(data_streams(client, data_stream, Operation::ListBackingIndices, deadline)
+pub(super) async fn index_names(client: &Client, data_stream: &str) -> Result<Vec<String>, Error> {
+    Ok(data_streams(client, data_stream, Operation::ListBackingIndices)
         .await?
         .pop()
         .map(|found| found.1)
@@ -136,7 +135,6 @@ pub(super) async fn data_streams(
     client: &Client,
     pattern: &str,
     operation: Operation,
-    deadline: Deadline,
 ) -> Result<Vec<(String, Vec<String>)>, Error> {
     #[derive(Deserialize)]
     struct Resolved {
@@ -148,7 +146,7 @@ pub(super) async fn data_streams(
         backing_indices: Vec<String>,
     }
     let request = Request::new(operation, Method::GET, IndicesResolveIndexParts::Name(&[pattern]).url());
-    let response = client.ask(&request, deadline).await?;
+    let response = client.ask(&request).await?;
     if response.status == 404 && response.error_type() == "index_not_found_exception" {
         return Ok(Vec::new());
     }
@@ -163,11 +161,7 @@ pub(super) async fn data_streams(
 ///
 /// Source: <https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-indices-get-settings> (the privilege
 /// `view_index_metadata`; serverless has it as well).
-async fn creation_dates(
-    client: &Client,
-    data_stream: &str,
-    deadline: Deadline,
-) -> Result<HashMap<String, Timestamp>, Error> {
+async fn creation_dates(client: &Client, data_stream: &str) -> Result<HashMap<String, Timestamp>, Error> {
     #[derive(Deserialize)]
     struct Found {
         settings: Settings,
@@ -185,7 +179,7 @@ async fn creation_dates(
         query: &[("filter_path", "*.settings.index.creation_date")],
         ..Request::new(Operation::ListBackingIndices, Method::GET, path)
     };
-    let response = match client.ask(&request, deadline).await {
+    let response = match client.ask(&request).await {
         Ok(response) if response.status.is_success() => response,
         Ok(response) => {
             tracing::debug!(status = response.status.as_u16(), "the creation dates of the backing indices are hidden");
@@ -201,11 +195,7 @@ async fn creation_dates(
 
 /// Returns the time of the newest document in each of `indices`: the larger of `@timestamp` and `event.created`. None for
 /// an index that cannot be searched, because it is closed or lacks a shard, and for one without documents.
-async fn newest_documents(
-    client: &Client,
-    indices: &[&str],
-    deadline: Deadline,
-) -> Result<Vec<Option<Timestamp>>, Error> {
+async fn newest_documents(client: &Client, indices: &[&str]) -> Result<Vec<Option<Timestamp>>, Error> {
     #[derive(Deserialize)]
     struct Responses {
         responses: Vec<Found>,
@@ -238,7 +228,7 @@ async fn newest_documents(
         body: Body::GzipNdjson(body),
         ..Request::new(Operation::FindIds, Method::POST, MsearchParts::None.url())
     };
-    let response = client.ask(&request, deadline).await?;
+    let response = client.ask(&request).await?;
     if !response.status.is_success() {
         tracing::debug!(status = response.status.as_u16(), "the newest documents of the backing indices are unknown");
         return Ok(vec![None; indices.len()]);

@@ -15,7 +15,6 @@ use super::operation::Operation;
 use super::remedy::{CLUSTER_BLOCK, SHARD_LIMIT, known_remedy};
 use super::response::Response;
 use super::transport::{Body, Request};
-use crate::clock::Deadline;
 use crate::document::{DataStream, DocId};
 
 const FAILURE_STORE_REMEDY: &str = "documents went into the failure store of the data stream, where no search finds \
@@ -59,11 +58,7 @@ impl BulkApi {
     ///
     /// # Errors
     /// [`Error`]: it is unknown which documents were created.
-    pub(super) async fn create<'a>(
-        &self,
-        lines: impl Iterator<Item = Line<'a>> + Clone,
-        deadline: Deadline,
-    ) -> Result<Response, Error> {
+    pub(super) async fn create<'a>(&self, lines: impl Iterator<Item = Line<'a>> + Clone) -> Result<Response, Error> {
         // Writing into memory cannot fail. If it did, nothing would have been sent.
         let body = bulk_body(lines).map_err(|_| self.client.unreachable(self.operation, Unanswered::Connection))?;
         let request = Request {
@@ -82,7 +77,7 @@ impl BulkApi {
             body: Body::GzipNdjson(body),
             ..Request::new(self.operation, Method::POST, BulkParts::Index(self.data_stream.as_str()).url())
         };
-        self.client.send(&request, deadline).await
+        self.client.send(&request).await
     }
 
     /// Reads the response to a request that creates documents with these `ids`. Breaks if the request was too large.

@@ -33,17 +33,23 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub struct Client {
     transport: Transport,
+    deadline: Deadline,
     /// Whether Elasticsearch has responded. Clones share it.
     has_responded: Arc<AtomicBool>,
 }
 
 impl Client {
-    /// Creates a client for the cluster at `endpoint` with an API key in its encoded form.
+    /// Creates a client for the cluster at `endpoint` with an API key in its encoded form. Its requests end at `deadline`.
     ///
     /// # Errors
     /// [`Error::Unauthorized`] for a key that cannot be sent in a header, such as one with a line break.
-    pub fn new(http: reqwest::Client, endpoint: Endpoint, api_key: &SecretString) -> Result<Self, Error> {
-        Ok(Self { transport: Transport::new(http, endpoint, api_key)?, has_responded: Arc::default() })
+    pub fn new(
+        http: reqwest::Client,
+        endpoint: Endpoint,
+        api_key: &SecretString,
+        deadline: Deadline,
+    ) -> Result<Self, Error> {
+        Ok(Self { transport: Transport::new(http, endpoint, api_key)?, deadline, has_responded: Arc::default() })
     }
 
     pub(super) fn host(&self) -> String {
@@ -55,9 +61,9 @@ impl Client {
     /// # Errors
     /// [`Error::Unreachable`], [`Error::NotTrusted`] or [`Error::OutOfTime`]: it is unknown whether Elasticsearch performed
     /// the request.
-    pub(super) async fn send(&self, request: &Request<'_>, deadline: Deadline) -> Result<Response, Error> {
+    pub(super) async fn send(&self, request: &Request<'_>) -> Result<Response, Error> {
         let operation = request.operation;
-        let timeout = deadline.timeout(REQUEST_TIMEOUT);
+        let timeout = self.deadline.timeout(REQUEST_TIMEOUT);
         if timeout.is_zero() {
             return Err(Error::OutOfTime { host: self.host(), operation });
         }
@@ -71,7 +77,12 @@ impl Client {
     /// Returns the pauses between the attempts of a request that may be repeated.
     pub(super) fn pauses(&self) -> Pauses {
         let has_responded = self.has_responded.load(Ordering::Relaxed);
-        Pauses::new(FIRST_PAUSE, if has_responded { PATIENCE_IN_A_RESTART } else { PATIENCE })
+        self.pauses_of(FIRST_PAUSE, if has_responded { PATIENCE_IN_A_RESTART } else { PATIENCE })
+    }
+
+    /// Returns pauses that begin with about `first`, until an unreachable cluster is given up after `patience`.
+    pub(super) fn pauses_of(&self, first: Duration, patience: Duration) -> Pauses {
+        Pauses::new(first, patience, self.deadline)
     }
 
     /// Sends `request`, and retries while Elasticsearch is overloaded or unreachable. Only for requests that are safe to
@@ -79,17 +90,17 @@ impl Client {
     ///
     /// # Errors
     /// Any [`Error`] except [`Error::Refused`]: a refusal is a response, see [`Client::read`].
-    pub(super) async fn ask(&self, request: &Request<'_>, deadline: Deadline) -> Result<Response, Error> {
+    pub(super) async fn ask(&self, request: &Request<'_>) -> Result<Response, Error> {
         let mut pauses = self.pauses();
         loop {
-            let error = match self.send(request, deadline).await {
+            let error = match self.send(request).await {
                 Ok(response) => match self.general_error(&response) {
                     None => return Ok(response),
                     Some(error) => error,
                 },
                 Err(error) => error,
             };
-            pauses.before_repeating(error, deadline).await?;
+            pauses.before_repeating(error).await?;
         }
     }
 
@@ -101,9 +112,8 @@ impl Client {
         &self,
         request: &Request<'_>,
         remedy: &'static str,
-        deadline: Deadline,
     ) -> Result<T, Error> {
-        let response = self.ask(request, deadline).await?;
+        let response = self.ask(request).await?;
         if !response.status.is_success() {
             return Err(self.refused(&response, remedy));
         }

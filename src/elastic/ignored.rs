@@ -20,7 +20,6 @@ use super::error::Error;
 use super::operation::Operation;
 use super::search::{Hits, search};
 use super::transport::Request;
-use crate::clock::Deadline;
 use crate::document::{DataStream, Namespace, Stream};
 
 /// Number of documents whose ignored fields are listed. Chosen: a mapping has about as many fields.
@@ -59,38 +58,34 @@ pub struct Ignored {
 ///
 /// # Errors
 /// [`Error`].
-pub async fn ignored_values(
-    client: &Client,
-    namespace: &Namespace,
-    deadline: Deadline,
-) -> Result<Vec<IgnoredValues>, Error> {
+pub async fn ignored_values(client: &Client, namespace: &Namespace) -> Result<Vec<IgnoredValues>, Error> {
     let letters = DataStream::dead_letter(namespace);
     let data_streams: Vec<DataStream> =
         Stream::ALL.iter().map(|stream| stream.data_stream(namespace)).chain([letters]).collect();
     let found: Vec<Option<IgnoredValues>> = stream::iter(&data_streams)
-        .map(|data_stream| find(client, data_stream, deadline))
+        .map(|data_stream| find(client, data_stream))
         .buffered(data_streams.len())
         .try_collect()
         .await?;
     Ok(found.into_iter().flatten().collect())
 }
 
-async fn find(client: &Client, data_stream: &DataStream, deadline: Deadline) -> Result<Option<IgnoredValues>, Error> {
-    let indices = index_names(client, data_stream.as_str(), deadline).await?;
+async fn find(client: &Client, data_stream: &DataStream) -> Result<Option<IgnoredValues>, Error> {
+    let indices = index_names(client, data_stream.as_str()).await?;
     let Some(write_index) = indices.last() else { return Ok(None) };
-    let takes_malformed = takes_malformed(client, write_index, deadline).await?;
-    let any = count(client, data_stream, &json!({"exists": {"field": "_ignored"}}), deadline).await?;
+    let takes_malformed = takes_malformed(client, write_index).await?;
+    let any = count(client, data_stream, &json!({"exists": {"field": "_ignored"}})).await?;
     let (mut malformed, mut not_indexed) = (Ignored::default(), Ignored::default());
     if any.documents > 0 {
-        let typed = typed_fields(client, data_stream, deadline).await?;
-        malformed = count(client, data_stream, &json!({"terms": {"_ignored": typed}}), deadline).await?;
+        let typed = typed_fields(client, data_stream).await?;
+        malformed = count(client, data_stream, &json!({"terms": {"_ignored": typed}})).await?;
         malformed.fields.retain(|field| typed.contains(field));
         // Without those counted above.
         let query = json!({"bool": {
             "filter": {"exists": {"field": "_ignored"}},
             "must_not": {"terms": {"_ignored": typed}},
         }});
-        not_indexed = count(client, data_stream, &query, deadline).await?;
+        not_indexed = count(client, data_stream, &query).await?;
     }
     let has_finding = takes_malformed || any.documents > 0;
     let data_stream = data_stream.clone();
@@ -98,19 +93,19 @@ async fn find(client: &Client, data_stream: &DataStream, deadline: Deadline) -> 
 }
 
 /// Whether the settings of an index make it ignore malformed values.
-async fn takes_malformed(client: &Client, index: &str, deadline: Deadline) -> Result<bool, Error> {
+async fn takes_malformed(client: &Client, index: &str) -> Result<bool, Error> {
     const SETTING: &str = "index.mapping.ignore_malformed";
     let path = IndicesGetSettingsParts::IndexName(&[index], &[SETTING]).url();
     let request = Request {
         query: &[("flat_settings", "true")],
         ..Request::new(Operation::ListBackingIndices, Method::GET, path)
     };
-    let found: BTreeMap<String, Value> = client.read(&request, READ_REMEDY, deadline).await?;
+    let found: BTreeMap<String, Value> = client.read(&request, READ_REMEDY).await?;
     Ok(found.values().any(|index| index["settings"][SETTING] == "true"))
 }
 
 /// Returns the fields of a data stream for which a value can be malformed.
-async fn typed_fields(client: &Client, data_stream: &DataStream, deadline: Deadline) -> Result<Vec<String>, Error> {
+async fn typed_fields(client: &Client, data_stream: &DataStream) -> Result<Vec<String>, Error> {
     #[derive(Deserialize)]
     struct Found {
         fields: BTreeMap<String, BTreeMap<String, Value>>,
@@ -120,13 +115,13 @@ async fn typed_fields(client: &Client, data_stream: &DataStream, deadline: Deadl
         query: &[("fields", "*"), ("ignore_unavailable", "true"), ("filter_path", "fields.*.*.type")],
         ..Request::new(Operation::SearchDocuments, Method::GET, path)
     };
-    let Found { fields } = client.read(&request, READ_REMEDY, deadline).await?;
+    let Found { fields } = client.read(&request, READ_REMEDY).await?;
     let may_fail = |types: &BTreeMap<String, Value>| types.keys().any(|name| !OF_ANY_FORM.contains(&name.as_str()));
     Ok(fields.into_iter().filter(|(_, types)| may_fail(types)).map(|(name, _)| name).collect())
 }
 
 /// Counts the documents that match `query`, and lists the fields in their `_ignored`.
-async fn count(client: &Client, data_stream: &DataStream, query: &Value, deadline: Deadline) -> Result<Ignored, Error> {
+async fn count(client: &Client, data_stream: &DataStream, query: &Value) -> Result<Ignored, Error> {
     #[derive(Deserialize)]
     struct Hit {
         #[serde(default, rename = "_ignored")]
@@ -140,7 +135,7 @@ async fn count(client: &Client, data_stream: &DataStream, query: &Value, deadlin
         "sort": [{"@timestamp": "desc"}],
         "query": query,
     });
-    let Hits { total, hits } = search::<Hit>(client, &[data_stream.as_str()], &body, READ_REMEDY, deadline).await?;
+    let Hits { total, hits } = search::<Hit>(client, &[data_stream.as_str()], &body, READ_REMEDY).await?;
     let newest = hits.first().and_then(|hit| Timestamp::from_millisecond(*hit.sort.first()?).ok());
     let mut fields: Vec<String> = hits.into_iter().flat_map(|hit| hit.ignored).collect();
     fields.sort_unstable();

@@ -21,9 +21,8 @@ use super::error::Error;
 use super::operation::Operation;
 use super::remedy::CLUSTER_BLOCK;
 use super::response::{Response, read_error_type};
-use super::retry::{FIRST_PAUSE, PATIENCE, Pauses};
+use super::retry::{FIRST_PAUSE, PATIENCE};
 use super::transport::{Body, Request};
-use crate::clock::Deadline;
 use crate::document::DocId;
 use crate::text::Text;
 
@@ -62,12 +61,8 @@ impl Finder {
     ///
     /// # Errors
     /// [`Error`].
-    pub(super) async fn backing_indices(
-        &self,
-        data_stream: &str,
-        deadline: Deadline,
-    ) -> Result<Vec<BackingIndex>, Error> {
-        self.indices.list(data_stream, deadline).await
+    pub(super) async fn backing_indices(&self, data_stream: &str) -> Result<Vec<BackingIndex>, Error> {
+        self.indices.list(data_stream).await
     }
 
     /// Returns the positions of those of `wanted` that are in one of `indices`.
@@ -79,43 +74,35 @@ impl Finder {
         data_stream: &str,
         wanted: &[Wanted<'_>],
         indices: &[BackingIndex],
-        deadline: Deadline,
     ) -> Result<HashSet<usize>, Error> {
         let mut indices = indices.to_vec();
         let write_index = indices.last().map(|index| index.name.clone());
         let mut pauses = self.client.pauses();
         // While a cluster restarts, its write index cannot be read either, so older ones are given up sooner.
-        let mut pauses_for_older = Pauses::new(FIRST_PAUSE, PATIENCE);
+        let mut pauses_for_older = self.client.pauses_of(FIRST_PAUSE, PATIENCE);
         loop {
-            match self.try_find(wanted, &indices, deadline).await? {
+            match self.try_find(wanted, &indices).await? {
                 Attempt::Found(found) => return Ok(found),
                 // Its lifecycle deleted it after it was listed: its documents are no longer in the data stream.
                 Attempt::Gone => {
-                    let listed = index_names(&self.client, data_stream, deadline).await?;
+                    let listed = index_names(&self.client, data_stream).await?;
                     indices.retain(|index| listed.contains(&index.name));
                 }
                 Attempt::NotNow { index, error_type } => {
                     let is_older = write_index.as_ref() != Some(&index);
                     let error = self.unreadable(index, Unreadable::NotNow { error_type });
-                    if is_older { &mut pauses_for_older } else { &mut pauses }
-                        .before_repeating(error, deadline)
-                        .await?;
+                    if is_older { &mut pauses_for_older } else { &mut pauses }.before_repeating(error).await?;
                 }
                 Attempt::Overloaded => {
                     let (host, operation) = (self.client.host(), Operation::FindIds);
                     let error = Error::Throttled { host, operation, retry_after: None };
-                    pauses.before_repeating(error, deadline).await?;
+                    pauses.before_repeating(error).await?;
                 }
             }
         }
     }
 
-    async fn try_find(
-        &self,
-        wanted: &[Wanted<'_>],
-        indices: &[BackingIndex],
-        deadline: Deadline,
-    ) -> Result<Attempt, Error> {
+    async fn try_find(&self, wanted: &[Wanted<'_>], indices: &[BackingIndex]) -> Result<Attempt, Error> {
         let mut found = HashSet::new();
         let mut asked = 0;
         loop {
@@ -125,7 +112,7 @@ impl Finder {
             if batch.is_empty() {
                 return Ok(Attempt::Found(found));
             }
-            let response = mget(&self.client, &batch, deadline).await?;
+            let response = mget(&self.client, &batch).await?;
             if response.status == 413 && batch.len() > 1 {
                 self.max_lookups.fetch_min(batch.len() / 2, Ordering::Relaxed);
                 asked = begin;
@@ -253,7 +240,7 @@ fn next_questions<'a>(
 }
 
 /// Sends one `_mget` request with the questions of `batch`.
-async fn mget(client: &Client, batch: &[Question<'_>], deadline: Deadline) -> Result<Response, Error> {
+async fn mget(client: &Client, batch: &[Question<'_>]) -> Result<Response, Error> {
     #[derive(Serialize)]
     #[serde(rename_all = "lowercase")]
     enum Questions<'a> {
@@ -282,7 +269,7 @@ async fn mget(client: &Client, batch: &[Question<'_>], deadline: Deadline) -> Re
         body,
         ..Request::new(Operation::FindIds, Method::POST, path.url())
     };
-    client.ask(&request, deadline).await
+    client.ask(&request).await
 }
 
 #[cfg(test)]

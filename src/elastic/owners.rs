@@ -14,7 +14,6 @@ use super::error::Error;
 use super::operation::Operation;
 use super::search::{Hits, search};
 use super::templates::{IndexTemplate, index_templates, mapping_of, owner_in};
-use crate::clock::Deadline;
 use crate::document::{Namespace, Stream};
 
 /// Number of documents of others that are read. Chosen: they only serve to name the data streams.
@@ -35,17 +34,17 @@ pub(super) struct Others {
 ///
 /// # Errors
 /// [`Error`].
-pub(super) async fn others(client: &Client, deadline: Deadline) -> Result<Others, Error> {
+pub(super) async fn others(client: &Client) -> Result<Others, Error> {
     let operation = Operation::UpdateDataStream;
     let mut found = Others::default();
     // Read only if needed.
     let mut templates: Option<Vec<IndexTemplate>> = None;
     for StreamAssets { data_streams: pattern, .. } in &STREAMS {
-        for (name, indices) in data_streams(client, pattern, operation, deadline).await? {
-            let Some(owner) = owner(client, &name, indices.last(), operation, deadline).await? else { continue };
+        for (name, indices) in data_streams(client, pattern, operation).await? {
+            let Some(owner) = owner(client, &name, indices.last(), operation).await? else { continue };
             let templates = match &mut templates {
                 Some(templates) => templates,
-                none => none.insert(index_templates(client, "*", deadline).await?),
+                none => none.insert(index_templates(client, "*").await?),
             };
             let theirs = templates.iter().filter(|template| template.is_anothers_for(&name));
             match theirs.max_by_key(|template| template.priority()) {
@@ -67,17 +66,16 @@ async fn owner(
     name: &str,
     write_index: Option<&String>,
     operation: Operation,
-    deadline: Deadline,
 ) -> Result<Option<String>, Error> {
     let Some(index) = write_index else { return Ok(None) };
-    let error = match mapping_of(client, index, operation, deadline).await {
+    let error = match mapping_of(client, index, operation).await {
         Ok(mappings) => return Ok(owner_in(&mappings)),
         Err(error) => error,
     };
-    match data_streams(client, name, operation, deadline).await?.pop() {
+    match data_streams(client, name, operation).await?.pop() {
         None => Ok(None),
         Some((_, indices)) => match indices.last() {
-            Some(newer) if newer != index => Ok(owner_in(&mapping_of(client, newer, operation, deadline).await?)),
+            Some(newer) if newer != index => Ok(owner_in(&mapping_of(client, newer, operation).await?)),
             _ => Err(error),
         },
     }
@@ -89,21 +87,17 @@ async fn owner(
 ///
 /// # Errors
 /// [`Error`].
-pub async fn other_writers(
-    client: &Client,
-    namespace: &Namespace,
-    deadline: Deadline,
-) -> Result<Option<(u64, Vec<String>)>, Error> {
+pub async fn other_writers(client: &Client, namespace: &Namespace) -> Result<Option<(u64, Vec<String>)>, Error> {
     let operation = Operation::SearchDocuments;
     let patterns = Stream::ALL.map(|stream| format!("logs-lastpass.{stream}-*"));
     let listed: Vec<Vec<(String, Vec<String>)>> = stream::iter(&patterns)
-        .map(|pattern| data_streams(client, pattern, operation, deadline))
+        .map(|pattern| data_streams(client, pattern, operation))
         .buffered(patterns.len())
         .try_collect()
         .await?;
     // Only the newest index counts, because older ones may be from before the data stream was taken over. Where a template
     // overrides ours, others may write, except in this namespace, where their documents would duplicate ours.
-    let templates = index_templates(client, "*", deadline).await?;
+    let templates = index_templates(client, "*").await?;
     let ours = Stream::ALL.map(|stream| stream.data_stream(namespace));
     let is_ours = |name: &str| ours.iter().any(|data_stream| data_stream.as_str() == name);
     let is_theirs = |name: &str| !is_ours(name) && templates.iter().any(|template| template.overrides_ours(name));
@@ -120,7 +114,7 @@ pub async fn other_writers(
     let own: Vec<&str> = newest.iter().filter(|(_, name)| is_ours(name)).map(|(index, _)| index.as_str()).collect();
     let body = documents_of_others(&all, &own);
     let patterns = patterns.each_ref().map(String::as_str);
-    let Hits { total, hits } = search::<Hit>(client, &patterns, &body, SEARCH_REMEDY, deadline).await?;
+    let Hits { total, hits } = search::<Hit>(client, &patterns, &body, SEARCH_REMEDY).await?;
     let mut names: Vec<String> = hits
         .into_iter()
         .map(|hit| newest.iter().find(|(index, _)| *index == hit.index).map_or(hit.index, |(_, name)| name.clone()))

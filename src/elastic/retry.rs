@@ -28,12 +28,14 @@ pub(super) struct Pauses {
     first_failure: Option<Instant>,
     last: Option<Error>,
     patience: Duration,
+    deadline: Deadline,
 }
 
 impl Pauses {
-    /// Starts with a pause of about `first`, and gives up on an unreachable cluster after `patience`.
-    pub(super) const fn new(first: Duration, patience: Duration) -> Self {
-        Self { backoff: Backoff::new(first, LONGEST_PAUSE), first_failure: None, last: None, patience }
+    /// Starts with a pause of about `first`, and gives up on an unreachable cluster after `patience`, and on any at
+    /// `deadline`.
+    pub(super) const fn new(first: Duration, patience: Duration, deadline: Deadline) -> Self {
+        Self { backoff: Backoff::new(first, LONGEST_PAUSE), first_failure: None, last: None, patience, deadline }
     }
 
     /// Waits before the request that failed with `error` is repeated.
@@ -41,7 +43,7 @@ impl Pauses {
     /// # Errors
     /// `error` if it cannot be retried, if the patience is exhausted, or if the pause would not end before the deadline. If
     /// the deadline interrupted an attempt, the error that made the attempt necessary, because it says more.
-    pub(super) async fn before_repeating(&mut self, error: Error, deadline: Deadline) -> Result<(), Error> {
+    pub(super) async fn before_repeating(&mut self, error: Error) -> Result<(), Error> {
         let mut pause = self.backoff.pause();
         match &error {
             Error::Throttled { retry_after, .. } => pause = pause.max(retry_after.unwrap_or_default()),
@@ -69,7 +71,7 @@ impl Pauses {
             | Error::OthersWrite { .. }
             | Error::Refused { .. } => return Err(error),
         }
-        if !deadline.allows(pause) {
+        if !self.deadline.allows(pause) {
             return Err(error);
         }
         tracing::warn!(error = %error, pause_ms = pause.as_millis() as u64, "Elasticsearch request failed; retrying");
@@ -101,9 +103,9 @@ mod tests {
     async fn an_unreachable_cluster_is_asked_until_patience_ends() {
         let patience = Duration::from_millis(200);
         let started = Instant::now();
-        let mut pauses = Pauses::new(Duration::from_millis(10), patience);
+        let mut pauses = Pauses::new(Duration::from_millis(10), patience, long());
         let mut calls = 1;
-        while pauses.before_repeating(unreachable(503), long()).await.is_ok() {
+        while pauses.before_repeating(unreachable(503)).await.is_ok() {
             calls += 1;
         }
         assert!(started.elapsed() <= patience);
@@ -112,28 +114,28 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_pause_passes_the_deadline() {
-        let mut pauses = Pauses::new(FIRST_PAUSE, PATIENCE);
+        let deadline = Deadline::after(Duration::from_secs(59));
+        let mut pauses = Pauses::new(FIRST_PAUSE, PATIENCE, deadline);
         let throttled = |retry_after| Error::Throttled {
             host: "es.example.com".to_owned(),
             operation: Operation::Write,
             retry_after: Some(Duration::from_secs(retry_after)),
         };
-        let deadline = Deadline::after(Duration::from_secs(59));
         let started = Instant::now();
-        let error = pauses.before_repeating(throttled(60), deadline).await.unwrap_err();
+        let error = pauses.before_repeating(throttled(60)).await.unwrap_err();
         assert_eq!(error.error_type(), "Elasticsearch.Throttled");
         assert_eq!(started.elapsed(), Duration::ZERO);
-        pauses.before_repeating(throttled(1), deadline).await.unwrap();
+        pauses.before_repeating(throttled(1)).await.unwrap();
         assert!(started.elapsed() >= Duration::from_secs(1));
     }
 
     #[tokio::test]
     async fn what_a_deadline_cut_short_is_told_by_what_came_before() {
         let out_of_time = || Error::OutOfTime { host: "es.example.com".to_owned(), operation: Operation::Write };
-        let mut pauses = Pauses::new(Duration::from_millis(1), PATIENCE);
-        assert!(pauses.before_repeating(out_of_time(), long()).await.unwrap_err().is_out_of_time());
-        pauses.before_repeating(unreachable(502), long()).await.unwrap();
-        let error = pauses.before_repeating(out_of_time(), long()).await.unwrap_err();
+        let mut pauses = Pauses::new(Duration::from_millis(1), PATIENCE, long());
+        assert!(pauses.before_repeating(out_of_time()).await.unwrap_err().is_out_of_time());
+        pauses.before_repeating(unreachable(502)).await.unwrap();
+        let error = pauses.before_repeating(out_of_time()).await.unwrap_err();
         assert!(error.to_string().contains("answered 502"), "{error}");
     }
 }

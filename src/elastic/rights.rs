@@ -11,7 +11,6 @@ use super::client::Client;
 use super::error::{Error, OLDEST_VERSION};
 use super::operation::Operation;
 use super::transport::{Body, Request};
-use crate::clock::Deadline;
 use crate::document::{DataStream, Namespace, Stream};
 
 const READ_REMEDY: &str = "see whether ELASTICSEARCH_URL or ELASTIC_CLOUD_ID is that of Elasticsearch, not of Kibana";
@@ -88,7 +87,7 @@ impl Role {
 ///
 /// # Errors
 /// [`Error`].
-pub async fn cluster_info(client: &Client, deadline: Deadline) -> Result<ClusterInfo, Error> {
+pub async fn cluster_info(client: &Client) -> Result<ClusterInfo, Error> {
     #[derive(Deserialize)]
     struct Info {
         cluster_name: String,
@@ -101,7 +100,7 @@ pub async fn cluster_info(client: &Client, deadline: Deadline) -> Result<Cluster
         build_flavor: Option<String>,
     }
     let request = Request::new(Operation::ReadInfo, Method::GET, InfoParts::None.url());
-    let info: Info = client.read(&request, READ_REMEDY, deadline).await?;
+    let info: Info = client.read(&request, READ_REMEDY).await?;
     Ok(ClusterInfo {
         name: info.cluster_name,
         uuid: info.cluster_uuid.filter(|uuid| uuid != NOT_FORMED),
@@ -236,12 +235,12 @@ struct Rights {
 }
 
 impl Rights {
-    async fn ask(client: &Client, question: &Question, deadline: Deadline) -> Result<Self, Error> {
+    async fn ask(client: &Client, question: &Question) -> Result<Self, Error> {
         let request = Request {
             body: Body::Json(serde_json::json!(question).to_string().into_bytes()),
             ..Request::new(Operation::CheckRights, Method::POST, SecurityHasPrivilegesParts::None.url())
         };
-        client.read(&request, READ_REMEDY, deadline).await
+        client.read(&request, READ_REMEDY).await
     }
 
     fn on_cluster(&self, privilege: &str) -> bool {
@@ -257,19 +256,14 @@ impl Rights {
 ///
 /// # Errors
 /// [`Error`].
-pub async fn missing_rights(
-    client: &Client,
-    role: Role,
-    namespace: &Namespace,
-    deadline: Deadline,
-) -> Result<Vec<String>, Error> {
+pub async fn missing_rights(client: &Client, role: Role, namespace: &Namespace) -> Result<Vec<String>, Error> {
     let names = role.data_streams(namespace);
     let (cluster, index) = (role.cluster_privileges(), role.index_privileges());
     let question = Question {
         cluster: cluster.to_vec(),
         index: vec![IndexQuestion { names: names.clone(), privileges: index.to_vec() }],
     };
-    let rights = Rights::ask(client, &question, deadline).await?;
+    let rights = Rights::ask(client, &question).await?;
     let on_cluster = cluster
         .iter()
         .filter(|privilege| !rights.on_cluster(privilege))
@@ -290,7 +284,6 @@ pub async fn excess_rights(
     client: &Client,
     cluster: &ClusterInfo,
     namespace: &Namespace,
-    deadline: Deadline,
 ) -> Result<Vec<String>, Error> {
     let is_known = |privilege: &&str| !cluster.serverless || !NOT_IN_SERVERLESS.contains(privilege);
     let known = |privileges: &'static [&'static str]| -> Vec<&'static str> {
@@ -309,7 +302,7 @@ pub async fn excess_rights(
             IndexQuestion { names: others.to_vec(), privileges: index_privileges.clone() },
         ],
     };
-    let rights = Rights::ask(client, &question, deadline).await?;
+    let rights = Rights::ask(client, &question).await?;
     let on_any = |names: &[String], privilege: &str| names.iter().any(|name| rights.on(name, privilege));
     let on_cluster = cluster_privileges.into_iter().filter(|privilege| rights.on_cluster(privilege));
     let on_ours = beyond.into_iter().filter(|privilege| on_any(&ours, privilege));

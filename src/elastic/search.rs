@@ -10,7 +10,6 @@ use super::client::Client;
 use super::error::Error;
 use super::operation::Operation;
 use super::transport::{Body, Request};
-use crate::clock::Deadline;
 
 /// The result of a search.
 #[derive(Deserialize)]
@@ -36,7 +35,6 @@ pub(super) async fn search<H: DeserializeOwned>(
     indices: &[&str],
     body: &Value,
     remedy: &'static str,
-    deadline: Deadline,
 ) -> Result<Hits<H>, Error> {
     #[derive(Deserialize)]
     struct Found<H> {
@@ -47,5 +45,5 @@ pub(super) async fn search<H: DeserializeOwned>(
         body: Body::Json(body.to_string().into_bytes()),
         ..Request::new(Operation::SearchDocuments, Method::POST, SearchParts::Index(indices).url())
     };
-    Ok(client.read::<Found<H>>(&request, remedy, deadline).await?.hits)
+    Ok(client.read::<Found<H>>(&request, remedy).await?.hits)
 }

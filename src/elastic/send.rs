@@ -20,8 +20,7 @@ use super::error::Error;
 use super::judge::Refusal;
 use super::lookup::{Finder, Wanted};
 use super::operation::Operation;
-use super::retry::{FIRST_PAUSE, PATIENCE_IN_A_RESTART, Pauses};
-use crate::clock::Deadline;
+use super::retry::{FIRST_PAUSE, PATIENCE_IN_A_RESTART};
 use crate::document::DataStream;
 
 /// The size of a bulk request, and how long an unreachable cluster is retried. It has responded before, to the lookup.
@@ -107,10 +106,10 @@ impl StreamWriter {
     ///
     /// # Errors
     /// [`Error`]: some of the documents may have been written.
-    pub(super) async fn send(&self, lines: &[Line<'_>], deadline: Deadline) -> Result<Vec<Fate>, Error> {
+    pub(super) async fn send(&self, lines: &[Line<'_>]) -> Result<Vec<Fate>, Error> {
         let mut fates = Vec::with_capacity(lines.len());
         for chunk in self.chunks(lines) {
-            fates.extend(self.send_chunk(&lines[chunk], deadline).await?);
+            fates.extend(self.send_chunk(&lines[chunk]).await?);
         }
         Ok(fates)
     }
@@ -119,11 +118,11 @@ impl StreamWriter {
     ///
     /// # Errors
     /// [`Error`]: some of the documents may have been written.
-    pub(super) async fn send_chunk(&self, lines: &[Line<'_>], deadline: Deadline) -> Result<Vec<Fate>, Error> {
+    pub(super) async fn send_chunk(&self, lines: &[Line<'_>]) -> Result<Vec<Fate>, Error> {
         let mut fates = vec![None; lines.len()];
         let mut batches = VecDeque::from([Batch { positions: (0..lines.len()).collect(), unknown: false }]);
         while let Some(batch) = batches.pop_front() {
-            if let Some((first, second)) = self.settle(lines, batch, &mut fates, deadline).await? {
+            if let Some((first, second)) = self.settle(lines, batch, &mut fates).await? {
                 batches.push_front(second);
                 batches.push_front(first);
             }
@@ -140,14 +139,13 @@ impl StreamWriter {
         lines: &[Line<'_>],
         batch: Batch,
         fates: &mut [Option<Fate>],
-        deadline: Deadline,
     ) -> Result<Option<(Batch, Batch)>, Error> {
         let Batch { positions: mut pending, mut unknown } = batch;
-        let mut pauses = Pauses::new(self.limits.first_pause, self.limits.patience);
+        let mut pauses = self.bulk.client.pauses_of(self.limits.first_pause, self.limits.patience);
         loop {
-            let indices = self.finder.backing_indices(self.data_stream().as_str(), deadline).await?;
+            let indices = self.finder.backing_indices(self.data_stream().as_str()).await?;
             // The write index too, though `create` returns 409 there: a rollover may come before the write.
-            for position in self.find(lines, &pending, &indices, deadline).await? {
+            for position in self.find(lines, &pending, &indices).await? {
                 fates[position] = Some(Fate::AlreadyThere);
             }
             pending.retain(|position| fates[*position].is_none());
@@ -155,10 +153,10 @@ impl StreamWriter {
                 return Ok(None);
             }
             let is_doubtful = |index: &str| unknown || indices.iter().all(|known| known.name != index);
-            let cause = match self.post(lines, &pending, is_doubtful, deadline).await {
+            let cause = match self.post(lines, &pending, is_doubtful).await {
                 Ok(ControlFlow::Break(())) => return Ok(self.halve(lines, pending, unknown, fates)),
                 Ok(ControlFlow::Continue(outcomes)) => {
-                    self.report_duplicates(lines, &pending, &outcomes, deadline).await?;
+                    self.report_duplicates(lines, &pending, &outcomes).await?;
                     for (position, fate) in pending.iter().zip(outcomes.fates) {
                         fates[*position] = fate;
                     }
@@ -171,7 +169,7 @@ impl StreamWriter {
                     error
                 }
             };
-            pauses.before_repeating(cause, deadline).await?;
+            pauses.before_repeating(cause).await?;
         }
     }
 
@@ -181,11 +179,10 @@ impl StreamWriter {
         lines: &[Line<'_>],
         positions: &[usize],
         is_doubtful: impl Fn(&str) -> bool,
-        deadline: Deadline,
     ) -> Result<ControlFlow<(), Outcomes>, Error> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let lines = positions.iter().map(|position| lines[*position]);
-        let response = self.bulk.create(lines.clone(), deadline).await?;
+        let response = self.bulk.create(lines.clone()).await?;
         self.bulk.read(&response, lines.map(|line| line.id), is_doubtful)
     }
 
@@ -213,32 +210,25 @@ impl StreamWriter {
         lines: &[Line<'_>],
         positions: &[usize],
         indices: &[BackingIndex],
-        deadline: Deadline,
     ) -> Result<Vec<usize>, Error> {
         if indices.is_empty() {
             return Ok(Vec::new());
         }
         let wanted = |position: &usize| Wanted { id: lines[*position].id, since: lines[*position].since };
         let wanted: Vec<_> = positions.iter().map(wanted).collect();
-        let found = self.finder.find(self.data_stream().as_str(), &wanted, indices, deadline).await?;
+        let found = self.finder.find(self.data_stream().as_str(), &wanted, indices).await?;
         Ok(found.into_iter().map(|at| positions[at]).collect())
     }
 
     /// Looks for documents that were created in a doubtful index in the other indices, and reports those that are there
     /// too: the key has no privilege to delete one.
-    async fn report_duplicates(
-        &self,
-        lines: &[Line<'_>],
-        sent: &[usize],
-        outcomes: &Outcomes,
-        deadline: Deadline,
-    ) -> Result<(), Error> {
+    async fn report_duplicates(&self, lines: &[Line<'_>], sent: &[usize], outcomes: &Outcomes) -> Result<(), Error> {
         let Some(write_index) = &outcomes.doubtful_index else { return Ok(()) };
         let positions: Vec<usize> = outcomes.doubtful.iter().map(|at| sent[*at]).collect();
         let ids = |positions: &[usize]| {
             positions.iter().map(|position| lines[*position].id.as_str()).collect::<Vec<_>>().join(" ")
         };
-        match self.find_elsewhere(lines, &positions, write_index, deadline).await {
+        match self.find_elsewhere(lines, &positions, write_index).await {
             Ok(duplicates) if duplicates.is_empty() => Ok(()),
             Ok(duplicates) => {
                 self.duplicates.fetch_add(duplicates.len() as u64, Ordering::Relaxed);
@@ -267,11 +257,10 @@ impl StreamWriter {
         lines: &[Line<'_>],
         positions: &[usize],
         write_index: &str,
-        deadline: Deadline,
     ) -> Result<Vec<usize>, Error> {
-        let mut others = self.finder.backing_indices(self.data_stream().as_str(), deadline).await?;
+        let mut others = self.finder.backing_indices(self.data_stream().as_str()).await?;
         others.retain(|index| index.name != write_index);
-        self.find(lines, positions, &others, deadline).await
+        self.find(lines, positions, &others).await
     }
 }
 

@@ -23,7 +23,6 @@ use super::response::Response;
 use super::rights::cluster_info;
 use super::templates::{INSTALL_REMEDY, UPDATE_REMEDY, mapping_of};
 use super::transport::{Body, Request};
-use crate::clock::Deadline;
 
 const RETENTION_REMEDY: &str = "give `retention` as Elasticsearch writes it, such as 365d, and see whether the cluster \
     has data stream lifecycles (8.13 or newer)";
@@ -46,12 +45,12 @@ pub struct SetupOptions {
 /// # Errors
 /// [`Error`]; `setup` can be repeated after any. [`Error::OthersWrite`], before anything is changed, if it would take over a
 /// data stream that others created.
-pub async fn setup(client: &Client, options: &SetupOptions, deadline: Deadline) -> Result<Vec<String>, Error> {
-    let cluster = cluster_info(client, deadline).await?;
+pub async fn setup(client: &Client, options: &SetupOptions) -> Result<Vec<String>, Error> {
+    let cluster = cluster_info(client).await?;
     if !cluster.is_supported() {
         return Err(Error::TooOld { host: client.host(), version: cluster.version });
     }
-    let Others { taken_over, left_alone } = owners::others(client, deadline).await?;
+    let Others { taken_over, left_alone } = owners::others(client).await?;
     if !options.take_over && !taken_over.is_empty() {
         return Err(Error::OthersWrite { host: client.host(), data_streams: taken_over });
     }
@@ -59,10 +58,10 @@ pub async fn setup(client: &Client, options: &SetupOptions, deadline: Deadline) 
         tracing::warn!(data_streams = taken_over.join("; "), "taking over data streams that others made");
     }
     let retention = options.retention.as_deref();
-    let setup = Setup { client, deadline };
+    let setup = Setup { client };
     let installed = setup.install(retention).await?;
     for stream in &STREAMS {
-        let found = data_streams(client, stream.data_streams, Operation::UpdateDataStream, deadline).await?;
+        let found = data_streams(client, stream.data_streams, Operation::UpdateDataStream).await?;
         for (name, indices) in found.iter().filter(|(name, _)| !left_alone.contains(name)) {
             setup.update_if_it_exists(name, indices.last(), retention).await?;
         }
@@ -73,7 +72,6 @@ pub async fn setup(client: &Client, options: &SetupOptions, deadline: Deadline) 
 /// One run of `setup`.
 struct Setup<'a> {
     client: &'a Client,
-    deadline: Deadline,
 }
 
 impl Setup<'_> {
@@ -123,7 +121,7 @@ impl Setup<'_> {
         let path = ClusterGetComponentTemplateParts::Name(&[LIFECYCLE.name]).url();
         // Error texts name the privilege to install it, which includes reading it.
         let request = Request::new(Operation::InstallTemplate, Method::GET, path);
-        let response = self.client.ask(&request, self.deadline).await?;
+        let response = self.client.ask(&request).await?;
         if response.status != 404 {
             self.accept(&response, INSTALL_REMEDY)?;
             let there: Value = self.client.parse(&response)?;
@@ -164,7 +162,7 @@ impl Setup<'_> {
         retention: Option<&str>,
     ) -> Result<(), Error> {
         let Err(error) = self.update(name, write_index, retention).await else { return Ok(()) };
-        match data_streams(self.client, name, Operation::UpdateDataStream, self.deadline).await?.pop() {
+        match data_streams(self.client, name, Operation::UpdateDataStream).await?.pop() {
             None => {
                 tracing::info!(data_stream = name, "the data stream was deleted before it was updated");
                 Ok(())
@@ -192,7 +190,7 @@ impl Setup<'_> {
             self.accept(&response, RETENTION_REMEDY)?;
         }
         let created_by = match write_index {
-            Some(index) => version(&mapping_of(self.client, index, operation, self.deadline).await?),
+            Some(index) => version(&mapping_of(self.client, index, operation).await?),
             None => None,
         };
         if created_by != Some(VERSION) {
@@ -219,7 +217,7 @@ impl Setup<'_> {
     ) -> Result<Response, Error> {
         let request =
             Request { body: Body::Json(body.to_string().into_bytes()), ..Request::new(operation, method, path) };
-        self.client.ask(&request, self.deadline).await
+        self.client.ask(&request).await
     }
 
     /// Returns an error unless the response is a success. The error contains Elasticsearch's reason, because `setup` sends

@@ -14,7 +14,6 @@ use super::client::Client;
 use super::error::Error;
 use super::operation::Operation;
 use super::transport::Request;
-use crate::clock::Deadline;
 use crate::document::Namespace;
 
 pub(super) const INSTALL_REMEDY: &str = "see whether the cluster is 8.13 or newer, and whether another index template with \
@@ -26,8 +25,8 @@ pub(super) const UPDATE_REMEDY: &str =
 ///
 /// # Errors
 /// [`Error`].
-pub async fn is_set_up(client: &Client, deadline: Deadline) -> Result<bool, Error> {
-    let ours = index_templates(client, &format!("{PREFIX}*"), deadline).await?;
+pub async fn is_set_up(client: &Client) -> Result<bool, Error> {
+    let ours = index_templates(client, &format!("{PREFIX}*")).await?;
     Ok(stale_templates(&ours).is_empty())
 }
 
@@ -36,8 +35,8 @@ pub async fn is_set_up(client: &Client, deadline: Deadline) -> Result<bool, Erro
 ///
 /// # Errors
 /// [`Error`].
-pub async fn stale_assets(client: &Client, namespace: &Namespace, deadline: Deadline) -> Result<Vec<String>, Error> {
-    let templates = index_templates(client, "*", deadline).await?;
+pub async fn stale_assets(client: &Client, namespace: &Namespace) -> Result<Vec<String>, Error> {
+    let templates = index_templates(client, "*").await?;
     let mut stale = stale_templates(&templates);
     for stream in &STREAMS {
         let data_stream = stream.data_streams.replace('*', namespace.as_str());
@@ -48,10 +47,10 @@ pub async fn stale_assets(client: &Client, namespace: &Namespace, deadline: Dead
                 index_template["priority"], stream.name
             )
         }));
-        let Some(write_index) = index_names(client, &data_stream, deadline).await?.pop() else {
+        let Some(write_index) = index_names(client, &data_stream).await?.pop() else {
             continue;
         };
-        let mapping = mapping_of(client, &write_index, Operation::ListBackingIndices, deadline).await?;
+        let mapping = mapping_of(client, &write_index, Operation::ListBackingIndices).await?;
         if let Some(owner) = owner_in(&mapping) {
             stale.push(format!(
                 "the data stream {data_stream} has the mapping of another template or version: it was {owner}, and `setup` \
@@ -93,17 +92,13 @@ impl IndexTemplate {
 ///
 /// # Errors
 /// [`Error`].
-pub(super) async fn index_templates(
-    client: &Client,
-    pattern: &str,
-    deadline: Deadline,
-) -> Result<Vec<IndexTemplate>, Error> {
+pub(super) async fn index_templates(client: &Client, pattern: &str) -> Result<Vec<IndexTemplate>, Error> {
     #[derive(Deserialize)]
     struct Found {
         index_templates: Vec<IndexTemplate>,
     }
     let path = IndicesGetIndexTemplateParts::Name(pattern).url();
-    let response = client.ask(&Request::new(Operation::ReadTemplates, Method::GET, path), deadline).await?;
+    let response = client.ask(&Request::new(Operation::ReadTemplates, Method::GET, path)).await?;
     if response.status != 404 && !response.status.is_success() {
         return Err(client.refused(&response, INSTALL_REMEDY));
     }
@@ -139,14 +134,9 @@ struct IndexMapping {
 ///
 /// # Errors
 /// [`Error`].
-pub(super) async fn mapping_of(
-    client: &Client,
-    index: &str,
-    operation: Operation,
-    deadline: Deadline,
-) -> Result<Value, Error> {
+pub(super) async fn mapping_of(client: &Client, index: &str, operation: Operation) -> Result<Value, Error> {
     let request = Request::new(operation, Method::GET, IndicesGetMappingParts::Index(&[index]).url());
-    let mut found: BTreeMap<String, IndexMapping> = client.read(&request, UPDATE_REMEDY, deadline).await?;
+    let mut found: BTreeMap<String, IndexMapping> = client.read(&request, UPDATE_REMEDY).await?;
     match found.remove(index) {
         Some(IndexMapping { mappings }) => Ok(mappings),
         None => Err(client.unreachable(operation, Unanswered::NotElasticsearch)),

@@ -20,14 +20,14 @@ const LETTERS: &str = "logs-lastpass.dead_letter-default";
 const NOW: &str = "2026-11-23T04:05:06Z";
 
 #[expect(clippy::disallowed_methods, reason = "the tests' own client, which has no TLS to set up")]
-fn try_client(url: &str, key: &str) -> Result<Client, Error> {
+fn try_client(url: &str, key: &str, deadline: Deadline) -> Result<Client, Error> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    Client::new(http, Endpoint::from_url(url).unwrap(), &SecretString::from(key))
+    Client::new(http, Endpoint::from_url(url).unwrap(), &SecretString::from(key), deadline)
 }
 
 fn client_with_key(url: &str, key: &str) -> Client {
-    try_client(url, key).unwrap()
+    try_client(url, key, deadline()).unwrap()
 }
 
 fn client(fake: &Fake) -> Client {
@@ -46,10 +46,18 @@ fn limits() -> Limits {
     Limits { first_pause: Duration::from_millis(2), patience: Duration::from_millis(200), ..Limits::default() }
 }
 
-fn writer_with(fake: &Fake, limits: Limits) -> BulkWriter {
+fn writer_of(client: &Client, limits: Limits) -> BulkWriter {
     let namespace = Namespace::new("default").unwrap();
     let users = Stream::User.data_stream(&namespace);
-    BulkWriter::with_limits(&client(fake), users, DataStream::dead_letter(&namespace), origin(), limits)
+    BulkWriter::with_limits(client, users, DataStream::dead_letter(&namespace), origin(), limits)
+}
+
+fn writer_with(fake: &Fake, limits: Limits) -> BulkWriter {
+    writer_of(&client(fake), limits)
+}
+
+fn writer_until(fake: &Fake, deadline: Deadline) -> BulkWriter {
+    writer_of(&try_client(&fake.url, KEY, deadline).unwrap(), limits())
 }
 
 fn writer(fake: &Fake) -> BulkWriter {
@@ -73,7 +81,7 @@ fn deadline() -> Deadline {
 }
 
 async fn deliver(writer: &BulkWriter, documents: &[Document]) -> Result<Vec<Delivery>, Error> {
-    writer.deliver(documents, NOW.parse::<Timestamp>().unwrap(), deadline()).await
+    writer.deliver(documents, NOW.parse::<Timestamp>().unwrap()).await
 }
 
 fn ids(documents: &[Document]) -> Vec<String> {
@@ -126,7 +134,7 @@ async fn the_key_is_in_no_debug_and_no_error() {
     for text in [format!("{client:?}"), format!("{writer:?}"), format!("{error:?}"), error.to_string()] {
         assert!(!text.contains(key), "{text}");
     }
-    let error = try_client(&fake.url, "broken\nkey").unwrap_err();
+    let error = try_client(&fake.url, "broken\nkey", deadline()).unwrap_err();
     assert_eq!(error.error_type(), "Elasticsearch.Unauthorized");
     assert!(!format!("{error:?} {error}").contains("broken"));
 }
@@ -152,7 +160,7 @@ async fn items_that_stay_throttled_end_at_the_deadline() {
     }
     // Long enough for a first answer on a busy machine.
     let deadline = Deadline::after(Duration::from_secs(3));
-    let error = writer(&fake).deliver(&documents(0..1), Timestamp::MIN, deadline).await.unwrap_err();
+    let error = writer_until(&fake, deadline).deliver(&documents(0..1), Timestamp::MIN).await.unwrap_err();
     assert_eq!(error.error_type(), "Elasticsearch.Throttled", "{error}");
 }
 
@@ -438,7 +446,7 @@ async fn what_is_redelivered_adds_no_dead_letter_however_much_is_refused() {
     fake.insert(USERS, "id0000");
     fake.fault("_bulk", Wrong::RefuseItems((0..22).collect(), 400, "document_parsing_exception"));
     let writer = writer(&fake);
-    let Redelivered { deliveries, refused } = writer.redeliver(&documents(0..30), deadline()).await.unwrap();
+    let Redelivered { deliveries, refused } = writer.redeliver(&documents(0..30)).await.unwrap();
     let count = |wanted| deliveries.iter().filter(|delivery| **delivery == wanted).count();
     assert_eq!(
         [Delivery::Created, Delivery::AlreadyThere, Delivery::DeadLetter].map(count),
@@ -450,7 +458,7 @@ async fn what_is_redelivered_adds_no_dead_letter_however_much_is_refused() {
     assert_eq!(writer.requests(), 1);
 
     fake.fault("_bulk", Wrong::RefuseItems(vec![0], 403, "security_exception"));
-    let error = writer.redeliver(&documents(30..31), deadline()).await.unwrap_err();
+    let error = writer.redeliver(&documents(30..31)).await.unwrap_err();
     assert_eq!(error.error_type(), "Elasticsearch.Forbidden");
 }
 
@@ -460,7 +468,7 @@ async fn a_cluster_that_has_not_formed_yet_has_no_uuid() {
         let fake = Fake::start().await;
         let body = json!({"cluster_name": "c", "cluster_uuid": uuid, "version": {"number": "8.19.0"}}).to_string();
         fake.fault("/", Wrong::Answer(200, body.leak()));
-        assert_eq!(cluster_info(&client(&fake), deadline()).await.unwrap().uuid.as_deref(), expected);
+        assert_eq!(cluster_info(&client(&fake)).await.unwrap().uuid.as_deref(), expected);
     }
 }
 
@@ -612,10 +620,10 @@ async fn an_answer_that_comes_too_late_is_the_deadlines_doing() {
     let fake = Fake::start().await;
     fake.fault("_bulk", Wrong::Hang);
     let deadline = Deadline::after(Duration::from_millis(300));
-    let error = writer(&fake).deliver(&documents(0..1), Timestamp::MIN, deadline).await.unwrap_err();
+    let error = writer_until(&fake, deadline).deliver(&documents(0..1), Timestamp::MIN).await.unwrap_err();
     assert!(error.is_out_of_time(), "{error}");
     let passed = Deadline::after(Duration::ZERO);
-    let error = writer(&fake).deliver(&documents(0..1), Timestamp::MIN, passed).await.unwrap_err();
+    let error = writer_until(&fake, passed).deliver(&documents(0..1), Timestamp::MIN).await.unwrap_err();
     assert!(error.is_out_of_time(), "{error}");
     assert_eq!(fake.seen("_bulk").len(), 1);
 }
@@ -626,9 +634,9 @@ async fn an_unreachable_cluster_is_said_to_be_one_before_the_deadline() {
         let fake = Fake::start().await;
         fake.url.clone()
     };
-    let client = client_with_key(&url, KEY);
     let deadline = Deadline::after(Duration::from_secs(2));
-    let error = cluster_info(&client, deadline).await.unwrap_err();
+    let client = try_client(&url, KEY, deadline).unwrap();
+    let error = cluster_info(&client).await.unwrap_err();
     assert_eq!(error.error_type(), "Elasticsearch.Unreachable");
     assert!(!error.is_out_of_time() && !deadline.remaining().is_zero());
     let source = std::error::Error::source(&error).unwrap().to_string();
@@ -639,7 +647,7 @@ async fn an_unreachable_cluster_is_said_to_be_one_before_the_deadline() {
 fn a_delivery_can_move_between_threads() {
     fn is_send<T: Send>(_: T) {}
     fn with(writer: &BulkWriter, documents: &[Document]) {
-        is_send(writer.deliver(documents, Timestamp::MIN, deadline()));
+        is_send(writer.deliver(documents, Timestamp::MIN));
     }
     let _ = with;
 }
@@ -654,13 +662,13 @@ fn names() -> [&'static str; 4] {
 async fn setup_installs_every_asset_and_can_be_repeated() {
     let fake = Fake::start().await;
     let client = client(&fake);
-    assert!(!is_set_up(&client, deadline()).await.unwrap());
+    assert!(!is_set_up(&client).await.unwrap());
     for _ in 0..2 {
-        let installed = setup(&client, &SetupOptions::default(), deadline()).await.unwrap();
+        let installed = setup(&client, &SetupOptions::default()).await.unwrap();
         assert_eq!(installed.len(), 10);
         assert!(installed.contains(&"index template lastpass-elastic.user".to_owned()));
     }
-    assert!(is_set_up(&client, deadline()).await.unwrap());
+    assert!(is_set_up(&client).await.unwrap());
     let events = fake.installed("/_component_template/lastpass-elastic.event_report").unwrap();
     assert_eq!(events["template"]["settings"]["index"]["final_pipeline"], "lastpass-elastic-geoip");
     assert!(fake.installed("/_ingest/pipeline/lastpass-elastic-geoip").is_some());
@@ -676,10 +684,10 @@ async fn templates_of_a_newer_version_will_do_and_older_ones_will_not() {
             let body = json!({"_meta": {"lastpass_elastic": {"version": version}}});
             fake.put(&format!("/_index_template/lastpass-elastic.{name}"), body);
         }
-        assert_eq!(is_set_up(&client, deadline()).await.unwrap(), is_enough, "{version}");
+        assert_eq!(is_set_up(&client).await.unwrap(), is_enough, "{version}");
     }
     fake.put("/_index_template/lastpass-elastic.user", json!({"_meta": {}}));
-    assert!(!is_set_up(&client, deadline()).await.unwrap());
+    assert!(!is_set_up(&client).await.unwrap());
 }
 
 #[tokio::test]
@@ -687,7 +695,7 @@ async fn without_a_geoip_processor_no_template_names_the_pipeline() {
     let fake = Fake::start().await;
     let refusal = r#"{"error": {"type": "parse_exception", "reason": "No processor type exists with name [geoip]", "processor_type": "geoip"}, "status": 400}"#;
     fake.fault("_ingest", Wrong::Answer(400, refusal));
-    let installed = setup(&client(&fake), &SetupOptions::default(), deadline()).await.unwrap();
+    let installed = setup(&client(&fake), &SetupOptions::default()).await.unwrap();
     assert_eq!(installed.len(), 9);
     for name in names() {
         let template = fake.installed(&format!("/_component_template/lastpass-elastic.{name}")).unwrap();
@@ -701,7 +709,7 @@ async fn a_cluster_without_failure_stores_gets_templates_without_their_switch() 
     let unknown = r#"{"error": {"type": "x_content_parse_exception", "reason": "[1:79] [index_template] failed to parse field [template]"}, "status": 400}"#;
     for _ in names() {
         fake.fault("_index_template", Wrong::Answer(400, unknown));
-        setup(&client(&fake), &SetupOptions::default(), deadline()).await.unwrap();
+        setup(&client(&fake), &SetupOptions::default()).await.unwrap();
     }
     for name in names() {
         let template = fake.installed(&format!("/_index_template/lastpass-elastic.{name}")).unwrap();
@@ -718,23 +726,23 @@ async fn a_retention_is_set_and_stays() {
     let client = client(&fake);
     let path = "/_component_template/lastpass-elastic@lifecycle";
     let lifecycle = || fake.installed(path).unwrap()["template"]["lifecycle"].clone();
-    setup(&client, &SetupOptions::default(), deadline()).await.unwrap();
+    setup(&client, &SetupOptions::default()).await.unwrap();
     assert_eq!(lifecycle(), json!({"enabled": true}));
     let year = SetupOptions { retention: Some("365d".to_owned()), ..SetupOptions::default() };
-    setup(&client, &year, deadline()).await.unwrap();
+    setup(&client, &year).await.unwrap();
     assert_eq!(lifecycle(), json!({"enabled": true, "data_retention": "365d"}));
-    setup(&client, &SetupOptions::default(), deadline()).await.unwrap();
+    setup(&client, &SetupOptions::default()).await.unwrap();
     assert_eq!(lifecycle(), json!({"enabled": true, "data_retention": "365d"}));
     // What the user made of it stays as well.
     fake.put(path, json!({"template": {"lifecycle": {"enabled": false}}}));
-    setup(&client, &SetupOptions::default(), deadline()).await.unwrap();
+    setup(&client, &SetupOptions::default()).await.unwrap();
     assert_eq!(lifecycle(), json!({"enabled": false}));
     assert!(fake.seen("_lifecycle").is_empty(), "there is no data stream yet");
 
     fake.insert(USERS, "a");
-    setup(&client, &SetupOptions::default(), deadline()).await.unwrap();
+    setup(&client, &SetupOptions::default()).await.unwrap();
     assert!(fake.installed(&format!("/_data_stream/{USERS}/_lifecycle")).is_none());
-    setup(&client, &year, deadline()).await.unwrap();
+    setup(&client, &year).await.unwrap();
     let applied = fake.installed(&format!("/_data_stream/{USERS}/_lifecycle")).unwrap();
     assert_eq!(applied, json!({"data_retention": "365d"}));
 }
@@ -751,12 +759,12 @@ async fn data_streams_made_by_other_templates_are_rolled_over_once() {
     };
     fake.insert(USERS, "a");
     mapping(assets::VERSION - 1, 1);
-    setup(&client, &SetupOptions::default(), deadline()).await.unwrap();
+    setup(&client, &SetupOptions::default()).await.unwrap();
     assert_eq!(fake.seen("_rollover").len(), 1);
     let options = fake.installed(&format!("/_data_stream/{USERS}/_options")).unwrap();
     assert_eq!(options, json!({"failure_store": {"enabled": false}}));
     mapping(assets::VERSION, 2);
-    setup(&client, &SetupOptions::default(), deadline()).await.unwrap();
+    setup(&client, &SetupOptions::default()).await.unwrap();
     assert_eq!(fake.seen("_rollover").len(), 1);
 }
 
@@ -785,7 +793,7 @@ async fn data_streams_of_others_are_taken_over_only_when_setup_is_told_to() {
         mappings.insert(index.clone(), json!({"mappings": {"_meta": meta}}));
         fake.put(&format!("/{index}/_mapping"), Value::Object(mappings));
 
-        let error = setup(&client, &SetupOptions::default(), deadline()).await.unwrap_err();
+        let error = setup(&client, &SetupOptions::default()).await.unwrap_err();
         assert_eq!(error.error_type(), "Elasticsearch.Refused");
         let text = error.to_string();
         for word in [data_stream, words, "\"take_over\": true", "changed nothing", "unparsed", "logs-lastpass.x"] {
@@ -795,10 +803,10 @@ async fn data_streams_of_others_are_taken_over_only_when_setup_is_told_to() {
         assert!(fake.seen("lastpass-elastic").is_empty(), "nothing was installed");
 
         let options = SetupOptions { take_over: true, ..SetupOptions::default() };
-        assert_eq!(setup(&client, &options, deadline()).await.unwrap().len(), 10);
+        assert_eq!(setup(&client, &options).await.unwrap().len(), 10);
         assert_eq!(fake.seen("_rollover").len(), 1);
         // It is ours now.
-        setup(&client, &SetupOptions::default(), deadline()).await.unwrap();
+        setup(&client, &SetupOptions::default()).await.unwrap();
     }
 }
 
@@ -807,7 +815,7 @@ async fn setup_leaves_a_cluster_alone_that_is_too_old() {
     let fake = Fake::start().await;
     for version in ["7.17.29", "8.12.2", "8.12.2-SNAPSHOT"] {
         fake.be_of_version(version);
-        let error = setup(&client(&fake), &SetupOptions::default(), deadline()).await.unwrap_err();
+        let error = setup(&client(&fake), &SetupOptions::default()).await.unwrap_err();
         assert_eq!(error.error_type(), "Elasticsearch.Refused");
         let text = error.to_string();
         assert!(text.contains(version) && text.contains("8.13 or later"), "{text}");
@@ -815,7 +823,7 @@ async fn setup_leaves_a_cluster_alone_that_is_too_old() {
     assert!(fake.seen("lastpass-elastic").is_empty());
     for version in ["8.13.0", "9.1.0-SNAPSHOT"] {
         fake.be_of_version(version);
-        setup(&client(&fake), &SetupOptions::default(), deadline()).await.unwrap();
+        setup(&client(&fake), &SetupOptions::default()).await.unwrap();
     }
 }
 
@@ -846,7 +854,7 @@ async fn a_serverless_project_is_asked_only_about_privileges_that_it_knows() {
     let cluster =
         |serverless| ClusterInfo { name: "c".to_owned(), uuid: None, version: "8.11.0".to_owned(), serverless };
     fake.fault("_has_privileges", Wrong::Answer(200, nothing));
-    excess_rights(&client, &cluster(true), &namespace, deadline()).await.unwrap();
+    excess_rights(&client, &cluster(true), &namespace).await.unwrap();
     let asked = asked_privileges(&fake);
     assert!(asked.iter().all(|privilege| known.contains(&privilege.as_str())), "{asked:?}");
     assert!(
@@ -854,12 +862,12 @@ async fn a_serverless_project_is_asked_only_about_privileges_that_it_knows() {
     );
     for role in [Role::Writer, Role::Installer] {
         fake.fault("_has_privileges", Wrong::Answer(200, nothing));
-        missing_rights(&client, role, &namespace, deadline()).await.unwrap();
+        missing_rights(&client, role, &namespace).await.unwrap();
         assert!(asked_privileges(&fake).iter().all(|privilege| known.contains(&privilege.as_str())));
     }
     // Elsewhere nothing is left out.
     fake.fault("_has_privileges", Wrong::Answer(200, nothing));
-    excess_rights(&client, &cluster(false), &namespace, deadline()).await.unwrap();
+    excess_rights(&client, &cluster(false), &namespace).await.unwrap();
     assert!(["manage_ilm", "grant_api_key"].iter().all(|it| asked_privileges(&fake).contains(&(*it).to_owned())));
 }
 
@@ -869,7 +877,7 @@ async fn a_refused_template_is_told_with_its_reason() {
     let refusal =
         r#"{"error": {"type": "illegal_argument_exception", "reason": "same priority [350]"}, "status": 400}"#;
     fake.fault("_index_template", Wrong::Answer(400, refusal));
-    let error = setup(&client(&fake), &SetupOptions::default(), deadline()).await.unwrap_err();
+    let error = setup(&client(&fake), &SetupOptions::default()).await.unwrap_err();
     assert_eq!(error.error_type(), "Elasticsearch.Refused");
     assert!(error.to_string().contains("same priority [350]"), "{error}");
 }
@@ -886,19 +894,19 @@ async fn a_data_stream_that_is_deleted_during_setup_is_none_of_its_business() {
         fake.fault("_mapping", Wrong::Answer(403, FORBIDDEN));
         fake.fault("_resolve/index/logs-lastpass.user-default", Wrong::Answer(404, GONE));
     }
-    setup(&client, &SetupOptions::default(), deadline()).await.unwrap();
+    setup(&client, &SetupOptions::default()).await.unwrap();
     assert!(fake.seen("_rollover").is_empty());
 
     // Rolled over meanwhile: the index that is the newest now is looked at.
     fake.fault("_mapping", Wrong::Answer(403, FORBIDDEN));
     fake.fault("_resolve/index/logs-lastpass.user-default", Wrong::RollOver);
-    setup(&client, &SetupOptions::default(), deadline()).await.unwrap();
+    setup(&client, &SetupOptions::default()).await.unwrap();
     assert_eq!(fake.seen("_mapping").last().unwrap().path, format!("/.ds-{USERS}-2026.11.23-000002/_mapping"));
     assert_eq!(fake.faults_left(), 0);
 
     // A right that is really missing is still said to be.
     fake.fault("_mapping", Wrong::Answer(403, FORBIDDEN));
-    let error = setup(&client, &SetupOptions::default(), deadline()).await.unwrap_err();
+    let error = setup(&client, &SetupOptions::default()).await.unwrap_err();
     assert_eq!(error.error_type(), "Elasticsearch.Forbidden");
     assert!(error.to_string().contains("`manage`"), "{error}");
 }

@@ -14,7 +14,6 @@ use super::error::Error;
 use super::lookup::{Finder, Wanted};
 use super::operation::Operation;
 use super::transport::{Body, Request};
-use crate::clock::Deadline;
 use crate::document::{AccountNumber, DataStream, DocId, Namespace};
 
 /// Dead letters in one page of keys. Chosen: about 300 bytes each.
@@ -40,7 +39,6 @@ pub async fn waiting_dead_letters(
     client: &Client,
     namespace: &Namespace,
     account: &AccountNumber,
-    deadline: Deadline,
 ) -> Result<u64, Error> {
     let letters = DataStream::dead_letter(namespace);
     let mut pages = Pages { client, letters, filters: vec![of_account(account)], after: None };
@@ -48,11 +46,11 @@ pub async fn waiting_dead_letters(
     // A letter that a rollover duplicated counts once.
     let mut waiting = BTreeSet::new();
     loop {
-        let page = pages.fetch(deadline).await?;
+        let page = pages.fetch().await?;
         if page.is_empty() {
             return Ok(waiting.len() as u64);
         }
-        waiting.extend(only_waiting(&finder, page, deadline).await?.map(|hit| hit.id));
+        waiting.extend(only_waiting(&finder, page).await?.map(|hit| hit.id));
     }
 }
 
@@ -179,20 +177,20 @@ impl<'a> WaitingLetters<'a> {
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn fetch(&mut self, deadline: Deadline) -> Result<Vec<DeadLetter>, Error> {
+    pub async fn fetch(&mut self) -> Result<Vec<DeadLetter>, Error> {
         let client = self.pages.client;
         loop {
             if self.ids.is_empty() {
-                let page = self.pages.fetch(deadline).await?;
+                let page = self.pages.fetch().await?;
                 if page.is_empty() {
                     return Ok(Vec::new());
                 }
-                self.ids = only_waiting(&self.finder, page, deadline).await?.map(|hit| hit.id).collect();
+                self.ids = only_waiting(&self.finder, page).await?.map(|hit| hit.id).collect();
             }
             let ids: Vec<String> = self.ids.drain(..self.ids.len().min(READ_AT_ONCE)).collect();
             // A letter that a rollover duplicated is found twice.
             let query = json!({"size": PAGE, "sort": ORDER, "query": {"ids": {"values": ids}}});
-            let found = search::<DeadLetter>(client, &self.pages.letters, &query, deadline).await?;
+            let found = search::<DeadLetter>(client, &self.pages.letters, &query).await?;
             let mut found: Vec<DeadLetter> = found.into_iter().map(|hit| hit.source).collect();
             found.dedup_by(|second, first| second.document_id == first.document_id);
             // None are left if their backing index was deleted in the meantime.
@@ -214,7 +212,7 @@ struct Pages<'a> {
 
 impl Pages<'_> {
     /// Reads the next page. Empty at the end.
-    async fn fetch(&mut self, deadline: Deadline) -> Result<Vec<Hit<Key>>, Error> {
+    async fn fetch(&mut self) -> Result<Vec<Hit<Key>>, Error> {
         let mut query = json!({
             "size": PAGE,
             "_source": [TARGET, "lastpass.dead_letter.document_id", "lastpass.dead_letter.since"],
@@ -224,18 +222,14 @@ impl Pages<'_> {
         if let Some(after) = &self.after {
             query["search_after"] = after.clone();
         }
-        let page: Vec<Hit<Key>> = search(self.client, &self.letters, &query, deadline).await?;
+        let page: Vec<Hit<Key>> = search(self.client, &self.letters, &query).await?;
         self.after = page.last().map(|hit| hit.sort.clone());
         Ok(page)
     }
 }
 
 /// Returns the letters of a page that wait, in order.
-async fn only_waiting(
-    finder: &Finder,
-    page: Vec<Hit<Key>>,
-    deadline: Deadline,
-) -> Result<impl Iterator<Item = Hit<Key>>, Error> {
+async fn only_waiting(finder: &Finder, page: Vec<Hit<Key>>) -> Result<impl Iterator<Item = Hit<Key>>, Error> {
     let mut by_target: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (position, hit) in page.iter().enumerate() {
         by_target.entry(&hit.source.lastpass.dead_letter.data_stream).or_default().push(position);
@@ -247,8 +241,8 @@ async fn only_waiting(
             Wanted { id: document_id, since: *since }
         };
         let wanted: Vec<Wanted<'_>> = positions.iter().map(wanted).collect();
-        let indices = finder.backing_indices(target, deadline).await?;
-        for found in finder.find(target, &wanted, &indices, deadline).await? {
+        let indices = finder.backing_indices(target).await?;
+        for found in finder.find(target, &wanted, &indices).await? {
             waits[positions[found]] = false;
         }
     }
@@ -286,7 +280,6 @@ async fn search<T: DeserializeOwned>(
     client: &Client,
     letters: &DataStream,
     query: &Value,
-    deadline: Deadline,
 ) -> Result<Vec<Hit<T>>, Error> {
     #[derive(Deserialize)]
     struct Found<T> {
@@ -302,7 +295,7 @@ async fn search<T: DeserializeOwned>(
         body: Body::Json(query.to_string().into_bytes()),
         ..Request::new(Operation::ReadDeadLetters, Method::POST, path)
     };
-    Ok(client.read::<Found<T>>(&request, READ_REMEDY, deadline).await?.hits.hits)
+    Ok(client.read::<Found<T>>(&request, READ_REMEDY).await?.hits.hits)
 }
 
 #[cfg(test)]

@@ -13,7 +13,6 @@ use super::error::Error;
 use super::judge::Refusal;
 use super::operation::Operation;
 use super::send::{Limits, StreamWriter};
-use crate::clock::Deadline;
 use crate::document::{DataStream, DocId, Document};
 
 /// Bulk requests in progress at once. Chosen: one is compressed while the other waits for its response. More would only
@@ -83,15 +82,10 @@ impl BulkWriter {
     /// # Errors
     /// [`Error`]: some of the documents may have been written. Delivering them again does no harm. If
     /// [`Error::is_out_of_time`], only the deadline came first.
-    pub async fn deliver(
-        &self,
-        documents: &[Document],
-        now: Timestamp,
-        deadline: Deadline,
-    ) -> Result<Vec<Delivery>, Error> {
+    pub async fn deliver(&self, documents: &[Document], now: Timestamp) -> Result<Vec<Delivery>, Error> {
         let lines: Vec<Line<'_>> = documents.iter().map(Line::of).collect();
         let deliveries: Vec<Vec<Delivery>> = stream::iter(self.documents.chunks(&lines))
-            .map(|chunk| self.deliver_chunk(&documents[chunk.clone()], &lines[chunk], now, deadline))
+            .map(|chunk| self.deliver_chunk(&documents[chunk.clone()], &lines[chunk], now))
             .buffered(IN_FLIGHT)
             .try_collect()
             .await?;
@@ -102,7 +96,7 @@ impl BulkWriter {
     ///
     /// # Errors
     /// As [`deliver`](Self::deliver).
-    pub async fn redeliver(&self, documents: &[Document], deadline: Deadline) -> Result<Redelivered, Error> {
+    pub async fn redeliver(&self, documents: &[Document]) -> Result<Redelivered, Error> {
         let lines: Vec<Line<'_>> = documents.iter().map(Line::of).collect();
         let mut refused = BTreeMap::new();
         let mut delivery = |fate| match fate {
@@ -113,7 +107,7 @@ impl BulkWriter {
                 Delivery::DeadLetter
             }
         };
-        let deliveries = self.documents.send(&lines, deadline).await?.into_iter().map(&mut delivery).collect();
+        let deliveries = self.documents.send(&lines).await?.into_iter().map(&mut delivery).collect();
         Ok(Redelivered { deliveries, refused })
     }
 
@@ -135,9 +129,8 @@ impl BulkWriter {
         documents: &[Document],
         lines: &[Line<'_>],
         now: Timestamp,
-        deadline: Deadline,
     ) -> Result<Vec<Delivery>, Error> {
-        let fates = self.documents.send_chunk(lines, deadline).await?;
+        let fates = self.documents.send_chunk(lines).await?;
         let refused: Vec<_> = documents
             .iter()
             .zip(&fates)
@@ -152,7 +145,7 @@ impl BulkWriter {
         {
             return Err(refused_for_good(&self.documents, first.error_type.clone(), MOST_REFUSED_REMEDY));
         }
-        let mut letters = self.write_letters(&refused, now, deadline).await?.into_iter();
+        let mut letters = self.write_letters(&refused, now).await?.into_iter();
         Ok(fates
             .iter()
             .map(|fate| match fate {
@@ -164,12 +157,7 @@ impl BulkWriter {
     }
 
     /// Writes a dead letter for each refused document.
-    async fn write_letters(
-        &self,
-        refused: &[(&Document, &Refusal)],
-        now: Timestamp,
-        deadline: Deadline,
-    ) -> Result<Vec<Delivery>, Error> {
+    async fn write_letters(&self, refused: &[(&Document, &Refusal)], now: Timestamp) -> Result<Vec<Delivery>, Error> {
         if refused.is_empty() {
             return Ok(Vec::new());
         }
@@ -184,7 +172,7 @@ impl BulkWriter {
         // A letter cannot be older than its document.
         let since = refused.iter().map(|(document, _)| document.since);
         let lines: Vec<_> = written.iter().zip(since).map(|((id, source), since)| Line { id, source, since }).collect();
-        let fates = self.letters.send(&lines, deadline).await?;
+        let fates = self.letters.send(&lines).await?;
         fates
             .into_iter()
             .map(|fate| match fate {

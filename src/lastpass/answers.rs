@@ -2,11 +2,13 @@
 
 #![allow(clippy::expect_used, reason = "for tests alone")]
 
+use std::time::Duration;
+
 use secrecy::SecretString;
 use url::Url;
 
-use super::{Client, Command, Error, folders, paging::PageRequest, reporting, time::ApiZone, users};
-use crate::document::AccountNumber;
+use super::{Account, Client, Command, Error, folders, paging::PageRequest, reporting, time::ApiZone, users};
+use crate::{clock::Deadline, document::AccountNumber};
 
 /// A client whose responses are given by the test.
 pub(crate) struct Answers(Client);
@@ -21,8 +23,9 @@ impl Answers {
     /// Builds a client with the provisioning hash `hash`.
     pub(crate) fn with_hash(hash: &str) -> Self {
         let url = Url::parse("https://lastpass.example/enterpriseapi.php").expect("a URL");
-        let account = AccountNumber::new("12345").expect("an account number");
-        Self(Client::new(HTTP.clone(), url, account, SecretString::from(hash)))
+        let number = AccountNumber::new("12345").expect("an account number");
+        let account = Account { number, provisioning_hash: SecretString::from(hash) };
+        Self(Client::new(HTTP.clone(), url, account, Deadline::after(Duration::from_secs(3_600))))
     }
 
     pub(crate) fn events(&self, answer: (u16, &[u8]), zone: &ApiZone) -> Result<reporting::Page, Error> {

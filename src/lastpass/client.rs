@@ -4,7 +4,7 @@ use std::{
     borrow::Cow,
     fmt,
     sync::{
-        OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -51,14 +51,30 @@ const LAST_TRY: Duration = Duration::from_secs(20);
 /// Longest part of an error's body that is read. Chosen: LastPass's own refusals are one line.
 const MAX_REFUSAL_BYTES: usize = 64 << 10;
 
-/// A client for one account of the Enterprise API.
+/// The credentials of a LastPass account.
+#[derive(Clone)]
+pub struct Account {
+    /// The account number.
+    pub number: AccountNumber,
+    /// The provisioning hash.
+    pub provisioning_hash: SecretString,
+}
+
+/// A client for one account of the Enterprise API, whose requests end at a deadline. Cheap to clone.
+#[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
     url: Url,
-    account: AccountNumber,
-    provisioning_hash: SecretString,
+    account: Account,
     api_user: Option<String>,
     first_throttled_pause: Duration,
+    deadline: Deadline,
+    history: Arc<History>,
+}
+
+/// What all clones of a client have done.
+#[derive(Default)]
+struct History {
     requests: AtomicU64,
     throttled: AtomicU64,
     /// The reason that LastPass gave when it refused these credentials. They are not sent again.
@@ -68,7 +84,10 @@ pub struct Client {
 /// Prints neither the hash nor the path of the URL.
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("host", &self.host()).field("account", &self.account).finish_non_exhaustive()
+        f.debug_struct("Client")
+            .field("host", &self.host())
+            .field("account", &self.account.number)
+            .finish_non_exhaustive()
     }
 }
 
@@ -83,18 +102,28 @@ enum Fault {
 impl Client {
     /// Builds a client for `account` at `url` (`LASTPASS_URL`).
     #[must_use]
-    pub const fn new(http: reqwest::Client, url: Url, account: AccountNumber, provisioning_hash: SecretString) -> Self {
+    pub fn new(http: reqwest::Client, url: Url, account: Account, deadline: Deadline) -> Self {
         Self {
             http,
             url,
             account,
-            provisioning_hash,
             api_user: None,
             first_throttled_pause: FIRST_PAUSE,
-            requests: AtomicU64::new(0),
-            throttled: AtomicU64::new(0),
-            refused: OnceLock::new(),
+            deadline,
+            history: Arc::default(),
         }
+    }
+
+    /// Returns this client with another deadline. Both count their requests together.
+    #[must_use]
+    pub fn until(&self, deadline: Deadline) -> Self {
+        Self { deadline, ..self.clone() }
+    }
+
+    /// Returns when its requests end.
+    #[must_use]
+    pub const fn deadline(&self) -> Deadline {
+        self.deadline
     }
 
     /// Makes this a client for low-priority work: when LastPass throttles, live runs retry first.
@@ -118,14 +147,14 @@ impl Client {
     /// Returns how many requests were sent, retries included.
     #[must_use]
     pub fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
+        self.history.requests.load(Ordering::Relaxed)
     }
 
     /// Returns how many requests LastPass throttled: with 429, with a 403 that is not its API's, or with a message that
     /// there are too many requests.
     #[must_use]
     pub fn throttled(&self) -> u64 {
-        self.throttled.load(Ordering::Relaxed)
+        self.history.throttled.load(Ordering::Relaxed)
     }
 
     fn host(&self) -> String {
@@ -135,43 +164,42 @@ impl Client {
     /// Sends `command` until LastPass responds, and passes the response to `read`.
     ///
     /// # Errors
-    /// Every [`Error`] but `WrongTimeZone`. Faults are retried with backoff while `deadline` allows. A response that
+    /// Every [`Error`] but `WrongTimeZone`. Faults are retried with backoff while the deadline allows. A response that
     /// `read` rejects as not the API's is such a fault. Credentials that were refused once are not sent again.
     pub(super) async fn call<T>(
         &self,
         command: Command,
         data: &Value,
-        deadline: Deadline,
         read: impl Fn(&str) -> Result<T, wire::Problem>,
     ) -> Result<T, Error> {
-        if let Some(said) = self.refused.get() {
-            return Err(Error::Unauthorized { account: self.account.clone(), said: said.clone() });
+        if let Some(said) = self.history.refused.get() {
+            return Err(Error::Unauthorized { account: self.account.number.clone(), said: said.clone() });
         }
         let started = Instant::now();
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let mut throttled = Throttled::new(self.first_throttled_pause);
         let mut paused = Duration::ZERO;
         loop {
-            let fault = match self.send(command, data, deadline, &read).await {
+            let fault = match self.send(command, data, &read).await {
                 Ok(answer) => return Ok(answer),
                 Err(fault) => fault,
             };
             let pause = match &fault {
                 Fault::Throttled { retry_after, .. } => {
-                    self.throttled.fetch_add(1, Ordering::Relaxed);
-                    throttled.pause(*retry_after, deadline.remaining())
+                    self.history.throttled.fetch_add(1, Ordering::Relaxed);
+                    throttled.pause(*retry_after, self.deadline.remaining())
                 }
                 Fault::Unreachable { .. } | Fault::BadAnswer { .. } => {
                     let pause = backoff.pause();
                     paused += pause;
-                    Some(pause).filter(|pause| paused <= FAULT_PATIENCE && deadline.allows(*pause))
+                    Some(pause).filter(|pause| paused <= FAULT_PATIENCE && self.deadline.allows(*pause))
                 }
                 Fault::Final(_) => None,
             };
             let Some(pause) = pause else {
                 let error = self.error(command, fault, started.elapsed());
                 if let Error::Unauthorized { said, .. } = &error {
-                    self.refused.get_or_init(|| said.clone());
+                    self.history.refused.get_or_init(|| said.clone());
                 }
                 return Err(error);
             };
@@ -184,18 +212,18 @@ impl Client {
         &self,
         command: Command,
         data: &Value,
-        deadline: Deadline,
         read: impl Fn(&str) -> Result<T, wire::Problem>,
     ) -> Result<T, Fault> {
-        let hash = self.provisioning_hash.expose_secret();
-        let body = json!({"cid": self.account.as_str(), "provhash": hash, "cmd": command.as_str(), "data": data});
-        self.requests.fetch_add(1, Ordering::Relaxed);
+        let hash = self.account.provisioning_hash.expose_secret();
+        let body =
+            json!({"cid": self.account.number.as_str(), "provhash": hash, "cmd": command.as_str(), "data": data});
+        self.history.requests.fetch_add(1, Ordering::Relaxed);
         let mut response = self
             .http
             .post(self.url.clone())
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "application/json")
-            .timeout(deadline.timeout(CALL_TIMEOUT))
+            .timeout(self.deadline.timeout(CALL_TIMEOUT))
             .body(body.to_string())
             .send()
             .await
@@ -254,7 +282,7 @@ impl Client {
             }
             _ if status.is_redirection() => Fault::BadAnswer { why: "it redirects to another address" },
             _ => {
-                let said = Said::new(&code, &self.provisioning_hash);
+                let said = Said::new(&code, &self.account.provisioning_hash);
                 Fault::Final(Error::Refused { command, said })
             }
         })
@@ -267,7 +295,7 @@ impl Client {
             wire::Problem::Throttled => Fault::Throttled { limit: Limit::Said, retry_after: None },
             wire::Problem::Fail { reason } if speaks_of_credentials(&reason) => self.unauthorized(&reason),
             wire::Problem::Fail { reason } => {
-                let said = Said::new(&reason, &self.provisioning_hash);
+                let said = Said::new(&reason, &self.account.provisioning_hash);
                 Fault::Final(Error::Refused { command, said })
             }
         }
@@ -284,8 +312,8 @@ impl Client {
     }
 
     fn unauthorized(&self, reason: &str) -> Fault {
-        let said = Said::new(reason, &self.provisioning_hash);
-        Fault::Final(Error::Unauthorized { account: self.account.clone(), said })
+        let said = Said::new(reason, &self.account.provisioning_hash);
+        Fault::Final(Error::Unauthorized { account: self.account.number.clone(), said })
     }
 }
 

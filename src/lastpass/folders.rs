@@ -9,7 +9,7 @@ use super::{
     paging::PageRequest,
     wire::{Answer, Problem},
 };
-use crate::{clock::Deadline, surrogates::Key, text::compact};
+use crate::{surrogates::Key, text::compact};
 
 /// Shared folders per page. Chosen: a folder holds dozens of users with their sites, so a response has a few megabytes.
 /// LastPass throttles this command readily, so few requests are better.
@@ -32,12 +32,12 @@ impl Client {
     ///
     /// # Errors
     /// The errors of a call, see [`Error`].
-    pub async fn fetch_folders(&self, request: PageRequest, deadline: Deadline) -> Result<Page, Error> {
+    pub async fn fetch_folders(&self, request: PageRequest) -> Result<Page, Error> {
         let mut data = request.data();
         // Without `data`, super admins are left out. Source: <https://github.com/elastic/integrations/pull/9988>, which
         // follows the API guide.
         data["data"] = "all".into();
-        self.call(Command::GetDetailedSfData, &data, deadline, |answer| parse_page(answer, request)).await
+        self.call(Command::GetDetailedSfData, &data, |answer| parse_page(answer, request)).await
     }
 }
 

@@ -29,7 +29,7 @@ pub mod whole_seconds;
 mod whole_seconds_properties;
 mod wire;
 
-pub use client::Client;
+pub use client::{Account, Client};
 pub use command::Command;
 pub use contradiction::Contradiction;
 pub use error::Error;

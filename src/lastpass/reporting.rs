@@ -8,7 +8,7 @@ use super::{
     time::{ApiZone, LocalTime, UnreadableTime},
     wire::{self, Answer, Problem, Records},
 };
-use crate::{clock::Deadline, surrogates};
+use crate::surrogates;
 
 /// Most events in one page. Source: LASTPASS_API.md, "reporting". If set too high, a truncated page without a `next`
 /// would pass for a complete one and its tail would be lost.
@@ -48,9 +48,9 @@ impl Client {
     ///
     /// # Errors
     /// The errors of a call, see [`Error`].
-    pub async fn fetch_events(&self, request: &Request, zone: &ApiZone, deadline: Deadline) -> Result<Page, Error> {
+    pub async fn fetch_events(&self, request: &Request, zone: &ApiZone) -> Result<Page, Error> {
         let data = request_data(request, zone, self.api_user());
-        self.call(Command::Reporting, &data, deadline, |answer| parse_page(answer, zone)).await
+        self.call(Command::Reporting, &data, |answer| parse_page(answer, zone)).await
     }
 }
 

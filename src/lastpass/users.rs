@@ -7,7 +7,7 @@ use super::{
     paging::PageRequest,
     wire::{self, Answer, Entries, Problem},
 };
-use crate::{clock::Deadline, text::compact};
+use crate::text::compact;
 
 /// Users per page. Source: LASTPASS_API.md, "getuserdata": the largest size that clients use.
 pub const PAGE_SIZE: u32 = 2_000;
@@ -28,8 +28,8 @@ impl Client {
     ///
     /// # Errors
     /// The errors of a call, see [`Error`].
-    pub async fn fetch_users(&self, request: PageRequest, deadline: Deadline) -> Result<Page, Error> {
-        self.call(Command::GetUserData, &request.data(), deadline, |answer| parse_page(answer, request)).await
+    pub async fn fetch_users(&self, request: PageRequest) -> Result<Page, Error> {
+        self.call(Command::GetUserData, &request.data(), |answer| parse_page(answer, request)).await
     }
 }
 

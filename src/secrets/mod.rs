@@ -55,16 +55,31 @@ impl Secrets {
         Self { client: Client::from_conf(config.build()), kept: Mutex::default() }
     }
 
-    /// Returns the credentials in the secret `secret_id` (its ARN or name). Reads the secret if the cached credentials
-    /// are older than 15 minutes at `now`.
+    /// Returns the secret `secret_id` (its ARN or name), whose calls end at `deadline`.
+    #[must_use]
+    pub const fn secret<'a>(&'a self, secret_id: &'a str, deadline: Deadline) -> Secret<'a> {
+        Secret { secrets: self, id: secret_id, deadline }
+    }
+}
+
+/// One secret, for one invocation.
+#[derive(Debug, Clone, Copy)]
+pub struct Secret<'a> {
+    secrets: &'a Secrets,
+    id: &'a str,
+    deadline: Deadline,
+}
+
+impl Secret<'_> {
+    /// Returns the credentials. Reads the secret if the cached credentials are older than 15 minutes at `now`.
     ///
     /// # Errors
     /// [`Error::Placeholder`]: the stack is not set up yet, which is no failure. Any other: see its text.
-    pub async fn get(&self, secret_id: &str, now: Timestamp, deadline: Deadline) -> Result<Arc<Credentials>, Error> {
-        let mut kept = self.kept.lock().await;
-        match kept.get(secret_id) {
+    pub async fn get(&self, now: Timestamp) -> Result<Arc<Credentials>, Error> {
+        let mut kept = self.secrets.kept.lock().await;
+        match kept.get(self.id) {
             Some(known) if known.is_fresh(now) => Ok(Arc::clone(&known.credentials)),
-            _ => self.read(&mut kept, secret_id, now, deadline).await,
+            _ => self.read(&mut kept, now).await,
         }
     }
 
@@ -73,30 +88,24 @@ impl Secrets {
     /// # Errors
     /// The errors of [`get`](Self::get). After an error, nothing is cached, so [`get`](Self::get) reads the secret
     /// again.
-    pub async fn reload(&self, secret_id: &str, now: Timestamp, deadline: Deadline) -> Result<Arc<Credentials>, Error> {
-        let mut kept = self.kept.lock().await;
-        self.read(&mut kept, secret_id, now, deadline).await
+    pub async fn reload(&self, now: Timestamp) -> Result<Arc<Credentials>, Error> {
+        let mut kept = self.secrets.kept.lock().await;
+        self.read(&mut kept, now).await
     }
 
-    async fn read(
-        &self,
-        kept: &mut HashMap<String, Kept>,
-        secret_id: &str,
-        now: Timestamp,
-        deadline: Deadline,
-    ) -> Result<Arc<Credentials>, Error> {
-        kept.remove(secret_id);
-        let document = self.fetch(secret_id, deadline).await?;
-        let credentials = Arc::new(Credentials::parse(&document, secret_id)?);
-        kept.insert(secret_id.to_owned(), Kept { credentials: Arc::clone(&credentials), read_at: now });
+    async fn read(&self, kept: &mut HashMap<String, Kept>, now: Timestamp) -> Result<Arc<Credentials>, Error> {
+        kept.remove(self.id);
+        let document = self.fetch().await?;
+        let credentials = Arc::new(Credentials::parse(&document, self.id)?);
+        kept.insert(self.id.to_owned(), Kept { credentials: Arc::clone(&credentials), read_at: now });
         Ok(credentials)
     }
 
-    async fn fetch(&self, secret_id: &str, deadline: Deadline) -> Result<SecretString, Error> {
-        let request = self.client.get_secret_value().secret_id(secret_id);
-        let answer = aws::call(GET, PATIENCE, deadline, || request.clone().send()).await;
-        let answer = answer.map_err(|fault| Error::of_call(fault, secret_id))?;
-        let binary = || Error::Invalid { secret_id: secret_id.to_owned(), problems: Problems(vec![Problem::Binary]) };
+    async fn fetch(&self) -> Result<SecretString, Error> {
+        let request = self.secrets.client.get_secret_value().secret_id(self.id);
+        let answer = aws::call(GET, PATIENCE, self.deadline, || request.clone().send()).await;
+        let answer = answer.map_err(|fault| Error::of_call(fault, self.id))?;
+        let binary = || Error::Invalid { secret_id: self.id.to_owned(), problems: Problems(vec![Problem::Binary]) };
         Ok(SecretString::from(answer.secret_string.ok_or_else(binary)?))
     }
 }

@@ -25,7 +25,7 @@ const BACKING: &str = ".ds-logs-lastpass.user-default-2026.11.23-000001";
 
 fn client(fake: &Fake) -> Client {
     let endpoint = Endpoint::from_url(&fake.url).unwrap();
-    Client::new(crate::http::for_tests(), endpoint, &SecretString::from(KEY)).unwrap()
+    Client::new(crate::http::for_tests(), endpoint, &SecretString::from(KEY), deadline()).unwrap()
 }
 
 fn deadline() -> Deadline {
@@ -302,7 +302,7 @@ fn ways() -> Vec<Case> {
     let error = Error::OutOfTime { host: host(), operation: Operation::FindIds };
     cases.push(case("way: the deadline", error, "Elasticsearch.Unreachable"));
     let endpoint = Endpoint::from_url("https://es.example").unwrap();
-    let error = Client::new(crate::http::for_tests(), endpoint, &SecretString::from("a\nb")).unwrap_err();
+    let error = Client::new(crate::http::for_tests(), endpoint, &SecretString::from("a\nb"), deadline()).unwrap_err();
     cases.push(case("way: a key that no header can carry", error, "Elasticsearch.Unauthorized"));
     cases
 }
@@ -325,21 +325,21 @@ async fn other_calls() -> Vec<Case> {
     let (forbidden, refused) = ("Elasticsearch.Forbidden", "Elasticsearch.Refused");
 
     fake.fault("/", answer(403, no_right()));
-    let error = cluster_info(&client, deadline()).await.unwrap_err();
+    let error = cluster_info(&client).await.unwrap_err();
     push("version: no right", error, forbidden);
     fake.fault("/", answer(401, unauthorized("API key: api key is expired")));
-    let error = cluster_info(&client, deadline()).await.unwrap_err();
+    let error = cluster_info(&client).await.unwrap_err();
     push("version: a key that has expired", error, "Elasticsearch.Unauthorized");
     fake.fault("/", answer(400, r#"{"error":"no handler found","status":400}"#.to_owned()));
-    let error = cluster_info(&client, deadline()).await.unwrap_err();
+    let error = cluster_info(&client).await.unwrap_err();
     push("version: another service", error, refused);
 
     fake.fault("_index_template", answer(403, no_right()));
-    let error = is_set_up(&client, deadline()).await.unwrap_err();
+    let error = is_set_up(&client).await.unwrap_err();
     push("templates: no right", error, forbidden);
 
     fake.fault("_has_privileges", answer(400, refusal(400, "illegal_argument_exception", "unknown privilege")));
-    let error = missing_rights(&client, Role::Writer, &namespace, deadline()).await.unwrap_err();
+    let error = missing_rights(&client, Role::Writer, &namespace).await.unwrap_err();
     push("rights: a privilege that isn't known", error, refused);
 
     for (what, word, status, body, error_type) in [
@@ -380,7 +380,7 @@ async fn other_calls() -> Vec<Case> {
             );
         }
         fake.fault(word.trim_start_matches("PUT "), answer(status, body));
-        let error = setup(&client, &options, deadline()).await.unwrap_err();
+        let error = setup(&client, &options).await.unwrap_err();
         push(&format!("setup: {what}"), error, error_type);
     }
     fake.fault(
@@ -394,11 +394,11 @@ async fn other_calls() -> Vec<Case> {
             refusal(400, "illegal_argument_exception", "failed to parse setting [data_retention] with value [365d]"),
         ),
     );
-    let error = setup(&client, &year, deadline()).await.unwrap_err();
+    let error = setup(&client, &year).await.unwrap_err();
     push("setup: a retention that is refused", error, refused);
 
     fake.be_of_version("8.12.2");
-    let error = setup(&client, &options, deadline()).await.unwrap_err();
+    let error = setup(&client, &options).await.unwrap_err();
     push("setup: a cluster of a version that is too old", error, refused);
     fake.be_of_version("8.19.21");
     fake.insert("logs-lastpass.event_report-default", "a");
@@ -406,7 +406,7 @@ async fn other_calls() -> Vec<Case> {
     let index = ".ds-logs-lastpass.event_report-default-2026.11.23-000001";
     let mapping = |meta: serde_json::Value| json!({index: {"mappings": {"_meta": meta}}});
     fake.put(&format!("/{index}/_mapping"), mapping(fleet));
-    let error = setup(&client, &options, deadline()).await.unwrap_err();
+    let error = setup(&client, &options).await.unwrap_err();
     push("setup: a data stream of Elastic's integration", error, refused);
     fake.put(&format!("/{index}/_mapping"), mapping(json!({"lastpass_elastic": {"version": assets::VERSION}})));
 
@@ -425,7 +425,7 @@ async fn other_calls() -> Vec<Case> {
         ("no right to list", "_resolve", 403, no_right(), forbidden),
     ] {
         fake.fault(word, answer(status, body));
-        let error = setup(&client, &options, deadline()).await.unwrap_err();
+        let error = setup(&client, &options).await.unwrap_err();
         push(&format!("setup: {what}"), error, error_type);
     }
 
@@ -452,7 +452,7 @@ async fn other_calls() -> Vec<Case> {
         ),
     ] {
         fake.fault("_mget", answer(200, body.to_string()));
-        let error = finder.find(data_stream.as_str(), &wanted, &indices, deadline()).await.unwrap_err();
+        let error = finder.find(data_stream.as_str(), &wanted, &indices).await.unwrap_err();
         push(&format!("look-up: {what}"), error, error_type);
     }
     // The stand-in would be asked for half a minute.
@@ -465,7 +465,7 @@ async fn other_calls() -> Vec<Case> {
     };
     push("look-up: a red index", error, "Elasticsearch.Unreachable");
     fake.fault("_mget", answer(413, "<html>Request Entity Too Large</html>".to_owned()));
-    let error = finder.find(data_stream.as_str(), &wanted, &indices, deadline()).await.unwrap_err();
+    let error = finder.find(data_stream.as_str(), &wanted, &indices).await.unwrap_err();
     push("look-up: one ID is too large", error, refused);
 
     for (what, status, body, error_type) in [
@@ -484,7 +484,7 @@ async fn other_calls() -> Vec<Case> {
         ),
     ] {
         fake.fault("_search", answer(status, body));
-        let error = waiting_dead_letters(&client, &namespace, &account, deadline()).await.unwrap_err();
+        let error = waiting_dead_letters(&client, &namespace, &account).await.unwrap_err();
         push(&format!("dead letters: {what}"), error, error_type);
     }
     assert_eq!(fake.faults_left(), 0, "a fault that nothing met");
@@ -507,10 +507,10 @@ async fn deliveries() -> Vec<Case> {
     };
     let documents: Vec<Document> = (0..20).map(document).collect();
     fake.fault("_bulk", Wrong::RefuseItems((0..11).collect(), 400, "document_parsing_exception"));
-    let most = writer.deliver(&documents, Timestamp::UNIX_EPOCH, deadline()).await.unwrap_err();
+    let most = writer.deliver(&documents, Timestamp::UNIX_EPOCH).await.unwrap_err();
     fake.fault("user-default/_bulk", Wrong::RefuseItems(vec![0], 400, "document_parsing_exception"));
     fake.fault("dead_letter-default/_bulk", Wrong::RefuseItems(vec![0], 400, "mapper_parsing_exception"));
-    let letter = writer.deliver(&[document(99)], Timestamp::UNIX_EPOCH, deadline()).await.unwrap_err();
+    let letter = writer.deliver(&[document(99)], Timestamp::UNIX_EPOCH).await.unwrap_err();
     vec![
         case("delivery: most of a bulk is refused", at_one_host(most), "Elasticsearch.Refused"),
         case("delivery: a dead letter is refused", at_one_host(letter), "Elasticsearch.Refused"),
@@ -535,7 +535,7 @@ fn only_what_is_kibanas_is_taken_for_kibana() {
         body: body.as_bytes().to_vec(),
     };
     let endpoint = Endpoint::from_url("https://es.example").unwrap();
-    let client = Client::new(crate::http::for_tests(), endpoint, &SecretString::from(KEY)).unwrap();
+    let client = Client::new(crate::http::for_tests(), endpoint, &SecretString::from(KEY), deadline()).unwrap();
     let is_kibana = |status, body: &str| {
         matches!(
             client.general_error(&answer(status, body)),

@@ -46,19 +46,24 @@ impl Table {
     }
 
     fn store(&self) -> Store {
-        Store::new(&self.client, self.name.clone(), destination("cluster.example"))
+        Store::new(&self.client, self.name.clone(), destination("cluster.example"), soon())
     }
 
     fn store_of(&self, destination: Destination) -> Store {
-        Store::new(&self.client, self.name.clone(), destination)
+        Store::new(&self.client, self.name.clone(), destination, soon())
     }
 
     /// A store behind a proxy that does as it is told.
     async fn store_behind_proxy(&self) -> (Store, Proxy) {
+        self.store_behind_proxy_until(soon()).await
+    }
+
+    async fn store_behind_proxy_until(&self, deadline: Deadline) -> (Store, Proxy) {
         let proxy = Proxy::start(&self.config).await;
         // Set for this one service: that of the environment goes before that of all services.
         let config = aws_sdk_dynamodb::config::Builder::from(&self.config).endpoint_url(&proxy.url);
-        (Store::new(&Client::from_conf(config.build()), self.name.clone(), destination("cluster.example")), proxy)
+        let client = Client::from_conf(config.build());
+        (Store::new(&client, self.name.clone(), destination("cluster.example"), deadline), proxy)
     }
 
     /// Sets one attribute past the store, as a hand in the console does.
@@ -106,7 +111,7 @@ fn at_most() -> Timestamp {
 }
 
 fn soon() -> Deadline {
-    Deadline::after(Duration::from_secs(20))
+    Deadline::after(Duration::from_secs(60))
 }
 
 fn state(watermark_seconds: i64) -> State {
@@ -114,7 +119,7 @@ fn state(watermark_seconds: i64) -> State {
 }
 
 async fn acquire(store: &Store, request_id: &str, at: Timestamp) -> Result<Acquired, Error> {
-    store.acquire(KEY, request_id, at, at_most(), soon()).await
+    store.acquire(KEY, request_id, at, at_most()).await
 }
 
 async fn hold(store: &Store, request_id: &str, at: Timestamp) -> Box<Lease> {
@@ -125,7 +130,7 @@ async fn hold(store: &Store, request_id: &str, at: Timestamp) -> Box<Lease> {
 }
 
 async fn stored(store: &Store) -> Item {
-    store.load(KEY, soon()).await.unwrap().unwrap()
+    store.load(KEY).await.unwrap().unwrap()
 }
 
 /// Runs out with the store's table, or is skipped where there is no emulator.
@@ -142,7 +147,7 @@ macro_rules! table {
 async fn what_one_run_saves_the_next_one_finds() {
     let table = table!();
     let store = table.store();
-    assert_eq!(store.load(KEY, soon()).await.unwrap(), None);
+    assert_eq!(store.load(KEY).await.unwrap(), None);
 
     let lease = hold(&store, "first", now()).await;
     assert_eq!((lease.key(), lease.state()), (KEY, State::default()));
@@ -166,7 +171,7 @@ async fn what_one_run_saves_the_next_one_finds() {
         events: 70_000,
         slice_starts: vec![later(-900), later(-1_800)],
     };
-    lease.save(saved.clone(), later(5), soon()).await.unwrap();
+    lease.save(saved.clone(), later(5)).await.unwrap();
     assert_eq!(lease.state(), saved);
     let item = stored(&store).await;
     assert_eq!((&item.state, &item.destination), (&saved, &destination("cluster.example")));
@@ -184,7 +189,7 @@ async fn what_one_run_saves_the_next_one_finds() {
         seen_before: None,
     });
     let released = State { unfinished: Some(unfinished), reread_at: None, ..saved };
-    lease.release(released.clone(), later(6), soon()).await.unwrap();
+    lease.release(released.clone(), later(6)).await.unwrap();
     let item = stored(&store).await;
     assert_eq!((&item.state, &item.lease), (&released, &None));
     assert_eq!(hold(&store, "second", later(7)).await.state(), released);
@@ -211,13 +216,13 @@ async fn the_same_request_takes_its_lease_over_at_once() {
     let table = table!();
     let store = table.store();
     let crashed = hold(&store, "request", now()).await;
-    crashed.save(state(-60), now(), soon()).await.unwrap();
+    crashed.save(state(-60), now()).await.unwrap();
     let again = hold(&store, "request", later(1)).await;
     assert_eq!(again.state(), state(-60));
     // Should the first one still live, it is told apart by its token.
-    let error = crashed.save(state(0), later(2), soon()).await.unwrap_err();
+    let error = crashed.save(state(0), later(2)).await.unwrap_err();
     assert!(error.is_lease_lost(), "{error}");
-    again.save(state(-30), later(3), soon()).await.unwrap();
+    again.save(state(-30), later(3)).await.unwrap();
 }
 
 #[tokio::test]
@@ -225,16 +230,16 @@ async fn a_lease_that_has_run_out_is_taken_over_and_its_owner_changes_nothing_mo
     let table = table!();
     let store = table.store();
     let old = hold(&store, "old", now()).await;
-    old.save(state(-60), later(10), soon()).await.unwrap();
+    old.save(state(-60), later(10)).await.unwrap();
     assert!(matches!(acquire(&store, "new", later(69)).await.unwrap(), Acquired::Busy { .. }));
     let new = hold(&store, "new", later(70)).await;
     assert_eq!(new.state(), state(-60));
-    new.save(state(-30), later(71), soon()).await.unwrap();
+    new.save(state(-30), later(71)).await.unwrap();
 
     for error in [
-        old.save(state(-50), later(72), soon()).await.unwrap_err(),
-        old.renew(later(73), soon()).await.unwrap_err(),
-        old.release(state(-40), later(74), soon()).await.unwrap_err(),
+        old.save(state(-50), later(72)).await.unwrap_err(),
+        old.renew(later(73)).await.unwrap_err(),
+        old.release(state(-40), later(74)).await.unwrap_err(),
     ] {
         assert!(matches!(&error, Error::LeaseLost { expires: Some(at), .. } if *at == later(131)), "{error:?}");
     }
@@ -248,7 +253,7 @@ async fn a_lease_that_has_run_out_is_still_its_owners_while_nobody_took_it() {
     let table = table!();
     let store = table.store();
     let lease = hold(&store, "slow", now()).await;
-    lease.save(state(-60), later(300), soon()).await.unwrap();
+    lease.save(state(-60), later(300)).await.unwrap();
     assert_eq!(stored(&store).await.lease.unwrap().expires, later(360));
 }
 
@@ -256,11 +261,9 @@ async fn a_lease_that_has_run_out_is_still_its_owners_while_nobody_took_it() {
 async fn a_lease_never_outlives_its_run() {
     let table = table!();
     let store = table.store();
-    let Acquired::Held(lease) = store.acquire(KEY, "short", now(), later(20), soon()).await.unwrap() else {
-        panic!("busy")
-    };
+    let Acquired::Held(lease) = store.acquire(KEY, "short", now(), later(20)).await.unwrap() else { panic!("busy") };
     assert_eq!(stored(&store).await.lease.unwrap().expires, later(20));
-    lease.renew(later(10), soon()).await.unwrap();
+    lease.renew(later(10)).await.unwrap();
     assert_eq!(stored(&store).await.lease.unwrap().expires, later(20));
     assert!(matches!(acquire(&store, "next", later(20)).await.unwrap(), Acquired::Held(_)));
 }
@@ -270,8 +273,8 @@ async fn a_late_renewal_does_not_shorten_the_lease() {
     let table = table!();
     let store = table.store();
     let lease = hold(&store, "run", now()).await;
-    lease.save(state(0), later(30), soon()).await.unwrap();
-    lease.renew(later(20), soon()).await.unwrap();
+    lease.save(state(0), later(30)).await.unwrap();
+    lease.renew(later(20)).await.unwrap();
     assert_eq!(stored(&store).await.lease.unwrap().expires, later(90));
 }
 
@@ -280,10 +283,10 @@ async fn renewals_and_saves_at_once_all_succeed() {
     let table = table!();
     let store = table.store();
     let lease = hold(&store, "run", now()).await;
-    let renewals = join_all((1..=10).map(|second| lease.renew(later(second), soon())));
+    let renewals = join_all((1..=10).map(|second| lease.renew(later(second))));
     let saves = async {
         for second in 1..=10 {
-            lease.save(state(second), later(second), soon()).await.unwrap();
+            lease.save(state(second), later(second)).await.unwrap();
         }
     };
     let (renewals, ()) = tokio::join!(renewals, saves);
@@ -306,13 +309,13 @@ async fn a_write_whose_answer_was_lost_counts_as_done_and_is_done_once() {
         let lease = hold(&store, "run", now()).await;
         done_once().await;
         proxy.order(UPDATE, [fault]);
-        lease.save(state(1), later(1), soon()).await.unwrap();
+        lease.save(state(1), later(1)).await.unwrap();
         done_once().await;
         proxy.order(UPDATE, [fault]);
-        lease.renew(later(2), soon()).await.unwrap();
+        lease.renew(later(2)).await.unwrap();
         done_once().await;
         proxy.order(UPDATE, [fault]);
-        lease.release(state(2), later(3), soon()).await.unwrap();
+        lease.release(state(2), later(3)).await.unwrap();
         done_once().await;
         assert_eq!(proxy.count(UPDATE), 8, "{fault:?}: each write was to be repeated");
         let item = stored(&store).await;
@@ -326,7 +329,7 @@ async fn an_answer_that_never_comes_is_given_up_for_another_attempt() {
     let (store, proxy) = table.store_behind_proxy().await;
     let lease = hold(&store, "run", now()).await;
     proxy.order(UPDATE, [Fault::Stall]);
-    lease.save(state(1), later(1), soon()).await.unwrap();
+    lease.save(state(1), later(1)).await.unwrap();
     assert_eq!((proxy.count(UPDATE), table.version(KEY).await), (3, 2));
 }
 
@@ -338,19 +341,20 @@ async fn a_write_whose_end_nobody_waited_for_does_not_cost_the_lease() {
 
     // The deadline came first, and the write took effect.
     proxy.order(UPDATE, [Fault::Stall]);
-    let hurried = Deadline::after(Duration::from_millis(500));
-    let error = lease.save(state(1), later(1), hurried).await.unwrap_err();
+    let lease = lease.until(Deadline::after(Duration::from_millis(500)));
+    let error = lease.save(state(1), later(1)).await.unwrap_err();
     assert_eq!(error.error_type(), "Checkpoint.Unreachable");
     assert_eq!((lease.state(), stored(&store).await.state), (State::default(), state(1)));
 
     // The timer's future was dropped with its write under way.
+    let lease = lease.until(soon());
     proxy.order(UPDATE, [Fault::Stall]);
-    let dropped = tokio::time::timeout(Duration::from_millis(500), lease.renew(later(2), soon())).await;
+    let dropped = tokio::time::timeout(Duration::from_millis(500), lease.renew(later(2))).await;
     assert!(dropped.is_err());
 
-    lease.save(state(3), later(3), soon()).await.unwrap();
+    lease.save(state(3), later(3)).await.unwrap();
     assert_eq!(stored(&store).await.state, state(3));
-    lease.release(state(4), later(4), soon()).await.unwrap();
+    lease.release(state(4), later(4)).await.unwrap();
     assert_eq!(stored(&store).await.state, state(4));
 }
 
@@ -360,9 +364,10 @@ async fn a_write_that_comes_late_does_not_undo_a_newer_one() {
     let (store, proxy) = table.store_behind_proxy().await;
     let lease = hold(&store, "run", now()).await;
     proxy.order(UPDATE, [Fault::Hold]);
-    let hurried = Deadline::after(Duration::from_millis(300));
-    lease.save(state(1), later(1), hurried).await.unwrap_err();
-    lease.save(state(2), later(2), soon()).await.unwrap();
+    let lease = lease.until(Deadline::after(Duration::from_millis(300)));
+    lease.save(state(1), later(1)).await.unwrap_err();
+    let lease = lease.until(soon());
+    lease.save(state(2), later(2)).await.unwrap();
     proxy.let_go().await;
     assert_eq!((stored(&store).await.state, table.version(KEY).await), (state(2), 2));
 }
@@ -377,11 +382,11 @@ async fn an_item_that_was_deleted_and_made_anew_is_not_taken_for_the_old_one() {
     table.delete(KEY).await;
     let new = hold(&other, "new", now()).await;
     assert_eq!(table.version(KEY).await, 1);
-    let error = old.save(state(1), later(1), soon()).await.unwrap_err();
+    let error = old.save(state(1), later(1)).await.unwrap_err();
     assert!(error.is_lease_lost(), "{error}");
 
     // An attempt to take the item as it was read, which comes once that has been deleted and made anew.
-    new.release(state(2), later(1), soon()).await.unwrap();
+    new.release(state(2), later(1)).await.unwrap();
     proxy.order(UPDATE, [Fault::Hold]);
     let mut attempt = Box::pin(acquire(&store, "late", later(2)));
     let seen = proxy.count(UPDATE);
@@ -392,7 +397,7 @@ async fn an_item_that_was_deleted_and_made_anew_is_not_taken_for_the_old_one() {
     drop(attempt);
     table.delete(KEY).await;
     let new = hold(&other, "new", later(3)).await;
-    new.save(state(3), later(3), soon()).await.unwrap();
+    new.save(state(3), later(3)).await.unwrap();
     assert_eq!(table.version(KEY).await, 2);
     proxy.let_go().await;
     assert_eq!(stored(&store).await.lease.unwrap().request_id, "new");
@@ -402,7 +407,7 @@ async fn an_item_that_was_deleted_and_made_anew_is_not_taken_for_the_old_one() {
 async fn another_run_between_the_reading_and_the_writing_is_seen() {
     let table = table!();
     let (store, proxy) = table.store_behind_proxy().await;
-    hold(&store, "old", now()).await.release(state(1), now(), soon()).await.unwrap();
+    hold(&store, "old", now()).await.release(state(1), now()).await.unwrap();
 
     // While the first attempt is repeated, another run comes and goes; then one comes and stays.
     proxy.order(UPDATE, [Fault::CutBefore; 4]);
@@ -411,11 +416,11 @@ async fn another_run_between_the_reading_and_the_writing_is_seen() {
         while proxy.count(UPDATE) < 3 {
             tokio::task::yield_now().await;
         }
-        hold(&other, "other", later(1)).await.release(state(2), later(1), soon()).await.unwrap();
+        hold(&other, "other", later(1)).await.release(state(2), later(1)).await.unwrap();
     };
     let (lease, ()) = tokio::join!(hold(&store, "run", later(2)), meanwhile);
     assert_eq!(lease.state(), state(2));
-    lease.release(state(3), later(3), soon()).await.unwrap();
+    lease.release(state(3), later(3)).await.unwrap();
 
     let seen = proxy.count(UPDATE);
     proxy.order(UPDATE, [Fault::CutBefore; 3]);
@@ -439,16 +444,16 @@ async fn throttling_and_server_errors_are_waited_out() {
     hold(&store, "run", now()).await;
     assert_eq!((proxy.count("GetItem"), proxy.count(UPDATE)), (5, 3));
     proxy.order("Scan", [THROTTLED]);
-    assert_eq!(store.list(soon()).await.unwrap().items.len(), 1);
+    assert_eq!(store.list().await.unwrap().items.len(), 1);
 }
 
 #[tokio::test]
 async fn waiting_ends_with_the_deadline() {
     let table = table!();
-    let (store, proxy) = table.store_behind_proxy().await;
+    let (store, proxy) = table.store_behind_proxy_until(Deadline::after(Duration::from_secs(1))).await;
     proxy.order("GetItem", [THROTTLED; 100]);
     let begun = std::time::Instant::now();
-    let error = store.load(KEY, Deadline::after(Duration::from_secs(1))).await.unwrap_err();
+    let error = store.load(KEY).await.unwrap_err();
     // Without the deadline it would be tried for a minute.
     assert!(begun.elapsed() < Duration::from_secs(20));
     assert_eq!(error.error_type(), "Checkpoint.Unreachable");
@@ -466,13 +471,13 @@ async fn what_the_role_may_not_do_is_said_at_once() {
     assert_eq!(error.error_type(), "Checkpoint.Forbidden");
     assert!(error.to_string().contains("`dynamodb:UpdateItem`"), "{error}");
     assert_eq!(proxy.count(UPDATE), 1);
-    assert_eq!(store.load(KEY, soon()).await.unwrap(), None);
+    assert_eq!(store.load(KEY).await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn a_missing_table_is_named() {
     let table = table!();
-    let store = Store::new(&table.client, "no-such-table".into(), destination("cluster.example"));
+    let store = Store::new(&table.client, "no-such-table".into(), destination("cluster.example"), soon());
     let error = acquire(&store, "run", now()).await.unwrap_err();
     assert!(matches!(&error, Error::TableMissing { table, .. } if table == "no-such-table"), "{error:?}");
     assert!(error.to_string().contains("CHECKPOINT_TABLE"), "{error}");
@@ -481,7 +486,7 @@ async fn a_missing_table_is_named() {
 #[tokio::test]
 async fn another_cluster_namespace_or_account_stops_and_changes_nothing() {
     let table = table!();
-    hold(&table.store(), "run", now()).await.release(state(1), now(), soon()).await.unwrap();
+    hold(&table.store(), "run", now()).await.release(state(1), now()).await.unwrap();
     let same = destination("cluster.example");
     for changed in [
         destination("other.example"),
@@ -508,7 +513,7 @@ async fn a_checkpoint_that_does_not_know_its_cluster_learns_it_and_keeps_it() {
         table.store_of(Destination { cluster_uuid: uuid.map(str::to_owned), ..destination("cluster.example") })
     };
     let learned = async |uuid: Option<&str>, second| {
-        hold(&of_cluster(uuid), "run", later(second)).await.release(state(1), later(second), soon()).await.unwrap();
+        hold(&of_cluster(uuid), "run", later(second)).await.release(state(1), later(second)).await.unwrap();
         stored(&of_cluster(uuid)).await.destination.cluster_uuid
     };
     assert_eq!(learned(None, 0).await, None);
@@ -516,7 +521,7 @@ async fn a_checkpoint_that_does_not_know_its_cluster_learns_it_and_keeps_it() {
     assert_eq!(learned(None, 2).await.as_deref(), Some("first"));
     let error = acquire(&of_cluster(Some("second")), "run", later(3)).await.unwrap_err();
     assert!(error.to_string().contains("another cluster answers under this host"), "{error}");
-    of_cluster(Some("second")).reset(KEY, Some(later(0)), "reset", later(4), soon()).await.unwrap();
+    of_cluster(Some("second")).reset(KEY, Some(later(0)), "reset", later(4)).await.unwrap();
     assert_eq!(learned(Some("second"), 5).await.as_deref(), Some("second"));
 }
 
@@ -529,16 +534,16 @@ async fn a_backfill_that_is_complete_begins_anew_for_another_cluster_and_one_tha
     let cut = State { unfinished: Some(unfinished), ..State::default() };
     let done = State { complete: true, ..cut.clone() };
     for (left, stops) in [(cut, true), (done, false)] {
-        let Acquired::Held(lease) = table.store().acquire(key, "old", now(), at_most(), soon()).await.unwrap() else {
+        let Acquired::Held(lease) = table.store().acquire(key, "old", now(), at_most()).await.unwrap() else {
             panic!("busy")
         };
-        lease.release(left, now(), soon()).await.unwrap();
-        match new.acquire(key, "new", later(1), at_most(), soon()).await {
+        lease.release(left, now()).await.unwrap();
+        match new.acquire(key, "new", later(1), at_most()).await {
             Err(Error::DestinationChanged { .. }) => assert!(stops),
             Ok(Acquired::Held(lease)) => {
                 assert!(!stops);
                 assert_eq!(lease.state(), State::default());
-                let item = new.load(key, soon()).await.unwrap().unwrap();
+                let item = new.load(key).await.unwrap().unwrap();
                 assert_eq!((item.state, item.destination), (State::default(), destination("new.example")));
             }
             other => panic!("{other:?}"),
@@ -551,15 +556,15 @@ async fn a_complete_backfill_is_kept_for_ninety_days_but_not_deleted_under_a_run
     let table = table!();
     let store = table.store();
     let key = Key::Backfill { stream: Stream::EventReport, from: later(-900), to: later(0) };
-    let again = async |at| match store.acquire(key, "run", at, at_most(), soon()).await.unwrap() {
+    let again = async |at| match store.acquire(key, "run", at, at_most()).await.unwrap() {
         Acquired::Held(lease) => lease,
         Acquired::Busy { .. } => panic!("busy"),
     };
     let lease = again(now()).await;
-    lease.save(State::default(), now(), soon()).await.unwrap();
+    lease.save(State::default(), now()).await.unwrap();
     assert_eq!(table.attribute(key, "expires_at").await, None);
     let complete = State { complete: true, ..State::default() };
-    lease.release(complete.clone(), now(), soon()).await.unwrap();
+    lease.release(complete.clone(), now()).await.unwrap();
     let at = later(90 * 24 * 3_600).as_second().to_string();
     assert_eq!(table.attribute(key, "expires_at").await, Some(AttributeValue::N(at)));
 
@@ -574,9 +579,9 @@ async fn an_item_that_was_deleted_is_not_made_again_by_its_old_owner() {
     let store = table.store();
     let lease = hold(&store, "run", now()).await;
     table.delete(KEY).await;
-    let error = lease.save(state(1), later(1), soon()).await.unwrap_err();
+    let error = lease.save(state(1), later(1)).await.unwrap_err();
     assert!(matches!(error, Error::LeaseLost { expires: None, .. }), "{error:?}");
-    assert_eq!(store.load(KEY, soon()).await.unwrap(), None);
+    assert_eq!(store.load(KEY).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -586,8 +591,8 @@ async fn attributes_of_a_newer_version_stay() {
     let lease = hold(&store, "run", now()).await;
     let newer = AttributeValue::S("of a newer version".into());
     table.set(KEY, "newer", newer.clone()).await;
-    lease.save(state(1), later(1), soon()).await.unwrap();
-    lease.release(state(2), later(2), soon()).await.unwrap();
+    lease.save(state(1), later(1)).await.unwrap();
+    lease.release(state(2), later(2)).await.unwrap();
     hold(&store, "next", later(3)).await;
     assert_eq!(table.attribute(KEY, "newer").await, Some(newer));
 }
@@ -596,15 +601,15 @@ async fn attributes_of_a_newer_version_stay() {
 async fn a_broken_item_is_named_and_does_not_hold_up_the_others() {
     let table = table!();
     let store = table.store();
-    hold(&store, "run", now()).await.release(state(1), now(), soon()).await.unwrap();
+    hold(&store, "run", now()).await.release(state(1), now()).await.unwrap();
     let user = Key::Stream(Stream::User);
-    store.acquire(user, "run", now(), at_most(), soon()).await.unwrap();
+    store.acquire(user, "run", now(), at_most()).await.unwrap();
     table.set(KEY, "watermark", AttributeValue::S("yesterday".into())).await;
 
     let is_broken = |error: &Error| matches!(error, Error::Broken { pk, attribute, .. } if pk == "stream#event_report" && attribute == "watermark");
     let error = acquire(&store, "run", later(1)).await.unwrap_err();
     assert!(is_broken(&error), "{error:?}");
-    let listing = store.list(soon()).await.unwrap();
+    let listing = store.list().await.unwrap();
     assert_eq!(listing.items.iter().map(|item| item.key).collect::<Vec<_>>(), [user]);
     assert!(listing.broken.len() == 1 && is_broken(&listing.broken[0]), "{:?}", listing.broken);
     // Nothing was taken for absent and written over.
@@ -619,10 +624,10 @@ async fn all_pages_of_a_large_table_are_listed() {
     for day in 0..8 {
         let (from, to) = (later(86_400 * day), later(86_400 * (day + 1)));
         let key = Key::Backfill { stream: Stream::EventReport, from, to };
-        store.acquire(key, "run", now(), at_most(), soon()).await.unwrap();
+        store.acquire(key, "run", now(), at_most()).await.unwrap();
         table.set(key, "newer", AttributeValue::S("x".repeat(300_000))).await;
     }
-    assert_eq!(store.list(soon()).await.unwrap().items.len(), 8);
+    assert_eq!(store.list().await.unwrap().items.len(), 8);
     assert!(proxy.count("Scan") > 1, "the table is too small for a second page");
 }
 
@@ -632,12 +637,12 @@ async fn a_reset_sets_watermark_and_destination_unless_a_run_works() {
     let old = table.store();
     let lease = hold(&old, "run", now()).await;
     let new = table.store_of(destination("new.example"));
-    let reset = async |at| new.reset(KEY, Some(later(-100)), "reset", at, soon()).await.unwrap();
+    let reset = async |at| new.reset(KEY, Some(later(-100)), "reset", at).await.unwrap();
     assert_eq!(reset(later(1)).await, Reset::Busy { expires: later(60) });
 
     let unfinished = Unfinished::Window { from: later(-900), to: later(0), position: later(-500), alert: true };
     let left = State { unfinished: Some(unfinished), ..state(-10) };
-    lease.release(left.clone(), later(2), soon()).await.unwrap();
+    lease.release(left.clone(), later(2)).await.unwrap();
     match reset(later(3)).await {
         Reset::Done { before: Some(before) } => {
             assert_eq!((before.state, before.destination), (left, destination("cluster.example")))

@@ -85,7 +85,7 @@ impl Node {
 
     fn client_with(&self, key: &str) -> Client {
         let endpoint = Endpoint::from_url(&self.url).expect("the node's URL");
-        Client::new(self.http.clone(), endpoint, &SecretString::from(key)).expect("a key")
+        Client::new(self.http.clone(), endpoint, &SecretString::from(key), deadline()).expect("a key")
     }
 
     /// A client whose key has this role and nothing else.
@@ -204,11 +204,11 @@ fn is_kept(sent: &Value, came_back: &Value) -> bool {
 }
 
 async fn deliver(writer: &BulkWriter, documents: &[Document]) -> Vec<Delivery> {
-    writer.deliver(documents, at(NOW), deadline()).await.expect("all are delivered")
+    writer.deliver(documents, at(NOW)).await.expect("all are delivered")
 }
 
 async fn error_type(writer: &BulkWriter, documents: &[Document]) -> &'static str {
-    let error = writer.deliver(documents, at(NOW), deadline()).await.expect_err("a refusal");
+    let error = writer.deliver(documents, at(NOW)).await.expect_err("a refusal");
     eprintln!("{error}");
     error.error_type()
 }
@@ -294,7 +294,7 @@ async fn what_cannot_be_indexed_is_kept_whole_and_waits_until_it_is_delivered() 
 
 async fn waiting(node: &Node, client: &Client, account: &str) -> Result<u64, elastic::Error> {
     let account = AccountNumber::new(account).expect("an account number");
-    waiting_dead_letters(client, &node.namespace, &account, deadline()).await
+    waiting_dead_letters(client, &node.namespace, &account).await
 }
 
 #[tokio::test]
@@ -400,9 +400,7 @@ async fn each_refusal_has_its_name_and_stores_nothing() {
 async fn the_two_roles_have_all_rights_and_missing_ones_are_named() {
     let Some(node) = Node::find().await else { return };
     let (writer, installer) = (node.client_as(&role("writer")).await, node.client_as(&role("installer")).await);
-    let missing = async |client: &Client, role| {
-        missing_rights(client, role, &node.namespace, deadline()).await.expect("an answer")
-    };
+    let missing = async |client: &Client, role| missing_rights(client, role, &node.namespace).await.expect("an answer");
     assert!(missing(&writer, Role::Writer).await.is_empty());
     assert!(missing(&installer, Role::Installer).await.is_empty());
     assert_eq!(
@@ -419,13 +417,13 @@ async fn the_two_roles_have_all_rights_and_missing_ones_are_named() {
     assert!(narrow.contains(&"monitor on the cluster".to_owned()));
     assert!(narrow.contains(&format!("create_doc on {users}")) && !narrow.contains(&format!("read on {users}")));
 
-    let info = cluster_info(&writer, deadline()).await.expect("the writer may ask");
+    let info = cluster_info(&writer).await.expect("the writer may ask");
     assert!(info.version.starts_with("8.") || info.version.starts_with("9."), "{info:?}");
     assert!(!info.serverless);
-    assert!(is_set_up(&writer, deadline()).await.expect("the writer may ask"));
+    assert!(is_set_up(&writer).await.expect("the writer may ask"));
     // Data streams of other templates, which another test may have, are refused first.
     let _guard = SETTING_UP.lock().await;
-    let error = setup(&writer, &SetupOptions::default(), deadline()).await.expect_err("the writer may not");
+    let error = setup(&writer, &SetupOptions::default()).await.expect_err("the writer may not");
     assert_eq!(error.error_type(), "Elasticsearch.Forbidden");
 }
 
@@ -445,11 +443,11 @@ async fn setup_rolls_over_once_what_other_templates_made() {
     node.ask("DELETE", &format!("_index_template/{other}"), Value::Null).await;
 
     let installer = node.client_as(&role("installer")).await;
-    let refusal = setup(&installer, &SetupOptions::default(), deadline()).await.expect_err("others write there");
+    let refusal = setup(&installer, &SetupOptions::default()).await.expect_err("others write there");
     assert!(refusal.to_string().contains(users.as_str()), "{refusal}");
     for take_over in [true, false] {
         let options = SetupOptions { take_over, ..SetupOptions::default() };
-        let installed = setup(&installer, &options, deadline()).await.expect("setup");
+        let installed = setup(&installer, &options).await.expect("setup");
         assert!(installed.contains(&"index template lastpass-elastic.user".to_owned()), "{installed:?}");
         assert_eq!(node.backing_indices().await.len(), 2);
     }

@@ -64,11 +64,11 @@ struct OneSecret {
 
 impl OneSecret {
     async fn get(&self, now: Timestamp, deadline: Deadline) -> Result<Arc<Credentials>, Error> {
-        self.secrets.get(&self.secret_id, now, deadline).await
+        self.secrets.secret(&self.secret_id, deadline).get(now).await
     }
 
     async fn reload(&self, now: Timestamp, deadline: Deadline) -> Result<Arc<Credentials>, Error> {
-        self.secrets.reload(&self.secret_id, now, deadline).await
+        self.secrets.secret(&self.secret_id, deadline).reload(now).await
     }
 }
 
@@ -130,7 +130,7 @@ async fn each_secret_is_kept_for_itself() {
     stored.client.create_secret().name(&name).secret_string(document("other")).send().await.unwrap();
     let OneSecret { secrets, secret_id } = stored.secrets();
     for (secret_id, hash) in [(&secret_id, HASH), (&name, "other"), (&secret_id, HASH), (&name, "other")] {
-        let credentials = secrets.get(secret_id, later(0), soon()).await.unwrap();
+        let credentials = secrets.secret(secret_id, soon()).get(later(0)).await.unwrap();
         assert_eq!(credentials.provisioning_hash.expose_secret(), hash);
     }
     assert_eq!(stored.proxy.count(GET), 2);

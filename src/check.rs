@@ -3,12 +3,10 @@
 //! A check never fails, because faults are part of its answer. It writes nothing and reads no documents. The three
 //! systems are checked at the same time, so that a system that hangs does not delay the others.
 
-use std::collections::BTreeSet;
-
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
 
 use crate::{
+    answer::{CheckAnswer, Checks, Name, SETTINGS_OK},
     checkpoint::{Key, Store},
     clock, collect,
     document::{Namespace, Stream},
@@ -33,84 +31,6 @@ const RETENTION: SignedDuration = SignedDuration::from_hours(366 * 24);
 const CREATE_WRITER_KEY: &str = "create one with the role in assets/roles/writer.json in Kibana under Stack Management > \
     API keys, and store it as `elastic_api_key` in the secret";
 
-/// The answer to `check`.
-#[derive(Debug, Serialize)]
-pub struct CheckAnswer {
-    action: &'static str,
-    status: CheckStatus,
-    checks: Vec<Check>,
-}
-
-/// The outcome of one check, or of all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CheckStatus {
-    /// Everything is correct.
-    Ok,
-    /// Something must be fixed. The message names it and where to fix it.
-    Failed,
-    /// Not checked, because an earlier check failed.
-    Skipped,
-}
-
-/// One check and its outcome.
-#[derive(Debug, Serialize)]
-pub struct Check {
-    name: Name,
-    status: CheckStatus,
-    message: String,
-}
-
-/// The checks, in the order of the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Name {
-    Settings,
-    Secret,
-    Checkpoint,
-    CheckpointDestination,
-    Clock,
-    #[serde(rename = "lastpass_event_report")]
-    LastPassEventReport,
-    #[serde(rename = "lastpass_time_zone")]
-    LastPassTimeZone,
-    #[serde(rename = "lastpass_user")]
-    LastPassUser,
-    #[serde(rename = "lastpass_user_time_zone")]
-    LastPassUserTimeZone,
-    #[serde(rename = "lastpass_detailed_shared_folder")]
-    LastPassDetailedSharedFolder,
-    Elasticsearch,
-    ElasticsearchRights,
-    ElasticsearchExcessRights,
-    ElasticsearchSetupRights,
-    IndexTemplates,
-    IgnoredValues,
-    OtherWriters,
-}
-
-impl Name {
-    const ALL: [Self; 17] = [
-        Self::Settings,
-        Self::Secret,
-        Self::Checkpoint,
-        Self::CheckpointDestination,
-        Self::Clock,
-        Self::LastPassEventReport,
-        Self::LastPassTimeZone,
-        Self::LastPassUser,
-        Self::LastPassUserTimeZone,
-        Self::LastPassDetailedSharedFolder,
-        Self::Elasticsearch,
-        Self::ElasticsearchRights,
-        Self::ElasticsearchExcessRights,
-        Self::ElasticsearchSetupRights,
-        Self::IndexTemplates,
-        Self::IgnoredValues,
-        Self::OtherWriters,
-    ];
-}
-
 /// The systems to check once the settings and the secret are known.
 pub struct Systems<'a> {
     /// The client of the LastPass account.
@@ -129,60 +49,6 @@ pub struct Systems<'a> {
     pub namespace: &'a Namespace,
 }
 
-/// The checks so far.
-#[derive(Debug, Default)]
-struct Checks(Vec<Check>);
-
-impl Checks {
-    /// Records the outcome of a check. Returns whether it is correct.
-    fn enter(&mut self, name: Name, tried: Result<String, String>) -> bool {
-        let (status, message) = match tried {
-            Ok(message) => (CheckStatus::Ok, message),
-            Err(message) => (CheckStatus::Failed, message),
-        };
-        self.0.push(Check { name, status, message });
-        status == CheckStatus::Ok
-    }
-
-    /// Records that a check was skipped.
-    fn skip(&mut self, name: Name, because: &str) {
-        self.0.push(Check { name, status: CheckStatus::Skipped, message: format!("not tried: {because}") });
-    }
-
-    /// Builds the answer. Checks without an outcome count as skipped.
-    fn answer(mut self, because: &str) -> CheckAnswer {
-        let entered: BTreeSet<Name> = self.0.iter().map(|check| check.name).collect();
-        for name in Name::ALL.into_iter().filter(|name| !entered.contains(name)) {
-            self.skip(name, because);
-        }
-        self.0.sort_by_key(|check| check.name);
-        let all_ok = self.0.iter().all(|check| check.status == CheckStatus::Ok);
-        let status = if all_ok { CheckStatus::Ok } else { CheckStatus::Failed };
-        CheckAnswer { action: "check", status, checks: self.0 }
-    }
-}
-
-impl CheckAnswer {
-    /// Builds the answer for invalid settings, with which nothing else can be checked.
-    #[must_use]
-    pub fn without_settings(error: &Error) -> Self {
-        let mut checks = Checks::default();
-        checks.enter(Name::Settings, Err(error.with_causes()));
-        checks.answer("the settings have to be mended first")
-    }
-
-    /// Builds the answer for a secret that cannot be used.
-    #[must_use]
-    pub fn without_secret(error: &Error) -> Self {
-        let mut checks = Checks::default();
-        checks.enter(Name::Settings, Ok(SETTINGS_OK.to_owned()));
-        checks.enter(Name::Secret, Err(error.with_causes()));
-        checks.answer("the secret has to be mended first")
-    }
-}
-
-const SETTINGS_OK: &str = "the settings are valid";
-
 /// Checks every system.
 pub async fn check(systems: &Systems<'_>) -> CheckAnswer {
     let mut checks = Checks::default();
@@ -197,9 +63,9 @@ pub async fn check(systems: &Systems<'_>) -> CheckAnswer {
     let (on_table, on_lastpass, (on_elasticsearch, cluster_uuid)) =
         tokio::join!(check_table(systems), check_lastpass(systems), check_elasticsearch(systems));
     for system in [on_table, on_lastpass, on_elasticsearch] {
-        checks.0.extend(system.0);
+        checks.extend(system);
     }
-    if !checks.0.iter().any(|check| check.name == Name::CheckpointDestination) {
+    if !checks.has(Name::CheckpointDestination) {
         checks.enter(Name::CheckpointDestination, check_destination(systems, cluster_uuid).await);
     }
     checks.answer("what it needs has to be mended first")
@@ -650,16 +516,6 @@ mod tests {
         for version in ["8.12.2", "8.12.2-SNAPSHOT", "8.11.0", "8.9.0", "7.17.29", "2.19.0", "8", "", "unknown"] {
             let text = judge_version(&info(version, false)).expect_err("too old");
             assert!(text.contains(version) && text.contains("8.13"), "{text}");
-        }
-    }
-
-    #[test]
-    fn every_check_is_in_every_answer_in_its_order() {
-        let error = Error::Config(crate::config::Config::read(|_| None).expect_err("no settings"));
-        for answer in [CheckAnswer::without_settings(&error), CheckAnswer::without_secret(&error)] {
-            let names: Vec<Name> = answer.checks.iter().map(|check| check.name).collect();
-            assert_eq!(names, Name::ALL);
-            assert_eq!(answer.status, CheckStatus::Failed);
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Data flows one way, [`lastpass`] → [`streams`] → [`elastic`]. [`collect`] orchestrates the runs, and [`checkpoint`]
 //! stores their progress.
 
+pub mod answer;
 mod aws;
 mod check;
 pub mod checkpoint;
@@ -19,11 +20,11 @@ pub mod error;
 mod errors;
 pub mod function;
 mod http;
+mod invocation;
 pub mod lastpass;
 mod quoted;
 pub mod request;
 pub mod secrets;
-mod status;
 pub mod streams;
 mod surrogates;
 pub mod telemetry;

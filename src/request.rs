@@ -1,9 +1,7 @@
-//! Parses the invocation payload, and defines the answers.
+//! Parses the invocation payload.
 //!
 //! This module knows nothing of AWS or HTTP. A payload is checked completely, and every fault is named. Unknown fields
 //! are rejected, because a misspelled field would otherwise be ignored silently.
-
-use std::ops::AddAssign;
 
 use jiff::{Timestamp, civil, tz::TimeZone};
 use serde::Serialize;
@@ -27,6 +25,24 @@ pub struct Request {
 /// The action of an invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
+    /// Work on a stream.
+    Work(Work),
+    /// Install the index assets.
+    Setup {
+        /// How long Elasticsearch keeps the documents, such as `365d`. If absent, the current retention stays.
+        retention: Option<String>,
+        /// Whether to take over data streams that another template or an Elastic Agent created.
+        take_over: bool,
+    },
+    /// Check every system and permission.
+    Check,
+    /// Return the status of each stream.
+    Status,
+}
+
+/// An action that needs a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
     /// Collect a stream up to now.
     Collect {
         /// The stream.
@@ -52,17 +68,6 @@ pub enum Action {
         /// The stream.
         stream: Stream,
     },
-    /// Install the index assets.
-    Setup {
-        /// How long Elasticsearch keeps the documents, such as `365d`. If absent, the current retention stays.
-        retention: Option<String>,
-        /// Whether to take over data streams that another template or an Elastic Agent created.
-        take_over: bool,
-    },
-    /// Check every system and permission.
-    Check,
-    /// Return the status of each stream.
-    Status,
 }
 
 /// A range of the event report to read, identified by its ends.
@@ -123,23 +128,23 @@ impl Request {
             Some("collect") => {
                 let stream = reader.stream();
                 let scheduled_time = reader.scheduled_time();
-                stream.map(|stream| Action::Collect { stream, scheduled_time })
+                stream.map(|stream| Action::Work(Work::Collect { stream, scheduled_time }))
             }
-            Some("backfill") => reader.backfill().map(Action::Backfill),
+            Some("backfill") => reader.backfill().map(Work::Backfill).map(Action::Work),
             Some("plan") => {
                 reader.stream_with_a_past();
-                reader.range().map(Action::Plan)
+                reader.range().map(Work::Plan).map(Action::Work)
             }
             Some("resume") => {
                 // Schedules send `scheduled_time` to every action.
                 reader.scheduled_time();
-                Some(Action::Resume)
+                Some(Action::Work(Work::Resume))
             }
             Some("reset") => {
                 let (stream, to) = (reader.stream(), reader.reset_to(now));
-                stream.zip(to).map(|(stream, to)| Action::Reset { stream, to })
+                stream.zip(to).map(|(stream, to)| Action::Work(Work::Reset { stream, to }))
             }
-            Some("redrive") => reader.stream().map(|stream| Action::Redrive { stream }),
+            Some("redrive") => reader.stream().map(|stream| Action::Work(Work::Redrive { stream })),
             Some("setup") => {
                 let (retention, take_over) = (reader.retention(), reader.flag("take_over"));
                 Some(Action::Setup { retention, take_over })
@@ -162,12 +167,7 @@ impl Action {
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {
-            Self::Collect { .. } => "collect",
-            Self::Backfill(_) => "backfill",
-            Self::Plan(_) => "plan",
-            Self::Resume => "resume",
-            Self::Reset { .. } => "reset",
-            Self::Redrive { .. } => "redrive",
+            Self::Work(work) => work.as_str(),
             Self::Setup { .. } => "setup",
             Self::Check => "check",
             Self::Status => "status",
@@ -178,9 +178,33 @@ impl Action {
     #[must_use]
     pub const fn stream(&self) -> Option<Stream> {
         match self {
-            Self::Collect { stream, .. } | Self::Reset { stream, .. } | Self::Redrive { stream } => Some(*stream),
+            Self::Work(work) => work.stream(),
+            Self::Setup { .. } | Self::Check | Self::Status => None,
+        }
+    }
+}
+
+impl Work {
+    /// Returns the name of the action.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Collect { .. } => "collect",
+            Self::Backfill(_) => "backfill",
+            Self::Plan(_) => "plan",
+            Self::Resume => "resume",
+            Self::Reset { .. } => "reset",
+            Self::Redrive { .. } => "redrive",
+        }
+    }
+
+    /// Returns the stream of the action, if it has one.
+    #[must_use]
+    pub const fn stream(self) -> Option<Stream> {
+        match self {
+            Self::Collect { stream, .. } | Self::Reset { stream, .. } | Self::Redrive { stream } => Some(stream),
             Self::Backfill(_) | Self::Plan(_) => Some(Stream::EventReport),
-            Self::Resume | Self::Setup { .. } | Self::Check | Self::Status => None,
+            Self::Resume => None,
         }
     }
 }
@@ -379,45 +403,6 @@ const fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RunStatus {
-    /// Everything requested is in Elasticsearch.
-    Complete,
-    /// The deadline came first. The progress is saved.
-    Partial,
-    /// Nothing was done.
-    Skipped,
-}
-
-impl RunStatus {
-    /// Returns the status as answers spell it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Complete => "complete",
-            Self::Partial => "partial",
-            Self::Skipped => "skipped",
-        }
-    }
-}
-
-/// Why a run did nothing, or ended early for another reason than its deadline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reason {
-    /// The secret still holds the template's placeholder, or the index templates are missing: store the credentials,
-    /// and run `setup`. The log says which one is missing.
-    SetupRequired,
-    /// Another run holds the lease.
-    LeaseHeld,
-    /// Another run took over the lease during this run, and continues from the last checkpoint.
-    LeaseLost,
-    /// The backfill was completed before, and `skip_completed` is set.
-    AlreadyComplete,
-}
-
 /// A range of time with an exclusive end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Window {
@@ -427,112 +412,12 @@ pub struct Window {
     pub to: Timestamp,
 }
 
-/// The document counters of a run. `fetched` = `created` + `duplicates` + `dead_letters`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Counters {
-    /// Documents built from responses of LastPass, or from dead letters.
-    pub fetched: u64,
-    /// Documents that were new in Elasticsearch.
-    pub created: u64,
-    /// Documents that already existed.
-    pub duplicates: u64,
-    /// Documents that Elasticsearch refused permanently and that became dead letters; in a redrive, documents refused
-    /// again.
-    pub dead_letters: u64,
-    /// Created documents whose time is before the window.
-    pub late: u64,
-}
-
-impl AddAssign for Counters {
-    fn add_assign(&mut self, other: Self) {
-        self.fetched += other.fetched;
-        self.created += other.created;
-        self.duplicates += other.duplicates;
-        self.dead_letters += other.dead_letters;
-        self.late += other.late;
-    }
-}
-
-/// The answer to `plan`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PlanAnswer {
-    /// The action.
-    pub action: &'static str,
-    /// The stream.
-    pub stream: Stream,
-    /// `partial` if the deadline came first. The same request continues the plan.
-    pub status: RunStatus,
-    /// Why the plan was skipped, or ended early for another reason than its deadline.
-    pub reason: Option<Reason>,
-    /// The range that is split.
-    pub window: Window,
-    /// The slices, newest first, without gaps or overlaps. If the plan is not complete, the slices so far.
-    pub slices: Vec<Window>,
-    /// Requests of this invocation to LastPass.
-    pub lastpass_requests: u64,
-    /// When the lease of the other run expires.
-    pub lease_expires: Option<Timestamp>,
-}
-
-impl PlanAnswer {
-    /// Builds the answer of a run that did nothing.
+impl Window {
+    /// Returns the slices that begin at `starts`, newest first. The newest slice ends at `to`.
     #[must_use]
-    pub const fn skipped(window: Window, reason: Reason) -> Self {
-        Self {
-            action: "plan",
-            stream: Stream::EventReport,
-            status: RunStatus::Skipped,
-            reason: Some(reason),
-            window,
-            slices: Vec::new(),
-            lastpass_requests: 0,
-            lease_expires: None,
-        }
-    }
-}
-
-/// The answer to `collect`, `backfill` and `redrive`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RunAnswer {
-    /// The action.
-    pub action: &'static str,
-    /// The stream.
-    pub stream: Stream,
-    /// How the run ended.
-    pub status: RunStatus,
-    /// Why the run was skipped, or ended early for another reason than its deadline.
-    pub reason: Option<Reason>,
-    /// The window of the event report without the overlap. `None` for snapshots and redrives.
-    pub window: Option<Window>,
-    /// The document counters of this invocation.
-    #[serde(flatten)]
-    pub counters: Counters,
-    /// Requests of this invocation to LastPass.
-    pub lastpass_requests: u64,
-    /// Bulk requests of this invocation to Elasticsearch.
-    pub bulk_requests: u64,
-    /// The position of the stream after this run. For a redrive: when the dead letters at its position were refused.
-    pub checkpoint: Option<Timestamp>,
-    /// When the lease of the other run expires.
-    pub lease_expires: Option<Timestamp>,
-}
-
-impl RunAnswer {
-    /// Builds the answer of a run that did nothing.
-    #[must_use]
-    pub fn skipped(action: &'static str, stream: Stream, reason: Reason) -> Self {
-        Self {
-            action,
-            stream,
-            status: RunStatus::Skipped,
-            reason: Some(reason),
-            window: None,
-            counters: Counters::default(),
-            lastpass_requests: 0,
-            bulk_requests: 0,
-            checkpoint: None,
-            lease_expires: None,
-        }
+    pub fn slices(to: Timestamp, starts: &[Timestamp]) -> Vec<Self> {
+        let ends = std::iter::once(to).chain(starts.iter().copied());
+        starts.iter().zip(ends).map(|(from, to)| Self { from: *from, to }).collect()
     }
 }
 
@@ -566,7 +451,7 @@ mod tests {
             json!({"stream": "user"}),
             json!({"action": "collect", "stream": "user", "scheduled_time": "<aws.scheduler.scheduled-time>"}),
         ] {
-            let action = Action::Collect { stream: Stream::User, scheduled_time: None };
+            let action = Action::Work(Work::Collect { stream: Stream::User, scheduled_time: None });
             assert_eq!(parse(&payload), Ok(Request { account: None, action }));
         }
     }
@@ -576,7 +461,7 @@ mod tests {
         let payload = json!({"action": "backfill", "stream": "event_report", "from": "2025-01-01", "to": "2025-01-02T01:00:00+01:00"});
         let (from, to) = (at("2025-01-01T00:00:00Z"), at("2025-01-02T00:00:00Z"));
         let expected = Backfill { from, to, skip_completed: false, alert: false };
-        assert_eq!(action(&payload), Ok(Action::Backfill(expected)));
+        assert_eq!(action(&payload), Ok(Action::Work(Work::Backfill(expected))));
     }
 
     #[test]
@@ -586,7 +471,7 @@ mod tests {
             json!({"action": "plan", "from": "2025-01-01", "to": "2025-01-02"}),
             json!({"action": "plan", "stream": "event_report", "from": "2025-01-01", "to": "2025-01-02"}),
         ] {
-            assert_eq!(action(&payload), Ok(Action::Plan(window)));
+            assert_eq!(action(&payload), Ok(Action::Work(Work::Plan(window))));
         }
         assert!(fault(json!({"action": "plan", "from": "2025-01-02", "to": "2025-01-02"})).contains("is not before"));
         let text = fault(json!({"action": "plan", "stream": "user", "from": "2025-01-01", "to": "2025-01-02"}));
@@ -653,7 +538,7 @@ mod tests {
     fn a_stream_is_not_reset_into_the_future() {
         let to = |to: &str| action(&json!({"action": "reset", "stream": "user", "to": to}));
         for (text, time) in [("2025-01-01", "2025-01-01T00:00:00Z"), ("2025-06-01T12:05:00Z", "2025-06-01T12:05:00Z")] {
-            assert_eq!(to(text), Ok(Action::Reset { stream: Stream::User, to: at(time) }));
+            assert_eq!(to(text), Ok(Action::Work(Work::Reset { stream: Stream::User, to: at(time) })));
         }
         let text = to("2025-06-01T12:05:01Z").expect_err("a fault").to_string();
         assert!(text.contains("`to` (2025-06-01T12:05:01Z) lies in the future"), "{text}");
@@ -689,5 +574,13 @@ mod tests {
         let backwards =
             json!({"action": "backfill", "stream": "event_report", "from": "2025-01-02", "to": "2025-01-01"});
         assert!(fault(backwards).contains("is not before `to`"));
+    }
+
+    #[test]
+    fn slices_follow_one_another() {
+        let [from, middle, end] = ["2025-06-01T00:00:00Z", "2025-06-21T00:00:00Z", "2025-07-01T00:00:00Z"].map(at);
+        let slices = [Window { from: middle, to: end }, Window { from, to: middle }];
+        assert_eq!(Window::slices(end, &[middle, from]), slices);
+        assert_eq!(Window::slices(end, &[]), []);
     }
 }

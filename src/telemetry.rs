@@ -21,8 +21,8 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::{
+    answer::Counters,
     document::{AccountName, Stream},
-    request::Counters,
 };
 
 /// The first part of the namespace of all metrics. The function's name follows, so that two stacks in one AWS account

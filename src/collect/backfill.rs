@@ -9,11 +9,12 @@ use super::{
     windows::backfill_window,
 };
 use crate::{
+    answer::{Counters, Reason, RunAnswer, RunStatus},
     checkpoint::{Key, State, Unfinished},
     clock::{now, whole_second},
     document::Stream,
     error::Error,
-    request::{Backfill, Counters, Reason, RunAnswer, RunStatus, Window},
+    request::{Backfill, Window},
 };
 
 /// Reads a range of events, from the position of an earlier run. Reads a complete range again, which adds only missing

@@ -10,6 +10,7 @@ use super::{
     windows::{Advance, LivePlan, Reach},
 };
 use crate::{
+    answer::RunAnswer,
     checkpoint::{Key, State, Unfinished},
     clock::{self, now, whole_second},
     document::{Document, Stream},
@@ -20,7 +21,6 @@ use crate::{
         reporting::Page,
         whole_seconds::{WholeSeconds, WindowReader},
     },
-    request::RunAnswer,
     streams::{self, Mapper, event_report},
 };
 

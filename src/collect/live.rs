@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Session, events::collect_events, snapshot::collect_snapshot};
-use crate::{document::Stream, error::Error, request::RunAnswer};
+use crate::{answer::RunAnswer, document::Stream, error::Error};
 
 /// Collects a stream up to now.
 ///

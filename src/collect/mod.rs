@@ -26,9 +26,9 @@ pub use self::{
     live::collect,
     preview::{Preview, SnapshotOf},
     redrive::redrive,
-    reset::{ResetAnswer, reset},
-    resume::{ResumeAnswer, resume},
+    reset::reset,
+    resume::resume,
     session::{Session, mapper},
-    slices::{plan, slices},
+    slices::plan,
     windows::{ZONE_REACH, open_end},
 };

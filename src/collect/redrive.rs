@@ -12,12 +12,12 @@ use super::{
     run::{Begun, Ended, Run},
 };
 use crate::{
+    answer::RunAnswer,
     checkpoint::{Key, State, Unfinished},
     clock::now,
     document::{DataStream, Document, Stream},
     elastic::{DeadLetter, LetterFilter, WaitingLetters},
     error::Error,
-    request::RunAnswer,
     streams::{self, Again, Mapper, Reading, event_report::AMBIGUOUS_TIME},
 };
 

@@ -1,33 +1,15 @@
 //! Sets the watermark of a stream by hand.
 
 use jiff::Timestamp;
-use serde::Serialize;
 
 use super::Session;
 use crate::{
+    answer::{ResetAnswer, RunStatus},
     checkpoint::{self, Destination, Item, Key, SnapshotPosition, Unfinished},
     clock::now,
     document::Stream,
     error::Error,
-    request::RunStatus,
 };
-
-/// The answer to `reset`.
-#[derive(Debug, Serialize)]
-pub struct ResetAnswer {
-    action: &'static str,
-    stream: Stream,
-    /// `complete`, or `skipped` if a run is in progress.
-    status: RunStatus,
-    /// The watermark before the reset.
-    before: Option<Timestamp>,
-    /// The watermark after the reset.
-    after: Option<Timestamp>,
-    /// When the lease expires that prevents the reset.
-    lease_expires: Option<Timestamp>,
-    /// Explains the effect of the reset.
-    message: String,
-}
 
 /// Sets the watermark of `stream` to `to` and its destination to the current one, and discards its unfinished snapshot
 /// or window. Abandons unfinished backfills and redrives of the stream for another destination.

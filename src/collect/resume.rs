@@ -5,24 +5,15 @@
 //! operator. The unfinished window of the event report is continued by its next run.
 
 use jiff::Timestamp;
-use serde::Serialize;
 
 use super::{Session, backfill::backfill, redrive::redrive, snapshot::collect_snapshot};
 use crate::{
+    answer::{ResumeAnswer, RunStatus},
     checkpoint::{Item, Key, SnapshotPosition, Unfinished},
     document::Stream,
     error::Error,
-    request::{Backfill, RunAnswer, RunStatus},
+    request::Backfill,
 };
-
-/// The answer to `resume`.
-#[derive(Debug, Serialize)]
-pub struct ResumeAnswer {
-    action: &'static str,
-    status: RunStatus,
-    /// The answers of the continued work.
-    resumed: Vec<RunAnswer>,
-}
 
 /// Unfinished work, in the order in which it is continued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

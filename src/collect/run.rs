@@ -12,12 +12,13 @@ use jiff::Timestamp;
 
 use super::Session;
 use crate::{
+    answer::{Counters, Reason, RunAnswer, RunStatus},
     checkpoint::{Acquired, Key, LastRun, Lease, State},
     clock::{now, whole_second},
     document::{DataStream, Document},
     elastic::{BulkWriter, Delivery},
     error::Error,
-    request::{Counters, Reason, RunAnswer, RunStatus, Window},
+    request::Window,
     telemetry::{RunRecord, Totals},
 };
 

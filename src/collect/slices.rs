@@ -15,6 +15,7 @@ use super::{
     windows::backfill_window,
 };
 use crate::{
+    answer::{PlanAnswer, RunAnswer},
     checkpoint::Key,
     clock::{now, whole_second},
     document::Stream,
@@ -24,7 +25,7 @@ use crate::{
         time::ApiZone,
         whole_seconds::{WholeSeconds, WindowReader},
     },
-    request::{PlanAnswer, RunAnswer, Window},
+    request::Window,
 };
 
 /// Target number of events in a slice. Chosen: six pages, so that the measuring request is a small share of all
@@ -55,15 +56,8 @@ pub async fn plan(session: &Session<'_>, window: Window) -> Result<PlanAnswer, E
 
 fn plan_answer(run: RunAnswer, window: Window, starts: &[Timestamp]) -> PlanAnswer {
     let RunAnswer { action, stream, status, reason, lastpass_requests, lease_expires, .. } = run;
-    let slices = slices(window.to, starts);
+    let slices = Window::slices(window.to, starts);
     PlanAnswer { action, stream, status, reason, window, slices, lastpass_requests, lease_expires }
-}
-
-/// Returns the slices that begin at `starts`. The newest slice ends at `to`.
-#[must_use]
-pub fn slices(to: Timestamp, starts: &[Timestamp]) -> Vec<Window> {
-    let ends = std::iter::once(to).chain(starts.iter().copied());
-    starts.iter().zip(ends).map(|(from, to)| Window { from: *from, to }).collect()
 }
 
 impl Run<'_> {
@@ -182,16 +176,5 @@ mod tests {
         // The repeated hour lasts from 05:00 to 07:00 UTC.
         let cut = slice_start(from, end, &newest(50_000, "2025-11-02T06:00:00Z"), 0, &zone());
         assert_eq!(cut, at("2025-11-02T05:00:00Z"));
-    }
-
-    #[test]
-    fn slices_follow_one_another() {
-        let starts = [at("2025-06-21T00:00:00Z"), at(FROM)];
-        let window = |from, to| Window { from: at(from), to: at(to) };
-        assert_eq!(
-            slices(at(END), &starts),
-            [window("2025-06-21T00:00:00Z", END), window(FROM, "2025-06-21T00:00:00Z")]
-        );
-        assert_eq!(slices(at(END), &[]), []);
     }
 }

@@ -18,6 +18,7 @@ use super::{
     run::{Begun, Ended, Run},
 };
 use crate::{
+    answer::RunAnswer,
     checkpoint::{Key, SnapshotPosition, Unfinished},
     clock::now,
     document::{Document, Stream},
@@ -28,7 +29,6 @@ use crate::{
         users,
         whole_seconds::CLOCK_TOLERANCE,
     },
-    request::RunAnswer,
     streams::{self, detailed_shared_folder, user},
 };
 

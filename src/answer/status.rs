@@ -1,15 +1,15 @@
-//! Reports the status of each stream.
+//! The answer to `status`.
 
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::Counters;
 use crate::{
     checkpoint::{Item, Key, LastRun, Listing, SnapshotPosition, Unfinished},
-    collect::slices,
     document::{AccountName, Stream},
-    request::{Counters, Window},
+    request::Window,
 };
 
 /// The answer to `status` of one account.
@@ -163,8 +163,10 @@ impl AccountStatus {
                     last_run: item.state.last_run.as_ref().map(last_run_status),
                 }),
                 (Key::Plan { from, to, .. }, _) if !item.state.slice_starts.is_empty() => {
-                    let ends: Vec<_> =
-                        slices(to, &item.state.slice_starts).iter().map(|slice| (slice.from, slice.to)).collect();
+                    let ends: Vec<_> = Window::slices(to, &item.state.slice_starts)
+                        .iter()
+                        .map(|slice| (slice.from, slice.to))
+                        .collect();
                     let slices: Vec<Option<&Item>> = ends.iter().map(|slice| begun.get(slice).copied()).collect();
                     backfills.push(planned_status(&slices, Window { from, to }, item.state.complete, now));
                     in_plans.extend(ends);

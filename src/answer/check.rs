@@ -1,0 +1,164 @@
+//! The answer to `check`.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use crate::error::Error;
+
+/// The answer to `check`.
+#[derive(Debug, Serialize)]
+pub struct CheckAnswer {
+    action: &'static str,
+    status: CheckStatus,
+    checks: Vec<Check>,
+}
+
+/// The outcome of one check, or of all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckStatus {
+    /// Everything is correct.
+    Ok,
+    /// Something must be fixed. The message names it and where to fix it.
+    Failed,
+    /// Not checked, because an earlier check failed.
+    Skipped,
+}
+
+/// One check and its outcome.
+#[derive(Debug, Serialize)]
+pub struct Check {
+    name: Name,
+    status: CheckStatus,
+    message: String,
+}
+
+/// The checks, in the order of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Name {
+    Settings,
+    Secret,
+    Checkpoint,
+    CheckpointDestination,
+    Clock,
+    #[serde(rename = "lastpass_event_report")]
+    LastPassEventReport,
+    #[serde(rename = "lastpass_time_zone")]
+    LastPassTimeZone,
+    #[serde(rename = "lastpass_user")]
+    LastPassUser,
+    #[serde(rename = "lastpass_user_time_zone")]
+    LastPassUserTimeZone,
+    #[serde(rename = "lastpass_detailed_shared_folder")]
+    LastPassDetailedSharedFolder,
+    Elasticsearch,
+    ElasticsearchRights,
+    ElasticsearchExcessRights,
+    ElasticsearchSetupRights,
+    IndexTemplates,
+    IgnoredValues,
+    OtherWriters,
+}
+
+impl Name {
+    const ALL: [Self; 17] = [
+        Self::Settings,
+        Self::Secret,
+        Self::Checkpoint,
+        Self::CheckpointDestination,
+        Self::Clock,
+        Self::LastPassEventReport,
+        Self::LastPassTimeZone,
+        Self::LastPassUser,
+        Self::LastPassUserTimeZone,
+        Self::LastPassDetailedSharedFolder,
+        Self::Elasticsearch,
+        Self::ElasticsearchRights,
+        Self::ElasticsearchExcessRights,
+        Self::ElasticsearchSetupRights,
+        Self::IndexTemplates,
+        Self::IgnoredValues,
+        Self::OtherWriters,
+    ];
+}
+
+/// The checks so far.
+#[derive(Debug, Default)]
+pub(crate) struct Checks(Vec<Check>);
+
+impl Checks {
+    /// Records the outcome of a check. Returns whether it is correct.
+    pub(crate) fn enter(&mut self, name: Name, tried: Result<String, String>) -> bool {
+        let (status, message) = match tried {
+            Ok(message) => (CheckStatus::Ok, message),
+            Err(message) => (CheckStatus::Failed, message),
+        };
+        self.0.push(Check { name, status, message });
+        status == CheckStatus::Ok
+    }
+
+    /// Records that a check was skipped.
+    pub(crate) fn skip(&mut self, name: Name, because: &str) {
+        self.0.push(Check { name, status: CheckStatus::Skipped, message: format!("not tried: {because}") });
+    }
+
+    /// Returns whether a check has an outcome.
+    pub(crate) fn has(&self, name: Name) -> bool {
+        self.0.iter().any(|check| check.name == name)
+    }
+
+    /// Adds the outcomes of other checks.
+    pub(crate) fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
+    /// Builds the answer. Checks without an outcome count as skipped.
+    pub(crate) fn answer(mut self, because: &str) -> CheckAnswer {
+        let entered: BTreeSet<Name> = self.0.iter().map(|check| check.name).collect();
+        for name in Name::ALL.into_iter().filter(|name| !entered.contains(name)) {
+            self.skip(name, because);
+        }
+        self.0.sort_by_key(|check| check.name);
+        let all_ok = self.0.iter().all(|check| check.status == CheckStatus::Ok);
+        let status = if all_ok { CheckStatus::Ok } else { CheckStatus::Failed };
+        CheckAnswer { action: "check", status, checks: self.0 }
+    }
+}
+
+impl CheckAnswer {
+    /// Builds the answer for invalid settings, with which nothing else can be checked.
+    #[must_use]
+    pub fn without_settings(error: &Error) -> Self {
+        let mut checks = Checks::default();
+        checks.enter(Name::Settings, Err(error.with_causes()));
+        checks.answer("the settings have to be mended first")
+    }
+
+    /// Builds the answer for a secret that cannot be used.
+    #[must_use]
+    pub fn without_secret(error: &Error) -> Self {
+        let mut checks = Checks::default();
+        checks.enter(Name::Settings, Ok(SETTINGS_OK.to_owned()));
+        checks.enter(Name::Secret, Err(error.with_causes()));
+        checks.answer("the secret has to be mended first")
+    }
+}
+
+pub(crate) const SETTINGS_OK: &str = "the settings are valid";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_check_is_in_every_answer_in_its_order() {
+        let error = Error::Config(crate::config::Config::read(|_| None).expect_err("no settings"));
+        for answer in [CheckAnswer::without_settings(&error), CheckAnswer::without_secret(&error)] {
+            let names: Vec<Name> = answer.checks.iter().map(|check| check.name).collect();
+            assert_eq!(names, Name::ALL);
+            assert_eq!(answer.status, CheckStatus::Failed);
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! One invocation: one action → one answer.
+//!
+//! This module owns the clients that a sandbox keeps, and binds them to the deadline and the credentials of an
+//! invocation. If a system refuses the credentials, or the account, namespace or zone cannot be correct, the secret is
+//! read again. If it has changed, the action starts over. The saved position and the document IDs prevent duplicates.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use aws_config::SdkConfig;
+use jiff::{SignedDuration, Timestamp};
+use lambda_runtime::Context;
+use secrecy::SecretString;
+use serde_json::Value;
+
+use crate::{
+    answer::{
+        AccountsStatusAnswer, Answer, CheckAnswer, PlanAnswer, Reason, RunAnswer, RunStatus, SetupAnswer, StatusAnswer,
+    },
+    check,
+    checkpoint::{self, Key, Scope, Store},
+    clock::{self, Deadline},
+    collect::{self, Session},
+    config::{self, Config},
+    elastic::{self, Origin, SetupOptions},
+    error::Error,
+    http, lastpass,
+    request::{Action, Request, Work},
+    secrets::{self, Credentials, Secret, Secrets},
+    streams::Mapper,
+    telemetry::{Journal, Totals},
+};
+
+/// Divides the remaining time of an invocation: this fraction is reserved for saving progress and answering.
+const RESERVED_SHARE: u32 = 10;
+/// Least and most reserved time. Chosen: a conditional write takes milliseconds, so the reserve allows for a retry.
+const RESERVED: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
+/// The part of the reserve that is left for the answer.
+const ANSWERING: Duration = Duration::from_millis(200);
+/// How long a lease may outlive Lambda's deadline. The sandbox is gone by then.
+const LEASE_BEYOND_DEADLINE: SignedDuration = SignedDuration::from_secs(5);
+/// Longest duration of `check` and `status`. Chosen: someone waits for them, and the AWS CLI times out after a minute.
+const READ_ONLY_TIMEOUT: Duration = Duration::from_secs(50);
+
+/// What lives as long as the sandbox.
+pub(crate) struct Sandbox {
+    pub(crate) config: Config,
+    http: http::Clients,
+    secrets: Secrets,
+    dynamodb: aws_sdk_dynamodb::Client,
+    /// The UUID of the cluster whose index templates were found, so that they are checked only before the first write.
+    set_up_cluster: Mutex<Option<String>>,
+}
+
+impl Sandbox {
+    /// Builds the clients.
+    pub(crate) fn new(config: Config, aws: &SdkConfig) -> Result<Self, config::Invalid> {
+        Ok(Self {
+            http: http::Clients::new(config.elasticsearch_ca.as_deref())?,
+            secrets: Secrets::new(&aws_sdk_secretsmanager::Client::new(aws)),
+            dynamodb: aws_sdk_dynamodb::Client::new(aws),
+            config,
+            set_up_cluster: Mutex::new(None),
+        })
+    }
+}
+
+/// What Lambda hands over for one invocation.
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'a> {
+    pub(crate) request: &'a Request,
+    pub(crate) payload: &'a Value,
+    pub(crate) context: &'a Context,
+    pub(crate) started: Timestamp,
+    pub(crate) journal: &'a Journal,
+}
+
+/// When an invocation must end.
+struct Limits {
+    deadline: Deadline,
+    save_deadline: Deadline,
+    lease_until: Timestamp,
+}
+
+impl Limits {
+    /// Divides the time that is `left` for `call`.
+    fn new(call: Call<'_>, left: Duration) -> Self {
+        let reserved = (left / RESERVED_SHARE).clamp(RESERVED.0, RESERVED.1);
+        let is_looked_at = matches!(call.request.action, Action::Check | Action::Status);
+        let working = left.saturating_sub(reserved).min(if is_looked_at { READ_ONLY_TIMEOUT } else { Duration::MAX });
+        let ends = deadline_of(call.context, call.started);
+        Self {
+            deadline: Deadline::after(working),
+            save_deadline: Deadline::after(left.saturating_sub(ANSWERING)),
+            lease_until: ends.saturating_add(LEASE_BEYOND_DEADLINE).unwrap_or(ends),
+        }
+    }
+}
+
+/// Returns when Lambda ends the invocation. A time that no calendar has counts as `now`.
+pub(crate) fn deadline_of(context: &Context, now: Timestamp) -> Timestamp {
+    Timestamp::try_from(context.deadline()).unwrap_or(now)
+}
+
+/// An action that needs credentials, and starts over if they were changed.
+#[derive(Clone, Copy)]
+enum Task<'a> {
+    SetUp { retention: &'a Option<String>, take_over: bool },
+    Work(Work),
+}
+
+/// One invocation.
+pub(crate) struct Invocation<'a> {
+    sandbox: &'a Sandbox,
+    call: Call<'a>,
+    lastpass_http: reqwest::Client,
+    elasticsearch_http: reqwest::Client,
+    limits: Limits,
+}
+
+impl<'a> Invocation<'a> {
+    /// Prepares an invocation that Lambda ends after `left`.
+    pub(crate) fn new(sandbox: &'a Sandbox, call: Call<'a>, left: Duration) -> Result<Self, Error> {
+        Ok(Self {
+            sandbox,
+            call,
+            lastpass_http: sandbox.http.for_lastpass().map_err(config::Invalid::from)?,
+            elasticsearch_http: sandbox.http.for_elasticsearch().map_err(config::Invalid::from)?,
+            limits: Limits::new(call, left),
+        })
+    }
+
+    /// Performs the action of the request, with the credentials in the secret `secret_id`.
+    pub(crate) async fn answer(&self, secret_id: &str) -> Result<Answer, Error> {
+        let secret = self.sandbox.secrets.secret(secret_id, self.limits.deadline);
+        let task = match &self.call.request.action {
+            Action::Check => return Ok(Answer::Check(self.check(secret).await)),
+            Action::Status => return self.status(secret).await,
+            Action::Setup { retention, take_over } => Task::SetUp { retention, take_over: *take_over },
+            Action::Work(work) => Task::Work(*work),
+        };
+        if matches!(task, Task::Work(Work::Resume)) {
+            self.enter_watermarks().await;
+        }
+        let mut credentials = match secret.get(clock::now()).await {
+            Ok(credentials) => credentials,
+            Err(error) => return without_credentials(task, error),
+        };
+        loop {
+            let answer = self.perform(task, &credentials).await;
+            let Some(part) = answer.as_ref().err().and_then(Error::cause_in_secret) else { return answer };
+            match secret.reload(clock::now()).await {
+                // Each round requires that the secret has changed, so the loop ends.
+                Ok(reloaded) if !reloaded.have_same(part, &credentials) => credentials = reloaded,
+                _ => return answer,
+            }
+            tracing::info!(?part, "the secret was changed; beginning anew with what it holds now");
+            self.call.journal.begin_anew();
+        }
+    }
+
+    async fn perform(&self, task: Task<'_>, credentials: &Arc<Credentials>) -> Result<Answer, Error> {
+        match task {
+            Task::SetUp { retention, take_over } => {
+                let key = credentials.elastic_setup_api_key.as_ref().unwrap_or(&credentials.elastic_api_key);
+                let options = SetupOptions { retention: retention.clone(), take_over };
+                let installed = elastic::setup(&self.elastic(key)?, &options).await?;
+                Ok(Answer::Setup(SetupAnswer { action: "setup", status: RunStatus::Complete, installed }))
+            }
+            Task::Work(work) => self.work(work, credentials).await,
+        }
+    }
+
+    async fn work(&self, work: Work, credentials: &Arc<Credentials>) -> Result<Answer, Error> {
+        let elastic = self.elastic(&credentials.elastic_api_key)?;
+        let cluster_uuid = elastic::cluster_info(&elastic).await?.uuid;
+        // A reset writes nothing to Elasticsearch.
+        let writes = !matches!(work, Work::Reset { .. });
+        if writes && !self.is_set_up(&elastic, cluster_uuid.as_deref()).await? {
+            tracing::warn!("the index templates are not installed: run the action `setup`; nothing is collected yet");
+            return Ok(Answer::skipped(work, Reason::SetupRequired));
+        }
+        let mapper = self.mapper(credentials);
+        let lastpass = self.lastpass(credentials);
+        // Actions that can wait let live runs retry first.
+        let can_wait = matches!(work, Work::Backfill(_) | Work::Plan(_) | Work::Resume);
+        let session = Session {
+            config: &self.sandbox.config,
+            lastpass: &if can_wait { lastpass.low_priority() } else { lastpass },
+            elastic: &elastic,
+            store: &self.store(credentials, cluster_uuid),
+            mapper: &mapper,
+            origin: &Origin {
+                account: credentials.account_number.clone(),
+                request_id: self.call.context.request_id.clone(),
+                request: self.call.payload.clone(),
+            },
+            journal: self.call.journal,
+            request_id: &self.call.context.request_id,
+            deadline: self.limits.deadline,
+            save_deadline: self.limits.save_deadline,
+            lease_until: self.limits.lease_until,
+        };
+        Ok(match work {
+            Work::Collect { stream, scheduled_time } => {
+                Answer::Run(self.with_totals(collect::collect(&session, stream, scheduled_time).await?))
+            }
+            Work::Backfill(request) => Answer::Run(self.with_totals(collect::backfill(&session, request).await?)),
+            Work::Plan(window) => {
+                let answer = collect::plan(&session, window).await?;
+                let lastpass_requests = self.call.journal.totals().lastpass_requests;
+                Answer::Plan(PlanAnswer { lastpass_requests, ..answer })
+            }
+            Work::Resume => Answer::Resume(collect::resume(&session).await?),
+            Work::Reset { stream, to } => Answer::Reset(collect::reset(&session, stream, to).await?),
+            Work::Redrive { stream } => Answer::Run(self.with_totals(collect::redrive(&session, stream).await?)),
+        })
+    }
+
+    /// Adds everything that this invocation has done to an answer, including the work before it started over.
+    fn with_totals(&self, answer: RunAnswer) -> RunAnswer {
+        let Totals { counters, lastpass_requests, bulk_requests, .. } = self.call.journal.totals();
+        RunAnswer { counters, lastpass_requests, bulk_requests, ..answer }
+    }
+
+    /// Returns whether the cluster has the index templates. The UUID of a cluster that has them is remembered. A
+    /// replaced cluster, or one without a UUID, is asked again.
+    async fn is_set_up(&self, elastic: &elastic::Client, cluster_uuid: Option<&str>) -> Result<bool, Error> {
+        let seen = || self.sandbox.set_up_cluster.lock().unwrap_or_else(PoisonError::into_inner);
+        if cluster_uuid.is_some() && seen().as_deref() == cluster_uuid {
+            return Ok(true);
+        }
+        let is_set_up = elastic::is_set_up(elastic).await?;
+        if is_set_up {
+            *seen() = cluster_uuid.map(str::to_owned);
+        }
+        Ok(is_set_up)
+    }
+
+    async fn check(&self, secret: Secret<'_>) -> CheckAnswer {
+        // Reads the secret again, because the check must use what the next invocation will find.
+        let credentials = match secret.reload(clock::now()).await {
+            Ok(credentials) => credentials,
+            Err(error) => return CheckAnswer::without_secret(&error.into()),
+        };
+        let setup_key = credentials.elastic_setup_api_key.as_ref();
+        let clients = self
+            .elastic(&credentials.elastic_api_key)
+            .and_then(|elastic| Ok((elastic, setup_key.map(|key| self.elastic(key)).transpose()?)));
+        let (elastic, elastic_setup) = match clients {
+            Ok(clients) => clients,
+            Err(error) => return CheckAnswer::without_secret(&error),
+        };
+        let mapper = self.mapper(&credentials);
+        check::check(&check::Systems {
+            lastpass: &self.lastpass(&credentials),
+            elastic: &elastic,
+            elastic_setup: elastic_setup.as_ref(),
+            store: &self.store(&credentials, None),
+            zone: &mapper.zone,
+            user_zone: &mapper.user_zone,
+            namespace: &mapper.namespace,
+        })
+        .await
+    }
+
+    /// Returns the status of all accounts, which needs no credentials.
+    pub(crate) async fn status_of_all_accounts(&self) -> Result<Answer, Error> {
+        let listing = self.list_checkpoints(Scope::AllAccounts).await?;
+        Ok(Answer::AccountsStatus(AccountsStatusAnswer::new(&listing, clock::now())))
+    }
+
+    async fn status(&self, secret: Secret<'_>) -> Result<Answer, Error> {
+        let listing = self.list_checkpoints(Scope::Account(self.call.request.account.as_ref())).await?;
+        let waiting = self.waiting_dead_letters(secret).await;
+        if let Err(error) = &waiting {
+            tracing::warn!(%error, "the dead letters were not counted");
+        }
+        Ok(Answer::Status(StatusAnswer::new(&listing, waiting.ok(), clock::now())))
+    }
+
+    async fn waiting_dead_letters(&self, secret: Secret<'_>) -> Result<u64, Error> {
+        let credentials = secret.get(clock::now()).await?;
+        let elastic = self.elastic(&credentials.elastic_api_key)?;
+        let Mapper { namespace, account, .. } = self.mapper(&credentials);
+        Ok(elastic::waiting_dead_letters(&elastic, &namespace, &account).await?)
+    }
+
+    async fn list_checkpoints(&self, scope: Scope<'_>) -> Result<checkpoint::Listing, Error> {
+        let table = self.sandbox.config.checkpoint_table.clone();
+        Ok(checkpoint::list(&self.sandbox.dynamodb, table, scope, self.limits.deadline).await?)
+    }
+
+    /// Records the watermark of every stream before anything else can fail. The alarm on late streams must go to ALARM
+    /// for a stream whose own runs do not start, and must not go to ALARM because of another fault.
+    async fn enter_watermarks(&self) {
+        let listing = match self.list_checkpoints(Scope::Account(self.call.request.account.as_ref())).await {
+            Ok(listing) => listing,
+            Err(error) => return tracing::warn!(%error, "how far the streams are is not known"),
+        };
+        for item in &listing.items {
+            if let (Key::Stream(stream), Some(watermark)) = (item.key, item.state.watermark) {
+                self.call.journal.enter_watermark(stream, watermark);
+            }
+        }
+    }
+
+    fn mapper(&self, credentials: &Credentials) -> Mapper {
+        collect::mapper(&self.sandbox.config, credentials, self.call.request.account.as_ref())
+    }
+
+    fn elastic(&self, api_key: &SecretString) -> Result<elastic::Client, Error> {
+        let endpoint = self.sandbox.config.elasticsearch.clone();
+        Ok(elastic::Client::new(self.elasticsearch_http.clone(), endpoint, api_key, self.limits.deadline)?)
+    }
+
+    fn lastpass(&self, credentials: &Credentials) -> lastpass::Client {
+        lastpass::Client::new(
+            self.lastpass_http.clone(),
+            self.sandbox.config.lastpass_url.clone(),
+            lastpass::Account {
+                number: credentials.account_number.clone(),
+                provisioning_hash: credentials.provisioning_hash.clone(),
+            },
+            self.limits.deadline,
+        )
+        .named(self.sandbox.config.lastpass_api_user.clone())
+    }
+
+    /// Builds the checkpoint store, with `cluster_uuid` if it is known.
+    fn store(&self, credentials: &Credentials, cluster_uuid: Option<String>) -> Store {
+        let config = &self.sandbox.config;
+        let destination = checkpoint::Destination {
+            host: config.elasticsearch.host().to_owned(),
+            namespace: self.mapper(credentials).namespace,
+            account: credentials.account_number.clone(),
+            cluster_uuid,
+        };
+        Store::new(&self.sandbox.dynamodb, config.checkpoint_table.clone(), destination, self.limits.deadline)
+            .of_account(self.call.request.account.clone())
+    }
+}
+
+/// Skips the work if the secret still holds its placeholder, because schedules may be enabled from the first
+/// deployment.
+fn without_credentials(task: Task<'_>, error: secrets::Error) -> Result<Answer, Error> {
+    match (task, error) {
+        (Task::SetUp { .. } | Task::Work(Work::Reset { .. }), error) => Err(error.into()),
+        (Task::Work(work), error @ secrets::Error::Placeholder { .. }) => {
+            tracing::warn!(%error, "nothing is collected yet");
+            Ok(Answer::skipped(work, Reason::SetupRequired))
+        }
+        (Task::Work(_), error) => Err(error.into()),
+    }
+}

@@ -13,7 +13,7 @@ use crate::{
     endpoint::{self, Endpoint, LASTPASS_URL},
     http,
     lastpass::time::ApiZone,
-    quoted::Quoted,
+    redact::Quoted,
 };
 
 /// Default of `LASTPASS_TIME_ZONE`. Source: LASTPASS_API.md, "reporting".

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::{
     document::{AccountName, Stream},
     lastpass::whole_seconds::CLOCK_TOLERANCE,
-    quoted::Quoted,
+    redact::Quoted,
 };
 
 /// The request of an invocation: an action, and its account.

@@ -34,8 +34,8 @@ use super::cause::KeyFault;
 use super::error::Error;
 use super::operation::Operation;
 use super::response::Response;
-use crate::echo::KeyParts;
 use crate::endpoint::Endpoint;
+use crate::redact::KeyParts;
 
 /// Largest response that is read. Chosen: 2,000 refused items with long reasons are below 4 MB. Anything larger is not a
 /// response to our requests, and must not fill the function's memory.

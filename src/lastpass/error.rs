@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::{document::AccountNumber, echo::echoes};
+use crate::{document::AccountNumber, redact::echoes};
 
 use super::{
     command::{Command, MAX_ANSWER_MB},

@@ -20,7 +20,7 @@ use jiff::{
 };
 use serde_json::Value;
 
-use crate::quoted::Quoted;
+use crate::redact::Quoted;
 
 /// The zone in which the API writes and reads times. It is a setting, because accounts differ.
 #[derive(Debug, Clone, PartialEq, Eq)]

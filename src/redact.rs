@@ -1,6 +1,7 @@
-//! Finds and removes secrets in the responses of other systems, because some systems echo a request in their errors.
+//! Keeps secrets out of texts: quotes user input, and finds and removes secrets in the responses of other systems, because
+//! some systems echo a request in their errors.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use base64::{
@@ -71,6 +72,22 @@ impl KeyParts {
     }
 }
 
+/// Most characters that are quoted. Chosen: a time or the name of a zone is shorter. A provisioning hash or an API key
+/// that was pasted into the wrong place is longer.
+const MAX_QUOTED_CHARS: usize = 30;
+
+/// Displays a text in quotes, like `{:?}`, or only its length if it is too long.
+pub(crate) struct Quoted<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.chars().count() {
+            0..=MAX_QUOTED_CHARS => write!(f, "{:?}", self.0),
+            length => write!(f, "\"…\" ({length} characters)"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,5 +122,13 @@ mod tests {
         assert_eq!(parts.take_out_of(vec![0xff, b'a']), [0xff, b'a']);
         let unreadable = KeyParts::of(&SecretString::from("not a key"));
         assert_eq!(unreadable.take_out_of(b"not a key, no more".to_vec()), b"[taken out], no more");
+    }
+
+    #[test]
+    fn only_what_is_short_is_repeated() {
+        assert_eq!(Quoted("a\n\"b\"").to_string(), r#""a\n\"b\"""#);
+        let longest = "ä".repeat(MAX_QUOTED_CHARS);
+        assert_eq!(Quoted(&longest).to_string(), format!("\"{longest}\""));
+        assert_eq!(Quoted("f00dfeedf00dfeedf00dfeedf00dfeed").to_string(), "\"…\" (32 characters)");
     }
 }

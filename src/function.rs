@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Failure},
     invocation::{Call, Invocation, Sandbox, deadline_of},
     request::{self, Action, Request},
-    telemetry::{Journal, Totals, write_metrics},
+    telemetry::{Emitter, Journal, Totals, write_metrics},
 };
 
 /// The function, for the lifetime of its sandbox.
@@ -64,8 +64,8 @@ impl Function {
             };
             let ended = clock::now();
             let failed_stream = stream.filter(|_| answer.is_err());
-            let function_name = &context.env_config.function_name;
-            write_metrics(&journal.metric_lines(function_name, account, failed_stream, ended));
+            let emitter = Emitter { function_name: &context.env_config.function_name, account };
+            write_metrics(&journal.metric_lines(emitter, failed_stream, ended));
             let took = not_negative(ended.duration_since(started));
             summarize(&answer, journal.totals(), took, left_at(ended, &context));
             answer.map_err(|error| Failure { account: account.cloned(), error })

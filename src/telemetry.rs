@@ -74,6 +74,15 @@ pub struct RunRecord {
     pub failed: bool,
 }
 
+/// The function and the account whose metrics are written.
+#[derive(Debug, Clone, Copy)]
+pub struct Emitter<'a> {
+    /// The name of the function.
+    pub function_name: &'a str,
+    /// The account, in a deployment of several accounts.
+    pub account: Option<&'a AccountName>,
+}
+
 /// The runs and watermarks of an invocation so far.
 #[derive(Debug, Default)]
 pub struct Journal(Mutex<Records>);
@@ -141,13 +150,7 @@ impl Journal {
     /// `failed` is the stream of a failed invocation, whose failure counts even if no run had begun. The account is a
     /// field of the line. As a dimension, it would multiply the metrics by the number of accounts.
     #[must_use]
-    pub fn metric_lines(
-        &self,
-        function_name: &str,
-        account: Option<&AccountName>,
-        failed: Option<Stream>,
-        now: Timestamp,
-    ) -> Vec<String> {
+    pub fn metric_lines(&self, emitter: Emitter<'_>, failed: Option<Stream>, now: Timestamp) -> Vec<String> {
         let records = self.records();
         Stream::ALL
             .into_iter()
@@ -168,7 +171,7 @@ impl Journal {
                 if !runs.is_empty() || has_failed {
                     values.push((ERRORS, failures.max(u64::from(has_failed)).into()));
                 }
-                (!values.is_empty()).then(|| metric_line(function_name, account, stream, &values, now))
+                (!values.is_empty()).then(|| metric_line(emitter, stream, &values, now))
             })
             .collect()
     }
@@ -183,13 +186,8 @@ pub fn write_metrics(lines: &[String]) {
     }
 }
 
-fn metric_line(
-    function_name: &str,
-    account: Option<&AccountName>,
-    stream: Stream,
-    values: &[(Metric, Value)],
-    now: Timestamp,
-) -> String {
+fn metric_line(emitter: Emitter<'_>, stream: Stream, values: &[(Metric, Value)], now: Timestamp) -> String {
+    let Emitter { function_name, account } = emitter;
     let metrics: Vec<Value> =
         values.iter().map(|(metric, _)| json!({"Name": metric.name, "Unit": metric.unit})).collect();
     let directive =
@@ -227,7 +225,7 @@ mod tests {
 
     fn lines(journal: &Journal, failed: Option<Stream>) -> Vec<Value> {
         journal
-            .metric_lines("lastpass", None, failed, at("2026-10-05T12:00:00.250Z"))
+            .metric_lines(Emitter { function_name: "lastpass", account: None }, failed, at("2026-10-05T12:00:00.250Z"))
             .iter()
             .map(|line| serde_json::from_str(line).expect("a line is JSON"))
             .collect()
@@ -264,7 +262,11 @@ mod tests {
         let journal = Journal::default();
         journal.enter_watermark(Stream::User, at("2026-10-05T11:55:00Z"));
         let account = AccountName::new("globex").expect("a name");
-        let lines = journal.metric_lines("lastpass", Some(&account), None, at("2026-10-05T12:00:00Z"));
+        let lines = journal.metric_lines(
+            Emitter { function_name: "lastpass", account: Some(&account) },
+            None,
+            at("2026-10-05T12:00:00Z"),
+        );
         let line: Value = serde_json::from_str(&lines[0]).expect("a line is JSON");
         assert_eq!(line["account"], "globex");
         assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["stream"]]));

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{
     Session,
     run::{Begun, Ended, Run},
-    windows::{Advance, LivePlan, Reach},
+    windows::{Advance, LivePlan, Past, Reach},
 };
 use crate::{
     answer::RunAnswer,
@@ -63,7 +63,7 @@ pub async fn collect_events(session: &Session<'_>, scheduled_time: Option<Timest
     let now = whole_second(scheduled_time.map_or(clock, |scheduled| scheduled.min(clock)));
     let state = run.lease.state();
     let reach = Reach { initial_lookback: session.config.initial_lookback, overlap: session.config.overlap };
-    let plan = LivePlan::new(now, state.watermark, state.reread_at, reach, &session.mapper.zone);
+    let plan = LivePlan::new(now, past(&state), reach, &session.mapper.zone);
     let ended = run.work(run.read_up_to(now, reach)).await;
     run.end(ended, Some(plan.window)).await
 }
@@ -75,8 +75,9 @@ impl Run<'_> {
     ///
     /// [`ZONE_REACH`]: super::ZONE_REACH
     async fn read_up_to(&self, now: Timestamp, reach: Reach) -> Result<Ended, Error> {
-        let State { watermark, unfinished, reread_at, .. } = self.lease.state();
-        let planned = LivePlan::new(now, watermark, reread_at, reach, &self.session.mapper.zone).read_from;
+        let state = self.lease.state();
+        let (watermark, unfinished) = (state.watermark, state.unfinished);
+        let planned = LivePlan::new(now, past(&state), reach, &self.session.mapper.zone).read_from;
         let planned = match unfinished {
             Some(Unfinished::Window { from, .. }) => planned.min(from),
             Some(Unfinished::Snapshot(_) | Unfinished::Redrive { .. }) | None => planned,
@@ -86,7 +87,7 @@ impl Run<'_> {
             ended => return ended,
         };
         // Plans as if the wide range had just been read.
-        let least = LivePlan::new(now, watermark, Some(now), reach, &self.session.mapper.zone);
+        let least = LivePlan::new(now, Past { watermark, reread_at: Some(now) }, reach, &self.session.mapper.zone);
         if watermark.is_none() || least.read_from <= planned {
             return Err(error);
         }
@@ -105,7 +106,7 @@ impl Run<'_> {
             }
             state = self.advance(from, to, state.zone_polls).await?;
         }
-        self.read_planned(LivePlan::new(now, state.watermark, state.reread_at, reach, zone)).await
+        self.read_planned(LivePlan::new(now, past(&state), reach, zone)).await
     }
 
     async fn read_planned(&self, plan: LivePlan) -> Result<Ended, Error> {
@@ -137,7 +138,7 @@ impl Run<'_> {
     ) -> Result<State, Error> {
         let mut state = self.lease.state();
         let zone = &self.session.mapper.zone;
-        let advance = Advance::new(read_from, to, state.watermark, state.reread_at, zone);
+        let advance = Advance::new(read_from, to, past(&state), zone);
         state.watermark = Some(advance.watermark);
         state.reread_at = advance.reread_at;
         state.unfinished = None;
@@ -236,6 +237,11 @@ impl Run<'_> {
         state.events = self.acknowledged_events();
         self.save(state).await
     }
+}
+
+/// Returns what the runs before `state` have read.
+const fn past(state: &State) -> Past {
+    Past { watermark: state.watermark, reread_at: state.reread_at }
 }
 
 /// Maps the whole seconds of a window that begins at `from` to documents, lazily.

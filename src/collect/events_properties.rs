@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-use super::windows::{Advance, LivePlan, Reach, backfill_window};
+use super::windows::{Advance, LivePlan, Past, Reach, backfill_window};
 use crate::{
     document::{DocId, Document},
     lastpass::{
@@ -155,7 +155,8 @@ impl Function {
             self.finish(checkpoint, left)?;
         }
         let zone = &self.lastpass.zone;
-        let plan = LivePlan::new(now, checkpoint.watermark, checkpoint.reread_at, reach, zone);
+        let plan =
+            LivePlan::new(now, Past { watermark: checkpoint.watermark, reread_at: checkpoint.reread_at }, reach, zone);
         let left = Unfinished { from: plan.read_from, to: plan.window.to, position: plan.read_to, begun_at: self.time };
         self.finish(checkpoint, left)
     }
@@ -165,7 +166,12 @@ impl Function {
             checkpoint.unfinished = Some(Unfinished { position, ..left });
         })?;
         let zone = &self.lastpass.zone;
-        let advance = Advance::new(left.from, left.to, checkpoint.watermark, checkpoint.reread_at, zone);
+        let advance = Advance::new(
+            left.from,
+            left.to,
+            Past { watermark: checkpoint.watermark, reread_at: checkpoint.reread_at },
+            zone,
+        );
         *checkpoint = Checkpoint {
             watermark: Some(advance.watermark),
             reread_at: advance.reread_at,

@@ -71,7 +71,7 @@ impl Run<'_> {
             let end = state.slice_starts.last().map_or(window.to, |start| (*start).min(window.to));
             let start = if end > window.from && planned + 1 < MAX_SLICES {
                 let newest = self.measure(window.from, end).await?;
-                slice_start(window.from, end, &newest, planned, zone)
+                slice_start(Window { to: end, ..window }, &newest, planned, zone)
             } else {
                 window.from
             };
@@ -95,9 +95,10 @@ impl Run<'_> {
     }
 }
 
-/// Returns the beginning of the slice that ends at `end`, after `planned` other slices. Assumes that the rest of the
-/// slice is as dense as the `newest` events before `end`.
-fn slice_start(from: Timestamp, end: Timestamp, newest: &WholeSeconds, planned: usize, zone: &ApiZone) -> Timestamp {
+/// Returns the beginning of the slice that ends at the end of `rest`, after `planned` other slices. Assumes that the rest
+/// of the slice is as dense as the `newest` events before its end.
+fn slice_start(rest: Window, newest: &WholeSeconds, planned: usize, zone: &ApiZone) -> Timestamp {
+    let Window { from, to: end } = rest;
     if newest.complete {
         return from;
     }
@@ -139,7 +140,7 @@ mod tests {
     const END: &str = "2025-07-01T00:00:00Z";
 
     fn start(newest: &WholeSeconds, planned: usize) -> Timestamp {
-        slice_start(at(FROM), at(END), newest, planned, &zone())
+        slice_start(Window { from: at(FROM), to: at(END) }, newest, planned, &zone())
     }
 
     #[test]
@@ -172,9 +173,9 @@ mod tests {
     fn a_slice_neither_leaves_the_range_nor_cuts_a_repeated_hour() {
         assert_eq!(start(&newest(10_000, "2025-02-01T00:00:00Z"), 0), at(FROM));
         assert_eq!(start(&WholeSeconds { complete: true, ..newest(3, FROM) }, 0), at(FROM));
-        let (from, end) = (at("2025-10-01T00:00:00Z"), at("2025-11-02T08:00:00Z"));
+        let rest = Window { from: at("2025-10-01T00:00:00Z"), to: at("2025-11-02T08:00:00Z") };
         // The repeated hour lasts from 05:00 to 07:00 UTC.
-        let cut = slice_start(from, end, &newest(50_000, "2025-11-02T06:00:00Z"), 0, &zone());
+        let cut = slice_start(rest, &newest(50_000, "2025-11-02T06:00:00Z"), 0, &zone());
         assert_eq!(cut, at("2025-11-02T05:00:00Z"));
     }
 }

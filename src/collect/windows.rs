@@ -35,20 +35,24 @@ pub struct Reach {
     pub overlap: SignedDuration,
 }
 
+/// What earlier runs have read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Past {
+    /// Everything before it is acknowledged.
+    pub watermark: Option<Timestamp>,
+    /// When the wide range was last read.
+    pub reread_at: Option<Timestamp>,
+}
+
 impl LivePlan {
-    /// Plans a run at `now` after a run that ended at `watermark`. `reread_at` is when the wide range was last read.
+    /// Plans a run at `now` after the runs of the `past`.
     ///
     /// Reading begins [`Reach::overlap`] plus [`CLOCK_TOLERANCE`] before the watermark. The watermark was taken from a
     /// clock that may have been ahead by the tolerance. Without this margin, the run would miss an event that appears
     /// later than the overlap minus the clock error.
     #[must_use]
-    pub fn new(
-        now: Timestamp,
-        watermark: Option<Timestamp>,
-        reread_at: Option<Timestamp>,
-        reach: Reach,
-        zone: &ApiZone,
-    ) -> Self {
+    pub fn new(now: Timestamp, past: Past, reach: Reach, zone: &ApiZone) -> Self {
+        let Past { watermark, reread_at } = past;
         let from = watermark.unwrap_or_else(|| before(now, reach.initial_lookback));
         // A repeated schedule may be older than the watermark.
         let to = now.max(from);
@@ -77,13 +81,8 @@ impl Advance {
     /// Computes the advance after reading from `read_from` to the open end, for a window that ends at `to`. The
     /// watermark never moves back.
     #[must_use]
-    pub fn new(
-        read_from: Timestamp,
-        to: Timestamp,
-        watermark: Option<Timestamp>,
-        reread_at: Option<Timestamp>,
-        zone: &ApiZone,
-    ) -> Self {
+    pub fn new(read_from: Timestamp, to: Timestamp, past: Past, zone: &ApiZone) -> Self {
+        let Past { watermark, reread_at } = past;
         let reached = zone.begin_outside_fold(to);
         let was_wide = to.duration_since(read_from) >= ZONE_REACH;
         Self {
@@ -122,13 +121,17 @@ mod tests {
         text.parse().expect("a time of the test")
     }
 
+    fn past(watermark: Option<Timestamp>, reread_at: Option<Timestamp>) -> Past {
+        Past { watermark, reread_at }
+    }
+
     fn zone() -> ApiZone {
         ApiZone::new("US/Eastern").expect("a zone")
     }
 
     #[test]
     fn the_first_run_looks_back_and_reads_the_reach_of_zones() {
-        let plan = LivePlan::new(at("2025-07-02T12:00:00Z"), None, None, REACH, &zone());
+        let plan = LivePlan::new(at("2025-07-02T12:00:00Z"), past(None, None), REACH, &zone());
         assert_eq!(plan.window, Window { from: at("2025-07-01T12:00:00Z"), to: at("2025-07-02T12:00:00Z") });
         assert_eq!(plan.read_from, at("2025-07-01T10:00:00Z"));
         assert_eq!(plan.read_to, at("2025-07-03T14:00:00Z"));
@@ -138,11 +141,11 @@ mod tests {
     fn later_runs_read_the_overlap_again_and_once_a_day_the_wide_range() {
         let now = at("2025-07-02T12:05:00Z");
         let watermark = Some(at("2025-07-02T12:00:00Z"));
-        let plan = LivePlan::new(now, watermark, Some(at("2025-07-02T00:00:00Z")), REACH, &zone());
+        let plan = LivePlan::new(now, past(watermark, Some(at("2025-07-02T00:00:00Z"))), REACH, &zone());
         // 15 minutes for late events, and 5 because the clock may have been ahead when it set the watermark.
         assert_eq!(plan.read_from, at("2025-07-02T11:40:00Z"));
         assert_eq!(plan.window.from, at("2025-07-02T12:00:00Z"));
-        let plan = LivePlan::new(now, watermark, Some(at("2025-07-01T12:05:00Z")), REACH, &zone());
+        let plan = LivePlan::new(now, past(watermark, Some(at("2025-07-01T12:05:00Z"))), REACH, &zone());
         assert_eq!(plan.read_from, at("2025-07-01T10:05:00Z"));
     }
 
@@ -159,25 +162,25 @@ mod tests {
     #[test]
     fn an_older_schedule_never_moves_the_watermark_back() {
         let watermark = at("2025-07-02T12:00:00Z");
-        let plan = LivePlan::new(at("2025-07-02T11:00:00Z"), Some(watermark), Some(watermark), REACH, &zone());
+        let plan = LivePlan::new(at("2025-07-02T11:00:00Z"), past(Some(watermark), Some(watermark)), REACH, &zone());
         assert_eq!(plan.window, Window { from: watermark, to: watermark });
-        let advance = Advance::new(plan.read_from, plan.window.to, Some(watermark), None, &zone());
+        let advance = Advance::new(plan.read_from, plan.window.to, past(Some(watermark), None), &zone());
         assert_eq!(advance.watermark, watermark);
         let older = at("2025-07-02T11:00:00Z");
-        assert_eq!(Advance::new(older, older, Some(watermark), None, &zone()).watermark, watermark);
+        assert_eq!(Advance::new(older, older, past(Some(watermark), None), &zone()).watermark, watermark);
     }
 
     #[test]
     fn the_watermark_waits_at_the_beginning_of_a_repeated_hour() {
         let begin = at("2025-11-02T05:00:00Z");
         for now in ["2025-11-02T05:30:00Z", "2025-11-02T06:30:00Z"] {
-            let advance = Advance::new(begin, at(now), Some(at("2025-11-02T04:55:00Z")), None, &zone());
+            let advance = Advance::new(begin, at(now), past(Some(at("2025-11-02T04:55:00Z")), None), &zone());
             assert_eq!(advance.watermark, begin);
         }
         let after = at("2025-11-02T07:05:00Z");
-        assert_eq!(Advance::new(begin, after, Some(begin), None, &zone()).watermark, after);
+        assert_eq!(Advance::new(begin, after, past(Some(begin), None), &zone()).watermark, after);
         // The overlap does not begin inside the repeated hour.
-        let plan = LivePlan::new(at("2025-11-02T07:10:00Z"), Some(after), Some(after), REACH, &zone());
+        let plan = LivePlan::new(at("2025-11-02T07:10:00Z"), past(Some(after), Some(after)), REACH, &zone());
         assert_eq!(plan.read_from, begin);
     }
 }

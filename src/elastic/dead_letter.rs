@@ -37,15 +37,21 @@ pub(super) fn letter_id(target: &str, document_id: &DocId) -> DocId {
     DocId(format!("{ID_SCHEME}{}", URL_SAFE_NO_PAD.encode(hash.finalize())))
 }
 
-/// Returns the `_source` of the dead letter for `document`.
-pub(super) fn letter_source(
-    letters: &DataStream,
-    target: &DataStream,
-    document: &Document,
-    refusal: &Refusal,
-    origin: &Origin,
-    now: Timestamp,
-) -> String {
+/// What a dead letter tells.
+pub(super) struct Letter<'a> {
+    /// The data stream of the dead letters.
+    pub(super) letters: &'a DataStream,
+    /// The data stream that refused the document.
+    pub(super) target: &'a DataStream,
+    pub(super) document: &'a Document,
+    pub(super) refusal: &'a Refusal,
+    pub(super) origin: &'a Origin,
+    pub(super) now: Timestamp,
+}
+
+/// Returns the `_source` of a dead letter.
+pub(super) fn letter_source(letter: &Letter<'_>) -> String {
+    let Letter { letters, target, document, refusal, origin, now } = *letter;
     // Only these fields are read, because values in others may be nested more deeply than the parser accepts.
     #[derive(Default, Deserialize)]
     struct Made {

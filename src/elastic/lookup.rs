@@ -104,18 +104,18 @@ impl Finder {
 
     async fn try_find(&self, wanted: &[Wanted<'_>], indices: &[BackingIndex]) -> Result<Attempt, Error> {
         let mut found = HashSet::new();
-        let mut asked = 0;
+        let mut questions = Inquiry { wanted, indices, asked: 0 };
         loop {
-            let begin = asked;
+            let begin = questions.asked;
             let most = self.max_lookups.load(Ordering::Relaxed);
-            let batch = next_questions(wanted, indices, most, &mut asked, &found);
+            let batch = questions.next(most, &found);
             if batch.is_empty() {
                 return Ok(Attempt::Found(found));
             }
             let response = mget(&self.client, &batch).await?;
             if response.status == 413 && batch.len() > 1 {
                 self.max_lookups.fetch_min(batch.len() / 2, Ordering::Relaxed);
-                asked = begin;
+                questions.asked = begin;
                 continue;
             }
             if !response.status.is_success() {
@@ -217,26 +217,30 @@ struct Entry<'a> {
     error: Option<Box<Cause>>,
 }
 
-/// Returns the next questions, at most `most`; `asked` of all are done. Every document is looked for in every index that
-/// can hold it, unless it was found. The newest index comes first, because a document that is read again was most often
-/// written last.
-fn next_questions<'a>(
-    wanted: &[Wanted<'a>],
+/// The questions about documents: whether an index has one.
+struct Inquiry<'a> {
+    wanted: &'a [Wanted<'a>],
     indices: &'a [BackingIndex],
-    most: usize,
-    asked: &mut usize,
-    found: &HashSet<usize>,
-) -> Vec<Question<'a>> {
-    let mut batch = Vec::new();
-    while batch.len() < most && *asked < wanted.len() * indices.len() {
-        let (age, position) = (*asked / wanted.len(), *asked % wanted.len());
-        *asked += 1;
-        let (index, Wanted { id, since }) = (&indices[indices.len() - 1 - age], wanted[position]);
-        if !found.contains(&position) && index.can_hold(since) {
-            batch.push(Question { index: &index.name, id, position });
+    /// How many are done.
+    asked: usize,
+}
+
+impl<'a> Inquiry<'a> {
+    /// Returns the next questions, at most `most`. Every document is looked for in every index that can hold it, unless
+    /// it was `found`. The newest index comes first, because a document that is read again was most often written last.
+    fn next(&mut self, most: usize, found: &HashSet<usize>) -> Vec<Question<'a>> {
+        let (wanted, indices) = (self.wanted, self.indices);
+        let mut batch = Vec::new();
+        while batch.len() < most && self.asked < wanted.len() * indices.len() {
+            let (age, position) = (self.asked / wanted.len(), self.asked % wanted.len());
+            self.asked += 1;
+            let (index, Wanted { id, since }) = (&indices[indices.len() - 1 - age], wanted[position]);
+            if !found.contains(&position) && index.can_hold(since) {
+                batch.push(Question { index: &index.name, id, position });
+            }
         }
+        batch
     }
-    batch
 }
 
 /// Sends one `_mget` request with the questions of `batch`.
@@ -289,10 +293,10 @@ mod tests {
         let since = [Some("2026-01-15T00:00:00Z"), Some("2026-02-15T00:00:00Z"), None];
         let wanted: Vec<Wanted<'_>> =
             ids.iter().zip(since).map(|(id, since)| Wanted { id, since: since.map(at) }).collect();
-        let mut asked = 0;
+        let mut questions = Inquiry { wanted: &wanted, indices: &indices, asked: 0 };
         let mut all = Vec::new();
         loop {
-            let batch = next_questions(&wanted, &indices, 2, &mut asked, &HashSet::new());
+            let batch = questions.next(2, &HashSet::new());
             if batch.is_empty() {
                 break;
             }

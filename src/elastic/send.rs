@@ -64,7 +64,8 @@ struct Batch {
 
 impl StreamWriter {
     /// Creates a writer for `data_stream`. `operation` says in error texts what is written.
-    pub(super) fn new(client: Client, data_stream: DataStream, operation: Operation, limits: Limits) -> Self {
+    pub(super) fn new(client: Client, data_stream: DataStream, operation: Operation) -> Self {
+        let limits = Limits::default();
         Self {
             finder: Finder::new(client.clone()),
             bulk: BulkApi { client, data_stream, operation },
@@ -73,6 +74,12 @@ impl StreamWriter {
             requests: AtomicU64::new(0),
             duplicates: AtomicU64::new(0),
         }
+    }
+
+    /// Returns this writer with other limits.
+    #[cfg(test)]
+    pub(super) fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, max_bytes: AtomicUsize::new(limits.max_bytes), ..self }
     }
 
     pub(super) fn data_stream(&self) -> &DataStream {

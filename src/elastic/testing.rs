@@ -43,5 +43,12 @@ pub(crate) fn letter(target: &DataStream, document: &Document, now: Timestamp) -
         request_id: "request-1".to_owned(),
         request: json!({"action": "collect"}),
     };
-    dead_letter::letter_source(&letters, target, document, &refusal, &origin, now)
+    dead_letter::letter_source(&dead_letter::Letter {
+        letters: &letters,
+        target,
+        document,
+        refusal: &refusal,
+        origin: &origin,
+        now,
+    })
 }

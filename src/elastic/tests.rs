@@ -49,7 +49,7 @@ fn limits() -> Limits {
 fn writer_of(client: &Client, limits: Limits) -> BulkWriter {
     let namespace = Namespace::new("default").unwrap();
     let users = Stream::User.data_stream(&namespace);
-    BulkWriter::with_limits(client, users, DataStream::dead_letter(&namespace), origin(), limits)
+    BulkWriter::new(client, users, DataStream::dead_letter(&namespace), origin()).with_limits(limits)
 }
 
 fn writer_with(fake: &Fake, limits: Limits) -> BulkWriter {

@@ -7,12 +7,12 @@ use jiff::Timestamp;
 
 use super::bulk::Fate;
 use super::client::Client;
-use super::dead_letter::{self, Origin};
+use super::dead_letter::{self, Letter, Origin};
 use super::encode::Line;
 use super::error::Error;
 use super::judge::Refusal;
 use super::operation::Operation;
-use super::send::{Limits, StreamWriter};
+use super::send::StreamWriter;
 use crate::document::{DataStream, DocId, Document};
 
 /// Bulk requests in progress at once. Chosen: one is compressed while the other waits for its response. More would only
@@ -60,21 +60,17 @@ impl BulkWriter {
     /// Creates a writer for `data_stream` that keeps refused documents in `dead_letters`.
     #[must_use]
     pub fn new(client: &Client, data_stream: DataStream, dead_letters: DataStream, origin: Origin) -> Self {
-        Self::with_limits(client, data_stream, dead_letters, origin, Limits::default())
-    }
-
-    pub(super) fn with_limits(
-        client: &Client,
-        data_stream: DataStream,
-        dead_letters: DataStream,
-        origin: Origin,
-        limits: Limits,
-    ) -> Self {
         Self {
-            documents: StreamWriter::new(client.clone(), data_stream, Operation::Write, limits),
-            letters: StreamWriter::new(client.clone(), dead_letters, Operation::WriteDeadLetter, limits),
+            documents: StreamWriter::new(client.clone(), data_stream, Operation::Write),
+            letters: StreamWriter::new(client.clone(), dead_letters, Operation::WriteDeadLetter),
             origin,
         }
+    }
+
+    /// Returns this writer with other limits.
+    #[cfg(test)]
+    pub(super) fn with_limits(self, limits: super::send::Limits) -> Self {
+        Self { documents: self.documents.with_limits(limits), letters: self.letters.with_limits(limits), ..self }
     }
 
     /// Delivers `documents`, and returns what became of each, in their order. `now` is the time of a refusal.
@@ -165,7 +161,8 @@ impl BulkWriter {
         let written: Vec<(DocId, String)> = refused
             .iter()
             .map(|(document, refusal)| {
-                let source = dead_letter::letter_source(letters, target, document, refusal, &self.origin, now);
+                let letter = Letter { letters, target, document, refusal, origin: &self.origin, now };
+                let source = dead_letter::letter_source(&letter);
                 (dead_letter::letter_id(target.as_str(), &document.id), source)
             })
             .collect();

@@ -30,6 +30,7 @@
 //! | `slice_starts` | list of numbers | [`State::slice_starts`], in seconds since 1970; absent if empty |
 //! | `expires_at` | number | when DynamoDB deletes the item, in seconds since 1970; only for complete backfills, plans and redrives |
 
+mod attributes;
 mod destination;
 mod error;
 mod item;

@@ -17,7 +17,8 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailur
 use jiff::Timestamp;
 
 use super::Error;
-use super::item::{Attributes, Change, LEASE, LEASE_TIME, PK, TOKEN, VERSION, WRITE_ID, number};
+use super::attributes::Attributes;
+use super::item::{Change, LEASE, LEASE_TIME, PK, TOKEN, VERSION, WRITE_ID, number};
 use crate::aws;
 use crate::clock::Deadline;
 

@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Map, Value};
 
-use super::{Error, Item, item::Attributes};
+use super::{Error, Item, attributes::Attributes};
 
 /// Reads an item from `attributes` in DynamoDB's own JSON.
 pub(crate) fn read(attributes: &Map<String, Value>) -> Result<Option<Item>, Error> {

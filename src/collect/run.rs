@@ -176,30 +176,27 @@ impl<'a> Run<'a> {
         is_out_of_time && self.progress.pages.load(Ordering::Relaxed) > 0
     }
 
-    /// Releases the lease, unless another run holds it, and records the run in the journal. Returns the answer, or the
-    /// error if the run failed for another reason than its deadline.
-    pub(super) async fn end(self, ended: Result<Ended, Error>, window: Option<Window>) -> Result<RunAnswer, Error> {
-        let counters = self.progress.counters();
-        let mut is_lease_lost = false;
-        let outcome = match ended {
-            Ok(Ended::Complete) => Ok(RunStatus::Complete),
-            Ok(Ended::DeadlineCame) => Ok(RunStatus::Partial),
+    /// Returns the status of the run, or its error, and whether another run took over the lease.
+    fn outcome(&self, ended: Result<Ended, Error>) -> (Result<RunStatus, Error>, bool) {
+        match ended {
+            Ok(Ended::Complete) => (Ok(RunStatus::Complete), false),
+            Ok(Ended::DeadlineCame) => (Ok(RunStatus::Partial), false),
             Err(error) if self.was_cut_short(&error) => {
                 tracing::warn!(%error, "the deadline came first; the next run goes on");
-                Ok(RunStatus::Partial)
+                (Ok(RunStatus::Partial), false)
             }
             Err(error) if error.is_lease_lost() => {
                 tracing::warn!(%error, "another run goes on in this one's place");
-                is_lease_lost = true;
-                Ok(RunStatus::Partial)
+                (Ok(RunStatus::Partial), true)
             }
-            Err(error) => Err(error),
-        };
-        let mut state = self.lease.state();
-        let key = self.lease.key();
-        let checkpoint = state.reached(key);
-        let (stream, watermark) = (key.stream(), state.watermark);
-        state.last_run = Some(LastRun {
+            Err(error) => (Err(error), false),
+        }
+    }
+
+    /// Describes the run for `status`.
+    fn last_run(&self, outcome: &Result<RunStatus, Error>) -> LastRun {
+        let counters = self.progress.counters();
+        LastRun {
             finished_at: whole_second(now()),
             request_id: self.session.request_id.to_owned(),
             status: outcome.as_ref().map_or("failed", |status| status.as_str()).to_owned(),
@@ -209,7 +206,19 @@ impl<'a> Run<'a> {
             duplicates: counters.duplicates,
             dead_letters: counters.dead_letters,
             late: counters.late,
-        });
+        }
+    }
+
+    /// Releases the lease, unless another run holds it, and records the run in the journal. Returns the answer, or the
+    /// error if the run failed for another reason than its deadline.
+    pub(super) async fn end(self, ended: Result<Ended, Error>, window: Option<Window>) -> Result<RunAnswer, Error> {
+        let (outcome, mut is_lease_lost) = self.outcome(ended);
+        let counters = self.progress.counters();
+        let mut state = self.lease.state();
+        let key = self.lease.key();
+        let checkpoint = state.reached(key);
+        let (stream, watermark) = (key.stream(), state.watermark);
+        state.last_run = Some(self.last_run(&outcome));
         let released = if is_lease_lost { Ok(()) } else { self.lease.release(state, now()).await };
         let outcome = match released {
             Ok(()) => outcome,

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::{
+    backoff::{FIRST_LOW_PRIORITY_PAUSE, FIRST_PAUSE, Throttled},
     command::{Command, MAX_ANSWER_BYTES},
     error::{Error, Limit, Said},
     wire,
@@ -31,23 +32,11 @@ use crate::{
 /// Longest wait for one response. Chosen: LastPass takes seconds for a page of 10,000 events, so a minute of silence is
 /// a dead connection.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
-/// First pause after a fault. Chosen: a connection that was cut is usable again after half a second.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// First pause of low-priority work after LastPass throttled it. Chosen: until then, a live run, which retries after
-/// [`FIRST_PAUSE`], has had its turns.
-const FIRST_LOW_PRIORITY_PAUSE: Duration = Duration::from_secs(15);
 /// Longest pause between two tries. Chosen.
 const LONGEST_PAUSE: Duration = Duration::from_secs(16);
-/// Longest pause between two tries while LastPass throttles. Chosen: one request a minute is no load, and the client
-/// notices within a minute that the limit is lifted.
-const LONGEST_THROTTLED_PAUSE: Duration = Duration::from_secs(60);
 /// Most time spent in pauses before an unreachable host is given up. Chosen: about five tries. After that, the next
 /// scheduled run is the better retry.
 const FAULT_PATIENCE: Duration = Duration::from_secs(10);
-/// How long before the deadline the last try is sent at the latest, even if the pause or `Retry-After` has not ended.
-/// Chosen: LastPass takes seconds for a page of 10,000 events, and so does its delivery.
-const LAST_TRY: Duration = Duration::from_secs(20);
-
 /// Longest part of an error's body that is read. Chosen: LastPass's own refusals are one line.
 const MAX_REFUSAL_BYTES: usize = 64 << 10;
 
@@ -346,34 +335,6 @@ fn text_of(body: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// The backoff while LastPass throttles. It lasts as long as the deadline allows. Failing earlier would not help,
-/// because the next invocation could only wait too, and a failed invocation leaves a message for an operator.
-struct Throttled {
-    backoff: Backoff,
-    /// How long before the deadline the last try is, once known.
-    last_try: Option<Duration>,
-    is_last: bool,
-}
-
-impl Throttled {
-    fn new(first_pause: Duration) -> Self {
-        Self { backoff: Backoff::new(first_pause, LONGEST_THROTTLED_PAUSE), last_try: None, is_last: false }
-    }
-
-    /// Returns the pause before the next try, or `None` after the last one. Respects `Retry-After`, except for one last
-    /// try before the time that `remains` is over.
-    fn pause(&mut self, retry_after: Option<Duration>, remains: Duration) -> Option<Duration> {
-        if self.is_last {
-            return None;
-        }
-        let pause = self.backoff.pause().max(retry_after.unwrap_or_default());
-        let last_try = *self.last_try.get_or_insert(LAST_TRY.min(remains / 2));
-        let last = remains.saturating_sub(last_try);
-        self.is_last = pause >= last;
-        Some(pause.min(last)).filter(|pause| !pause.is_zero())
-    }
-}
-
 /// Returns whether the reason of a `FAIL` is about the credentials. The wording is not documented. The result only
 /// chooses between two errors that are treated alike: both make the function read the secret again.
 fn speaks_of_credentials(reason: &str) -> bool {
@@ -436,47 +397,6 @@ mod tests {
         assert!(retry_after(&headers("Fri, 31 Dec 2100 23:59:59 GMT")) > Some(Duration::from_secs(3600)));
         assert_eq!(retry_after(&headers("Sun, 06 Nov 1994 08:49:37 GMT")), None);
         assert_eq!(retry_after(&headers("soon")), None);
-    }
-
-    /// Returns the times of the tries while LastPass keeps throttling, in seconds since the first 429.
-    fn tries(retry_after: Option<u64>, remains: u64) -> Vec<f64> {
-        tries_from(FIRST_PAUSE, retry_after, remains)
-    }
-
-    fn tries_from(first_pause: Duration, retry_after: Option<u64>, remains: u64) -> Vec<f64> {
-        let remains = Duration::from_secs(remains);
-        let mut throttled = Throttled::new(first_pause);
-        let mut passed = Duration::ZERO;
-        let mut tries = Vec::new();
-        while let Some(pause) = throttled.pause(retry_after.map(Duration::from_secs), remains - passed) {
-            passed += pause;
-            tries.push(passed.as_secs_f64());
-        }
-        tries
-    }
-
-    #[test]
-    fn a_throttled_run_asks_until_its_deadline_and_not_often() {
-        let long = tries(None, 290);
-        assert!((10..18).contains(&long.len()), "{long:?}");
-        assert!(long.windows(2).all(|pair| pair[1] - pair[0] <= 60.0), "{long:?}");
-        assert_eq!(long.last(), Some(&270.0), "{long:?}");
-        assert_eq!(tries(None, 4).last(), Some(&2.0));
-    }
-
-    #[test]
-    fn work_that_can_wait_leaves_the_first_turns_to_the_live_run() {
-        let (waiting, live) = (tries_from(FIRST_LOW_PRIORITY_PAUSE, None, 290), tries(None, 290));
-        assert!(live.iter().filter(|at| **at < waiting[0]).count() >= 3, "{live:?} {waiting:?}");
-        assert_eq!(waiting.last(), Some(&270.0), "{waiting:?}");
-    }
-
-    #[test]
-    fn retry_after_is_kept_but_for_one_try_before_the_deadline() {
-        assert_eq!(tries(Some(600), 290), [270.0]);
-        assert_eq!(tries(Some(100), 290), [100.0, 200.0, 270.0]);
-        let short = tries(Some(1), 290);
-        assert!(short[0] == 1.0 && short[1] == 2.0 && short.last() == Some(&270.0), "{short:?}");
     }
 
     #[test]

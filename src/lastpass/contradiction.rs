@@ -1,6 +1,10 @@
 //! What proves that a response, or the zone setting, cannot be correct.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+
+/// Most clock error. An event further ahead of the clock proves a wrong zone. Live runs extend their overlap by this
+/// duration. Chosen: clocks are off by seconds, zones by at least a quarter of an hour.
+pub const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 
 /// The contradiction in a response that cannot be correct.
 #[derive(Debug, PartialEq, Eq)]

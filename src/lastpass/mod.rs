@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 pub(crate) mod answers;
+mod backoff;
 mod client;
 mod command;
 mod contradiction;
@@ -16,6 +17,7 @@ mod forms;
 mod markup;
 pub mod own_polls;
 pub mod paging;
+mod passes;
 pub mod reporting;
 #[cfg(test)]
 pub(crate) mod testing;

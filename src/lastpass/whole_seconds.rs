@@ -16,22 +16,17 @@
 //!
 //! Pure: [`WindowReader::request`] returns the next request, and [`WindowReader::take`] interprets its response.
 
-use std::{
-    cmp::Ordering,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use super::contradiction::CLOCK_TOLERANCE;
 use super::{
     contradiction::Contradiction,
+    passes::{local_time, settle},
     reporting::{Event, PAGE_MAX_EVENTS, Page, Request},
     time::{ApiZone, EventTime, LocalTime},
 };
-
-/// Most clock error. An event further ahead of the clock proves a wrong zone. Live runs extend their overlap by this
-/// duration. Chosen: clocks are off by seconds, zones by at least a quarter of an hour.
-pub const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 
 /// The margin at both ends of a request.
 const MARGIN: SignedDuration = SignedDuration::from_secs(1);
@@ -141,19 +136,6 @@ pub fn judge_follow_up(page: &Page, next_us: i64, follow_up: &Page) -> Result<bo
         return Err(Contradiction::NextBeforePage { next, newest });
     }
     Ok(true)
-}
-
-/// The order of the events in a page. LastPass documents descending order and shows ascending order. Neither is
-/// trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Order {
-    /// All events have the same time.
-    Flat,
-    Ascending,
-    Descending,
-    /// All steps are in a repeated hour and fit either order, because the clock may have been set back.
-    Either,
-    Unordered,
 }
 
 impl<'z> WindowReader<'z> {
@@ -446,95 +428,6 @@ pub fn ahead_of_clock(page: &Page, clock: Timestamp) -> Option<Timestamp> {
     let latest_right = clock.saturating_add(CLOCK_TOLERANCE).unwrap_or(clock);
     let mut earliest = page.events.iter().filter_map(local_time).map(|time| time.earliest());
     earliest.find(|time| *time > latest_right)
-}
-
-fn local_time(event: &Event) -> Option<LocalTime> {
-    event.time.as_ref().ok().copied().flatten()
-}
-
-/// Sorts the events of pages (newest page first), oldest event first, and determines the pass of each event in a
-/// repeated hour: by a visible jump back of the wall time, or by the clock if only the first pass could have happened
-/// yet.
-///
-/// A jump is evidence only inside a page. Pages that are sorted by wall time mix the passes, and their times jump from
-/// one page to the next.
-fn settle(pages: Vec<Vec<Event>>, clock: Timestamp) -> Vec<(Event, EventTime)> {
-    let orders = orders_of(&pages);
-    let mut events: Vec<(Event, LocalTime)> = Vec::with_capacity(pages.iter().map(Vec::len).sum());
-    // The index where the second pass of a fold begins, with a time in that fold.
-    let mut set_back: Vec<(usize, LocalTime)> = Vec::new();
-    for (index, mut page) in pages.into_iter().enumerate().rev() {
-        if orders.as_ref().is_none_or(|orders| orders[index] != Order::Ascending) {
-            page.reverse();
-        }
-        let begin = events.len();
-        events.extend(page.into_iter().filter_map(|event| local_time(&event).map(|time| (event, time))));
-        if orders.is_some() {
-            let page = events.iter().enumerate().skip(begin);
-            let jumps = page.clone().zip(page.skip(1)).filter_map(|((_, (_, older)), (index, (_, newer)))| {
-                (newer.civil() < older.civil() && newer.shares_fold(older)).then_some((index, *newer))
-            });
-            set_back.extend(jumps);
-        }
-    }
-    let over = clock.saturating_add(CLOCK_TOLERANCE).unwrap_or(clock);
-    let mut settled: Vec<(Event, EventTime)> = events
-        .into_iter()
-        .enumerate()
-        .map(|(index, (event, time))| {
-            let settled = match set_back.iter().find(|(_, other)| time.shares_fold(other)) {
-                Some((second_pass, _)) if index < *second_pass => time.first_pass(),
-                Some(_) => time.second_pass(),
-                None if time.latest() > over => time.first_pass(),
-                None => time.either_pass(),
-            };
-            (event, settled)
-        })
-        .collect();
-    settled.sort_by_key(|(_, time)| time.timestamp);
-    settled
-}
-
-/// Returns the order of each page, or `None` if any page is unordered. A page without an order of its own takes the
-/// order of the others.
-fn orders_of(pages: &[Vec<Event>]) -> Option<Vec<Order>> {
-    let mut orders: Vec<Order> = pages.iter().map(|page| order_of(page)).collect();
-    if orders.contains(&Order::Unordered) {
-        return None;
-    }
-    if orders.contains(&Order::Either) {
-        let told = match (orders.contains(&Order::Ascending), orders.contains(&Order::Descending)) {
-            (true, false) => Order::Ascending,
-            (false, true) => Order::Descending,
-            _ => return None,
-        };
-        orders.iter_mut().filter(|order| **order == Order::Either).for_each(|order| *order = told);
-    }
-    Some(orders)
-}
-
-/// Returns the order of a page by its wall times. In each repeated hour, one step may go the other way.
-fn order_of(page: &[Event]) -> Order {
-    let times: Vec<LocalTime> = page.iter().filter_map(local_time).collect();
-    let steps = |direction: Ordering| {
-        let steps = times.iter().zip(times.iter().skip(1));
-        steps.filter(move |(before, after)| after.civil().cmp(&before.civil()) == direction)
-    };
-    let are_set_backs = |direction: Ordering| {
-        let mut last: Option<&LocalTime> = None;
-        steps(direction).all(|(before, after)| {
-            let is_first = last.is_none_or(|last| !last.shares_fold(before));
-            last = Some(before);
-            is_first && before.shares_fold(after)
-        })
-    };
-    match (are_set_backs(Ordering::Less), are_set_backs(Ordering::Greater)) {
-        (true, false) => Order::Ascending,
-        (false, true) => Order::Descending,
-        (false, false) => Order::Unordered,
-        (true, true) if times.iter().all(|time| time.civil() == times[0].civil()) => Order::Flat,
-        (true, true) => Order::Either,
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,124 @@
+//! Checks each command of LastPass.
+
+use jiff::SignedDuration;
+
+use super::{
+    Systems,
+    zone::{check_zone, fetch_events_since},
+};
+use crate::{
+    answer::{Checks, Name},
+    error::Error,
+    lastpass::{
+        self, folders,
+        paging::PageRequest,
+        reporting,
+        user_dates::{self, Fit},
+        users,
+    },
+};
+
+pub(super) async fn check_lastpass(systems: &Systems<'_>) -> Checks {
+    let mut checks = Checks::default();
+    // This is the cheapest request.
+    let first_poll = match fetch_events_since(systems, SignedDuration::from_hours(1)).await {
+        Ok(newest) => {
+            let count = newest.page.events.len();
+            let message = format!("LastPass answers reporting: {count} events since an hour ago");
+            checks.enter(Name::LastPassEventReport, Ok(message));
+            Some(newest.poll)
+        }
+        Err(error) => {
+            let is_of_this_command_alone = matches!(error, lastpass::Error::Refused { .. });
+            checks.enter(Name::LastPassEventReport, Err(Error::from(error).with_causes()));
+            let because = "LastPass has to answer `reporting` first";
+            checks.skip(Name::LastPassTimeZone, because);
+            checks.skip(Name::LastPassUserTimeZone, because);
+            if !is_of_this_command_alone {
+                checks.skip(Name::LastPassUser, because);
+                checks.skip(Name::LastPassDetailedSharedFolder, because);
+                return checks;
+            }
+            None
+        }
+    };
+    let zone = async {
+        match first_poll {
+            Some(poll) => Some(check_zone(systems, poll).await),
+            None => None,
+        }
+    };
+    let (zone, users, folders) = tokio::join!(zone, fetch_first_users(systems), check_folders(systems));
+    let told = |error: lastpass::Error| Error::from(error).with_causes();
+    if let Some((zone, events)) = zone {
+        let is_zone_right = checks.enter(Name::LastPassTimeZone, zone.map_err(told));
+        let name = Name::LastPassUserTimeZone;
+        match (&users, events) {
+            _ if !is_zone_right => checks.skip(name, "the time zone of events has to be right first"),
+            (Err(_), _) => checks.skip(name, "LastPass has to answer `getuserdata` first"),
+            (Ok(Some(users)), Some(events)) => {
+                checks.enter(name, judge_user_dates(systems, users, &events));
+            }
+            (Ok(None), _) => {
+                let message = "the first page of users is too large to be compared with the event report";
+                checks.enter(name, Ok(message.to_owned()));
+            }
+            (Ok(Some(_)), None) => {
+                let message = "LastPass did not answer for the events of the last year, so the dates of users were not compared with their logins: try again later";
+                checks.enter(name, Ok(message.to_owned()));
+            }
+        }
+    }
+    checks.enter(Name::LastPassUser, users.map(|users| users_told(users.as_ref())).map_err(told));
+    checks.enter(Name::LastPassDetailedSharedFolder, folders.map_err(told));
+    checks
+}
+
+/// Fetches the first page of users. Returns `None` if it is too large, because a run then requests smaller pages.
+async fn fetch_first_users(systems: &Systems<'_>) -> Result<Option<users::Page>, lastpass::Error> {
+    match systems.lastpass.fetch_users(PageRequest::first(users::PAGE_SIZE)).await {
+        Err(error) if error.is_too_large() => Ok(None),
+        page => page.map(Some),
+    }
+}
+
+fn users_told(page: Option<&users::Page>) -> String {
+    let Some(page) = page else { return "LastPass answers getuserdata".to_owned() };
+    match page.total {
+        Some(total) => format!("LastPass answers getuserdata: {total} users"),
+        None => format!("LastPass answers getuserdata: {} users in its first page", page.users.len()),
+    }
+}
+
+/// Compares the last logins of users with the logins in the event report.
+fn judge_user_dates(systems: &Systems<'_>, users: &users::Page, events: &reporting::Page) -> Result<String, String> {
+    let Systems { zone, user_zone, .. } = *systems;
+    let set = user_zone.name();
+    match user_dates::compare(&users.users, events, zone, user_zone) {
+        Fit::AsSet { users } => Ok(format!(
+            "the dates of users fit {set}: {users} of them last logged in when the event report says that they did"
+        )),
+        Fit::Other { zone, users } => {
+            let message = format!(
+                "the dates of users fit {zone}, not {set}: with {zone}, {users} of them last logged in when the event report says that they did. Set LASTPASS_USER_TIME_ZONE (parameter LastPassUserTimeZone), or `user_time_zone` in the secret where it has one, to {zone}"
+            );
+            // Elastic's integration also reads these dates as UTC, so this is no fault: the documents are the same.
+            if set == "UTC" { Ok(message) } else { Err(message) }
+        }
+        Fit::Unknown { compared: 0 } => Ok(format!(
+            "it is not known whether the dates of users are in {set}: no user has both a last login and a login in the event report, which is not enough data to compare"
+        )),
+        Fit::Unknown { compared } => Ok(format!(
+            "it is not known whether the dates of users are in {set}: the last logins of {compared} users fit the event report in no zone that is known, which is not enough data to tell"
+        )),
+    }
+}
+
+async fn check_folders(systems: &Systems<'_>) -> Result<String, lastpass::Error> {
+    let request = PageRequest::first(folders::PAGE_SIZE);
+    let page = match systems.lastpass.fetch_folders(request).await {
+        Err(error) if error.is_too_large() => return Ok("LastPass answers getdetailedsfdata".to_owned()),
+        page => page?,
+    };
+    Ok(format!("LastPass answers getdetailedsfdata: {} folders in its first page", page.folders.len()))
+}

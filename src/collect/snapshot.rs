@@ -110,17 +110,7 @@ impl Run<'_> {
                 page => page?,
             };
             self.progress.pages.fetch_add(1, Ordering::Relaxed);
-            let timestamp = match position.timestamp {
-                Some(timestamp) => timestamp,
-                None => {
-                    let clock = now();
-                    position.timestamp = Some(clock);
-                    // Saved before the first document is sent, because a run that takes over must use the same
-                    // `@timestamp`.
-                    self.save_snapshot(position).await?;
-                    clock
-                }
-            };
+            let timestamp = self.timestamp_of(&mut position).await?;
             let snapshot = streams::Snapshot { scheduled_time: position.scheduled_time, timestamp };
             position.total = page.total;
             let reach = paging.take(page.entries.iter().map(|(key, _)| key.as_str()), page.total);
@@ -159,6 +149,18 @@ impl Run<'_> {
                 return Ok(Ended::DeadlineCame);
             }
         }
+    }
+
+    /// Returns the `@timestamp` of the snapshot. Sets it when the first page was read, and saves it before the first
+    /// document is sent, because a run that takes over must use the same one.
+    async fn timestamp_of(&self, position: &mut SnapshotPosition) -> Result<Timestamp, Error> {
+        if let Some(timestamp) = position.timestamp {
+            return Ok(timestamp);
+        }
+        let clock = now();
+        position.timestamp = Some(clock);
+        self.save_snapshot(*position).await?;
+        Ok(clock)
     }
 
     async fn fetch_page(&self, stream: Stream, request: PageRequest) -> Result<SnapshotPage, lastpass::Error> {

@@ -12,12 +12,14 @@ mod command;
 mod contradiction;
 mod error;
 pub mod folders;
+mod follow_up;
 #[cfg(test)]
 mod forms;
 mod markup;
 pub mod own_polls;
 pub mod paging;
 mod passes;
+mod problem;
 pub mod reporting;
 #[cfg(test)]
 pub(crate) mod testing;

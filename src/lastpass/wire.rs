@@ -14,22 +14,9 @@ use serde::{
 };
 use serde_json::{Value, value::RawValue};
 
-use super::markup::{self, Markup};
+pub use super::problem::Problem;
+use super::problem::{CUT, LIST, Reasons, is_good_word, is_refusal, judge_markup, judge_text, speaks_of_throttling};
 use crate::surrogates::{self, Key};
-
-/// Why a body is not the expected response.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Problem {
-    /// The body is not the API's JSON, but that of a proxy or a maintenance page. Holds the problem, never the body.
-    NotTheApi(&'static str),
-    /// The API refused (`"status": "FAIL"`).
-    Fail {
-        /// The reason that it gave.
-        reason: String,
-    },
-    /// The API reported too many requests.
-    Throttled,
-}
 
 /// The byte order mark that some systems write before a text. It does not count as white space.
 const BYTE_ORDER_MARK: char = '\u{feff}';
@@ -169,10 +156,6 @@ impl<'de> Visitor<'de> for RecordsUnder<'_> {
     }
 }
 
-const CUT: Problem = Problem::NotTheApi("it is not JSON, or was cut");
-const TEXT: Problem = Problem::NotTheApi("it is not a JSON object");
-const LIST: Problem = Problem::NotTheApi("it is a list");
-
 /// Skips the characters before a response. Returns the rest, and whether it begins as a list rather than an object.
 fn begin(answer: &str) -> Result<(&str, bool), Problem> {
     let answer = answer.trim_start_matches(is_before_answer);
@@ -182,35 +165,6 @@ fn begin(answer: &str) -> Result<(&str, bool), Problem> {
         Some(b'{') => Ok((answer, false)),
         Some(b'[') => Ok((answer, true)),
         Some(_) => Err(judge_text(answer)),
-    }
-}
-
-/// Classifies a response in markup.
-fn judge_markup(answer: &str) -> Problem {
-    match markup::read(answer) {
-        Markup::Html => Problem::NotTheApi("it is an HTML page"),
-        Markup::Xml { said, .. } if speaks_of_throttling(&said) => Problem::Throttled,
-        Markup::Xml { is_lastpass: true, said } if !said.is_empty() && !is_good_word(&said) => {
-            Problem::Fail { reason: said }
-        }
-        Markup::Xml { said, .. } if is_refusal(&said) => Problem::Fail { reason: said },
-        Markup::Xml { .. } => Problem::NotTheApi("it is XML, and no refusal"),
-    }
-}
-
-/// Classifies a response in plain text.
-fn judge_text(answer: &str) -> Problem {
-    /// Longest text that is examined. Chosen: a sentence. A longer text is a page of something else.
-    const LONGEST: usize = 300;
-    let said = answer.trim().trim_matches('"');
-    if said.len() > LONGEST {
-        TEXT
-    } else if speaks_of_throttling(said) {
-        Problem::Throttled
-    } else if is_refusal(said) {
-        Problem::Fail { reason: said.to_owned() }
-    } else {
-        TEXT
     }
 }
 
@@ -225,26 +179,6 @@ pub(super) fn refusal(body: &str) -> Option<Problem> {
         Problem::NotTheApi(_) => None,
         Problem::Fail { .. } | Problem::Throttled => Some(problem),
     }
-}
-
-/// Returns whether a status word means success.
-fn is_good_word(word: &str) -> bool {
-    ["ok", "success"].contains(&word.trim().to_lowercase().as_str())
-}
-
-/// Returns whether a text says that there were too many requests.
-fn speaks_of_throttling(text: &str) -> bool {
-    const WORDS: &[&str] = &["too many", "rate limit", "rate-limit", "ratelimit", "rate_limit", "throttl", "slow down"];
-    let text = text.to_lowercase();
-    WORDS.iter().any(|word| text.contains(word)) || text.split(|c: char| !c.is_alphanumeric()).any(|word| word == "429")
-}
-
-/// Returns whether a text of unknown origin is LastPass's refusal of the credentials.
-fn is_refusal(text: &str) -> bool {
-    const WORDS: &[&str] =
-        &["authoriz", "authoris", "authentic", "provhash", "provisioning hash", "invalid hash", "account number"];
-    let text = text.to_lowercase();
-    WORDS.iter().any(|word| text.contains(word)) && !text.contains("proxy")
 }
 
 /// The fields of a response, with or without its records.
@@ -372,49 +306,6 @@ impl<'a> Answer<'a> {
         let mut fields = self.fields.iter().filter(|(key, _)| key == name);
         let (_, raw) = fields.next()?;
         if fields.next().is_some() { None } else { serde_json::from_str(raw.get()).ok() }
-    }
-}
-
-/// The reasons that a response gives.
-#[derive(Debug, Default)]
-struct Reasons {
-    /// From `error` and similar fields: something failed.
-    errors: Vec<String>,
-    /// From `message` and similar fields, which may hold any text.
-    messages: Vec<String>,
-}
-
-impl Reasons {
-    /// Takes the reasons in a field: a text, or a list or map of texts.
-    fn take(&mut self, name: &str, value: &Value, depth: usize) {
-        const ERRORS: &[&str] = &["error", "errors"];
-        const MESSAGES: &[&str] =
-            &["message", "msg", "rc", "reason", "detail", "details", "description", "error_description"];
-        /// Fields that may hold a nested response in place of records.
-        const WRAPPERS: &[&str] = &["data", "lastpass", "response", "result"];
-        const DEEPEST: usize = 2;
-        let name = name.trim_start_matches(['@', '-', '_', '$']).to_lowercase();
-        if ERRORS.contains(&name.as_str()) {
-            texts(value, &mut self.errors);
-        } else if MESSAGES.contains(&name.as_str()) {
-            texts(value, &mut self.messages);
-        } else if let Value::Object(fields) = value
-            && WRAPPERS.contains(&name.as_str())
-            && depth < DEEPEST
-        {
-            fields.iter().for_each(|(name, value)| self.take(name, value, depth + 1));
-        }
-    }
-}
-
-fn texts(value: &Value, into: &mut Vec<String>) {
-    match value {
-        Value::Null => {}
-        Value::String(text) if text.trim().is_empty() => {}
-        Value::String(text) => into.push(text.clone()),
-        Value::Bool(_) | Value::Number(_) => into.push(value.to_string()),
-        Value::Array(list) => list.iter().for_each(|value| texts(value, into)),
-        Value::Object(map) => map.values().for_each(|value| texts(value, into)),
     }
 }
 

@@ -1,12 +1,9 @@
 //! Parses the invocation payload.
-//!
-//! This module knows nothing of AWS or HTTP. A payload is checked completely, and every fault is named. Unknown fields
-//! are rejected, because a misspelled field would otherwise be ignored silently.
 
 use jiff::{Timestamp, civil, tz::TimeZone};
-use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::{Action, Backfill, Window, Work};
 use crate::{
     document::{AccountName, Stream},
     lastpass::whole_seconds::CLOCK_TOLERANCE,
@@ -20,67 +17,6 @@ pub struct Request {
     pub account: Option<AccountName>,
     /// The action to perform.
     pub action: Action,
-}
-
-/// The action of an invocation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// Work on a stream.
-    Work(Work),
-    /// Install the index assets.
-    Setup {
-        /// How long Elasticsearch keeps the documents, such as `365d`. If absent, the current retention stays.
-        retention: Option<String>,
-        /// Whether to take over data streams that another template or an Elastic Agent created.
-        take_over: bool,
-    },
-    /// Check every system and permission.
-    Check,
-    /// Return the status of each stream.
-    Status,
-}
-
-/// An action that needs a checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Work {
-    /// Collect a stream up to now.
-    Collect {
-        /// The stream.
-        stream: Stream,
-        /// The time for which the run was scheduled.
-        scheduled_time: Option<Timestamp>,
-    },
-    /// Backfill a range of the event report.
-    Backfill(Backfill),
-    /// Split a range of the event report into slices that can be backfilled in parallel.
-    Plan(Window),
-    /// Continue unfinished snapshots, backfills and redrives.
-    Resume,
-    /// Set the watermark of a stream, and confirm a changed destination.
-    Reset {
-        /// The stream.
-        stream: Stream,
-        /// The new watermark.
-        to: Timestamp,
-    },
-    /// Deliver the dead letters of a stream again.
-    Redrive {
-        /// The stream.
-        stream: Stream,
-    },
-}
-
-/// A range of the event report to read, identified by its ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Backfill {
-    /// The first second.
-    pub from: Timestamp,
-    /// The end, exclusive.
-    pub to: Timestamp,
-    /// Whether to skip the backfill if the same range was completed before.
-    pub skip_completed: bool,
-    /// Whether to set `event.ingested`, so that detection rules evaluate the documents.
-    pub alert: bool,
 }
 
 /// A payload that cannot be executed, with all its faults.
@@ -158,53 +94,6 @@ impl Request {
         match action {
             Some(action) if reader.faults.is_empty() => Ok(Self { account, action }),
             _ => Err(Invalid { faults: reader.faults }),
-        }
-    }
-}
-
-impl Action {
-    /// Returns the name of the action.
-    #[must_use]
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Work(work) => work.as_str(),
-            Self::Setup { .. } => "setup",
-            Self::Check => "check",
-            Self::Status => "status",
-        }
-    }
-
-    /// Returns the stream of the action, if it has one.
-    #[must_use]
-    pub const fn stream(&self) -> Option<Stream> {
-        match self {
-            Self::Work(work) => work.stream(),
-            Self::Setup { .. } | Self::Check | Self::Status => None,
-        }
-    }
-}
-
-impl Work {
-    /// Returns the name of the action.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Collect { .. } => "collect",
-            Self::Backfill(_) => "backfill",
-            Self::Plan(_) => "plan",
-            Self::Resume => "resume",
-            Self::Reset { .. } => "reset",
-            Self::Redrive { .. } => "redrive",
-        }
-    }
-
-    /// Returns the stream of the action, if it has one.
-    #[must_use]
-    pub const fn stream(self) -> Option<Stream> {
-        match self {
-            Self::Collect { stream, .. } | Self::Reset { stream, .. } | Self::Redrive { stream } => Some(stream),
-            Self::Backfill(_) | Self::Plan(_) => Some(Stream::EventReport),
-            Self::Resume => None,
         }
     }
 }
@@ -403,24 +292,6 @@ const fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// A range of time with an exclusive end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Window {
-    /// The first second.
-    pub from: Timestamp,
-    /// The end, exclusive.
-    pub to: Timestamp,
-}
-
-impl Window {
-    /// Returns the slices that begin at `starts`, newest first. The newest slice ends at `to`.
-    #[must_use]
-    pub fn slices(to: Timestamp, starts: &[Timestamp]) -> Vec<Self> {
-        let ends = std::iter::once(to).chain(starts.iter().copied());
-        starts.iter().zip(ends).map(|(from, to)| Self { from: *from, to }).collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -574,13 +445,5 @@ mod tests {
         let backwards =
             json!({"action": "backfill", "stream": "event_report", "from": "2025-01-02", "to": "2025-01-01"});
         assert!(fault(backwards).contains("is not before `to`"));
-    }
-
-    #[test]
-    fn slices_follow_one_another() {
-        let [from, middle, end] = ["2025-06-01T00:00:00Z", "2025-06-21T00:00:00Z", "2025-07-01T00:00:00Z"].map(at);
-        let slices = [Window { from: middle, to: end }, Window { from, to: middle }];
-        assert_eq!(Window::slices(end, &[middle, from]), slices);
-        assert_eq!(Window::slices(end, &[]), []);
     }
 }

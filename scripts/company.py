@@ -132,7 +132,7 @@ class Company:
         """Lets requests fail by a rule of the simulator's README, "Faults"."""
         self._tell("faults", rule)
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Takes all rules back."""
         LOOPBACK.open(Request(f"{self._admin}/faults", method="DELETE"), timeout=START_SECONDS).close()
 

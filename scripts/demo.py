@@ -212,7 +212,7 @@ def wait_for_schedule(deployment: Deployment) -> str:
                              f"\nWhat the function logged last:\n{last_log_lines(deployment)}")
         if time.monotonic() - said >= SAY_EVERY_SECONDS:
             said = time.monotonic()
-            tell(f"{waited:3.0f} s: {'the run goes on' if last_run or stream['lease_expires'] else 'not yet'}")
+            tell(f"{waited:3.0f} s: {'the run continues' if last_run or stream['lease_expires'] else 'not yet'}")
         time.sleep(LOOK_EVERY_SECONDS)
     tell(f"the schedule of {stream['watermark']} has run: {counted(last_run)}")
     return stream["watermark"]

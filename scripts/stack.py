@@ -251,7 +251,7 @@ def shell_lines(environment: dict[str, str]) -> str:
     foreign = sorted(name for name in os.environ if name.startswith("AWS_") and name not in environment)
     lines = [f"unset {name}" for name in foreign]
     for name, value in environment.items():
-        # The user's own PATH goes on growing behind ours.
+        # The user's own PATH follows ours.
         text = f'{shlex.quote(str(tools.VENV / "bin"))}:"$PATH"' if name == "PATH" else shlex.quote(value)
         lines.append(f"export {name}={text}")
     return "\n".join(lines) + "\n"

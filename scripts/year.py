@@ -1,4 +1,4 @@
-"""A year of events, backfilled in slices while the live stream goes on: `make year`.
+"""A year of events, backfilled in slices while the live stream continues: `make year`.
 
 Deploys template.yaml twice to the local stack, for a company with 50,000 events in its year and for one with EVENTS. Each year is
 backfilled by `lastpass-elastic backfill --follow`, through the state machine, while the schedule of the live stream fires every
@@ -39,7 +39,7 @@ MOST_SECONDS_BETWEEN_LIVE_RUNS = 120
 # LastPass gives 10,000 events a page. The seconds at both ends of each page are read twice.
 EVENTS_OF_A_REQUEST = 9_000
 REQUESTS_OF_A_SLICE = 2
-# What goes on happening meanwhile, each event twice; every third pair is shown this much later.
+# What happens meanwhile, each event twice; every third pair is shown this much later.
 EVENT_EVERY_SECONDS = 1.0
 LATE_SECONDS = 40
 LOOK_EVERY_SECONDS = 0.5

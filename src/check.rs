@@ -171,7 +171,7 @@ impl CheckAnswer {
     pub fn without_settings(error: &Error) -> Self {
         let mut checks = Checks::default();
         checks.enter(Name::Settings, Err(error.with_causes()));
-        checks.answer("the settings have to be mended first")
+        checks.answer("correct the settings first")
     }
 
     /// Builds the answer for a secret that cannot be used.
@@ -180,7 +180,7 @@ impl CheckAnswer {
         let mut checks = Checks::default();
         checks.enter(Name::Settings, Ok(SETTINGS_OK.to_owned()));
         checks.enter(Name::Secret, Err(error.with_causes()));
-        checks.answer("the secret has to be mended first")
+        checks.answer("correct the secret first")
     }
 }
 
@@ -205,7 +205,7 @@ pub async fn check(systems: &Systems<'_>) -> CheckAnswer {
     if !checks.0.iter().any(|check| check.name == Name::CheckpointDestination) {
         checks.enter(Name::CheckpointDestination, check_destination(systems, cluster_uuid).await);
     }
-    checks.answer("what it needs has to be mended first")
+    checks.answer("not checked, because a check that it depends on failed")
 }
 
 async fn check_table(systems: &Systems<'_>) -> Checks {

@@ -264,11 +264,11 @@ impl<'a> Run<'a> {
             Ok(Ended::Complete) => Ok(RunStatus::Complete),
             Ok(Ended::DeadlineCame) => Ok(RunStatus::Partial),
             Err(error) if self.was_cut_short(&error) => {
-                tracing::warn!(%error, "the deadline came first; the next run goes on");
+                tracing::warn!(%error, "the deadline was reached; the next run continues");
                 Ok(RunStatus::Partial)
             }
             Err(error) if error.is_lease_lost() => {
-                tracing::warn!(%error, "another run goes on in this one's place");
+                tracing::warn!(%error, "another run has taken over and continues");
                 is_lease_lost = true;
                 Ok(RunStatus::Partial)
             }
@@ -294,7 +294,7 @@ impl<'a> Run<'a> {
         let outcome = match released {
             Ok(()) => outcome,
             Err(error) if error.is_lease_lost() => {
-                tracing::warn!(%error, "another run goes on in this one's place");
+                tracing::warn!(%error, "another run has taken over and continues");
                 is_lease_lost = true;
                 outcome.map(|_| RunStatus::Partial)
             }

@@ -44,7 +44,7 @@ def spoil(cluster, stream: str, namespace: str, field: str) -> None:
     cluster.ask("PUT", f"_index_template/{data_stream}", template)
 
 
-def mend(cluster, stream: str, namespace: str) -> None:
+def repair(cluster, stream: str, namespace: str) -> None:
     """Takes back what `spoil` did, with a new backing index that has the product's own mapping."""
     data_stream = f"logs-lastpass.{stream}-{namespace}"
     cluster.ask("DELETE", f"_index_template/{data_stream}")

@@ -225,7 +225,7 @@ def test_the_failure_queue_has_the_two_requests_and_what_to_do(land):
     assert len(land.failures) == len(failures)
     told = {
         DEAD: ("LastPass.Unauthorized", f"account {DEAD}: LastPass refused the account number", "Advanced > Enterprise API"),
-        THROTTLED: ("LastPass.Throttled", f"account {THROTTLED}: LastPass throttles `reporting`", "the next run goes on"),
+        THROTTLED: ("LastPass.Throttled", f"account {THROTTLED}: LastPass throttles `reporting`", "the next run continues"),
     }
     assert failures.keys() == told.keys()
     request = {"action": "collect", "stream": "event_report", "scheduled_time": rfc3339(land.due)}
@@ -265,10 +265,10 @@ def test_check_tries_what_is_the_accounts_own(land):
         assert land.accounts[account].namespace in json.dumps(answer["checks"])
 
 
-def test_what_was_mended_is_brought_up_to_date_by_the_next_run(land):
+def test_what_was_repaired_is_brought_up_to_date_by_the_next_run(land):
     dead, throttled = land.accounts[DEAD], land.accounts[THROTTLED]
     land.stack.put_account_secret(DEAD, dead.secret())
-    throttled.company.mend()
+    throttled.company.repair()
     before = {run["request_id"] for run in land.last_runs().values()}
 
     def is_up_to_date() -> bool:

@@ -1,4 +1,4 @@
-"""Each alarm rings when its cause is made, no other does, and it is over when the cause is mended.
+"""Each alarm rings when its cause is made, no other does, and it is over when the cause is fixed.
 
 The function itself, on a real Elasticsearch, deployed by a copy of the template in which nothing but the alarms' periods
 differs. Three stacks run side by side, each with a cause of its own:
@@ -20,7 +20,7 @@ import pytest
 from cfnlint.decode import cfn_yaml
 from company import Company, Size, rfc3339
 from deployment import TEMPLATE, Deployment, FunctionError, client
-from stacks import credentials, mend, name, queue_behind, spoil
+from stacks import credentials, repair, name, queue_behind, spoil
 
 # AWS judges alarms once a minute at best; the emulator every 5 s.
 PERIOD_S = 10
@@ -229,14 +229,14 @@ def test_each_cause_rings_its_alarm_and_no_other(story, cluster):
                 assert refusing.collect(stream)["dead_letters"] > 0
 
         story.until({"refusing": {alarm}}, refuse)
-        mend(cluster, stream, refusing.namespace)
+        repair(cluster, stream, refusing.namespace)
     story.until({"silent": FRESHNESS | {"no-run"}, "failing": FRESHNESS | {"errors", "failure-queue"}, "refusing": set()}, work)
     # It was the lag that rang, and no missing data.
     for stream, threshold_s in (("event_report", 10_800), ("user", 93_600), ("detailed_shared_folder", 93_600)):
         assert failing.lag_s(stream) > threshold_s
 
 
-def test_each_is_over_when_its_cause_is_mended(story):
+def test_each_is_over_when_its_cause_is_repaired(story):
     failing, refusing = story.failing, story.refusing
     failing.company.accept(failing.company.provisioning_hash)
     # At least one, and nothing else has failed.

@@ -21,7 +21,7 @@ import yaml
 from company import Company, Size, instant, rfc3339
 from demo import equal
 from deployment import ROOT, Deployment, client
-from stacks import QUIET, credentials, mend, name, spoil
+from stacks import QUIET, credentials, repair, name, spoil
 
 SEED = 8
 END = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
@@ -273,9 +273,9 @@ def test_a_slice_that_fails_for_good_is_named_and_stops_no_other(continued, inte
     assert told["complete"] == 3 and [s["from"] for s in told["unfinished"]] == [failed["from"]]
 
 
-def test_once_mended_the_next_start_reads_that_slice_alone(continued, interrupted, cluster, company):
+def test_once_repaired_the_next_start_reads_that_slice_alone(continued, interrupted, cluster, company):
     """LastPass throttles one run away, and then gives the next one no more than a page."""
-    mend(cluster, "event_report", interrupted.parameters["Namespace"])
+    repair(cluster, "event_report", interrupted.parameters["Namespace"])
     # The run asks again before its deadline, then it fails.
     for _ in range(2):
         company.fail({"command": "reporting", "fault": {"kind": "throttled", "retry_after": "600"}})

@@ -416,7 +416,7 @@ BEING_MADE = """<DescribeStacksResponse><DescribeStacksResult><Stacks><member><S
         (407, "Proxy Authentication Required", "Aws.Unreachable", "proxy"),
     ],
 )
-def test_what_aws_says_is_told_with_what_mends_it(command_line, status, body, error_type, told):
+def test_what_aws_says_is_told_with_what_fixes_it(command_line, status, body, error_type, told):
     with answering(status, body) as env:
         ran = command_line.run("status", "--output", "json", env=env)
     assert ran.error[:2] == (AWS, error_type) and told in ran.error[2]
@@ -541,7 +541,7 @@ def slow(company):
     """LastPass takes its time, so that a backfill is seen at work."""
     company.fail({"command": "reporting", "on": {"every": 1}, "fault": {"kind": "delay", "milliseconds": 2_500}})
     yield
-    company.mend()
+    company.repair()
 
 
 def test_a_backfill_is_started_followed_left_alone_and_taken_up_again(command_line, stack, cluster, company, slow):
@@ -568,7 +568,7 @@ def test_a_backfill_is_started_followed_left_alone_and_taken_up_again(command_li
     # The SDK itself asks three times.
     wait_for(lambda: cable.cut_off >= 4)
     cable.whole = True
-    company.mend()
+    company.repair()
     ended = command_line.end(following)
     held = len(company.events())
     assert (ended.code, ended.answer["status"], ended.answer["failed"]) == (DONE, "complete", [])
@@ -605,7 +605,7 @@ def test_a_slice_that_fails_is_named(command_line, stack, company):
     refusal = {"kind": "fail", "key": "errors", "value": "Not for you"}
     company.fail({"command": "reporting", "on": {"nth": 2}, "fault": refusal})
     ran = command_line.on(stack)("backfill", "--from", "3d", "--to", "2d", "--follow")
-    company.mend()
+    company.repair()
     assert ran.code == FAILED and re.search(r"^ incomplete +1 ", ran.out, re.MULTILINE)
     assert re.search(rf"{midnight(3):%Y-%m-%d} 00:00 +{midnight(2):%Y-%m-%d} 00:00 +LastPass\.Refused", ran.out)
     assert "run the same command again: it reads only the missing slices" in ran.err

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from company import Company, Size, rfc3339
 from deployment import TEMPLATE, Deployment, FunctionError
-from stacks import QUIET, credentials, mend, name, spoil
+from stacks import QUIET, credentials, repair, name, spoil
 
 STREAMS = ("event_report", "user", "detailed_shared_folder")
 # Fewer than 20 records of each, so that a stream of which all are refused is not stopped.
@@ -85,7 +85,7 @@ def test_with_all_of_them_every_action_succeeds(stack, cluster):
     answers = {stream: stack.invoke({"action": "collect", "stream": stream}) for stream in STREAMS}
     assert {stream: answer["status"] for stream, answer in answers.items()} == dict.fromkeys(STREAMS, "complete"), answers
     assert answers["user"]["dead_letters"] == SIZE.users
-    mend(cluster, "user", namespace)
+    repair(cluster, "user", namespace)
 
     range_of_a_day = {"from": rfc3339(END - timedelta(days=1)), "to": rfc3339(END)}
     for request, status in (

@@ -306,7 +306,7 @@ fn ways() -> Vec<Case> {
     cases
 }
 
-/// Refusals of every other call, each with what mends it.
+/// Refusals of every other call, each with what fixes it.
 async fn other_calls() -> Vec<Case> {
     let fake = Fake::start().await;
     let client = client(&fake);

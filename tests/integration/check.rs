@@ -1,4 +1,4 @@
-//! `check` names what is wrong and what mends it, and is content with what the README describes.
+//! `check` names what is wrong and what fixes it, and is content with what the README describes.
 
 use jiff::{SignedDuration, tz::TimeZone};
 use lastpass_harness::{Answer, Error, Fault, Function, Installation, Invocation, Rule, System, now};

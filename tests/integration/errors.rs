@@ -1,4 +1,4 @@
-//! What goes wrong outside has a stable name and a text that says what mends it, leaves the checkpoint where it was,
+//! What goes wrong outside has a stable name and a text that says what fixes it, leaves the checkpoint where it was,
 //! and prints no secret.
 
 use std::collections::BTreeMap;
@@ -66,7 +66,7 @@ impl Used {
         Ok(())
     }
 
-    /// That it works again, now that the cause is mended, and nothing was lost or doubled.
+    /// That it works again, now that the cause is fixed, and nothing was lost or doubled.
     async fn recovers(&mut self) -> Result<(), Error> {
         let answer = self.function.ask(collect("event_report")).await?;
         assert_eq!(answer["status"], "complete", "{answer}");

@@ -90,7 +90,7 @@ async fn a_run_that_lost_its_lease_ends_partial_and_moves_nothing() -> Result<()
 
     slow.stop().await;
     let said = slow.output().text();
-    assert!(said.contains("another run goes on") && !said.contains("\"ERROR\""), "{said}");
+    assert!(said.contains("another run has taken over") && !said.contains("\"ERROR\""), "{said}");
     Ok(())
 }
 

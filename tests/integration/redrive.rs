@@ -1,4 +1,4 @@
-//! Records that Elasticsearch really refused, delivered again once the cause is mended.
+//! Records that Elasticsearch really refused, delivered again once the cause is fixed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,8 +14,8 @@ fn redrive(stream: &str) -> Value {
     json!({"action": "redrive", "stream": stream})
 }
 
-/// Mends what [`spoil`] did, as `setup` does: a new backing index with the product's own mapping.
-async fn mend(installation: &Installation, stream: &str) -> Result<(), Error> {
+/// Repairs what [`spoil`] did, as `setup` does: a new backing index with the product's own mapping.
+async fn repair(installation: &Installation, stream: &str) -> Result<(), Error> {
     let elasticsearch = &installation.services.elasticsearch;
     let path = format!("/_index_template/{}", installation.data_stream(stream));
     elasticsearch.request("DELETE".parse().expect("DELETE"), &path, None).await?;
@@ -99,9 +99,9 @@ async fn what_was_refused_is_delivered_again_as_it_would_have_been() -> Result<(
     assert_eq!((&again["window"], &again["checkpoint"]), (&Value::Null, &Value::Null), "{again}");
     assert_eq!(letters(&installation).await?, kept, "no second letter, and the first as it was");
 
-    mend(&installation, "event_report").await?;
-    let mended = complete(&mut function, redrive("event_report")).await?;
-    assert_eq!((number(&mended, "fetched"), counts(&mended)), (15, [15, 0, 0]), "{mended}");
+    repair(&installation, "event_report").await?;
+    let repaired = complete(&mut function, redrive("event_report")).await?;
+    assert_eq!((number(&repaired, "fetched"), counts(&repaired)), (15, [15, 0, 0]), "{repaired}");
     let held = installation.compare_events().await?;
     assert!(held.is_exact() && held.truth == 15, "{held}");
     assert_eq!(comparable(&installation, "event_report").await?, comparable(&control, "event_report").await?);
@@ -143,7 +143,7 @@ async fn users_and_folders_keep_the_moment_of_their_snapshot() -> Result<(), Err
     }
     let kept = letters(&installation).await?;
     for (stream, _, documents) in streams {
-        mend(&installation, stream).await?;
+        repair(&installation, stream).await?;
         let before = waiting(&installation, &mut function).await?;
         let answer = complete(&mut function, redrive(stream)).await?;
         assert_eq!(counts(&answer), [documents as u64, 0, 0], "{answer}");
@@ -183,7 +183,7 @@ async fn what_a_backfill_brought_is_no_alert_and_keeps_its_pass_of_a_repeated_ho
     assert_eq!(counts(&answer), [0, 0, 16], "{answer}");
     let kept = letters(&installation).await?;
 
-    mend(&installation, "event_report").await?;
+    repair(&installation, "event_report").await?;
     let answer = complete(&mut function, redrive("event_report")).await?;
     assert_eq!(counts(&answer), [16, 0, 0], "{answer}");
     let held = installation.compare_events().await?;
@@ -234,7 +234,7 @@ async fn a_redrive_that_is_cut_gets_on_though_all_is_refused_again() -> Result<(
     assert_eq!(nothing["resumed"], json!([]), "{nothing}");
 
     installation.calls.clear();
-    mend(&installation, "event_report").await?;
+    repair(&installation, "event_report").await?;
     let answer = complete(&mut function, redrive("event_report")).await?;
     assert_eq!(counts(&answer), [90, 0, 0], "{answer}");
     let held = installation.compare_events().await?;
@@ -292,7 +292,7 @@ async fn of_two_redrives_at_once_one_works() -> Result<(), Error> {
     let (mut one, mut other) = (installation.function(), installation.function());
     complete(&mut one, collect("event_report")).await?;
     assert_eq!(waiting(&installation, &mut one).await?, 12);
-    mend(&installation, "event_report").await?;
+    repair(&installation, "event_report").await?;
     let answers = tokio::join!(one.ask(redrive("event_report")), other.ask(redrive("event_report")));
     let (one, other) = (answers.0?, answers.1?);
     let created = number(&one, "created") + number(&other, "created");

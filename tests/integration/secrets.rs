@@ -144,8 +144,8 @@ async fn credentials_that_were_refused_are_not_used_again_when_the_reading_fails
     stored.put("{").await;
     assert!(secrets.reload(later(1), soon()).await.is_err());
     assert!(secrets.get(later(2), soon()).await.is_err());
-    stored.put(&document("mended")).await;
-    assert_eq!(secrets.get(later(2), soon()).await.unwrap().provisioning_hash.expose_secret(), "mended");
+    stored.put(&document("repaired")).await;
+    assert_eq!(secrets.get(later(2), soon()).await.unwrap().provisioning_hash.expose_secret(), "repaired");
 }
 
 #[tokio::test]

@@ -221,7 +221,7 @@ def test_no_parameter_takes_a_secret(template):
     assert [name for name in names if secret.search(name)] == []
 
 
-def test_each_parameter_says_what_it_is_its_default_and_how_to_mend_it(template):
+def test_each_parameter_says_what_it_is_its_default_and_how_to_repair_it(template):
     for name, parameter in template["Parameters"].items():
         assert "Default:" in parameter["Description"], name
         assert parameter["ConstraintDescription"].startswith("must "), name

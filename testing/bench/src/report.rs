@@ -140,8 +140,8 @@ impl Report {
         let compression = if self.is_compressed { "with" } else { "without" };
         let _ = writeln!(
             text,
-            "\nPython's {} documents were compared with the function's and are the same. Python was taken {compression} \
-             `http_compress`, which is the better one for it.",
+            "\nPython's {} documents were compared with the function's and are the same. The Python function ran {compression} \
+             `http_compress`, which needs less CPU time.",
             thousands(compared as f64)
         );
         text

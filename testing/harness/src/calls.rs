@@ -257,7 +257,7 @@ impl Calls {
         lock(&self.0).rules.push(rule);
     }
 
-    /// Drops all rules. A call that waits at a [`Gate`] goes on waiting.
+    /// Drops all rules. A call that waits at a [`Gate`] keeps waiting.
     pub fn clear(&self) {
         lock(&self.0).rules.clear();
     }

@@ -56,6 +56,6 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario!(clocks::wrong_clock, "the function's clock is two minutes off"),
     scenario!(clocks::live_clock_change, "live runs through a repeated and a skipped hour"),
     scenario!(clocks::backfilled_clock_change, "backfills over a repeated and a skipped hour"),
-    scenario!(clocks::wrong_zone, "the zone setting is wrong, and then mended"),
+    scenario!(clocks::wrong_zone, "the zone setting is wrong, and then repaired"),
     scenario!(everything::everything, "all of these by turns"),
 ];

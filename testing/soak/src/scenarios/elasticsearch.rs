@@ -357,11 +357,11 @@ pub async fn refused_items(context: Context) -> Result<Tally, Error> {
     let redrive = Invocation::new(json!({"action": "redrive", "stream": "event_report"})).with_timeout(CALM);
     let still = stage.until_complete(&mut function, &redrive).await?;
     let again = number(&still, "dead_letters");
-    stage.tally.expect(again == refused, || format!("before the cause is mended: {still}"));
+    stage.tally.expect(again == refused, || format!("before the cause is fixed: {still}"));
     want_numbers(&stage, false).await?;
-    let mended = stage.until_complete(&mut function, &redrive).await?;
-    let created = number(&mended, "created");
-    stage.tally.expect(created == refused, || format!("after the cause is mended: {mended}"));
+    let repaired = stage.until_complete(&mut function, &redrive).await?;
+    let created = number(&repaired, "created");
+    stage.tally.expect(created == refused, || format!("after the cause is fixed: {repaired}"));
     let none = stage.until_complete(&mut function, &redrive).await?;
     stage.tally.expect(number(&none, "fetched") == 0, || format!("when all are delivered: {none}"));
     stage.finish().await

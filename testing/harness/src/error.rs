@@ -1,43 +1,43 @@
-//! What goes wrong in the harness itself. What the product does wrong is an [`Outcome`](crate::Outcome).
+//! The errors of the harness itself. Failures of the product are an [`Outcome`](crate::Outcome).
 
 use std::io;
 
-/// Why the harness could not do something.
+/// An error of the harness.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A variable of the environment that is needed.
+    /// A required environment variable is not set.
     #[error("{0} is not set: start the local stack with `make local-up` and source what it says")]
     Unset(String),
-    /// The binary could not be started.
+    /// The binary cannot be started.
     #[error("{path} can't be started: build it, or name another one in BOOTSTRAP")]
     Binary {
         /// The binary.
         path: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// No port or no socket.
+    /// No port or socket is available.
     #[error("no server can be started on 127.0.0.1")]
     Listen(#[source] io::Error),
-    /// The process ended before it asked for its first invocation.
+    /// The process ended before it requested its first invocation.
     #[error("the function ended in its start ({how}); it said:\n{output}")]
     Start {
         /// Its exit status.
         how: String,
-        /// All that it wrote.
+        /// Its complete output.
         output: String,
     },
-    /// A service did not answer, or not by HTTP.
+    /// A service did not respond, or not over HTTP.
     #[error("{method} {url} was not answered")]
     Unanswered {
         /// The method.
         method: String,
         /// The address.
         url: String,
-        /// Why.
+        /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A service refused what the harness asked of it.
+    /// A service refused a request of the harness.
     #[error("{method} {path} was answered with {status}: {body}")]
     Refused {
         /// The method.
@@ -46,35 +46,35 @@ pub enum Error {
         path: String,
         /// The HTTP status.
         status: u16,
-        /// What it said.
+        /// The response body.
         body: String,
     },
-    /// The AWS emulator refused what the harness asked of it.
+    /// The AWS emulator refused a request of the harness.
     #[error("the AWS emulator refused {0}")]
     Aws(&'static str, #[source] Box<dyn std::error::Error + Send + Sync>),
-    /// No certificate could be made.
+    /// A certificate could not be created.
     #[error("no certificate could be made")]
     Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// An answer without what it should hold.
+    /// A response lacks an expected value.
     #[error("{0}")]
     Answer(String),
-    /// The simulator could not be started.
+    /// The simulator cannot be started.
     #[error(transparent)]
     Simulator(#[from] lastpass_simulator::StartError),
-    /// A file could not be read.
+    /// A file cannot be read.
     #[error("{path} can't be read")]
     File {
         /// The file.
         path: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// Not JSON, or not of the form that was expected.
+    /// A text is not JSON, or not of the expected form.
     #[error("{what} is not the JSON it should be")]
     Json {
-        /// What was read.
+        /// The name of the text.
         what: String,
-        /// Why.
+        /// The cause.
         source: serde_json::Error,
     },
 }

@@ -1,4 +1,6 @@
-//! `soak`: plays every scenario with many seeds. It runs the release binary behind its own Runtime API, against the real services, and prints the numbers of lost, doubled and mistimed records. Started by `make soak`; see docs/reliability.md.
+//! `soak`: plays every scenario with many seeds. It runs the release binary behind its own Runtime API, against the
+//! real services, and prints the numbers of lost, doubled and mistimed records. Started by `make soak`; see
+//! docs/reliability.md.
 
 mod scenarios;
 mod stage;

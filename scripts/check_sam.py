@@ -4,8 +4,7 @@ import re
 import subprocess
 import sys
 
-# The first that builds Rust without asking for `--beta-features`.
-# https://github.com/aws/aws-sam-cli/pull/8526
+# The first version that builds Rust without `--beta-features`. https://github.com/aws/aws-sam-cli/pull/8526
 MINIMUM = (1, 156)
 
 

@@ -276,7 +276,7 @@ def alike(documents, apart=()):
     return sorted(texts)
 
 
-# What can be found out without a stack.
+# Without a stack.
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -367,7 +367,7 @@ def test_a_command_line_that_cannot_be_read_is_told_how_it_is_written(command_li
     assert (ran.code, ran.out) == (USAGE, "") and "Usage:" in ran.err or "possible values: event_report" in ran.err
 
 
-# What may be missing on the way to a stack.
+# Missing prerequisites for a stack.
 
 
 def test_a_wrong_name_is_told_with_the_right_one(command_line, stack):
@@ -482,7 +482,7 @@ def test_no_network(command_line):
     assert message.startswith("cloudformation in us-east-1 cannot be reached: check that the network, a proxy (HTTPS_PROXY)")
 
 
-# On a stack.
+# With a stack.
 
 
 def test_check_and_status_are_tables_for_people_and_json_for_scripts(command_line, stack):
@@ -646,7 +646,7 @@ def test_a_backfill_of_several_accounts(command_line, several, stack):
     assert status.code == DONE and re.search(rf"account acme[\s\S]*complete +{acme['created']:,} +1 of 1", status.out)
 
 
-# Without a stack.
+# Local commands.
 
 
 @pytest.fixture(scope="module")
@@ -708,7 +708,7 @@ def test_lastpass_out_of_reach(unanswered):
     assert seconds < NO_ANSWER_SECONDS
 
 
-# What becomes of the output.
+# Output.
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(command_line, stack, company, secret_file):

@@ -32,7 +32,7 @@ class Cluster:
     def __init__(self) -> None:
         url = os.environ.get("LOCAL_ELASTICSEARCH_URL", "")
         if urlsplit(url).hostname not in ("127.0.0.1", "localhost", "::1"):
-            raise ClusterError("there is no local Elasticsearch: start the stack with `make local-up` and take its environment")
+            raise ClusterError("there is no local Elasticsearch: start the stack with `make local-up` and source its environment")
         login = f"{os.environ['LOCAL_ELASTICSEARCH_USER']}:{os.environ['LOCAL_ELASTICSEARCH_PASSWORD']}"
         self.url = url
         self.version = os.environ["LOCAL_ELASTICSEARCH_VERSION"]

@@ -93,7 +93,7 @@ def demo(end: datetime) -> int:
     binaries = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "debug"
     cluster = Cluster()
 
-    step("A company in LastPass: the simulator plays its Enterprise API")
+    step("A company in LastPass: the simulator serves its Enterprise API")
     with Company.start(binaries / "lastpass-simulator", SIZE, SEED, end, reporting_events=True) as company:
         held = {stream: stream.held(company) for stream in STREAMS}
         describe(held, end)
@@ -102,13 +102,13 @@ def demo(end: datetime) -> int:
             requests = collect(deployment, end)
             held[EVENT_REPORT] = collect_own_requests(deployment, company)
 
-            step("Is every record there, and is it there once?")
+            step("Is every record there exactly once?")
             right = compare(held, cluster)
 
-            step("The same again: the same snapshots, the same run of the schedule, the same range")
+            step("Repeating everything: the same snapshots, the same scheduled run, the same range")
             right &= repeat(deployment, requests, cluster)
 
-            step("One document of each stream, as it is in Elasticsearch")
+            step("One document of each stream in Elasticsearch")
             for stream in STREAMS:
                 show_sample(cluster, stream)
 
@@ -116,9 +116,9 @@ def demo(end: datetime) -> int:
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
     tell(f"done after {minutes} min {seconds} s")
     if not right:
-        print("\nThe copy is NOT what LastPass holds: see the tables above.", file=sys.stderr)
+        print("\nThe copy DIFFERS from LastPass: see the tables above.", file=sys.stderr)
         return 1
-    print("\nEverything LastPass holds is in Elasticsearch once, and doing it again added nothing.")
+    print("\nEvery LastPass record is in Elasticsearch once, and the repetition added nothing.")
     return 0
 
 
@@ -126,7 +126,7 @@ def describe(held: dict[Stream, list[Record]], end: datetime) -> None:
     equals = Counter(held[EVENT_REPORT])
     twins = sum(count for count in equals.values() if count > 1)
     tell(f"{SIZE.events:,} events in the {SIZE.days} days before {rfc3339(end)}; {twins:,} of them have an equal one in the")
-    tell("same second, and each is an event of its own")
+    tell("same second, and each is a separate event")
     tell(f"{SIZE.users:,} users; {SIZE.folders} shared folders with up to {SIZE.users_of_a_folder} users each, which makes"
          f" {len(held[FOLDER]):,} documents")
 
@@ -145,32 +145,32 @@ def deploy(cluster: Cluster, company: Company, bootstrap: Path) -> Deployment:
     for name, value in parameters.items():
         tell(f"{name} = {value}")
     deployment = Deployment.create(STACK_NAME, parameters, bootstrap)
-    tell(f"made {len(deployment.resources)} resources, among them the function {deployment.outputs['FunctionName']}")
+    tell(f"created {len(deployment.resources)} resources, among them the function {deployment.outputs['FunctionName']}")
     return deployment
 
 
 def set_up(deployment: Deployment, company: Company, cluster: Cluster) -> None:
-    step(f"Two API keys of Elasticsearch {cluster.version}, with the rights in assets/roles/, into the stack's secret")
+    step(f"Two Elasticsearch {cluster.version} API keys with the privileges in assets/roles/, into the stack's secret")
     credentials = {
         "account_number": company.account_number,
         "provisioning_hash": company.provisioning_hash,
         "elastic_api_key": cluster.create_api_key("writer"),
     }
     deployment.put_secret({**credentials, "elastic_setup_api_key": cluster.create_api_key("installer")})
-    tell("writer: for every day; it can add and read documents of these data streams, and nothing else")
-    tell("installer: for `setup` alone")
+    tell("writer: for normal operation; it can only add and read documents of these data streams")
+    tell("installer: only for `setup`")
 
     answer = invoke(deployment, {"action": "setup"}, "Installing the index templates")
     for installed in answer["installed"]:
         tell(f"installed {installed if isinstance(installed, str) else json.dumps(installed)}")
     deployment.put_secret(credentials)
-    tell("the installer key is out of the secret again")
+    tell("removed the installer key from the secret")
 
     answer = invoke(deployment, {"action": "check"}, "Trying every system and every right that is needed")
     for check in answer["checks"]:
         tell(f"{check['status']:8} {check['name']}: {check['message']}")
     if answer["status"] != "ok":
-        raise DemoFailed("`check` found something wrong, see above")
+        raise DemoFailed("`check` found a problem, see above")
 
 
 def collect(deployment: Deployment, end: datetime) -> list[dict]:
@@ -200,7 +200,7 @@ def collect_own_requests(deployment: Deployment, company: Company) -> list[Recor
 def wait_for_schedule(deployment: Deployment) -> str:
     """Waits for the first complete run of the event report's schedule. Returns its scheduled time."""
     step("The event report of the last day, started by its schedule")
-    tell("its rate is one minute here, and the emulator looks every 10 s what is due; waiting")
+    tell("its rate is one minute here, and the emulator checks every 10 s; waiting")
     began = said = time.monotonic()
     while True:
         stream = deployment.invoke({"action": "status"})["streams"][EVENT_REPORT.name]
@@ -209,8 +209,8 @@ def wait_for_schedule(deployment: Deployment) -> str:
             break
         if waited > SCHEDULE_SECONDS:
             ended = f"; its last run ended {last_run['status']}" if last_run else ""
-            raise DemoFailed(f"the schedule brought no complete run within {SCHEDULE_SECONDS} s{ended}."
-                             f"\nWhat the function logged last:\n{last_log_lines(deployment)}")
+            raise DemoFailed(f"the schedule completed no run within {SCHEDULE_SECONDS} s{ended}."
+                             f"\nThe function's last log lines:\n{last_log_lines(deployment)}")
         if time.monotonic() - said >= SAY_EVERY_SECONDS:
             said = time.monotonic()
             tell(f"{waited:3.0f} s: {'the run continues' if last_run or stream['lease_expires'] else 'not yet'}")
@@ -276,10 +276,10 @@ def compare(held: dict[Stream, list[Record]], cluster: Cluster) -> bool:
         documents = list(cluster.documents(stream.data_stream))
         rows.append((stream.title, len(held[stream]), len(documents), equal(held[stream], documents)))
     table(("", "held by LastPass", "documents in Elasticsearch", "equal"), rows)
-    tell("equal: the document's event.original is the record, and for events its @timestamp is the true instant")
+    tell("equal: the document's event.original is the record, and an event's @timestamp is its instant")
     refused = Counter(letter["error"]["type"] for letter in cluster.documents(DEAD_LETTERS))
     for reason, count in refused.items():
-        tell(f"{count:,} records were refused for good ({reason}); they are in {DEAD_LETTERS}")
+        tell(f"{count:,} records were rejected ({reason}); they are in {DEAD_LETTERS}")
     return all(there == documents == same for _, there, documents, same in rows)
 
 

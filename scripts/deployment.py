@@ -259,7 +259,7 @@ def client(service: str):
     """Returns a client of the emulator. It does not retry, because a repeated invocation would be another one."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
     if urlsplit(endpoint).hostname not in ("127.0.0.1", "localhost", "::1"):
-        raise DeploymentError("AWS_ENDPOINT_URL has to be the local emulator's address; start the local stack first")
+        raise DeploymentError("AWS_ENDPOINT_URL must be the local emulator's address; start the local stack first")
     config = Config(
         read_timeout=READ_TIMEOUT_S,
         retries={"total_max_attempts": 1},
@@ -311,7 +311,7 @@ def with_uploads(template: str, bootstrap_path: Path) -> str:
         uploads[f"DefinitionUri: {file.relative_to(ROOT)}"] = f"DefinitionUri: s3://{BUCKET}/{upload(file.read_bytes(), 'yaml')}"
     for local, uploaded in uploads.items():
         if template.count(f"{local}\n") != 1:
-            raise DeploymentError(f"the template has to have exactly one line `{local}`")
+            raise DeploymentError(f"the template must have exactly one line `{local}`")
         template = template.replace(f"{local}\n", f"{uploaded}\n")
     return template
 

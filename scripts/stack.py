@@ -170,7 +170,7 @@ def send(method: str, url: str, body: object, **headers: str) -> None:
     try:
         LOOPBACK.open(request, timeout=30).close()
     except urllib.error.HTTPError as refusal:
-        raise StackFailed(f"{method} {url} was answered {refusal.code}: {refusal.read().decode()}") from refusal
+        raise StackFailed(f"{method} {url} returned {refusal.code}: {refusal.read().decode()}") from refusal
 
 
 def answers(url: str, **headers: str) -> bool:
@@ -233,7 +233,7 @@ class Stack:
             shutil.rmtree(self.folder / name, ignore_errors=True)
         self.file.unlink(missing_ok=True)
         (self.folder / "env").unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # whatever else the user keeps there stays
+        with contextlib.suppress(OSError):  # the folder may contain files of the user
             self.folder.rmdir()
 
 
@@ -481,10 +481,10 @@ def command_run(options: argparse.Namespace) -> int:
 def clear_killed_runs() -> None:
     """Removes the stacks of earlier runs whose launcher was killed."""
     for file in RUNS.glob("run-*/stack.json"):
-        with contextlib.suppress(StackFailed, ValueError):  # gone or half written: its owner is at it
+        with contextlib.suppress(StackFailed, ValueError):  # its owner is removing or writing it
             stack = Stack.load(file.parent)
             if stack.launcher and birth_of(stack.launcher[0]) != stack.launcher[1]:
-                say(f"removing what is left of a run that was killed: {file.parent}")
+                say(f"removing the rest of a killed run: {file.parent}")
                 stack.stop()
 
 
@@ -547,11 +547,11 @@ def parse_arguments() -> argparse.Namespace:
     for command in starting:
         command.add_argument("--es", choices=("8", "9"), default="8", help="major version of Elasticsearch (default: 8)")
         command.add_argument("--index-mode", choices=INDEX_MODES, default="standard",
-                             help="how Elasticsearch makes the indices of logs (default: standard)")
-        command.add_argument("--iam", action="store_true", help="have the AWS emulator check permissions")
+                             help="index mode of the log indices (default: standard)")
+        command.add_argument("--iam", action="store_true", help="make the AWS emulator check permissions")
         command.add_argument("--without", choices=("aws", "elasticsearch"), action="append", default=[],
                              help="leave out a service")
-    starting[1].add_argument("command", nargs="+", metavar="COMMAND", help="after `--`: what to run")
+    starting[1].add_argument("command", nargs="+", metavar="COMMAND", help="the command to run, after `--`")
     return parser.parse_args()
 
 

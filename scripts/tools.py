@@ -363,7 +363,7 @@ def install(names: list[str]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Installs what the local stack and the checks need into .tools/.")
     parser.add_argument("steps", nargs="*", metavar="STEP", help=f"any of: {', '.join(STEPS)}")
-    parser.add_argument("--list", action="store_true", help="say what is installed, and install nothing")
+    parser.add_argument("--list", action="store_true", help="list what is installed, and install nothing")
     options = parser.parse_args()
     unknown = [name for name in options.steps if name not in STEPS]
     if unknown:

@@ -89,7 +89,7 @@ def main() -> int:
     ratio = many.peak_mb / few.peak_mb
     tell(f"memory: {ratio:.2f} times that of the smaller year")
     if not (few.is_right() and many.is_right() and abs(ratio - 1) <= MEMORY_TOLERANCE):
-        print("\nThe year is NOT as it has to be: see the table above.", file=sys.stderr)
+        print("\nThe copy of a year is WRONG: see the table above.", file=sys.stderr)
         return 1
     print("\nEvery event of both years is in Elasticsearch once.")
     return 0
@@ -144,7 +144,7 @@ def year(events: int, seed: int) -> Year:
             company.write_reporting_events(False)
             wait_for_live_run(deployment, since=datetime.now(UTC) + timedelta(seconds=LATE_SECONDS))
             gaps = seconds_between_live_runs(deployment)
-            step("Is every event there, and is it there once?")
+            step("Is every event there exactly once?")
             held = company.events()
             data_stream = EVENT_REPORT.data_stream.replace("default", parameters["Namespace"])
             documents = list(cluster.documents(data_stream))
@@ -237,7 +237,7 @@ def wait_for_live_run(deployment: Deployment, since: datetime) -> None:
         if stream["watermark"] and instant(stream["watermark"]) >= since:
             return
         time.sleep(2)
-    raise DemoFailed("the schedule of the live stream brought no whole run within five minutes")
+    raise DemoFailed("the schedule of the live stream completed no run within five minutes")
 
 
 def seconds_between_live_runs(deployment: Deployment) -> list[float]:

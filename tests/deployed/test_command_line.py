@@ -104,7 +104,7 @@ class Terminal:
             if select.select([self.screen], [], [], 1)[0]:
                 try:
                     self.text += os.read(self.screen, 65_536).decode(errors="replace")
-                except OSError:  # Linux's way to tell that the command has ended.
+                except OSError:  # On Linux: the command has ended.
                     break
         return self.text
 

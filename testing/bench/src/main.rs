@@ -46,35 +46,35 @@ const TRIED_EVENTS: usize = 20_000;
 #[derive(Debug, thiserror::Error)]
 enum Error {
     /// No port or no connection is available.
-    #[error("a server of the bench can't be reached")]
+    #[error("a server of the bench cannot be reached")]
     Listen(#[source] std::io::Error),
     /// A contestant's process ended early.
     #[error("the process ended before it was measured")]
     Gone,
     /// `/proc` or a buffer cannot be read.
-    #[error("the memory of a process can't be read")]
+    #[error("the memory of a process cannot be read")]
     Memory(#[source] std::io::Error),
     /// The CPU time cannot be read.
-    #[error("the CPU time of a process can't be read")]
+    #[error("the CPU time of a process cannot be read")]
     Clock(#[source] nix::Error),
     /// A text is not JSON.
-    #[error("what a contestant sent is not JSON")]
+    #[error("a contestant sent no JSON")]
     Json(#[source] serde_json::Error),
     /// A constant of the bench is not a time.
     #[error("not a time")]
     Time(#[source] jiff::Error),
     /// A file cannot be read or written.
-    #[error("{path} can't be read or written")]
+    #[error("{path} cannot be read or written")]
     File {
         path: String,
         #[source]
         source: std::io::Error,
     },
     /// The node rejected a bulk of the bare loop.
-    #[error("the node did not take a bulk")]
+    #[error("the node rejected a bulk")]
     NotTaken,
     /// The documents differ.
-    #[error("Python's documents are not the function's: {0}")]
+    #[error("Python's documents differ from the function's: {0}")]
     Differ(String),
     /// A setting is invalid.
     #[error("EVENTS must be numbers, such as \"100000 1000000\"")]

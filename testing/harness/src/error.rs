@@ -6,10 +6,10 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A required environment variable is not set.
-    #[error("{0} is not set: start the local stack with `make local-up` and source what it says")]
+    #[error("{0} is not set: start the local stack with `make local-up` and source the file that it names")]
     Unset(String),
     /// The binary cannot be started.
-    #[error("{path} can't be started: build it, or name another one in BOOTSTRAP")]
+    #[error("{path} cannot be started: build it, or name another binary in BOOTSTRAP")]
     Binary {
         /// The binary.
         path: String,
@@ -20,7 +20,7 @@ pub enum Error {
     #[error("no server can be started on 127.0.0.1")]
     Listen(#[source] io::Error),
     /// The process ended before it requested its first invocation.
-    #[error("the function ended in its start ({how}); it said:\n{output}")]
+    #[error("the function ended during its start ({how}); its output:\n{output}")]
     Start {
         /// Its exit status.
         how: String,
@@ -28,7 +28,7 @@ pub enum Error {
         output: String,
     },
     /// A service did not respond, or not over HTTP.
-    #[error("{method} {url} was not answered")]
+    #[error("no response to {method} {url}")]
     Unanswered {
         /// The method.
         method: String,
@@ -38,7 +38,7 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A service refused a request of the harness.
-    #[error("{method} {path} was answered with {status}: {body}")]
+    #[error("{method} {path} returned {status}: {body}")]
     Refused {
         /// The method.
         method: String,
@@ -53,7 +53,7 @@ pub enum Error {
     #[error("the AWS emulator refused {0}")]
     Aws(&'static str, #[source] Box<dyn std::error::Error + Send + Sync>),
     /// A certificate could not be created.
-    #[error("no certificate could be made")]
+    #[error("a certificate could not be created")]
     Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A response lacks an expected value.
     #[error("{0}")]
@@ -62,7 +62,7 @@ pub enum Error {
     #[error(transparent)]
     Simulator(#[from] lastpass_simulator::StartError),
     /// A file cannot be read.
-    #[error("{path} can't be read")]
+    #[error("{path} cannot be read")]
     File {
         /// The file.
         path: String,
@@ -70,7 +70,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A text is not JSON, or not of the expected form.
-    #[error("{what} is not the JSON it should be")]
+    #[error("{what} is not the expected JSON")]
     Json {
         /// The name of the text.
         what: String,

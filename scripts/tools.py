@@ -67,7 +67,7 @@ def run(*command: object, **options: object) -> None:
         raise InstallFailed(f"`{' '.join(words)}` ended with {result.returncode}; its output is above")
 
 
-# --- what has to be on the machine ---------------------------------------------------------------------------------
+# --- requirements of the machine -----------------------------------------------------------------------------------
 
 
 def java_program() -> str | None:

@@ -298,7 +298,7 @@ def test_once_repaired_the_next_start_reads_that_slice_alone(continued, interrup
     assert_copied(interrupted, cluster, company)
 
 
-# --- A function that does what it is told ----------------------------------------------------------------------------
+# --- A scripted function ---------------------------------------------------------------------------------------------
 
 # It forwards each payload to the test, at the URL that the template has for Elasticsearch.
 SCRIPTED = f"""#!{sys.executable}

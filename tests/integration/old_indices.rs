@@ -234,7 +234,7 @@ async fn a_red_index_that_is_written_to_is_named() -> Result<(), Error> {
     stage.assert_exact().await
 }
 
-/// The age of an index alone is not enough: late, repeated and unordered events are in older indices.
+/// Late, repeated and unordered events are found in older indices and are not stored twice.
 #[tokio::test]
 async fn rollovers_as_time_passes_double_nothing() -> Result<(), Error> {
     let Some(mut stage) = Stage::make("old_rollovers", 216).await? else { return Ok(()) };

@@ -38,7 +38,7 @@ const ERRORS_ALARM_PERIODS: usize = 3;
 const BACKFILLS: i64 = 2;
 /// The wait of `statemachines/backfill.asl.yaml` after a temporary failure or while another run has the slice.
 const BEFORE_SLICE_IS_REPEATED: Duration = Duration::from_secs(30);
-/// Events between two live runs. They also fill one page.
+/// Events between two live runs, and events per page.
 const NEW_EVENTS: i64 = 80;
 const PAGE: usize = 40;
 

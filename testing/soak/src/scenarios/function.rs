@@ -94,7 +94,7 @@ pub async fn together(context: Context) -> Result<Tally, Error> {
             payload["scheduled_time"] = whole_second(now() - seconds(&mut rng, 0..120)).to_string().into();
         }
         let invocation = Invocation::new(payload).with_timeout(CALM);
-        // Lambda delivers the same invocation twice, or a schedule sends several different ones.
+        // Lambda delivers one invocation several times, or a schedule sends several.
         let is_same = rng.bool();
         let invocations =
             (0..many).map(|_| if is_same { invocation.clone() } else { Invocation::new(invocation.payload.clone()) });

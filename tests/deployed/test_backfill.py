@@ -527,7 +527,7 @@ def test_an_hour_without_a_plan_ends_it(waits, following):
     assert tried(DEFINITION["States"]["IsPlanned"], given, plan_waits=waits)["nextState"] == following
 
 
-# Lambda's error for a function that timed out: JSON that contains a text with JSON.
+# Lambda's errors for a function that timed out: as JSON, and as text that contains JSON.
 TIMED_OUT = "Task timed out after 300.00 seconds"
 QUOTING = (
     "The cause could not be determined because Lambda did not return an error type. Returned payload: "

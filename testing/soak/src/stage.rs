@@ -22,7 +22,7 @@ use crate::worlds::whole_second;
 pub const CALM: Duration = Duration::from_secs(60);
 /// Timeout of an invocation during which a system may be down. It must end early by itself.
 pub const HINDERED: Duration = Duration::from_secs(4);
-/// The key of the live checkpoint. The keys of backfill checkpoints begin with it.
+/// The key of the live checkpoint, and the prefix of the keys of backfill checkpoints.
 const LIVE: &str = "stream#event_report";
 const BACKFILL: &str = "backfill#event_report#";
 /// Most repetitions of a request until it is complete. More than any scenario needs.

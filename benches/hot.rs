@@ -1,6 +1,6 @@
-//! What every event goes through, part by part: `cargo bench --bench hot`.
+//! Measures each part of processing an event: `cargo bench --bench hot`.
 //!
-//! The page is one that the simulator gives. The parts together are what a page costs the function beside the network.
+//! The page comes from the simulator. The sum of the parts is the function's own time for a page, without the network.
 
 #![allow(
     missing_docs,
@@ -25,9 +25,9 @@ use lastpass_elastic::{
 use lastpass_simulator::{CompanySize, World};
 use serde_json::json;
 
-/// A page, one short of a full one, which would be taken for one that was cut.
+/// Events of the page: one fewer than a full page, because a full page would count as truncated.
 const EVENTS: usize = 9_999;
-/// Documents of one bulk.
+/// Documents per bulk request.
 const BULK: usize = 2_000;
 
 fn at(text: &str) -> Timestamp {
@@ -47,7 +47,7 @@ fn mapper() -> Mapper {
     }
 }
 
-/// An answer of LastPass, newest event first.
+/// Returns a LastPass response, newest event first.
 fn answer(zone: &ApiZone, end: Timestamp) -> String {
     let size = CompanySize { events: EVENTS, users: 2_500, ..CompanySize::default() };
     let world = World::company(1, &size, end);

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Looks for known vulnerabilities of all dependencies, and tells of a run that could not.
+# Searches all dependencies for known vulnerabilities, and reports if a run could not.
 #
 #     scripts/advisories.sh check     # as a step of `make lint`
-#     scripts/advisories.sh report    # as the last thing that a run says
+#     scripts/advisories.sh report    # as the last output of a run
 #
-# RustSec's list is a repository on GitHub; no package registry has it. Where CI is set, a list that can't be fetched is a failure,
-# unless ADVISORIES_UNREACHABLE=accepted says that this run is on a machine without a way there.
+# RustSec's list is a GitHub repository; no package registry has it. If CI is set, the run fails if the list cannot be
+# fetched, unless ADVISORIES_UNREACHABLE=accepted states that this machine has no access to it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 deny="${TOOLS_DIR:-.tools}/cargo-deny/bin/cargo-deny"
-# What a later `report` reads. It is there only after a run that checked nothing.
+# Exists only after a run that checked nothing. `report` reads it.
 mark="${CARGO_TARGET_DIR:-target}/advisories-not-checked"
 
 check() {

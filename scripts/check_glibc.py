@@ -1,8 +1,8 @@
-"""Checks that a binary starts on Amazon Linux 2023: it may need no newer glibc than that system has.
+"""Checks that a binary starts on Amazon Linux 2023: it must not need a newer glibc than that system has.
 
     python3 scripts/check_glibc.py target/release/bootstrap
 
-Reads the ELF file itself, so that no other program is needed.
+Parses the ELF file itself, so that no other program is needed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import struct
 import sys
 from pathlib import Path
 
-# The glibc of Amazon Linux 2023, which the runtime `provided.al2023` is.
+# The glibc of Amazon Linux 2023, on which the runtime `provided.al2023` is based.
 NEWEST_ALLOWED = (2, 34)
 
 SECTION_HEADER = struct.Struct("<IIQQQQIIQQ")
@@ -22,7 +22,7 @@ VERSIONS_NEEDED = 0x6FFFFFFE
 
 
 def needed_versions(binary: bytes) -> set[str]:
-    """The names of all library versions that a 64-bit little-endian ELF file asks for, such as `GLIBC_2.34`."""
+    """Returns all library versions that a 64-bit little-endian ELF file needs, such as `GLIBC_2.34`."""
     if binary[:6] != b"\x7fELF\x02\x01":
         raise ValueError("this is not a 64-bit little-endian ELF file")
     table, = struct.unpack_from("<Q", binary, 0x28)

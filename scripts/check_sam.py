@@ -4,8 +4,7 @@ import re
 import subprocess
 import sys
 
-# The first that builds Rust without asking for `--beta-features`.
-# https://github.com/aws/aws-sam-cli/pull/8526
+# The first version that builds Rust without `--beta-features`. https://github.com/aws/aws-sam-cli/pull/8526
 MINIMUM = (1, 156)
 
 
@@ -19,7 +18,7 @@ def main() -> int:
         return 1
     found = re.search(r"\b(\d+)\.(\d+)\.\d+", said)
     if not found:
-        print(f"`sam --version` does not tell its version: {needed} or later of the SAM CLI is needed, see {how}", file=sys.stderr)
+        print(f"`sam --version` does not report its version: {needed} or later of the SAM CLI is needed, see {how}", file=sys.stderr)
         return 1
     if (int(found[1]), int(found[2])) < MINIMUM:
         print(f"the SAM CLI is {found[0]}: {needed} or later is needed, because earlier ones build Rust only with"

@@ -1,6 +1,6 @@
-"""What demo and tests ask the local Elasticsearch node as its administrator; the product itself never does.
+"""An administrator's client for the local Elasticsearch node, for the demo and the tests. The product does not use it.
 
-The node's address and password come from the environment, as the stack's launcher sets them.
+The node's URL and password come from the environment, as the stack's launcher sets them.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from urllib.parse import urlsplit
 from stack import LOOPBACK
 
 ROLES = Path(__file__).resolve().parents[1] / "assets" / "roles"
-# Documents in one answer; Elasticsearch gives at most 10,000.
+# Documents per response. Elasticsearch returns at most 10,000.
 PAGE_DOCUMENTS = 5_000
 TIMEOUT_SECONDS = 60
 
 
 class ClusterError(Exception):
-    """Elasticsearch is not there or has refused a request; the text is for the user."""
+    """Elasticsearch is unavailable or has refused a request. The text is for the user."""
 
 
 class Cluster:
@@ -32,7 +32,7 @@ class Cluster:
     def __init__(self) -> None:
         url = os.environ.get("LOCAL_ELASTICSEARCH_URL", "")
         if urlsplit(url).hostname not in ("127.0.0.1", "localhost", "::1"):
-            raise ClusterError("there is no local Elasticsearch: start the stack with `make local-up` and take its environment")
+            raise ClusterError("there is no local Elasticsearch: start the stack with `make local-up` and source its environment")
         login = f"{os.environ['LOCAL_ELASTICSEARCH_USER']}:{os.environ['LOCAL_ELASTICSEARCH_PASSWORD']}"
         self.url = url
         self.version = os.environ["LOCAL_ELASTICSEARCH_VERSION"]
@@ -50,24 +50,26 @@ class Cluster:
             raise ClusterError(f"Elasticsearch refused {method} {path} with {refused.code}: {reason}") from refused
 
     def create_api_key(self, role: str) -> str:
-        """A key with the rights of `assets/roles/<role>.json`, in the encoded form that Kibana shows."""
+        """Creates a key with the privileges of `assets/roles/<role>.json`. Returns its encoded form, as Kibana shows
+        it.
+        """
         rights = json.loads((ROLES / f"{role}.json").read_text())
         body = {"name": f"lastpass-{role}", "role_descriptors": {f"lastpass-{role}": rights}}
         return self.ask("POST", "_security/api_key", body)["encoded"]
 
     def count(self, data_stream: str) -> int:
-        """The documents that are there now; none where there is no such data stream."""
+        """Returns the current number of documents; 0 if the data stream does not exist."""
         self.ask("POST", f"{data_stream}/_refresh?ignore_unavailable=true")
         return self.ask("GET", f"{data_stream}/_count?ignore_unavailable=true")["count"]
 
     def document_with(self, data_stream: str, field: str) -> dict | None:
-        """The newest document that has this field."""
+        """Returns the newest document that has this field."""
         body = {"size": 1, "sort": [{"@timestamp": "desc"}], "query": {"exists": {"field": field}}}
         hits = self.ask("POST", f"{data_stream}/_search?ignore_unavailable=true", body)["hits"]["hits"]
         return hits[0]["_source"] if hits else None
 
     def documents(self, data_stream: str) -> Iterator[dict]:
-        """All documents that are there now."""
+        """Yields all current documents."""
         self.ask("POST", f"{data_stream}/_refresh?ignore_unavailable=true")
         body = {"size": PAGE_DOCUMENTS, "sort": ["_doc"]}
         answer = self.ask("POST", f"{data_stream}/_search?scroll=2m&ignore_unavailable=true", body)

@@ -1,10 +1,10 @@
-"""Runs the LastPass simulator, and tells which records a faithful copy of its company has to hold.
+"""Runs the LastPass simulator and returns the records that a complete copy of its company must contain.
 
     with Company.start(binary, end=datetime(2026, 11, 1, tzinfo=UTC)) as company:
         company.url, company.account_number, company.events()
 
-The expected records are made here from the simulator's own truth, and not by the product's code, so that a
-misunderstanding there shows up as a difference.
+The expected records come from the simulator's own truth and not from the product's code, so that a misunderstanding of
+the product shows up as a difference.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ STOP_SECONDS = 10
 
 
 class CompanyError(Exception):
-    """The simulator could not be started or asked; the text is for the user."""
+    """The simulator could not be started or reached. The text is for the user."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How large the company is. `twins` is the share of events that have an equal one in their second."""
+    """The size of the company. `twins` is the share of events that have an equal event in their second."""
 
     events: int
     days: int
@@ -47,7 +47,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Record:
-    """One record as LastPass holds it: its fields, spelled alike wherever they come from, and when it happened."""
+    """One LastPass record: its fields in a normalized spelling, and its time."""
 
     text: str
     instant: datetime | None = None
@@ -71,10 +71,10 @@ class Company:
     def start(
         cls, binary: Path, size: Size, seed: int, end: datetime, account_number: str = "12345", reporting_events: bool = False
     ) -> Iterator[Company]:
-        """Starts the simulator on a free port, and stops it whatever happens.
+        """Starts the simulator on a free port, and stops it on exit.
 
-        With `reporting_events`, each request for events becomes an event itself, as with LastPass. Otherwise the account has only
-        the events of its history, which can be counted.
+        With `reporting_events`, each request for events becomes an event, as in LastPass. Otherwise the account has
+        only the events of its history, so they can be counted.
         """
         if not binary.is_file():
             raise CompanyError(f"there is no {binary}: build it with `cargo build --workspace --bins`")
@@ -97,47 +97,47 @@ class Company:
             stop(process)
 
     def events(self) -> list[Record]:
-        """Every event with its true instant."""
+        """Returns every event with its instant."""
         lines = self._read("events").splitlines()
         entries = (json.loads(line) for line in lines)
         return [Record.of(entry["record"], instant(entry["instant"])) for entry in entries]
 
     def users(self) -> list[Record]:
-        """Every user with the key it stands under as its `id`."""
+        """Returns every user with its key as `id`."""
         return [Record.of({**user, "id": key}) for key, user in json.loads(self._read("users"))["users"].items()]
 
     def folders(self) -> list[Record]:
-        """Every folder once for each of its users, and once if it has none."""
+        """Returns every folder once for each of its users, and once if it has none."""
         folders = json.loads(self._read("folders"))["folders"]
         return [Record.of(record) for key, folder in folders.items() for record in split({**folder, "id": key})]
 
     def accept(self, provisioning_hash: str) -> None:
-        """Has LastPass accept this provisioning hash and no other, as after "Reset your provisioning hash"."""
+        """Makes LastPass accept only this provisioning hash, as after "Reset your provisioning hash"."""
         self._tell("provisioning-hash", {"provisioning_hash": provisioning_hash})
 
     def write_reporting_events(self, whether: bool) -> None:
-        """Has requests for events become events themselves from now on, or not. What they became before stays."""
+        """Sets whether later requests for events become events. Existing ones remain."""
         self._tell("quirks", {"reporting_events": whether})
 
     def add_event(self, at: datetime, username: str, action: str, late_s: int = 0) -> None:
-        """Lets something happen, which LastPass shows `late_s` seconds later."""
+        """Adds an event, which LastPass shows `late_s` seconds later."""
         shown = rfc3339(at + timedelta(seconds=late_s))
         self.add_events([{"instant": rfc3339(at), "appears_at": shown, "username": username, "action": action}])
 
     def add_events(self, events: list[dict]) -> None:
-        """Lets much happen; the fields are those of the simulator's README, "For other programs"."""
+        """Adds events. Their fields are described in the simulator's README, "For other programs"."""
         self._tell("events", events)
 
     def fail(self, rule: dict) -> None:
-        """Lets requests fail by a rule of the simulator's README, "Faults"."""
+        """Adds a fault rule, as described in the simulator's README, "Faults"."""
         self._tell("faults", rule)
 
-    def mend(self) -> None:
-        """Takes all rules back."""
+    def repair(self) -> None:
+        """Removes all fault rules."""
         LOOPBACK.open(Request(f"{self._admin}/faults", method="DELETE"), timeout=START_SECONDS).close()
 
     def requests(self) -> list[dict]:
-        """Every request so far and how it was answered."""
+        """Returns every request so far and its response."""
         with LOOPBACK.open(f"{self._admin}/requests", timeout=START_SECONDS) as answer:
             return json.load(answer)["requests"]
 
@@ -154,14 +154,14 @@ class Company:
 
 
 def split(folder: dict) -> list[dict]:
-    """A folder as the records that are one document each. LastPass writes its users as a list or as a map."""
+    """Splits a folder into the records of its documents. LastPass writes its users as a list or as a map."""
     users = folder.get("users") or []
     users = list(users.values()) if isinstance(users, dict) else users
     return [{**folder, "users": user} for user in users] or [folder]
 
 
 def address(process: subprocess.Popen) -> str:
-    """The address in the one line that the simulator prints when it is ready."""
+    """Returns the address in the one line that the simulator prints when it is ready."""
     ready, _, _ = select.select([process.stdout], [], [], START_SECONDS)
     line = process.stdout.readline() if ready else ""
     if not line.startswith("listening on "):
@@ -171,7 +171,7 @@ def address(process: subprocess.Popen) -> str:
 
 
 def stop(process: subprocess.Popen) -> None:
-    """Ends the simulator in order, then by force."""
+    """Stops the simulator, by force if it does not stop by itself."""
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(STOP_SECONDS)

@@ -1,8 +1,8 @@
-"""The main job, end to end, on the local stack: `make demo`.
+"""The whole journey on the local stack: `make demo`.
 
 Deploys template.yaml, copies the three streams of a simulated company into Elasticsearch, compares every document with
-the record it comes from, does it all again, and shows one document of each stream. Ends with 0 only if everything is
-there once. Needs the environment of `scripts/stack.py` and the binaries of the dev profile.
+its record, repeats everything, and shows one document of each stream. Exits with 0 only if everything is there exactly
+once. Needs the environment of `scripts/stack.py` and the binaries of the dev profile.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from deployment import ROOT, Deployment, DeploymentError, FunctionError
 SIZE = Size(events=60_000, days=30, twins=0.15, users=2_500, folders=300, users_of_a_folder=50)
 SEED = 20_261_101
 STACK_NAME = "lastpass-demo"
-# How long the schedule may let us wait: a minute, up to 10 s until the emulator looks, and its run. The rest is for
-# slower machines.
+# Longest wait for the schedule: a minute, up to 10 s until the emulator checks, and its run. The rest is for slower
+# machines.
 SCHEDULE_SECONDS = 300
 LOOK_EVERY_SECONDS = 2
 SAY_EVERY_SECONDS = 10
-# Most repetitions of one request until it is complete. A whole backfill needs one or two.
+# Most repetitions of a request until it is complete. A whole backfill needs one or two.
 MAX_ATTEMPTS = 60
-# A run of a schedule may hold the stream for a moment.
+# A scheduled run may hold the stream for a moment.
 BUSY_PAUSE_SECONDS = 3
 
 
 class DemoFailed(Exception):
-    """Something is not as it has to be; the text says what."""
+    """A result is wrong. The text is for the user."""
 
 
 @dataclass(frozen=True)
 class Stream:
-    """A stream as it is called by the function, by people, and by the data stream its documents are in."""
+    """The names of a stream: in requests, for people, and of its data stream."""
 
     name: str
     title: str
@@ -58,7 +58,7 @@ EVENT_REPORT = Stream("event_report", "event report", Company.events)
 USER = Stream("user", "users", Company.users)
 FOLDER = Stream("detailed_shared_folder", "shared folders", Company.folders)
 STREAMS = (EVENT_REPORT, USER, FOLDER)
-# Where `collect` and `backfill` put what Elasticsearch refuses for good.
+# The data stream in which `collect` and `backfill` store permanently rejected documents.
 DEAD_LETTERS = "logs-lastpass.dead_letter-default"
 
 
@@ -74,7 +74,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Runs the main job on the local stack.")
     parser.add_argument("--end", type=instant, help="end of the company's history, RFC 3339 (default: the last whole minute)")
     options = parser.parse_args()
-    # Ended in order, so that the simulator and the stack are removed.
+    # Exit normally, so that the simulator and the stack are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     end = options.end or datetime.now(UTC).replace(second=0, microsecond=0)
     try:
@@ -93,7 +93,7 @@ def demo(end: datetime) -> int:
     binaries = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "debug"
     cluster = Cluster()
 
-    step("A company in LastPass: the simulator plays its Enterprise API")
+    step("A company in LastPass: the simulator serves its Enterprise API")
     with Company.start(binaries / "lastpass-simulator", SIZE, SEED, end, reporting_events=True) as company:
         held = {stream: stream.held(company) for stream in STREAMS}
         describe(held, end)
@@ -102,13 +102,13 @@ def demo(end: datetime) -> int:
             requests = collect(deployment, end)
             held[EVENT_REPORT] = collect_own_requests(deployment, company)
 
-            step("Is every record there, and is it there once?")
+            step("Is every record there exactly once?")
             right = compare(held, cluster)
 
-            step("The same again: the same snapshots, the same run of the schedule, the same range")
+            step("Repeating everything: the same snapshots, the same scheduled run, the same range")
             right &= repeat(deployment, requests, cluster)
 
-            step("One document of each stream, as it is in Elasticsearch")
+            step("One document of each stream in Elasticsearch")
             for stream in STREAMS:
                 show_sample(cluster, stream)
 
@@ -116,9 +116,9 @@ def demo(end: datetime) -> int:
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
     tell(f"done after {minutes} min {seconds} s")
     if not right:
-        print("\nThe copy is NOT what LastPass holds: see the tables above.", file=sys.stderr)
+        print("\nThe copy DIFFERS from LastPass: see the tables above.", file=sys.stderr)
         return 1
-    print("\nEverything LastPass holds is in Elasticsearch once, and doing it again added nothing.")
+    print("\nEvery LastPass record is in Elasticsearch once, and the repetition added nothing.")
     return 0
 
 
@@ -126,7 +126,7 @@ def describe(held: dict[Stream, list[Record]], end: datetime) -> None:
     equals = Counter(held[EVENT_REPORT])
     twins = sum(count for count in equals.values() if count > 1)
     tell(f"{SIZE.events:,} events in the {SIZE.days} days before {rfc3339(end)}; {twins:,} of them have an equal one in the")
-    tell("same second, and each is an event of its own")
+    tell("same second, and each is a separate event")
     tell(f"{SIZE.users:,} users; {SIZE.folders} shared folders with up to {SIZE.users_of_a_folder} users each, which makes"
          f" {len(held[FOLDER]):,} documents")
 
@@ -139,42 +139,42 @@ def deploy(cluster: Cluster, company: Company, bootstrap: Path) -> Deployment:
         "EventReportRate": "rate(1 minute)",
         "UserState": "DISABLED",
         "DetailedSharedFolderState": "DISABLED",
-        # The documents can then be compared with the records they were made of.
+        # The documents keep their records, so that they can be compared.
         "PreserveOriginalEvent": "true",
     }
     for name, value in parameters.items():
         tell(f"{name} = {value}")
     deployment = Deployment.create(STACK_NAME, parameters, bootstrap)
-    tell(f"made {len(deployment.resources)} resources, among them the function {deployment.outputs['FunctionName']}")
+    tell(f"created {len(deployment.resources)} resources, among them the function {deployment.outputs['FunctionName']}")
     return deployment
 
 
 def set_up(deployment: Deployment, company: Company, cluster: Cluster) -> None:
-    step(f"Two API keys of Elasticsearch {cluster.version}, with the rights in assets/roles/, into the stack's secret")
+    step(f"Two Elasticsearch {cluster.version} API keys with the privileges in assets/roles/, into the stack's secret")
     credentials = {
         "account_number": company.account_number,
         "provisioning_hash": company.provisioning_hash,
         "elastic_api_key": cluster.create_api_key("writer"),
     }
     deployment.put_secret({**credentials, "elastic_setup_api_key": cluster.create_api_key("installer")})
-    tell("writer: for every day; it can add and read documents of these data streams, and nothing else")
-    tell("installer: for `setup` alone")
+    tell("writer: for normal operation; it can only add and read documents of these data streams")
+    tell("installer: only for `setup`")
 
     answer = invoke(deployment, {"action": "setup"}, "Installing the index templates")
     for installed in answer["installed"]:
         tell(f"installed {installed if isinstance(installed, str) else json.dumps(installed)}")
     deployment.put_secret(credentials)
-    tell("the installer key is out of the secret again")
+    tell("removed the installer key from the secret")
 
     answer = invoke(deployment, {"action": "check"}, "Trying every system and every right that is needed")
     for check in answer["checks"]:
         tell(f"{check['status']:8} {check['name']}: {check['message']}")
     if answer["status"] != "ok":
-        raise DemoFailed("`check` found something wrong, see above")
+        raise DemoFailed("`check` found a problem, see above")
 
 
 def collect(deployment: Deployment, end: datetime) -> list[dict]:
-    """Copies all three streams. Returns the requests, so that they can be made again."""
+    """Copies all three streams. Returns the requests, so that they can be repeated."""
     scheduled_time = rfc3339(datetime.now(UTC))
     snapshots = [
         {"action": "collect", "stream": stream.name, "scheduled_time": scheduled_time} for stream in (USER, FOLDER)
@@ -189,7 +189,8 @@ def collect(deployment: Deployment, end: datetime) -> list[dict]:
 
 
 def collect_own_requests(deployment: Deployment, company: Company) -> list[Record]:
-    """Copies the events that LastPass wrote for the function's own requests. Returns all events that it holds then."""
+    """Copies the events that LastPass wrote for the function's own requests. Returns all events of LastPass afterwards.
+    """
     company.write_reporting_events(False)
     request = {"action": "collect", "stream": EVENT_REPORT.name}
     until_complete(deployment, request, "The events of the function's own requests, with the next live run")
@@ -197,9 +198,9 @@ def collect_own_requests(deployment: Deployment, company: Company) -> list[Recor
 
 
 def wait_for_schedule(deployment: Deployment) -> str:
-    """Waits for the first whole run of the event report's schedule, and returns the time it was scheduled for."""
+    """Waits for the first complete run of the event report's schedule. Returns its scheduled time."""
     step("The event report of the last day, started by its schedule")
-    tell("its rate is one minute here, and the emulator looks every 10 s what is due; waiting")
+    tell("its rate is one minute here, and the emulator checks every 10 s; waiting")
     began = said = time.monotonic()
     while True:
         stream = deployment.invoke({"action": "status"})["streams"][EVENT_REPORT.name]
@@ -208,11 +209,11 @@ def wait_for_schedule(deployment: Deployment) -> str:
             break
         if waited > SCHEDULE_SECONDS:
             ended = f"; its last run ended {last_run['status']}" if last_run else ""
-            raise DemoFailed(f"the schedule brought no complete run within {SCHEDULE_SECONDS} s{ended}."
-                             f"\nWhat the function logged last:\n{last_log_lines(deployment)}")
+            raise DemoFailed(f"the schedule completed no run within {SCHEDULE_SECONDS} s{ended}."
+                             f"\nThe function's last log lines:\n{last_log_lines(deployment)}")
         if time.monotonic() - said >= SAY_EVERY_SECONDS:
             said = time.monotonic()
-            tell(f"{waited:3.0f} s: {'the run goes on' if last_run or stream['lease_expires'] else 'not yet'}")
+            tell(f"{waited:3.0f} s: {'the run continues' if last_run or stream['lease_expires'] else 'not yet'}")
         time.sleep(LOOK_EVERY_SECONDS)
     tell(f"the schedule of {stream['watermark']} has run: {counted(last_run)}")
     return stream["watermark"]
@@ -229,7 +230,7 @@ def invoke(deployment: Deployment, request: dict, what: str) -> dict:
 
 
 def until_complete(deployment: Deployment, request: dict, what: str) -> int:
-    """Repeats a request until it is complete, as its caller has to. Returns how many documents it added."""
+    """Repeats a request until it is complete, as every caller must. Returns the number of new documents."""
     step(what)
     created = 0
     for _ in range(MAX_ATTEMPTS):
@@ -248,7 +249,7 @@ def until_complete(deployment: Deployment, request: dict, what: str) -> int:
 
 
 def counted(counters: dict) -> str:
-    """The counters of an answer or a last run in words."""
+    """Describes the counters of a response or of a last run."""
     words = [f"{counters['fetched']:,} read", f"{counters['created']:,} added", f"{counters['duplicates']:,} there already",
              f"{counters['dead_letters']:,} refused"]
     if "lastpass_requests" in counters:
@@ -275,18 +276,17 @@ def compare(held: dict[Stream, list[Record]], cluster: Cluster) -> bool:
         documents = list(cluster.documents(stream.data_stream))
         rows.append((stream.title, len(held[stream]), len(documents), equal(held[stream], documents)))
     table(("", "held by LastPass", "documents in Elasticsearch", "equal"), rows)
-    tell("equal: the document's event.original is the record, and for events its @timestamp is the true instant")
+    tell("equal: the document's event.original is the record, and an event's @timestamp is its instant")
     refused = Counter(letter["error"]["type"] for letter in cluster.documents(DEAD_LETTERS))
     for reason, count in refused.items():
-        tell(f"{count:,} records were refused for good ({reason}); they are in {DEAD_LETTERS}")
+        tell(f"{count:,} records were rejected ({reason}); they are in {DEAD_LETTERS}")
     return all(there == documents == same for _, there, documents, same in rows)
 
 
 def equal(held: list[Record], documents: Iterable[dict]) -> int:
-    """How many records have a document of their own.
+    """Returns how many records have a document.
 
-    Where an hour repeats and nothing tells which pass an event is of, either instant is right; the record alone is
-    compared then.
+    If an event's pass of a repeated hour is ambiguous, either instant is right, so only the record is compared.
     """
     certain, either = Counter(), Counter()
     is_timed = held[0].instant is not None

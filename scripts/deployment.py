@@ -1,8 +1,8 @@
-"""Deploys `template.yaml`, with a function that is already built, to the local AWS emulator.
+"""Deploys `template.yaml` with a built function to the local AWS emulator.
 
-The template is the project's own, to the letter, apart from `CodeUri` and `DefinitionUri`, which name the uploaded files. The emulator's
-address and credentials come from the environment (`AWS_ENDPOINT_URL` and so on, as the stack's launcher sets them); an
-address that isn't a loopback one is refused, so that nothing here can reach a real account.
+Only `CodeUri` and `DefinitionUri` of the template are changed, to name the uploaded files. The emulator's URL and
+credentials come from the environment (`AWS_ENDPOINT_URL` and so on, as the stack's launcher sets them). A URL that is
+not a loopback address is refused, so that no real account can be reached.
 
     with Deployment.create("demo", {"ElasticsearchUrl": "http://127.0.0.1:9200"}, "target/release/bootstrap") as stack:
         stack.put_secret({"account_number": "1", "provisioning_hash": "...", "elastic_api_key": "..."})
@@ -30,28 +30,28 @@ ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = ROOT / "template.yaml"
 CODE_URI = "CodeUri: ."
 STATE_MACHINES = sorted((ROOT / "statemachines").glob("*.asl.yaml"))
-# The bucket for archives and templates; the emulator keeps it in memory, for all stacks.
+# The bucket for archives and templates. The emulator keeps it in memory, for all stacks.
 BUCKET = "lastpass-elastic"
-# The most messages SQS hands out at once.
+# The most messages that SQS returns at once.
 RECEIVE_MAX_MESSAGES = 10
-# Longer than Lambda's longest run (900 s), so that a slow run isn't taken for a cut connection.
+# Longer than Lambda's longest run (900 s), so that a slow run is not taken for a lost connection.
 READ_TIMEOUT_S = 930
-# Pause and number of looks at a stack that is being made, updated or deleted: two minutes together.
+# Interval and number of checks while a stack is created, updated or deleted: two minutes in total.
 WAITER = {"Delay": 1, "MaxAttempts": 120}
 
 
 class DeploymentError(Exception):
-    """The stack could not be made, updated or deleted; the text holds the emulator's reasons."""
+    """The stack could not be created, updated or deleted. The text contains the emulator's reasons."""
 
 
 class FunctionError(Exception):
-    """The function answered with an error."""
+    """The function returned an error."""
 
     def __init__(self, error_type: str, message: str, log: str = ""):
         super().__init__(f"{error_type}: {message}")
         self.error_type = error_type
         self.message = message
-        # The last 4 KB of the run's log, as Lambda hands them out.
+        # The last 4 KB of the run's log, as Lambda returns them.
         self.log = log
 
 
@@ -62,11 +62,11 @@ class Deployment:
     stack_name: str
     parameters: dict[str, str]
     outputs: dict[str, str] = field(default_factory=dict)
-    # Logical id -> physical id, of the retained resources too.
+    # Logical ID -> physical ID, including retained resources.
     resources: dict[str, str] = field(default_factory=dict)
-    # The secrets of a stack of several accounts, which it doesn't make itself.
+    # The secrets of a stack of several accounts, which the stack does not create.
     account_secrets: list[str] = field(default_factory=list)
-    # Every credential that was in a secret, by its name; and what was answered, and read from the failure queue.
+    # Every credential that was in a secret, by name; and the responses and failure queue messages so far.
     credentials: dict[str, str] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
 
@@ -78,9 +78,9 @@ class Deployment:
         bootstrap_path: str | os.PathLike,
         template_path: str | os.PathLike = TEMPLATE,
     ) -> "Deployment":
-        """Makes the stack and waits until it is there.
+        """Creates the stack and waits until it is complete.
 
-        Raises `DeploymentError` if it can't be made; what there is of it then is deleted again.
+        Raises `DeploymentError` if it cannot be created. Its resources are then deleted.
         """
         deployment = cls(stack_name, {name: str(value) for name, value in parameters.items()})
         arguments = deployment._arguments(bootstrap_path, template_path)
@@ -101,7 +101,7 @@ class Deployment:
         bootstrap_path: str | os.PathLike,
         template_path: str | os.PathLike = TEMPLATE,
     ) -> None:
-        """Deploys once more, with `parameters` added to the present ones. Nothing to change is no error."""
+        """Updates the stack, with `parameters` added to the current ones. No change is no error."""
         self.parameters |= {name: str(value) for name, value in parameters.items()}
         try:
             client("cloudformation").update_stack(**self._arguments(bootstrap_path, template_path))
@@ -112,9 +112,9 @@ class Deployment:
         self._wait("stack_update_complete")
 
     def invoke(self, payload: Any) -> Any:
-        """Invokes the function, waits, and returns its answer.
+        """Invokes the function and returns its response.
 
-        Raises `FunctionError` if the function answers with an error.
+        Raises `FunctionError` if the function returns an error.
         """
         response = client("lambda").invoke(
             FunctionName=self.outputs["FunctionName"], Payload=json.dumps(payload).encode(), LogType="Tail"
@@ -129,19 +129,20 @@ class Deployment:
         raise FunctionError(answer.get("errorType", "Unknown"), answer.get("errorMessage", ""), response.get("LogResult", ""))
 
     def invoke_event(self, payload: Any) -> None:
-        """Starts the function the way a schedule does: its answer is dropped, an error goes to the failure queue."""
+        """Invokes the function as a schedule does: its response is discarded, and an error goes to the failure queue.
+        """
         client("lambda").invoke(
             FunctionName=self.outputs["FunctionName"], Payload=json.dumps(payload).encode(), InvocationType="Event"
         )
 
     def put_secret(self, secret: dict[str, str] | str) -> None:
-        """Stores the credentials; a string goes in as it is, so that a broken document can be tried."""
+        """Stores the credentials. A string is stored unchanged, so that a malformed document can be tested."""
         text = secret if isinstance(secret, str) else json.dumps(secret)
         self._note_credentials(text)
         client("secretsmanager").put_secret_value(SecretId=self.outputs["SecretArn"], SecretString=text)
 
     def put_account_secret(self, account: str, secret: dict[str, str]) -> None:
-        """Makes the secret of one of several accounts, or changes it."""
+        """Creates or changes the secret of one of several accounts."""
         secrets, name, text = client("secretsmanager"), f"{self.parameters['SecretPrefix']}/{account}", json.dumps(secret)
         self._note_credentials(text)
         if name in self.account_secrets:
@@ -151,21 +152,23 @@ class Deployment:
             self.account_secrets.append(name)
 
     def _note_credentials(self, text: str) -> None:
-        # Rotated ones too: each put has names of its own.
+        # The name contains a counter, so that rotated credentials are searched for too.
         put = len(self.credentials)
         self.credentials |= {f"{name} ({put})": value for name, value in secrecy.credentials(text).items()}
 
     def secret(self) -> str:
-        """The text that is in the secret now."""
+        """Returns the current content of the secret."""
         return client("secretsmanager").get_secret_value(SecretId=self.outputs["SecretArn"])["SecretString"]
 
     def items(self) -> list[dict]:
-        """All items of the checkpoint table, in DynamoDB's own form."""
+        """Returns all items of the checkpoint table in DynamoDB's own form."""
         pages = client("dynamodb").get_paginator("scan").paginate(TableName=self.outputs["TableName"], ConsistentRead=True)
         return [item for page in pages for item in page["Items"]]
 
     def failures(self, wait_s: int = 0) -> list[dict]:
-        """Takes the messages out of the failure queue; waits up to `wait_s` seconds (at most 20) for the first one."""
+        """Receives and deletes the messages of the failure queue. Waits up to `wait_s` seconds (at most 20) for the
+        first one.
+        """
         sqs, url, messages = client("sqs"), self.outputs["FailureQueueUrl"], []
         receive = {"QueueUrl": url, "MaxNumberOfMessages": RECEIVE_MAX_MESSAGES}
         while batch := sqs.receive_message(WaitTimeSeconds=0 if messages else wait_s, **receive).get("Messages"):
@@ -176,21 +179,22 @@ class Deployment:
         return messages
 
     def log_lines(self) -> Iterator[str]:
-        """Everything the function has logged, line by line."""
+        """Yields the function's log, line by line."""
         pages = client("logs").get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{self.stack_name}")
         for page in pages:
             for event in page["events"]:
                 yield from event["message"].splitlines()
 
     def leaks(self) -> set[str]:
-        """The credentials that stand in a log line (metrics are log lines too), an answer, an error, a checkpoint or a message of
-        the failure queue."""
+        """Returns the names of the credentials in log lines (including metrics), responses, errors, checkpoints or
+        messages of the failure queue.
+        """
         self.failures()
         written = [*self.log_lines(), *self.said, *(json.dumps(item, default=str) for item in self.items())]
         return secrecy.found_in(written, self.credentials)
 
     def delete(self) -> None:
-        """Deletes the stack, and the secret and the table, which a deletion of the stack leaves behind."""
+        """Deletes the stack, its secret and its table. The deletion of the stack retains the latter two."""
         self._read_stack()
         cloudformation = client("cloudformation")
         cloudformation.delete_stack(StackName=self.stack_name)
@@ -221,10 +225,10 @@ class Deployment:
         template = with_uploads(Path(template_path).read_text(), Path(bootstrap_path))
         return {
             "StackName": self.stack_name,
-            # As `sam deploy` does it: a template that is given in the call itself may have 51,200 bytes at most.
+            # As `sam deploy` does, because a template in the call itself must not exceed 51,200 bytes.
             "TemplateURL": upload_template(template),
             "Parameters": [{"ParameterKey": k, "ParameterValue": v} for k, v in self.parameters.items()],
-            # AUTO_EXPAND: the SAM transform is done by CloudFormation.
+            # AUTO_EXPAND: CloudFormation performs the SAM transform.
             "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         }
 
@@ -252,22 +256,22 @@ class Deployment:
 
 
 def client(service: str):
-    """A client of the emulator. Nothing is repeated: a repeated invocation would be another one."""
+    """Returns a client of the emulator. It does not retry, because a repeated invocation would be another one."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
     if urlsplit(endpoint).hostname not in ("127.0.0.1", "localhost", "::1"):
-        raise DeploymentError("AWS_ENDPOINT_URL has to be the local emulator's address; start the local stack first")
+        raise DeploymentError("AWS_ENDPOINT_URL must be the local emulator's address; start the local stack first")
     config = Config(
         read_timeout=READ_TIMEOUT_S,
         retries={"total_max_attempts": 1},
         s3={"addressing_style": "path"},
-        # Step Functions would put `sync-` before the emulator's address.
+        # Step Functions would prefix the emulator's address with `sync-`.
         inject_host_prefix=False,
     )
     return boto3.client(service, endpoint_url=endpoint, config=config)
 
 
 def archive(bootstrap_path: Path) -> bytes:
-    """The deployment archive: `bootstrap` alone, executable, the same bytes for the same binary."""
+    """Returns the deployment archive: only an executable `bootstrap`, the same bytes for the same binary."""
     entry = zipfile.ZipInfo("bootstrap")
     entry.external_attr = (stat.S_IFREG | 0o755) << 16
     entry.compress_type = zipfile.ZIP_DEFLATED
@@ -278,20 +282,20 @@ def archive(bootstrap_path: Path) -> bytes:
 
 
 def upload_code(bootstrap_path: Path) -> str:
-    """Puts the archive where CloudFormation takes it from."""
+    """Uploads the archive for CloudFormation."""
     if not bootstrap_path.is_file():
         raise DeploymentError(f"there is no {bootstrap_path}; build it with `cargo build --release`")
     return upload(archive(bootstrap_path), "zip")
 
 
 def upload_template(template: str) -> str:
-    """Puts the template where CloudFormation takes it from."""
+    """Uploads the template for CloudFormation."""
     key = upload(template.encode(), "yaml")
     return f"{client('s3').meta.endpoint_url}/{BUCKET}/{key}"
 
 
 def upload(body: bytes, kind: str) -> str:
-    """Puts a file into the bucket, under a name that changes with its content, and returns the name."""
+    """Uploads a file under a name that changes with its content. Returns the name."""
     key = f"{hashlib.sha256(body).hexdigest()}.{kind}"
     s3 = client("s3")
     if BUCKET not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
@@ -301,19 +305,19 @@ def upload(body: bytes, kind: str) -> str:
 
 
 def with_uploads(template: str, bootstrap_path: Path) -> str:
-    """The template with the places of the uploaded archive and definitions in it; nothing else is touched."""
+    """Returns the template with the locations of the uploaded files. Nothing else is changed."""
     uploads = {CODE_URI: f"CodeUri: s3://{BUCKET}/{upload_code(bootstrap_path)}"}
     for file in STATE_MACHINES:
         uploads[f"DefinitionUri: {file.relative_to(ROOT)}"] = f"DefinitionUri: s3://{BUCKET}/{upload(file.read_bytes(), 'yaml')}"
     for local, uploaded in uploads.items():
         if template.count(f"{local}\n") != 1:
-            raise DeploymentError(f"the template has to have exactly one line `{local}`")
+            raise DeploymentError(f"the template must have exactly one line `{local}`")
         template = template.replace(f"{local}\n", f"{uploaded}\n")
     return template
 
 
 def drop(service: str, operation: str, **arguments: Any) -> None:
-    """Deletes what may be gone already."""
+    """Deletes a resource that may not exist any more."""
     try:
         getattr(client(service), operation)(**arguments)
     except ClientError as error:

@@ -16,7 +16,7 @@ BEGIN, END = "<!-- fields: written by scripts/field_table.py -->", "<!-- fields 
 
 
 def fields_of(properties: dict, parent: str = "") -> dict[str, str]:
-    """Every field below `properties` by its full name, with its Elasticsearch type."""
+    """Returns every field below `properties` by its full name, with its Elasticsearch type."""
     fields = {}
     for name, mapping in properties.items():
         if "properties" in mapping:
@@ -27,7 +27,7 @@ def fields_of(properties: dict, parent: str = "") -> dict[str, str]:
 
 
 def table() -> str:
-    """One row for each field: its type, and a mark for each stream that maps it."""
+    """Returns the table: one row for each field, with its type and a mark for each stream that maps it."""
     by_stream = {}
     for stream in STREAMS:
         template = json.loads((TEMPLATES / f"lastpass-elastic.{stream}.json").read_text())
@@ -42,7 +42,7 @@ def table() -> str:
 
 
 def page_with_table(page: str) -> str:
-    """`page` with the table between its two marks."""
+    """Returns `page` with the table between its two marks."""
     before, rest = page.split(BEGIN)
     _, after = rest.split(END)
     return f"{before}{BEGIN}\n\n{table()}\n\n{END}{after}"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that can be checked without running the product. Run through `make lint`, which installs the tools.
+# All checks that do not run the product. Run through `make lint`, which installs the tools.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,7 +23,7 @@ step "known vulnerabilities of all dependencies"
 scripts/advisories.sh check
 
 step "template.yaml"
-# cfn-lint asks no account, but wants a region.
+# cfn-lint needs a region, but no account.
 AWS_DEFAULT_REGION=us-east-1 "$tools/venv/bin/cfn-lint" template.yaml
 
 step "the release binary starts on Amazon Linux 2023"

@@ -1,9 +1,9 @@
-"""Packs the release binary as Lambda wants it, the same bytes for the same binary and sources.
+"""Packages the release binary for Lambda. The same binary and sources give the same bytes.
 
     python scripts/package.py BINARY ZIP
 
-The archive is for the runtime `provided.al2023`: the executable `bootstrap`, and `sbom.cdx.json`, which says of what it was
-built.
+The archive is for the runtime `provided.al2023`: the executable `bootstrap`, and `sbom.cdx.json`, which lists its
+components.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import sbom
 
-# The earliest time a zip file can hold; a real one would make every archive different.
+# The earliest time in a zip file. The current time would make every archive different.
 NO_TIME = (1980, 1, 1, 0, 0, 0)
 MADE_ON_UNIX = 3
 REGULAR_EXECUTABLE = 0o100755

@@ -1,7 +1,7 @@
-"""Says what the release binary was built of, as a CycloneDX document (SBOM).
+"""Lists the components of the release binary as a CycloneDX document (SBOM).
 
-The crates are those that `cargo tree` lists for the binary, which leaves out what only tests or other systems use; their
-checksums are those of Cargo.lock. The same sources give the same bytes.
+The crates are those that `cargo tree` lists for the binary, without those that only tests or other systems use. Their
+checksums come from Cargo.lock. The same sources give the same bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ Crate = tuple[str, str]  # name, version
 
 
 def tree(target: str) -> tuple[dict[Crate, str], set[tuple[Crate, Crate]]]:
-    """Every crate in the binary for `target` with its licence, the binary's own first, and which needs which."""
+    """Returns every crate in the binary for `target` with its licence, the binary's own first, and their dependencies.
+    """
     command = ["cargo", "tree", "--locked", "--package", BINARY, "--edges", "normal", "--target", target,
                "--prefix", "depth", "--no-dedupe", "--format", "|{p}|{l}"]
     output = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
@@ -44,7 +45,7 @@ def tree(target: str) -> tuple[dict[Crate, str], set[tuple[Crate, Crate]]]:
 
 
 def checksums() -> dict[Crate, str]:
-    """The SHA-256 of each crate's archive in the registry."""
+    """Returns the SHA-256 of each crate's archive in the registry."""
     packages = tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]
     return {(package["name"], package["version"]): package["checksum"] for package in packages if "checksum" in package}
 
@@ -64,7 +65,7 @@ def component(crate: Crate, licence: str, checksum: str | None) -> Component:
 
 
 def sbom(target: str) -> str:
-    """The document for the binary of `target`, with neither a time nor a number of its own."""
+    """Returns the document for the binary of `target`, without a timestamp or serial number."""
     licences, needs = tree(target)
     sums = checksums()
     components = {crate: component(crate, licence, sums.get(crate)) for crate, licence in licences.items()}

@@ -1,18 +1,18 @@
-"""Looks for credentials in what was written, as they are and in Base64."""
+"""Searches output for credentials, in plain text and in Base64."""
 
 import base64
 import binascii
 import json
 from collections.abc import Iterable, Iterator
 
-# Fields of the secret that nobody may see; the account number is no secret.
+# The confidential fields of the secret. The account number is not confidential.
 CREDENTIALS = ("provisioning_hash", "elastic_api_key", "elastic_setup_api_key")
-# What is shorter would be found in other words.
+# A shorter value would also occur by chance.
 SHORTEST = 8
 
 
 def credentials(secret: str) -> dict[str, str]:
-    """Each credential of a secret's document, by its field; of an API key also the two halves it is made of."""
+    """Returns each credential in the secret's JSON by its field, and both halves of each API key."""
     try:
         document = json.loads(secret)
     except ValueError:
@@ -29,7 +29,7 @@ def credentials(secret: str) -> dict[str, str]:
 
 
 def halves(key: str) -> Iterator[tuple[str, str]]:
-    """Id and secret of an API key in its encoded form."""
+    """Yields ID and secret of an encoded API key."""
     try:
         identity, _, secret = base64.b64decode(key, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
@@ -38,8 +38,9 @@ def halves(key: str) -> Iterator[tuple[str, str]]:
 
 
 def spellings(value: str) -> Iterator[str]:
-    """A value as it is, and as a part of something longer in Base64: its first byte may be any of the three of a group,
-    and what a neighbour has a share in is left out."""
+    """Yields a value in plain text and as a part of a longer text in Base64. It may begin at any of the three bytes of
+    a group; characters shared with neighbouring bytes are left out.
+    """
     yield value
     for before in range(3):
         content = bytes(before) + value.encode()
@@ -49,6 +50,6 @@ def spellings(value: str) -> Iterator[str]:
 
 
 def found_in(texts: Iterable[str], secret: dict[str, str]) -> set[str]:
-    """The names of the credentials that are in one of the texts."""
+    """Returns the names of the credentials that occur in one of the texts."""
     looked_for = [(name, spelling) for name, value in secret.items() for spelling in set(spellings(value))]
     return {name for text in texts for name, spelling in looked_for if spelling in text}

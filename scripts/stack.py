@@ -1,15 +1,15 @@
 """Starts and stops the local stack: a real Elasticsearch node and an AWS emulator, both on loopback.
 
-    python3 scripts/stack.py run -- COMMAND ...    start, run the command in its environment, stop; whatever happens
+    python3 scripts/stack.py run -- COMMAND ...    start, run the command in its environment, and always stop
     python3 scripts/stack.py up                    start and leave running; then: . .run/env
     python3 scripts/stack.py env                   print the exports of the running stack
     python3 scripts/stack.py down                  stop it and remove its data
 
-Ports are free ones, chosen at the start, so any number of stacks may run at once: give each `up` its own `--run-dir`;
-each `run` makes one for itself. What is not installed yet is installed first (see tools.py).
+Free ports are chosen at the start, so any number of stacks can run at once: give each `up` its own `--run-dir`; each
+`run` creates its own. Missing tools are installed first (see tools.py).
 
-A stack is a folder: `stack.json` (processes and environment), `env` (the environment for a shell), and for each
-service its log and its data. Only processes written down there are ever ended, and only while they are still the same.
+A stack is a folder: `stack.json` (processes and environment), `env` (the environment for a shell), and the log and data
+of each service. Only the processes in `stack.json` are ever stopped, and only while they are still the same.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ RUNS = ROOT / ".run"
 
 # Measured on two busy cores: Elasticsearch 6 to 14 s, the emulator 1 to 3 s. The rest is for slower machines.
 START_SECONDS = 120
-# What a service or a command gets to end in order before it is killed. The emulator needs 2 s.
+# Time for a service or a command to end by itself before it is killed. The emulator needs 2 s.
 STOP_SECONDS = 10
-# How often a start is tried again when the port was taken between the choice and the start.
+# Most attempts to start if the port was taken between its choice and the start.
 PORT_ATTEMPTS = 4
 
 SIGNALS_THAT_END_A_RUN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 REGION = "us-east-1"
 
-# How indices can be made, and the settings for it in the component template `logs@custom`, as a user would put them. A
-# licence decides on a real cluster whether logsdb may leave `_source` out; the local node has no such check.
+# The index modes, and the settings for each in the component template `logs@custom`, as a user would write them. On a
+# real cluster the licence decides whether logsdb may omit `_source`; the local node has no such check.
 INDEX_MODES = {
     "standard": {},
     "logsdb": {"index.mode": "logsdb", "index.mapping.source.mode": "stored"},
@@ -59,16 +59,16 @@ INDEX_MODES = {
     "synthetic": {"index.mapping.source.mode": "synthetic"},
 }
 
-# Direct: these services are on this machine, whatever proxies are set for the rest of the world.
+# Without a proxy: these services are on this machine, whatever proxies the environment sets.
 LOOPBACK = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class StackFailed(Exception):
-    """The stack could not be started, stopped or found; the text is for the user."""
+    """The stack could not be started, stopped or found. The text is for the user."""
 
 
 class Ended(Exception):
-    """A signal asked for the end."""
+    """A signal requested the end."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -84,7 +84,7 @@ def say(text: str) -> None:
 
 @dataclass
 class Service:
-    """A process we started. `started` tells it from a later process that happens to get the same id."""
+    """A process that we started. `started` distinguishes it from a later process with the same ID."""
 
     name: str
     pid: int
@@ -98,7 +98,7 @@ class Service:
         return birth_of(self.pid) == self.started
 
     def stop(self) -> None:
-        """Ends the process in order, then by force, and with it what it has started."""
+        """Stops the process, by force if it does not stop by itself, and all processes that it has started."""
         if self.is_running():
             os.kill(self.pid, signal.SIGTERM)
             deadline = time.monotonic() + STOP_SECONDS
@@ -106,7 +106,7 @@ class Service:
                 time.sleep(0.05)
         if self.is_running():
             say(f"{self.name} does not end; killing it")
-        # Each service leads its own group, and a group's id is not given away while a member lives.
+        # Each service leads its own group, and the ID of a group is not reused while it has a member.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         if self.process is not None:
@@ -118,24 +118,24 @@ class Service:
 
 
 def birth_of(pid: int) -> str | None:
-    """The start time of a living process in the kernel's own count, None where there is none."""
+    """Returns the start time of a running process as the kernel counts it. None if it is not running."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    # The program's name stands in brackets and may contain anything; what follows it has fixed places.
+    # The program's name is in parentheses and may contain any character. The fields after it have fixed positions.
     state, *rest = text.rpartition(")")[2].split()
     return None if state == "Z" else rest[18]
 
 
 def end_with_parent() -> None:
-    """Has the kernel end this process when the one that started it dies, even by kill -9."""
+    """Makes the kernel end this process when its parent dies, even by kill -9."""
     set_parent_death_signal = 1
     ctypes.CDLL(None, use_errno=True).prctl(set_parent_death_signal, signal.SIGTERM)
 
 
 def start_service(stack: Stack, name: str, command: list[object], environment: dict[str, str]) -> Service:
-    """Starts a process in a session of its own, so that Ctrl-C does not reach it before we stop it in order."""
+    """Starts a process in its own session, so that Ctrl-C does not reach it before we stop it."""
     log = stack.folder / name / "log"
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -164,17 +164,17 @@ def wait_until(service: Service, is_ready: Callable[[], bool]) -> None:
 
 
 def send(method: str, url: str, body: object, **headers: str) -> None:
-    """Sends JSON and expects it to be taken."""
+    """Sends JSON and expects success."""
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json", **headers},
                                      method=method)
     try:
         LOOPBACK.open(request, timeout=30).close()
     except urllib.error.HTTPError as refusal:
-        raise StackFailed(f"{method} {url} was answered {refusal.code}: {refusal.read().decode()}") from refusal
+        raise StackFailed(f"{method} {url} returned {refusal.code}: {refusal.read().decode()}") from refusal
 
 
 def answers(url: str, **headers: str) -> bool:
-    """Whether a GET is answered with 200."""
+    """Returns whether the response to a GET has status 200."""
     try:
         with LOOPBACK.open(urllib.request.Request(url, headers=headers), timeout=5) as answer:
             return answer.status == 200
@@ -187,10 +187,10 @@ def answers(url: str, **headers: str) -> bool:
 
 @dataclass
 class Stack:
-    """One running stack and the folder that describes it.
+    """One running stack and its folder.
 
-    `ends_with_us`: it is this process's own and is not to outlive it. `launcher`: the process it belongs to in that
-    case, as id and birth.
+    `ends_with_us`: it belongs to this process and must not outlive it. `launcher`: the ID and start time of that
+    process.
     """
 
     folder: Path
@@ -204,7 +204,7 @@ class Stack:
         return self.folder / "stack.json"
 
     def save(self) -> None:
-        """Written whole after each start, so that a start that was cut off can be cleaned up by `down`."""
+        """Written completely after each start, so that `down` can clean up after an interrupted start."""
         processes = [{"name": s.name, "pid": s.pid, "started": s.started, "log": str(s.log)} for s in self.services]
         if self.ends_with_us:
             self.launcher = (os.getpid(), birth_of(os.getpid()) or "")
@@ -225,7 +225,7 @@ class Stack:
         return stack
 
     def stop(self) -> None:
-        """Ends all services, the last started first, and removes their data and the stack's description."""
+        """Stops all services, the last started first, and removes their data and the stack's description."""
         for service in reversed(self.services):
             say(f"stopping {service.name}")
             service.stop()
@@ -233,12 +233,12 @@ class Stack:
             shutil.rmtree(self.folder / name, ignore_errors=True)
         self.file.unlink(missing_ok=True)
         (self.folder / "env").unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # whatever else the user keeps there stays
+        with contextlib.suppress(OSError):  # the folder may contain files of the user
             self.folder.rmdir()
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replaces a file by one that only this user may read: it holds a password."""
+    """Replaces a file by one that only this user may read, because it contains a password."""
     unfinished = path.with_name(path.name + ".unfinished")
     unfinished.unlink(missing_ok=True)
     with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -247,18 +247,18 @@ def write_private(path: Path, text: str) -> None:
 
 
 def shell_lines(environment: dict[str, str]) -> str:
-    """The environment as lines for a shell; settings that would lead to a real AWS account are taken away."""
+    """Returns the environment as shell code. Settings that could lead to a real AWS account are unset."""
     foreign = sorted(name for name in os.environ if name.startswith("AWS_") and name not in environment)
     lines = [f"unset {name}" for name in foreign]
     for name, value in environment.items():
-        # The user's own PATH goes on growing behind ours.
+        # The user's own PATH follows ours.
         text = f'{shlex.quote(str(tools.VENV / "bin"))}:"$PATH"' if name == "PATH" else shlex.quote(value)
         lines.append(f"export {name}={text}")
     return "\n".join(lines) + "\n"
 
 
 def for_commands(stack: Stack) -> dict[str, str]:
-    """What a command gets: the caller's environment without its AWS settings, and the stack's."""
+    """Returns the environment of a command: the caller's without its AWS settings, plus the stack's."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return {**own, **stack.environment}
 
@@ -278,15 +278,15 @@ def start_elasticsearch(stack: Stack, version: str, index_mode: str) -> None:
     say(f"starting Elasticsearch {(home / 'version').read_text()}")
     native = []
     if tools.java_version(java) >= tools.FIRST_JAVA_WITH_NATIVE_ZSTD:
-        # Only libzstd is there; the library of vector functions is not published, and asking for it in vain would
-        # have the node do without both.
+        # Only libzstd is available. The library of vector functions is not published, and if it were configured but
+        # missing, the node would use neither.
         native = ["--enable-native-access=ALL-UNNAMED", f"-Des.nativelibs.path={home / 'native'}",
                   "-Dorg.elasticsearch.nativeaccess.enableVectorLibrary=false"]
     def node_command(work: object) -> list[str]:
         return [
             java, "-Xms256m", "-Xmx1g", "-XX:+UseSerialGC", "-XX:-UsePerfData", f"-Djava.io.tmpdir={work}/tmp",
-            # The index of users and keys is then made by its first use, and not at some moment after the start, in
-            # which every call is answered 503.
+            # The index of users and keys is then created on first use. Otherwise it is created some time after the
+            # start, and every call fails with 503 meanwhile.
             "-Des.queryable_built_in_roles_enabled=false",
             *native, "-cp", f"{home / 'server'}/*:{home / 'launcher'}", "lastpass.local.LocalNode",
             str(home / "home"), str(work), f"{work}/port",
@@ -298,7 +298,7 @@ def start_elasticsearch(stack: Stack, version: str, index_mode: str) -> None:
     wait_until(service, port_file.exists)
     url = f"http://127.0.0.1:{port_file.read_text()}"
     token = base64.b64encode(f"elastic:{password}".encode()).decode()
-    # A started node is not yet a usable one: users are known, and the licence is there, a moment later.
+    # A started node is not usable yet: users and the licence become available a moment later.
     for path in ("_security/_authenticate", "_license"):
         wait_until(service, lambda: answers(f"{url}/{path}", Authorization=f"Basic {token}"))
     settings = INDEX_MODES[index_mode]
@@ -312,8 +312,8 @@ def start_elasticsearch(stack: Stack, version: str, index_mode: str) -> None:
         "LOCAL_ELASTICSEARCH_USER": "elastic",
         "LOCAL_ELASTICSEARCH_PASSWORD": password,
         "LOCAL_ELASTICSEARCH_VERSION": (home / "version").read_text(),
-        # For a test that wants a node of its own: the folder of its data takes the place of {work}, and `port` in it
-        # will tell the port.
+        # For a test with its own node: {work} is replaced by the data folder, and the file `port` in it will contain
+        # the port.
         "LOCAL_ELASTICSEARCH_NODE": json.dumps(node_command("{work}")),
     }
     stack.save()
@@ -324,10 +324,10 @@ def start_elasticsearch(stack: Stack, version: str, index_mode: str) -> None:
 
 @contextlib.contextmanager
 def reserved_port() -> Iterator[int]:
-    """A free port that nobody else is given while it is held.
+    """Reserves a free port.
 
-    It is bound but does not listen. With SO_REUSEADDR on both sides, Linux lets the emulator bind it too, while ports
-    that are chosen automatically stay away from it.
+    The socket is bound but does not listen. With SO_REUSEADDR on both sides, Linux allows the emulator to bind it too,
+    but does not assign it automatically to anyone else.
     """
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -361,13 +361,13 @@ def start_aws_on(stack: Stack, port: int, with_iam: bool) -> None:
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
-        # Without these an SDK would look for credentials of a real account.
+        # Without these, an SDK would search for the credentials of a real account.
         "AWS_CONFIG_FILE": "/dev/null",
         "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
         "AWS_EC2_METADATA_DISABLED": "true",
     }
-    # A function inherits the whole environment of the emulator, so there is nothing in it but this. It also takes its
-    # AWS_ENDPOINT_URL from here: without it, it would call the real AWS.
+    # A function inherits the emulator's whole environment, so it contains nothing else. The function also takes its
+    # AWS_ENDPOINT_URL from here; without it, it would call the real AWS.
     environment = {
         **machine_environment(),
         **clients,
@@ -380,7 +380,7 @@ def start_aws_on(stack: Stack, port: int, with_iam: bool) -> None:
         "MINISTACK_REGION": REGION,
         "PYTHONUNBUFFERED": "1",
         "S3_DATA_DIR": str(work / "s3"),
-        # State machines wait 30 s for what passes by itself, up to an hour; here 0.6 s, and 72 s.
+        # State machines wait from 30 s to an hour after temporary failures; here 0.6 s to 72 s.
         "SFN_WAIT_SCALE": "0.02",
         "SFTP_ENABLED": "0",
         "STATE_DIR": str(work / "state"),
@@ -397,7 +397,7 @@ def start_aws_on(stack: Stack, port: int, with_iam: bool) -> None:
 
 
 def machine_environment() -> dict[str, str]:
-    """The few settings of the caller that a service needs to run at all."""
+    """Returns the few settings of the caller that a service needs to run."""
     return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL") if name in os.environ}
 
 
@@ -405,7 +405,7 @@ def machine_environment() -> dict[str, str]:
 
 
 def start(stack: Stack, options: argparse.Namespace) -> None:
-    """Installs what is missing and starts the services; what was started stays in `stack` if one of them fails."""
+    """Installs what is missing and starts the services. If one fails, those already started remain in `stack`."""
     steps = ["python"]
     if "elasticsearch" not in options.without:
         steps.append(f"es{options.es}")
@@ -416,7 +416,7 @@ def start(stack: Stack, options: argparse.Namespace) -> None:
 
     stack.folder.mkdir(parents=True, exist_ok=True)
     stack.environment["PATH"] = f"{tools.VENV / 'bin'}:{os.environ.get('PATH', os.defpath)}"
-    # What gives a function a clock of its own.
+    # Gives a function its own clock.
     packages = tools.VENV.glob("lib/python*/site-packages/libfaketime")
     stack.environment |= {"LOCAL_FAKETIME": str(file) for path in packages for file in path.rglob("libfaketime.so.1")}
     started = time.monotonic()
@@ -457,7 +457,7 @@ def command_env(options: argparse.Namespace) -> int:
 
 
 def command_run(options: argparse.Namespace) -> int:
-    """Runs a command under a stack of its own and returns its exit code."""
+    """Runs a command with its own stack and returns its exit code."""
     if options.run_dir and (options.run_dir / "stack.json").exists():
         raise StackFailed(f"{options.run_dir} already belongs to a stack; give this run another --run-dir")
     RUNS.mkdir(exist_ok=True)
@@ -479,18 +479,18 @@ def command_run(options: argparse.Namespace) -> int:
 
 
 def clear_killed_runs() -> None:
-    """Removes what earlier runs have left whose launcher was killed and could not do it itself."""
+    """Removes the stacks of earlier runs whose launcher was killed."""
     for file in RUNS.glob("run-*/stack.json"):
-        with contextlib.suppress(StackFailed, ValueError):  # gone or half written: its owner is at it
+        with contextlib.suppress(StackFailed, ValueError):  # its owner is removing or writing it
             stack = Stack.load(file.parent)
             if stack.launcher and birth_of(stack.launcher[0]) != stack.launcher[1]:
-                say(f"removing what is left of a run that was killed: {file.parent}")
+                say(f"removing the rest of a killed run: {file.parent}")
                 stack.stop()
 
 
 def run_command(command: list[str], environment: dict[str, str]) -> int:
-    """Runs the command in a group of its own, so that all it has started ends with it."""
-    # A group in the background may not read from a terminal: it would be stopped and wait for ever.
+    """Runs the command in its own group, so that everything that it has started ends with it."""
+    # A background group that reads from a terminal would be stopped forever.
     keyboard = subprocess.DEVNULL if sys.stdin.isatty() else None
     try:
         process = subprocess.Popen(command, env=environment, stdin=keyboard, process_group=0, preexec_fn=end_with_parent)
@@ -509,7 +509,7 @@ def run_command(command: list[str], environment: dict[str, str]) -> int:
 
 
 def end_group(process: subprocess.Popen, number: int) -> None:
-    """Passes the signal on to everything the command runs, and waits for the command."""
+    """Passes the signal on to all processes of the command, and waits for the command."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, number)
     with contextlib.suppress(subprocess.TimeoutExpired, Ended):
@@ -517,7 +517,7 @@ def end_group(process: subprocess.Popen, number: int) -> None:
 
 
 def keep_logs(stack: Stack) -> None:
-    """After a failure the logs are what one wants to see; everything else is removed with the stack."""
+    """Keeps the logs after a failure. Everything else is removed with the stack."""
     kept = RUNS / "last-failure"
     shutil.rmtree(kept, ignore_errors=True)
     kept.mkdir(parents=True)
@@ -547,11 +547,11 @@ def parse_arguments() -> argparse.Namespace:
     for command in starting:
         command.add_argument("--es", choices=("8", "9"), default="8", help="major version of Elasticsearch (default: 8)")
         command.add_argument("--index-mode", choices=INDEX_MODES, default="standard",
-                             help="how Elasticsearch makes the indices of logs (default: standard)")
-        command.add_argument("--iam", action="store_true", help="have the AWS emulator check permissions")
+                             help="index mode of the log indices (default: standard)")
+        command.add_argument("--iam", action="store_true", help="make the AWS emulator check permissions")
         command.add_argument("--without", choices=("aws", "elasticsearch"), action="append", default=[],
                              help="leave out a service")
-    starting[1].add_argument("command", nargs="+", metavar="COMMAND", help="after `--`: what to run")
+    starting[1].add_argument("command", nargs="+", metavar="COMMAND", help="the command to run, after `--`")
     return parser.parse_args()
 
 

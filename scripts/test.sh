@@ -5,16 +5,16 @@ cd "$(dirname "$0")/.."
 
 step() { printf '==> %s\n' "$*" >&2; }
 
-# An absent service is a failure here, never a skipped test.
+# A missing service is a failure here, never a skipped test.
 export CI=true
 
 step "the binaries that the tests deploy and start"
 cargo build --release --locked --bin bootstrap
-# One selection of packages for everything else, because another one has other features and builds all crates again.
+# One selection of packages for all commands, because another selection has other features and rebuilds all crates.
 cargo build --workspace --bins --locked
 
 step "Rust tests: unit, golden, integration"
-# The integration tests wait more than they compute: for leases, pauses and deadlines.
+# The integration tests mostly wait: for leases, pauses and deadlines.
 RUST_TEST_THREADS="${RUST_TEST_THREADS:-4}" cargo test --workspace --locked
 
 step "a short soak: two seeds of every scenario (make soak plays more)"

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# The integration tests and a short soak on indices of another mode. Run through `make test-logsdb`, which starts a local
+# The integration tests and a short soak with another index mode. Run through `make test-logsdb`, which starts a local
 # stack with that mode around this script.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 step() { printf '==> %s\n' "$*" >&2; }
 
-# An absent service is a failure here, never a skipped test.
+# A missing service is a failure here, never a skipped test.
 export CI=true
 
-# The journeys in which the index mode matters: mapping, bulk, dead letters, rollovers and what exists.
+# The journeys that depend on the index mode: mapping, bulk, dead letters, rollovers and duplicates.
 journeys=(golden:: elastic:: collect:: backfill:: redrive:: snapshot:: setup:: check:: old_indices:: index_mode::)
 
 step "integration tests in the index mode $LOCAL_ELASTICSEARCH_INDEX_MODE"

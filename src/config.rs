@@ -77,7 +77,7 @@ pub enum SecretSource {
 
 /// Settings that cannot be used, with all their faults.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the function's settings are not valid: {}. Mend them with the parameters of its CloudFormation stack (environment variables of the function); docs/settings.md explains each", faults.join("; "))]
+#[error("the function's settings are not valid: {}. Correct them with the parameters of its CloudFormation stack (environment variables of the function); docs/settings.md explains each", faults.join("; "))]
 pub struct Invalid {
     faults: Vec<String>,
 }

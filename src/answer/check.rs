@@ -133,7 +133,7 @@ impl CheckAnswer {
     pub fn without_settings(error: &Error) -> Self {
         let mut checks = Checks::default();
         checks.enter(Name::Settings, Err(error.with_causes()));
-        checks.answer("the settings have to be mended first")
+        checks.answer("correct the settings first")
     }
 
     /// Builds the answer for a secret that cannot be used.
@@ -142,7 +142,7 @@ impl CheckAnswer {
         let mut checks = Checks::default();
         checks.enter(Name::Settings, Ok(SETTINGS_OK.to_owned()));
         checks.enter(Name::Secret, Err(error.with_causes()));
-        checks.answer("the secret has to be mended first")
+        checks.answer("correct the secret first")
     }
 }
 

@@ -345,7 +345,7 @@ mod tests {
         assert_eq!(status(0, plan(&STARTS, true)), "planned");
         assert_eq!(status(1, plan(&STARTS, true)), "unfinished");
         assert_eq!(status(3, plan(&STARTS, true)), "complete");
-        assert_eq!(status(2, plan(&STARTS[..2], false)), "unfinished", "the plan goes on");
+        assert_eq!(status(2, plan(&STARTS[..2], false)), "unfinished", "the plan continues");
         assert_eq!(backfills(vec![plan(&[], false)]), json!([]));
     }
 

@@ -12,7 +12,7 @@ use crate::aws::{BoxError, Fault, Verdict};
 pub enum Error {
     /// DynamoDB did not respond, or throttled, until the time was up. A write may have taken effect.
     #[error(
-        "DynamoDB could not be reached for `{action}` on the table {table}: the next run goes on from the last \
+        "DynamoDB could not be reached for `{action}` on the table {table}: the next run continues from the last \
          checkpoint; if this stays, look at the table's throttling in CloudWatch and, in a VPC, at the route or \
          gateway endpoint to DynamoDB"
     )]
@@ -109,7 +109,7 @@ pub enum Error {
     /// Another run took the lease, or the item was deleted: this run must stop. Nothing was written by this call.
     #[error(
         "the lease of the checkpoint `{pk}` in the table {table} went to another run{}: nothing is lost, that run \
-         goes on from the last checkpoint", until(*.expires)
+         continues from the last checkpoint", until(*.expires)
     )]
     LeaseLost {
         /// The table.
@@ -204,7 +204,7 @@ mod tests {
             (
                 Error::Unreachable { action, table: table(), source: fault() },
                 "Checkpoint.Unreachable",
-                "DynamoDB could not be reached for `dynamodb:UpdateItem` on the table checkpoints: the next run goes on \
+                "DynamoDB could not be reached for `dynamodb:UpdateItem` on the table checkpoints: the next run continues \
                  from the last checkpoint; if this stays, look at the table's throttling in CloudWatch and, in a VPC, \
                  at the route or gateway endpoint to DynamoDB",
             ),
@@ -275,7 +275,7 @@ mod tests {
                 Error::LeaseLost { table: table(), pk: pk(), expires: "2024-05-01T12:00:00Z".parse().ok() },
                 "Checkpoint.Unreachable",
                 "the lease of the checkpoint `stream#user` in the table checkpoints went to another run, which holds \
-                 it until 2024-05-01T12:00:00Z: nothing is lost, that run goes on from the last checkpoint",
+                 it until 2024-05-01T12:00:00Z: nothing is lost, that run continues from the last checkpoint",
             ),
         ];
         for (error, error_type, text) in texts {

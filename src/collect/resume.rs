@@ -52,7 +52,7 @@ pub async fn resume(session: &Session<'_>) -> Result<ResumeAnswer, Error> {
         match answer {
             Ok(answer) => resumed.push(answer),
             Err(error) if session.is_nearly_over() && error.is_retryable() && !resumed.is_empty() => {
-                tracing::warn!(%error, "the deadline came first; the next run goes on");
+                tracing::warn!(%error, "the deadline was reached; the next run continues");
                 return Ok(ResumeAnswer { action: "resume", status: RunStatus::Partial, resumed });
             }
             // Failed work must not delay the rest.

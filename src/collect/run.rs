@@ -182,11 +182,11 @@ impl<'a> Run<'a> {
             Ok(Ended::Complete) => (Ok(RunStatus::Complete), false),
             Ok(Ended::DeadlineCame) => (Ok(RunStatus::Partial), false),
             Err(error) if self.was_cut_short(&error) => {
-                tracing::warn!(%error, "the deadline came first; the next run goes on");
+                tracing::warn!(%error, "the deadline was reached; the next run continues");
                 (Ok(RunStatus::Partial), false)
             }
             Err(error) if error.is_lease_lost() => {
-                tracing::warn!(%error, "another run goes on in this one's place");
+                tracing::warn!(%error, "another run has taken over and continues");
                 (Ok(RunStatus::Partial), true)
             }
             Err(error) => (Err(error), false),
@@ -223,7 +223,7 @@ impl<'a> Run<'a> {
         let outcome = match released {
             Ok(()) => outcome,
             Err(error) if error.is_lease_lost() => {
-                tracing::warn!(%error, "another run goes on in this one's place");
+                tracing::warn!(%error, "another run has taken over and continues");
                 is_lease_lost = true;
                 outcome.map(|_| RunStatus::Partial)
             }

@@ -132,8 +132,8 @@ pub enum Error {
     /// `setup` would take over data streams of others. Nothing was installed.
     #[error(
         "`setup` changed nothing in Elasticsearch at {host}, because others write there: {}. The index templates of \
-         lastpass-elastic would replace theirs at once or at the next rollover, and what an Elastic Agent goes on \
-         writing would be stored unparsed. Stop the agent's LastPass integration, as docs/from-elastics-integration.md \
+         lastpass-elastic would replace theirs at once or at the next rollover, and what an Elastic Agent still writes \
+         would be stored unparsed. Stop the agent's LastPass integration, as docs/from-elastics-integration.md \
          describes, then repeat with {{\"action\": \"setup\", \"take_over\": true}}",
         few(.data_streams)
     )]

@@ -192,7 +192,7 @@ impl Client {
                 }
                 return Err(error);
             };
-            tracing::info!(command = command.as_str(), ?pause, "LastPass did not answer as hoped; asking again");
+            tracing::info!(command = command.as_str(), ?pause, "the request to LastPass failed; retrying");
             tokio::time::sleep(pause).await;
         }
     }

@@ -37,7 +37,7 @@ pub enum Error {
     },
     /// LastPass limits the rate of requests. Retried while the deadline allows.
     #[error(
-        "LastPass throttles `{command}` ({limit}): it was asked again for {waited:?}, as long as this invocation could wait; the checkpoint keeps what was done, and the next run goes on from there. If it stays so, lower the rate of the schedules or see what else uses this account's Enterprise API{}",
+        "LastPass throttles `{command}` ({limit}): it was asked again for {waited:?}, as long as this invocation could wait; the checkpoint keeps what was done, and the next run continues from there. If it stays so, lower the rate of the schedules or see what else uses this account's Enterprise API{}",
         limit.remedy()
     )]
     Throttled {
@@ -50,7 +50,7 @@ pub enum Error {
     },
     /// The connection was refused, cut or timed out, or the response was 5xx. Retried a few times.
     #[error(
-        "LastPass could not be reached at {host} within {waited:?} ({why}): check the setting LASTPASS_URL and that the function has a way to the internet; the checkpoint keeps what was done, and the next run goes on from there"
+        "LastPass could not be reached at {host} within {waited:?} ({why}): check the setting LASTPASS_URL and that the function has a way to the internet; the checkpoint keeps what was done, and the next run continues from there"
     )]
     Unreachable {
         /// The host of the request.
@@ -64,7 +64,7 @@ pub enum Error {
     },
     /// The response does not come from the API. Retried a few times, because maintenance pages have status 200.
     #[error(
-        "LastPass answered `{command}` with something that is not its API's JSON ({why}): check that LASTPASS_URL is the address of enterpriseapi.php and that no proxy answers in its place; a page that says LastPass is being maintained goes away by itself, and the next run goes on from the checkpoint"
+        "LastPass answered `{command}` with something that is not its API's JSON ({why}): check that LASTPASS_URL is the address of enterpriseapi.php and that no proxy answers in its place; a page that says LastPass is being maintained goes away by itself, and the next run continues from the checkpoint"
     )]
     BadAnswer {
         /// The command that was sent.

@@ -236,7 +236,7 @@ impl<'a> Fields<'a> {
     fn refuse_without_past(&mut self, stream: Stream) {
         if stream != Stream::EventReport {
             self.faults.push(format!(
-                "{stream} can't be filled back: LastPass has only its present state; only event_report has a past"
+                "{stream} can't be backfilled: LastPass returns only its current state; only event_report has a past"
             ));
         }
     }
@@ -346,7 +346,7 @@ mod tests {
         }
         assert!(fault(json!({"action": "plan", "from": "2025-01-02", "to": "2025-01-02"})).contains("is not before"));
         let text = fault(json!({"action": "plan", "stream": "user", "from": "2025-01-01", "to": "2025-01-02"}));
-        assert!(text.contains("user can't be filled back"), "{text}");
+        assert!(text.contains("user can't be backfilled"), "{text}");
     }
 
     #[test]
@@ -418,7 +418,7 @@ mod tests {
     #[test]
     fn every_fault_is_named() {
         let text = fault(json!({"action": "backfill", "stream": "user", "from": "soon", "tp": 1, "alert": "yes"}));
-        for part in ["user can't be filled back", "\"soon\"", "`to` is missing", "\"tp\"", "`alert` is a text"] {
+        for part in ["user can't be backfilled", "\"soon\"", "`to` is missing", "\"tp\"", "`alert` is a text"] {
             assert!(text.contains(part), "{part} in {text}");
         }
         assert!(

@@ -1,7 +1,7 @@
-"""Rules that Step Functions applies to a definition when a state machine is created or updated.
+"""The rules that Step Functions applies when a state machine is created or updated.
 
-The emulator creates whatever it is given, so `local_aws.py` has it apply these rules, and `tests/template` applies them to the
-definitions in `statemachines/`. Sources, all in the AWS Step Functions Developer Guide:
+The emulator accepts any definition. `local_aws.py` therefore makes it apply these rules, and `tests/template` applies
+them to the definitions in `statemachines/`. Sources, all in the AWS Step Functions Developer Guide:
 
 - "Passing data between states with variables": scopes, names, `$states`
 - "Transforming data with JSONata": fields of each query language, functions that Step Functions leaves out
@@ -25,7 +25,7 @@ NAME_MAX_CHARS = 80
 DEFINITION_MAX_BYTES = 1024 * 1024
 LABEL_MAX_CHARS = 40
 
-# Fields of a state that only one query language has. `Path` at the end of a name is JSONPath as well.
+# Fields of a state that only one query language has. A name that ends in `Path` is JSONPath too.
 JSONPATH_ONLY = {"InputPath", "OutputPath", "Parameters", "ResultPath", "ResultSelector", "Result"}
 JSONATA_ONLY = {"Arguments", "Output", "Items"}
 DISTRIBUTED_ONLY = ("ItemReader", "ItemBatcher", "ResultWriter", "Label", "ToleratedFailureCount", "ToleratedFailurePercentage")
@@ -46,9 +46,9 @@ class Scope:
     path: str
     machine: dict
     language: str
-    # From the top-level scope to the one around this one.
+    # The enclosing scopes, from the top level to the nearest.
     around: list[Scope] = field(default_factory=list)
-    # A distributed Map runs its items as executions of their own.
+    # A distributed Map runs each item as a separate execution.
     is_distributed: bool = False
 
     @property
@@ -61,7 +61,7 @@ class Scope:
 
     @property
     def readable(self) -> set[str]:
-        """The variables that the states of this scope may read."""
+        """Returns the variables that the states of this scope may read."""
         names: set[str] = set()
         for scope in [self, *reversed(self.around)]:
             names |= scope.assigned
@@ -74,7 +74,7 @@ class Scope:
 
 
 def faults(definition: dict, kind: str = "STANDARD") -> list[str]:
-    """Everything for which Step Functions refuses the definition, each with its place."""
+    """Returns every reason for which Step Functions rejects the definition, each with its place."""
     found = []
     if len(json.dumps(definition).encode()) > DEFINITION_MAX_BYTES:
         found.append("/: the definition is longer than 1 MB")
@@ -91,7 +91,7 @@ def faults(definition: dict, kind: str = "STANDARD") -> list[str]:
 
 def all_scopes(machine: dict, path: str = "", around: Iterator[Scope] = (), is_distributed: bool = False,
                language: str = "JSONPath") -> Iterator[Scope]:
-    """The scope of a machine, then those inside it."""
+    """Yields the scope of a machine, then those inside it."""
     scope = Scope(path, machine, machine.get("QueryLanguage", language), list(around), is_distributed)
     yield scope
     for name, state in scope.states.items():
@@ -110,13 +110,13 @@ def machines_inside(state: dict) -> Iterator[tuple[str, dict]]:
 
 
 def entries(state: dict, field_name: str) -> list[dict]:
-    """The objects in a list such as `Catch`, of which each may have an `Assign` of its own."""
+    """Returns the objects in a list such as `Catch`, each of which may have its own `Assign`."""
     listed = state.get(field_name)
     return [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
 
 
 def assigned_by(state: dict) -> Iterator[str]:
-    """The variables that a state assigns: itself, in a rule of its `Choices`, or where it catches an error."""
+    """Yields the variables that a state assigns: itself, in a rule of its `Choices`, or in a `Catch`."""
     for part in (state, *entries(state, "Choices"), *entries(state, "Catch")):
         if isinstance(part.get("Assign"), dict):
             yield from (name.removesuffix(".$") for name in part["Assign"])
@@ -206,7 +206,7 @@ def read_faults(scope: Scope, state: dict) -> Iterator[str]:
 
 
 def expressions(node: object, path: str = "") -> Iterator[tuple[str, str]]:
-    """The JSONata of a state, without that of the states inside it."""
+    """Yields the JSONata of a state, without that of the states inside it."""
     if isinstance(node, dict):
         for name, value in node.items():
             if name != "States":
@@ -219,7 +219,7 @@ def expressions(node: object, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def jsonpath_texts(node: object, is_reference: bool = False) -> Iterator[str]:
-    """The JSONPath of a state, without that of the states inside it."""
+    """Yields the JSONPath of a state, without that of the states inside it."""
     if isinstance(node, dict):
         for name, value in node.items():
             if name != "States":
@@ -232,7 +232,7 @@ def jsonpath_texts(node: object, is_reference: bool = False) -> Iterator[str]:
 
 
 def free_variables(node: object, bound: frozenset[str] = frozenset()) -> set[str]:
-    """The variables that an expression reads and doesn't bind itself. Functions count as such."""
+    """Returns the variables that an expression reads and does not bind itself, including functions."""
     if isinstance(node, list):
         found: set[str] = set()
         for each in node:
@@ -255,7 +255,7 @@ def free_variables(node: object, bound: frozenset[str] = frozenset()) -> set[str
 
 
 def bindings(node: object) -> frozenset[str]:
-    """What is bound for those that follow: by `:=`, and in a path by `@` and `#`."""
+    """Returns the variables that later nodes can use: bound by `:=`, and in a path by `@` and `#`."""
     if getattr(node, "type", None) == "bind":
         return frozenset({node.lhs.value}) | bindings(node.rhs)
     names = {name for key in ("focus", "index") if isinstance(name := getattr(node, key, None), str)}
@@ -266,7 +266,7 @@ def bindings(node: object) -> frozenset[str]:
 
 
 def parts_of(node: object) -> list:
-    """The nodes below one of the parser's."""
+    """Returns the child nodes of a parser node."""
     if not hasattr(node, "__dict__"):
         return []
     skipped = ("_outer_instance", "ancestor", "seeking_parent", "slot", "next_function")
@@ -275,7 +275,7 @@ def parts_of(node: object) -> list:
 
 
 def paths_of(node: object) -> Iterator[list[str]]:
-    """The first steps of every path: `$states.result.Payload` is ["states", "result", "Payload"]."""
+    """Yields the first steps of every path: `$states.result.Payload` is ["states", "result", "Payload"]."""
     if isinstance(node, list):
         for each in node:
             yield from paths_of(each)
@@ -287,7 +287,7 @@ def paths_of(node: object) -> Iterator[list[str]]:
 
 
 def reserved_faults(state: dict, path: str, ast: object, expression: str) -> Iterator[str]:
-    """`$states` where it lacks a part, and functions that Step Functions doesn't have."""
+    """Yields uses of parts that `$states` lacks, and of functions that Step Functions does not have."""
     first = path.split("/")[1]
     is_catch = first == "Catch"
     has_result = state.get("Type") in WITH_RESULT and first in ("Output", "Assign")
@@ -353,9 +353,9 @@ def express_faults(state: dict) -> Iterator[str]:
 
 
 def unassigned(definition: dict) -> list[str]:
-    """Variables that a JSONata state reads and that nothing assigns where it could read them.
+    """Returns variables that a JSONata state reads although no assignment reaches it.
 
-    Step Functions takes such a definition, and the execution fails.
+    Step Functions accepts such a definition, and the execution fails.
     """
     builtin = set(jsonata.Jsonata.static_frame.bindings) | {"states", "partition", "range", "hash", "random", "uuid", "parse"}
     return [

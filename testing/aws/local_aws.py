@@ -1,13 +1,13 @@
-"""Runs the AWS emulator `ministack` with what a scheduled Lambda function needs added to it.
+"""Runs the AWS emulator `ministack` with the additions that a scheduled Lambda function needs.
 
     GATEWAY_PORT=4566 BIND_HOST=127.0.0.1 python local_aws.py
 
-ministack 1.5.33 is close to AWS, apart from a few places that this project leans on. Each of these is replaced by one
-function of `PATCHES` below; the function's docstring says what AWS does and what the emulator does without it. Nothing
-in this file is deployed.
+ministack 1.5.33 behaves like AWS except in a few places on which this project depends. One function of `PATCHES` below
+fixes each of them; its docstring states the behaviour of AWS and of the unpatched emulator. Nothing in this file is
+deployed.
 
-The patches reach into the emulator's modules by name, so its version is pinned, another version is refused, and
-`test_local_aws.py` fails when a patch has lost its effect.
+The patches use internal names of the emulator. Its version is therefore pinned, any other version is refused, and
+`test_local_aws.py` fails if a patch has no effect any more.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ from ministack.core.responses import new_uuid, set_request_account_id, set_reque
 from ministack.services import cloudwatch, dynamodb, eventbridge, iam, lambda_svc, scheduler, sqs, stepfunctions
 from ministack.services.cloudformation import provisioners
 
-# testing/aws/definitions.py, which is beside this script.
+# testing/aws/definitions.py, in the same folder.
 import definitions
 
 MINISTACK_VERSION = "1.5.33"
 
-# How often queue metrics are published and alarms are judged. AWS does both once a minute; tests should not wait for it.
+# Interval at which queue metrics are published and alarms are evaluated. AWS does both once a minute, which is too slow
+# for tests.
 SWEEP_SECONDS = 5
 
 log = logging.getLogger("local_aws")
@@ -41,11 +42,11 @@ log = logging.getLogger("local_aws")
 
 
 def deliver_schedules_as_scheduler_does() -> None:
-    """Scheduled calls carry their context attributes, and a failing function is retried and reported.
+    """Fills in the context attributes of scheduled calls, and retries and reports a failing function.
 
-    AWS replaces `<aws.scheduler.scheduled-time>` and its siblings in a target's input, and calls a function
+    AWS replaces `<aws.scheduler.scheduled-time>` and similar attributes in a target's input, and calls a function
     asynchronously, so that its `EventInvokeConfig` (attempts, failure queue) applies. The emulator passes the
-    placeholders on as they are and calls the function once, whatever comes of it.
+    placeholders on unchanged and calls the function once, whatever the outcome.
     """
     stock_invoke = eventbridge._invoke_target
 
@@ -64,7 +65,7 @@ def deliver_schedules_as_scheduler_does() -> None:
 
 
 def with_context_attributes(text: str, schedule: dict, fired_at: float) -> str:
-    """The input of one call: each placeholder replaced by what it stands for."""
+    """Returns the input of one call with its placeholders replaced."""
     attributes = {
         "attempt-number": "1",
         "execution-id": new_uuid(),
@@ -77,10 +78,10 @@ def with_context_attributes(text: str, schedule: dict, fired_at: float) -> str:
 
 
 def due_time(schedule: dict, fired_at: float) -> datetime:
-    """The moment a call was due, which is a little before it is made.
+    """Returns the time at which a call was due, which is a little before the call.
 
-    A one-time schedule is due when it says, a rate counts from the schedule's creation (whole seconds, not whole
-    minutes), and a cron expression falls on whole minutes.
+    A one-time schedule has its own time, a rate counts from the schedule's creation (whole seconds, not whole minutes),
+    and a cron expression falls on whole minutes.
     """
     expression = schedule.get("ScheduleExpression", "")
     once = scheduler._at_time_epoch(expression)
@@ -96,15 +97,15 @@ def due_time(schedule: dict, fired_at: float) -> datetime:
 
 
 def call_function(arn: str, payload: object) -> bool:
-    """Calls a function as an event: in the background, with the attempts and the failure target it is set up with.
+    """Calls a function as an event: in the background, with its configured attempts and failure target.
 
-    False where there is no such function.
+    Returns False if the function does not exist.
     """
     function, config, _ = lambda_svc._get_func_record_for_ref(arn)
     if not function or not config:
         return False
     run = lambda_svc._execution_record_for_config(function, config)
-    # A function looked up by its version comes without its settings for asynchronous calls.
+    # A function looked up by its version lacks its settings for asynchronous calls.
     for setting in ("event_invoke_config", "event_invoke_configs"):
         if function.get(setting):
             run[setting] = function[setting]
@@ -116,18 +117,18 @@ def call_function(arn: str, payload: object) -> bool:
 
 
 def take_definitions_in_yaml() -> None:
-    """A state machine's definition may be YAML, as well as JSON.
+    """Accepts state machine definitions in YAML.
 
-    The emulator takes JSON alone.
+    The emulator accepts only JSON.
     """
     stock_definition = provisioners._sfn_definition
     provisioners._sfn_definition = lambda properties: json.dumps(yaml.safe_load(stock_definition(properties)))
 
 
 def refuse_definitions_as_step_functions_does() -> None:
-    """A definition that breaks one of the rules in `definitions.py` makes no state machine, and changes none.
+    """Rejects a definition that breaks one of the rules in `definitions.py`, on creation and update.
 
-    The emulator looks at the syntax of JSONata alone, and at nothing where CloudFormation makes the state machine.
+    The emulator checks only the syntax of JSONata, and nothing if CloudFormation creates the state machine.
     """
     stock_validate = stepfunctions._validate_definition_jsonata
 
@@ -150,13 +151,13 @@ def refuse_definitions_as_step_functions_does() -> None:
     def kind_of_existing(data: dict) -> str:
         return (stepfunctions._state_machines.get(data.get("stateMachineArn")) or {}).get("type", "STANDARD")
 
-    # The API's calls go through a table that is filled by each request, so the names in the module are enough.
+    # The API looks these names up in the module for each request, so replacing them is enough.
     stepfunctions._create_state_machine = refusing(
         stepfunctions._create_state_machine, lambda data: data.get("type", "STANDARD")
     )
     stepfunctions._update_state_machine = refusing(stepfunctions._update_state_machine, kind_of_existing)
 
-    # CloudFormation writes the state machine into the emulator's store past that call.
+    # CloudFormation bypasses the API and writes the state machine into the emulator's store.
     stock_definition = provisioners._sfn_definition
 
     def definition(properties: dict) -> str:
@@ -169,7 +170,7 @@ def refuse_definitions_as_step_functions_does() -> None:
     provisioners._sfn_definition = definition
 
 
-# What the role of a state machine that logs has to be allowed, on everything.
+# The permissions that the role of a state machine with logging needs on all resources.
 # https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
 DELIVERS_LOGS = {
     "logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery",
@@ -178,9 +179,9 @@ DELIVERS_LOGS = {
 
 
 def set_up_logs_of_state_machines() -> None:
-    """A state machine from a template logs as it says there, and is refused where its role may not deliver logs.
+    """Applies the logging settings of a state machine from a template. Rejects them if its role may not deliver logs.
 
-    The emulator keeps the setting under the template's names, so that nobody can read it back, and asks for no permission.
+    The emulator stores the settings under the template's names, so they cannot be read, and checks no permission.
     """
 
     def checked(stock, properties_at: int):
@@ -203,14 +204,14 @@ def set_up_logs_of_state_machines() -> None:
 
 
 def with_small_initials(value: object) -> object:
-    """A property of a template as the API names it."""
+    """Converts a template property to the spelling of the API."""
     if isinstance(value, dict):
         return {name[:1].lower() + name[1:]: with_small_initials(part) for name, part in value.items()}
     return [with_small_initials(part) for part in value] if isinstance(value, list) else value
 
 
 def allowed_on_everything(role_arn: str) -> set[str]:
-    """The actions that the policies in a role allow on every resource."""
+    """Returns the actions that a role's policies allow on every resource."""
     role = iam._roles.get(role_arn.rpartition("/")[2]) or {}
     documents = [json.loads(document) for document in (role.get("InlinePolicies") or {}).values()]
     allowed = [s for document in documents for s in document["Statement"] if s["Effect"] == "Allow" and s["Resource"] == "*"]
@@ -218,9 +219,9 @@ def allowed_on_everything(role_arn: str) -> set[str]:
 
 
 def start_functions_in_the_background() -> None:
-    """A task that invokes a function with the type `Event` doesn't wait for it.
+    """Lets a task that invokes a function with the type `Event` continue without waiting.
 
-    The emulator runs the function to its end, and takes its error for the task's.
+    The emulator runs the function to its end, and takes the function's error for the task's.
     """
     stock_invoke = stepfunctions._invoke_resource
 
@@ -235,9 +236,10 @@ def start_functions_in_the_background() -> None:
 
 
 def run_distributed_maps_in_jsonata() -> None:
-    """`Items`, `ItemSelector`, `Output` and `Assign` of a distributed Map may be JSONata, and its variables stay outside.
+    """Supports JSONata in `Items`, `ItemSelector`, `Output` and `Assign` of a distributed Map, and keeps variables out
+    of its items.
 
-    The emulator knows JSONPath alone there, and hands the variables on to the items.
+    The emulator supports only JSONPath there, and passes the variables on to the items.
     """
     stock_run = stepfunctions._run_distributed_map
 
@@ -260,10 +262,10 @@ def run_distributed_maps_in_jsonata() -> None:
 
 
 def stop_items_with_their_execution() -> None:
-    """An execution that is stopped begins nothing more, nor do the items of its Maps, and it stays `ABORTED`.
+    """Stops all states of a stopped execution and of its Map items. Its status remains `ABORTED`.
 
-    An item of a distributed Map is an execution of its own, and can be stopped alone. The emulator goes on in either case, and
-    calls the execution failed where one of its states then fails.
+    An item of a distributed Map is a separate execution and can be stopped separately. The emulator continues in either
+    case, and reports the execution as failed if one of its states then fails.
     """
     stock_run = stepfunctions._run_sub_machine
 
@@ -287,7 +289,7 @@ def stop_items_with_their_execution() -> None:
 
         return wrapped
 
-    # What every state of that kind, and every attempt of a task, goes through.
+    # Every state of these kinds, and every attempt of a task, calls one of these.
     for name in ("_execute_pass", "_execute_choice", "_execute_wait", "_apply_jsonata_arguments"):
         setattr(stepfunctions, name, stopping(getattr(stepfunctions, name)))
 
@@ -304,15 +306,15 @@ def stop_items_with_their_execution() -> None:
 
 
 def measure_every_run() -> None:
-    """`AWS/Lambda` metrics count every run once, and embedded metrics become metrics.
+    """Counts every run once in the `AWS/Lambda` metrics, and publishes embedded metrics.
 
-    AWS counts runs however they were started, and reads metrics out of log lines in the embedded metric format. The
-    emulator counts only calls of its Invoke API and leaves log lines alone.
+    AWS counts runs however they were started, and reads metrics from log lines in the embedded metric format. The
+    emulator counts only calls of its Invoke API and ignores log lines.
     """
     stock_logs, stock_metrics = lambda_svc._emit_lambda_logs, lambda_svc._emit_lambda_metrics
 
     def metrics(name: str, duration_ms: float, error: bool, throttle: bool) -> None:
-        # A throttled call is never run. All others are counted where their log is written, so not here as well.
+        # A throttled call never runs. All others are counted when their log is written.
         if throttle:
             stock_metrics(name, duration_ms, error, throttle)
 
@@ -328,7 +330,7 @@ def measure_every_run() -> None:
 
 
 def record_embedded_metrics(line: str) -> None:
-    """Records the metrics of one log line, if it is in the embedded metric format."""
+    """Records the metrics of a log line in the embedded metric format."""
     if '"_aws"' not in line or "{" not in line:
         return
     try:
@@ -342,7 +344,7 @@ def record_embedded_metrics(line: str) -> None:
 
 
 def embedded_metrics(document: dict) -> Iterator[tuple[str, str, str, dict]]:
-    """Namespace, name, unit and dimensions of each metric that a document declares, for each set of dimensions."""
+    """Yields namespace, name, unit and dimensions of each metric in a document, for each set of dimensions."""
     for directive in document["_aws"]["CloudWatchMetrics"]:
         for names in directive.get("Dimensions") or [[]]:
             dimensions = {name: str(document[name]) for name in names}
@@ -351,10 +353,10 @@ def embedded_metrics(document: dict) -> Iterator[tuple[str, str, str, dict]]:
 
 
 def judge_alarms_as_cloudwatch_does() -> None:
-    """Alarms look at their dimensions, at M of N periods and at missing data, and are judged without being asked.
+    """Evaluates alarms regularly, by their dimensions, M of N periods and missing data.
 
-    The emulator judges an alarm only when someone publishes a metric, over all dimensions and periods together, and
-    knows no missing data. It publishes nothing about queues either, so an alarm on a failure queue would never ring.
+    The emulator evaluates an alarm only when a metric is published, over all dimensions and periods together, and
+    ignores missing data. It publishes no queue metrics, so an alarm on a failure queue would never go to ALARM.
     """
     cloudwatch._evaluate_alarm = judge_alarm
 
@@ -373,14 +375,14 @@ def judge_alarms_as_cloudwatch_does() -> None:
 
 
 def act_for(scope: tuple) -> None:
-    """Makes the account and region that a stored object belongs to those of this thread."""
+    """Sets this thread's account and region to those of a stored object."""
     account, region, _name = scope
     set_request_account_id(account)
     set_request_region(region)
 
 
 def publish_queue_lengths() -> None:
-    """Publishes for each queue how many of its messages could be received now."""
+    """Publishes the number of receivable messages of each queue."""
     for scope, queue in list(sqs._queues._data.items()):
         act_for(scope)
         now = time.time()
@@ -391,7 +393,7 @@ def publish_queue_lengths() -> None:
 
 
 def judge_alarm(alarm: dict) -> None:
-    """Sets the state of one alarm from the points of its last periods."""
+    """Sets the state of one alarm from the data points of its last periods."""
     if not alarm.get("Namespace") or not alarm.get("MetricName"):
         return
     now = time.time()
@@ -423,7 +425,7 @@ def judge_alarm(alarm: dict) -> None:
 
 
 def points_of(alarm: dict) -> list[dict]:
-    """All points of the metric an alarm watches: same namespace, same name, exactly its dimensions."""
+    """Returns all data points of an alarm's metric: the same namespace and name, and exactly its dimensions."""
     dimensions = {entry["Name"]: entry["Value"] for entry in alarm.get("Dimensions") or []}
     return [
         point
@@ -435,7 +437,7 @@ def points_of(alarm: dict) -> list[dict]:
 
 
 def value_in_period(alarm: dict, points: list[dict], now: float, index: int) -> float | None:
-    """The alarm's statistic in one period, counted backwards from now; None where there are no points."""
+    """Returns the alarm's statistic in one period, counted backwards from now. None without data points."""
     length = int(alarm.get("Period", 60))
     inside = [point for point in points if now - length * (index + 1) < point["Timestamp"] <= now - length * index]
     if not inside:
@@ -471,9 +473,9 @@ def change_state(alarm: dict, old: str, new: str, reason: str, now: float) -> No
 
 
 def apply_table_settings() -> None:
-    """A table made from a template gets its time to live and its point-in-time recovery.
+    """Applies the time to live and the point-in-time recovery of a table in a template.
 
-    The emulator creates the table and drops both properties.
+    The emulator creates the table without both.
     """
     stock_create = provisioners._ddb_create
 
@@ -491,9 +493,9 @@ def apply_table_settings() -> None:
 
 
 def apply_permissions_boundaries() -> None:
-    """A role made from a template has its permissions boundary, and an update changes it.
+    """Applies the permissions boundary of a role in a template, also on update.
 
-    The emulator creates the role and drops the property, so that the role may do more than on AWS.
+    The emulator creates the role without it, so the role may do more than on AWS.
     """
 
     def keeping(stock, properties_at: int):
@@ -509,9 +511,9 @@ def apply_permissions_boundaries() -> None:
 
 
 def replace_handlers(resource_type: str, operation: str, replaced) -> None:
-    """Replaces what the emulator's CloudFormation does with resources of a type.
+    """Replaces the handler of the emulator's CloudFormation for an operation on a resource type.
 
-    The handlers of all types are looked up in tables that were filled when the module was loaded.
+    The handlers are in tables that were filled when the module was loaded.
     """
     for table in list(vars(provisioners).values()):
         handlers = table.get(resource_type) if isinstance(table, dict) else None
@@ -520,7 +522,7 @@ def replace_handlers(resource_type: str, operation: str, replaced) -> None:
 
 
 def is_true(value: object) -> bool:
-    """Templates bring booleans as such and as text."""
+    """Returns whether a template value is true: a boolean or a text."""
     return str(value).lower() == "true"
 
 

@@ -1,9 +1,9 @@
-"""Each patch of local_aws.py still has its effect: fails when a new version of the emulator has moved something.
+"""Each patch of local_aws.py has its effect. Fails if a new version of the emulator breaks one.
 
     .tools/venv/bin/python -m pytest testing/aws
 
-One emulator is started for the whole file. A function that always fails is called once by a one-time schedule, and the
-tests look at everything that should follow from that.
+One emulator serves the whole file. A one-time schedule calls a function that always fails, and the tests check all
+consequences.
 """
 
 import io
@@ -22,10 +22,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 import stack as local_stack  # noqa: E402  (scripts/stack.py, which is a script and not a package)
 
-# The emulator looks for due schedules every 10 s; alarms are judged every 5 s.
+# The emulator checks schedules every 10 s and evaluates alarms every 5 s.
 PATIENCE_SECONDS = 40
 
-# A function in the form of a custom runtime: it prints one metric, then fails. It is called until it is ended.
+# A custom runtime function that prints one metric, then fails. It runs until it is stopped.
 BOOTSTRAP = f"""#!{sys.executable}
 import json, os, urllib.request
 
@@ -69,7 +69,7 @@ ANY_ROLE = "arn:aws:iam::000000000000:role/any"
 
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory):
-    """Makes clients of an emulator that lives as long as this file's tests."""
+    """Returns a factory of clients for an emulator that runs during this file's tests."""
     stack = local_stack.Stack(tmp_path_factory.mktemp("stack"), ends_with_us=True)
     try:
         local_stack.start_aws(stack, with_iam=False)
@@ -87,7 +87,7 @@ def aws(tmp_path_factory):
 
 
 def eventually(look):
-    """The first answer that is not empty."""
+    """Polls until a result is not empty, and returns it."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         if answer := look():
@@ -107,7 +107,7 @@ def zipped(text):
 
 @pytest.fixture(scope="module")
 def scheduled_failure(aws):
-    """The report that a failing function, called by a schedule, leaves in its failure queue."""
+    """Returns the report in the failure queue of a failing function that a schedule has called."""
     queues, functions, alarms = aws("sqs"), aws("lambda"), aws("cloudwatch")
     queue = queues.create_queue(QueueName="failures")["QueueUrl"]
     queue_arn = queues.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -194,7 +194,7 @@ def test_a_state_machine_may_be_written_in_yaml(aws):
 
 
 def test_a_task_starts_a_function_in_the_background(aws, background):
-    """Its failure is Lambda's to repeat and report, and not the task's."""
+    """Lambda retries and reports its failure. It is not the task's."""
     task = invoking("background", InvocationType="Event", Payload={"some": "payload"})
     execution = ended(aws, started(aws, machine(aws, "background", {"Start": task | {"End": True}})))
     assert (execution["status"], json.loads(execution["output"])["StatusCode"]) == ("SUCCEEDED", 202)
@@ -212,7 +212,8 @@ def test_a_task_cannot_start_a_function_that_is_not_there(aws):
 
 
 def test_a_distributed_map_may_be_written_in_jsonata(aws):
-    """The variables of its items don't come out. A definition whose items read one from around them is refused, see below."""
+    """The variables of its items stay inside. A definition whose items read an outer variable is rejected, see below.
+    """
     item = {
         "Assign": {"Type": "Pass", "Assign": {"inner": "{% $states.input %}"}, "Next": "Return"},
         "Return": {"Type": "Pass", "Output": {"item": "{% $inner %}"}, "End": True},
@@ -238,7 +239,7 @@ def test_a_distributed_map_may_be_written_in_jsonata(aws):
 
 def test_an_execution_that_is_stopped_begins_nothing_more(aws, background):
     machines = aws("stepfunctions")
-    # Each item waits a second here, then calls the function.
+    # Each item waits for a second, then calls the function.
     item = {"Pause": {"Type": "Wait", "Seconds": 50, "Next": "Start"}, "Start": invoking("background", Payload={}) | {"End": True}}
     states = {"Map": distributed(item) | {"Items": [1, 2, 3], "MaxConcurrency": 1, "End": True}}
     before = total(aws, "AWS/Lambda", "Invocations", "FunctionName", "background")
@@ -275,7 +276,7 @@ def test_an_item_that_is_stopped_leaves_the_others_alone(aws):
     assert (described["status"], json.loads(described["output"])) == ("SUCCEEDED", [None, 2])
 
 
-# A definition that assigns a name in two scopes, and one whose items read what they can't see.
+# A definition that assigns a name in two scopes, and one whose items read an outer variable.
 SHADOWED = {
     "Begin": {"Type": "Pass", "Assign": {"waits": 0}, "Next": "Map"},
     "Map": {
@@ -315,7 +316,7 @@ def test_a_definition_that_step_functions_refuses_changes_no_state_machine(aws, 
 
 @pytest.mark.parametrize(("states", "text"), REFUSED)
 def test_a_definition_that_step_functions_refuses_rolls_the_stack_back(aws, states, text):
-    """And leaves nothing of the stack behind but what is retained whatever happens."""
+    """Only resources that are always retained remain of the stack."""
     stack_name = f"refused-{states['Map']['ItemProcessor'].get('ProcessorConfig', {}).get('Mode', 'INLINE').lower()}"
     properties = {"DefinitionString": definition_of(states), "RoleArn": ANY_ROLE, "StateMachineName": stack_name}
     queue = {"Type": "AWS::SQS::Queue", "DeletionPolicy": "RetainExceptOnCreate", "Properties": {"QueueName": stack_name}}
@@ -398,13 +399,13 @@ def test_a_state_machine_logs_only_where_its_role_may_deliver_logs(aws):
 
 
 def local_aws_delivers_logs():
-    """The actions as `local_aws.py` has them, which can't be imported where the emulator isn't to be patched."""
+    """The actions in `local_aws.py`, which cannot be imported without patching the emulator."""
     source = (Path(__file__).with_name("local_aws.py")).read_text()
     return set(re.findall(r'"(logs:\w+)"', source.split("DELIVERS_LOGS = {")[1].split("}")[0]))
 
 
 def rolled_back(aws, stack_name, template):
-    """The events of a stack that can't be made, and the reasons in them."""
+    """Returns the events of a stack that cannot be created, and the reasons in them."""
     stacks = aws("cloudformation")
     stacks.create_stack(StackName=stack_name, TemplateBody=json.dumps(template), Capabilities=["CAPABILITY_NAMED_IAM"])
 
@@ -418,7 +419,7 @@ def rolled_back(aws, stack_name, template):
 
 @pytest.fixture(scope="module")
 def background(aws):
-    """A function that always fails, and is not repeated."""
+    """Creates a function that always fails and is not retried."""
     functions = aws("lambda")
     functions.create_function(
         FunctionName="background", Runtime="provided.al2023", Handler="bootstrap", Timeout=5,
@@ -428,35 +429,35 @@ def background(aws):
 
 
 def invoking(function, **arguments):
-    """A task that invokes a function."""
+    """Returns a task that invokes a function."""
     arn = f"arn:aws:lambda:us-east-1:000000000000:function:{function}"
     return {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Arguments": {"FunctionName": arn, **arguments}}
 
 
 def distributed(states):
-    """A distributed Map of these states, the first of which comes first."""
+    """Returns a distributed Map of these states, starting with the first one."""
     processor = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, "StartAt": next(iter(states))}
     return {"Type": "Map", "ItemProcessor": processor | {"States": states}}
 
 
 def machine(aws, name, states):
-    """The ARN of a new state machine in JSONata, which begins with the first of its states."""
+    """Creates a JSONata state machine that starts with the first of these states. Returns its ARN."""
     made = aws("stepfunctions").create_state_machine(name=name, definition=definition_of(states), roleArn=ANY_ROLE)
     return made["stateMachineArn"]
 
 
 def definition_of(states):
-    """A definition in JSONata that begins with the first of these states."""
+    """Returns a JSONata definition that starts with the first of these states."""
     return json.dumps({"QueryLanguage": "JSONata", "StartAt": next(iter(states)), "States": states})
 
 
 def started(aws, arn, given=None):
-    """The ARN of an execution with this input."""
+    """Starts an execution with this input. Returns its ARN."""
     return aws("stepfunctions").start_execution(stateMachineArn=arn, input=json.dumps(given or {}))["executionArn"]
 
 
 def ended(aws, execution):
-    """What the emulator tells of an execution once it is over."""
+    """Returns the emulator's description of an execution after its end."""
 
     def over():
         described = aws("stepfunctions").describe_execution(executionArn=execution)
@@ -466,7 +467,7 @@ def ended(aws, execution):
 
 
 def total(aws, namespace, metric, dimension, value):
-    """The sum of a metric over the last hour."""
+    """Returns the sum of a metric over the last hour."""
     now = datetime.now(UTC)
     points = aws("cloudwatch").get_metric_statistics(
         Namespace=namespace, MetricName=metric, Dimensions=[{"Name": dimension, "Value": value}],

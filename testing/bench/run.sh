@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The function, the same job in Python and the floor, measured in one run. Run through `make bench`, which installs the tools.
+# Measures the function, the same job in Python, and the floor, in one run. Run through `make bench`, which installs the
+# tools.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -1,7 +1,7 @@
-"""The Elasticsearch node of the local stack behaves as a secured cluster does, where this project leans on it.
+"""The Elasticsearch node of the local stack behaves as a secured cluster in everything on which this project depends.
 
-Run under a stack: `scripts/stack.py run -- python -m pytest testing/elasticsearch`. One key after another is tried on the
-node that the environment names; the statuses are those of an ordinary Elasticsearch.
+Run with a stack: `scripts/stack.py run -- python -m pytest testing/elasticsearch`. The tests try different keys on the
+node of the environment. The expected statuses are those of an ordinary Elasticsearch.
 """
 
 import base64
@@ -31,14 +31,14 @@ def url():
 
 
 class Client:
-    """One identity on the node."""
+    """A client with one identity."""
 
     def __init__(self, url, authorization=None):
         self.url = url
         self.authorization = authorization
 
     def call(self, method, path, body=None, content_type="application/json", **headers):
-        """Status and decoded answer."""
+        """Returns the status and the decoded response."""
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
         headers["Content-Type"] = content_type
@@ -107,7 +107,7 @@ def writer(owner, url):
 
 @pytest.fixture(scope="session", autouse=True)
 def documents(template, writer):
-    """Two documents in a data stream that their writing has created."""
+    """Two documents in a data stream that the first write creates."""
     status, items = writer.bulk()
     assert (status, [item["status"] for item in items]) == (200, [201, 201]), items
     assert items[0]["_index"].startswith(f".ds-{STREAM}-")
@@ -199,7 +199,7 @@ def test_templates_keep_the_types_that_stand_ins_replace(owner):
     {"index.mode": "logsdb", "index.codec": "default"},
 ], ids=str)
 def test_every_codec_writes_and_reads(owner, settings):
-    """Without libzstd two of these let the shard fail on Java 21."""
+    """Without libzstd, two of these make the shard fail on Java 21."""
     index = f"codec-{uuid.uuid4().hex[:8]}"
     assert owner.status("PUT", f"/{index}", {"settings": {"number_of_replicas": 0, **settings}}) == 200
     document = {"@timestamp": "2026-01-01T00:00:00Z", "host.name": "h", "message": "hello"}

@@ -1,4 +1,4 @@
-//! Builds the clock that runs faster than the machine's, which is preloaded into a process of the function.
+//! Builds the library that gives a function process a faster clock. It is preloaded into the process.
 
 use std::process::{Command, ExitCode};
 

@@ -1,4 +1,6 @@
-"""The template on the emulator. What these tests need is named when it is missing: a skip at home, a failure in CI."""
+"""Fixtures for the template on the emulator. If something is missing, the tests are skipped locally and fail in CI;
+both name it.
+"""
 
 import os
 import sys
@@ -37,19 +39,19 @@ def emulator() -> None:
 
 @pytest.fixture(scope="session")
 def bootstrap() -> Path:
-    """The function, built: from BOOTSTRAP_DIR, else from cargo's target folder."""
+    """Returns the path of the function's binary: in BOOTSTRAP_DIR, or in cargo's target folder."""
     return built(Path(os.environ.get("BOOTSTRAP_DIR") or TARGET / "release") / "bootstrap", "--release")
 
 
 @pytest.fixture(scope="session")
 def simulator() -> Path:
-    """LastPass, simulated."""
+    """Returns the path of the LastPass simulator."""
     return built(TARGET / "debug" / "lastpass-simulator", "--workspace --bins")
 
 
 @pytest.fixture(scope="session")
 def command_line_path() -> Path:
-    """The command line, as it is built in little time."""
+    """Returns the path of the command line, built with a profile that compiles fast."""
     return built(TARGET / "debug" / "lastpass-elastic", "--workspace --bins")
 
 
@@ -60,7 +62,7 @@ def cluster() -> Cluster:
 
 @pytest.fixture(scope="session")
 def probe(tmp_path_factory) -> Path:
-    """A function that makes the AWS call it is told to make, to try the role it runs under (`probe.py`)."""
+    """Returns a function that sends the requested AWS call, to test the role under which it runs (`probe.py`)."""
     path = tmp_path_factory.mktemp("probe") / "bootstrap"
     path.write_text(f"#!{sys.executable}\n{PROBE.read_text()}")
     path.chmod(0o755)
@@ -69,13 +71,13 @@ def probe(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def probed(probe):
-    """A stack of the template, its schedules off, with the probe as its function."""
+    """Yields a stack of the template with its schedules off and the probe as its function."""
     with Deployment.create(name("probe"), QUIET, probe) as stack:
         yield stack
 
 
 @pytest.fixture(scope="module")
 def deployed(bootstrap):
-    """A stack of the template, its schedules off, with the function itself."""
+    """Yields a stack of the template with its schedules off and the real function."""
     with Deployment.create(name("stack"), QUIET, bootstrap) as stack:
         yield stack

@@ -1,4 +1,4 @@
-"""A function of the Runtime API that makes one AWS call, or answers its environment, under the template's role.
+"""A function that sends one AWS call, or returns its environment, under the template's role.
 
 Payload: {"service": "dynamodb", "operation": "get_item", "arguments": {...}} -> {"allowed": bool, "code": "..."};
 {"environment": true} -> the variables; {"fail": "text"} -> an error of the type "Probe.Failed".

@@ -1,4 +1,4 @@
-"""LastPass for several accounts: one address, as it has, with a simulator of its own behind it for each account."""
+"""LastPass for several accounts: one URL, as in production, with one simulator for each account."""
 
 import json
 import threading
@@ -15,26 +15,26 @@ from urllib.request import Request
 from company import Company, Size
 from stack import LOOPBACK
 
-# Longer than the function waits for an answer.
+# Longer than the function waits for a response.
 TIMEOUT_S = 60
-# Said to an account number that nobody has, as the simulator says it.
+# The response to an unknown account number. Source: the simulator.
 UNKNOWN = '<?xml version="1.0" encoding="UTF-8"?>\n<lastpass rc="Authorization Error"/>'
 
 
 @dataclass
 class Provider:
-    """The one address of LastPass."""
+    """The URL of LastPass for all accounts."""
 
     url: str
     # By account number.
     companies: dict[str, Company]
-    # Each pair of account number and provisioning hash that was sent.
+    # The pairs of account number and provisioning hash in requests.
     asked_with: set[tuple[str, str]] = field(default_factory=set)
 
     @classmethod
     @contextmanager
     def start(cls, companies: list[Company]) -> Iterator["Provider"]:
-        """Listens on a free port, and stops whatever happens."""
+        """Listens on a free port and stops on exit."""
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         url = f"http://127.0.0.1:{server.server_port}/enterpriseapi.php"
         server.provider = cls(url, {company.account_number: company for company in companies})
@@ -49,7 +49,7 @@ class Provider:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Hands a request to the simulator of its `cid`, and that one's answer back."""
+    """Forwards a request to the simulator of its `cid` and returns that response."""
 
     protocol_version = "HTTP/1.1"
 
@@ -81,12 +81,12 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Nothing: bodies hold credentials, and the requests are in each simulator's own list."""
+        """Logs nothing: bodies contain credentials, and each simulator records its requests."""
 
 
 @contextmanager
 def companies(simulator: Path, size: Size, count: int, end: datetime) -> Iterator[list[Company]]:
-    """So many companies, no two alike."""
+    """Yields this number of different companies."""
     with ExitStack() as running:
         yield [
             running.enter_context(Company.start(simulator, size, seed=100 + nth, end=end, account_number=str(700_001 + nth)))
@@ -95,6 +95,6 @@ def companies(simulator: Path, size: Size, count: int, end: datetime) -> Iterato
 
 
 def tell_times_in(company: Company, zone: str) -> None:
-    """Has the API of this company tell and take times in another zone."""
+    """Sets the time zone of this company's API."""
     url = f"{company.url.rpartition('/')[0]}/_simulator/quirks"
     LOOPBACK.open(Request(url, json.dumps({"time_zone": zone}).encode()), timeout=TIMEOUT_S).close()

@@ -1,24 +1,24 @@
-"""How the tests name and configure their stacks."""
+"""Names and parameters of the test stacks."""
 
 import json
 import uuid
 
 from deployment import client
 
-# Nothing listens there: these tests don't need Elasticsearch.
+# Nothing listens there. These tests do not need Elasticsearch.
 NO_ELASTICSEARCH = "http://127.0.0.1:9"
 SCHEDULES_OFF = dict.fromkeys(("EventReportState", "UserState", "DetailedSharedFolderState"), "DISABLED")
-# What a stack needs to be made and to do nothing by itself (`resume` finds no work).
+# Parameters of a stack that does nothing by itself (`resume` finds no work).
 QUIET = {"ElasticsearchUrl": NO_ELASTICSEARCH, **SCHEDULES_OFF}
 
 
 def name(purpose: str) -> str:
-    """A name no other stack has, so that tests may run side by side."""
+    """Returns a unique stack name, so that tests can run in parallel."""
     return f"{purpose}-{uuid.uuid4().hex[:8]}"
 
 
 def credentials(company, cluster) -> dict[str, str]:
-    """What the secret holds once the installer's key was taken out: the documented writer role."""
+    """Returns the content of the secret after the installer's key was removed: the documented writer role."""
     return {
         "account_number": company.account_number,
         "provisioning_hash": company.provisioning_hash,
@@ -27,14 +27,16 @@ def credentials(company, cluster) -> dict[str, str]:
 
 
 def spoil(cluster, stream: str, namespace: str, field: str) -> None:
-    """Gives the data stream that a stream will have a mapping in which `field`, a text, is a number: it refuses all records."""
+    """Gives the future data stream of a stream a mapping in which the text field `field` is a number, so that it
+    rejects all records.
+    """
     data_stream = f"logs-lastpass.{stream}-{namespace}"
     properties: dict = {"type": "long"}
     for part in reversed(field.split(".")):
         properties = {"properties": {part: properties}}
     template = {
         "index_patterns": [data_stream],
-        # Above the product's own, which has 350.
+        # Above the product's own priority, 350.
         "priority": 400,
         "data_stream": {},
         "composed_of": [f"lastpass-elastic.{stream}", "logs@custom"],
@@ -44,15 +46,15 @@ def spoil(cluster, stream: str, namespace: str, field: str) -> None:
     cluster.ask("PUT", f"_index_template/{data_stream}", template)
 
 
-def mend(cluster, stream: str, namespace: str) -> None:
-    """Takes back what `spoil` did, with a new backing index that has the product's own mapping."""
+def repair(cluster, stream: str, namespace: str) -> None:
+    """Undoes `spoil`: a new backing index with the product's own mapping."""
     data_stream = f"logs-lastpass.{stream}-{namespace}"
     cluster.ask("DELETE", f"_index_template/{data_stream}")
     cluster.ask("POST", f"{data_stream}/_rollover")
 
 
 def queue_behind(topic: str) -> str:
-    """The URL of a new queue that gets what an SNS topic is told."""
+    """Returns the URL of a new queue that receives the messages of an SNS topic."""
     sqs = client("sqs")
     queue = sqs.create_queue(QueueName=name("bell"))["QueueUrl"]
     queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]

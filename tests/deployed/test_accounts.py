@@ -1,7 +1,7 @@
-"""Ten accounts in one deployment, of which one has a dead provisioning hash and one is throttled.
+"""Ten accounts in one deployment, one with an invalid provisioning hash and one throttled.
 
-The function itself, on a real Elasticsearch, deployed by the template with `SecretPrefix` and `Accounts`; behind the one
-`LastPassUrl` each account is a company of its own. The tests down to the backfill are one story, in this order.
+The template deploys the real function with `SecretPrefix` and `Accounts`, on a real Elasticsearch. Behind the one
+`LastPassUrl`, each account is a separate company. The tests up to the backfill form one sequence, in this order.
 """
 
 import json
@@ -18,27 +18,28 @@ from deployment import Deployment, FunctionError, client
 from providers import Provider, companies, tell_times_in
 from stacks import QUIET, name
 
-# The names show all that a name may hold.
+# The names cover all allowed characters.
 HEALTHY = ["acme", "globex.eu", "initech_2", "Umbrella", "hooli-1", "soylent", "0wonka", "stark"]
 DEAD, THROTTLED = "cyberdyne", "tyrell"
 NAMES = [*HEALTHY[:4], DEAD, *HEALTHY[4:], THROTTLED]
-# An account whose API tells times in a zone of its own, and one whose secret names its organisation.
+# An account whose API uses another time zone, and one whose secret names its organisation.
 FAR, NAMED = "soylent", "acme"
 ZONE, ORGANIZATION = "Asia/Kolkata", {"id": "4711", "name": "Acme Ltd"}
 DEFAULT_ZONE = "US/Eastern"
 
 SIZE = Size(events=120, days=2, twins=0.15, users=5, folders=2, users_of_a_folder=2)
 END = datetime.now(UTC).replace(microsecond=0)
-# What the first run reads: more than all there is.
+# The range of the first run: more than the whole history.
 LOOKBACK = "4d"
-# What only a backfill finds.
+# The time of events that only a backfill finds.
 LONG_AGO = END - timedelta(days=20)
 DEAD_HASH = "00112233445566778899aabbccddeeff"
 ALWAYS_429 = {"on": {"every": 1}, "fault": {"kind": "throttled"}}
 
-# What a run may work. One that LastPass throttles gives up after half of it, twice; ten at once have to be done by then.
+# Timeout of a run. A throttled run gives up after half of it, twice; ten concurrent runs must finish by then.
 TIMEOUT_S = 20
-# The emulator looks every 10 s which schedules are due, and two throttled attempts last 20 s; the rest is for a busy machine.
+# The emulator checks every 10 s which schedules are due, and two throttled attempts take 20 s. The rest is for a busy
+# machine.
 PATIENCE_S = 120
 PAUSE_S = 0.3
 
@@ -68,35 +69,37 @@ class Account:
 
 @dataclass
 class Land:
-    """The deployment, its accounts, and what is around them."""
+    """The deployment, its accounts and their services."""
 
     stack: Deployment
     cluster: object
     provider: Provider
     accounts: dict[str, Account]
-    # Of the first scheduled run.
+    # The time of the first scheduled run.
     due: datetime | None = None
     failures: list[dict] = field(default_factory=list)
 
     def status(self) -> dict[str, dict]:
-        """What `status` says of the event report of each account."""
+        """Returns the `status` of each account's event report."""
         answer = self.stack.invoke({"action": "status"})
         assert (answer["unreadable"], answer["dead_letters"]) == ([], None), answer
         return {account: said["streams"]["event_report"] for account, said in answer["accounts"].items()}
 
     def last_runs(self) -> dict[str, dict]:
-        """The last run of each account that has had one."""
+        """Returns the last run of each account that has had one."""
         return {account: stream["last_run"] for account, stream in self.status().items() if stream["last_run"]}
 
     def ended(self) -> dict[str, tuple[str, str | None]]:
-        """How the last run of each account ended."""
+        """Returns how the last run of each account ended."""
         return {account: (run["status"], run["error_type"]) for account, run in self.last_runs().items()}
 
     def documents(self, account: str) -> list[dict]:
         return list(self.cluster.documents(self.accounts[account].data_stream))
 
     def assert_exact(self, account: str) -> list[dict]:
-        """That the account's data stream holds each event of its LastPass once, and nothing else; its documents."""
+        """Asserts that the account's data stream holds each event of its LastPass once and nothing else. Returns its
+        documents.
+        """
         held, documents = self.accounts[account].company.events(), self.documents(account)
         held = [event for event in held if event.instant > LONG_AGO]
         assert (len(documents), equal(held, documents)) == (len(held), len(held)), account
@@ -104,7 +107,7 @@ class Land:
 
 
 def until(found: Callable[[], object], what: str):
-    """Looks until it is there."""
+    """Polls until the result is true."""
     deadline = time.monotonic() + PATIENCE_S
     while not (there := found()):
         assert time.monotonic() < deadline, f"{what}: not within {PATIENCE_S} s"
@@ -113,7 +116,7 @@ def until(found: Callable[[], object], what: str):
 
 
 def key_for(cluster, namespace: str) -> str:
-    """A key of the role *writer* that reaches the data streams of one namespace alone."""
+    """Creates a key of the role *writer* for the data streams of one namespace only."""
     rights = json.loads((ROLES / "writer.json").read_text())
     for indices in rights["indices"]:
         indices["names"] = [f"logs-lastpass.*-{namespace}"]
@@ -122,12 +125,12 @@ def key_for(cluster, namespace: str) -> str:
 
 
 def scheduled(stack: Deployment, stream: str) -> dict:
-    """What the schedule of this stream starts, and with what."""
+    """Returns the target of this stream's schedule and its input."""
     return client("scheduler").get_schedule(Name=f"{stack.stack_name}-{stream.replace('_', '-')}")["Target"]
 
 
 def start_as_scheduled(stack: Deployment, stream: str) -> dict:
-    """Starts what the schedule starts, and returns the request."""
+    """Starts the schedule's target and returns the request."""
     target, now = scheduled(stack, stream), rfc3339(datetime.now(UTC))
     request = target["Input"].replace("<aws.scheduler.scheduled-time>", now)
     client("stepfunctions").start_execution(stateMachineArn=target["Arn"], input=request)
@@ -135,7 +138,7 @@ def start_as_scheduled(stack: Deployment, stream: str) -> dict:
 
 
 def backfill(stack: Deployment, request: dict) -> dict:
-    """Starts the stack's state machine for backfills, and returns how that ended."""
+    """Runs the backfill state machine of the stack and returns its result."""
     states = client("stepfunctions")
     machine = stack.outputs["BackfillStateMachineArn"]
     execution = states.start_execution(stateMachineArn=machine, input=json.dumps(request))["executionArn"]
@@ -150,7 +153,7 @@ def backfill(stack: Deployment, request: dict) -> dict:
 @pytest.fixture(scope="module")
 def land(bootstrap, simulator, cluster) -> Iterator[Land]:
     with companies(simulator, SIZE, len(NAMES), END) as there, Provider.start(there) as provider:
-        # Elasticsearch takes no capital letters and no hyphens there.
+        # Elasticsearch allows neither capital letters nor hyphens there.
         prefix = name("accounts").replace("-", "_")
         accounts = {}
         for nth, (account, company) in enumerate(zip(NAMES, there)):
@@ -165,7 +168,7 @@ def land(bootstrap, simulator, cluster) -> Iterator[Land]:
             "LastPassUrl": provider.url,
             "SecretPrefix": f"{prefix}/lastpass",
             "Accounts": ",".join(NAMES),
-            # No account's own.
+            # No account uses it.
             "Namespace": prefix,
             "InitialLookback": LOOKBACK,
             "PreserveOriginalEvent": "true",
@@ -175,7 +178,7 @@ def land(bootstrap, simulator, cluster) -> Iterator[Land]:
             for account in accounts.values():
                 changed = {"provisioning_hash": DEAD_HASH} if account.name == DEAD else {}
                 stack.put_account_secret(account.name, account.secret(**changed))
-            # Once for all.
+            # `setup` runs once for all accounts.
             stack.put_account_secret(NAMED, accounts[NAMED].secret(elastic_setup_api_key=cluster.create_api_key("installer")))
             assert stack.invoke({"action": "setup", "account": NAMED})["status"] == "complete"
             stack.put_account_secret(NAMED, accounts[NAMED].secret())
@@ -183,7 +186,7 @@ def land(bootstrap, simulator, cluster) -> Iterator[Land]:
 
 
 def test_the_schedule_starts_a_run_of_each_account(land):
-    """The event report's schedule of the template, made due at once."""
+    """Makes the template's schedule of the event report due immediately."""
     land.due = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
     client("scheduler").create_schedule(
         Name=f"{land.stack.stack_name}-due-at-once",
@@ -215,7 +218,7 @@ def test_a_healthy_account_has_each_event_once_in_a_place_of_its_own(land, accou
 
 
 def test_nothing_is_anywhere_else(land):
-    """In no namespace of the two that failed, nor in that of the setting."""
+    """No other namespace has documents: neither those of the two failed accounts nor that of the setting."""
     everywhere = land.cluster.count(f"logs-lastpass.*-{land.stack.parameters['Namespace']}*")
     assert everywhere == sum(len(land.documents(account)) for account in HEALTHY) == SIZE.events * len(HEALTHY)
 
@@ -225,7 +228,7 @@ def test_the_failure_queue_has_the_two_requests_and_what_to_do(land):
     assert len(land.failures) == len(failures)
     told = {
         DEAD: ("LastPass.Unauthorized", f"account {DEAD}: LastPass refused the account number", "Advanced > Enterprise API"),
-        THROTTLED: ("LastPass.Throttled", f"account {THROTTLED}: LastPass throttles `reporting`", "the next run goes on"),
+        THROTTLED: ("LastPass.Throttled", f"account {THROTTLED}: LastPass throttles `reporting`", "the next run continues"),
     }
     assert failures.keys() == told.keys()
     request = {"action": "collect", "stream": "event_report", "scheduled_time": rfc3339(land.due)}
@@ -237,7 +240,7 @@ def test_the_failure_queue_has_the_two_requests_and_what_to_do(land):
 
 
 def test_log_lines_have_the_account(land):
-    """The one at each run's end, and those of its metrics."""
+    """The summary line of each run and the lines of its metrics."""
     def ends_and_metrics() -> tuple[dict, dict]:
         ends, metrics = {}, {}
         for line in land.stack.log_lines():
@@ -251,28 +254,30 @@ def test_log_lines_have_the_account(land):
         return ends, metrics
 
     ends, metrics = ends_and_metrics()
-    # Lambda repeats a run that failed once.
+    # Lambda retries a failed run once.
     expected = {account: [None] for account in HEALTHY}
     assert ends == expected | {DEAD: ["LastPass.Unauthorized"] * 2, THROTTLED: ["LastPass.Throttled"] * 2}
     assert metrics.keys() == set(NAMES)
 
 
 def test_check_tries_what_is_the_accounts_own(land):
-    """Each key may write to the data streams of its own namespace alone."""
+    """Each key can write only to the data streams of its own namespace."""
     for account in (NAMED, FAR, NAMED):
         answer = land.stack.invoke({"action": "check", "account": account})
         assert (answer["account"], answer["status"]) == (account, "ok"), answer
         assert land.accounts[account].namespace in json.dumps(answer["checks"])
 
 
-def test_what_was_mended_is_brought_up_to_date_by_the_next_run(land):
+def test_what_was_repaired_is_brought_up_to_date_by_the_next_run(land):
     dead, throttled = land.accounts[DEAD], land.accounts[THROTTLED]
     land.stack.put_account_secret(DEAD, dead.secret())
-    throttled.company.mend()
+    throttled.company.repair()
     before = {run["request_id"] for run in land.last_runs().values()}
 
     def is_up_to_date() -> bool:
-        """Each account has had another run. A run whose secret is a new one fails first, and begins anew with it."""
+        """Each account has had another run. A run whose secret was changed fails first, and is retried with the new
+        secret.
+        """
         runs = land.last_runs().values()
         return before.isdisjoint(run["request_id"] for run in runs) and {run["status"] for run in runs} == {"complete"}
 
@@ -300,14 +305,14 @@ def test_a_backfill_is_of_one_account(land):
 
 
 def test_each_account_was_asked_with_its_own_credentials(land):
-    """Whichever runs were before in the same process, and with those of now after a change."""
+    """Whatever accounts the same process has run before. After a change, the new credentials are used."""
     own = {(account.company.account_number, account.company.provisioning_hash) for account in land.accounts.values()}
     assert land.provider.asked_with == own | {(land.accounts[DEAD].company.account_number, DEAD_HASH)}
 
 
 @pytest.mark.parametrize("account", ["", "../other", "acme/", "a/b", "*", "acme\n", "arn:aws:secretsmanager", "a" * 65, 7])
 def test_what_is_no_name_is_refused(land, account):
-    """So that no request reaches a secret beside the prefix."""
+    """No request may read a secret outside the prefix."""
     with pytest.raises(FunctionError) as error:
         land.stack.invoke({"action": "collect", "stream": "event_report", "account": account})
     assert error.value.error_type == "Request.Invalid"
@@ -339,7 +344,7 @@ def test_with_one_account_none_may_be_named(deployed):
 
 @pytest.fixture(scope="module")
 def probed_pair(probe) -> Iterator[Deployment]:
-    """A stack of two accounts, its schedules off, with the probe as its function."""
+    """Yields a stack of two accounts with its schedules off and the probe as its function."""
     parameters = QUIET | {"SecretPrefix": name("pair"), "Accounts": f"{NAMED},{FAR}"}
     with Deployment.create(name("pair"), parameters, probe) as stack:
         yield stack
@@ -361,7 +366,7 @@ def test_the_function_may_read_the_secrets_below_its_prefix_alone(probed_pair, s
 
 
 def test_each_schedule_starts_the_state_machine_with_the_request(probed_pair):
-    """The last test of this stack, which has no function then."""
+    """The last test of this stack, because it removes the function."""
     machine = f":stateMachine:{probed_pair.stack_name}-accounts"
     client("lambda").delete_function(FunctionName=probed_pair.outputs["FunctionName"])
     for schedule in ("event_report", "user", "detailed_shared_folder", "resume"):

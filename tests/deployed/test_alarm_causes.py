@@ -1,13 +1,13 @@
-"""Each alarm rings when its cause is made, no other does, and it is over when the cause is mended.
+"""Each alarm goes to ALARM when its cause occurs, no other does, and it returns to OK when the cause is fixed.
 
-The function itself, on a real Elasticsearch, deployed by a copy of the template in which nothing but the alarms' periods
-differs. Three stacks run side by side, each with a cause of its own:
+A copy of the template that differs only in the alarms' periods deploys the real function, on a real Elasticsearch.
+Three stacks run in parallel, each with its own cause:
 
 - *silent*: nothing starts it any more.
 - *failing*: LastPass has another provisioning hash than the secret, and its streams are far behind.
-- *refusing*: Elasticsearch refuses what it sends for good, one stream after the other.
+- *refusing*: Elasticsearch rejects its documents permanently, one stream after the other.
 
-The tests are one story, in this order; what an alarm did is what its SNS topic was told.
+The tests form one sequence, in this order. The state changes are those that an alarm's SNS topic received.
 """
 
 import json
@@ -20,11 +20,11 @@ import pytest
 from cfnlint.decode import cfn_yaml
 from company import Company, Size, rfc3339
 from deployment import TEMPLATE, Deployment, FunctionError, client
-from stacks import credentials, mend, name, queue_behind, spoil
+from stacks import credentials, repair, name, queue_behind, spoil
 
-# AWS judges alarms once a minute at best; the emulator every 5 s.
+# AWS evaluates alarms once a minute at most; the emulator every 5 s.
 PERIOD_S = 10
-# Three periods and a few sweeps are 45 s; the rest is for a busy machine.
+# Three periods and a few evaluations take 45 s. The rest is for a busy machine.
 PATIENCE_S = 180
 
 STREAMS = ("event_report", "user", "detailed_shared_folder")
@@ -37,16 +37,16 @@ def alarm_of(stream: str, what: str) -> str:
 FRESHNESS = {alarm_of(stream, "freshness") for stream in STREAMS}
 DEAD_LETTERS = {alarm_of(stream, "dead-letters") for stream in STREAMS}
 ALARMS = FRESHNESS | DEAD_LETTERS | {"errors", "failure-queue", "no-run"}
-# A text of each stream's documents, which a mapping as a number refuses.
+# A text field of each stream, which a numeric mapping rejects.
 TEXTS = {"event_report": "event.action", "user": "user.full_name", "detailed_shared_folder": "lastpass.detailed_shared_folder.name"}
-# Fewer than 20 records of each, so that a stream of which all are refused is not stopped.
+# Fewer than 20 records of each stream, because a run stops if all of 20 or more are rejected.
 SIZE = Size(events=2, days=1, twins=0, users=8, folders=2, users_of_a_folder=3)
 SEED = 6
 
 
 @dataclass
 class Watched:
-    """A stack, and what its alarms have told the topic: (alarm, state), the oldest first."""
+    """A stack and the state changes of its alarms: (alarm, state), oldest first."""
 
     stack: Deployment
     company: Company
@@ -57,14 +57,14 @@ class Watched:
         return self.stack.parameters["Namespace"]
 
     def states(self) -> dict[str, str]:
-        """Each alarm's state now: ALARM, OK, or INSUFFICIENT_DATA until it was judged for the first time."""
+        """Returns each alarm's state: ALARM, OK, or INSUFFICIENT_DATA before its first evaluation."""
         found = client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{self.stack.stack_name}-")["MetricAlarms"]
         states = {a["AlarmName"].removeprefix(f"{self.stack.stack_name}-"): a["StateValue"] for a in found}
         assert set(states) == ALARMS
         return states
 
     def lag_s(self, stream: str) -> float:
-        """The largest `Freshness` of the last half minute, in seconds."""
+        """Returns the largest `Freshness` of the last half minute, in seconds."""
         now = datetime.now(UTC)
         points = client("cloudwatch").get_metric_statistics(
             Namespace=f"LastPassElastic/{self.stack.stack_name}", MetricName="Freshness",
@@ -74,7 +74,7 @@ class Watched:
         return max(point["Maximum"] for point in points)
 
     def collect(self, stream: str) -> dict:
-        """Runs of one stream in one second would be one snapshot, so each has a time of its own."""
+        """Collects a stream at a unique time, because runs in the same second would be one snapshot."""
         return self.stack.invoke({"action": "collect", "stream": stream, "scheduled_time": rfc3339(datetime.now(UTC))})
 
     def resume(self) -> None:
@@ -82,14 +82,14 @@ class Watched:
 
 
 class Topic:
-    """An SNS topic with a queue behind it, to read what it is told."""
+    """An SNS topic with a queue that receives its messages."""
 
     def __init__(self) -> None:
         self.arn = client("sns").create_topic(Name=name("bell"))["TopicArn"]
         self.queue = queue_behind(self.arn)
 
     def hand_out(self, watched: list[Watched]) -> None:
-        """Gives each stack what its alarms have told since the last call."""
+        """Assigns the new state changes to their stacks."""
         sqs = client("sqs")
         while messages := sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
@@ -113,7 +113,7 @@ class Story:
         return [self.silent, self.failing, self.refusing]
 
     def until(self, expected: dict[str, set[str]], work) -> None:
-        """Works on until each stack was seen with exactly these alarms ringing; a failure says what each did instead."""
+        """Calls `work` until exactly these alarms of each stack are in ALARM. A failure lists the actual states."""
         wanted = {
             stack: {alarm: "ALARM" if alarm in ringing else "OK" for alarm in ALARMS} for stack, ringing in expected.items()
         }
@@ -130,7 +130,7 @@ class Story:
 
 
 def with_short_periods(template: str) -> str:
-    """The template with the alarms' periods shortened; nothing else is touched."""
+    """Returns the template with shorter alarm periods. Nothing else is changed."""
     return re.sub(r"^      Period: 300$", f"      Period: {PERIOD_S}", template, flags=re.MULTILINE)
 
 
@@ -151,8 +151,8 @@ def story(bootstrap, simulator, cluster, short):
             companies = Company.start(simulator, SIZE, SEED, datetime.now(UTC))
             company = companies.__enter__()
             contexts.append(companies)
-            # All schedules are on, as they are by default, so that every alarm is there. Those of the streams come round
-            # after a day: on a slow machine a run of theirs would fail into the queue beside the story's own.
+            # All schedules are on, as by default, so that every alarm exists. Those of the streams fire after a day,
+            # because on a slow machine their failed runs would add messages to the failure queue.
             parameters = {
                 "ElasticsearchUrl": cluster.url,
                 "LastPassUrl": company.url,
@@ -223,23 +223,23 @@ def test_each_cause_rings_its_alarm_and_no_other(story, cluster):
 
         def refuse(stream=stream, alarm=alarm):
             work()
-            # As long as it doesn't ring: another event to be refused. A snapshot is a new one each time.
+            # While the alarm is OK, another event must be rejected. Each snapshot is new.
             if refusing.states()[alarm] == "OK":
                 refusing.company.add_event(datetime.now(UTC), "ann@example.com", "Log in")
                 assert refusing.collect(stream)["dead_letters"] > 0
 
         story.until({"refusing": {alarm}}, refuse)
-        mend(cluster, stream, refusing.namespace)
+        repair(cluster, stream, refusing.namespace)
     story.until({"silent": FRESHNESS | {"no-run"}, "failing": FRESHNESS | {"errors", "failure-queue"}, "refusing": set()}, work)
-    # It was the lag that rang, and no missing data.
+    # The lag caused the alarm, not missing data.
     for stream, threshold_s in (("event_report", 10_800), ("user", 93_600), ("detailed_shared_folder", 93_600)):
         assert failing.lag_s(stream) > threshold_s
 
 
-def test_each_is_over_when_its_cause_is_mended(story):
+def test_each_is_over_when_its_cause_is_repaired(story):
     failing, refusing = story.failing, story.refusing
     failing.company.accept(failing.company.provisioning_hash)
-    # At least one, and nothing else has failed.
+    # At least one message, and no other error.
     assert {message["responsePayload"]["errorType"] for message in failing.stack.failures()} == {"LastPass.Unauthorized"}
 
     def work():
@@ -251,23 +251,23 @@ def test_each_is_over_when_its_cause_is_mended(story):
         assert failing.collect(stream)["status"] == "complete"
         late.remove(alarm_of(stream, "freshness"))
         story.until({"failing": late, "silent": set()}, work)
-        # What was refused is delivered after all, and rings no more.
+        # The rejected documents are delivered, and the alarm stays OK.
         assert refusing.stack.invoke({"action": "redrive", "stream": stream})["dead_letters"] == 0
     story.until({"silent": set(), "failing": set(), "refusing": set()}, work)
 
 
 @pytest.mark.parametrize("alarm", sorted(ALARMS))
 def test_its_topic_was_told_that_it_rang_and_that_it_is_over(story, alarm):
-    """In the stack in which its cause was made."""
+    """In the stack with its cause."""
     where = story.refusing if alarm in DEAD_LETTERS else story.silent if alarm in FRESHNESS | {"no-run"} else story.failing
     states = [state for told, state in where.told if told == alarm]
-    # Those for which missing data is a fault have rung before the first run as well.
+    # An alarm that treats missing data as breaching was also in ALARM before the first run.
     assert states.count("ALARM") >= (2 if where is story.silent else 1)
     assert states[-1] == "OK"
 
 
 def test_no_other_alarm_has_told_anything(story):
-    """Apart from those that ring until a stream was read."""
+    """Except those that are in ALARM until a stream has been read."""
     first = FRESHNESS | {"no-run"}
     rang = {what: {told for told, state in getattr(story, what).told if state == "ALARM"} - first
             for what in ("silent", "failing", "refusing")}

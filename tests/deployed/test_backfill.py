@@ -1,8 +1,8 @@
-"""The state machine that backfills a range in slices, deployed by the template: `statemachines/backfill.asl.yaml`.
+"""The state machine that backfills a range in slices, as the template deploys it: `statemachines/backfill.asl.yaml`.
 
-First with the function itself, a real Elasticsearch and a company whose history is dense in some parts and sparse in others; then
-with a function that answers what a test tells it, for what the real one does once in a year. The emulator shortens the pauses of
-state machines to a fiftieth.
+First with the real function, a real Elasticsearch and a company whose history is dense in some parts and sparse in
+others. Then with a scripted function, for rare outcomes of the real one. The emulator shortens the pauses of state
+machines to a fiftieth.
 """
 
 import json
@@ -21,17 +21,17 @@ import yaml
 from company import Company, Size, instant, rfc3339
 from demo import equal
 from deployment import ROOT, Deployment, client
-from stacks import QUIET, credentials, mend, name, spoil
+from stacks import QUIET, credentials, repair, name, spoil
 
 SEED = 8
 END = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 RANGE = {"from": rfc3339(END - timedelta(days=365)), "to": rfc3339(END)}
-# What the slices hold, newest first. A page of the first reaches back less than an hour, one of the second most of a day, one of
-# the third a week. Only the events of the third have an IP address, so a mapping can refuse that slice alone.
+# Events in the slices, newest first. A page of the first covers less than an hour, one of the second most of a day, one
+# of the third a week. Only the events of the third have an IP address, so a mapping can reject only that slice.
 HELD = (11_000, 11_000, 12_000, 60)
 SIZE = Size(events=HELD[2], days=1, twins=0.1, users=20, folders=1, users_of_a_folder=1)
 REFUSED_BY_ITS_MAPPING = "source.ip"
-# An execution takes a few seconds; the rest is for a busy machine.
+# An execution takes a few seconds. The rest is for a busy machine.
 PATIENCE_S = 120
 LOOK_EVERY_S = 0.1
 
@@ -52,7 +52,7 @@ def describe(execution: str) -> dict:
 
 
 def until(look: Callable[[], object]) -> object:
-    """The first answer that is not empty."""
+    """Polls until a result is not empty, and returns it."""
     deadline = time.monotonic() + PATIENCE_S
     while not (answer := look()):
         assert time.monotonic() < deadline, f"nothing within {PATIENCE_S} s"
@@ -84,7 +84,7 @@ def counters(answer: dict) -> tuple:
 
 
 def happened(company: Company, count: int, before: datetime, within: timedelta) -> None:
-    """Adds events side by side, oldest last, each of them twice."""
+    """Adds evenly spaced events before a time, each of them twice."""
     at = (before - within * ((index // 2 * 2 + 1) / count) for index in range(count))
     fields = {"username": "ann@example.com", "action": "Log in"}
     events = [{"instant": shown, "appears_at": shown, **fields} for shown in map(rfc3339, at)]
@@ -102,9 +102,9 @@ def company(simulator) -> Iterator[Company]:
 
 @contextmanager
 def made(purpose: str, bootstrap, cluster, company, **parameters: object) -> Iterator[Deployment]:
-    """A stack of its own namespace, before it is set up."""
+    """Yields a stack with its own namespace, before `setup`."""
     own = {"ElasticsearchUrl": cluster.url, "LastPassUrl": company.url, "Namespace": name(purpose).replace("-", "_")}
-    # The documents can then be compared with the records they were made of.
+    # The documents keep their records, so that they can be compared.
     with Deployment.create(name(purpose), QUIET | own | parameters | {"PreserveOriginalEvent": "true"}, bootstrap) as stack:
         yield stack
 
@@ -117,33 +117,34 @@ def set_up(stack: Deployment, cluster, company) -> None:
 
 
 def assert_copied(stack: Deployment, cluster, company) -> None:
-    """Every event is there, and none is there twice."""
+    """Asserts that every event is there exactly once."""
     held = company.events()
     documents = list(cluster.documents(f"logs-lastpass.event_report-{stack.parameters['Namespace']}"))
     assert (len(held), equal(held, documents), len(documents)) == (sum(HELD), sum(HELD), sum(HELD))
 
 
 def status(stack: Deployment) -> dict:
-    """What `status` says of the range."""
+    """Returns the `status` of the range."""
     (backfill,) = stack.invoke({"action": "status"})["backfills"]
     return backfill
 
 
 def run_ends(stack: Deployment) -> Counter:
-    """How often a run of the function ended with which status."""
+    """Returns how often a run of the function ended with each status."""
     lines = [json.loads(line) for line in stack.log_lines() if '"invocation ended"' in line]
     return Counter(line.get("status") for line in lines)
 
 
 def slices_of(stack: Deployment) -> list[dict]:
-    """The slices that were planned, newest first. Those of a plan that is made are given without a request to LastPass."""
+    """Returns the planned slices, newest first. A stored plan is returned without a request to LastPass."""
     return stack.invoke({"action": "plan", **RANGE})["slices"]
 
 
 def requests(company: Company, slices: list[dict]) -> list[int]:
-    """How often LastPass was asked for each slice so far; those that measure the range ask for it from its beginning on.
+    """Returns the number of LastPass requests for each slice so far. Requests that measure the range begin at its
+    start.
 
-    One second more is asked for, so that each second is read whole.
+    Each request covers one more second, so that each second is read completely.
     """
     asked = Counter(request["data"]["from"] for request in company.requests())
 
@@ -212,7 +213,9 @@ def test_the_same_again_asks_lastpass_nothing(whole, company):
 
 @pytest.fixture(scope="module")
 def interrupted(bootstrap, cluster, company) -> Iterator[Deployment]:
-    """Its slices are read one after the other, in runs of ten seconds, and Elasticsearch refuses what the third one holds."""
+    """Yields a stack whose slices are read one after the other, in runs of ten seconds. Elasticsearch rejects the third
+    slice.
+    """
     with made("interrupted", bootstrap, cluster, company, BackfillConcurrency=1, Timeout=10) as stack:
         set_up(stack, cluster, company)
         spoil(cluster, "event_report", stack.parameters["Namespace"], REFUSED_BY_ITS_MAPPING)
@@ -220,17 +223,18 @@ def interrupted(bootstrap, cluster, company) -> Iterator[Deployment]:
 
 
 def delay(company: Company, nth: int) -> None:
-    """Holds a request back for longer than a run may take, counted from now."""
+    """Delays the n-th request from now on for longer than a run may take."""
     company.fail({"command": "reporting", "on": {"nth": nth}, "fault": {"kind": "delay", "milliseconds": 10_000}})
 
 
 @pytest.fixture(scope="module")
 def continued(interrupted, company) -> dict:
-    """A backfill that was stopped in its second slice, and started again at once.
+    """Stops a backfill in its second slice, restarts it immediately and returns its result.
 
-    The run that was at the second slice goes on: it waits for its second page until its deadline, and holds its lease meanwhile.
+    The run of the second slice continues: it waits for its second page until its deadline, and holds its lease
+    meanwhile.
     """
-    # One for each slice to measure it, two for the first slice, and one for the second.
+    # One request to measure each slice, two for the first slice, and one for the second.
     delay(company, nth=len(HELD) + 2 + 1 + 1)
     first = start(interrupted, RANGE)
     told = until(lambda: (told := planned(interrupted)) and told["complete"] == 1 and told["unfinished"] and told)
@@ -243,14 +247,14 @@ def continued(interrupted, company) -> dict:
 
 
 def planned(stack: Deployment) -> dict | None:
-    """What `status` says of the slices, once there are some."""
+    """Returns the `status` of the slices, once there are some."""
     return next((backfill["slices"] for backfill in stack.invoke({"action": "status"})["backfills"]), None)
 
 
 def test_stopped_and_started_again_it_reads_only_what_is_missing(continued):
     assert describe(continued["first"])["status"] == "ABORTED"
     assert [s["from"] for s in continued["unfinished"]] == [continued["slices"][1]["from"]]
-    # Nothing of the first slice; of the second the page that was not acknowledged; of the last one all.
+    # No event of the first slice, the unacknowledged page of the second, and all events of the last one.
     answer = continued["answer"]
     assert (continued["asked"][0], answer["lastpass_requests"]) == (0, 1 + 1)
     assert HELD[1] - 10_000 <= answer["created"] - HELD[3] < HELD[1] / 2
@@ -258,7 +262,7 @@ def test_stopped_and_started_again_it_reads_only_what_is_missing(continued):
 
 
 def test_another_run_of_the_same_slice_is_waited_for(continued, interrupted):
-    """The answer `skipped` came at least once, and the slice was read nevertheless."""
+    """A run responded `skipped` at least once, and the slice was read nevertheless."""
     assert run_ends(interrupted)["skipped"] >= 1
     assert continued["slices"][1]["from"] not in {failed["from"] for failed in continued["answer"]["failed"]}
 
@@ -273,10 +277,10 @@ def test_a_slice_that_fails_for_good_is_named_and_stops_no_other(continued, inte
     assert told["complete"] == 3 and [s["from"] for s in told["unfinished"]] == [failed["from"]]
 
 
-def test_once_mended_the_next_start_reads_that_slice_alone(continued, interrupted, cluster, company):
-    """LastPass throttles one run away, and then gives the next one no more than a page."""
-    mend(cluster, "event_report", interrupted.parameters["Namespace"])
-    # The run asks again before its deadline, then it fails.
+def test_once_repaired_the_next_start_reads_that_slice_alone(continued, interrupted, cluster, company):
+    """LastPass throttles one run completely, and gives the next one at most a page."""
+    repair(cluster, "event_report", interrupted.parameters["Namespace"])
+    # The run retries before its deadline, then it fails.
     for _ in range(2):
         company.fail({"command": "reporting", "fault": {"kind": "throttled", "retry_after": "600"}})
     delay(company, nth=4)
@@ -285,7 +289,7 @@ def test_once_mended_the_next_start_reads_that_slice_alone(continued, interrupte
     answer = answer_of(start(interrupted, RANGE))
     asked = [after - earlier for after, earlier in zip(requests(company, continued["slices"]), before)]
     assert (answer["status"], answer["failed"], answer["dead_letters"]) == ("complete", [], 0)
-    # The few events without an address were there already.
+    # The few events without an IP address were already there.
     assert 0.9 * HELD[2] < answer["created"] < HELD[2]
     assert asked[:2] + asked[3:] == [0, 0, 0]
     answered = [request["answered"] for request in company.requests()[earlier_requests:]]
@@ -294,9 +298,9 @@ def test_once_mended_the_next_start_reads_that_slice_alone(continued, interrupte
     assert_copied(interrupted, cluster, company)
 
 
-# --- A function that does what it is told ----------------------------------------------------------------------------
+# --- A scripted function ---------------------------------------------------------------------------------------------
 
-# It hands each payload on to the test, by the address that the template takes for Elasticsearch's.
+# It forwards each payload to the test, at the URL that the template has for Elasticsearch.
 SCRIPTED = f"""#!{sys.executable}
 import json, os
 from urllib.request import Request, urlopen
@@ -330,7 +334,9 @@ EXIT = ("exit", None)
 
 
 class Script:
-    """What the function does: for the plan, and for each slice by its number, one thing after the other, then `complete`."""
+    """The script of the function: the results for the plan and for each slice by its number, one after the other, then
+    `complete`.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -353,7 +359,7 @@ class Script:
             return told.pop(0) if told else answered()
 
     def runs(self, number: int) -> int:
-        """How often the function was asked for a slice."""
+        """Returns how often the function was invoked for a slice."""
         return sum(p["action"] == "backfill" and p["from"] == SLICES[number]["from"] for p in self.payloads)
 
     def plans(self) -> int:
@@ -385,7 +391,7 @@ def script() -> Iterator[tuple[Script, str]]:
 
 @pytest.fixture(scope="module")
 def scripted(script, tmp_path_factory) -> Iterator[Deployment]:
-    """A stack of the template with the function that does what it is told, and all slices at a time."""
+    """Yields a stack with the scripted function that backfills all slices at once."""
     path = tmp_path_factory.mktemp("scripted") / "bootstrap"
     path.write_text(SCRIPTED)
     path.chmod(0o755)
@@ -418,7 +424,7 @@ def test_what_does_not_pass_is_named_and_stops_no_other(scripted, told):
         2: [failed("Elasticsearch.Refused", LONG)],
         3: [answered("skipped", reason="setup_required", **NOTHING_READ)],
         4: [("response", {"no": "answer"})],
-        # What was read before counts.
+        # Records that were read before the error count.
         5: [answered("partial", checkpoint="2026-06-20T00:00:00Z"), failed("Secret.Invalid")],
         6: [failed("LastPass.Unauthorized")],
     })
@@ -496,7 +502,7 @@ def state_of_a_slice(state: str) -> dict:
 
 
 def tried(state: dict, given: object, **variables: object) -> dict:
-    """What AWS's TestState says of one state of the state machine."""
+    """Returns the result of AWS's TestState for one state of the state machine."""
     definition = json.dumps({"QueryLanguage": "JSONata", **state})
     values = {"variables": json.dumps(variables), "context": json.dumps({"variables": variables})}
     return client("stepfunctions").test_state(definition=definition, input=json.dumps(given), **values)
@@ -521,7 +527,7 @@ def test_an_hour_without_a_plan_ends_it(waits, following):
     assert tried(DEFINITION["States"]["IsPlanned"], given, plan_waits=waits)["nextState"] == following
 
 
-# What Lambda says of a function that was ended: JSON, and a text with JSON in it.
+# Lambda's errors for a function that timed out: as JSON, and as text that contains JSON.
 TIMED_OUT = "Task timed out after 300.00 seconds"
 QUOTING = (
     "The cause could not be determined because Lambda did not return an error type. Returned payload: "
@@ -545,7 +551,7 @@ def test_every_cause_becomes_a_message(cause, message):
 
 
 def test_a_slice_without_an_answer_is_lost():
-    """Whatever a Map leaves in the place of an execution that failed or was stopped."""
+    """A Map leaves an unusable result for a failed or stopped execution."""
     plan = {"window": YEAR, "slices": SLICES[:3]}
     there = SLICES[1] | {"status": "complete", **READ}
     for nothing in ([there], [None, there, None], [{"Error": "States.TaskFailed", "Cause": "x"}, there], ["", there]):

@@ -1,4 +1,4 @@
-"""The command line as a new user tries it: on deployed stacks, and with everything that may be missing."""
+"""The command line for a new user: on deployed stacks, and with each prerequisite missing."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from company import Company, Size, rfc3339
 from deployment import ROOT, Deployment, client
 from stacks import QUIET, credentials, name
 
-# More users than LastPass gives in one answer, 2,000.
+# More users than LastPass's largest response, 2,000.
 SIZE = Size(events=1_500, days=4, twins=0.15, users=2_050, folders=6, users_of_a_folder=3)
 SEED = 11
 END = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-# A backfill of everything: the midnight before the first event, to the last full hour.
+# A backfill of everything: from the midnight before the first event to the last full hour.
 EVERYTHING = ["--from", f"{SIZE.days + 1}d", "--to", rfc3339(END)]
 DONE, FAILED, USAGE, UNFINISHED, AWS = range(5)
 COMMANDS = ["setup", "check", "status", "backfill", "reset", "redrive", "invoke", "local", "local collect", "completions"]
-# The longest that a command may take that gets no answer; the rest is for a busy machine.
+# The longest time of a command that gets no response. The rest is for a busy machine.
 NO_ANSWER_SECONDS = 40
 PATIENCE_SECONDS = 60
 CTRL_C = b"\x03"
-# What differs in two snapshots of the same.
+# The fields that differ between two snapshots of the same users.
 SNAPSHOT = ("@timestamp", "ingested")
 
 
@@ -59,7 +59,7 @@ class Ran:
 
 
 class CommandLine:
-    """The built command line. What it printed is kept, to be searched for credentials."""
+    """The built command line. Keeps its output, to search it for credentials."""
 
     def __init__(self, path):
         self.path = path
@@ -81,12 +81,12 @@ class CommandLine:
         return self.end(self.start(*words, env=env, stdin=subprocess.PIPE), text)
 
     def on(self, stack):
-        """Runs commands on a stack."""
+        """Returns a function that runs commands on a stack."""
         return lambda *words, **options: self.run(*words, "--stack", stack.stack_name, **options)
 
 
 class Terminal:
-    """A command on a terminal of some width."""
+    """A command on a terminal of a given width."""
 
     def __init__(self, words, width):
         self.screen, inside = pty.openpty()
@@ -97,14 +97,14 @@ class Terminal:
         self.text = ""
 
     def read(self, until=None) -> str:
-        """Everything that was shown, up to a text, or to the end."""
+        """Returns the output up to a text, or to its end."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while until is None or not re.search(until, self.text):
             assert time.monotonic() < deadline, self.text
             if select.select([self.screen], [], [], 1)[0]:
                 try:
                     self.text += os.read(self.screen, 65_536).decode(errors="replace")
-                except OSError:  # Linux's way to tell that the command has ended.
+                except OSError:  # On Linux: the command has ended.
                     break
         return self.text
 
@@ -122,7 +122,7 @@ class Terminal:
 
 @contextlib.contextmanager
 def answering(status, body, kind="text/xml"):
-    """Something in AWS's place that answers whatever is asked with the same."""
+    """Starts a stand-in for AWS that sends the same response to every request."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
@@ -146,7 +146,7 @@ def answering(status, body, kind="text/xml"):
 
 
 class Cable:
-    """The way to the emulator, which can be cut."""
+    """A connection to the emulator that can be cut."""
 
     def __init__(self):
         self.whole = True
@@ -194,7 +194,9 @@ def secret(company, cluster):
 
 @pytest.fixture(scope="module", autouse=True)
 def unanswered(command_line, secret_file):
-    """Two commands that get no answer, begun before all tests, because they take the longest; each with how long it took."""
+    """Starts two commands that get no response before all tests, because they take longest. Yields each with its
+    duration.
+    """
 
     def timed(*words, **env):
         begun = time.monotonic()
@@ -210,7 +212,7 @@ def unanswered(command_line, secret_file):
 
 @pytest.fixture(scope="module")
 def empty(command_line, bootstrap, cluster, company):
-    """A stack as it is after `sam deploy`: nothing in its secret."""
+    """Yields a stack as `sam deploy` leaves it, with an empty secret."""
     parameters = QUIET | {"ElasticsearchUrl": cluster.url, "LastPassUrl": company.url, "Namespace": name("cli").replace("-", "_")}
     with Deployment.create(name("cli"), parameters, bootstrap) as stack:
         yield stack
@@ -219,7 +221,7 @@ def empty(command_line, bootstrap, cluster, company):
 
 @pytest.fixture(scope="module")
 def stack(empty, secret, command_line):
-    """The same, once its secret was filled and `setup` has run."""
+    """The stack after its secret was filled in and `setup` has run."""
     before = command_line.on(empty)("setup", "--output", "json")
     empty.put_secret(secret)
     after = command_line.on(empty)("setup", "--output", "json")
@@ -230,7 +232,7 @@ def stack(empty, secret, command_line):
 
 @pytest.fixture(scope="module")
 def several(command_line, bootstrap, cluster, company, secret):
-    """A stack of two accounts; the second one's secret was forgotten."""
+    """Yields a stack of two accounts. The secret of the second one is missing."""
     parameters = QUIET | {"ElasticsearchUrl": cluster.url, "LastPassUrl": company.url, "SecretPrefix": name("cli"),
                           "Accounts": "acme,globex"}
     with Deployment.create(name("several"), parameters, bootstrap) as stack:
@@ -247,7 +249,7 @@ def secret_file(tmp_path_factory, company):
 
 
 def as_user(*actions):
-    """Makes a user who may do these on everything, and nothing else; the environment of that login."""
+    """Creates a user with only these permissions, on all resources. Returns the environment of its login."""
     iam, user = client("iam"), name("cli")
     iam.create_user(UserName=user)
     if actions:
@@ -263,7 +265,7 @@ def documents(cluster, stream, namespace):
 
 
 def alike(documents, apart=()):
-    """Documents in a form that is equal where they are, apart from when they were read."""
+    """Returns documents in a comparable form, without the time of reading and the fields in `apart`."""
     texts = []
     for document in documents:
         del document["event"]["created"]
@@ -274,7 +276,7 @@ def alike(documents, apart=()):
     return sorted(texts)
 
 
-# What can be found out without a stack.
+# Without a stack.
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -365,7 +367,7 @@ def test_a_command_line_that_cannot_be_read_is_told_how_it_is_written(command_li
     assert (ran.code, ran.out) == (USAGE, "") and "Usage:" in ran.err or "possible values: event_report" in ran.err
 
 
-# What may be missing on the way to a stack.
+# Missing prerequisites for a stack.
 
 
 def test_a_wrong_name_is_told_with_the_right_one(command_line, stack):
@@ -373,7 +375,7 @@ def test_a_wrong_name_is_told_with_the_right_one(command_line, stack):
     assert (code, error_type) == (AWS, "Stack.Missing")
     assert "no stack lastpas in us-east-1 of AWS account 000000000000: set its name with --stack" in message
     assert stack.stack_name in message.split("existing stacks: ")[1]
-    # The default, and what the environment says in its place.
+    # The default, and the override in the environment.
     assert "no stack lastpass in" in command_line.run("status").err
     assert command_line.run("status", env={"LASTPASS_ELASTIC_STACK": stack.stack_name}).code == DONE
 
@@ -416,7 +418,7 @@ BEING_MADE = """<DescribeStacksResponse><DescribeStacksResult><Stacks><member><S
         (407, "Proxy Authentication Required", "Aws.Unreachable", "proxy"),
     ],
 )
-def test_what_aws_says_is_told_with_what_mends_it(command_line, status, body, error_type, told):
+def test_what_aws_says_is_told_with_what_fixes_it(command_line, status, body, error_type, told):
     with answering(status, body) as env:
         ran = command_line.run("status", "--output", "json", env=env)
     assert ran.error[:2] == (AWS, error_type) and told in ran.error[2]
@@ -432,7 +434,7 @@ def test_nobody_logged_in_is_told_how_to(command_line, stack):
 
 
 def test_no_machine_of_aws_is_waited_for(command_line, stack):
-    """As on a laptop: the address that gives a machine of AWS its credentials is not there."""
+    """As on a laptop: the address from which an AWS machine gets its credentials does not respond."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         env = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://127.0.0.1:{listener.getsockname()[1]}"}
         begun = time.monotonic()
@@ -480,7 +482,7 @@ def test_no_network(command_line):
     assert message.startswith("cloudformation in us-east-1 cannot be reached: check that the network, a proxy (HTTPS_PROXY)")
 
 
-# On a stack.
+# With a stack.
 
 
 def test_check_and_status_are_tables_for_people_and_json_for_scripts(command_line, stack):
@@ -538,14 +540,14 @@ def midnight(days_ago):
 
 @pytest.fixture
 def slow(company):
-    """LastPass takes its time, so that a backfill is seen at work."""
+    """Makes LastPass slow, so that a backfill can be seen while it is running."""
     company.fail({"command": "reporting", "on": {"every": 1}, "fault": {"kind": "delay", "milliseconds": 2_500}})
     yield
-    company.mend()
+    company.repair()
 
 
 def test_a_backfill_is_started_followed_left_alone_and_taken_up_again(command_line, stack, cluster, company, slow):
-    """Without a terminal, on one, with AWS out of reach meanwhile, and to its end."""
+    """Without a terminal, on a terminal, while AWS is unavailable, and to its end."""
     on, backfill = command_line.on(stack), ["backfill", *EVERYTHING]
     started = on(*backfill, "--output", "json")
     assert (started.code, started.answer["status"]) == (DONE, "running")
@@ -565,10 +567,10 @@ def test_a_backfill_is_started_followed_left_alone_and_taken_up_again(command_li
     following = command_line.start(*backfill, "--follow", "--output", "json", "--stack", stack.stack_name, env=os.environ | cable.env)
     assert " 0 %  " in following.stderr.readline()
     cable.whole = False
-    # The SDK itself asks three times.
+    # The SDK itself makes three attempts.
     wait_for(lambda: cable.cut_off >= 4)
     cable.whole = True
-    company.mend()
+    company.repair()
     ended = command_line.end(following)
     held = len(company.events())
     assert (ended.code, ended.answer["status"], ended.answer["failed"]) == (DONE, "complete", [])
@@ -605,11 +607,11 @@ def test_a_slice_that_fails_is_named(command_line, stack, company):
     refusal = {"kind": "fail", "key": "errors", "value": "Not for you"}
     company.fail({"command": "reporting", "on": {"nth": 2}, "fault": refusal})
     ran = command_line.on(stack)("backfill", "--from", "3d", "--to", "2d", "--follow")
-    company.mend()
+    company.repair()
     assert ran.code == FAILED and re.search(r"^ incomplete +1 ", ran.out, re.MULTILINE)
     assert re.search(rf"{midnight(3):%Y-%m-%d} 00:00 +{midnight(2):%Y-%m-%d} 00:00 +LastPass\.Refused", ran.out)
     assert "run the same command again: it reads only the missing slices" in ran.err
-    # A range that can't even be split is an error.
+    # A range that cannot be split is an error.
     company.accept("another")
     refused = command_line.on(stack)("backfill", "--from", "4d", "--to", "2d", "--follow", "--output", "json")
     company.accept(company.provisioning_hash)
@@ -644,12 +646,12 @@ def test_a_backfill_of_several_accounts(command_line, several, stack):
     assert status.code == DONE and re.search(rf"account acme[\s\S]*complete +{acme['created']:,} +1 of 1", status.out)
 
 
-# Without a stack.
+# Local commands.
 
 
 @pytest.fixture(scope="module")
 def local(command_line, company, stack, secret_file):
-    """Looks at what would be sent, with the settings of the stack."""
+    """Returns a function that runs `local collect` with the settings of the stack."""
     env = {"LASTPASS_URL": company.url, "NAMESPACE": stack.parameters["Namespace"]}
     without = ("AWS_ENDPOINT_URL", "AWS_REGION", *NO_LOGIN)
     return lambda stream, *words, file=secret_file, env=env, **options: command_line.run(
@@ -658,7 +660,7 @@ def local(command_line, company, stack, secret_file):
 
 
 def test_the_documents_that_would_be_sent_are_those_that_are(local, stack, cluster):
-    """Depends on the backfill and on the snapshot of users above having been sent."""
+    """Needs the documents of the backfill and of the user snapshot above."""
     namespace = stack.parameters["Namespace"]
     events = local("event_report", *EVERYTHING, "--dry-run")
     looked_at = [json.loads(line) for line in events.out.splitlines()]
@@ -667,7 +669,7 @@ def test_the_documents_that_would_be_sent_are_those_that_are(local, stack, clust
     users = local("user", "--dry-run")
     looked_at = [json.loads(line) for line in users.out.splitlines()]
     assert len(looked_at) == SIZE.users
-    # A snapshot has its own time, and a live run tells when it sent a document.
+    # A snapshot has its own time, and a live run adds the time of sending.
     assert alike(looked_at, SNAPSHOT) == alike(documents(cluster, "user", namespace), SNAPSHOT)
 
 
@@ -706,7 +708,7 @@ def test_lastpass_out_of_reach(unanswered):
     assert seconds < NO_ANSWER_SECONDS
 
 
-# What becomes of the output.
+# Output.
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(command_line, stack, company, secret_file):

@@ -1,4 +1,4 @@
-"""The function itself, deployed, before anyone has put credentials into its secret."""
+"""The deployed function before its secret is filled in."""
 
 import pytest
 from deployment import FunctionError

@@ -1,4 +1,4 @@
-"""The function itself, deployed by the template, under the template's own permissions and the documented roles."""
+"""The deployed function with the template's own permissions and the documented roles."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,9 +10,9 @@ from stacks import QUIET, name
 SIZE = Size(events=3_000, days=5, twins=0.15, users=60, folders=12, users_of_a_folder=8)
 SEED = 7
 END = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-# What a stream's data stream has to hold, as the simulator counts it.
+# The number of documents in a stream's data stream, as the simulator counts them.
 HELD = {"event_report": Company.events, "user": Company.users, "detailed_shared_folder": Company.folders}
-# The emulator looks every 10 s which schedules are due; the rest is for a busy machine.
+# The emulator checks every 10 s which schedules are due. The rest is for a busy machine.
 SCHEDULE_SECONDS = 90
 
 
@@ -24,7 +24,7 @@ def company(simulator):
 
 @pytest.fixture(scope="module")
 def stack(bootstrap, cluster, company):
-    """A stack with its own namespace, its schedules off, set up with the two documented roles."""
+    """Yields a stack with its own namespace and schedules off, set up with the two documented roles."""
     namespace = name("deployed").replace("-", "_")
     parameters = QUIET | {"ElasticsearchUrl": cluster.url, "LastPassUrl": company.url, "Namespace": namespace}
     credentials = {
@@ -86,7 +86,7 @@ def test_nothing_is_left_to_resume_and_status_tells_how_far_it_is(stack):
 
 
 def test_the_schedule_starts_the_function_with_its_own_time(stack, cluster):
-    """The event report's schedule of the template, made due at once."""
+    """Makes the template's schedule of the event report due immediately."""
     scheduler = client("scheduler")
     schedule = scheduler.get_schedule(Name=f"{stack.stack_name}-event-report")
     due = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=2)

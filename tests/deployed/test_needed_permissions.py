@@ -1,8 +1,9 @@
-"""Every permission of the function's own calls is needed, and none is missing, under the emulator's IAM.
+"""The function needs each permission for its own calls, and no other, under the emulator's IAM.
 
-The function itself runs on a real Elasticsearch, once with the role of the template and once without each of the role's
-permissions. What the emulator does in the place of AWS's services asks no role (measured: the failure queue is filled, logs are
-written and schedules start the function without their permissions): for these `tests/template/test_permissions.py` has the list.
+The real function runs on a real Elasticsearch, once with the template's role and once without each of the role's
+permissions. The emulator checks no role for what its own services do (measured: the failure queue is filled, logs are
+written and schedules start the function without permissions). For these, `tests/template/test_permissions.py` has the
+list.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -11,10 +12,10 @@ import pytest
 import yaml
 from company import Company, Size, rfc3339
 from deployment import TEMPLATE, Deployment, FunctionError
-from stacks import QUIET, credentials, mend, name, spoil
+from stacks import QUIET, credentials, repair, name, spoil
 
 STREAMS = ("event_report", "user", "detailed_shared_folder")
-# Fewer than 20 records of each, so that a stream of which all are refused is not stopped.
+# Fewer than 20 records of each stream, because a run stops if all of 20 or more are rejected.
 SIZE = Size(events=15, days=1, twins=0, users=12, folders=3, users_of_a_folder=3)
 SEED = 5
 END = datetime.now(UTC).replace(microsecond=0)
@@ -25,7 +26,7 @@ NEEDED = {
     "dynamodb:UpdateItem": ({"action": "collect", "stream": "event_report"}, "Checkpoint"),
     "dynamodb:Scan": ({"action": "resume"}, "Checkpoint"),
 }
-# The services whose calls the function makes itself.
+# The services that the function calls itself.
 OWN_SERVICES = ("secretsmanager", "dynamodb")
 
 
@@ -42,7 +43,9 @@ def parameters(cluster, company):
 
 @pytest.fixture(scope="module")
 def stack(bootstrap, cluster, company, parameters):
-    """A stack with all permissions, whose `setup` also serves those without one: templates are the cluster's."""
+    """Yields a stack with all permissions. Its `setup` also serves the stacks without one, because templates belong to
+    the cluster.
+    """
     keys = credentials(company, cluster)
     with Deployment.create(name("allowed"), parameters, bootstrap) as stack:
         stack.put_secret({**keys, "elastic_setup_api_key": cluster.create_api_key("installer")})
@@ -52,7 +55,7 @@ def stack(bootstrap, cluster, company, parameters):
 
 
 def without(permission: str, text: str) -> str:
-    """The template without one permission of the function's role; nothing else is touched."""
+    """Returns the template without one permission of the function's role. Nothing else is changed."""
     service, action = permission.split(":")
     lines = text.splitlines(keepends=True)
     start = lines.index("  FunctionRole:\n")
@@ -60,13 +63,13 @@ def without(permission: str, text: str) -> str:
     (index,) = [i for i in range(start, end) if permission in lines[i]]
     written = lines[index].split("Action: ")[1].strip()
     left = [name for name in yaml.safe_load(f"[{written.strip('[]')}]") if name != permission]
-    # A statement has to have an action: where none is left, one that does not exist.
+    # A statement must have an action. If none remains, use one that does not exist.
     lines[index] = lines[index].replace(written, f"[{', '.join(left) or f'{service}:None'}]")
     return "".join(lines)
 
 
 def own_permissions(text: str) -> set[str]:
-    """What the template lets the function call itself."""
+    """Returns the permissions of the template for the function's own calls."""
     loader = type("Loader", (yaml.SafeLoader,), {})
     loader.add_multi_constructor("!", lambda *_: None)
     policies = yaml.load(text, loader)["Resources"]["FunctionRole"]["Properties"]["Policies"]
@@ -85,7 +88,7 @@ def test_with_all_of_them_every_action_succeeds(stack, cluster):
     answers = {stream: stack.invoke({"action": "collect", "stream": stream}) for stream in STREAMS}
     assert {stream: answer["status"] for stream, answer in answers.items()} == dict.fromkeys(STREAMS, "complete"), answers
     assert answers["user"]["dead_letters"] == SIZE.users
-    mend(cluster, "user", namespace)
+    repair(cluster, "user", namespace)
 
     range_of_a_day = {"from": rfc3339(END - timedelta(days=1)), "to": rfc3339(END)}
     for request, status in (
@@ -114,6 +117,6 @@ def test_without_it_the_function_fails_and_names_the_system(stack, bootstrap, cl
             forbidden.invoke(request)
         assert error.value.error_type == f"{system}.Forbidden"
         assert permission in error.value.message
-        # What it answers with the permission is that of the whole role.
+        # With all permissions the same request succeeds.
         forbidden.update({}, bootstrap)
         assert forbidden.invoke(request)["status"] == "complete"

@@ -1,4 +1,4 @@
-"""What the function's role lets it do, tried under IAM (the emulator has to be started with `AUTH=true`)."""
+"""The permissions of the function's role, tested under IAM (the emulator must be started with `AUTH=true`)."""
 
 import pytest
 from deployment import client

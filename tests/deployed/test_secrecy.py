@@ -1,4 +1,4 @@
-"""The credentials that a stack was given are found wherever they are written: each `Deployment` looks at its end."""
+"""The credentials of a stack are found wherever they are written: each `Deployment` searches for them on exit."""
 
 import base64
 import json
@@ -27,7 +27,7 @@ def test_a_credential_is_found_in_every_spelling(text, found):
 
 
 def test_a_function_that_writes_its_credentials_is_found(probe):
-    """As if the product did it: the probe logs its payload and gives it back in its error."""
+    """As a faulty product would do: the probe logs its payload and returns it in its error."""
     with pytest.raises(DeploymentError, match="elastic_api_key"):
         with Deployment.create(name("chatty"), QUIET, probe) as stack:
             stack.put_secret(SECRET)

@@ -1,4 +1,4 @@
-"""What a deployment of the template makes, changes and leaves behind."""
+"""What a deployment of the template creates, changes and retains."""
 
 import json
 
@@ -16,7 +16,7 @@ NETWORK_STATEMENTS = {"ConnectToVpc", "FindNetworkInterfaces", "KeepCodeFromNetw
 
 
 def statements(stack, role: str) -> dict[str, dict]:
-    """What the deployed role may do, by the statements' names."""
+    """Returns the statements of the deployed role by name."""
     iam, name = client("iam"), stack.resources[role]
     (policy,) = iam.list_role_policies(RoleName=name)["PolicyNames"]
     return {s["Sid"]: s for s in iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]["Statement"]}
@@ -45,7 +45,7 @@ def test_settings_reach_the_function(probed):
 
 
 def test_the_function_talks_to_the_emulator(probed):
-    """Were this not so, the function's AWS clients would call the real services."""
+    """Otherwise the function's AWS clients would call the real services."""
     assert probed.invoke({"environment": True})["AWS_ENDPOINT_URL"] == client("lambda").meta.endpoint_url
 
 
@@ -72,7 +72,7 @@ def test_secret_and_table_outlive_the_stack(probe):
         client("dynamodb").delete_table(TableName=stack.outputs["TableName"])
 
 
-# A state machine that can't be made, once there is a secret, a table and a function.
+# A state machine that cannot be created, after a secret, a table and a function.
 BROKEN = """
 Resources:
   Broken:
@@ -108,7 +108,7 @@ def test_a_first_deployment_that_fails_leaves_nothing_behind(probe, tmp_path):
 
 
 def test_a_permissions_boundary_bounds_every_role(probe):
-    """The function's policy lets it read its secret; the boundary doesn't."""
+    """The function's policy allows it to read its secret; the permissions boundary does not."""
     allow = {"Effect": "Allow", "Action": ["dynamodb:*", "sqs:*", "logs:*", "lambda:*", "states:*"], "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
     boundary = client("iam").create_policy(PolicyName=name("boundary"), PolicyDocument=document)["Policy"]["Arn"]
@@ -190,7 +190,7 @@ def test_only_a_function_in_a_vpc_may_have_network_interfaces(probed, probe):
         assert found.keys() & NETWORK_STATEMENTS == NETWORK_STATEMENTS
         function = found["KeepCodeFromNetwork"]["Condition"]["ArnEquals"]["lambda:SourceFunctionArn"]
         assert function == client("lambda").get_function(FunctionName=stack.outputs["FunctionName"])["Configuration"]["FunctionArn"]
-        # The emulator has no VPCs and drops the setting itself, so it is looked up in what SAM made of the template.
+        # The emulator has no VPCs and drops the setting, so the test reads the template that SAM has processed.
         made = client("cloudformation").get_template(StackName=stack.stack_name, TemplateStage="Processed")["TemplateBody"]
         made = made if isinstance(made, dict) else json.loads(made)
         assert made["Resources"]["Function"]["Type"] == "AWS::Lambda::Function"

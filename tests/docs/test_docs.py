@@ -15,13 +15,13 @@ PAGES = {
     for file in [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 }
 README_MAX_LINES = 250
-# The order that a newcomer follows, from what the product is to what else it does.
+# The order for a newcomer, from what the product is to its other features.
 SECTIONS = ["One document", "Try it here", "Deploy", "See that it works", "What else it does"]
 
 
 @pytest.fixture(scope="module")
 def template() -> dict:
-    # The decoder's nodes carry line numbers; a round through JSON leaves plain dicts, lists and strings.
+    # The decoder's nodes have line numbers. A round trip through JSON leaves plain dicts, lists and strings.
     return json.loads(json.dumps(cfn_yaml.load(str(ROOT / "template.yaml"))))
 
 
@@ -30,7 +30,7 @@ def section(page: str, title: str) -> str:
 
 
 def table(text: str, first_heading: str) -> list[list[str]]:
-    """The rows of the table whose first heading this is; a cell without its backticks."""
+    """Returns the rows of the table with this first heading, without the backticks of its cells."""
     lines = text[text.index(f"| {first_heading} |"):].splitlines()
     rows = [line for line in lines[: next((i for i, line in enumerate(lines) if not line.lstrip().startswith("|")), None)]]
     cells = [re.split(r"(?<!\\)\|", row.strip().strip("|")) for row in rows[2:]]
@@ -102,7 +102,7 @@ def test_errors_are_those_of_the_code():
 
 def test_reasons_for_how_a_run_ended_are_those_of_the_code():
     told = {row[0] for row in table(PAGES["docs/operate.md"], "reason")}
-    source = (ROOT / "src" / "request.rs").read_text()
+    source = (ROOT / "src" / "answer" / "run.rs").read_text()
     variants = source[source.index("pub enum Reason"):].split("}")[0]
     in_code = {re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower() for name in re.findall(r"^    (\w+),$", variants, re.MULTILINE)}
     assert told == in_code
@@ -117,8 +117,8 @@ def test_metrics_are_those_of_the_code():
 
 def test_optional_fields_of_the_secret_are_those_of_the_code():
     told = {row[0] for row in table(PAGES["docs/accounts.md"], "optional field")}
-    source = (ROOT / "src" / "secrets" / "mod.rs").read_text()
-    in_code = set(re.findall(r'^const \w+: &str = "(\w+)";$', source, re.MULTILINE))
+    source = (ROOT / "src" / "secrets" / "fields.rs").read_text()
+    in_code = set(re.findall(r'^pub(?:\(super\))? const \w+: &str = "(\w+)";$', source, re.MULTILINE))
     in_credentials = set(re.findall(r'^ +"(\w+)":', section("README.md", "Deploy"), re.MULTILINE))
     assert told and told == in_code - in_credentials - {"REPLACE_ME"}
 
@@ -170,7 +170,7 @@ def test_links_lead_somewhere(page):
             assert heading in {re.sub(r"[^\w -]", "", text).lower().replace(" ", "-") for text in headings}, target
 
 
-# `make admin` in the mapping is an action of LastPass.
+# `make admin` in the mapping is a LastPass action.
 @pytest.mark.parametrize("page", PAGES.keys() - {"docs/ECS_MAPPING.md"})
 def test_make_targets_exist(page):
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

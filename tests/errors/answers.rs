@@ -1,4 +1,4 @@
-//! What LastPass, DynamoDB and Secrets Manager answer. Elasticsearch's answers are in `elastic`.
+//! Error responses of LastPass, DynamoDB and Secrets Manager. Those of Elasticsearch are in `elastic`.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
     secrets,
 };
 
-/// How LastPass's answer to a command is read.
+/// The command that LastPass responds to.
 #[derive(Clone, Copy)]
 enum Asked {
     Events,
@@ -21,10 +21,10 @@ enum Asked {
     Folders,
 }
 
-/// What is wrong, what was asked, the answer's status and body, and what comes of it.
+/// The description, the command, the response's status and body, and the error type.
 type Answered<'a> = (&'a str, Asked, u16, &'a str, &'static str);
 
-/// What is wrong, the answer's status, its code and message, and what comes of it.
+/// The description, the response's status, its code and message, and the error type.
 type Failed<'a> = (&'a str, u16, Option<&'a str>, &'a str, &'static str);
 
 #[test]

@@ -1,6 +1,6 @@
-//! What Elasticsearch, or what stands before it, answers, and the texts that come of it.
+//! Error responses of Elasticsearch or a proxy in front of it, and the resulting texts.
 //!
-//! Answers marked M were given by a real node (8.19) and are shortened.
+//! Responses marked M come from a real node (8.19) and are shortened.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ fn deadline() -> Deadline {
     Deadline::after(Duration::from_secs(20))
 }
 
-/// The port of the stand-in is another one each time.
+/// Replaces the host, because the port of the stand-in changes.
 fn at_one_host(error: Error) -> Error {
     let host = || "es.example".to_owned();
     match error {
@@ -50,7 +50,7 @@ fn at_one_host(error: Error) -> Error {
     }
 }
 
-/// A 401 that says this of the key. M.
+/// Returns a 401 with this reason for the key. M.
 fn unauthorized(said: &str) -> String {
     let reason =
         "unable to authenticate with provided credentials and anonymous access is not allowed for this request";
@@ -62,14 +62,14 @@ fn refusal(status: u16, error_type: &str, reason: &str) -> String {
     json!({"error": {"type": error_type, "reason": reason}, "status": status}).to_string()
 }
 
-/// An answer to a bulk in which one item is refused.
+/// Returns a bulk response in which one item is rejected.
 fn item(status: u16, index: &str, error_type: &str, reason: &str) -> String {
     let error = json!({"type": error_type, "reason": reason});
     json!({"errors": true, "items": [{"create": {"_index": index, "_id": "a0", "status": status, "error": error}}]})
         .to_string()
 }
 
-/// Refusals of a whole bulk, and what stands before the cluster.
+/// Rejections of a whole bulk, by the cluster or a proxy in front of it.
 fn whole_bulks() -> Vec<Case> {
     const SHARDS: &str = "Validation Failed: 1: this action would add [1] shards, but this cluster currently has [1000]/[1000] maximum normal shards open;";
     let licence = r#"{"error":{"type":"security_exception","reason":"current license is non-compliant for [security]","license.expired.feature":"security"},"status":403}"#;
@@ -267,7 +267,7 @@ fn whole_bulks() -> Vec<Case> {
     cases.collect()
 }
 
-/// Connections that bring no answer.
+/// Connections without a response.
 fn ways() -> Vec<Case> {
     let table: &[(&str, Unanswered)] = &[
         ("a connection that was cut", Unanswered::Connection),
@@ -307,7 +307,7 @@ fn ways() -> Vec<Case> {
     cases
 }
 
-/// Refusals of every other call, each with what mends it.
+/// Rejections of every other call, each with its remedy.
 async fn other_calls() -> Vec<Case> {
     let fake = Fake::start().await;
     let client = client(&fake);
@@ -372,7 +372,7 @@ async fn other_calls() -> Vec<Case> {
             refused,
         ),
     ] {
-        // The lifecycle is read before it is written.
+        // The lifecycle template is read before it is written.
         if word == "PUT _component" {
             fake.fault(
                 "_component_template",
@@ -455,7 +455,7 @@ async fn other_calls() -> Vec<Case> {
         let error = finder.find(data_stream.as_str(), &wanted, &indices).await.unwrap_err();
         push(&format!("look-up: {what}"), error, error_type);
     }
-    // The stand-in would be asked for half a minute.
+    // Created directly, because a real lookup would retry for half a minute.
     let error_type = "no_shard_available_action_exception".to_owned();
     let error = Error::IndexUnreadable {
         host: client.host(),
@@ -491,7 +491,7 @@ async fn other_calls() -> Vec<Case> {
     cases
 }
 
-/// Documents that are refused in a way that puts none aside.
+/// Rejections of documents that create no dead letter.
 async fn deliveries() -> Vec<Case> {
     let fake = Fake::start().await;
     let namespace = Namespace::new("default").unwrap();

@@ -1,7 +1,7 @@
 //! Every error text that a user may read, with its causes, in one file for each system.
 //!
-//! A case is a fault and the `errorType` that it must have. `texts/` holds the full texts, to be read from top to bottom;
-//! `WRITE_TEXTS=1 cargo test --workspace --lib errors` writes them again.
+//! A case is a fault and its expected `errorType`. `texts/` contains the full texts for review;
+//! `WRITE_TEXTS=1 cargo test --workspace --lib errors` rewrites them.
 
 mod answers;
 mod settings;
@@ -18,7 +18,7 @@ pub(crate) struct Case {
     error_type: &'static str,
 }
 
-/// Makes a case of a fault and the error that it caused.
+/// Creates a case from a fault and the error that it caused.
 pub(crate) fn case(what: impl Into<String>, error: impl Into<Error>, error_type: &'static str) -> Case {
     Case { what: what.into(), error: error.into(), error_type }
 }
@@ -57,7 +57,7 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/errors/texts")
 }
 
-/// The second lines of all cases in the reviewed files.
+/// Returns the second lines of all cases in the reviewed files.
 fn reviewed_types() -> Vec<String> {
     let files = fs::read_dir(folder()).expect("the folder of the texts");
     let texts = files.map(|file| fs::read_to_string(file.expect("a file").path()).expect("a text"));

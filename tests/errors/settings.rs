@@ -1,16 +1,16 @@
-//! Wrong settings.
+//! Invalid settings.
 
 use super::{case, review};
 use crate::config::Config;
 
-/// A whole set, of which a case changes a few.
+/// A complete set of settings. Each case changes some of them.
 const WHOLE: [(&str, &str); 3] = [
     ("SECRET_ARN", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:lastpass-a1B2c3"),
     ("CHECKPOINT_TABLE", "lastpass-Checkpoints-1ABC"),
     ("ELASTICSEARCH_URL", "https://es.example:9243"),
 ];
 
-/// What is wrong, the settings that make it so, and what the text must say.
+/// The description, the invalid settings, and the words that the text must contain.
 type Wrong<'a> = (&'a str, &'a [(&'a str, &'a str)]);
 
 #[test]

@@ -1,4 +1,4 @@
-//! What users write: payloads and secrets.
+//! Invalid user input: payloads and secrets.
 
 use secrecy::SecretString;
 use serde_json::Value;

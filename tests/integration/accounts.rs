@@ -1,4 +1,4 @@
-//! Several accounts in one deployment: each with its own secret, checkpoints, namespace and organisation.
+//! Several accounts in one deployment, each with its own secret, checkpoints, namespace and organisation.
 
 use jiff::SignedDuration;
 use lastpass_harness::{Error, Function, Installation, Invocation, compare_events, unique};
@@ -9,14 +9,14 @@ use crate::stage::{SHORT, ago, assert_accounted, collect, company, number, plan,
 
 const EVENTS: usize = 300;
 
-/// An installation whose function knows several accounts, and where their secrets are.
+/// An installation whose function has several accounts, and their secrets.
 struct Accounts {
     installation: Installation,
     prefix: String,
 }
 
 impl Accounts {
-    /// `None` where there are no services.
+    /// `None` if the services are not available.
     async fn make(name: &str) -> Result<Option<Self>, Error> {
         let Some((services, plan)) = plan(name).await else { return Ok(None) };
         let prefix = unique("lastpass");
@@ -30,7 +30,7 @@ impl Accounts {
         Ok(Some(Self { installation, prefix }))
     }
 
-    /// Makes the secret of an account: that of the installation, with a namespace of its own and `fields`.
+    /// Creates the secret of an account: the secret of the installation with another namespace and `fields`.
     async fn add(&mut self, account: &str, fields: Value) -> Result<(), Error> {
         let mut secret = self.installation.credentials.clone();
         secret["namespace"] = self.namespace(account).into();
@@ -49,7 +49,7 @@ impl Accounts {
         format!("logs-lastpass.event_report-{}", self.namespace(account))
     }
 
-    /// That the account's data stream holds each event of LastPass once, and the sources of its documents.
+    /// Asserts that the account's data stream has each LastPass event once. Returns the sources of its documents.
     async fn assert_exact(&self, account: &str) -> Result<Vec<Value>, Error> {
         let documents = self.installation.services.elasticsearch.documents(&self.data_stream(account)).await?;
         let held = compare_events(&self.installation.simulator.truth_events(), &documents);
@@ -65,7 +65,7 @@ impl Accounts {
     }
 }
 
-/// A request for an account.
+/// Adds an account to a request.
 fn of(account: &str, mut request: Value) -> Value {
     request["account"] = account.into();
     request
@@ -136,7 +136,7 @@ async fn an_account_that_is_not_named_or_not_there_is_told() -> Result<(), Error
     let status = function.ask(json!({"action": "status"})).await?;
     assert_eq!((&status["accounts"], &status["dead_letters"]), (&json!({}), &Value::Null), "nothing was read yet");
 
-    // A deployment of one account.
+    // Without a prefix, the deployment has one account.
     function.set("SECRET_PREFIX", "").await;
     function.set("SECRET_ARN", &accounts.installation.secret_arn).await;
     let text = refused(&mut function, of("globex", collect("user")), "Request.Invalid").await?;

@@ -1,13 +1,14 @@
-//! The AWS emulator that `AWS_ENDPOINT_URL` names, and clients for it.
+//! The AWS emulator at `AWS_ENDPOINT_URL` and its clients.
 
 use std::io::Write as _;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use tokio::net::TcpStream;
 
-/// The configuration of clients for the emulator. `None`, said on the terminal, where there is none; a failure in CI.
+/// Returns the configuration of clients for the emulator. `None` with a message on the terminal if there is no
+/// emulator; a failure in CI.
 ///
-/// Only a loopback address will do: tests make and change things.
+/// Only a loopback address is accepted, because tests create and change resources.
 pub async fn config() -> Option<SdkConfig> {
     let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
     let address = config.endpoint_url().and_then(|url| url::Url::parse(url).ok()).and_then(|url| {
@@ -27,7 +28,7 @@ pub async fn config() -> Option<SdkConfig> {
     None
 }
 
-/// Not by `eprintln`: that goes to the harness, which hides what a passing test prints.
+/// Not `eprintln`, because the test harness hides the output of passing tests.
 fn say_skipped(why: &str) {
     let test = std::thread::current().name().unwrap_or_default().to_owned();
     writeln!(std::io::stderr(), "SKIPPED {test}: {why}").expect("the terminal takes a line");
@@ -38,7 +39,7 @@ fn in_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| !value.is_empty())
 }
 
-/// A name that no other test has.
+/// Returns a unique name.
 pub fn unique(prefix: &str) -> String {
     format!("{prefix}-{:016x}", fastrand::u64(..))
 }

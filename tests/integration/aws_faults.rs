@@ -1,4 +1,4 @@
-//! A proxy before the emulator that does wrong what it is told to, once for each order.
+//! A proxy in front of the emulator that injects each planned fault once.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::VecDeque;
@@ -10,30 +10,30 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// What goes wrong with one request.
+/// A fault of one request.
 #[derive(Debug, Clone, Copy)]
 pub enum Fault {
-    /// The connection is cut, and the service never sees the request.
+    /// Closes the connection before the service receives the request.
     CutBefore,
-    /// The service does it, and the connection is cut before the answer.
+    /// Closes the connection after the service has processed the request, before the response.
     CutAfter,
-    /// The service does it, and the connection is cut half-way through the answer.
+    /// Closes the connection in the middle of the response.
     CutInAnswer,
-    /// The service does it, and its answer arrives as a whole one with broken JSON.
+    /// Sends a complete response with broken JSON after the service has processed the request.
     Garbled,
-    /// The service does it, and the answer never comes.
+    /// Never sends the response, although the service processes the request.
     Stall,
-    /// The request is kept back, even from a client that gives up on it, until [`Proxy::let_go`].
+    /// Holds the request until [`Proxy::let_go`], even if the client gives up.
     Hold,
-    /// Another answer in place of the service's, which never sees the request.
+    /// Sends this response. The service does not receive the request.
     Answer { status: u16, code: &'static str, message: &'static str },
-    /// A web page, as a proxy in between would send it.
+    /// Sends an HTML page, as a proxy between client and service would.
     Page,
-    /// Nothing.
+    /// No fault.
     Pass,
 }
 
-/// The orders not yet carried out, and the operations seen so far.
+/// The remaining faults, and the operations so far.
 #[derive(Debug, Default)]
 struct Plan {
     orders: VecDeque<(&'static str, Fault)>,
@@ -41,7 +41,7 @@ struct Plan {
     held_is_done: bool,
 }
 
-/// Stops when dropped, with all its connections.
+/// A running proxy. Dropping it stops it and closes all its connections.
 #[derive(Debug)]
 pub struct Proxy {
     pub url: String,
@@ -76,12 +76,12 @@ impl Proxy {
         Self { url, plan, let_go, task }
     }
 
-    /// Orders `faults` for the next requests of `operation`, one for each.
+    /// Plans one fault for each of the next requests of `operation`.
     pub fn order(&self, operation: &'static str, faults: impl IntoIterator<Item = Fault>) {
         self.plan.lock().unwrap().orders.extend(faults.into_iter().map(|fault| (operation, fault)));
     }
 
-    /// Sends on the request that is kept back, and waits until the service has answered it.
+    /// Forwards the held request and waits for the service's response.
     pub async fn let_go(&self) {
         self.let_go.notify_one();
         while !std::mem::take(&mut self.plan.lock().unwrap().held_is_done) {
@@ -89,7 +89,7 @@ impl Proxy {
         }
     }
 
-    /// How many requests of `operation` there were.
+    /// Returns the number of requests of `operation`.
     pub fn count(&self, operation: &str) -> usize {
         self.plan.lock().unwrap().seen.iter().filter(|seen| *seen == operation).count()
     }
@@ -103,7 +103,7 @@ impl Plan {
     }
 }
 
-/// Serves one request; `None` ends the connection.
+/// Serves one request. `None` closes the connection.
 async fn serve(client: &mut TcpStream, upstream: &str, plan: &Mutex<Plan>, let_go: &Notify) -> Option<()> {
     let request = read_message(client).await?;
     let fault = plan.lock().unwrap().take(operation(&request)?);
@@ -146,7 +146,7 @@ async fn answer(client: &mut TcpStream, status: u16, content_type: &str, body: &
     client.write_all(format!("{head}{body}").as_bytes()).await.ok()
 }
 
-/// One whole HTTP message with a `Content-Length`, as both sides send here.
+/// Reads one HTTP message with a `Content-Length`, as both sides send here.
 async fn read_message(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let mut message = Vec::new();
     loop {
@@ -169,7 +169,7 @@ fn header(head: &[u8], name: &str) -> Option<String> {
     fields.find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned())
 }
 
-/// `UpdateItem` of `X-Amz-Target: DynamoDB_20120810.UpdateItem`.
+/// Returns `UpdateItem` for `X-Amz-Target: DynamoDB_20120810.UpdateItem`.
 fn operation(request: &[u8]) -> Option<String> {
     header(request, "x-amz-target").and_then(|target| Some(target.split_once('.')?.1.to_owned()))
 }

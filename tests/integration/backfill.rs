@@ -1,4 +1,4 @@
-//! The past, read again: over the live watermark, twice, and with other cuts.
+//! Backfills: beyond the live watermark, twice, and with other ranges.
 
 use jiff::{SignedDuration, Timestamp};
 use lastpass_harness::{Error, Function};

@@ -1,4 +1,4 @@
-//! `check` names what is wrong and what mends it, and is content with what the README describes.
+//! `check` names each problem and its remedy, and reports no problem for the setup that the README describes.
 
 use jiff::{SignedDuration, tz::TimeZone};
 use lastpass_harness::{Answer, Error, Fault, Function, Installation, Invocation, Rule, System, now};
@@ -34,7 +34,7 @@ async fn prepare(name: &str, world: World, quirks: Quirks) -> Result<Option<(Ins
     Ok(Some((installation, function)))
 }
 
-/// Asks for a check: its answer, in which every check is listed once and in order.
+/// Runs a check. Asserts that the response lists every check once and in order.
 async fn check(function: &mut Function) -> Result<Value, Error> {
     let answer = function.ask(json!({"action": "check"})).await?;
     let names: Vec<&str> = checks(&answer).map(|check| check["name"].as_str().expect("a name")).collect();
@@ -58,7 +58,7 @@ fn message<'a>(answer: &'a Value, name: &str) -> &'a str {
     check["message"].as_str().expect("a message")
 }
 
-/// That these checks alone failed; the texts of the first have these words.
+/// Asserts that only these checks failed, and that the message of the first contains these words.
 fn assert_failed(answer: &Value, names: &[&str], words: &[&str]) {
     assert_eq!(of_status(answer, "failed"), names, "{answer}");
     let text = message(answer, names[0]);
@@ -75,7 +75,8 @@ fn installer_role() -> Value {
     serde_json::from_str(include_str!("../../assets/roles/installer.json")).expect("a role")
 }
 
-/// The role without one of its rights. The only one on an index gives way to one that no role has.
+/// Returns the role without one of its privileges. If no index privilege remains, `monitor` replaces it, which no role
+/// has.
 fn without(role: &Value, right: &str) -> Value {
     let whole = role;
     let mut role = role.clone();
@@ -90,7 +91,7 @@ fn without(role: &Value, right: &str) -> Value {
     role
 }
 
-/// The role with more rights on the cluster, and on indices.
+/// Returns the role with additional cluster and index privileges.
 fn with(role: &Value, cluster: &[&str], indices: &Value) -> Value {
     let mut role = role.clone();
     let more = cluster.iter().map(|right| json!(right));
@@ -154,7 +155,7 @@ async fn a_right_that_is_missing_is_named() -> Result<(), Error> {
         let words = [&format!("{right} on"), "assets/roles/installer.json", "elastic_setup_api_key"];
         assert_failed(&answer, &["elasticsearch_setup_rights"], &words);
     }
-    // As the README has it expire after a day.
+    // An expired key, as the README recommends an expiration after a day.
     installation.put_credential("elastic_setup_api_key", Some(&installation.installer.encoded)).await?;
     installation.services.elasticsearch.invalidate_key(&installation.installer).await?;
     let answer = check(&mut function).await?;
@@ -189,7 +190,7 @@ async fn a_key_that_can_do_too_much_is_found() -> Result<(), Error> {
         assert_failed(&answer, &["elasticsearch_excess_rights"], &words);
         assert_failed(&answer, &["elasticsearch_excess_rights"], &["assets/roles/writer.json", "delete the old one"]);
     }
-    // Another namespace of LastPass's is within the role.
+    // The role includes all other namespaces of LastPass.
     put_key(&installation, "elastic_api_key", &with(&writer_role(), &[], &on("logs-lastpass.user-x", &["read"])))
         .await?;
     assert_eq!(check(&mut function).await?["status"], "ok");
@@ -207,7 +208,7 @@ async fn a_wrong_zone_is_found_by_next_to_the_east_and_to_the_west() -> Result<(
     ] {
         for (zone, is_right) in [("US/Eastern", true), ("UTC", false), ("US/Pacific", false), ("Europe/Berlin", false)]
         {
-            // The newest event is a week old, so that none lies ahead of the clock in any zone.
+            // The newest event is a week old, so that no zone makes it later than the clock.
             let week = SignedDuration::from_hours(7 * 24);
             let events = (0..400_i64).map(|number| {
                 Event::at(now() - week - SignedDuration::from_mins(17 * number)).by("ann@example.com").doing("Log in")
@@ -226,7 +227,7 @@ async fn a_wrong_zone_is_found_by_next_to_the_east_and_to_the_west() -> Result<(
                 (20, false) => {
                     assert_failed(&answer, &["lastpass_time_zone"], &["LASTPASS_TIME_ZONE", zone, "Admin Console"]);
                 }
-                // Nothing tells.
+                // The responses do not reveal the zone.
                 _ => assert!(message(&answer, "lastpass_time_zone").contains("nothing speaks against"), "{answer}"),
             }
         }
@@ -374,7 +375,7 @@ async fn each_system_is_told_apart() -> Result<(), Error> {
         let answer = function.invoke(invocation).await?.answer()?;
         installation.calls.clear();
         assert_failed(&answer, &[name], &[word]);
-        // What needs it is not tried, and the other systems are.
+        // Checks that need the failed system are skipped. The other systems are still checked.
         for skipped in of_status(&answer, "skipped") {
             let is_of_lastpass = of_lastpass.contains(&skipped);
             assert!(!is_of_lastpass || system == System::LastPass, "{answer}");
@@ -412,9 +413,9 @@ async fn checkpoints_of_another_place_and_data_streams_of_other_templates_are_fo
     });
     let path = format!("/_index_template/{users}");
     elasticsearch.request("PUT".parse().expect("PUT"), &path, Some(&template)).await?;
-    // Until the data stream is ours, every `setup` refuses.
+    // Until the data stream has our template, every `setup` fails.
     let setting_up = SETTING_UP.lock().await;
-    // Before anything was written by it, and afterwards.
+    // Checked before and after the function has written to it.
     let answer = check(&mut function).await?;
     assert_failed(&answer, &["index_templates"], &[&format!("index template {users} (priority 400)"), "delete it"]);
     function.ask(collect("user")).await?;
@@ -446,16 +447,16 @@ async fn values_that_elasticsearch_ignored_are_found_and_told_apart() -> Result<
         let path = format!("/{users}/_doc?refresh=true");
         async move { elasticsearch.request("POST".parse().expect("POST"), &path, Some(&document)).await }
     };
-    // Too long to be searched for, and whole: that is normal.
+    // The value is stored but too long to be indexed, which is normal.
     put(json!({"sites": 1}), json!(["x".repeat(1_025)])).await?;
     let answer = check(&mut function).await?;
     assert_eq!(answer["status"], "ok", "{answer}");
     let text = message(&answer, "ignored_values");
     assert!(["nothing is lost", "1 of", &users, "(tags)"].iter().all(|word| text.contains(word)), "{text}");
-    // A malformed one is refused by our own template.
+    // Our own template rejects a malformed value.
     assert!(put(json!({"sites": "many"}), json!([])).await.is_err());
 
-    // Above ours stands one that takes it, as logsdb does where it isn't told otherwise.
+    // A template with a higher priority accepts malformed values, as logsdb does by default.
     let path = format!("/_index_template/{users}");
     let template = json!({
         "index_patterns": [users],

@@ -1,4 +1,4 @@
-//! Checkpoints and their lease on a real table.
+//! Checkpoints and their lease in a real table.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
@@ -24,7 +24,7 @@ const UPDATE: &str = "UpdateItem";
 const THROTTLED: Fault =
     Fault::Answer { status: 400, code: "ProvisionedThroughputExceededException", message: "too much" };
 
-/// One table of its own, as `template.yaml` makes it.
+/// A separate table, created as in `template.yaml`.
 struct Table {
     config: SdkConfig,
     client: Client,
@@ -32,7 +32,7 @@ struct Table {
 }
 
 impl Table {
-    /// `None` where there is no emulator.
+    /// `None` if there is no emulator.
     async fn make() -> Option<Self> {
         let config = aws_emulator::config().await?;
         let client = Client::new(&config);
@@ -53,20 +53,20 @@ impl Table {
         Store::new(&self.client, self.name.clone(), destination, soon())
     }
 
-    /// A store behind a proxy that does as it is told.
+    /// Returns a store behind a fault-injecting proxy.
     async fn store_behind_proxy(&self) -> (Store, Proxy) {
         self.store_behind_proxy_until(soon()).await
     }
 
     async fn store_behind_proxy_until(&self, deadline: Deadline) -> (Store, Proxy) {
         let proxy = Proxy::start(&self.config).await;
-        // Set for this one service: that of the environment goes before that of all services.
+        // Set for this service, because its URL in the environment takes precedence over the general one.
         let config = aws_sdk_dynamodb::config::Builder::from(&self.config).endpoint_url(&proxy.url);
         let client = Client::from_conf(config.build());
         (Store::new(&client, self.name.clone(), destination("cluster.example"), deadline), proxy)
     }
 
-    /// Sets one attribute past the store, as a hand in the console does.
+    /// Sets one attribute directly, as a user could in the console.
     async fn set(&self, key: Key, name: &str, value: AttributeValue) {
         let request = self.client.update_item().table_name(&self.name).key("pk", AttributeValue::S(key.to_string()));
         let request = request.update_expression("SET #name = :value").expression_attribute_names("#name", name);
@@ -105,7 +105,7 @@ fn later(seconds: i64) -> Timestamp {
     now() + SignedDuration::from_secs(seconds)
 }
 
-/// Lambda's longest run from [`now`], and 5 s.
+/// Lambda's longest run from [`now`], plus 5 s.
 fn at_most() -> Timestamp {
     later(905)
 }
@@ -133,7 +133,7 @@ async fn stored(store: &Store) -> Item {
     store.load(KEY).await.unwrap().unwrap()
 }
 
-/// Runs out with the store's table, or is skipped where there is no emulator.
+/// Creates a table, or returns from the test if there is no emulator.
 macro_rules! table {
     () => {
         match Table::make().await {
@@ -219,7 +219,7 @@ async fn the_same_request_takes_its_lease_over_at_once() {
     crashed.save(state(-60), now()).await.unwrap();
     let again = hold(&store, "request", later(1)).await;
     assert_eq!(again.state(), state(-60));
-    // Should the first one still live, it is told apart by its token.
+    // If the first owner is still running, its token distinguishes it.
     let error = crashed.save(state(0), later(2)).await.unwrap_err();
     assert!(error.is_lease_lost(), "{error}");
     again.save(state(-30), later(3)).await.unwrap();
@@ -339,14 +339,14 @@ async fn a_write_whose_end_nobody_waited_for_does_not_cost_the_lease() {
     let (store, proxy) = table.store_behind_proxy().await;
     let lease = hold(&store, "run", now()).await;
 
-    // The deadline came first, and the write took effect.
+    // The deadline passes first, but the write takes effect.
     proxy.order(UPDATE, [Fault::Stall]);
     let lease = lease.until(Deadline::after(Duration::from_millis(500)));
     let error = lease.save(state(1), later(1)).await.unwrap_err();
     assert_eq!(error.error_type(), "Checkpoint.Unreachable");
     assert_eq!((lease.state(), stored(&store).await.state), (State::default(), state(1)));
 
-    // The timer's future was dropped with its write under way.
+    // The timer drops the future while its write is in progress.
     let lease = lease.until(soon());
     proxy.order(UPDATE, [Fault::Stall]);
     let dropped = tokio::time::timeout(Duration::from_millis(500), lease.renew(later(2))).await;
@@ -377,7 +377,7 @@ async fn an_item_that_was_deleted_and_made_anew_is_not_taken_for_the_old_one() {
     let table = table!();
     let (store, proxy) = table.store_behind_proxy().await;
     let other = table.store();
-    // The lease of the deleted item, at a version that the new one has as well.
+    // The lease of the deleted item has a version that the new item also has.
     let old = hold(&store, "old", now()).await;
     table.delete(KEY).await;
     let new = hold(&other, "new", now()).await;
@@ -385,7 +385,7 @@ async fn an_item_that_was_deleted_and_made_anew_is_not_taken_for_the_old_one() {
     let error = old.save(state(1), later(1)).await.unwrap_err();
     assert!(error.is_lease_lost(), "{error}");
 
-    // An attempt to take the item as it was read, which comes once that has been deleted and made anew.
+    // An acquisition reads the item, and writes only after the item was deleted and created again.
     new.release(state(2), later(1)).await.unwrap();
     proxy.order(UPDATE, [Fault::Hold]);
     let mut attempt = Box::pin(acquire(&store, "late", later(2)));
@@ -409,7 +409,7 @@ async fn another_run_between_the_reading_and_the_writing_is_seen() {
     let (store, proxy) = table.store_behind_proxy().await;
     hold(&store, "old", now()).await.release(state(1), now()).await.unwrap();
 
-    // While the first attempt is repeated, another run comes and goes; then one comes and stays.
+    // While the first attempt is retried, another run acquires and releases the lease; then another one keeps it.
     proxy.order(UPDATE, [Fault::CutBefore; 4]);
     let other = table.store();
     let meanwhile = async {
@@ -454,7 +454,7 @@ async fn waiting_ends_with_the_deadline() {
     proxy.order("GetItem", [THROTTLED; 100]);
     let begun = std::time::Instant::now();
     let error = store.load(KEY).await.unwrap_err();
-    // Without the deadline it would be tried for a minute.
+    // Without the deadline, it would be retried for a minute.
     assert!(begun.elapsed() < Duration::from_secs(20));
     assert_eq!(error.error_type(), "Checkpoint.Unreachable");
     let cause = std::error::Error::source(&error).unwrap().to_string();
@@ -612,7 +612,7 @@ async fn a_broken_item_is_named_and_does_not_hold_up_the_others() {
     let listing = store.list().await.unwrap();
     assert_eq!(listing.items.iter().map(|item| item.key).collect::<Vec<_>>(), [user]);
     assert!(listing.broken.len() == 1 && is_broken(&listing.broken[0]), "{:?}", listing.broken);
-    // Nothing was taken for absent and written over.
+    // The fields were not treated as missing and overwritten.
     let watermark = table.attribute(KEY, "watermark").await;
     assert_eq!(watermark, Some(AttributeValue::S("yesterday".into())));
 }

@@ -1,4 +1,4 @@
-//! The main journey: what LastPass holds arrives in Elasticsearch, each record once.
+//! The main journey: every LastPass record arrives in Elasticsearch exactly once.
 
 use jiff::{SignedDuration, ToSpan as _};
 use lastpass_harness::{Comparison, Error, Installation};
@@ -48,13 +48,13 @@ async fn a_second_read_adds_nothing_and_what_is_new_arrives() -> Result<(), Erro
     assert_eq!(number(&again, "created"), 0, "{again}");
     assert_exact(&installation.compare_events().await?, "read twice");
 
-    // A new one, one that comes late, and one more twin of an event that is known.
+    // A new event, a late one, and another twin of a known event.
     let late = Event::at(ago(SignedDuration::from_mins(5))).by("late@example.com").doing("Log in");
     let new = Event::at(ago(SignedDuration::ZERO)).by("new@example.com").doing("Log in");
     installation.simulator.push_events([late, recent, new]);
     let third = function.ask(collect("event_report")).await?;
     assert_exact(&installation.compare_events().await?, "with new ones");
-    // What is newer than the watermark is not late.
+    // Events newer than the watermark are not late.
     assert_eq!((number(&third, "created"), number(&third, "late")), (3, 2), "{third}");
     Ok(())
 }
@@ -69,7 +69,7 @@ async fn n_equal_events_in_one_second_are_n_documents() -> Result<(), Error> {
     assert_eq!(number(&first, "created"), 7, "{first}");
     let again = function.ask(collect("event_report")).await?;
     assert_eq!((number(&again, "created"), number(&again, "duplicates")), (0, 7), "{again}");
-    // An eighth, after the others were stored.
+    // The eighth twin, after the others were stored.
     installation.simulator.push_events(twins(instant, 1));
     let more = function.ask(collect("event_report")).await?;
     assert_eq!((number(&more, "created"), number(&more, "duplicates")), (1, 7), "{more}");
@@ -77,7 +77,7 @@ async fn n_equal_events_in_one_second_are_n_documents() -> Result<(), Error> {
     Ok(())
 }
 
-/// Bursts of twins and of other events in the same seconds, so that pages of every size end inside one.
+/// Twins and other events in the same seconds, so that pages of every size end inside a second.
 fn bursts() -> World {
     let begin = ago(SignedDuration::from_hours(2));
     let mut world = World::default();
@@ -147,7 +147,7 @@ async fn a_second_that_holds_more_events_than_a_page_is_read_whole() -> Result<(
     Ok(())
 }
 
-/// PHP passes half of a character on where a text was cut.
+/// PHP passes on half of a surrogate pair if a text was truncated.
 #[tokio::test]
 async fn half_a_character_costs_a_field_and_no_event() -> Result<(), Error> {
     let Some((services, plan)) = plan("surrogates").await else { return Ok(()) };
@@ -178,7 +178,7 @@ async fn half_a_character_costs_a_field_and_no_event() -> Result<(), Error> {
     Ok(())
 }
 
-/// As large as an answer may be: the soak's limit of memory holds here as well, where `BOOTSTRAP` sets one.
+/// The largest possible response. The memory limit of the soak applies here too, if `BOOTSTRAP` sets one.
 #[tokio::test]
 async fn a_page_just_below_the_limit_of_an_answer_is_taken() -> Result<(), Error> {
     let Some((services, plan)) = plan("large_page").await else { return Ok(()) };

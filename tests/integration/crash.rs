@@ -1,4 +1,4 @@
-//! The function is killed or runs out of time, anywhere, and nothing is lost or doubled.
+//! The function is killed or runs out of time at any point. Nothing is lost or doubled.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ async fn assert_whole(installation: &Installation, what: &str) -> Result<(), Err
     Ok(())
 }
 
-/// Kills a run at one of its bulks or checkpoint writes, and has Lambda's own retry take it up at once.
+/// Kills a run at one of its bulks or checkpoint writes. Lambda's retry follows immediately.
 async fn killed_then_retried(kill_at: u64, moment: Moment) -> Result<(), Error> {
     let Some(installation) = installation().await? else { return Ok(()) };
     let mut function = installation.function();
@@ -107,7 +107,7 @@ async fn a_checkpoint_that_is_silent_ends_the_run_in_time_and_loses_nothing() ->
     installation.calls.add(Rule::on(System::DynamoDb, "UpdateItem", Fault::Silence).after(2).times(20));
     let invocation = Invocation::new(collect("event_report")).with_timeout(Duration::from_secs(8));
     let outcome = function.invoke(invocation.clone()).await?;
-    // Not by Lambda's own timeout.
+    // The function returned this error before Lambda's timeout.
     let (error_type, text) = outcome.error()?;
     assert_eq!(error_type, "Checkpoint.Unreachable", "{text}");
     installation.calls.clear();

@@ -1,4 +1,4 @@
-//! The hour that the wall clock shows twice, and the one that it skips.
+//! The repeated hour and the skipped hour of a clock change.
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use lastpass_harness::Error;
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::stage::{assert_accounted, number, plan};
 
-/// A zone and the moment its clock is set.
+/// A zone and the time of a clock change.
 const CHANGES: [(&str, &str); 7] = [
     ("America/New_York", "2025-11-02T06:00:00Z"),
     ("America/New_York", "2025-03-09T07:00:00Z"),
@@ -18,8 +18,8 @@ const CHANGES: [(&str, &str); 7] = [
     ("UTC", "2025-11-02T06:00:00Z"),
 ];
 
-/// Events around `change`: every half minute one of three actions, so that most wall times of a repeated hour have an
-/// equal event in the other pass.
+/// Returns events around `change`: one of three actions every half minute, so that most wall times of a repeated hour
+/// have an equal event in the other pass.
 fn around(change: Timestamp) -> World {
     let actions = ["Log in", "Failed Login Attempt", "Open secure note"];
     let events = (-180..180_i64).map(|step| {
@@ -33,7 +33,7 @@ fn around(change: Timestamp) -> World {
 async fn a_backfill_over_a_change_of_the_clock_holds_every_event_once_at_its_instant() -> Result<(), Error> {
     for (zone, change) in CHANGES {
         let change: Timestamp = change.parse().expect("a time");
-        // Pages smaller than a repeated hour, and larger than all of it; bounds read in either pass.
+        // Pages smaller than a repeated hour, and larger than both passes; bounds interpreted in either pass.
         for (page_size, order, repeated_hour) in
             [(40, Order::Descending, Pass::First), (10_000, Order::Ascending, Pass::Second)]
         {
@@ -44,7 +44,7 @@ async fn a_backfill_over_a_change_of_the_clock_holds_every_event_once_at_its_ins
                 plan.world(around(change)).quirks(quirks).variable("LASTPASS_TIME_ZONE", zone).make(&services).await?;
             let mut function = installation.function();
             let (from, to) = (change - SignedDuration::from_hours(2), change + SignedDuration::from_hours(2));
-            // In two ranges that meet inside the repeated hour.
+            // Two ranges that meet inside the repeated hour.
             for (from, to) in [(change, to), (from, change)] {
                 let request = json!({"action": "backfill", "stream": "event_report", "from": from, "to": to});
                 let answer = function.ask(request).await?;
@@ -55,15 +55,15 @@ async fn a_backfill_over_a_change_of_the_clock_holds_every_event_once_at_its_ins
             let held = installation.compare_events().await?;
             let case = format!("{zone} {change} {page_size}: {held}");
             assert!(held.is_exact() && held.truth == 360, "{case}");
-            // The order of the answers tells the pass.
+            // The order of the events reveals the pass.
             assert_eq!(held.ambiguous_time, 0, "{case}");
         }
     }
     Ok(())
 }
 
-/// 900 equal events between 02:00 and 12:00 UTC. 400 of them are in the repeated hour, 05:00 to 07:00: four in a second,
-/// at the same wall times in both passes.
+/// Returns 900 equal events between 02:00 and 12:00 UTC. 400 of them are in the repeated hour, 05:00 to 07:00: four in
+/// a second, at the same wall times in both passes.
 fn busy_night() -> World {
     let at = |text: &str, seconds: i64| text.parse::<Timestamp>().expect("a time") + SignedDuration::from_secs(seconds);
     let in_fold = (0..400_i64).map(|number| at("2025-11-02T05:00:00Z", number / 4 * 72));

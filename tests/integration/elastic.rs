@@ -1,5 +1,5 @@
-//! The writer and `setup` on a real Elasticsearch with security, under keys that have no more rights than the two
-//! roles. Each test has a namespace of its own; the templates belong to all.
+//! The writer and `setup` on a real Elasticsearch with security, with API keys that have only the privileges of the two
+//! roles. Each test has its own namespace; all share the templates.
 
 use std::{collections::BTreeMap, fs, io::Write as _, net::IpAddr, path::Path, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{official_client::Witness, stage::SETTING_UP};
 
 const NOW: &str = "2031-05-06T07:08:09Z";
 
-/// The node, as its superuser sees it.
+/// The node, with superuser rights.
 struct Node {
     http: reqwest::Client,
     url: String,
@@ -33,13 +33,13 @@ struct Node {
 }
 
 impl Node {
-    /// The node that the environment names; without one the test is skipped, but fails in CI.
+    /// Returns the node of the environment. Without one the test is skipped; in CI it fails.
     #[expect(clippy::disallowed_methods, reason = "tests have no settings, and a client of their own")]
     async fn find() -> Option<Self> {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let Some(url) = variable("LOCAL_ELASTICSEARCH_URL") else {
             assert!(variable("CI").is_none(), "LOCAL_ELASTICSEARCH_URL is not set, and in CI nothing is skipped");
-            // Past the test harness, which would hide what a passing test prints.
+            // Not `eprintln`, because the test harness hides the output of passing tests.
             let _ = writeln!(std::io::stderr(), "SKIPPED: LOCAL_ELASTICSEARCH_URL is not set (make local-up)");
             return None;
         };
@@ -60,13 +60,13 @@ impl Node {
         Some(node)
     }
 
-    /// Asks as superuser, and expects a success.
+    /// Sends a request as superuser and expects success.
     async fn ask(&self, method: &str, path: &str, body: Value) -> Value {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         serde_json::from_str(&self.send(method, path, body).await).expect("JSON")
     }
 
-    /// The text of the answer, which has to be a success.
+    /// Sends a request, expects success and returns the response text.
     async fn send(&self, method: &str, path: &str, body: String) -> String {
         let answer = self
             .http
@@ -88,7 +88,7 @@ impl Node {
         Client::new(self.http.clone(), endpoint, &SecretString::from(key), deadline()).expect("a key")
     }
 
-    /// A client whose key has this role and nothing else.
+    /// Creates a client whose API key has only this role.
     async fn client_as(&self, role: &Value) -> Client {
         let body = json!({"name": "integration test", "expiration": "1h", "role_descriptors": {"role": role}});
         let key = self.ask("POST", "_security/api_key", body).await;
@@ -119,12 +119,12 @@ impl Node {
         self.ask("POST", &format!("{}/_rollover", self.users()), Value::Null).await;
     }
 
-    /// All documents of a data stream with their backing indices.
+    /// Returns all documents of a data stream with their backing indices.
     async fn stored(&self, data_stream: &DataStream) -> Vec<(String, String, Value)> {
         self.witness.documents(data_stream.as_str()).await
     }
 
-    /// Every `_id` with the number of documents that have it.
+    /// Returns every `_id` with its number of documents.
     async fn ids(&self) -> BTreeMap<String, usize> {
         let mut ids = BTreeMap::new();
         for (id, _, _) in self.stored(&self.users()).await {
@@ -138,7 +138,7 @@ impl Node {
     }
 }
 
-/// The role as the product ships it.
+/// Returns the role that the product ships.
 fn role(name: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("assets/roles/{name}.json"));
     serde_json::from_str(&fs::read_to_string(path).expect("a role")).expect("JSON")
@@ -167,9 +167,9 @@ fn at(text: &str) -> Timestamp {
     text.parse().expect("a time")
 }
 
-/// Whether `_source` is what was sent. Where it is synthetic, Elasticsearch spells times, addresses and numbers, makes a
-/// text of what stands in a field of texts, leaves out `null`, and may write a list of one value as that value; without
-/// logsdb, lists are sorted as well, and hold each value once. docs/documents.md says so.
+/// Returns whether `_source` equals the sent document. With synthetic `_source`, Elasticsearch normalizes times,
+/// addresses and numbers, converts the values of text fields to text, omits `null`, and may write a list of one value
+/// as that value. Without logsdb, lists are also sorted and hold each value once. docs/documents.md describes this.
 fn is_kept(sent: &Value, came_back: &Value) -> bool {
     fn address(text: &str) -> Option<Value> {
         let (address, _zone) = text.split_once('%').unwrap_or((text, ""));
@@ -314,7 +314,7 @@ async fn new_long_and_large_values_are_not_refused() {
     }
 }
 
-/// Whatever mode the stack gives its indices: synthetic `_source` is put together from what is indexed.
+/// Runs in every index mode of the stack, because synthetic `_source` is rebuilt from indexed values.
 #[tokio::test]
 async fn every_golden_document_is_taken_whole_and_comes_back_as_it_was_sent() {
     let Some(node) = Node::find().await else { return };
@@ -326,12 +326,12 @@ async fn every_golden_document_is_taken_whole_and_comes_back_as_it_was_sent() {
         let documents: Vec<Document> = documents
             .into_iter()
             .enumerate()
-            // Some records are in several cases.
+            // Some records occur in several cases.
             .map(|(number, document)| Document { id: doc_id(&format!("golden{number:04}")), ..document })
             .collect();
         let letters = DataStream::dead_letter(&node.namespace);
         let writer = BulkWriter::new(&client, data_stream.clone(), letters, Node::origin());
-        // An object where a keyword belongs is refused, in every mode.
+        // An object in a keyword field is rejected in every mode.
         let is_refused = |document: &Document| document.source.contains("\"site\":{");
         let (refused, documents): (Vec<Document>, Vec<Document>) = documents.into_iter().partition(is_refused);
         assert_eq!(deliver(&writer, &refused).await, vec![Delivery::DeadLetter; refused.len()], "{stream}");
@@ -345,7 +345,7 @@ async fn every_golden_document_is_taken_whole_and_comes_back_as_it_was_sent() {
                 differences.push(format!("{stream}\n  sent      {sent}\n  came back {came_back}"));
             }
         }
-        // Only what is too long for a keyword is not indexed.
+        // Only values that are too long for a keyword are not indexed.
         let query = json!({"size": 100, "query": {"exists": {"field": "_ignored"}}});
         let ignored = node.ask("POST", &format!("{data_stream}/_search"), query).await;
         for hit in ignored["hits"]["hits"].as_array().expect("hits") {
@@ -377,7 +377,7 @@ async fn each_refusal_has_its_name_and_stores_nothing() {
     let all_bad: Vec<_> = (0..20).map(|id| document(&format!("b{id}"), json!({"lastpass": id}))).collect();
     assert_eq!(error_type(&writer, &all_bad).await, "Elasticsearch.Refused");
 
-    // An older backing index that can't be read: what it holds can't be told.
+    // The contents of an older backing index that is closed are unknown.
     node.roll_over().await;
     let oldest = node.backing_indices().await.remove(0);
     node.ask("POST", &format!("{oldest}/_close"), Value::Null).await;
@@ -421,7 +421,7 @@ async fn the_two_roles_have_all_rights_and_missing_ones_are_named() {
     assert!(info.version.starts_with("8.") || info.version.starts_with("9."), "{info:?}");
     assert!(!info.serverless);
     assert!(is_set_up(&writer).await.expect("the writer may ask"));
-    // Data streams of other templates, which another test may have, are refused first.
+    // `setup` rejects data streams of other templates first. Another test may have one.
     let _guard = SETTING_UP.lock().await;
     let error = setup(&writer, &SetupOptions::default()).await.expect_err("the writer may not");
     assert_eq!(error.error_type(), "Elasticsearch.Forbidden");
@@ -437,7 +437,7 @@ async fn setup_rolls_over_once_what_other_templates_made() {
     node.ask("PUT", &format!("_index_template/{other}"), template).await;
     let client = node.client_as(&role("writer")).await;
     let writer = node.writer(&client);
-    // Until it is taken over, every `setup` refuses.
+    // Until the data stream is taken over, every `setup` fails.
     let _guard = SETTING_UP.lock().await;
     deliver(&writer, &documents(0..2)).await;
     node.ask("DELETE", &format!("_index_template/{other}"), Value::Null).await;
@@ -475,7 +475,7 @@ async fn a_users_own_component_templates_come_last() {
     }
 }
 
-/// Neither paths nor bodies of ours decide what the official client finds.
+/// The official client finds the documents without our paths and request bodies.
 #[tokio::test]
 async fn the_official_client_finds_what_setup_and_the_writer_wrote() {
     let Some(node) = Node::find().await else { return };
@@ -512,7 +512,7 @@ async fn the_official_client_finds_what_setup_and_the_writer_wrote() {
     assert_eq!((refused.status(), refused.error().ty()), (Some(401), Some("security_exception")));
 }
 
-/// What the integration's pipelines make is what the index has a type for.
+/// The index has a type for every field that the integration's pipelines create.
 #[test]
 fn every_field_of_the_golden_documents_has_a_type() {
     fn has_type(properties: &Value, value: &Value, path: &str) {
@@ -532,7 +532,7 @@ fn every_field_of_the_golden_documents_has_a_type() {
         for set in ["plain", "preserved"] {
             for line in read(format!("tests/golden/{stream}.{set}.ndjson")).lines() {
                 let mut case: Value = serde_json::from_str(line).expect("JSON");
-                // What a pipeline that failed left of the record: kept in `_source`, and searched by nobody.
+                // The record as a failed pipeline leaves it. It is kept in `_source` but not indexed.
                 case["expected"].as_object_mut().expect("a document").remove("json");
                 has_type(&template["template"]["mappings"]["properties"], &case["expected"], stream.as_str());
             }

@@ -1,5 +1,5 @@
-//! What goes wrong outside has a stable name and a text that says what mends it, leaves the checkpoint where it was,
-//! and prints no secret.
+//! External failures have a stable error type and a message with the remedy. They leave the checkpoint unchanged and
+//! print no secret.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 use crate::stage::{collect, company, number, plan};
 
-/// For what is tried until the deadline: long enough for the reserve that a run keeps, and short for a test.
+/// For failures that are retried until the deadline: longer than the reserve that a run keeps, but short for a test.
 const SHORT: Duration = Duration::from_secs(5);
 
-/// An installation whose event report was read once, and an event that is waiting to be read.
+/// An installation whose event report was read once, and that has a new event to read.
 struct Used {
     installation: Installation,
     function: Function,
@@ -33,7 +33,7 @@ impl Used {
         Ok(Some(Self { installation, function }))
     }
 
-    /// How far every stream is.
+    /// Returns the position of every stream.
     async fn positions(&self) -> Result<BTreeMap<String, Vec<String>>, Error> {
         let items = self.installation.checkpoints().await?;
         let positions = ["watermark", "unfinished", "reread_at", "complete"];
@@ -43,12 +43,12 @@ impl Used {
             .collect())
     }
 
-    /// Expects an error of this type, whose text has these words in it.
+    /// Expects an error of this type whose message contains these words.
     async fn refuses(&mut self, request: Value, error_type: &str, words: &[&str]) -> Result<(), Error> {
         self.fails(Invocation::new(request), error_type, words).await
     }
 
-    /// The same for the event report and a fault that may pass, so that it is tried again until the deadline.
+    /// Expects an error from the event report for a fault that is retried until the deadline.
     async fn gives_up(&mut self, error_type: &str, words: &[&str]) -> Result<(), Error> {
         self.fails(Invocation::new(event_report()).with_timeout(SHORT), error_type, words).await
     }
@@ -61,12 +61,12 @@ impl Used {
             assert!(text.contains(word), "{word:?} is not in: {text}");
         }
         assert_eq!(self.positions().await?, before, "{error_type}: the checkpoint moved");
-        // What is expected next begins with a cold start; all that this one wrote was read.
+        // The next step begins with a cold start, after all output was read.
         self.function.stop().await;
         Ok(())
     }
 
-    /// That it works again, now that the cause is mended, and nothing was lost or doubled.
+    /// Asserts that the function works after the cause is fixed, and that nothing was lost or doubled.
     async fn recovers(&mut self) -> Result<(), Error> {
         let answer = self.function.ask(collect("event_report")).await?;
         assert_eq!(answer["status"], "complete", "{answer}");
@@ -118,7 +118,7 @@ async fn a_wrong_provisioning_hash() -> Result<(), Error> {
     used.recovers().await
 }
 
-/// The front end of LastPass says so at random when it limits rates.
+/// LastPass's front end randomly returns this page when it throttles.
 #[tokio::test]
 async fn a_403_page_is_waited_for_and_told_where_it_stays() -> Result<(), Error> {
     let Some(mut used) = Used::prepare("denied").await? else { return Ok(()) };
@@ -153,7 +153,7 @@ async fn an_answer_of_another_form_advances_nothing() -> Result<(), Error> {
         for stream in ["event_report", "user", "detailed_shared_folder"] {
             let before = used.installation.watermark(stream).await?;
             let documents = used.installation.documents(stream).await?.len();
-            // Longer after the last snapshot than a scheduled time differs.
+            // The next snapshot: later than the tolerance of a scheduled time.
             let mut payload = collect(stream);
             payload["scheduled_time"] = (now() + jiff::SignedDuration::from_mins(2)).to_string().into();
             let (given, text) = used.function.invoke(Invocation::new(payload).with_timeout(SHORT)).await?.error()?;
@@ -243,7 +243,7 @@ async fn a_secret_that_cannot_be_used() -> Result<(), Error> {
     used.refuses(event_report(), "Secret.Unreachable", &["SECRET_ARN", "secret:nowhere"]).await
 }
 
-/// The address of a host that refuses connections.
+/// Returns the address of a host that refuses connections.
 fn nowhere() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     format!("http://{}", listener.local_addr().expect("an address"))
@@ -286,7 +286,7 @@ async fn a_web_page_in_place_of_an_answer() -> Result<(), Error> {
     used.recovers().await
 }
 
-/// Once pages have come, a run that is given up in its last second is cut short, and no failure: this one has time.
+/// If a run has read pages and gives up in its last second, it is cut short without an error. This run has more time.
 #[tokio::test]
 async fn a_web_page_in_place_of_an_answer_to_a_bulk() -> Result<(), Error> {
     let Some(mut used) = Used::prepare("bulk_page").await? else { return Ok(()) };
@@ -300,7 +300,8 @@ async fn a_web_page_in_place_of_an_answer_to_a_bulk() -> Result<(), Error> {
 async fn systems_that_throttle_for_too_long() -> Result<(), Error> {
     let Some(mut used) = Used::prepare("throttled").await? else { return Ok(()) };
     let rejected = json!({"error": {"type": "es_rejected_execution_exception"}, "status": 429});
-    // Longer than the run may take, so that it gives up at once: in its last second it would be cut short, and no failure.
+    // Longer than the run may take, so that it gives up at once. In its last second it would be cut short without an
+    // error.
     let headers = vec![("Retry-After".to_owned(), "3600".to_owned())];
     let elasticsearch = Answer { headers, ..Answer::json(429, &rejected) };
     for (system, operation, answer, error_type) in [
@@ -369,7 +370,7 @@ async fn another_cluster_or_account_is_not_taken_for_the_same() -> Result<(), Er
 #[tokio::test]
 async fn a_wrong_zone_is_found_and_stores_nothing() -> Result<(), Error> {
     let Some(mut used) = Used::prepare("zone").await? else { return Ok(()) };
-    // Eastern local times read as Los Angeles's are three hours ahead of the clock.
+    // Eastern local times, interpreted as Los Angeles time, are three hours ahead of the clock.
     used.function.set("LASTPASS_TIME_ZONE", "America/Los_Angeles").await;
     let before = used.installation.documents("event_report").await?.len();
     let words = ["LASTPASS_TIME_ZONE", "America/Los_Angeles"];
@@ -387,7 +388,7 @@ async fn passing_faults_are_repeated_and_hurt_nobody() -> Result<(), Error> {
     calls.add(Rule::on(System::LastPass, "", Fault::Answer(Answer::html(503))).times(1));
     calls.add(Rule::on(System::Elasticsearch, "_bulk", Fault::Cut(Moment::Before)).times(1));
     calls.add(Rule::on(System::Elasticsearch, "_bulk", Fault::Answer(Answer::html(502))).times(1));
-    // It took effect, which is seen without sending it again.
+    // The bulk took effect. The function detects it without sending the bulk again.
     calls.add(Rule::on(System::Elasticsearch, "_bulk", Fault::Cut(Moment::Inside)).times(1));
     calls.add(Rule::on(System::DynamoDb, "UpdateItem", Fault::Cut(Moment::After)).times(2));
     calls.add(Rule::on(System::SecretsManager, "", Fault::Cut(Moment::Before)).times(1));

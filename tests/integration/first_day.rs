@@ -1,5 +1,5 @@
-//! The first day: a number, namespace or address is mistyped, and is then corrected where it was typed. Until a page was
-//! acknowledged nothing binds a checkpoint, so that nobody has to reset one.
+//! The first day: an account number, namespace or URL is mistyped and then corrected in the same place. A checkpoint is
+//! bound only after a page was acknowledged, so no reset is needed.
 
 use std::time::Duration;
 
@@ -29,12 +29,12 @@ fn redrive() -> Value {
     json!({"action": "redrive", "stream": "event_report"})
 }
 
-/// All that a schedule or a person asks for.
+/// Returns all requests that a schedule or a user sends.
 fn everything() -> Vec<Value> {
     STREAMS.iter().map(|stream| collect(stream)).chain([backfill(), planned(), redrive()]).collect()
 }
 
-/// The message of the check that compares destinations, which has to be content.
+/// Returns the message of the check that compares destinations. It must have passed.
 async fn destination(function: &mut Function) -> Result<String, Error> {
     let answer = function.ask(json!({"action": "check"})).await?;
     let checks = answer["checks"].as_array().expect("checks");
@@ -43,7 +43,8 @@ async fn destination(function: &mut Function) -> Result<String, Error> {
     Ok(check["message"].as_str().expect("a message").to_owned())
 }
 
-/// That all streams, the backfill, the plan and the redrive work without a reset, and nothing is missing or doubled.
+/// Asserts that all streams, the backfill, the plan and the redrive work without a reset, and that nothing is missing
+/// or doubled.
 async fn assert_just_works(installation: &Installation, function: &mut Function) -> Result<(), Error> {
     let message = destination(function).await?;
     assert!(message.contains("no checkpoint is bound"), "{message}");
@@ -57,7 +58,7 @@ async fn assert_just_works(installation: &Installation, function: &mut Function)
     }
     let held = installation.compare_events().await?;
     assert!(held.is_exact() && held.truth >= EVENTS, "{held}");
-    // A snapshot that was remembered, and that of this minute.
+    // The resumed snapshot and the current one.
     let snapshots = |documents: Vec<lastpass_harness::StoredDocument>| {
         let times = documents.iter().filter_map(|document| document.text("@timestamp").map(str::to_owned));
         times.collect::<std::collections::BTreeSet<_>>().len()
@@ -103,7 +104,7 @@ async fn a_mistyped_account_number_is_corrected_in_the_secret_alone() -> Result<
     assert_just_works(&installation, &mut installation.function()).await
 }
 
-/// The key of a careful operator is for one namespace. What is refused there was not acknowledged.
+/// The API key has privileges for one namespace only. Rejected documents were not acknowledged.
 #[tokio::test]
 async fn a_mistyped_namespace_is_corrected_in_the_settings_alone() -> Result<(), Error> {
     let Some((services, plan)) = plan("first_namespace").await else { return Ok(()) };
@@ -116,7 +117,7 @@ async fn a_mistyped_namespace_is_corrected_in_the_settings_alone() -> Result<(),
     let mut function = installation.function();
     function.set("NAMESPACE", &format!("{right}x")).await;
     let mut refused = everything();
-    // A plan asks LastPass alone, and a search finds no dead letter where there is no data stream.
+    // A plan only calls LastPass, and a search in a missing data stream finds no dead letter.
     refused.retain(|request| !["plan", "redrive"].contains(&request["action"].as_str().expect("an action")));
     assert_all_refused(&mut function, refused, "Elasticsearch.Forbidden").await?;
     complete(&mut function, planned()).await?;
@@ -126,7 +127,7 @@ async fn a_mistyped_namespace_is_corrected_in_the_settings_alone() -> Result<(),
     assert_just_works(&installation, &mut function).await
 }
 
-/// The same, in the secret's own `namespace`, which takes the place of the setting.
+/// The secret's own `namespace`, which overrides the setting, is mistyped.
 #[tokio::test]
 async fn a_mistyped_namespace_is_corrected_in_the_secret_alone() -> Result<(), Error> {
     let Some((services, plan)) = plan("first_profile").await else { return Ok(()) };
@@ -146,7 +147,7 @@ async fn a_mistyped_namespace_is_corrected_in_the_secret_alone() -> Result<(), E
     assert_just_works(&installation, &mut installation.function()).await
 }
 
-/// It answers whoever asks, and takes nothing.
+/// The cluster responds to every request but accepts no document.
 #[tokio::test]
 async fn another_cluster_that_answers_is_corrected_in_the_settings_alone() -> Result<(), Error> {
     let Some((services, plan)) = plan("first_url").await else { return Ok(()) };
@@ -183,7 +184,8 @@ async fn a_wrong_zone_is_corrected_in_the_settings_alone() -> Result<(), Error> 
     Ok(())
 }
 
-/// Acknowledged where nobody wanted it, and never written down: nothing is bound, and the other place gets all of it.
+/// The page was acknowledged at the wrong destination, but no checkpoint was saved. Nothing is bound, and the right
+/// destination receives everything.
 #[tokio::test]
 async fn what_was_acknowledged_and_not_saved_binds_nothing_and_loses_nothing() -> Result<(), Error> {
     let Some((services, plan)) = plan("first_lost").await else { return Ok(()) };
@@ -203,15 +205,15 @@ async fn what_was_acknowledged_and_not_saved_binds_nothing_and_loses_nothing() -
     assert_just_works(&installation, &mut function).await
 }
 
-/// The first page that is acknowledged binds, also where its run is cut short right after it.
+/// The first acknowledged page binds the checkpoint, even if its run is cut short right after it.
 #[tokio::test]
 async fn the_first_acknowledged_page_binds() -> Result<(), Error> {
     let Some((services, plan)) = plan("first_page").await else { return Ok(()) };
     let quirks = Quirks { page_size: 15, user_page_cap: 2, ..Quirks::default() };
     let installation = plan.world(company(197, EVENTS, 9)).quirks(quirks).make(&services).await?;
     let mut function = installation.function();
-    // The page after it is fetched while it is delivered, and the one after that once its position was saved. The first live
-    // run sends three requests more after its first page, to prove the zone.
+    // The next page is fetched during its delivery, and the one after that once its position was saved. The first live
+    // run sends three more requests after its first page to prove the zone.
     for (request, command, pages) in
         [(collect("event_report"), "reporting", 5), (collect("user"), "getuserdata", 1), (backfill(), "reporting", 2)]
     {
@@ -237,11 +239,11 @@ async fn the_first_acknowledged_page_binds() -> Result<(), Error> {
     Ok(())
 }
 
-/// A redrive that delivered a page and was cut short belongs to where it did.
+/// A redrive that delivered a page and was cut short is bound to that destination.
 #[tokio::test]
 async fn a_redrive_is_bound_by_its_first_page() -> Result<(), Error> {
     let Some((services, plan)) = plan("first_redrive").await else { return Ok(()) };
-    // Few enough in a page to be put aside whole.
+    // Pages small enough to become dead letters completely.
     let quirks = Quirks { page_size: 15, ..Quirks::default() };
     let installation = plan.world(company(198, 60, 3)).quirks(quirks).make(&services).await?;
     spoil(&installation, "event_report", "event.action").await?;
@@ -252,7 +254,7 @@ async fn a_redrive_is_bound_by_its_first_page() -> Result<(), Error> {
     let right = installation.namespace.clone();
     let bulk = format!("{}/_bulk", installation.data_stream("event_report"));
 
-    // Killed before anything was delivered: bound to nothing.
+    // Killed before anything was delivered, so nothing is bound.
     let killed = Fault::Kill(function.killer(), Moment::Before);
     installation.calls.add(Rule::on(System::Elasticsearch, &bulk, killed).times(1));
     assert!(function.invoke(Invocation::new(redrive())).await?.is_dead());
@@ -279,7 +281,8 @@ async fn secret_reads(installation: &Installation) -> usize {
     installation.calls.count_of(System::SecretsManager, "GetSecretValue")
 }
 
-/// A sandbox keeps the secret for a quarter of an hour. Where its checkpoint belongs to another account, it looks again.
+/// A sandbox caches the secret for a quarter of an hour. If its checkpoint belongs to another account, it reads the
+/// secret again.
 #[tokio::test]
 async fn a_number_or_namespace_that_is_set_back_is_in_use_at_once() -> Result<(), Error> {
     let Some((services, plan)) = plan("set_back").await else { return Ok(()) };

@@ -1,9 +1,9 @@
-//! Every golden case, mapped and compared whole. `tests/golden/` holds what Elastic's own integration made of each
-//! record; nothing of ours ever writes there.
+//! Maps every golden case and compares it completely. `tests/golden/` holds the documents that Elastic's own
+//! integration created from each record; our code never writes there.
 //!
-//! A *clean* case (without an error in what is expected) is equal but for the fields of [`EXTRA`]. In an *error* case
-//! what is expected is the floor: each of its fields but those of [`NOT_EXTRACTED`] is in ours with the same value, and
-//! what ours lacks it says.
+//! A *clean* case (without an expected error) must be equal except for the fields of [`EXTRA`]. In an *error* case,
+//! each expected field except those of [`NOT_EXTRACTED`] must be equal in our document, and an error in our document
+//! names the fields that it lacks.
 
 use std::{fs, path::Path};
 
@@ -15,11 +15,11 @@ use lastpass_elastic::{
 };
 use serde_json::{Map, Value, json};
 
-/// When the records were read: the `@timestamp` of what has no time.
+/// The time of reading: the `@timestamp` of records without a time.
 const READ: &str = "2031-05-06T07:08:09.123Z";
 const SENT: &str = "2031-05-06T07:08:10.456Z";
 
-/// The fields that ours always has besides, and their values.
+/// Returns the additional fields that our documents always have.
 fn extra(stream: &str) -> Map<String, Value> {
     let dataset = format!("lastpass.{stream}");
     let extra = json!({
@@ -34,10 +34,10 @@ fn extra(stream: &str) -> Map<String, Value> {
     object(extra)
 }
 
-/// What an error case's expected side holds beside the fields it extracted.
+/// The fields of an expected error case that were not extracted from the record.
 const NOT_EXTRACTED: &[&str] = &["error.", "event.kind", "tags", "event.original", "json"];
 
-/// Fields whose values are times, which are compared as instants.
+/// Time fields, which are compared as instants.
 const TIMES: &[&str] = &[
     "@timestamp",
     "lastpass.event_report.time",
@@ -107,7 +107,7 @@ fn map_event(mapper: &Mapper, raw: &str) -> Vec<Document> {
     event_report::documents(mapper, &reading(), &[event_report::Event { record: raw.to_owned(), time }])
 }
 
-/// The record without its `id`, and that as the key of the map it came from.
+/// Returns the record without its `id`, and the `id` as the key of its map.
 fn with_key(raw: &str) -> (String, String) {
     let mut record: Map<String, Value> = serde_json::from_str(raw).expect("an object");
     let key = record.remove("id").map_or(String::new(), |id| id.as_str().expect("a text").to_owned());
@@ -125,7 +125,7 @@ fn map_folder(mapper: &Mapper, raw: &str) -> Vec<Document> {
     vec![detailed_shared_folder::again(mapper, &reading(), again, raw)]
 }
 
-/// The same, with the one user in a list, as LastPass sends it.
+/// Maps a folder with its one user in a list, as LastPass sends it.
 fn map_listed_folder(mapper: &Mapper, raw: &str) -> Vec<Document> {
     let (key, record) = with_key(raw);
     let mut record: Map<String, Value> = serde_json::from_str(&record).expect("an object");
@@ -135,7 +135,7 @@ fn map_listed_folder(mapper: &Mapper, raw: &str) -> Vec<Document> {
     detailed_shared_folder::documents(mapper, &reading(), &snapshot(), &key, &Value::Object(record).to_string())
 }
 
-/// All leaves by their dotted paths. A list is a leaf.
+/// Returns all leaves by their dotted paths. A list is a leaf.
 fn flatten(value: &Value) -> Map<String, Value> {
     fn walk(path: &str, value: &Value, into: &mut Map<String, Value>) {
         match value {
@@ -155,7 +155,7 @@ fn flatten(value: &Value) -> Map<String, Value> {
     leaves
 }
 
-/// Numbers are compared by value, times as instants, `event.original` as JSON without `id`.
+/// Compares numbers by value, times as instants, and `event.original` as JSON without `id`.
 fn is_equal(path: &str, expected: &Value, ours: &Value) -> bool {
     match (expected, ours) {
         (Value::String(expected), Value::String(ours)) if TIMES.contains(&path) => at(expected) == at(ours),
@@ -184,7 +184,7 @@ fn is_equal(path: &str, expected: &Value, ours: &Value) -> bool {
     }
 }
 
-/// What is wrong with `ours`, line by line.
+/// Returns the differences between the expected and our documents, one per line.
 fn differences(stream: &str, case: &Case, documents: &[Document]) -> Vec<String> {
     let [document] = documents else {
         return vec![format!("{} documents", documents.len())];
@@ -208,7 +208,7 @@ fn differences(stream: &str, case: &Case, documents: &[Document]) -> Vec<String>
     }
     if !expected.contains_key("@timestamp") {
         ours.remove("@timestamp");
-        // A record that ours reads further than the reference may tell its time.
+        // If our parser reads more of a record than the reference, it may find its time.
         if document.timestamp != at(READ) && !has_error {
             found.push(format!("@timestamp: expected that of the reading, ours {timestamp}"));
         }
@@ -249,7 +249,8 @@ fn differences(stream: &str, case: &Case, documents: &[Document]) -> Vec<String>
     found
 }
 
-/// The error cases that ours reads in full: their meaning is plain, so they need no error.
+/// Returns whether a record is an error case that our mapping reads completely. Its meaning is clear, so it needs no
+/// error.
 fn is_plain_elsewhere(raw: &str) -> bool {
     const FLAGS: &[&str] = &[
         "deleted",
@@ -273,7 +274,7 @@ fn is_plain_elsewhere(raw: &str) -> bool {
         || ["applications", "attachments", "formfills", "mpstrength", "notes"].iter().any(|name| has_spaced(name))
 }
 
-/// All documents that are made of the golden records, by their streams.
+/// Returns all documents of the golden records by stream.
 pub fn documents() -> Vec<(&'static str, Vec<Document>)> {
     type Map = fn(&Mapper, &str) -> Vec<Document>;
     let streams: [(&str, Map); 3] =

@@ -1,7 +1,6 @@
-//! Index modes that change what Elasticsearch makes of a document: `logsdb`, and synthetic `_source`.
+//! Index modes that change how Elasticsearch stores a document: `logsdb` and synthetic `_source`.
 //!
-//! The whole suite runs in each of them where the stack was started so (`make test-logsdb`). Here is what every run of the
-//! tests has to show, on a node of its own.
+//! `make test-logsdb` runs the whole test suite in each mode. The tests here run always, on a separate node.
 
 use jiff::SignedDuration;
 use lastpass_harness::{Error, Function, IndexMode, Installation, Method, Node, StoredDocument};
@@ -22,7 +21,7 @@ async fn stage(mode: IndexMode) -> Result<Option<(Node, Installation, Function)>
     Ok(Some((node, installation, function)))
 }
 
-/// That every index of the installation has this mode.
+/// Asserts that every index of the installation has this mode.
 async fn assert_mode(installation: &Installation, streams: &[&str], mode: IndexMode) -> Result<(), Error> {
     let text = |name: &str| mode.settings()[name].as_str().map(str::to_owned);
     let expected = (text("index.mode"), text("index.mapping.source.mode"));
@@ -35,12 +34,12 @@ async fn assert_mode(installation: &Installation, streams: &[&str], mode: IndexM
     Ok(())
 }
 
-/// The fields of values that Elasticsearch took and did not index.
+/// Returns the fields with values that Elasticsearch stored but did not index.
 async fn ignored(installation: &Installation) -> Result<Vec<String>, Error> {
     let mut fields = Vec::new();
     for stream in STREAMS.into_iter().chain(["dead_letter"]) {
         let data_stream = installation.data_stream(stream);
-        // A refresh, so that a search sees all.
+        // Refreshes, so that the search finds everything.
         installation.services.elasticsearch.count(&data_stream).await?;
         let query = json!({"size": 1_000, "_source": false, "query": {"exists": {"field": "_ignored"}}});
         let path = format!("/{data_stream}/_search");
@@ -73,7 +72,7 @@ async fn journey(mode: IndexMode) -> Result<(), Error> {
     assert!(installation.compare_users().await?.is_exact());
     assert!(installation.compare_folders().await?.is_exact());
 
-    // Values that are not of their field's type are refused, and kept whole.
+    // Values of the wrong type are rejected and kept completely in dead letters.
     spoil(&installation, "event_report", "event.action").await?;
     installation.services.elasticsearch.roll_over(&installation.data_stream("event_report")).await?;
     let long = "x".repeat(20_000);
@@ -91,7 +90,7 @@ async fn journey(mode: IndexMode) -> Result<(), Error> {
     let is_long = |letter: &StoredDocument| letter.text("event.original").is_some_and(|text| text.contains(&long));
     assert!(letters.len() == 6 && letters.iter().any(is_long), "{}", letters.len());
 
-    // Redriven, rolled over and read again, each is there once.
+    // After a redrive, a rollover and another read, each record is stored once.
     let path = format!("/_index_template/{}", installation.data_stream("event_report"));
     installation.services.elasticsearch.request(Method::DELETE, &path, None).await?;
     installation.services.elasticsearch.roll_over(&installation.data_stream("event_report")).await?;
@@ -104,7 +103,8 @@ async fn journey(mode: IndexMode) -> Result<(), Error> {
     assert_eq!((number(&answer, "created"), number(&answer, "dead_letters")), (0, 0), "{answer}");
     let held = installation.compare_events().await?;
     assert!(held.is_exact() && held.truth == 306, "{held}");
-    // A keyword of 20,000 characters is in `_source`, whatever the mode; a record of that length is no keyword.
+    // A keyword of 20,000 characters is in `_source` in every mode. `event.original` of that length does not count,
+    // because it is not indexed.
     assert_eq!(ignored(&installation).await?, ["event_report: lastpass.event_report.data.login_site"]);
     assert_mode(&installation, &["event_report", "user", "detailed_shared_folder", "dead_letter"], mode).await?;
     assert_eq!(function.ask(json!({"action": "check"})).await?["status"], "ok");

@@ -1,6 +1,5 @@
-//! Systems, and what stands before them, that give back what was sent to them: nobody gets to see it. Everything that a
-//! function of any test writes, answers, sends and stores is looked at by the harness, which fails the test that finds a
-//! secret; here is what provokes it.
+//! Systems and proxies that echo the secrets that were sent to them. The harness searches everything that a function
+//! writes, returns, sends and stores, and fails the test if it finds a secret. The tests here provoke such leaks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::stage::{collect, company, plan};
 
-/// Enough for an answer, and for one repetition of what may pass.
+/// Long enough for a response and one retry.
 const SHORT: Duration = Duration::from_secs(2);
 
 async fn installation(name: &str) -> Result<Option<Installation>, Error> {
@@ -19,7 +18,7 @@ async fn installation(name: &str) -> Result<Option<Installation>, Error> {
     Ok(Some(plan.world(company(101, 60, 5)).make(&services).await?))
 }
 
-/// Asks for everything, whatever comes of it.
+/// Sends every request, whatever the outcome.
 async fn ask_all(installation: &Installation) -> Result<Vec<Outcome>, Error> {
     let mut function = installation.function();
     let mut outcomes = Vec::new();
@@ -40,7 +39,7 @@ async fn ask_all(installation: &Installation) -> Result<Vec<Outcome>, Error> {
     Ok(outcomes)
 }
 
-/// The same while a rule is in force.
+/// Sends every request while a rule applies.
 async fn ask_all_under(installation: &Installation, rule: Rule) -> Result<Vec<Outcome>, Error> {
     installation.calls.add(rule);
     let outcomes = ask_all(installation).await?;
@@ -86,7 +85,7 @@ async fn a_lastpass_that_gives_the_request_back() -> Result<(), Error> {
 #[tokio::test]
 async fn an_elasticsearch_that_gives_the_key_back() -> Result<(), Error> {
     let Some(installation) = installation("echo_cluster").await? else { return Ok(()) };
-    // There is one key for everything, so that it is what was sent.
+    // Without a setup key, the writer's key is used for all requests.
     installation.put_credential("elastic_setup_api_key", None).await?;
     let key = format!("ApiKey {}", installation.writer.encoded);
     let halves = format!("{}:{}", installation.writer.id, installation.writer.key);
@@ -104,7 +103,7 @@ async fn an_elasticsearch_that_gives_the_key_back() -> Result<(), Error> {
             };
             let rule = Rule::on(System::Elasticsearch, operation, Fault::Answer(answer));
             let outcomes = ask_all_under(&installation, rule).await?;
-            // What was written is not written again.
+            // A rule on one operation may match no call, because stored documents are not written again.
             assert!(failed(&outcomes) >= 1 || !operation.is_empty(), "{status}: {outcomes:?}");
             installation.start_over().await?;
         }

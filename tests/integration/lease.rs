@@ -1,4 +1,4 @@
-//! Several invocations of one stream at once: one works.
+//! Several concurrent invocations of one stream: only one works.
 
 use jiff::Timestamp;
 use lastpass_harness::{Error, Fault, Gate, Invocation, Rule, System};
@@ -18,7 +18,7 @@ async fn of_two_at_once_one_works_and_the_other_says_until_when() -> Result<(), 
     let meanwhile = async {
         gate.reached().await;
         let skipped = other.ask(collect("event_report")).await?;
-        // Other streams have leases of their own.
+        // Each stream has its own lease.
         let users = other.ask(collect("user")).await?;
         gate.open();
         Ok::<_, Error>((skipped, users))
@@ -31,7 +31,7 @@ async fn of_two_at_once_one_works_and_the_other_says_until_when() -> Result<(), 
     assert_eq!((&worked["status"], &users["status"]), (&json!("complete"), &json!("complete")));
     let held = installation.compare_events().await?;
     assert!(held.is_exact() && held.truth == 300, "{held}");
-    // It was given up in order.
+    // The lease was released.
     assert_eq!(other.ask(collect("event_report")).await?["status"], "complete");
     Ok(())
 }
@@ -56,7 +56,7 @@ async fn of_five_at_once_nothing_is_lost_or_doubled() -> Result<(), Error> {
     Ok(())
 }
 
-/// What a run answers whose lease another has taken over.
+/// Asserts the response of a run whose lease another run has taken over.
 fn assert_lease_lost(answer: &Value) {
     assert_accounted(answer);
     assert_eq!((&answer["status"], &answer["reason"]), (&json!("partial"), &json!("lease_lost")), "{answer}");
@@ -90,7 +90,7 @@ async fn a_run_that_lost_its_lease_ends_partial_and_moves_nothing() -> Result<()
 
     slow.stop().await;
     let said = slow.output().text();
-    assert!(said.contains("another run goes on") && !said.contains("\"ERROR\""), "{said}");
+    assert!(said.contains("another run has taken over") && !said.contains("\"ERROR\""), "{said}");
     Ok(())
 }
 

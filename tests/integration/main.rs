@@ -1,4 +1,4 @@
-//! Journeys through the public entry points: one binary, one module each.
+//! Journeys through the public entry points: one binary, one module per journey.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod accounts;

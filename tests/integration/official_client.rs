@@ -1,5 +1,5 @@
-//! The official client of Elasticsearch, with its own transport, as an independent witness: the tests read back through it
-//! what the function wrote. It shares neither the HTTP code nor the request bodies of the function.
+//! The official Elasticsearch client with its own transport, as an independent witness: the tests read the function's
+//! documents through it. It shares neither HTTP code nor request bodies with the function.
 
 use elasticsearch::{
     CountParts, Elasticsearch, GetParts, SearchParts,

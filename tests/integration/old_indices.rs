@@ -1,5 +1,5 @@
-//! Backing indices that can't be read: closed, blocked, or without a shard. What can't hold the documents of a run stops
-//! nothing, and what can is named.
+//! Backing indices that cannot be read: closed, blocked, or without a shard. An index that cannot hold the documents of
+//! a run does not stop it. One that can is named in the error.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::stage::{collect, company, complete, number, plan, spoil};
 
 const STREAMS: [&str; 3] = ["event_report", "user", "detailed_shared_folder"];
 
-/// An installation whose time passes as a test says.
+/// An installation whose clock the test advances.
 struct Stage {
     installation: Installation,
     function: Function,
@@ -27,7 +27,8 @@ impl Stage {
         Ok(Some(Self { installation, function, ahead: SignedDuration::ZERO }))
     }
 
-    /// Lets time pass for LastPass and the function. The cluster's stays: its indices become older.
+    /// Advances the clocks of LastPass and the function. The cluster's clock does not change, so its indices become
+    /// older.
     async fn pass(&mut self, time: SignedDuration) {
         self.ahead += time;
         self.installation.simulator.set_clock(Clock::OffsetSeconds(self.ahead.as_secs()));
@@ -38,7 +39,7 @@ impl Stage {
         lastpass_harness::now() + self.ahead
     }
 
-    /// Events so long ago.
+    /// Adds two equal events at each of these times in the past.
     fn happen(&self, ago: &[SignedDuration]) {
         let at = |ago: &SignedDuration| Timestamp::from_second((self.now() - *ago).as_second()).expect("a time");
         let events = ago.iter().flat_map(|ago| {
@@ -52,7 +53,7 @@ impl Stage {
         complete(&mut self.function, request).await
     }
 
-    /// All that there is to read of the past.
+    /// Returns the backfill of the whole past.
     fn backfill(&self) -> Value {
         let at = |hours| (self.now() + SignedDuration::from_hours(hours)).to_string()[..10].to_owned();
         json!({"action": "backfill", "stream": "event_report", "from": at(-24 * 20), "to": at(24)})
@@ -68,11 +69,11 @@ impl Stage {
         self.installation.services.elasticsearch.request(Method::POST, &path, None).await.map(drop)
     }
 
-    /// The newest backing index of a stream, after which the stream is rolled over.
+    /// Rolls a stream over and returns its previous backing index.
     async fn retire(&self, stream: &str) -> Result<String, Error> {
         let (elasticsearch, data_stream) =
             (&self.installation.services.elasticsearch, self.installation.data_stream(stream));
-        // What was written in the last second is not seen by a search yet.
+        // A search finds recent documents only after a refresh.
         self.post(&data_stream, "_refresh?ignore_unavailable=true").await?;
         let index = elasticsearch.backing_indices(&data_stream).await?.pop().expect("a backing index");
         elasticsearch.roll_over(&data_stream).await?;
@@ -85,7 +86,8 @@ impl Stage {
         Ok(())
     }
 
-    /// That a request fails with an error that names the index, says what to do, and advises nothing that loses data.
+    /// Asserts that a request fails with an error that names the index and the remedy, and recommends nothing that
+    /// loses data.
     async fn assert_named(&mut self, request: Value, index: &str, error: &str, says: &str) -> Result<(), Error> {
         let (error_type, text) = self.function.refuse(request).await?;
         assert_eq!(error_type, error, "{text}");
@@ -136,7 +138,7 @@ async fn a_closed_index_from_before_the_overlap_stops_no_live_run_and_is_named_b
     stage.assert_exact().await
 }
 
-/// Once a day a run reads 26 hours. Where it can't, it reads the overlap as the others do.
+/// Once a day a run reads 26 hours again. If it cannot, it reads only the overlap, as other runs do.
 #[tokio::test]
 async fn a_closed_index_of_the_last_day_stops_no_live_run_when_the_day_is_read_again() -> Result<(), Error> {
     let Some(mut stage) = Stage::make("old_day", 212).await? else { return Ok(()) };
@@ -154,7 +156,7 @@ async fn a_closed_index_of_the_last_day_stops_no_live_run_when_the_day_is_read_a
     assert_eq!(number(&answer, "created"), 2, "{answer}");
     let answer = stage.complete(collect("event_report")).await?;
     assert_eq!(number(&answer, "created"), 0, "{answer}");
-    // Once it can be read, the day is read again.
+    // When the index can be read again, the day is read again.
     stage.post(&closed, "_open").await?;
     stage.pass(minutes(5)).await;
     let answer = stage.complete(collect("event_report")).await?;
@@ -179,7 +181,7 @@ async fn an_index_within_the_overlap_stops_a_live_run_and_is_named() -> Result<(
     stage.assert_exact().await
 }
 
-/// A backing index whose shard was never assigned, as one whose node is gone, and the index that follows it.
+/// Creates a backing index whose shard was never assigned, as if its node were gone, and the index after it.
 async fn red_index(stage: &Stage) -> Result<String, Error> {
     let elasticsearch = &stage.installation.services.elasticsearch;
     let data_stream = stage.installation.data_stream("event_report");
@@ -212,13 +214,13 @@ async fn a_red_index_from_before_the_overlap_stops_no_live_run_and_is_named_by_a
 
     let allocation = "GET _cluster/allocation/explain";
     stage.assert_named(stage.backfill(), &red, "Elasticsearch.Unreachable", allocation).await?;
-    // Not as a cluster that is away: whoever repeats it has to hear of the cause.
+    // Not the error of an unavailable cluster, because the user must learn the cause.
     stage.settings(&red, json!({"index.routing.allocation.enable": null})).await?;
     stage.complete(stage.backfill()).await?;
     stage.assert_exact().await
 }
 
-/// The node that held the newest index is gone.
+/// The node with the newest index is gone.
 #[tokio::test]
 async fn a_red_index_that_is_written_to_is_named() -> Result<(), Error> {
     let Some(mut stage) = Stage::make("old_write", 215).await? else { return Ok(()) };
@@ -232,7 +234,7 @@ async fn a_red_index_that_is_written_to_is_named() -> Result<(), Error> {
     stage.assert_exact().await
 }
 
-/// What an index must not be trusted with: events that are read late, twice, and in any order are in the older ones.
+/// Late, repeated and unordered events are found in older indices and are not stored twice.
 #[tokio::test]
 async fn rollovers_as_time_passes_double_nothing() -> Result<(), Error> {
     let Some(mut stage) = Stage::make("old_rollovers", 216).await? else { return Ok(()) };
@@ -250,7 +252,7 @@ async fn rollovers_as_time_passes_double_nothing() -> Result<(), Error> {
     stage.assert_exact().await
 }
 
-/// A record without a `Time` that can be read, in two runs with a rollover between them.
+/// A record without a readable `Time`, read in two runs with a rollover between them.
 #[tokio::test]
 async fn a_record_without_a_time_is_found_in_an_older_index_and_stopped_by_none_that_is_older() -> Result<(), Error> {
     let Some(mut stage) = Stage::make("old_timeless", 217).await? else { return Ok(()) };
@@ -272,7 +274,7 @@ async fn a_record_without_a_time_is_found_in_an_older_index_and_stopped_by_none_
     Ok(())
 }
 
-/// Dead letters, and a redrive of those that wait: of an old index only what it can hold is wanted.
+/// Dead letters and their redrive need only the old indices that can hold them.
 #[tokio::test]
 async fn dead_letters_and_their_redrive_do_not_need_what_is_older() -> Result<(), Error> {
     let Some(mut stage) = Stage::make("old_letters", 218).await? else { return Ok(()) };
@@ -301,7 +303,7 @@ async fn dead_letters_and_their_redrive_do_not_need_what_is_older() -> Result<()
     Ok(())
 }
 
-/// Where nothing tells when an index was made, its name does, to the day.
+/// If the creation time of an index is not available, its name gives the day.
 #[tokio::test]
 async fn the_name_of_an_index_tells_its_day_where_its_settings_are_not_shown() -> Result<(), Error> {
     let Some(mut stage) = Stage::make("old_names", 219).await? else { return Ok(()) };
@@ -321,7 +323,7 @@ async fn the_name_of_an_index_tells_its_day_where_its_settings_are_not_shown() -
     stage.assert_exact().await
 }
 
-/// A proxy takes no more than so many bytes.
+/// A proxy limits the size of a request body.
 #[tokio::test]
 async fn a_lookup_that_is_too_large_is_halved() -> Result<(), Error> {
     let Some(stage) = Stage::make("old_413", 220).await? else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! The sample documents in the docs are exactly what the mapping makes of these records.
+//! The sample documents in the docs equal the mapped documents of these records.
 
 use std::{fs, path::Path};
 

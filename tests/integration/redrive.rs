@@ -1,4 +1,4 @@
-//! Records that Elasticsearch really refused, delivered again once the cause is mended.
+//! Records that Elasticsearch rejected, delivered again after the cause is fixed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,8 +14,8 @@ fn redrive(stream: &str) -> Value {
     json!({"action": "redrive", "stream": stream})
 }
 
-/// Mends what [`spoil`] did, as `setup` does: a new backing index with the product's own mapping.
-async fn mend(installation: &Installation, stream: &str) -> Result<(), Error> {
+/// Undoes [`spoil`], as `setup` would: a new backing index with the product's own mapping.
+async fn repair(installation: &Installation, stream: &str) -> Result<(), Error> {
     let elasticsearch = &installation.services.elasticsearch;
     let path = format!("/_index_template/{}", installation.data_stream(stream));
     elasticsearch.request("DELETE".parse().expect("DELETE"), &path, None).await?;
@@ -27,7 +27,7 @@ async fn letters(installation: &Installation) -> Result<Vec<StoredDocument>, Err
 }
 
 async fn waiting(installation: &Installation, function: &mut Function) -> Result<u64, Error> {
-    // What was written last is seen by a search after a refresh.
+    // A search finds recent documents only after a refresh.
     letters(installation).await?;
     Ok(number(&function.ask(json!({"action": "status"})).await?, "dead_letters"))
 }
@@ -39,12 +39,12 @@ async fn complete(function: &mut Function, request: Value) -> Result<Value, Erro
     Ok(answer)
 }
 
-/// Created, found there, refused.
+/// Returns the numbers of created, duplicate and rejected documents.
 fn counts(answer: &Value) -> [u64; 3] {
     ["created", "duplicates", "dead_letters"].map(|name| number(answer, name))
 }
 
-/// The documents of a stream by their `_id`, without what differs from one installation and reading to another.
+/// Returns the documents of a stream by `_id`, without the fields that differ between installations and reads.
 async fn comparable(installation: &Installation, stream: &str) -> Result<BTreeMap<String, Value>, Error> {
     let documents = installation.documents(stream).await?;
     let without = |document: StoredDocument| {
@@ -93,15 +93,15 @@ async fn what_was_refused_is_delivered_again_as_it_would_have_been() -> Result<(
     }
     assert_eq!(waiting(&installation, &mut function).await?, 15);
 
-    // The cause is still there.
+    // The cause is not fixed yet.
     let again = complete(&mut function, redrive("event_report")).await?;
     assert_eq!((number(&again, "fetched"), counts(&again)), (15, [0, 0, 15]), "{again}");
     assert_eq!((&again["window"], &again["checkpoint"]), (&Value::Null, &Value::Null), "{again}");
     assert_eq!(letters(&installation).await?, kept, "no second letter, and the first as it was");
 
-    mend(&installation, "event_report").await?;
-    let mended = complete(&mut function, redrive("event_report")).await?;
-    assert_eq!((number(&mended, "fetched"), counts(&mended)), (15, [15, 0, 0]), "{mended}");
+    repair(&installation, "event_report").await?;
+    let repaired = complete(&mut function, redrive("event_report")).await?;
+    assert_eq!((number(&repaired, "fetched"), counts(&repaired)), (15, [15, 0, 0]), "{repaired}");
     let held = installation.compare_events().await?;
     assert!(held.is_exact() && held.truth == 15, "{held}");
     assert_eq!(comparable(&installation, "event_report").await?, comparable(&control, "event_report").await?);
@@ -114,7 +114,7 @@ async fn what_was_refused_is_delivered_again_as_it_would_have_been() -> Result<(
     assert_eq!(waiting(&installation, &mut function).await?, 0);
     let nothing = complete(&mut function, redrive("event_report")).await?;
     assert_eq!(number(&nothing, "fetched"), 0, "{nothing}");
-    // The stream itself goes on, and doubles nothing.
+    // The stream continues and doubles nothing.
     let live = complete(&mut function, collect("event_report")).await?;
     assert_eq!((number(&live, "created"), number(&live, "dead_letters")), (0, 0), "{live}");
 
@@ -143,11 +143,11 @@ async fn users_and_folders_keep_the_moment_of_their_snapshot() -> Result<(), Err
     }
     let kept = letters(&installation).await?;
     for (stream, _, documents) in streams {
-        mend(&installation, stream).await?;
+        repair(&installation, stream).await?;
         let before = waiting(&installation, &mut function).await?;
         let answer = complete(&mut function, redrive(stream)).await?;
         assert_eq!(counts(&answer), [documents as u64, 0, 0], "{answer}");
-        // Those of the other stream are left alone.
+        // The dead letters of the other stream are not changed.
         assert_eq!(waiting(&installation, &mut function).await?, before - documents as u64);
         for document in installation.documents(stream).await? {
             let is_its =
@@ -183,7 +183,7 @@ async fn what_a_backfill_brought_is_no_alert_and_keeps_its_pass_of_a_repeated_ho
     assert_eq!(counts(&answer), [0, 0, 16], "{answer}");
     let kept = letters(&installation).await?;
 
-    mend(&installation, "event_report").await?;
+    repair(&installation, "event_report").await?;
     let answer = complete(&mut function, redrive("event_report")).await?;
     assert_eq!(counts(&answer), [16, 0, 0], "{answer}");
     let held = installation.compare_events().await?;
@@ -202,7 +202,7 @@ async fn what_a_backfill_brought_is_no_alert_and_keeps_its_pass_of_a_repeated_ho
 #[tokio::test]
 async fn a_redrive_that_is_cut_gets_on_though_all_is_refused_again() -> Result<(), Error> {
     let Some((services, plan)) = plan("redrive_cut").await else { return Ok(()) };
-    // Few enough in a page to be put aside whole.
+    // Pages small enough to become dead letters completely.
     let quirks = Quirks { page_size: 15, ..Quirks::default() };
     let installation = plan.world(company(83, 90, 5)).quirks(quirks).make(&services).await?;
     spoil(&installation, "event_report", "event.action").await?;
@@ -234,7 +234,7 @@ async fn a_redrive_that_is_cut_gets_on_though_all_is_refused_again() -> Result<(
     assert_eq!(nothing["resumed"], json!([]), "{nothing}");
 
     installation.calls.clear();
-    mend(&installation, "event_report").await?;
+    repair(&installation, "event_report").await?;
     let answer = complete(&mut function, redrive("event_report")).await?;
     assert_eq!(counts(&answer), [90, 0, 0], "{answer}");
     let held = installation.compare_events().await?;
@@ -292,7 +292,7 @@ async fn of_two_redrives_at_once_one_works() -> Result<(), Error> {
     let (mut one, mut other) = (installation.function(), installation.function());
     complete(&mut one, collect("event_report")).await?;
     assert_eq!(waiting(&installation, &mut one).await?, 12);
-    mend(&installation, "event_report").await?;
+    repair(&installation, "event_report").await?;
     let answers = tokio::join!(one.ask(redrive("event_report")), other.ask(redrive("event_report")));
     let (one, other) = (answers.0?, answers.1?);
     let created = number(&one, "created") + number(&other, "created");

@@ -1,4 +1,4 @@
-//! A watermark that is set by hand, and a destination that has changed.
+//! A watermark set by hand, and a changed destination.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ fn reset(stream: &str, to: impl ToString) -> Value {
     json!({"action": "reset", "stream": stream, "to": to.to_string()})
 }
 
-/// That the message has these words in it.
+/// Asserts that the message contains these words.
 fn assert_says(answer: &Value, words: &[&str]) {
     let message = answer["message"].as_str().unwrap_or_default();
     for word in words {
@@ -132,7 +132,7 @@ async fn a_snapshot_that_is_reset_is_taken_again_by_its_scheduled_time_and_adds_
     let answer = complete(&mut function, reset("user", "2025-06-01")).await?;
     assert_eq!(answer["after"], "2025-06-01T00:00:00Z", "{answer}");
     assert_says(&answer, &["later than 2025-06-01T00:00:00Z"]);
-    // Up to there they count as taken.
+    // Everything before that time counts as read.
     assert_eq!(number(&complete(&mut function, at("2025-06-01T00:00:00Z")).await?, "fetched"), 0);
     let again = complete(&mut function, at("2025-06-02T00:00:00Z")).await?;
     assert_eq!((number(&again, "created"), number(&again, "duplicates")), (0, users), "{again}");
@@ -186,7 +186,7 @@ async fn another_namespace_is_confirmed_with_all_that_was_left_for_the_former_on
     Ok(())
 }
 
-/// Has another cluster answer, as far as `GET /` tells.
+/// Returns a rule that reports another cluster in `GET /`.
 fn another_cluster() -> Rule {
     let who = |call: &Call| call.system == System::Elasticsearch && call.operation == "GET /";
     let change = |mut answer: Value| {
@@ -215,7 +215,7 @@ async fn another_cluster_under_the_same_host_is_noticed_by_a_warm_sandbox_and_co
     let templates = "/_index_template/";
     assert_eq!(installation.calls.count_of(System::Elasticsearch, templates), 0, "they were seen in this cluster");
 
-    // It came back empty.
+    // The other cluster is empty.
     installation.calls.add(another_cluster());
     let none = Answer::json(404, &json!({"index_templates": []}));
     installation.calls.add(Rule::on(System::Elasticsearch, templates, Fault::Answer(none)));
@@ -223,7 +223,7 @@ async fn another_cluster_under_the_same_host_is_noticed_by_a_warm_sandbox_and_co
     assert_eq!((&skipped["status"], &skipped["reason"]), (&json!("skipped"), &json!("setup_required")), "{skipped}");
     installation.calls.clear();
 
-    // It was set up.
+    // The other cluster was set up.
     installation.calls.add(another_cluster());
     let watermark = installation.watermark("event_report").await?;
     let (error_type, text) = function.refuse(collect("event_report")).await?;

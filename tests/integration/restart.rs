@@ -1,4 +1,4 @@
-//! Elasticsearch is restarted while a run is at work, and nobody has to do anything.
+//! Elasticsearch is restarted during a run. No manual action is needed.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use crate::stage::{assert_accounted, bootstrap, collect, company, number, own_node};
 
 const EVENTS: usize = 400;
-/// How long a node is away besides its start: longer than a cluster is asked that was not heard of before.
+/// Time until the node is started again: longer than the function retries a cluster that has not responded yet.
 const AWAY: Duration = Duration::from_secs(30);
 /// Long enough for a node that starts on a busy machine.
 const LONG: Duration = Duration::from_secs(180);
 
-/// A node of one's own that is set up, and an installation with many pages on it.
+/// Returns a separate node after `setup`, and an installation with many pages on it.
 async fn stage() -> Result<Option<(Node, Installation, Function)>, Error> {
     let Some((node, services)) = own_node().await? else { return Ok(None) };
     let quirks = Quirks { page_size: 25, ..Quirks::default() };
@@ -24,12 +24,12 @@ async fn stage() -> Result<Option<(Node, Installation, Function)>, Error> {
     let mut function = installation.function();
     let setup = function.ask(json!({"action": "setup"})).await?;
     assert_eq!(setup["status"], "complete", "{setup}");
-    // A page takes as long as it does in the world, so that the run is at work for a while.
+    // Pages take a realistic time, so that the run lasts for a while.
     installation.calls.add(Rule::on(System::LastPass, "", Fault::Delay(Duration::from_millis(300))));
     Ok(Some((node, installation, function)))
 }
 
-/// Waits until the run has sent so many bulks.
+/// Waits until the run has sent this number of bulks.
 async fn bulks(installation: &Installation, count: usize) {
     while installation.calls.count_of(System::Elasticsearch, "_bulk") < count {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -45,7 +45,7 @@ async fn assert_whole(installation: &Installation, answers: &[Value]) -> Result<
     Ok(())
 }
 
-/// What a schedule sends, and Lambda's repetition of what failed.
+/// Returns the invocation that the schedule sends and that Lambda retries.
 fn event_report(timeout: Duration) -> Invocation {
     Invocation::new(collect("event_report")).with_timeout(timeout)
 }
@@ -92,7 +92,7 @@ async fn a_node_that_dies_and_stays_away_for_longer_than_a_run() -> Result<(), E
 
     node.start_again().await?;
     installation.move_elasticsearch(node.elasticsearch())?;
-    // Neither the lease nor anything else is in the way of the next one.
+    // No lease and nothing else blocks the next invocation.
     let answer = function.invoke(event_report(LONG)).await?.answer()?;
     assert_eq!((&answer["status"], &answer["reason"]), (&json!("complete"), &Value::Null), "{answer}");
     answers.push(answer);

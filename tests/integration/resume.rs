@@ -1,4 +1,4 @@
-//! Work that a deadline cut goes on without anyone's doing.
+//! Work that a deadline interrupted continues without manual action.
 
 use jiff::SignedDuration;
 use lastpass_harness::{Error, Invocation};

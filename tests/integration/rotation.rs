@@ -1,4 +1,4 @@
-//! A new provisioning hash or API key in the secret is taken up without anyone's doing but the rotation itself.
+//! A new provisioning hash or API key in the secret takes effect without any other action.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const EVENTS: usize = 400;
 const PAGE: usize = 110;
 const NEW_HASH: &str = "00112233445566778899aabbccddeeff";
 
-/// An installation with several pages of events, and a sandbox that keeps the secret as it is now.
+/// Returns an installation with several pages of events, and a sandbox that has cached the secret.
 async fn warm(name: &str) -> Result<Option<(Installation, Function)>, Error> {
     let Some((services, plan)) = plan(name).await else { return Ok(None) };
     let quirks = Quirks { page_size: PAGE, ..Quirks::default() };
@@ -24,14 +24,14 @@ async fn warm(name: &str) -> Result<Option<(Installation, Function)>, Error> {
     Ok(Some((installation, function)))
 }
 
-/// Has LastPass know the new hash alone once it has given the n-th page from now on.
+/// Makes LastPass accept only the new hash after the n-th page from now on.
 fn rotate_hash_after_page(installation: &Installation, nth: u64) {
     installation.simulator.after_page(Command::Reporting, nth, |world| {
         world.provisioning_hash = ProvisioningHash::new(NEW_HASH);
     });
 }
 
-/// Invokes the function, and takes a key away while its n-th bulk (from 0) waits.
+/// Invokes the function, and invalidates a key while its n-th bulk (from 0) waits.
 async fn invoke_while_key_goes(
     installation: &Installation,
     function: &mut Function,
@@ -53,7 +53,7 @@ async fn invoke_while_key_goes(
     outcome
 }
 
-/// That one invocation did all of it, and counts all of it.
+/// Asserts that one invocation read everything and counts everything.
 async fn assert_whole(installation: &Installation, answer: &Value) -> Result<(), Error> {
     assert_eq!((&answer["status"], &answer["reason"]), (&json!("complete"), &Value::Null), "{answer}");
     assert_accounted(answer);
@@ -102,7 +102,7 @@ async fn the_api_key_is_rotated_between_two_calls_of_any_kind() -> Result<(), Er
 async fn both_are_rotated_in_one_run() -> Result<(), Error> {
     let Some((mut installation, mut function)) = warm("hash_and_key").await? else { return Ok(()) };
     let new = installation.another_key().await?;
-    // The hash is there first: the refusal of the old one is what has the secret read again.
+    // The new hash is stored first. The refusal of the old one makes the function read the secret again.
     installation.put_credential("provisioning_hash", Some(NEW_HASH)).await?;
     rotate_hash_after_page(&installation, 1);
     let gate = Gate::closed();
@@ -123,8 +123,8 @@ async fn both_are_rotated_in_one_run() -> Result<(), Error> {
     assert_whole(&installation, &outcome?.answer()?).await
 }
 
-/// The refusal comes first, the secret later: an error that says what to do, and Lambda's own repetition, or the next
-/// run, does the rest.
+/// The refusal comes first, the new secret later. The error names the remedy, and Lambda's retry or the next run
+/// continues.
 #[tokio::test]
 async fn the_secret_is_changed_only_after_the_refusal() -> Result<(), Error> {
     let Some((mut installation, mut function)) = warm("late").await? else { return Ok(()) };
@@ -155,7 +155,7 @@ async fn the_secret_is_changed_only_after_the_refusal() -> Result<(), Error> {
     Ok(())
 }
 
-/// LastPass refuses credentials with HTTP 200, and in XML: they are not sent again, whatever the form.
+/// LastPass rejects credentials with HTTP 200 and XML. They are not sent again, whatever the form of the response.
 #[tokio::test]
 async fn what_lastpass_refused_is_not_sent_again() -> Result<(), Error> {
     for unauthorized_form in
@@ -168,7 +168,7 @@ async fn what_lastpass_refused_is_not_sent_again() -> Result<(), Error> {
         installation.simulator.set_provisioning_hash(NEW_HASH);
         let calls = installation.calls.clone();
         let requests = || calls.count_of(System::LastPass, "") as u64;
-        // Another API key in the secret is no other hash.
+        // Another API key in the secret does not change the hash.
         let new = installation.another_key().await?;
         installation.put_credential("elastic_api_key", Some(&new.encoded)).await?;
         let before = requests();
@@ -185,7 +185,7 @@ async fn what_lastpass_refused_is_not_sent_again() -> Result<(), Error> {
         assert_eq!((check["status"].as_str(), requests() - before), (Some("failed"), 2), "{answer}");
         assert!(check["message"].as_str().expect("a message").contains("`provisioning_hash`"), "{check}");
 
-        // The sandbox keeps the secret with the old hash, which LastPass refuses: the same run goes on.
+        // The sandbox caches the secret with the old hash, which LastPass rejects. The same run continues.
         installation.put_credential("provisioning_hash", Some(NEW_HASH)).await?;
         let before = requests();
         let answer = function.invoke(event_report()).await?.answer()?;
@@ -203,7 +203,7 @@ async fn all_that_is_resumed_asks_a_lastpass_that_refuses_once() -> Result<(), E
     installation.calls.add(Rule::on(System::LastPass, "", Fault::Answer(Answer::json(400, &json!({})))));
     for stream in ["user", "detailed_shared_folder"] {
         let mut payload = collect(stream);
-        // Another snapshot than that of this minute, which `warm` has read.
+        // Another snapshot than the current one, which `warm` has read.
         payload["scheduled_time"] = (now() + SignedDuration::from_secs(1)).to_string().into();
         function.refuse(payload).await?;
     }
@@ -216,7 +216,7 @@ async fn all_that_is_resumed_asks_a_lastpass_that_refuses_once() -> Result<(), E
     Ok(())
 }
 
-/// A sandbox asks for the secret once in 15 minutes, so the old key has to be good for as long, or be refused.
+/// A sandbox reads the secret once in 15 minutes. Until then the old key must be valid or be rejected.
 #[tokio::test]
 async fn a_new_key_is_used_within_a_quarter_of_an_hour_though_the_old_one_is_good() -> Result<(), Error> {
     const TIMES: u32 = 30;

@@ -1,4 +1,4 @@
-//! The secret in a real Secrets Manager.
+//! The secret in the emulator's Secrets Manager.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::Write;
@@ -22,7 +22,7 @@ const HASH: &str = "f00dfeedf00dfeed";
 /// base64 of `VuaCfGcBCdbkQm-e5aOx:ui2lp2axTNmsyakw9tvNnw`.
 const API_KEY: &str = "VnVhQ2ZHY0JDZGJrUW0tZTVhT3g6dWkybHAyYXhUTm1zeWFrdzl0dk5udw==";
 
-/// A secret of its own, behind a proxy.
+/// A separate secret behind a proxy.
 struct Stored {
     client: Client,
     arn: String,
@@ -31,7 +31,7 @@ struct Stored {
 }
 
 impl Stored {
-    /// `None` where there is no emulator.
+    /// `None` if there is no emulator.
     async fn make(document: &str) -> Option<Self> {
         let config = aws_emulator::config().await?;
         let client = Client::new(&config);
@@ -55,7 +55,7 @@ impl Stored {
     }
 }
 
-/// What is known of one secret.
+/// The known state of one secret.
 #[derive(Debug)]
 struct OneSecret {
     secrets: Secrets,
@@ -84,7 +84,7 @@ fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(20))
 }
 
-/// A secret that holds `$document`, or the test is skipped where there is no emulator.
+/// Creates a secret with the content `$document`, or returns from the test if there is no emulator.
 macro_rules! stored {
     ($document:expr) => {
         match Stored::make($document).await {
@@ -144,8 +144,8 @@ async fn credentials_that_were_refused_are_not_used_again_when_the_reading_fails
     stored.put("{").await;
     assert!(secrets.reload(later(1), soon()).await.is_err());
     assert!(secrets.get(later(2), soon()).await.is_err());
-    stored.put(&document("mended")).await;
-    assert_eq!(secrets.get(later(2), soon()).await.unwrap().provisioning_hash.expose_secret(), "mended");
+    stored.put(&document("repaired")).await;
+    assert_eq!(secrets.get(later(2), soon()).await.unwrap().provisioning_hash.expose_secret(), "repaired");
 }
 
 #[tokio::test]
@@ -205,7 +205,7 @@ async fn what_the_role_or_the_key_does_not_allow_is_said_at_once() {
     }
 }
 
-/// Keeps what is logged, on the thread of the test.
+/// Captures the log of the test's thread.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -228,8 +228,8 @@ async fn nothing_of_the_secret_is_printed_at_any_log_level() {
         .with_max_level(tracing::level_filters::LevelFilter::TRACE)
         .with_writer(move || writer.clone())
         .finish();
-    // Each test runs on a thread and a runtime of its own, so this sees all that it does. With one subscriber alone,
-    // tracing would ask the thread that comes first by a log statement whether anybody wants it: maybe another test's.
+    // Each test has its own thread and runtime, so this captures its whole log. With only one subscriber, tracing would
+    // cache the interest of whichever thread reaches a log statement first, possibly another test's.
     let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let guard = tracing::subscriber::set_default(subscriber);
     let secrets = stored.secrets();

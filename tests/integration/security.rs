@@ -1,4 +1,4 @@
-//! The roles are enough, and what goes without them is named. No secret is printed on the way.
+//! The two roles are sufficient, errors name missing privileges, and no secret is printed.
 
 use lastpass_harness::Error;
 use serde_json::json;
@@ -15,7 +15,7 @@ async fn the_writer_role_collects_all_streams_and_the_installer_role_sets_up() -
     drop(setting_up);
     assert_eq!(setup["status"], "complete", "{setup}");
 
-    // The installer's key is taken out afterwards, as the README says.
+    // Remove the installer's key afterwards, as the README says.
     installation.put_credential("elastic_setup_api_key", None).await?;
     services.elasticsearch.invalidate_key(&installation.installer).await?;
     function.stop().await;

@@ -1,4 +1,4 @@
-//! A serverless project: it refuses APIs, settings and privileges that a cluster has, and says that it is version 8.11.0.
+//! A serverless project: it rejects APIs, settings and privileges that a cluster has, and reports version 8.11.0.
 
 use jiff::SignedDuration;
 use lastpass_harness::{Answer, Error, Fault, Function, Installation, Method, Node, Rule, System, serverless_rules};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::stage::{ago, bootstrap, collect, company, complete, number, own_node, plan, spoil};
 
-/// On a node of its own, because the retention is for all.
+/// Uses a separate node, because the retention applies to all tests.
 async fn stage_of_its_own() -> Result<Option<(Node, Installation, Function)>, Error> {
     let Some((node, services)) = own_node().await? else { return Ok(None) };
     let plan = Installation::plan("serverless", bootstrap()).variable("INITIAL_LOOKBACK", "40d");
@@ -36,7 +36,7 @@ async fn everything_works_on_a_serverless_project() -> Result<(), Error> {
     for stream in ["event_report", "user", "detailed_shared_folder"] {
         complete(&mut function, collect(stream)).await?;
     }
-    // Data streams that exist are brought up to date.
+    // Existing data streams are updated.
     complete(&mut function, json!({"action": "setup", "retention": "90d"})).await?;
     assert!(installation.compare_events().await?.is_exact());
 
@@ -56,7 +56,7 @@ async fn everything_works_on_a_serverless_project() -> Result<(), Error> {
     complete(&mut function, json!({"action": "redrive", "stream": "user"})).await?;
     assert_eq!(function.ask(json!({"action": "status"})).await?["action"], "status");
 
-    // Nothing was asked for that a project doesn't have.
+    // The function used only APIs that a project has.
     let refused: Vec<String> = installation
         .calls
         .records()
@@ -83,7 +83,7 @@ async fn a_key_of_a_serverless_project_that_can_do_too_much_is_found() -> Result
     installation.services.elasticsearch.invalidate_key(&key).await
 }
 
-/// As a later version would that has given a privilege up, or a project that knows less than it does today.
+/// As with a later version that has removed a privilege, or a project that supports fewer than today.
 #[tokio::test]
 async fn rights_that_cannot_be_asked_about_are_no_failure() -> Result<(), Error> {
     let Some((installation, mut function)) = stage("serverless_unknown").await? else { return Ok(()) };

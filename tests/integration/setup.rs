@@ -1,4 +1,4 @@
-//! Before and after `setup`, and a secret that nobody has filled in yet.
+//! Before and after `setup`, and with a secret that is not filled in yet.
 
 use lastpass_harness::Error;
 use serde_json::{Value, json};
@@ -57,7 +57,7 @@ async fn a_secret_with_the_placeholder_is_no_fault() -> Result<(), Error> {
     let Some((services, plan)) = plan("placeholder").await else { return Ok(()) };
     let installation = plan.world(company(42, 50, 5)).make(&services).await?;
     let real = installation.credentials.clone();
-    // What the template puts there.
+    // The placeholder that the template creates.
     let mut placeholder = real.clone();
     for field in ["account_number", "provisioning_hash", "elastic_api_key"] {
         placeholder[field] = "REPLACE_ME".into();
@@ -72,7 +72,7 @@ async fn a_secret_with_the_placeholder_is_no_fault() -> Result<(), Error> {
     assert!(installation.checkpoints().await?.is_empty());
     assert_eq!(installation.simulator.requests().len(), 0);
 
-    // Filled in, it flows, without a new sandbox.
+    // After the secret is filled in, the same sandbox works.
     installation.put_secret(&real.to_string()).await?;
     let answer = function.ask(collect("event_report")).await?;
     assert_eq!((&answer["status"], &answer["reason"]), (&json!("complete"), &Value::Null), "{answer}");

@@ -1,4 +1,4 @@
-//! A long range, split into slices that can be backfilled side by side.
+//! A long range, split into slices that can be backfilled in parallel.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::stage::{ago, company, number, plan, until_complete};
 
-/// As many as three slices hold, and some.
+/// More events than three slices hold.
 const EVENTS: usize = 170_000;
 const DAYS: u32 = 30;
 
@@ -25,7 +25,7 @@ fn ends(slice: &Value) -> (Timestamp, Timestamp) {
     (end("from"), end("to"))
 }
 
-/// That the slices lie side by side, newest first, from one end of the range to the other.
+/// Asserts that the slices cover the range without gaps, newest first.
 fn assert_whole(answer: &Value, (from, to): (Timestamp, Timestamp)) {
     let slices: Vec<_> = answer["slices"].as_array().expect("slices").iter().map(ends).collect();
     let (oldest, newest) = (slices.last().expect("a slice"), slices[0]);
@@ -34,7 +34,7 @@ fn assert_whole(answer: &Value, (from, to): (Timestamp, Timestamp)) {
     assert!(slices.iter().all(|(from, to)| from < to), "{answer}");
 }
 
-/// How many events each slice holds.
+/// Returns the number of events in each slice.
 fn held(installation: &Installation, answer: &Value) -> Vec<usize> {
     let events = installation.simulator.truth_events();
     let count = |(from, to)| events.iter().filter(|event| (from..to).contains(&event.instant)).count();
@@ -58,7 +58,7 @@ async fn a_range_is_split_by_what_it_holds_and_split_alike_again() -> Result<(),
     assert_whole(&first, (from, to));
     let held = held(&installation, &first);
     assert_eq!(held.iter().sum::<usize>(), EVENTS, "{held:?}");
-    // The oldest one holds what is left.
+    // The oldest slice holds the rest.
     assert!(
         held.len() >= 3 && held[..held.len() - 1].iter().all(|events| (25_000..100_000).contains(events)),
         "{held:?}"
@@ -93,7 +93,7 @@ async fn a_plan_that_was_cut_goes_on_where_it_was() -> Result<(), Error> {
     let known: HashSet<_> = answers[0]["slices"].as_array().expect("slices").iter().map(ends).collect();
     assert!(!known.is_empty(), "{}", answers[0]);
     let requests: u64 = answers.iter().map(|answer| number(answer, "lastpass_requests")).sum();
-    // Each slice is measured once, and once more where the deadline came while it was measured.
+    // Each slice is measured once, and again if the deadline came during its measurement.
     let slices = last["slices"].as_array().expect("slices").len();
     assert!(requests <= (slices + answers.len() - 1) as u64, "{requests}: {answers:?}");
     Ok(())
@@ -107,7 +107,7 @@ async fn what_fits_in_a_page_is_one_slice_and_an_empty_range_as_well() -> Result
     for (from, to, requests) in [
         (ago(SignedDuration::from_hours(24 * 300)), ago(SignedDuration::from_hours(-1)), 1),
         (ago(SignedDuration::from_hours(24 * 300)), ago(SignedDuration::from_hours(24 * 200)), 1),
-        // What lies in the future holds nothing to ask for.
+        // The future has no events to request.
         (ago(SignedDuration::from_hours(-48)), ago(SignedDuration::from_hours(-72)), 0),
     ] {
         let answer = complete(&mut function, split(from, to)).await?;

@@ -1,4 +1,4 @@
-//! Users and shared folders: whole, once for each `scheduled_time`, and of one moment.
+//! Users and shared folders: complete, once for each `scheduled_time`, and consistent.
 
 use jiff::{SignedDuration, Timestamp};
 use lastpass_harness::{Answer, Error, Fault, Rule, System, now};
@@ -32,7 +32,7 @@ async fn the_same_scheduled_time_adds_nothing_and_the_next_is_another_snapshot()
         assert_eq!((&first["status"], number(&first, "created")), (&json!("complete"), documents), "{first}");
         assert_eq!(first["checkpoint"], SCHEDULED, "{first}");
         assert_eq!(first["window"], Value::Null, "{first}");
-        // Lambda may run an invocation twice, and so may a schedule.
+        // Lambda or a schedule may run an invocation twice.
         let again = function.ask(at(stream, SCHEDULED)).await?;
         assert_eq!(number(&again, "created"), 0, "{again}");
         let next = function.ask(at(stream, LATER)).await?;
@@ -65,7 +65,7 @@ async fn users_that_come_while_pages_are_read_lose_nobody() -> Result<(), Error>
     let Some((services, plan)) = plan("moving").await else { return Ok(()) };
     let quirks = Quirks { user_page_cap: 10, ..Quirks::default() };
     let installation = plan.world(world(35, 1)).quirks(quirks).make(&services).await?;
-    // Everybody behind moves on by one place, into the next page.
+    // All later users move by one place, into the next page.
     let newcomer = json!({"username": "new@example.com", "fullname": "New"});
     installation.simulator.after_page(Command::GetUserData, 2, |world| world.users.put_first("new", newcomer));
     let mut function = installation.function();
@@ -81,7 +81,7 @@ async fn users_that_go_while_pages_are_read_lose_nobody_else_though_the_total_st
     let Some((services, plan)) = plan("going").await else { return Ok(()) };
     let quirks = Quirks { user_page_cap: 10, ..Quirks::default() };
     let installation = plan.world(world(35, 1)).quirks(quirks).make(&services).await?;
-    // Everybody behind moves back by one place, the first of the next page into the page that was read.
+    // All later users move back by one place: the first user of the next page moves into the page that was read.
     installation.simulator.after_page(Command::GetUserData, 1, |world| {
         let first = world.users.iter().next().map(|(key, _)| key.to_owned()).expect("a user");
         world.users.remove(&first);
@@ -121,7 +121,7 @@ async fn a_snapshot_of_which_no_page_came_is_taken_by_resume() -> Result<(), Err
     let installation = plan.world(world(30, 1)).make(&services).await?;
     let mut function = installation.function();
     installation.calls.add(Rule::on(System::LastPass, "", Fault::Answer(Answer::json(400, &json!({})))));
-    // The schedule's attempt, and Lambda's repetition of it.
+    // The schedule's invocation and Lambda's retry.
     for _ in 0..2 {
         function.refuse(at("user", SCHEDULED)).await?;
     }
@@ -130,7 +130,7 @@ async fn a_snapshot_of_which_no_page_came_is_taken_by_resume() -> Result<(), Err
     assert_eq!(answer["status"], "complete", "{answer}");
     assert_eq!(installation.watermark("user").await?.as_deref(), Some(SCHEDULED));
     assert!(installation.compare_users().await?.is_exact());
-    // It was read when it could be.
+    // The documents have the time of the read, not the scheduled time.
     let read_at: Vec<_> =
         installation.documents("user").await?.iter().map(|user| user.source["@timestamp"].clone()).collect();
     let recent = now() - SignedDuration::from_mins(5);
@@ -145,7 +145,7 @@ async fn a_snapshot_of_one_page_is_read_once() -> Result<(), Error> {
     let installation = plan.world(world(60, 12)).make(&services).await?;
     let mut function = installation.function();
     assert_eq!(number(&function.ask(at("user", SCHEDULED)).await?, "lastpass_requests"), 1);
-    // Only an empty page ends the folders, and only a second look shows that none has moved meanwhile.
+    // Only an empty page ends the folders, and only a second pass shows that no folder moved meanwhile.
     assert_eq!(number(&function.ask(at("detailed_shared_folder", SCHEDULED)).await?, "lastpass_requests"), 3);
     Ok(())
 }
@@ -234,12 +234,12 @@ async fn folders_that_are_too_large_for_one_page_are_read_by_fewer() -> Result<(
     Ok(())
 }
 
-/// The harness fails the test where the password is in anything that is logged, answered, sent or stored.
+/// The harness fails the test if the password is in any log, response, request or document.
 #[tokio::test]
 async fn the_password_of_a_user_is_stored_nowhere() -> Result<(), Error> {
     let Some((services, plan)) = plan("attribs").await else { return Ok(()) };
     let mut world = world(30, 1);
-    // An index refuses an object in the place of a number.
+    // The index rejects an object in a number field.
     world.users.put("refused", json!({"username": "refused@example.com", "sites": {"a": {"b": 1}}}));
     let quirks = Quirks { user_passwords: true, ..Quirks::default() };
     let installation = plan.world(world).quirks(quirks).make(&services).await?;

@@ -1,4 +1,4 @@
-//! Where the journeys take place: the real services, set up once for all of them.
+//! The stage of the journeys: the real services, set up once for all tests.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -12,30 +12,30 @@ use lastpass_simulator::{CompanySize, Event, World};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, OnceCell};
 
-/// What was seen while the cluster was set up. Index templates belong to the cluster, so there is one before and one
-/// after for all tests.
+/// The responses from the setup of the cluster. Index templates belong to the cluster, so it is set up once for all
+/// tests.
 #[derive(Debug)]
 pub struct SetUp {
-    /// What `collect` answered before `setup`; `None` where the cluster was set up by an earlier run of the tests.
+    /// The response of `collect` before `setup`. `None` if an earlier test run set the cluster up.
     pub collect_before: Option<Value>,
-    /// What `setup` answered.
+    /// The response of `setup`.
     pub setup: Value,
 }
 
-/// Held while `setup` runs: it looks at every data stream there is, so two at once would both roll one over.
+/// Held during `setup`, which checks every data stream. Two concurrent ones would both roll a data stream over.
 pub static SETTING_UP: Mutex<()> = Mutex::const_new(());
 
 static SET_UP: OnceCell<SetUp> = OnceCell::const_new();
 
-/// A timeout in which a run on a busy machine gets on, but not through [`slow_pages`].
+/// A timeout in which a run on a busy machine makes progress, but does not finish [`slow_pages`].
 pub const SHORT: Duration = Duration::from_secs(6);
 
-/// Has LastPass answer so slowly that some pages take longer than [`SHORT`].
+/// Makes LastPass so slow that some pages take longer than [`SHORT`].
 pub fn slow_pages() -> Rule {
     Rule::on(System::LastPass, "", Fault::Delay(Duration::from_millis(700)))
 }
 
-/// The services of the local stack. `None`, said on the terminal, where there are none; a failure in CI.
+/// Returns the services of the local stack. `None` with a message on the terminal if there are none; a failure in CI.
 pub async fn services() -> Option<Services> {
     match Services::from_environment().await {
         Ok(services) => Some(services),
@@ -46,16 +46,16 @@ pub async fn services() -> Option<Services> {
     }
 }
 
-/// Says on the terminal that a test is skipped. Fails in CI.
+/// Prints that a test is skipped. Fails in CI.
 pub fn skip(why: &str) {
     assert!(variable("CI").is_none(), "{why}");
     let name = std::thread::current().name().unwrap_or_default().to_owned();
-    // Past the test harness, which hides what a passing test prints.
+    // Not `eprintln`, because the test harness hides the output of passing tests.
     writeln!(std::io::stderr(), "SKIPPED {name}: {why}").expect("a terminal");
 }
 
-/// A new node for one test, beside the AWS services of the local stack. `None`, said on the terminal, where there is no
-/// stack; a failure in CI.
+/// Starts a new node for one test, with the AWS services of the local stack. `None` with a message on the terminal if
+/// there is no stack; a failure in CI.
 pub async fn own_node() -> Result<Option<(Node, Services)>, Error> {
     let Some(Services { aws, .. }) = services().await else { return Ok(None) };
     if variable("LOCAL_ELASTICSEARCH_NODE").is_none() {
@@ -67,22 +67,22 @@ pub async fn own_node() -> Result<Option<(Node, Services)>, Error> {
     Ok(Some((node, Services { elasticsearch, aws })))
 }
 
-/// The function under test.
+/// Returns the path of the function under test.
 pub fn bootstrap() -> PathBuf {
     binary(env!("CARGO_BIN_EXE_bootstrap"))
 }
 
-/// Plans an installation on a cluster that is set up; `None` where there are no services.
+/// Plans an installation on a cluster that is set up. `None` if the services are not available.
 pub async fn plan(name: &str) -> Option<(Services, Plan)> {
     let services = services().await?;
     SET_UP.get_or_init(|| async { set_up(&services).await.expect("the cluster can be set up") }).await;
-    // Whole histories are read, unless a test says otherwise.
+    // Reads the whole history, unless a test changes it.
     let plan = Installation::plan(name, bootstrap()).variable("INITIAL_LOOKBACK", "40d");
-    // All that can be logged is looked at for secrets.
+    // Log everything, so that everything is searched for secrets.
     Some((services, plan.variable("LOG_LEVEL", "trace")))
 }
 
-/// What was seen while the cluster was set up.
+/// Returns the responses from the setup of the cluster.
 pub async fn seen_at_set_up() -> Option<&'static SetUp> {
     plan("first").await?;
     SET_UP.get()
@@ -104,31 +104,31 @@ async fn set_up(services: &Services) -> Result<SetUp, Error> {
     Ok(SetUp { collect_before, setup })
 }
 
-/// A company with so many events in the last `days`, and a few users and folders.
+/// Returns a company with this number of events in the last `days`, and a few users and folders.
 pub fn company(seed: u64, events: usize, days: u32) -> World {
     let size = CompanySize { events, days, ..CompanySize::default() };
     World::company(seed, &size, now())
 }
 
-/// As if the time of the event report's lease had passed.
+/// Expires the lease of the event report.
 pub async fn let_the_lease_run_out(installation: &Installation) -> Result<(), Error> {
     installation.let_lease_run_out("stream#event_report").await
 }
 
-/// `count` equal events at one instant.
+/// Returns `count` equal events at one instant.
 pub fn twins(instant: Timestamp, count: usize) -> impl Iterator<Item = Event> {
     let event = Event::at(instant).by("joe.user@example.com").from_ip("192.0.2.7").doing("Failed Login Attempt");
     std::iter::repeat_n(event, count)
 }
 
-/// The whole second so long ago.
+/// Returns the whole second at this time in the past.
 pub fn ago(duration: SignedDuration) -> Timestamp {
     Timestamp::from_second((now() - duration).as_second()).expect("a time of today")
 }
 
-/// Repeats a request, as a schedule does, until its answer is `complete`: all answers.
+/// Repeats a request, as a schedule does, until its response is `complete`. Returns all responses.
 pub async fn until_complete(function: &mut Function, invocation: &Invocation) -> Result<Vec<Value>, Error> {
-    /// More than any test needs.
+    /// More repetitions than any test needs.
     const MOST: usize = 60;
     let mut answers = Vec::new();
     while answers.len() < MOST {
@@ -143,12 +143,12 @@ pub async fn until_complete(function: &mut Function, invocation: &Invocation) ->
     Err(Error::Answer(format!("not complete after {MOST} invocations: {answers:?}")))
 }
 
-/// One number of an answer.
+/// Returns a number from a response.
 pub fn number(answer: &Value, name: &str) -> u64 {
     answer[name].as_u64().unwrap_or_else(|| panic!("no number {name} in {answer}"))
 }
 
-/// Invokes the function, and asserts that its answer is complete and accounts for every record.
+/// Invokes the function, and asserts that its response is complete and accounts for every record.
 pub async fn complete(function: &mut Function, request: Value) -> Result<Value, Error> {
     let answer = function.ask(request).await?;
     assert_eq!(answer["status"], "complete", "{answer}");
@@ -158,18 +158,18 @@ pub async fn complete(function: &mut Function, request: Value) -> Result<Value, 
     Ok(answer)
 }
 
-/// That every record of an answer is accounted for.
+/// Asserts that a response accounts for every record.
 pub fn assert_accounted(answer: &Value) {
     let sum = ["created", "duplicates", "dead_letters"].map(|name| number(answer, name)).iter().sum::<u64>();
     assert_eq!(number(answer, "fetched"), sum, "{answer}");
 }
 
-/// A collect request.
+/// Returns a collect request.
 pub fn collect(stream: &str) -> Value {
     json!({"action": "collect", "stream": stream})
 }
 
-/// Gives the data stream that a stream will have a mapping in which `field` is a number.
+/// Gives the future data stream of a stream a mapping in which `field` is a number.
 pub async fn spoil(installation: &Installation, stream: &str, field: &str) -> Result<(), Error> {
     let properties = field.rsplit('.').fold(json!({"type": "long"}), |inner, name| match inner.get("type") {
         Some(_) if inner["type"].is_string() => json!({name: inner}),

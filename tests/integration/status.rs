@@ -1,4 +1,4 @@
-//! `status` tells how far everything is, also while something is wrong.
+//! `status` reports the progress of everything, even during a failure.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
@@ -16,7 +16,7 @@ async fn status_tells_how_far_everything_is() -> Result<(), Error> {
     let mut function = installation.function();
     let ask = json!({"action": "status"});
 
-    // Nothing was read yet.
+    // Nothing has been read yet.
     let status = function.ask(ask.clone()).await?;
     assert_eq!(
         status["streams"]["user"],
@@ -29,7 +29,7 @@ async fn status_tells_how_far_everything_is() -> Result<(), Error> {
     }
     assert_eq!(status["dead_letters"], 0, "{status}");
 
-    // A run that ended well, one that failed, and a backfill that was cut.
+    // A run that succeeded, one that failed, and a backfill that was interrupted.
     let answer = function.ask(collect("user")).await?;
     installation.calls.add(Rule::on(
         System::LastPass,
@@ -78,7 +78,7 @@ async fn status_shows_what_waits_and_what_is_damaged() -> Result<(), Error> {
     let status = function.ask(json!({"action": "status"})).await?;
     assert_eq!(status["dead_letters"], 12, "{status}");
 
-    // Elasticsearch can't be asked, and a checkpoint was damaged: the rest is told all the same.
+    // Elasticsearch is unavailable and a checkpoint is damaged. The rest is reported.
     let aws = &installation.services.aws;
     aws.set_attribute(&installation.table, "stream#user", "version", AttributeValue::S("x".to_owned())).await?;
     installation.calls.add(Rule::on(System::Elasticsearch, "", Fault::Answer(Answer::html(502))));

@@ -1,6 +1,7 @@
-//! Beside Elastic's integration: nothing is taken over in silence, and an agent that goes on writing is found.
+//! The function beside Elastic's integration: a takeover must be requested, and an agent that continues writing is
+//! reported.
 //!
-//! On a node of its own, because `setup` looks at every data stream there is.
+//! Uses a separate node, because `setup` checks every data stream.
 
 use jiff::{SignedDuration, Timestamp};
 use lastpass_harness::{Elasticsearch, Error, Function, Installation, Method, Node, now};
@@ -16,7 +17,7 @@ async fn stage() -> Result<Option<(Node, Installation, Function)>, Error> {
     Ok(Some((node, installation, function)))
 }
 
-/// Installs what Fleet does for the integration's audit events.
+/// Installs the assets that Fleet installs for the integration's audit events.
 async fn install_integration(elasticsearch: &Elasticsearch) -> Result<(), Error> {
     let meta = json!({"package": {"name": "lastpass"}, "managed_by": "fleet", "managed": true});
     let template = json!({
@@ -29,7 +30,7 @@ async fn install_integration(elasticsearch: &Elasticsearch) -> Result<(), Error>
     elasticsearch.request(Method::PUT, "/_index_template/logs-lastpass.event_report", Some(&template)).await.map(drop)
 }
 
-/// A document as an agent sends it, before any pipeline has parsed it.
+/// Returns a document as an agent sends it, before a pipeline has parsed it.
 fn of_agent(at: Timestamp) -> Value {
     json!({
         "@timestamp": at,
@@ -86,7 +87,7 @@ async fn what_an_agent_writes_to_is_taken_over_only_where_setup_is_told_to() -> 
     }
     let answer = function.ask(collect("event_report")).await?;
     assert_eq!((&answer["status"], &answer["created"]), (&json!("complete"), &json!(40)), "{answer}");
-    // What the agent wrote before is no news, and what was taken over is ours.
+    // The agent's earlier documents are not reported, and the data stream that was taken over is ours.
     let answer = function.ask(json!({"action": "check"})).await?;
     assert_eq!(answer["status"], "ok", "{answer}");
     assert_eq!(function.ask(json!({"action": "setup"})).await?["status"], "complete");
@@ -97,7 +98,7 @@ async fn what_an_agent_writes_to_is_taken_over_only_where_setup_is_told_to() -> 
 async fn an_agent_that_goes_on_writing_is_found_in_every_namespace() -> Result<(), Error> {
     let Some((_node, installation, mut function)) = stage().await? else { return Ok(()) };
     let elasticsearch = &installation.services.elasticsearch;
-    // The integration's assets alone, such as its dashboards, are no reason to refuse.
+    // Assets of the integration without its data streams, such as dashboards, are no reason to fail.
     install_integration(elasticsearch).await?;
     assert_eq!(function.ask(json!({"action": "setup"})).await?["status"], "complete");
     function.ask(collect("event_report")).await?;
@@ -112,7 +113,7 @@ async fn an_agent_that_goes_on_writing_is_found_in_every_namespace() -> Result<(
     assert!(status == "failed" && text.contains(team_b) && text.contains("1 documents"), "{text}");
     assert!(text.contains("docs/from-elastics-integration.md"), "{text}");
 
-    // Where its own template overrides ours, it may go on.
+    // If its own template overrides ours, the integration may continue.
     let meta = json!({"package": {"name": "lastpass"}, "managed_by": "fleet"});
     let template = json!({
         "index_patterns": [team_b],
@@ -132,7 +133,7 @@ async fn an_agent_that_goes_on_writing_is_found_in_every_namespace() -> Result<(
     let answer = function.ask(json!({"action": "check"})).await?;
     assert_eq!(message(&answer, "other_writers").0, "failed", "{answer}");
 
-    // Something else than an agent, in the function's own namespace.
+    // Another writer than an agent, in the function's own namespace.
     let ours = installation.data_stream("event_report");
     write(elasticsearch, &ours, &json!({"@timestamp": now(), "message": "by Logstash"})).await?;
     let answer = function.ask(json!({"action": "check"})).await?;

@@ -1,4 +1,4 @@
-//! What the function says of itself: one summary line an invocation, and the metrics that alarms and dashboard show.
+//! The function's own output: one summary line per invocation, and the metrics of the alarms and the dashboard.
 
 use jiff::{SignedDuration, Timestamp};
 use lastpass_harness::{Error, Function, now};
@@ -10,7 +10,7 @@ use crate::stage::{collect, company, number, plan, spoil};
 const METRICS: [&str; 5] = ["Freshness", "Created", "DeadLetters", "Errors", "LastPassThrottled"];
 const STREAMS: [&str; 3] = ["event_report", "user", "detailed_shared_folder"];
 
-/// What was written since the last call: metrics and log lines. Each line has to be a JSON object.
+/// Returns the metrics and log lines since the last call. Each line must be a JSON object.
 async fn written(function: &mut Function, seen: &mut usize) -> (Vec<Value>, Vec<Value>) {
     function.stop().await;
     let lines = function.output().lines();
@@ -24,7 +24,7 @@ async fn written(function: &mut Function, seen: &mut usize) -> (Vec<Value>, Vec<
     parts
 }
 
-/// The one metric line of a stream, which has to declare what it holds, and nothing else.
+/// Returns the only metric line of a stream. It must declare exactly the metrics that it contains.
 fn metrics_of<'a>(lines: &'a [Value], stream: &str) -> &'a Value {
     let mut of_stream = lines.iter().filter(|line| line["stream"] == stream);
     let line = of_stream.next().unwrap_or_else(|| panic!("no metrics of {stream} in {lines:?}"));
@@ -89,7 +89,7 @@ async fn a_run_ends_with_one_summary_line_and_the_metrics_of_its_stream() -> Res
         assert_eq!((&summary["span"]["action"], &summary["span"]["stream"]), (&json!("collect"), &json!(stream)));
         assert!(summary["span"]["request_id"].is_string(), "{summary}");
     }
-    // Actions without a stream have a summary and no metrics.
+    // Actions without a stream log a summary and no metrics.
     for action in ["check", "status"] {
         function.ask(json!({"action": action})).await?;
         let (metrics, logs) = written(&mut function, &mut seen).await;
@@ -132,7 +132,7 @@ async fn a_failed_run_counts_as_an_error_and_shows_how_late_its_stream_is() -> R
     assert_eq!((&summary["level"], &summary["status"]), (&json!("ERROR"), &json!("failed")), "{summary}");
     assert_eq!((&summary["error_type"], &summary["error"]), (&json!(error_type), &json!(text)), "{summary}");
 
-    // Before a run could begin: nothing but the error is known.
+    // The run fails before it begins, so only the error is known.
     installation.put_secret("no JSON").await?;
     function.refuse(collect("user")).await?;
     let (metrics, _) = written(&mut function, &mut seen).await;
@@ -162,7 +162,7 @@ async fn resume_shows_how_late_every_stream_is() -> Result<(), Error> {
         assert_eq!(line.get("Created"), None, "nothing was read: {line}");
     }
 
-    // Also while the other systems are out of reach: else the alarms of all streams would ring for their faults.
+    // Also while other systems are unavailable. Otherwise the alarms of all streams would report their failures.
     installation.put_secret("no JSON").await?;
     function.refuse(json!({"action": "resume"})).await?;
     let (metrics, _) = written(&mut function, &mut seen).await;
@@ -174,7 +174,7 @@ async fn resume_shows_how_late_every_stream_is() -> Result<(), Error> {
     Ok(())
 }
 
-/// The watermark waits at the beginning of the repeated hour, so that no alarm may ask for less than these two hours.
+/// The watermark waits at the beginning of the repeated hour, so an alarm must tolerate two hours.
 #[tokio::test]
 async fn the_repeated_hour_makes_a_stream_seem_two_hours_late_at_most() -> Result<(), Error> {
     let change: Timestamp = "2025-11-02T06:00:00Z".parse().expect("a time");
@@ -187,7 +187,7 @@ async fn the_repeated_hour_makes_a_stream_seem_two_hours_late_at_most() -> Resul
     let mut function = installation.function();
     let mut latest = 0;
     let mut seen = 0;
-    // Every 5 minutes, as the schedule has it, from an hour before the repeated hour to an hour after it.
+    // Every 5 minutes, like the schedule, from an hour before the repeated hour to an hour after it.
     for minute in (-120..=120_i64).step_by(5) {
         let clock = change + SignedDuration::from_mins(minute);
         function.set_clock(clock.duration_since(now())).await;
@@ -204,7 +204,7 @@ async fn the_repeated_hour_makes_a_stream_seem_two_hours_late_at_most() -> Resul
     Ok(())
 }
 
-/// `info` tells what was done, not what to.
+/// `info` logs actions, but no records.
 #[tokio::test]
 async fn no_record_is_logged_at_info() -> Result<(), Error> {
     let Some((services, plan)) = plan("records").await else { return Ok(()) };
@@ -213,7 +213,7 @@ async fn no_record_is_logged_at_info() -> Result<(), Error> {
         (0..12_i64).map(|minute| Event::at(now() - SignedDuration::from_mins(minute + 1)).by(marked).doing(marked));
     let installation = plan.world(World::of_events(events)).make(&services).await?;
     let mut function = installation.function();
-    // Elasticsearch's refusal quotes what it refuses.
+    // Elasticsearch's error quotes the rejected value.
     spoil(&installation, "event_report", "event.action").await?;
     let answer = function.ask(collect("event_report")).await?;
     assert_eq!(number(&answer, "dead_letters"), 12, "{answer}");

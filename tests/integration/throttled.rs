@@ -1,8 +1,8 @@
-//! LastPass throttles for ten minutes, and nobody has to do anything: not a message is left for someone to look at, and
-//! all is delivered.
+//! LastPass throttles for ten minutes. No manual action is needed: the failure queue stays empty, and everything is
+//! delivered.
 //!
-//! Schedule, Lambda and function live on a clock that is faster than the machine's: with the function's own pauses and
-//! the template's own numbers.
+//! The schedule, Lambda and the function run on a clock that is faster than the machine's, with the function's own
+//! pauses and the template's own values.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -18,17 +18,17 @@ use tokio::sync::watch;
 
 use crate::stage::{ago, collect, company, number, plan};
 
-/// How much faster than the machine's the clock is.
+/// Speed of the clock relative to the machine's.
 const TIMES: u32 = 10;
 /// How long LastPass throttles.
 const THROTTLED: Duration = Duration::from_secs(600);
 /// `Timeout`, `EventReportRate` and the rate of `resume` in `template.yaml`.
 const TIMEOUT: Duration = Duration::from_secs(300);
 const EVERY: Duration = Duration::from_secs(300);
-/// How long Lambda waits before it repeats an invocation that failed. Source: "How Lambda handles errors and retries with
+/// Lambda's delay before it retries a failed invocation. Source: "How Lambda handles errors and retries with
 /// asynchronous invocation", AWS.
 const BEFORE_REPETITION: Duration = Duration::from_secs(60);
-/// `MaximumRetryAttempts` in `template.yaml`, and the first attempt.
+/// `MaximumRetryAttempts` in `template.yaml`, plus the first attempt.
 const ATTEMPTS: usize = 2;
 
 /// `EvaluationPeriods` of `ErrorsAlarm` in `template.yaml`.
@@ -36,34 +36,34 @@ const ERRORS_ALARM_PERIODS: usize = 3;
 
 /// `BackfillConcurrency` in `template.yaml`.
 const BACKFILLS: i64 = 2;
-/// How long `statemachines/backfill.asl.yaml` waits for what passes by itself, and for another run of a slice.
+/// The wait of `statemachines/backfill.asl.yaml` after a temporary failure or while another run has the slice.
 const BEFORE_SLICE_IS_REPEATED: Duration = Duration::from_secs(30);
-/// Events that happen between two live runs, and those of one page.
+/// Events between two live runs, and events per page.
 const NEW_EVENTS: i64 = 80;
 const PAGE: usize = 40;
 
-/// What `Retry-After` says while LastPass throttles.
+/// The `Retry-After` header while LastPass throttles.
 #[derive(Debug, Clone, Copy)]
 enum RetryAfter {
     None,
     Seconds(u64),
-    /// What is left.
+    /// The remaining time.
     Left,
 }
 
-/// A stack's Lambda and its schedules.
+/// Lambda and the schedules of a stack.
 struct Stack {
     installation: Installation,
     begun: Timestamp,
     /// Messages in the failure queue.
     failures: AtomicUsize,
     invocations: AtomicUsize,
-    /// In which periods of five minutes runs failed, by when they were started.
+    /// The periods of five minutes with failed runs, by their start.
     failed_periods: Mutex<BTreeSet<i64>>,
 }
 
 impl Stack {
-    /// Invokes the function as a schedule does, so long after the beginning: in a sandbox of its own.
+    /// Invokes the function as a schedule does, this long after the beginning, in its own sandbox.
     async fn deliver(&self, after: Duration, request: Value) -> Result<(), Error> {
         tokio::time::sleep(after / TIMES).await;
         let mut function = self.installation.function();
@@ -93,11 +93,11 @@ impl Stack {
     }
 }
 
-/// Twenty minutes of a stack, of which LastPass throttles ten from a moment on.
+/// Plays twenty minutes of a stack. LastPass throttles for ten of them.
 async fn play(nth: u64, retry_after: RetryAfter, throttled_from: Duration) -> Result<(), Error> {
     let Some((services, plan)) = plan("throttled").await else { return Ok(()) };
     let installation = plan.world(company(98, 150, 10)).make(&services).await?;
-    // Not all at once: what a busy machine takes to start a process seems much longer on this clock.
+    // Not all at once, because the start of a process on a busy machine seems much longer on this clock.
     tokio::time::sleep(Duration::from_secs(nth)).await;
     let begun = now();
     let (from, until) = (begun + throttled_from / TIMES, begun + (throttled_from + THROTTLED) / TIMES);
@@ -149,10 +149,10 @@ async fn play(nth: u64, retry_after: RetryAfter, throttled_from: Duration) -> Re
     let refused = installation.calls.records().iter().filter(|call| call.fault).count();
     let invocations = invocations.load(Ordering::Relaxed);
     println!("{what}: {invocations} invocations, {refused} requests refused, runs failed in {failed_periods} periods");
-    // Three streams, each of which asks about 13 times in five minutes.
+    // Three streams, each with about 13 requests in five minutes.
     let most = match retry_after {
         RetryAfter::None | RetryAfter::Seconds(1) => 100,
-        // Each invocation asks once at its beginning and once at its end.
+        // Each invocation sends one request at its beginning and one at its end.
         RetryAfter::Seconds(_) | RetryAfter::Left => 2 * invocations,
     };
     assert!((3..=most).contains(&refused), "{what}: {refused} requests of {invocations} invocations");
@@ -171,7 +171,7 @@ async fn ten_minutes_of_429_leave_nothing_to_be_done() -> Result<(), Error> {
     join_all(plays).await.into_iter().collect()
 }
 
-/// In the middle of a run its progress is kept, and no error is made of it.
+/// In the middle of a run, its progress is kept and there is no error.
 #[tokio::test]
 async fn a_run_that_is_throttled_in_its_middle_until_its_deadline_is_partial() -> Result<(), Error> {
     let Some((services, plan)) = plan("throttled_page").await else { return Ok(()) };
@@ -195,18 +195,19 @@ async fn a_run_that_is_throttled_in_its_middle_until_its_deadline_is_partial() -
     Ok(())
 }
 
-/// LastPass's limit: so many requests in each span of time, whoever asks. Counts who was let through and who was not.
+/// LastPass's limit: a number of requests in each period, whoever sends them. Counts the accepted and the rejected
+/// requests.
 struct RateLimit {
     begun: Timestamp,
     requests: u64,
     per: Duration,
-    /// The present span, and how many it has let through.
+    /// The current period and the number of requests accepted in it.
     span: Mutex<(u128, u64)>,
     live: AtomicU64,
     live_refused: AtomicU64,
     backfill: AtomicU64,
     backfill_refused: watch::Sender<u64>,
-    /// Whether the backfill has read everything.
+    /// Whether the backfill is complete.
     backfill_ended: watch::Sender<bool>,
 }
 
@@ -240,7 +241,8 @@ impl RateLimit {
         }
         span.1 += 1;
         let is_refused = span.1 > self.requests;
-        // The slices end half a day ago, and the live runs read the last minutes; local times are four or five hours behind.
+        // The slices end half a day ago, and the live runs read the last minutes. Local times are four or five hours
+        // behind.
         let between = self.begun - SignedDuration::from_hours(10);
         let body: Value = serde_json::from_slice(&call.body).expect("a request");
         let is_live = body["data"]["to"].as_str() > Some(between.strftime("%F %T").to_string().as_str());
@@ -253,7 +255,7 @@ impl RateLimit {
         is_refused
     }
 
-    /// Waits until a backfill is refused once more, because it has used up the limit, or has read everything.
+    /// Waits until a backfill is rejected again because it has used up the limit, or until it is complete.
     async fn used_up(&self) {
         let before = *self.backfill_refused.borrow();
         let mut refused = self.backfill_refused.subscribe();
@@ -265,7 +267,7 @@ impl RateLimit {
     }
 }
 
-/// Sends one slice until it is complete, as the state machine of backfills does.
+/// Repeats one slice until it is complete, as the state machine of backfills does.
 async fn read_slice(
     installation: &Installation,
     begun: Timestamp,
@@ -284,14 +286,14 @@ async fn read_slice(
                 assert_eq!(error_type, "LastPass.Throttled");
                 tokio::time::sleep(BEFORE_SLICE_IS_REPEATED / TIMES).await;
             }
-            // A machine that is busy may take longer than what this clock leaves for saving.
+            // On a busy machine, saving may take longer than this clock allows.
             Outcome::Answer(_) | Outcome::TimedOut => {}
             died @ Outcome::Died { .. } => panic!("{died:?}"),
         }
     }
 }
 
-/// Live runs while slices of a backfill use up a limit of `requests` in `per`.
+/// Plays live runs while slices of a backfill use up a limit of `requests` in `per`.
 async fn live_beside_backfills(requests: u64, per: Duration) -> Result<(), Error> {
     let Some((services, plan)) = plan("side_by_side").await else { return Ok(()) };
     let plan = plan.variable("INITIAL_LOOKBACK", "24h").world(company(97, 4_000, 30));
@@ -306,14 +308,14 @@ async fn live_beside_backfills(requests: u64, per: Duration) -> Result<(), Error
     let asked = Arc::clone(&limit);
     installation.calls.add(Rule::when(move |call| asked.refuses(call), Fault::Answer(Answer::html(429))));
     let since = limit.elapsed();
-    // Side by side, from half a day ago on.
+    // In parallel, from half a day ago back.
     let ends: Vec<_> =
         (0..=BACKFILLS).map(|nth| ago(SignedDuration::from_hours(12 + nth * 24 * 31 / BACKFILLS))).collect();
     let slices = ends.windows(2).map(|pair| read_slice(&installation, begun, (pair[1], pair[0])));
     let live = async {
         for turn in 0..3 {
             limit.used_up().await;
-            // In the minutes that each run reads again, so that a later run has more to read.
+            // In the overlap, which each run reads again, so that a later run has more to read.
             let instant = |nth| begun - SignedDuration::from_secs(300 - turn * NEW_EVENTS - nth);
             installation.simulator.push_events((0..NEW_EVENTS).map(|nth| Event::at(instant(nth)).doing("Log in")));
             let (started, read) = (function.now(), limit.backfill.load(Ordering::Relaxed));
@@ -337,7 +339,7 @@ async fn live_beside_backfills(requests: u64, per: Duration) -> Result<(), Error
         println!(
             "{requests} in {per:?}: {lasted:.0?}; live {live}, refused {live_refused}; backfill {backfill}, refused {refused}"
         );
-        // The backfill got on, and after each refusal it left LastPass alone for 7.5 s at least, the half of 15 s.
+        // The backfill makes progress. After each rejection it pauses for at least 7.5 s, half of 15 s.
         let most = BACKFILLS as f64 * (lasted.as_secs_f64() / 7.5 + 1.0);
         assert!(backfill > 0 && refused as f64 <= most, "{refused} refused in {lasted:?}");
         Ok(())
@@ -354,10 +356,10 @@ async fn live_beside_backfills(requests: u64, per: Duration) -> Result<(), Error
     installation.remove().await
 }
 
-/// A live run is complete long before the next is due.
+/// A live run is complete long before the next one is due.
 #[tokio::test]
 async fn a_backfill_that_uses_up_the_rate_limit_does_not_hold_up_the_live_runs() -> Result<(), Error> {
-    // By the second, and by the minute: what is left of a minute goes to whoever asks first.
+    // Limits by the second and by the minute. The rest of a minute goes to whoever sends the next request.
     let plays = [(2, Duration::from_secs(1)), (1, Duration::from_secs(4)), (12, Duration::from_secs(60))];
     join_all(plays.map(|(requests, per)| live_beside_backfills(requests, per))).await.into_iter().collect()
 }

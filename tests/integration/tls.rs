@@ -1,4 +1,4 @@
-//! A self-managed cluster with an authority of its own: a real node behind TLS.
+//! A self-managed cluster with its own certificate authority: a real node behind TLS.
 
 use lastpass_harness::{Authority, Error, Function, Greeting, Installation, Invocation, TlsFront};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::stage::{SETTING_UP, collect, company, plan};
 const TLS_1_2: u16 = 0x0303;
 const TLS_1_3: u16 = 0x0304;
 
-/// An installation whose cluster is reached through TLS alone.
+/// An installation whose cluster is reached only through TLS.
 struct Safe {
     installation: Installation,
     front: TlsFront,
@@ -17,7 +17,7 @@ struct Safe {
 }
 
 impl Safe {
-    /// `None` where there are no services. `ca` is the setting ELASTICSEARCH_CA; empty where it is not set.
+    /// `None` if the services are not available. `ca` is the setting ELASTICSEARCH_CA; empty if it is not set.
     async fn make(name: &str, greeting: Greeting, ca: &str) -> Result<Option<Self>, Error> {
         let Some((services, plan)) = plan(name).await else { return Ok(None) };
         let installation = plan.world(company(95, 60, 5)).make(&services).await?;
@@ -28,14 +28,14 @@ impl Safe {
         Ok(Some(Self { installation, front, function }))
     }
 
-    /// What `check` says of the cluster.
+    /// Returns the check of the cluster.
     async fn check_of_the_cluster(&mut self) -> Result<Value, Error> {
         let answer = self.function.ask(json!({"action": "check"})).await?;
         let mut checks = answer["checks"].as_array().into_iter().flatten();
         Ok(checks.find(|check| check["name"] == "elasticsearch").cloned().unwrap_or_default())
     }
 
-    /// Everything works.
+    /// Asserts that everything works.
     async fn goes(&mut self) -> Result<(), Error> {
         let setting_up = SETTING_UP.lock().await;
         let setup = self.function.ask(json!({"action": "setup"})).await?;
@@ -58,7 +58,7 @@ impl Safe {
         Ok(())
     }
 
-    /// Nothing works, and each text has these words in it.
+    /// Asserts that nothing works and that each message contains these words.
     async fn refuses(&mut self, words: &[&str]) -> Result<(), Error> {
         let begun = Instant::now();
         for request in [collect("event_report"), json!({"action": "setup"})] {
@@ -90,7 +90,7 @@ async fn a_cluster_with_its_own_authority() -> Result<(), Error> {
     let Some(mut safe) = Safe::make("own_ca", greeting()?, authority.pem()).await? else { return Ok(()) };
     safe.goes().await?;
 
-    // Not the first of several, and in one line, as a console's field has it.
+    // The second of several certificates, in one line as a console field has it.
     let several = format!("{}\n{}", Authority::make("Another")?.pem(), authority.pem());
     for ca in [several.clone(), several.replace('\n', "\\n"), several.replace('\n', "\r\n")] {
         let Some(mut safe) = Safe::make("own_ca", greeting()?, &ca).await? else { return Ok(()) };
@@ -105,7 +105,7 @@ async fn a_cluster_with_its_own_authority() -> Result<(), Error> {
 async fn an_authority_that_is_not_trusted() -> Result<(), Error> {
     let authority = own()?;
     let words = ["authority that is not trusted", "ELASTICSEARCH_CA", "ElasticsearchCa", "http_ca.crt"];
-    // None, another one's, and another one's that has the same name.
+    // No authority, another one, and another one with the same name.
     for ca in [String::new(), Authority::make("Another")?.pem().to_owned(), own()?.pem().to_owned()] {
         let greeting = Greeting::Tls(authority.certify("localhost")?);
         let Some(mut safe) = Safe::make("other_ca", greeting, &ca).await? else { return Ok(()) };
@@ -132,7 +132,7 @@ async fn a_certificate_that_does_not_serve() -> Result<(), Error> {
     Ok(())
 }
 
-/// A proxy that looks into TLS, or a wrong address. The authority of the cluster answers for Elasticsearch alone.
+/// A TLS-inspecting proxy or a wrong URL. The authority of the cluster is trusted for Elasticsearch only.
 #[tokio::test]
 async fn a_lastpass_that_is_not_trusted() -> Result<(), Error> {
     let Some((services, plan)) = plan("lastpass_tls").await else { return Ok(()) };

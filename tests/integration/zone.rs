@@ -1,4 +1,4 @@
-//! The live run proves the zone by the events of its own requests, before it delivers anything.
+//! The live run proves the zone by the events of its own requests before it delivers anything.
 
 use jiff::{SignedDuration, tz::TimeZone};
 use lastpass_harness::{Error, Function, Installation, Outcome, now};
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::stage::{collect, company, number, plan};
 
-/// An account in `zone`, whose requests are events `late_seconds` later, read with the setting `set`.
+/// Creates an account in `zone` whose requests become events `late_seconds` later, read with the zone setting `set`.
 async fn prepare(
     (zone, set): (&str, &str),
     late_seconds: u32,
@@ -41,13 +41,13 @@ fn answer(outcome: Outcome) -> Value {
     }
 }
 
-/// Moves LastPass and the function this far ahead of the machine's clock.
+/// Sets the clocks of LastPass and the function this far ahead of the machine's clock.
 async fn go_on(installation: &Installation, function: &mut Function, ahead: SignedDuration) {
     installation.simulator.set_clock(Clock::OffsetSeconds(ahead.as_secs()));
     function.set_clock(ahead).await;
 }
 
-/// That nothing is stored, and no position is.
+/// Asserts that no document and no position is stored.
 async fn assert_untouched(installation: &Installation) -> Result<(), Error> {
     assert_eq!(installation.documents("event_report").await?.len(), 0);
     let checkpoints = installation.checkpoints().await?;
@@ -88,7 +88,7 @@ async fn the_events_of_requests_are_delivered_once_and_a_right_zone_takes_one_re
     let first = answer(run(&mut function).await?);
     assert_eq!((number(&first, "created"), number(&first, "lastpass_requests")), (50, 2), "{first}");
     let second = answer(run(&mut function).await?);
-    // Those of the first run; later runs of a day need no more requests than before.
+    // The events of the first run's requests. Later runs of a day need no additional requests.
     assert_eq!((number(&second, "created"), number(&second, "lastpass_requests")), (2, 1), "{second}");
     let third = answer(run(&mut function).await?);
     assert_eq!((number(&third, "created"), number(&third, "duplicates")), (1, number(&second, "fetched")), "{third}");
@@ -103,7 +103,7 @@ async fn a_zone_that_becomes_wrong_is_found_within_a_day() -> Result<(), Error> 
         return Ok(());
     };
     assert_eq!(answer(run(&mut function).await?)["status"], "complete");
-    // The account's zone is another one from now on, and a quiet day passes.
+    // The account's zone changes, and a day without events passes.
     let quirks = Quirks { time_zone: TimeZone::get("US/Pacific").expect("a zone"), ..installation.simulator.quirks() };
     installation.simulator.set_quirks(quirks);
     go_on(&installation, &mut function, SignedDuration::from_hours(25)).await;
@@ -126,7 +126,7 @@ async fn events_that_appear_minutes_late_prove_the_zone_in_a_later_run() -> Resu
         };
         let first = answer(run(&mut function).await?);
         assert_eq!((first["status"].as_str(), number(&first, "created")), (Some("complete"), 0), "{first}");
-        // It stays an error, also after the time in which an event may be late.
+        // The error remains, even after the time by which an event may be late.
         for minutes in [5, 10, 60] {
             go_on(&installation, &mut function, SignedDuration::from_mins(minutes)).await;
             assert_wrong(&run(&mut function).await?, &words);
@@ -143,7 +143,8 @@ async fn events_that_appear_minutes_late_prove_the_zone_in_a_later_run() -> Resu
 
 #[tokio::test]
 async fn where_nothing_is_proven_nothing_fails() -> Result<(), Error> {
-    // An account without such events, one in which others request the report all the time, and one that shows them hours late.
+    // An account without such events, one in which others constantly request the report, and one that shows them hours
+    // late.
     for (has_events, is_dense, late_seconds) in [(false, false, 0), (true, true, 0), (true, false, 20_000)] {
         for (zone, set) in [("US/Eastern", "US/Eastern"), ("US/Pacific", "US/Eastern")] {
             let mut world = World::default();

@@ -1,4 +1,4 @@
-"""`scripts/advisories.sh`: known vulnerabilities are checked, or the run fails or says so at its end."""
+"""`scripts/advisories.sh` checks for known vulnerabilities. If it cannot, the run fails or reports it at its end."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-# In place of cargo-deny: fetches or doesn't, finds something or doesn't.
+# Stands in for cargo-deny: fetches the list or not, and finds something or not.
 CARGO_DENY = """#!/bin/sh
 case "$*" in
   "fetch db") [ -n "$REACHABLE" ] || { echo "Could not resolve host: github.com"; exit 1; } ;;
@@ -54,7 +54,7 @@ def test_a_run_that_checked_nothing_says_so_at_its_end(run, variables, said):
     assert reported.returncode == 0
     (line,) = reported.stderr.splitlines()
     assert line.startswith("NOT CHECKED: known vulnerabilities") and said in line
-    # Once they are checked nothing is left to say.
+    # After a successful check there is nothing to report.
     assert run("check", REACHABLE="1", **variables).returncode == 0
     assert run("report").stderr == ""
 
@@ -74,7 +74,7 @@ def test_the_report_is_the_last_thing_that_a_run_does():
 
 
 def test_what_is_not_checked_here_is_declared_on_purpose():
-    """A comment says why; nothing else of the project accepts it silently."""
+    """A comment gives the reason, and no other file of the project accepts it."""
     lines = (ROOT / ".ci" / "run").read_text().splitlines()
     declared = lines.index("export ADVISORIES_UNREACHABLE=accepted")
     assert lines[declared - 1].startswith("# ")

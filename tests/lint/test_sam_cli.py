@@ -1,4 +1,4 @@
-"""The SAM CLI that the product needs is stated where it is used, and checked."""
+"""The required version of the SAM CLI is stated where it is used, and checked."""
 
 import os
 import re

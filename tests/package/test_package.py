@@ -1,4 +1,4 @@
-"""The release package: what is in it, and what its SBOM says."""
+"""The release package: its files and its SBOM."""
 
 import json
 import os
@@ -19,7 +19,7 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
 
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory) -> list[Path]:
-    """The package, made twice."""
+    """The package, built twice."""
     binary = TARGET / "release" / "bootstrap"
     if not binary.is_file():
         missing = f"there is no {binary}: `cargo build --release`"
@@ -59,7 +59,7 @@ def test_the_sbom_names_what_is_in_the_lock_file_and_nothing_of_the_tests(sbom):
     listed = {(part["name"], part["version"]): part["hashes"][0]["content"] for part in sbom["components"]}
     assert listed.items() <= locked.items()
     names = {name for name, _ in listed}
-    # What the sources use, by their own words.
+    # The dependencies in the project's own files.
     used = set(tomllib.loads((ROOT / "Cargo.toml").read_text())["dependencies"])
     assert used <= names
     assert {"aws-lc-sys", "hyper"} <= names

@@ -1,4 +1,4 @@
-"""The template as plain data, its intrinsic functions spelled out (`!Ref X` becomes `{"Ref": "X"}`)."""
+"""The template as plain data, with its intrinsic functions in long form (`!Ref X` becomes `{"Ref": "X"}`)."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def template() -> dict:
-    # The decoder's nodes carry line numbers; a round through JSON leaves plain dicts, lists and strings.
+    # The decoder's nodes have line numbers. A round trip through JSON leaves plain dicts, lists and strings.
     return json.loads(json.dumps(cfn_yaml.load(str(ROOT / "template.yaml"))))
 
 
@@ -32,12 +32,12 @@ def function(resources) -> dict:
 
 @pytest.fixture(scope="session")
 def schedules(resources) -> dict:
-    """By the names of what they start."""
+    """Returns the schedules by the names of their targets."""
     kind = "AWS::Scheduler::Schedule"
     return {name.removesuffix("Schedule"): r["Properties"] for name, r in resources.items() if r["Type"] == kind}
 
 
 @pytest.fixture(scope="session")
 def samples() -> dict:
-    """The payloads in `events/` by the names of their files."""
+    """Returns the payloads in `events/` by file name."""
     return {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "events").glob("*.json"))}

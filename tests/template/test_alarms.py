@@ -1,16 +1,16 @@
-"""Alarms and dashboard: the whole table of alarms, and no metric that nobody sends."""
+"""Alarms and dashboard: the complete table of alarms, and only metrics that exist."""
 
 import json
 import re
 
 import pytest
 
-# What the two services send of themselves (CloudWatch's names for them).
+# The metrics that the two AWS services publish themselves.
 METRICS_OF_AWS = {
     "AWS/Lambda": ("FunctionName", {"Invocations", "Errors", "Throttles", "Duration"}),
     "AWS/SQS": ("QueueName", {"ApproximateNumberOfMessagesVisible"}),
 }
-# The end of a resource's name -> the stream as a dimension, and as a part of names.
+# The end of a resource's name -> the stream as a dimension, and in names.
 STREAMS = {
     "EventReport": ("event_report", "event-report"),
     "User": ("user", "user"),
@@ -19,8 +19,8 @@ STREAMS = {
 OURS = {"Fn::Sub": "LastPassElastic/${AWS::StackName}"}
 FUNCTION = {"FunctionName": {"Ref": "Function"}}
 QUEUE = {"QueueName": {"Fn::GetAtt": ["FailureQueue", "QueueName"]}}
-# Alarm -> (end of the name, namespace, metric, dimension, statistic, comparison, threshold, periods of 300 s that have to
-# breach, of how many, missing data, condition)
+# Alarm -> (end of the name, namespace, metric, dimension, statistic, comparison, threshold, number of breaching periods
+# of 300 s, out of how many, missing data, condition)
 ALARMS = {
     **{
         f"{resource}FreshnessAlarm": (
@@ -47,12 +47,12 @@ ALARMS = {
         "no-run", "AWS/Lambda", "Invocations", FUNCTION, "Sum", "LessThanThreshold", 1, 3, 3, "breaching", None,
     ),
 }
-# CloudWatch's own limit.
+# CloudWatch's limit.
 DESCRIPTION_MAX_CHARS = 1024
-# In the hour that daylight saving time repeats the watermark waits at its beginning until the hour has passed twice. Runs at
-# clocks of that hour, every 5 minutes: tests/integration/telemetry.rs.
+# In the repeated hour of a clock change the watermark waits at its beginning until the hour has passed twice.
+# tests/integration/telemetry.rs runs every 5 minutes through that hour.
 REPEATED_HOUR_S = 2 * 60 * 60
-# The longest stack name, and longer than any value that stands in a description.
+# The longest stack name, and longer than any other value in a description.
 LONGEST_NAME = "s" * 41
 
 
@@ -63,7 +63,8 @@ def alarms(resources) -> dict:
 
 @pytest.fixture(scope="module")
 def widgets(template, resources) -> list[dict]:
-    """The widgets of the dashboard, its placeholders replaced by their own names, parameters by their defaults."""
+    """Returns the widgets of the dashboard, with placeholders replaced by their names and parameters by their defaults.
+    """
     text, variables = resources["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
     assert set(variables) == {"Alarms", "Metrics"}
     assert variables["Metrics"] == OURS
@@ -75,7 +76,7 @@ def widgets(template, resources) -> list[dict]:
 
 @pytest.fixture(scope="module")
 def metrics_of_the_function(root) -> set[str]:
-    """The names of all metrics, out of the one table there is: `METRICS` in src/telemetry.rs."""
+    """Returns the names of all metrics in the table `METRICS` in src/telemetry.rs."""
     source = (root / "src" / "telemetry.rs").read_text()
     declared = dict(re.findall(r'const (\w+): Metric = Metric \{ name: "(\w+)", unit: "\w+" }', source))
     listed = re.search(r"const METRICS: \[Metric; \d+] = \[([^]]+)]", source)
@@ -110,7 +111,7 @@ def given(parameter: str) -> dict:
 
 
 def test_each_alarm_tells_its_beginning_and_its_end_by_mail_and_to_the_topic(template, alarms):
-    """To both where both are given, to nobody where neither is."""
+    """Notifies both if both are given, and nobody if neither is."""
     assert template["Conditions"]["NotifiesEmail"] == given("AlarmEmail")
     assert template["Conditions"]["NotifiesTopic"] == given("AlarmTopicArn")
     topics = [
@@ -123,7 +124,7 @@ def test_each_alarm_tells_its_beginning_and_its_end_by_mail_and_to_the_topic(tem
 
 
 def test_the_topic_of_the_stack_tells_the_address(resources):
-    """CloudWatch can't publish to a topic that is encrypted with a key of AWS."""
+    """CloudWatch cannot publish to a topic that is encrypted with an AWS managed key."""
     topic, subscription = resources["AlarmTopic"], resources["AlarmSubscription"]
     assert topic["Condition"] == subscription["Condition"] == "NotifiesEmail"
     assert topic["Properties"] == {"TopicName": {"Fn::Sub": "${AWS::StackName}-alarms"}}
@@ -142,7 +143,7 @@ def test_each_alarm_says_what_it_means_and_what_to_do_first(root, alarms, sample
         assert "First: " in text, name
         sections = re.findall(r'docs/operate.md: "([^"]+)"', text)
         assert (sections or "docs/errors.md" in text) and set(sections) <= headings, name
-        # Who is on call has no checkout, so the payloads stand in the text.
+        # The operator has no checkout, so the text contains the payloads.
         assert "events/" not in text, name
         for payload in map(json.loads, re.findall(r"(?<!\$)\{[^}]*}", text)):
             payload = {"action": "collect", **payload}
@@ -164,7 +165,7 @@ def test_refused_records_are_delivered_again_by_the_streams_own_payload(alarms, 
 
 
 def test_the_repeated_hour_of_daylight_saving_time_rings_none(template):
-    """The largest lag: twice the hour, the pause until the next run, and as long as that run may take."""
+    """The largest lag: the hour twice, the pause until the next run, and the longest duration of that run."""
     parameters = template["Parameters"]
     minutes = int(re.fullmatch(r"rate\((\d+) minutes\)", parameters["EventReportRate"]["Default"])[1])
     largest_lag_s = REPEATED_HOUR_S + minutes * 60 + parameters["Timeout"]["Default"]
@@ -178,8 +179,9 @@ def test_a_snapshot_has_more_time_than_its_schedule(template):
 
 
 def lines(widget: dict) -> list[tuple]:
-    """Namespace, metric, dimension and its value of each line: "." stands for what the line before has in that place, "..."
-    for as many of them as are missing."""
+    """Returns namespace, metric, dimension and its value of each line. "." repeats the value of the line before, "..."
+    as many as are missing.
+    """
     whole = []
     for line in widget["properties"]["metrics"]:
         names = [part for part in line if isinstance(part, str)]
@@ -209,7 +211,7 @@ def test_alarms_and_dashboard_show_metrics_that_exist(alarms, widgets, metrics_o
 
 
 def test_the_dashboard_shows_every_metric_of_every_stream(widgets, metrics_of_the_function):
-    """A metric that nothing shows costs without use."""
+    """A metric that is not shown costs money without use."""
     shown = {line[1:] for line in graphs(widgets) if line[0] == "LastPassElastic/AWS::StackName"}
     assert shown == {(m, "stream", stream) for m in metrics_of_the_function for stream, _ in STREAMS.values()}
 
@@ -236,7 +238,7 @@ def test_the_dashboard_shows_every_alarm_there_is(resources, alarms):
 
 
 def test_widgets_fill_the_grid_without_overlap(widgets):
-    """CloudWatch's dashboards are 24 units wide; widgets that overlap are moved about."""
+    """CloudWatch's dashboards are 24 units wide. Overlapping widgets would be moved."""
     taken = [
         (x, y) for w in widgets for x in range(w["x"], w["x"] + w["width"]) for y in range(w["y"], w["y"] + w["height"])
     ]

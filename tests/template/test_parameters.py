@@ -1,11 +1,11 @@
-"""Parameters: all of the interface, each used, bounded and explained, none of them a secret."""
+"""Parameters: each belongs to the interface, is used, bounded and explained, and none is a secret."""
 
 import re
 
 import pytest
 import yaml
 
-# Parameter -> environment variable; the two lists are the interface users and the function rely on.
+# Parameter -> environment variable. Users and the function depend on both lists.
 SETTINGS = {
     "ElasticsearchUrl": "ELASTICSEARCH_URL",
     "ElasticCloudId": "ELASTIC_CLOUD_ID",
@@ -67,7 +67,7 @@ DEFAULTS = {
 }
 ROOT_CA = "-----BEGIN CERTIFICATE-----\nMIIB+/9=\nAAAA\n-----END CERTIFICATE-----\n"
 
-# What looks like LastPass, or is a host of LastPass that has no API.
+# URLs that resemble LastPass's, or name a host of LastPass without the API.
 OTHER_HOSTS = [
     "https://lastpass.com.evil.example/enterpriseapi.php", "https://evil-lastpass.com/enterpriseapi.php",
     "https://evillastpass.com/enterpriseapi.php", "https://lastpass.com@evil.example/enterpriseapi.php",
@@ -81,7 +81,7 @@ OTHER_HOSTS = [
     " https://lastpass.com/", "https://lastpass.com/ ", "https://lastpass.com/\nhttps://evil.example/", "javascript:lastpass.com",
 ]
 
-# Parameter -> values that are taken, values that are refused.
+# Parameter -> accepted values, rejected values.
 VALUES = {
     "ElasticsearchUrl": (
         ["https://es.example.com", "https://es.example.com:9243/prefix", "http://127.0.0.1:9200", "http://localhost:9200/",
@@ -215,13 +215,13 @@ def test_a_ca_entered_in_one_line_gets_its_line_ends(function):
 
 def test_no_parameter_takes_a_secret(template):
     secret = re.compile(r"hash|key|token|password|credential|account.?number", re.IGNORECASE)
-    # An ARN names a thing and doesn't hold it.
+    # An ARN names a secret and does not contain it.
     names = {name for name in template["Parameters"] if not name.endswith("Arn")}
     assert [name for name, p in template["Parameters"].items() if p.get("NoEcho")] == []
     assert [name for name in names if secret.search(name)] == []
 
 
-def test_each_parameter_says_what_it_is_its_default_and_how_to_mend_it(template):
+def test_each_parameter_says_what_it_is_its_default_and_how_to_repair_it(template):
     for name, parameter in template["Parameters"].items():
         assert "Default:" in parameter["Description"], name
         assert parameter["ConstraintDescription"].startswith("must "), name
@@ -287,7 +287,7 @@ def test_a_vpc_takes_subnets_and_security_groups_or_neither(template):
 
 
 def test_values_that_yaml_could_misread_are_strings(root):
-    """Unquoted `true`, `OFF` and version dates become booleans and dates on their way."""
+    """YAML parses unquoted `true`, `OFF` and version dates as booleans and dates."""
     loader = type("Loader", (yaml.SafeLoader,), {})
     loader.add_multi_constructor("!", lambda *_: "intrinsic")
     template = yaml.load((root / "template.yaml").read_text(), loader)

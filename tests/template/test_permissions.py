@@ -1,8 +1,8 @@
-"""The whole list of what the stack's roles may do; a change of the template has to change it here as well.
+"""The complete list of the permissions of the stack's roles. A change of the template must change it too.
 
-The emulator checks the permissions of the function's own calls (tests/deployed). What AWS's services do with the roles is
-not tried there, so this list is all that stands for it: the logs, the failure queue's destination, the roles of schedules
-and state machines, the key and the VPC.
+The emulator checks the permissions of the function's own calls (tests/deployed). It does not check what AWS services do
+with the roles, so only this list covers it: the logs, the failure queue's destination, the roles of schedules and state
+machines, the key and the VPC.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,8 @@ def only_via(*services: str) -> dict:
 SLICES = [states("execution:${AWS::StackName}-backfill:*"), states("execution:${AWS::StackName}-backfill/*")]
 IN_CODE = {"ArnEquals": {"lambda:SourceFunctionArn": FUNCTION}}
 
-# What AWS asks of the role of a state machine that logs: https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
+# The permissions that AWS requires for a state machine with logging:
+# https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
 DELIVERS_LOGS = [
     ("Allow", f"logs:{action}", "*", None, None)
     for action in (
@@ -97,7 +98,7 @@ PRINCIPALS = {
 
 
 def statements(document: dict) -> Iterator[tuple[str | None, dict]]:
-    """Each statement after the template's condition on which it is there."""
+    """Yields each statement with the template condition under which it exists."""
     for statement in document["Statement"]:
         if "Fn::If" not in statement:
             yield None, statement
@@ -125,15 +126,16 @@ def test_permissions_are_the_listed_ones_and_no_others(resources):
 
 
 def test_only_what_cannot_be_limited_is_allowed_on_everything(resources):
-    """Neither of EC2's two has a resource type, nor have the eight of CloudWatch Logs where AWS asks for them:
-    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html"""
+    """The two actions of EC2 and the eight of CloudWatch Logs support no resource:
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
+    """
     roles = (r for r in resources.values() if r["Type"] == "AWS::IAM::Role")
     allowed = {row[1] for role in roles for row in granted(role) if row[0] == "Allow" and row[2] == "*"}
     assert allowed == {"ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", *(row[1] for row in DELIVERS_LOGS)}
 
 
 def test_each_role_has_the_permissions_boundary_that_is_asked_for(template, resources):
-    """SAM makes a role where a function or a state machine has none of its own: none here, see below."""
+    """SAM creates a role for a function or state machine without one. Here each has one, see below."""
     assert template["Conditions"]["HasBoundary"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "PermissionsBoundaryArn"}, ""]}]}
     bounded = {"Fn::If": ["HasBoundary", {"Ref": "PermissionsBoundaryArn"}, {"Ref": "AWS::NoValue"}]}
     roles = {name: r["Properties"] for name, r in resources.items() if r["Type"] == "AWS::IAM::Role"}
@@ -157,6 +159,6 @@ def test_roles_can_be_taken_by_their_service_alone(resources):
 
 
 def test_function_and_schedules_use_these_roles(function, schedules):
-    """Without a role of its own SAM makes one, with rights on every log group of the account."""
+    """Otherwise SAM would create a role with permissions on every log group of the account."""
     assert function["Role"] == arn("FunctionRole")
     assert [s["Target"]["RoleArn"] for s in schedules.values()] == [arn("ScheduleRole")] * 4

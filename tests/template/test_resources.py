@@ -1,4 +1,4 @@
-"""What the stack consists of, and what of it outlives a deletion."""
+"""The resources of the stack, and which of them remain after its deletion."""
 
 import json
 import re
@@ -6,7 +6,7 @@ import re
 import pytest
 import yaml
 
-# Resource -> (type, what happens to it when the stack goes), in the order of the story.
+# Resource -> (type, deletion policy), in the order of the template.
 KEPT = "RetainExceptOnCreate"
 RESOURCES = {
     "Secret": ("AWS::SecretsManager::Secret", KEPT),
@@ -41,7 +41,7 @@ RESOURCES = {
 NOTHING = {"Ref": "AWS::NoValue"}
 KEY = {"Ref": "KmsKeyArn"}
 KEY_OR_NOTHING = {"Fn::If": ["HasKey", KEY, NOTHING]}
-# The function answers `setup_required` as long as one of these texts stands in its secret.
+# The function returns `setup_required` while the secret contains this text.
 PLACEHOLDER = "REPLACE_ME"
 
 
@@ -50,7 +50,7 @@ def test_resources_are_the_listed_ones_in_this_order(resources):
 
 
 def test_what_cannot_be_made_again_is_retained(resources):
-    """But not where it was never used, because its stack could not be made. `UpdateReplacePolicy` knows no such exception."""
+    """Except if its stack could not be created, so it was never used. `UpdateReplacePolicy` has no such exception."""
     for name, (_, policy) in RESOURCES.items():
         assert resources[name].get("DeletionPolicy") == policy, name
         assert resources[name].get("UpdateReplacePolicy") == ("Retain" if policy == KEPT else policy), name
@@ -63,7 +63,7 @@ def test_the_secret_is_made_only_where_none_is_given(template):
 
 
 def test_the_placeholder_is_frozen(resources):
-    """Another text would be written over the credentials at the next deployment."""
+    """The next deployment would overwrite the credentials with a changed text."""
     secret = resources["Secret"]["Properties"]
     assert secret["SecretString"] == (
         '{"account_number":"REPLACE_ME","provisioning_hash":"REPLACE_ME","elastic_api_key":"REPLACE_ME"}'
@@ -111,7 +111,7 @@ def test_logs_go_to_the_stacks_group_and_end(function, resources):
 
 @pytest.mark.parametrize("name", ["Accounts", "Backfill"])
 def test_a_state_machine_logs_its_errors_without_the_data(resources, name):
-    """What an execution is started with by hand may be anything."""
+    """The input of a manually started execution can contain anything."""
     group = {"CloudWatchLogsLogGroup": {"LogGroupArn": {"Fn::GetAtt": ["StateMachineLogGroup", "Arn"]}}}
     assert resources[f"{name}StateMachine"]["Properties"]["Logging"] == {
         "Level": "ERROR", "IncludeExecutionData": False, "Destinations": [group],
@@ -129,7 +129,7 @@ def test_the_logs_of_the_state_machines_take_no_room_in_the_policy_of_all_delive
 
 @pytest.mark.parametrize("resource", ["Secret", "LogGroup"])
 def test_a_key_of_ones_own_encrypts_it(template, resource):
-    """The table and the queue are compared whole above."""
+    """The table and the queue are compared completely above."""
     assert template["Conditions"]["HasKey"] == {"Fn::Not": [{"Fn::Equals": [KEY, ""]}]}
     assert template["Resources"][resource]["Properties"]["KmsKeyId"] == KEY_OR_NOTHING
 
@@ -189,7 +189,7 @@ def test_a_state_machine_has_its_role_and_what_its_definition_leaves_open(resour
     assert (machine["DefinitionUri"], machine.get("Type")) == (file, kind)
     assert machine["Name"] == {"Fn::Sub": "${AWS::StackName}-" + name.lower()}
     assert machine["Role"] == {"Fn::GetAtt": [f"{name}Role", "Arn"]}
-    # Comments may tell of them as well, so the parsed definition is looked at.
+    # Comments may mention them, so the test reads the parsed definition.
     definition = json.dumps(yaml.safe_load((root / file).read_text()))
     assert set(machine["DefinitionSubstitutions"]) == set(re.findall(r"\$\{(\w+)\}", definition))
 

@@ -1,4 +1,4 @@
-"""Schedules: one per stream and one that resumes, each with a payload that `events/` shows."""
+"""Schedules: one per stream and one that resumes, each with a payload from `events/`."""
 
 import json
 
@@ -18,7 +18,8 @@ SCHEDULES = {
     ),
     "Resume": ("resume", "rate(5 minutes)", "ENABLED", "resume"),
 }
-# The longest name EventBridge Scheduler takes, in characters; the template's Description tells what is left for the stack.
+# The longest name in EventBridge Scheduler, in characters. The template's Description states what remains for the
+# stack.
 NAME_MAX_CHARS = 64
 
 

@@ -1,7 +1,7 @@
-"""Every definition in `statemachines/`: Step Functions has to accept it, or the whole stack rolls back.
+"""Every definition in `statemachines/`: Step Functions must accept it, or the whole stack rolls back.
 
-The rules are those of `testing/aws/definitions.py`, by which the emulator refuses a definition as well; cfn-lint's schema is the
-second, independent opinion. Neither is Step Functions itself: docs/development.md has the command that asks it.
+The rules are those of `testing/aws/definitions.py`, which the emulator applies too. cfn-lint's schema is a second,
+independent check. Neither is Step Functions itself: docs/development.md has the command that asks it.
 """
 
 import copy
@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT / "testing" / "aws"))
 from definitions import all_scopes, faults, unassigned  # noqa: E402
 
 FILES = sorted((ROOT / "statemachines").glob("*.asl.yaml"))
-# What CloudFormation fills in, as it comes from the template's parameters and resources.
+# The values that CloudFormation fills in from the template's parameters and resources.
 FILLED_IN = {
     "Accounts": "acme,globex",
     "Concurrency": "2",
@@ -69,7 +69,7 @@ def test_the_rules_look_into_every_definition_and_every_scope():
     }
 
 
-# Forms of a definition that Step Functions refuses, and what is said of each.
+# Definitions that Step Functions rejects, and the reasons.
 
 END = {"Type": "Pass", "End": True}
 
@@ -97,7 +97,7 @@ def assigns(**names) -> dict:
 
 
 def after(state: dict, **rest) -> dict:
-    """A machine that assigns `x` and `y`, and then comes to the state."""
+    """Returns a machine that assigns `x` and `y` before the state."""
     return machine({"First": {"Type": "Pass", "Assign": {"x": 1, "y": 2}, "Next": "Second"}, "Second": state}, **rest)
 
 

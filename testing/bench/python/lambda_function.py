@@ -1,8 +1,8 @@
-"""The same job in Python: LastPass's event report into Elasticsearch, as such a Lambda is usually written.
+"""Copies LastPass's event report into Elasticsearch in Python, as such a Lambda is usually written.
 
-Clients are made once, when the module is loaded; answers are read a page at a time; documents go out through
-`streaming_bulk`, and the position is saved after each page that Elasticsearch has taken. It has none of what the function
-in Rust does beyond that: no whole seconds, no lease, no look at the backing indices, no dead letters.
+Clients are created once, when the module is loaded. Responses are read page by page, documents are written with
+`streaming_bulk`, and the position is saved after each page that Elasticsearch has accepted. It lacks the other features
+of the Rust function: whole seconds, a lease, a lookup in the backing indices and dead letters.
 """
 
 import json
@@ -25,7 +25,7 @@ LASTPASS_URL = os.environ["LASTPASS_URL"]
 ZONE = ZoneInfo("US/Eastern")
 KEY = {"pk": {"S": "event_report"}}
 
-# Documents and bytes of one bulk: those of the function in Rust.
+# Documents and bytes per bulk request. Source: the Rust function.
 CHUNK_DOCUMENTS = 2_000
 CHUNK_BYTES = 4 << 20
 
@@ -59,7 +59,7 @@ def elasticsearch() -> Elasticsearch:
 
 
 def pages(begin: datetime, end: datetime) -> Iterator[dict]:
-    """The answers of LastPass, page by page."""
+    """Yields the responses of LastPass, page by page."""
     data = {"from": wall_time(begin), "to": wall_time(end), "user": "allusers"}
     while True:
         answer = lastpass.post(

@@ -1,4 +1,4 @@
-"""Maps an event of LastPass to the document that Elastic's own integration makes of it."""
+"""Maps a LastPass event to the document that Elastic's own integration creates."""
 
 import hashlib
 import os
@@ -20,8 +20,8 @@ EMAIL = (
     r"(?:\.[A-Za-z0-9][A-Za-z0-9-]{0,62})*\.?"
 )
 
-# Substrings of an action; category, type and outcome. Of what several rules say, the one that stands last in these lists
-# holds.
+# Substrings of an action, category, type and outcome. If several rules apply to a field, the last one in these lists
+# wins.
 CATEGORIES = [None, ["authentication"], ["configuration"], ["iam"]]
 TYPES = [None, ["start"], ["admin"], ["change"], ["creation"], ["deletion"], ["group", "creation"], ["info"]]
 OUTCOMES = [None, "success", "failure", "unknown"]
@@ -75,7 +75,7 @@ def line(*patterns: str) -> re.Pattern:
 FOLDER, USER, GROUP, NOTE, SITE = "shared_folder_name", "user_email", "group_name", "secure_note", "site"
 PERMISSIONS = "shared_folder_user_permissions"
 
-# Substrings of an action; the pattern of its data, or None where that is a list; the fields of the pattern's groups.
+# Substrings of an action; the pattern of its data, or None if the data is a list; the fields of the pattern's groups.
 DATA = [
     (("deleted sites",), None, ("deleted_site",)),
     (("employee invited", "employee account created", "employee account deleted"), None, (USER,)),
@@ -129,7 +129,7 @@ DATA = [
 
 @dataclass(frozen=True)
 class Reading:
-    """When events were read, and when they are sent, where detection rules are to look at them."""
+    """The time at which events were read, and the time at which they are sent, if detection rules use it."""
 
     created: datetime
     ingested: datetime | None
@@ -137,7 +137,7 @@ class Reading:
 
 @lru_cache(maxsize=1_024)
 def of_action(action: str) -> tuple[dict, list]:
-    """What an action says of itself, and how its data is read."""
+    """Returns the fields that follow from an action, and the rules for reading its data."""
     held = [rule for rule in ACTIONS if any(substring in action for substring in rule[0])]
     fields = {
         "category": CATEGORIES[max((rule[1] for rule in held), default=0)],
@@ -167,7 +167,7 @@ def is_ip(text: str) -> bool:
 
 
 def document_id(record: dict, ordinals: Counter) -> str:
-    """Equal events are told apart by their ordinal."""
+    """Returns the ID of a document. Equal events differ in their ordinal."""
     names = ("Time", "Username", "IP_Address", "Action", "Data")
     text = "\0".join(str(record.get(name) or "") for name in names)
     digest = hashlib.blake2b(text.encode(), digest_size=16)
@@ -178,7 +178,7 @@ def document_id(record: dict, ordinals: Counter) -> str:
 
 
 def read_data(rows: list, data: str) -> tuple[dict, list[str]]:
-    """The fields of an event's data, and the addresses in it."""
+    """Returns the fields of an event's data and the e-mail addresses in it."""
     fields: dict = {}
     emails: list[str] = []
     for _, pattern, names in rows:
@@ -206,7 +206,7 @@ def read_data(rows: list, data: str) -> tuple[dict, list[str]]:
 
 
 def document(record: dict, reading: Reading) -> dict:
-    """The document of an event, without empty fields and those whose values stand in an ECS field as well."""
+    """Returns the document of an event, without empty fields and without fields that duplicate an ECS field."""
     action = record.get("Action") or ""
     about, rows = of_action(action.lower())
     event = {

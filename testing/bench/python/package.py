@@ -1,6 +1,6 @@
-"""Packs the Python function as one would for Lambda: its two modules, and the packages that Lambda's image has not.
+"""Builds the Lambda package of the Python function: its two modules and the libraries that Lambda's image lacks.
 
-    python testing/bench/python/package.py VENV ZIP
+python testing/bench/python/package.py VENV ZIP
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 MODULES = ("lambda_function.py", "mapping.py")
-# Lambda's own image has boto3, with all that it needs, and the runtime client; the others are of the virtual environment.
+# Lambda's image contains boto3 with its dependencies and the runtime client. The other libraries come from the virtual
+# environment.
 NOT_PACKED = ("awslambdaric", "boto3", "botocore", "dateutil", "jmespath", "pip", "python_dateutil", "runtime_client",
               "s3transfer", "setuptools", "simplejson", "six", "snapshot_restore_py", "pkg_resources", "_distutils_hack",
               "distutils")

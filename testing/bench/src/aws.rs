@@ -1,4 +1,4 @@
-//! DynamoDB and Secrets Manager, as little of them as a run needs: one secret, and a table that takes every write.
+//! A minimal stand-in for DynamoDB and Secrets Manager: one secret, and a table that accepts every write.
 
 use std::sync::{
     Arc,
@@ -27,7 +27,7 @@ struct Shared {
 }
 
 impl Aws {
-    /// Starts one whose secret holds this text.
+    /// Starts a stand-in whose secret has this value.
     pub(crate) async fn start(secret: String) -> Result<Self, Error> {
         let shared = Arc::new(Shared { secret, requests: AtomicU64::new(0) });
         let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
@@ -38,7 +38,7 @@ impl Aws {
         self.server.url()
     }
 
-    /// Requests since the last call of this.
+    /// Returns the number of requests since the last call.
     pub(crate) fn take_requests(&self) -> u64 {
         self.shared.requests.swap(0, Ordering::Relaxed)
     }
@@ -50,7 +50,7 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, _body: By
     let answer = if target.ends_with("GetSecretValue") {
         json!({"ARN": "arn", "Name": "bench", "SecretString": shared.secret}).to_string()
     } else {
-        // No item is ever there, so that every run begins at the beginning.
+        // No item exists, so that every run starts from the beginning.
         "{}".to_owned()
     };
     let mut response = Response::new(Body::from(answer));

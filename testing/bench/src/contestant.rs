@@ -1,4 +1,4 @@
-//! One contestant: a program that Lambda could run, and what it takes to do the work.
+//! A program that Lambda could run, and the resources that it uses.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use crate::{
     stage::{Stage, Traffic},
 };
 
-/// Longest that a run may take. Chosen: Python takes minutes for a million events.
+/// Longest time of a run. Chosen: Python takes minutes for a million events.
 const TIMEOUT: Duration = Duration::from_secs(3_600);
 
 /// A program with its environment.
@@ -26,24 +26,24 @@ pub(crate) struct Contestant {
     pub(crate) variables: BTreeMap<String, String>,
 }
 
-/// What one run took.
+/// The measurements of one run.
 #[derive(Debug, Clone)]
 pub(crate) struct Run {
-    /// From the start of the process until it asked for its first invocation.
+    /// From the start of the process to its first request for an invocation.
     pub(crate) start: Duration,
-    /// CPU time of that.
+    /// CPU time of the start.
     pub(crate) start_cpu: Duration,
-    /// From the hand-over of the invocation to its answer.
+    /// From the delivery of the invocation to its response.
     pub(crate) wall: Duration,
-    /// CPU time of that, of all its threads, in the kernel too.
+    /// CPU time of the invocation: all threads, user and kernel.
     pub(crate) cpu: Duration,
-    /// Most memory that the process had at once.
+    /// Peak memory of the process.
     pub(crate) peak_bytes: u64,
     pub(crate) traffic: Traffic,
 }
 
 impl Contestant {
-    /// Starts a process, has it do what `payload` asks, and ends it.
+    /// Starts a process, invokes it with `payload`, and ends it.
     pub(crate) async fn run(&self, stage: &Stage, payload: &Value, keeps: bool) -> Result<Run, Error> {
         stage.take_traffic(keeps);
         let mut function = Function::new(self.program.clone(), self.variables.clone(), Watch::default());
@@ -62,14 +62,14 @@ impl Contestant {
     }
 }
 
-/// The CPU time of a process so far.
+/// Returns the CPU time of a process so far.
 pub(crate) fn cpu(pid: u32) -> Result<Duration, Error> {
     let pid = Pid::from_raw(i32::try_from(pid).unwrap_or_default());
     let time = clock_getcpuclockid(pid).and_then(|clock| clock.now()).map_err(Error::Clock)?;
     Ok(Duration::from(time))
 }
 
-/// `VmHWM` of a process.
+/// Returns `VmHWM` of a process.
 fn peak_bytes(pid: u32) -> Result<u64, Error> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).map_err(Error::Memory)?;
     let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok());

@@ -1,5 +1,5 @@
-//! The floor: what no program can do without. It parses the answers that LastPass gave and gzips the bulk bodies that the
-//! function sent, with the crates and the level that the function ships, and nothing else.
+//! The floor: the least CPU time that any program needs. It parses the responses of LastPass and compresses the bulk
+//! bodies of the function, with the function's own crates and compression level, and does nothing else.
 
 use std::{
     borrow::Cow,
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::Error;
 
-/// That of the function: `src/elastic/encode.rs`.
+/// The function's level. Source: `src/elastic/encode.rs`.
 const LEVEL: Compression = Compression::fast();
 
 #[derive(Deserialize)]
@@ -41,7 +41,7 @@ struct Record<'a> {
     data: Cow<'a, str>,
 }
 
-/// The CPU time of both.
+/// Returns the CPU time of parsing and compressing.
 pub(crate) fn floor(answers: &[Vec<u8>], bulks: &[Vec<u8>]) -> Result<Duration, Error> {
     let begun = thread_cpu()?;
     for answer in answers {
@@ -66,7 +66,7 @@ fn thread_cpu() -> Result<Duration, Error> {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).map_err(Error::Clock)
 }
 
-/// The answers of LastPass to a reading of all pages from `request` on.
+/// Returns the responses of LastPass for all pages from `request` on.
 pub(crate) fn answers(address: &str, mut request: Value) -> Result<Vec<Vec<u8>>, Error> {
     let mut answers = Vec::new();
     loop {
@@ -80,7 +80,7 @@ pub(crate) fn answers(address: &str, mut request: Value) -> Result<Vec<Vec<u8>>,
     }
 }
 
-/// One request, and the body of its answer.
+/// Sends one request and returns the response body.
 fn post(address: &str, body: &str) -> Result<Vec<u8>, Error> {
     let mut stream = TcpStream::connect(address).map_err(Error::Listen)?;
     let length = body.len();

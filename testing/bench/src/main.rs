@@ -1,7 +1,8 @@
-//! `make bench`: the function, the same job in Python, and the floor, in one run on one machine.
+//! `make bench`: compares the function, the same job in Python, and the floor, in one run on one machine.
 //!
-//! All find the same LastPass, the same sink for Elasticsearch and the same AWS, on loopback and in this process, whose own
-//! CPU time is counted nowhere. With `NODE` set, the function alone is measured against a real node. What is reported are measured figures; nothing here fails because of one.
+//! All use the same LastPass, the same Elasticsearch sink and the same AWS, on loopback and in this process, whose own
+//! CPU time is not counted. With `NODE` set, only the function is measured, against a real node. The report only states
+//! measurements; none makes the bench fail.
 
 mod aws;
 mod contestant;
@@ -30,52 +31,52 @@ use crate::{
     stage::Stage,
 };
 
-/// How often the smaller runs are made; the median counts.
+/// Number of runs of each small benchmark. The median counts.
 const REPEATED: usize = 5;
-/// From this many events on a run is made once: it takes long enough to be exact.
+/// From this many events, one run is long enough to be exact.
 const MADE_ONCE: usize = 500_000;
-/// How often a cold start is made.
+/// Number of cold starts.
 const COLD_STARTS: usize = 15;
-/// Events of a cold start's first invocation: those of a quarter of an hour in a large company.
+/// Events of the first invocation after a cold start: a quarter of an hour in a large company.
 const COLD_EVENTS: usize = 100;
-/// Events on which it is seen whether Python does better with or without compression.
+/// Events used to decide whether Python is faster with or without compression.
 const TRIED_EVENTS: usize = 20_000;
 
-/// Why there is no report.
+/// The reason why there is no report.
 #[derive(Debug, thiserror::Error)]
 enum Error {
-    /// No port, or no connection.
-    #[error("a server of the bench can't be reached")]
+    /// No port or no connection is available.
+    #[error("a server of the bench cannot be reached")]
     Listen(#[source] std::io::Error),
-    /// The process of a contestant.
+    /// A contestant's process ended early.
     #[error("the process ended before it was measured")]
     Gone,
-    /// `/proc`, or a buffer.
-    #[error("the memory of a process can't be read")]
+    /// `/proc` or a buffer cannot be read.
+    #[error("the memory of a process cannot be read")]
     Memory(#[source] std::io::Error),
-    /// A clock of CPU time.
-    #[error("the CPU time of a process can't be read")]
+    /// The CPU time cannot be read.
+    #[error("the CPU time of a process cannot be read")]
     Clock(#[source] nix::Error),
-    /// A text that is none.
-    #[error("what a contestant sent is not JSON")]
+    /// A text is not JSON.
+    #[error("a contestant sent no JSON")]
     Json(#[source] serde_json::Error),
-    /// A constant of the bench.
+    /// A constant of the bench is not a time.
     #[error("not a time")]
     Time(#[source] jiff::Error),
-    /// A file.
-    #[error("{path} can't be read or written")]
+    /// A file cannot be read or written.
+    #[error("{path} cannot be read or written")]
     File {
         path: String,
         #[source]
         source: std::io::Error,
     },
-    /// A bulk of the bare loop.
-    #[error("the node did not take a bulk")]
+    /// The node rejected a bulk of the bare loop.
+    #[error("the node rejected a bulk")]
     NotTaken,
     /// The documents differ.
-    #[error("Python's documents are not the function's: {0}")]
+    #[error("Python's documents differ from the function's: {0}")]
     Differ(String),
-    /// A setting.
+    /// A setting is invalid.
     #[error("EVENTS must be numbers, such as \"100000 1000000\"")]
     Events,
     #[error(transparent)]
@@ -128,7 +129,7 @@ fn contestant(name: &'static str, program: &Path, stage: &Stage, more: &BTreeMap
     Contestant { name, program: program.to_owned(), variables }
 }
 
-/// Whether Python takes less CPU time with `http_compress` or without: the variables that say so.
+/// Returns Python's variables with `http_compress` on or off, whichever takes less CPU time.
 async fn better_compression(python: &Path) -> Result<BTreeMap<String, String>, Error> {
     let stage = Stage::with_events(TRIED_EVENTS).await?;
     let compressed = BTreeMap::from([("HTTP_COMPRESS".to_owned(), "true".to_owned())]);
@@ -164,7 +165,7 @@ async fn cold_starts(function: &Path, python: &Path, variables: &BTreeMap<String
     }))
 }
 
-/// The runs of all contestants with so many events, by turns, and the floor.
+/// Measures runs of all contestants with this number of events, alternating, and the floor.
 async fn measure(stage: &Stage, contestants: &[Contestant; 2], events: usize) -> Result<Series, Error> {
     let payload = stage.backfill();
     let times = if events < MADE_ONCE { REPEATED } else { 1 };

@@ -1,5 +1,5 @@
-//! The function against a real node: its share of the CPU time of both, and how much longer it takes than sending the same
-//! bulk bodies and nothing else.
+//! Measures the function against a real node: its share of the CPU time of both, and its time compared with a bare loop
+//! that only sends the same bulk bodies.
 
 use std::{
     io::Write as _,
@@ -32,21 +32,21 @@ use crate::{
 };
 
 const DATA_STREAM: &str = "logs-lastpass.event_report-default";
-/// What both keys may do. The superuser's own rights are not asked for.
+/// The privileges of both API keys. The superuser is not used, because its privileges are not checked.
 const RIGHTS: &str = r#"{"cluster": ["all"], "indices": [{"names": ["logs-*"], "privileges": ["all"]}]}"#;
-/// How often each is done; the median counts.
+/// Number of runs. The median counts.
 const TIMES: usize = 5;
-/// Bulks under way at once: as many as the function has.
+/// Bulk requests in progress at once. Source: the function.
 const IN_FLIGHT: usize = 2;
 
-/// What one run took.
+/// The measurements of one run.
 struct Took {
     wall: Duration,
     function_cpu: Duration,
     node_cpu: Duration,
 }
 
-/// Measures a run of so many events on a node of its own, and prints what came of it.
+/// Measures a run with this number of events on its own node, and prints the result.
 pub(crate) async fn measure(function: &Path, events: usize) -> Result<(), Error> {
     let node = Node::start().await?;
     let node_pid = node.process_id().ok_or(Error::Gone)?;
@@ -61,7 +61,7 @@ pub(crate) async fn measure(function: &Path, events: usize) -> Result<(), Error>
     function.ask(json!({"action": "setup"})).await?;
     let authorization = format!("ApiKey {}", key.encoded);
     let (mut runs, mut bare) = (Vec::new(), Vec::new());
-    // The first of each warms the node up.
+    // The first run of each warms the node up.
     for _ in 0..=TIMES {
         delete(&elasticsearch).await?;
         runs.push(run(&mut function, node_pid, &stage.backfill()).await?);
@@ -82,7 +82,7 @@ pub(crate) async fn measure(function: &Path, events: usize) -> Result<(), Error>
     Ok(())
 }
 
-/// The function's bulk bodies, gzipped as it does.
+/// Returns the function's bulk bodies, compressed as the function does.
 async fn bulks(stage: &Stage, function: &Path) -> Result<Vec<Bytes>, Error> {
     let contestant = Contestant { name: "function", program: function.to_owned(), variables: stage.variables() };
     let run = contestant.run(stage, &stage.backfill(), true).await?;
@@ -94,7 +94,7 @@ async fn bulks(stage: &Stage, function: &Path) -> Result<Vec<Bytes>, Error> {
 }
 
 async fn delete(elasticsearch: &Elasticsearch) -> Result<(), Error> {
-    // 404 where it does not exist yet.
+    // 404 if it does not exist yet.
     elasticsearch.try_request(Method::DELETE, &format!("/_data_stream/{DATA_STREAM}"), None).await?;
     Ok(())
 }
@@ -109,8 +109,8 @@ async fn run(function: &mut Function, node: u32, payload: &Value) -> Result<Took
     Ok(Took { wall, function_cpu, node_cpu: cpu(node)?.saturating_sub(nodes) })
 }
 
-/// Sends the bodies on connections that stay open, as many at once as the function does, and looks at nothing but whether
-/// they were taken.
+/// Sends the bodies over open connections, as many at once as the function does. It checks only whether they were
+/// accepted.
 async fn send_all(url: &str, authorization: &str, bulks: &[Bytes]) -> Result<Duration, Error> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);

@@ -1,4 +1,4 @@
-//! The plot: a bar for each ratio, on a logarithmic scale.
+//! Draws a bar for each ratio on a logarithmic scale.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ const LABELS: f64 = 330.0;
 const LINE: f64 = 26.0;
 const TOP: f64 = 46.0;
 
-/// How many times better the function does, line by line, as SVG.
+/// Returns an SVG that shows how many times better the function is, row by row.
 pub(crate) fn plot(rows: &[Row]) -> String {
     let most = rows.iter().map(|row| row.ratio).fold(10.0, f64::max).log10().ceil();
     let x = |ratio: f64| LABELS + ratio.max(1.0).log10() / most * (WIDTH - LABELS - 70.0);

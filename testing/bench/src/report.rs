@@ -1,4 +1,4 @@
-//! The table and the plot.
+//! Writes the table and the plot.
 
 use std::{
     fmt::Write as _,
@@ -11,30 +11,30 @@ use crate::{Error, contestant::Run, plot, stage::file_bytes};
 const BEGIN: &str = "<!-- what follows is written by `make bench` -->";
 const END: &str = "<!-- what `make bench` writes ends here -->";
 
-/// What the cold starts of one contestant took: medians.
+/// The medians of one contestant's cold starts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cold {
     pub(crate) start: Duration,
     pub(crate) start_cpu: Duration,
     pub(crate) first_answer: Duration,
-    /// CPU time up to the first answer.
+    /// CPU time up to the first response.
     pub(crate) cpu: Duration,
     pub(crate) peak_bytes: u64,
 }
 
-/// The runs with one number of events: those of the function and of Python, and the floor.
+/// The runs with one number of events: the function, Python and the floor.
 #[derive(Debug)]
 pub(crate) struct Series {
     pub(crate) events: usize,
     pub(crate) runs: [Vec<Run>; 2],
     pub(crate) floor: Duration,
-    /// How many documents were compared, and found to be the same.
+    /// The number of documents that were compared and found equal.
     pub(crate) compared: Option<usize>,
-    /// Bytes of the function's bulk bodies before gzip.
+    /// Bytes of the function's bulk bodies before compression.
     pub(crate) bulk_bytes: u64,
 }
 
-/// Everything that was measured.
+/// All measurements.
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) cold: [Cold; 2],
@@ -43,14 +43,14 @@ pub(crate) struct Report {
     pub(crate) is_compressed: bool,
 }
 
-/// One line of the table: a figure of the function, one of Python, and how many times better the function's is.
+/// One row of the table: a value of the function, one of Python, and how many times better the function is.
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) figures: [String; 2],
     pub(crate) ratio: f64,
 }
 
-/// The middle one; nothing of nothing.
+/// Returns the median; zero if there are none.
 pub(crate) fn median(durations: impl Iterator<Item = Duration>) -> Duration {
     let mut durations: Vec<Duration> = durations.collect();
     durations.sort_unstable();
@@ -140,14 +140,14 @@ impl Report {
         let compression = if self.is_compressed { "with" } else { "without" };
         let _ = writeln!(
             text,
-            "\nPython's {} documents were compared with the function's and are the same. Python was taken {compression} \
-             `http_compress`, which is the better one for it.",
+            "\nPython's {} documents were compared with the function's and are the same. The Python function ran {compression} \
+             `http_compress`, which needs less CPU time.",
             thousands(compared as f64)
         );
         text
     }
 
-    /// Prints the table and puts it, with the plot, into the folder of the documentation.
+    /// Prints the table, and writes it and the plot into the documentation folder.
     pub(crate) fn write(&self, docs: &Path) -> Result<(), Error> {
         let rows = self.rows()?;
         let table = self.markdown(&rows);

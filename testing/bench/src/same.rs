@@ -1,4 +1,4 @@
-//! Whether two contestants made the same documents.
+//! Checks whether two contestants created the same documents.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +6,19 @@ use serde_json::{Map, Value};
 
 use crate::Error;
 
-/// When a document was read is another moment in every run.
+/// The fields with the time of reading, which differ in every run.
 const READ_AT: [&str; 2] = ["created", "ingested"];
 
-/// How two runs' documents compare.
+/// The result of comparing the documents of two runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Comparison {
-    /// Documents that both made.
+    /// Documents that both created.
     pub(crate) same: usize,
-    /// Some that only the first made, and some that only the second made.
+    /// Examples of documents that only the first, and only the second, created.
     pub(crate) only: [Vec<String>; 2],
 }
 
-/// Compares all documents of two runs' bulk bodies, whatever their ids.
+/// Compares all documents of two runs' bulk bodies, whatever their IDs.
 pub(crate) fn compare(first: &[Vec<u8>], second: &[Vec<u8>]) -> Result<Comparison, Error> {
     let mut counts: BTreeMap<String, [usize; 2]> = BTreeMap::new();
     for (side, bulks) in [first, second].into_iter().enumerate() {
@@ -34,7 +34,7 @@ pub(crate) fn compare(first: &[Vec<u8>], second: &[Vec<u8>]) -> Result<Compariso
     Ok(Comparison { same, only })
 }
 
-/// A document as text that is the same whatever the order of its fields.
+/// Returns a document as text with sorted fields.
 fn canonical(document: &[u8]) -> Result<String, Error> {
     let mut document: Value = serde_json::from_slice(document).map_err(Error::Json)?;
     if let Some(event) = document.get_mut("event").and_then(Value::as_object_mut) {

@@ -7,7 +7,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::Error;
 
-/// It stops when it is dropped.
+/// A running server. Dropping it stops it.
 pub(crate) struct Server {
     address: SocketAddr,
     task: JoinHandle<()>,
@@ -19,7 +19,7 @@ impl Server {
         let address = listener.local_addr().map_err(Error::Listen)?;
         let router = router.layer(DefaultBodyLimit::disable());
         let task = tokio::spawn(async move {
-            // It ends only with an error that it never gives.
+            // It never returns an error.
             let _ = axum::serve(listener, router).await;
         });
         Ok(Self { address, task })

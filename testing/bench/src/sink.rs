@@ -1,7 +1,7 @@
-//! The accepting sink: an Elasticsearch that takes every document and keeps none, as fast as it can.
+//! The sink: a fast stand-in for Elasticsearch that accepts every document and keeps none.
 //!
-//! It answers what a run asks in the form of the real one: who it is, which index templates and backing indices there are,
-//! which documents (none), and what became of each item of a bulk.
+//! Its responses have the form of Elasticsearch's: the root, index templates, backing indices, documents (none) and
+//! bulk items.
 
 use std::{
     fmt::Write as _,
@@ -32,16 +32,16 @@ pub(crate) struct Sink {
     shared: Arc<Mutex<Received>>,
 }
 
-/// What came since the last [`Sink::take`].
+/// The traffic since the last [`Sink::take`].
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Received {
     /// Requests of every kind.
     pub(crate) requests: u64,
-    /// Bytes of their bodies, as they were sent.
+    /// Bytes of the request bodies, as sent.
     pub(crate) bytes: u64,
-    /// Documents in bulks.
+    /// Documents in bulk requests.
     pub(crate) documents: u64,
-    /// The bulk bodies, unpacked, where they are kept.
+    /// The uncompressed bulk bodies, if they are kept.
     pub(crate) bulks: Vec<Vec<u8>>,
     keeps: bool,
     has_stream: bool,
@@ -58,7 +58,7 @@ impl Sink {
         self.server.url()
     }
 
-    /// What came, which is then forgotten. From now on bulk bodies are kept or not.
+    /// Returns the traffic so far and clears it. `keeps` decides whether later bulk bodies are kept.
     pub(crate) fn take(&self, keeps: bool) -> Received {
         std::mem::replace(&mut *lock(&self.shared), Received { keeps, ..Received::default() })
     }
@@ -125,7 +125,7 @@ async fn answer(
 fn response(status: StatusCode, answer: String, asked: &HeaderMap) -> Response<Body> {
     let mut response = Response::new(Body::from(answer));
     *response.status_mut() = status;
-    // In the media type that was asked for, as Elasticsearch does.
+    // Respond with the requested media type, as Elasticsearch does.
     let accepted = asked.get(header::ACCEPT).filter(|accepted| accepted.as_bytes() != b"*/*");
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, accepted.cloned().unwrap_or(json));
@@ -152,7 +152,7 @@ fn templates() -> String {
     json!({"index_templates": streams.map(template)}).to_string()
 }
 
-/// Every item is created.
+/// Returns a response in which every item is created, and the number of items.
 fn bulk(body: &[u8], is_short: bool) -> (String, u64) {
     #[derive(Deserialize)]
     struct Action<'a> {
@@ -185,7 +185,7 @@ fn bulk(body: &[u8], is_short: bool) -> (String, u64) {
     (answer, documents)
 }
 
-/// None of the documents is there.
+/// Returns a response in which no document is found.
 fn mget(body: &[u8]) -> String {
     #[derive(Deserialize)]
     struct Question<'a> {

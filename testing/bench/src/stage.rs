@@ -1,4 +1,4 @@
-//! What all contestants find: the same LastPass, the same sink, the same AWS.
+//! The services that all contestants use: the same LastPass, the same sink, the same AWS.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -15,14 +15,14 @@ use crate::{
 
 const ACCOUNT: &str = "7654321";
 const PROVISIONING_HASH: &str = "bench-provisioning-hash";
-/// As long as a real one, because it is looked for in what Elasticsearch says. The sink lets everyone in.
+/// As long as a real key, because the function searches responses for it. The sink accepts any key.
 const API_KEY: &str = "YmVuY2gtYmVuY2gtYmVuY2g6YmVuY2gtYmVuY2gtYmVuY2gtYg==";
-/// When the last event happened. Chosen: no hour of the month before it repeats, of which Python knows nothing.
+/// The time of the last event. Chosen: the month before it has no repeated hour, which Python does not handle.
 const END: &str = "2025-07-01T00:00:00Z";
 /// Days in which the events happened.
 const DAYS: u32 = 30;
 
-/// The systems around a run.
+/// The services around a run.
 pub(crate) struct Stage {
     simulator: Simulator,
     sink: Sink,
@@ -31,7 +31,7 @@ pub(crate) struct Stage {
     end: Timestamp,
 }
 
-/// What a run asked and sent.
+/// The traffic of a run.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Traffic {
     pub(crate) lastpass_requests: u64,
@@ -40,12 +40,12 @@ pub(crate) struct Traffic {
 }
 
 impl Stage {
-    /// An account with so many events.
+    /// Creates an account with this number of events.
     pub(crate) async fn with_events(events: usize) -> Result<Self, Error> {
         Self::with_key(events, API_KEY).await
     }
 
-    /// The same, with a key for Elasticsearch.
+    /// Creates an account with this number of events and this Elasticsearch API key.
     pub(crate) async fn with_key(events: usize, api_key: &str) -> Result<Self, Error> {
         let end: Timestamp = END.parse().map_err(Error::Time)?;
         let begin = end - SignedDuration::from_hours(24 * i64::from(DAYS));
@@ -58,7 +58,7 @@ impl Stage {
         Ok(Self { simulator, sink: Sink::start().await?, aws: Aws::start(secret.to_string()).await?, begin, end })
     }
 
-    /// The variables of a contestant.
+    /// Returns the environment variables of a contestant.
     pub(crate) fn variables(&self) -> BTreeMap<String, String> {
         let variables = [
             ("AWS_ENDPOINT_URL", self.aws.url()),
@@ -74,14 +74,14 @@ impl Stage {
         variables.map(|(name, value)| (name.to_owned(), value)).into()
     }
 
-    /// Asks for all events.
+    /// Returns the payload that requests all events.
     pub(crate) fn backfill(&self) -> Value {
-        // The end is exclusive, and whole seconds are what there is.
+        // The end is exclusive and in whole seconds.
         let to = self.end + SignedDuration::from_secs(1);
         json!({"action": "backfill", "stream": "event_report", "from": self.begin.to_string(), "to": to.to_string()})
     }
 
-    /// The answers that LastPass gives to the same question.
+    /// Returns LastPass's responses to the same requests.
     pub(crate) fn answers(&self) -> Result<Vec<Vec<u8>>, Error> {
         let wall_time = |instant: Timestamp| {
             let zone = self.simulator.quirks().time_zone;
@@ -94,7 +94,7 @@ impl Stage {
         floor::answers(&self.simulator.address().to_string(), request)
     }
 
-    /// What a run asked and sent, which is then forgotten; from now on bulk bodies are kept or not.
+    /// Returns the traffic so far and clears it. `keeps` decides whether later bulk bodies are kept.
     pub(crate) fn take_traffic(&self, keeps: bool) -> Traffic {
         let lastpass_requests = self.simulator.requests().len() as u64;
         self.simulator.forget_requests();
@@ -102,7 +102,7 @@ impl Stage {
     }
 }
 
-/// The size of a file.
+/// Returns the size of a file.
 pub(crate) fn file_bytes(path: &Path) -> Result<u64, Error> {
     std::fs::metadata(path)
         .map(|metadata| metadata.len())

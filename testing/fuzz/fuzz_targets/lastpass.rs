@@ -1,7 +1,7 @@
-//! An answer of LastPass to one of the three commands: it becomes documents, or an error that says what to check.
+//! A LastPass response to one of the three commands becomes documents, or an error that says what to check.
 //!
-//! The first byte of an input chooses the command; the rest is the body of the first answer of a server on loopback. Later
-//! answers are those of an empty account, so that each input ends.
+//! The first byte of an input chooses the command; the rest is the body of the first response of a server on loopback.
+//! Later responses are those of an empty account, so that each input ends.
 #![no_main]
 
 use std::{collections::HashMap, sync::LazyLock, time::Duration};
@@ -21,10 +21,10 @@ use tokio::{
     runtime::{Builder, Runtime},
 };
 
-/// Shorter than the first pause before a retry, so that an answer that is retried ends as an error.
+/// Shorter than the first pause before a retry, so that a retryable response ends as an error.
 const DEADLINE: Duration = Duration::from_millis(200);
 
-/// What an error of LastPass may name.
+/// The names that a LastPass error may contain.
 const THINGS: [&str; 5] = ["LASTPASS_URL", "LASTPASS_TIME_ZONE", "Admin Console", "Enterprise API", "next run"];
 
 static RUNTIME: LazyLock<Runtime> =

@@ -1,4 +1,4 @@
-//! What the fuzz targets share: credentials, checks of texts and documents, and a LastPass with one given answer.
+//! Shared by the fuzz targets: credentials, checks of texts and documents, and a LastPass with a given response.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ pub const HASH: &str = "c0ffee5ec4e7badcafe0c0ffee5ec4e7";
 /// The API key in the seeds: base64 of `fuzz-key-identity:fuzz-key-that-is-secret`.
 pub const KEY: &str = "ZnV6ei1rZXktaWRlbnRpdHk6ZnV6ei1rZXktdGhhdC1pcy1zZWNyZXQ=";
 
-/// The longest text of an error, in bytes. Chosen: a log line that a person still reads.
+/// The longest error text, in bytes. Chosen: a log line that a person still reads.
 const MAX_TEXT: usize = 4_000;
 
 /// Checks that an error text is one line of a readable length and names one of `things`: a setting, a field or a page.

@@ -1,4 +1,4 @@
-//! The AWS emulator: tables and secrets of one installation.
+//! The AWS emulator: the tables and secrets of one installation.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::{Error, variable};
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Clients for the emulator, and the variables with which a function finds it.
+/// Clients for the emulator, and the environment variables with which a function reaches it.
 #[derive(Debug, Clone)]
 pub struct Aws {
     endpoint: String,
@@ -20,7 +20,7 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// Clients with the credentials of the environment.
+    /// Creates clients with the credentials of the environment.
     pub(crate) async fn new(endpoint: String) -> Self {
         let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
         Self {
@@ -34,7 +34,8 @@ impl Aws {
         &self.endpoint
     }
 
-    /// What a function needs to call the emulator at `endpoint`: a role's credentials, as Lambda puts them.
+    /// Returns the variables that a function needs to call the emulator at `endpoint`, with role credentials as Lambda
+    /// sets them.
     pub(crate) fn variables(endpoint: &str) -> BTreeMap<String, String> {
         let passed = ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
         let mut variables: BTreeMap<String, String> =
@@ -63,7 +64,7 @@ impl Aws {
         Ok(())
     }
 
-    /// All items of a table as text, by partition key: to see that nothing changed.
+    /// Returns all items of a table by partition key. Tests use it to prove that nothing changed.
     ///
     /// # Errors
     /// [`Error::Aws`].
@@ -79,7 +80,7 @@ impl Aws {
             .collect())
     }
 
-    /// One attribute of one item, where it is a text.
+    /// Returns one attribute of one item, if it is text.
     ///
     /// # Errors
     /// [`Error::Aws`].
@@ -88,7 +89,7 @@ impl Aws {
         Ok(items.get(pk).and_then(|item| item.get(attribute)?.as_s().ok().cloned()))
     }
 
-    /// Sets one attribute of one item, past everything that guards it.
+    /// Sets one attribute of one item without any condition.
     ///
     /// # Errors
     /// [`Error::Aws`].
@@ -108,7 +109,7 @@ impl Aws {
         Ok(())
     }
 
-    /// Creates a secret and gives its ARN.
+    /// Creates a secret and returns its ARN.
     ///
     /// # Errors
     /// [`Error::Aws`].
@@ -118,7 +119,7 @@ impl Aws {
         arn.ok_or_else(|| Error::Answer("the emulator created a secret without an ARN".to_owned()))
     }
 
-    /// Replaces what a secret holds.
+    /// Replaces the value of a secret.
     ///
     /// # Errors
     /// [`Error::Aws`].
@@ -147,7 +148,7 @@ impl Aws {
         deleted.map(drop).map_err(|error| Error::Aws("DeleteTable", error.into()))
     }
 
-    /// Deletes a secret at once.
+    /// Deletes a secret immediately.
     ///
     /// # Errors
     /// [`Error::Aws`].

@@ -1,4 +1,4 @@
-//! The outside calls of the functions of one installation: counted, noted, and met by faults.
+//! The outside calls of the functions of one installation: counts them, records them and injects faults.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::Killer;
 use crate::process::lock;
 
-/// What a call goes to.
+/// The system that a call goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum System {
     /// The simulator.
@@ -29,16 +29,16 @@ pub enum System {
 pub struct Call {
     /// Its number among all calls since the start or the last [`Calls::restart`], from 1.
     pub number: u64,
-    /// What it goes to.
+    /// The system that it goes to.
     pub system: System,
     /// LastPass: the command. AWS: the operation, such as `UpdateItem`. Elasticsearch: method and path, such as
     /// `POST /logs-lastpass.user-default/_bulk`.
     pub operation: String,
-    /// What it carries; packed if the function packed it.
+    /// The request body, compressed if the function compressed it.
     pub body: Bytes,
 }
 
-/// A call and what became of it.
+/// A call and its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallRecord {
     /// See [`Call::number`].
@@ -47,24 +47,24 @@ pub struct CallRecord {
     pub system: System,
     /// See [`Call::operation`].
     pub operation: String,
-    /// The status that the function was answered with; `None` where it was not answered.
+    /// The status that the function received. `None` if it received no response.
     pub status: Option<u16>,
-    /// Whether a fault met it.
+    /// Whether a fault applied to it.
     pub fault: bool,
 }
 
-/// When in the course of a call something happens.
+/// The moment of a call at which a fault happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// Before the system hears of it.
+    /// Before the system receives the request.
     Before,
-    /// When the system has done it, and before the function hears of that.
+    /// After the system has processed the request, before the function receives the response.
     After,
-    /// In the middle of the answer's body.
+    /// In the middle of the response body.
     Inside,
 }
 
-/// An answer in the system's stead.
+/// A response that the proxy sends instead of the system.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The HTTP status.
@@ -78,14 +78,14 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// JSON with this status.
+    /// Returns a JSON response with this status.
     #[must_use]
     pub fn json(status: u16, body: &Value) -> Self {
         let body = body.to_string().into();
         Self { status, content_type: "application/json".to_owned(), headers: Vec::new(), body }
     }
 
-    /// A web page with this status, as a proxy or a sign-in gives.
+    /// Returns an HTML response with this status, as a proxy or a sign-in page sends it.
     #[must_use]
     pub fn html(status: u16) -> Self {
         let body = Bytes::from_static(b"<!DOCTYPE html><html><body><h1>Please sign in</h1></body></html>");
@@ -93,7 +93,7 @@ impl Answer {
     }
 }
 
-/// Holds calls back until it is opened. Clones are the same gate.
+/// Holds calls back until it is opened. Clones share the same gate.
 #[derive(Debug, Clone)]
 pub struct Gate {
     arrived: Arc<watch::Sender<u64>>,
@@ -101,18 +101,18 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A closed gate.
+    /// Returns a closed gate.
     #[must_use]
     pub fn closed() -> Self {
         Self { arrived: Arc::new(watch::Sender::new(0)), open: Arc::new(watch::Sender::new(false)) }
     }
 
-    /// Lets all calls through that wait, and those that come.
+    /// Lets all waiting and all later calls through.
     pub fn open(&self) {
         self.open.send_replace(true);
     }
 
-    /// Waits until a call waits at it.
+    /// Waits until a call waits at the gate.
     pub async fn reached(&self) {
         // The sender lives as long as `self`.
         let _ = self.arrived.subscribe().wait_for(|arrived| *arrived > 0).await;
@@ -124,30 +124,30 @@ impl Gate {
     }
 }
 
-/// Answers by what a call carries.
+/// Computes a response from the request body.
 pub type Reply = Arc<dyn Fn(&[u8]) -> Answer + Send + Sync>;
 
-/// Changes an answer's body.
+/// Changes the body of a response.
 pub type Change = Arc<dyn Fn(Value) -> Value + Send + Sync>;
 
-/// What a call meets.
+/// A fault that a call meets.
 #[derive(Clone)]
 pub enum Fault {
-    /// The function is killed with SIGKILL. Never answered.
+    /// Kills the function with SIGKILL. The call gets no response.
     Kill(Killer, Moment),
-    /// The connection is closed.
+    /// Closes the connection.
     Cut(Moment),
-    /// Another answers; the system does not hear of it.
+    /// Sends this response. The system does not receive the request.
     Answer(Answer),
-    /// The system answers, and its JSON is changed on the way.
+    /// Changes the JSON of the system's response.
     Change(Change),
-    /// Another answers, by what the call carries; the system does not hear of it.
+    /// Sends a response computed from the request. The system does not receive the request.
     Reply(Reply),
-    /// The system hears of it this much later.
+    /// Forwards the request after this delay.
     Delay(Duration),
-    /// The system hears of it when the gate is opened.
+    /// Forwards the request when the gate is opened.
     Hold(Gate),
-    /// The system has done it, and the answer never comes.
+    /// The system processes the request, but the function never receives the response.
     Silence,
 }
 
@@ -166,7 +166,7 @@ impl fmt::Debug for Fault {
     }
 }
 
-/// Which calls meet a fault.
+/// A fault and the calls that meet it.
 #[derive(Clone)]
 pub struct Rule {
     matches: Arc<dyn Fn(&Call) -> bool + Send + Sync>,
@@ -176,39 +176,39 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Every call for which this is true.
+    /// Matches every call for which this returns true.
     #[must_use]
     pub fn when(matches: impl Fn(&Call) -> bool + Send + Sync + 'static, fault: Fault) -> Self {
         Self { matches: Arc::new(matches), skip: 0, times: u64::MAX, fault }
     }
 
-    /// The call with this number.
+    /// Matches the call with this number.
     #[must_use]
     pub fn at(number: u64, fault: Fault) -> Self {
         Self::when(move |call| call.number == number, fault)
     }
 
-    /// Every call to this system whose operation has this in it.
+    /// Matches every call to this system whose operation contains this text.
     #[must_use]
     pub fn on(system: System, operation: &str, fault: Fault) -> Self {
         let operation = operation.to_owned();
         Self::when(move |call| call.system == system && call.operation.contains(&operation), fault)
     }
 
-    /// Not the first so many of them.
+    /// Skips this many matching calls first.
     #[must_use]
     pub fn after(self, skip: u64) -> Self {
         Self { skip, ..self }
     }
 
-    /// At most so many of them.
+    /// Limits the fault to this many calls.
     #[must_use]
     pub fn times(self, times: u64) -> Self {
         Self { times, ..self }
     }
 }
 
-/// All outside calls of an installation's functions, over all its proxies. Clones are the same.
+/// All outside calls of an installation's functions, through all its proxies. Clones share the same calls.
 #[derive(Clone, Default)]
 pub struct Calls(Arc<Mutex<State>>);
 
@@ -226,43 +226,43 @@ impl fmt::Debug for Calls {
 }
 
 impl Calls {
-    /// How many there were since the start or the last [`Calls::restart`].
+    /// Returns the number of calls since the start or the last [`Calls::restart`].
     #[must_use]
     pub fn count(&self) -> u64 {
         lock(&self.0).count
     }
 
-    /// All of them in the order in which they came.
+    /// Returns all calls in order of arrival.
     #[must_use]
     pub fn records(&self) -> Vec<CallRecord> {
         lock(&self.0).records.clone()
     }
 
-    /// How many went to this system with this in their operation.
+    /// Returns the number of calls to this system whose operation contains this text.
     #[must_use]
     pub fn count_of(&self, system: System, operation: &str) -> usize {
         let state = lock(&self.0);
         state.records.iter().filter(|call| call.system == system && call.operation.contains(operation)).count()
     }
 
-    /// Counts from 1 again, and forgets the records. The rules stay.
+    /// Counts from 1 again and clears the records. The rules remain.
     pub fn restart(&self) {
         let mut state = lock(&self.0);
         state.count = 0;
         state.records.clear();
     }
 
-    /// Adds a rule behind those that are there. The first that meets a call decides.
+    /// Adds a rule after the existing ones. The first rule that matches a call applies.
     pub fn add(&self, rule: Rule) {
         lock(&self.0).rules.push(rule);
     }
 
-    /// Drops all rules. A call that waits at a [`Gate`] goes on waiting.
+    /// Removes all rules. A call that waits at a [`Gate`] keeps waiting.
     pub fn clear(&self) {
         lock(&self.0).rules.clear();
     }
 
-    /// Numbers a call and decides what it meets.
+    /// Numbers a call and returns the fault that it meets.
     pub(crate) fn begin(&self, system: System, operation: String, body: Bytes) -> (u64, Option<Fault>) {
         let mut state = lock(&self.0);
         state.count += 1;

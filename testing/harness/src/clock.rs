@@ -1,4 +1,4 @@
-//! A clock of its own for a process: libfaketime, preloaded, or one that runs faster than the machine's.
+//! The clock of a process: set ahead or behind with libfaketime, or running faster than the machine's clock.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,17 +7,18 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{Error, now, variable};
 
-/// Where libfaketime is. The local stack sets it.
+/// The path of libfaketime. The local stack sets it.
 const LIBRARY: &str = "LOCAL_FAKETIME";
-/// What gives a process a faster clock. libfaketime can't: the timers of tokio go by `epoll_wait`, which it leaves alone.
+/// The library for a faster clock. libfaketime cannot be used, because tokio's timers wait in `epoll_wait`, which it
+/// does not change.
 const FAST_CLOCK: &str = concat!(env!("OUT_DIR"), "/fast_clock.so");
 
 /// The clock of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Clock {
-    /// The machine's, so far ahead; behind, where negative.
+    /// The machine's clock plus this duration. Negative: behind.
     Ahead(SignedDuration),
-    /// So many times as fast as the machine's since they were equal.
+    /// Runs this many times as fast as the machine's clock, starting from equal times at `since`.
     Fast { since: Timestamp, times: u32 },
 }
 
@@ -28,7 +29,7 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// The time on it.
+    /// Returns the time on this clock.
     pub(crate) fn now(self) -> Timestamp {
         match self {
             Self::Ahead(ahead) => now() + ahead,
@@ -39,7 +40,7 @@ impl Clock {
         }
     }
 
-    /// How long the machine takes for a time on this clock.
+    /// Returns the machine's duration of a duration on this clock.
     pub(crate) fn real(self, duration: Duration) -> Duration {
         match self {
             Self::Ahead(_) => duration,
@@ -47,11 +48,11 @@ impl Clock {
         }
     }
 
-    /// The variables that give a process this clock. One that is only ahead leaves timers alone: they go by the monotonic
-    /// clock, which stays the machine's.
+    /// Returns the environment variables that give a process this clock. [`Clock::Ahead`] does not affect timers,
+    /// because they use the monotonic clock.
     ///
     /// # Errors
-    /// [`Error::Unset`] where nothing says where libfaketime is.
+    /// [`Error::Unset`] if the path of libfaketime is not set.
     pub(crate) fn variables(self) -> Result<Vec<(String, String)>, Error> {
         let variables = match self {
             Self::Ahead(SignedDuration::ZERO) => return Ok(Vec::new()),
@@ -69,7 +70,8 @@ impl Clock {
         Ok(variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
     }
 
-    /// What libfaketime leaves of a process that was killed. A later process of the same id would stumble over it.
+    /// Returns the files that libfaketime leaves behind when a process is killed. They would break a later process with
+    /// the same ID.
     pub(crate) fn leftovers(self, process: u32) -> Vec<PathBuf> {
         match self {
             Self::Ahead(ahead) if !ahead.is_zero() => {

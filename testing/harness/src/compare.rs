@@ -1,7 +1,7 @@
-//! What LastPass holds against what Elasticsearch holds, event by event, with the instant of each.
+//! Compares the events in LastPass with the documents in Elasticsearch, including the instant of each.
 //!
-//! An event is known by its record, which its document keeps in `event.original`; equal records are told apart by their
-//! number alone. Nothing here knows how the product makes an `_id`.
+//! An event is matched by its record, which its document keeps in `event.original`. Equal records differ only in their
+//! number. This module does not know how the product builds an `_id`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,35 +13,35 @@ use serde_json::Value;
 
 use crate::StoredDocument;
 
-/// Tag of a document whose instant could not be decided.
+/// The tag of a document whose instant is ambiguous.
 const AMBIGUOUS: &str = "ambiguous_time";
 /// Most examples of each kind in a printed comparison.
 const EXAMPLES: usize = 5;
 
-/// What came of a comparison. The lists name the records.
+/// The result of a comparison. The lists contain the records.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Comparison {
-    /// What LastPass holds.
+    /// The number of events in LastPass.
     pub truth: usize,
-    /// What Elasticsearch holds.
+    /// The number of documents in Elasticsearch.
     pub documents: usize,
-    /// Held by LastPass alone.
+    /// Events without a document.
     pub lost: Vec<String>,
-    /// Documents beyond the number that LastPass holds of that record.
+    /// Documents in excess of the number of equal events in LastPass.
     pub doubled: Vec<String>,
-    /// At another instant, and not tagged as undecided.
+    /// Documents at another instant than their event and without the ambiguity tag.
     pub mistimed: Vec<String>,
-    /// Documents of what LastPass does not hold at all, and documents that keep no record.
+    /// Documents without an event in LastPass, and documents without a record.
     pub extra: Vec<String>,
-    /// Documents tagged as undecided, whatever their instant.
+    /// Documents with the ambiguity tag, whatever their instant.
     pub ambiguous_time: usize,
-    /// Events of requests that have no document. The last run can't have those of its own requests, so they are not lost:
-    /// whether all that were shown before a run are there is for its caller to say.
+    /// Request events without a document. They do not count as lost, because the last run cannot have the events of its
+    /// own requests. The caller checks that all events shown before a run have a document.
     pub polls_to_come: usize,
 }
 
 impl Comparison {
-    /// Nothing lost, doubled, mistimed or extra.
+    /// Returns whether nothing is lost, doubled, mistimed or extra.
     #[must_use]
     pub fn is_exact(&self) -> bool {
         self.lost.is_empty() && self.doubled.is_empty() && self.mistimed.is_empty() && self.extra.is_empty()
@@ -69,7 +69,7 @@ impl fmt::Display for Comparison {
 /// Compares events with all documents of their stream.
 #[must_use]
 pub fn compare_events(truth: &[TruthEvent], documents: &[StoredDocument]) -> Comparison {
-    /// What both sides have of one record.
+    /// The events and documents of one record.
     #[derive(Default)]
     struct Both {
         truth: Vec<Timestamp>,
@@ -89,7 +89,7 @@ pub fn compare_events(truth: &[TruthEvent], documents: &[StoredDocument]) -> Com
             continue;
         };
         let instant = document.text("@timestamp").and_then(|text| text.parse().ok());
-        // One tag may come back without its list, where `_source` is synthetic.
+        // With synthetic `_source`, a single tag can come back as a string instead of a list.
         let is_ambiguous = match document.get("tags") {
             Some(Value::Array(tags)) => tags.iter().any(|tag| tag == AMBIGUOUS),
             tag => tag.is_some_and(|tag| tag == AMBIGUOUS),
@@ -102,7 +102,7 @@ pub fn compare_events(truth: &[TruthEvent], documents: &[StoredDocument]) -> Com
             comparison.extra.extend(documents.iter().map(|(instant, _)| name(&record, *instant)));
             continue;
         }
-        // First those that agree, so that what is left is as little as can be.
+        // Match equal instants first, so that as few as possible remain.
         documents.retain(|(instant, _)| {
             let equal = truth.iter().position(|held| Some(*held) == *instant);
             equal.map(|index| truth.swap_remove(index)).is_none()
@@ -126,7 +126,7 @@ pub fn compare_events(truth: &[TruthEvent], documents: &[StoredDocument]) -> Com
     comparison
 }
 
-/// A record with its keys in order: two spellings of one record are equal.
+/// Returns a record with sorted keys, so that two spellings of one record are equal.
 #[must_use]
 pub fn canonical(record: &str) -> String {
     serde_json::from_str(record).map_or_else(|_| record.to_owned(), |value: Value| sorted(value).to_string())
@@ -143,7 +143,7 @@ pub(crate) fn sorted(value: Value) -> Value {
     }
 }
 
-/// Whether a record says when it was: one that does not belongs to no instant.
+/// Returns whether the time of a record can be read. A record without a readable time has no instant.
 fn has_readable_time(record: &str) -> bool {
     let record: Value = serde_json::from_str(record).unwrap_or_default();
     record["Time"].as_str().is_some_and(|time| DateTime::strptime("%Y-%m-%d %H:%M:%S", time).is_ok())
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(numbers(&truth, &all), [0, 0, 0, 0, 0]);
         assert_eq!(numbers(&truth, &all[1..]), [1, 0, 0, 0, 0]);
         assert_eq!(numbers(&truth, &[a.clone(), again, later.clone(), b.clone(), a.clone()]), [0, 1, 0, 0, 0]);
-        // One of the first pass stands at the second.
+        // An event of the first pass has the instant of the second.
         assert_eq!(numbers(&truth, &[a.clone(), later.clone(), later.clone(), b.clone()]), [0, 0, 1, 0, 0]);
         let undecided = document(SECOND, "a", &[AMBIGUOUS]);
         assert_eq!(numbers(&truth, &[a, later, undecided, b]), [0, 0, 0, 0, 1]);

@@ -1,4 +1,4 @@
-//! The cluster, asked and changed with the superuser's rights.
+//! An Elasticsearch client with superuser rights.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use crate::Error;
 use crate::http::Http;
 
-/// Documents fetched at once. Chosen: a few megabytes.
+/// Documents per scroll page. Chosen: a few megabytes.
 const SCROLL_SIZE: usize = 5_000;
 
-/// A document as it is stored.
+/// A document as stored.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct StoredDocument {
     /// `_id`.
@@ -28,34 +28,35 @@ pub struct StoredDocument {
 }
 
 impl StoredDocument {
-    /// A value by the path of its keys, each key's dots between objects: `event.original`.
+    /// Returns a value by its path. The dots of the path separate objects: `event.original`.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<&Value> {
         path.split('.').try_fold(&self.source, |value, key| value.get(key))
     }
 
-    /// A text by its path.
+    /// Returns a text value by its path.
     #[must_use]
     pub fn text(&self, path: &str) -> Option<&str> {
         self.get(path)?.as_str()
     }
 }
 
-/// How the indices of logs are made.
+/// The index mode of the log indices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IndexMode {
-    /// As Elasticsearch 8 makes them unless it is told otherwise.
+    /// The default of Elasticsearch 8.
     Standard,
-    /// Index mode `logsdb`, with `_source` stored: what a basic licence gets on 9 and later.
+    /// Index mode `logsdb` with stored `_source`: the default of a basic licence from version 9.
     LogsDb,
-    /// The same with synthetic `_source`: what a serverless project gets, and a licence that covers it.
+    /// Index mode `logsdb` with synthetic `_source`: the default of a serverless project and of a licence that includes
+    /// it.
     LogsDbSynthetic,
-    /// Synthetic `_source` in an index of the standard mode.
+    /// Synthetic `_source` in standard index mode.
     Synthetic,
 }
 
 impl IndexMode {
-    /// The mode that the local stack was started with: `LOCAL_ELASTICSEARCH_INDEX_MODE`.
+    /// Returns the index mode of the local stack: `LOCAL_ELASTICSEARCH_INDEX_MODE`.
     #[must_use]
     pub fn of_the_stack() -> Self {
         match crate::variable("LOCAL_ELASTICSEARCH_INDEX_MODE").as_deref() {
@@ -67,7 +68,7 @@ impl IndexMode {
         }
     }
 
-    /// The settings of an index that has it.
+    /// Returns the index settings of this mode.
     #[must_use]
     pub fn settings(self) -> Value {
         match self {
@@ -79,15 +80,15 @@ impl IndexMode {
     }
 }
 
-/// An API key. Its `Debug` shows the id alone.
+/// An API key. Its `Debug` shows only the ID.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 pub struct ApiKey {
-    /// Its id.
+    /// Its ID.
     pub id: String,
-    /// The key itself.
+    /// The secret half.
     #[serde(rename = "api_key")]
     pub key: String,
-    /// Both, as Kibana shows them.
+    /// ID and secret, encoded as Kibana shows them.
     pub encoded: String,
 }
 
@@ -97,7 +98,7 @@ impl std::fmt::Debug for ApiKey {
     }
 }
 
-/// The superuser's client.
+/// A client for the superuser.
 #[derive(Clone)]
 pub struct Elasticsearch {
     url: String,
@@ -117,18 +118,18 @@ impl Elasticsearch {
         Self { url: url.trim_end_matches('/').to_owned(), authorization, http: Http::new() }
     }
 
-    /// Where it is.
+    /// Returns the URL.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Sends any request: status and JSON, whatever the status.
+    /// Sends a request and returns status and JSON, whatever the status.
     ///
     /// # Errors
     /// [`Error::Unanswered`], [`Error::Json`].
     pub async fn try_request(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(u16, Value), Error> {
-        // A client of its own where the runtime changes from test to test: connections belong to theirs.
+        // A new client for each request, because a connection belongs to the runtime of its test.
         let body = body.map(|body| Bytes::from(body.to_string()));
         let url = format!("{}{path}", self.url);
         let (status, body) = self.http.send(&method, &url, &self.authorization, body).await?;
@@ -140,10 +141,10 @@ impl Elasticsearch {
         Ok((status, body))
     }
 
-    /// Sends any request and expects it to be done.
+    /// Sends a request and expects success.
     ///
     /// # Errors
-    /// [`Error::Refused`] for every status from 300 on.
+    /// [`Error::Refused`] for every status from 300.
     pub async fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Error> {
         let (status, answer) = self.try_request(method.clone(), path, body).await?;
         if status < 300 {
@@ -153,7 +154,7 @@ impl Elasticsearch {
         Err(Error::Refused { method, path, status, body: answer.to_string() })
     }
 
-    /// Every document of a data stream or index, after a refresh; none where it does not exist.
+    /// Returns every document of a data stream or index after a refresh. Empty if it does not exist.
     ///
     /// # Errors
     /// [`Error`].
@@ -187,7 +188,7 @@ impl Elasticsearch {
         Ok(all)
     }
 
-    /// How many documents a data stream or index has, after a refresh; 0 where it does not exist.
+    /// Returns the number of documents in a data stream or index after a refresh. 0 if it does not exist.
     ///
     /// # Errors
     /// [`Error`].
@@ -199,7 +200,7 @@ impl Elasticsearch {
         answer["count"].as_u64().ok_or_else(|| Error::Answer(format!("{target} was not counted")))
     }
 
-    /// Makes what was written visible to searches; `false` where there is no such data stream or index.
+    /// Refreshes a data stream or index. Returns `false` if it does not exist.
     async fn refresh(&self, target: &str) -> Result<bool, Error> {
         let path = format!("/{target}/_refresh");
         match self.try_request(Method::POST, &path, None).await? {
@@ -209,7 +210,7 @@ impl Elasticsearch {
         }
     }
 
-    /// The backing indices of a data stream, oldest first.
+    /// Returns the backing indices of a data stream, oldest first.
     ///
     /// # Errors
     /// [`Error`].
@@ -218,7 +219,7 @@ impl Elasticsearch {
         found.ok_or_else(|| Error::Answer(format!("there is no data stream {data_stream}")))
     }
 
-    /// The same; `None` where there is no such data stream.
+    /// Returns the backing indices of a data stream, oldest first. `None` if the data stream does not exist.
     ///
     /// # Errors
     /// [`Error`].
@@ -234,7 +235,7 @@ impl Elasticsearch {
         }
     }
 
-    /// Gives a data stream a new backing index.
+    /// Rolls a data stream over.
     ///
     /// # Errors
     /// [`Error`].
@@ -242,7 +243,7 @@ impl Elasticsearch {
         self.request(Method::POST, &format!("/{data_stream}/_rollover"), None).await.map(drop)
     }
 
-    /// Has all data streams of logs made in this mode from now on, in the way of a user: by `logs@custom`.
+    /// Sets the index mode of all new log data streams as a user would, with `logs@custom`.
     ///
     /// # Errors
     /// [`Error`].
@@ -251,7 +252,7 @@ impl Elasticsearch {
         self.request(Method::PUT, "/_component_template/logs@custom", Some(&template)).await.map(drop)
     }
 
-    /// The index mode and the mode of `_source` of an index, where its settings name them.
+    /// Returns the index mode and the `_source` mode in the settings of an index, if they are set.
     ///
     /// # Errors
     /// [`Error`].
@@ -261,7 +262,7 @@ impl Elasticsearch {
         Ok((text("index.mode"), text("index.mapping.source.mode")))
     }
 
-    /// Blocks writes to an index or a data stream's indices, or allows them again.
+    /// Blocks writes to an index or to the indices of a data stream, or allows them again.
     ///
     /// # Errors
     /// [`Error`].
@@ -270,8 +271,8 @@ impl Elasticsearch {
         self.request(Method::PUT, &format!("/{target}/_settings"), Some(&settings)).await.map(drop)
     }
 
-    /// Takes all documents out of a data stream, if it exists: it gets a new backing index, and the older ones are deleted.
-    /// The local node can't delete a data stream as a whole.
+    /// Removes all documents of a data stream, if it exists: rolls it over and deletes the older backing indices. The
+    /// local node cannot delete a whole data stream.
     ///
     /// # Errors
     /// [`Error`].
@@ -284,7 +285,7 @@ impl Elasticsearch {
         Ok(())
     }
 
-    /// Creates an API key that may do what `role` says: the content of a file such as `assets/roles/writer.json`.
+    /// Creates an API key with the privileges of `role`: the content of a file such as `assets/roles/writer.json`.
     ///
     /// # Errors
     /// [`Error`].
@@ -294,7 +295,7 @@ impl Elasticsearch {
         serde_json::from_value(answer).map_err(|source| Error::Json { what: "an API key".to_owned(), source })
     }
 
-    /// Makes an API key invalid.
+    /// Invalidates an API key.
     ///
     /// # Errors
     /// [`Error`].

@@ -1,44 +1,44 @@
-//! What goes wrong in the harness itself. What the product does wrong is an [`Outcome`](crate::Outcome).
+//! The errors of the harness itself. Failures of the product are an [`Outcome`](crate::Outcome).
 
 use std::io;
 
-/// Why the harness could not do something.
+/// An error of the harness.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A variable of the environment that is needed.
-    #[error("{0} is not set: start the local stack with `make local-up` and source what it says")]
+    /// A required environment variable is not set.
+    #[error("{0} is not set: start the local stack with `make local-up` and source the file that it names")]
     Unset(String),
-    /// The binary could not be started.
-    #[error("{path} can't be started: build it, or name another one in BOOTSTRAP")]
+    /// The binary cannot be started.
+    #[error("{path} cannot be started: build it, or name another binary in BOOTSTRAP")]
     Binary {
         /// The binary.
         path: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// No port or no socket.
+    /// No port or socket is available.
     #[error("no server can be started on 127.0.0.1")]
     Listen(#[source] io::Error),
-    /// The process ended before it asked for its first invocation.
-    #[error("the function ended in its start ({how}); it said:\n{output}")]
+    /// The process ended before it requested its first invocation.
+    #[error("the function ended during its start ({how}); its output:\n{output}")]
     Start {
         /// Its exit status.
         how: String,
-        /// All that it wrote.
+        /// Its complete output.
         output: String,
     },
-    /// A service did not answer, or not by HTTP.
-    #[error("{method} {url} was not answered")]
+    /// A service did not respond, or not over HTTP.
+    #[error("no response to {method} {url}")]
     Unanswered {
         /// The method.
         method: String,
         /// The address.
         url: String,
-        /// Why.
+        /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A service refused what the harness asked of it.
-    #[error("{method} {path} was answered with {status}: {body}")]
+    /// A service refused a request of the harness.
+    #[error("{method} {path} returned {status}: {body}")]
     Refused {
         /// The method.
         method: String,
@@ -46,35 +46,35 @@ pub enum Error {
         path: String,
         /// The HTTP status.
         status: u16,
-        /// What it said.
+        /// The response body.
         body: String,
     },
-    /// The AWS emulator refused what the harness asked of it.
+    /// The AWS emulator refused a request of the harness.
     #[error("the AWS emulator refused {0}")]
     Aws(&'static str, #[source] Box<dyn std::error::Error + Send + Sync>),
-    /// No certificate could be made.
-    #[error("no certificate could be made")]
+    /// A certificate could not be created.
+    #[error("a certificate could not be created")]
     Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// An answer without what it should hold.
+    /// A response lacks an expected value.
     #[error("{0}")]
     Answer(String),
-    /// The simulator could not be started.
+    /// The simulator cannot be started.
     #[error(transparent)]
     Simulator(#[from] lastpass_simulator::StartError),
-    /// A file could not be read.
-    #[error("{path} can't be read")]
+    /// A file cannot be read.
+    #[error("{path} cannot be read")]
     File {
         /// The file.
         path: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// Not JSON, or not of the form that was expected.
-    #[error("{what} is not the JSON it should be")]
+    /// A text is not JSON, or not of the expected form.
+    #[error("{what} is not the expected JSON")]
     Json {
-        /// What was read.
+        /// The name of the text.
         what: String,
-        /// Why.
+        /// The cause.
         source: serde_json::Error,
     },
 }

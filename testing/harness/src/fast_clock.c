@@ -1,6 +1,6 @@
-/* A clock that runs faster than the machine's, preloaded into one process: what it reads of the time goes
- * FAST_CLOCK_TIMES as fast, and what it waits for in epoll_wait comes as much sooner. All processes with the same
- * FAST_CLOCK_SINCE_NS (Unix time) show the same time. */
+/* A faster clock for one process, preloaded: the times that it reads run FAST_CLOCK_TIMES as fast, and its waits in
+ * epoll_wait are shorter by the same factor. All processes with the same FAST_CLOCK_SINCE_NS (Unix time) show the same
+ * time. */
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -25,12 +25,12 @@ int clock_gettime(clockid_t id, struct timespec *time) {
   switch (id) {
     case CLOCK_REALTIME:
     case CLOCK_REALTIME_COARSE: begun = since; break;
-    /* It has no date: from wherever it began. */
+    /* These clocks have no date, so they start at 0. */
     case CLOCK_MONOTONIC:
     case CLOCK_MONOTONIC_RAW:
     case CLOCK_MONOTONIC_COARSE:
     case CLOCK_BOOTTIME: begun = 0; break;
-    default: return 0; /* the time that a process or thread has used */
+    default: return 0; /* CPU time of a process or thread */
   }
   long long now = time->tv_sec * 1000000000LL + time->tv_nsec;
   now = begun + (now - begun) * times;
@@ -41,7 +41,7 @@ int clock_gettime(clockid_t id, struct timespec *time) {
 
 int epoll_wait(int fd, struct epoll_event *events, int most, int timeout) {
   long long times = setting("FAST_CLOCK_TIMES", 1);
-  /* Rounded up: one that comes too early would only be waited for again. */
+  /* Rounded up, because a wait that ends too early is only repeated. */
   if (timeout > 0) timeout = (int)((timeout + times - 1) / times);
   return (int)syscall(SYS_epoll_pwait, fd, events, most, timeout, NULL, 0);
 }

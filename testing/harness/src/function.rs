@@ -1,4 +1,4 @@
-//! The function as Lambda runs it: one process, one invocation at a time, started again when it is gone.
+//! The function as Lambda runs it: one process, one invocation at a time, restarted when the process has ended.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,22 +14,22 @@ use crate::process::Process;
 use crate::runtime_api::{RuntimeApi, Work};
 use crate::{Error, Killer, Output, Watch};
 
-/// Longest that a process may take to ask for its first invocation. Source: Lambda's limit for the init phase.
+/// Longest time until a process requests its first invocation. Source: Lambda's limit for the init phase.
 const INIT_LIMIT: Duration = Duration::from_secs(10);
 
-/// What the function is asked.
+/// An invocation of the function.
 #[derive(Debug, Clone)]
 pub struct Invocation {
     /// The payload.
     pub payload: Value,
-    /// Lambda's request id: a retry of Lambda has that of the first attempt.
+    /// Lambda's request ID. A retry by Lambda has the ID of the first attempt.
     pub request_id: String,
     /// The function's timeout.
     pub timeout: Duration,
 }
 
 impl Invocation {
-    /// An invocation with a request id of its own and a timeout of 60 s.
+    /// Returns an invocation with a new request ID and a timeout of 60 s.
     #[must_use]
     pub fn new(payload: Value) -> Self {
         let bits = fastrand::u128(..);
@@ -44,32 +44,32 @@ impl Invocation {
         Self { payload, request_id, timeout: Duration::from_secs(60) }
     }
 
-    /// With this request id.
+    /// Sets the request ID.
     #[must_use]
     pub fn with_request_id(self, request_id: &str) -> Self {
         Self { request_id: request_id.to_owned(), ..self }
     }
 
-    /// With this timeout.
+    /// Sets the timeout.
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
 }
 
-/// How an invocation ended.
+/// The outcome of an invocation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// With an answer.
+    /// A response.
     Answer(Value),
-    /// With a function error.
+    /// A function error.
     Error {
         /// `errorType`.
         error_type: String,
         /// `errorMessage`.
         error_message: String,
     },
-    /// The process ended, or was killed.
+    /// The process ended or was killed.
     Died {
         /// Its exit status.
         how: String,
@@ -79,10 +79,10 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The answer, or the outcome as the error that it was.
+    /// Returns the response.
     ///
     /// # Errors
-    /// [`Error::Answer`] with what there was instead.
+    /// [`Error::Answer`] with any other outcome.
     pub fn answer(self) -> Result<Value, Error> {
         match self {
             Self::Answer(answer) => Ok(answer),
@@ -90,10 +90,10 @@ impl Outcome {
         }
     }
 
-    /// `errorType` and `errorMessage`.
+    /// Returns `errorType` and `errorMessage`.
     ///
     /// # Errors
-    /// [`Error::Answer`] with what there was instead.
+    /// [`Error::Answer`] with any other outcome.
     pub fn error(self) -> Result<(String, String), Error> {
         match self {
             Self::Error { error_type, error_message } => Ok((error_type, error_message)),
@@ -101,15 +101,15 @@ impl Outcome {
         }
     }
 
-    /// Whether the process was killed, by whomever.
+    /// Returns whether the process ended or was killed.
     #[must_use]
     pub const fn is_dead(&self) -> bool {
         matches!(self, Self::Died { .. } | Self::TimedOut)
     }
 }
 
-/// One execution environment of the function. Its process is killed when this is dropped, and the test fails if anything
-/// that it wrote or answered holds a secret.
+/// One execution environment of the function. Dropping it kills its process, and fails the test if any output or
+/// response contains a secret.
 #[derive(Debug)]
 pub struct Function {
     binary: PathBuf,
@@ -128,7 +128,8 @@ struct Sandbox {
 }
 
 impl Function {
-    /// The function `binary` with these variables besides Lambda's own. It is started by its first invocation.
+    /// Returns a function that runs `binary` with these variables in addition to Lambda's own. The first invocation
+    /// starts it.
     #[must_use]
     pub fn new(binary: PathBuf, variables: BTreeMap<String, String>, watch: Watch) -> Self {
         let lambda = [
@@ -154,64 +155,65 @@ impl Function {
         }
     }
 
-    /// Sets one variable of its environment; a process that is running is ended first.
+    /// Sets an environment variable. Ends a running process first.
     pub async fn set(&mut self, name: &str, value: &str) {
         self.stop().await;
         self.environment.insert(name.to_owned(), value.to_owned());
     }
 
-    /// Sets its clock this far ahead of the machine's, and Lambda's deadlines with it; behind, where negative. A process
-    /// that is running is ended first.
+    /// Sets its clock, and Lambda's deadlines, this far ahead of the machine's clock. Negative: behind. Ends a running
+    /// process first.
     pub async fn set_clock(&mut self, ahead: SignedDuration) {
         self.stop().await;
         self.clock = Clock::Ahead(ahead);
     }
 
-    /// Has its clock run so many times as fast as the machine's since they were equal, and Lambda's deadlines and the
-    /// timeouts of its invocations with it. A process that is running is ended first.
+    /// Makes its clock run this many times as fast as the machine's clock, starting from equal times at `since`.
+    /// Lambda's deadlines and the timeouts follow. Ends a running process first.
     pub async fn set_fast_clock(&mut self, since: Timestamp, times: u32) {
         self.stop().await;
         self.clock = Clock::Fast { since, times };
     }
 
-    /// The time on its clock.
+    /// Returns the time on its clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Everything its processes have written so far. That of a running process may lag behind: [`Function::stop`] it.
+    /// Returns the output of its processes so far. The output of a running process may lag behind: call
+    /// [`Function::stop`] first.
     #[must_use]
     pub const fn output(&self) -> &Output {
         &self.output
     }
 
-    /// Starts its process and waits until that asks for its first invocation.
+    /// Starts its process and waits until it requests its first invocation.
     ///
     /// # Errors
-    /// [`Error`] where none can be started, or it ends before it asks for work.
+    /// [`Error`] if the process cannot be started, or ends before it requests an invocation.
     pub async fn start_up(&mut self) -> Result<(), Error> {
         self.stop().await;
         self.sandbox = Some(self.start().await?);
         Ok(())
     }
 
-    /// The id of its process, where one is running.
+    /// Returns the ID of its process, if one is running.
     #[must_use]
     pub fn process_id(&self) -> Option<u32> {
         self.sandbox.as_ref().and_then(|_| self.killer.process_id())
     }
 
-    /// Kills its process, whoever holds it and whenever.
+    /// Returns a handle that kills its process at any time.
     #[must_use]
     pub fn killer(&self) -> Killer {
         self.killer.clone()
     }
 
-    /// Invokes it, after starting a process where none is running.
+    /// Invokes the function. Starts a process if none is running.
     ///
     /// # Errors
-    /// [`Error`] where no process can be started, or it ends before it asks for work.
+    /// [`Error`] if a process cannot be started, or ends before it requests an invocation.
     pub async fn invoke(&mut self, invocation: Invocation) -> Result<Outcome, Error> {
         let Invocation { payload, request_id, timeout } = invocation;
         let mut sandbox = match self.sandbox.take() {
@@ -238,7 +240,7 @@ impl Function {
         }
     }
 
-    /// Invokes it and expects an answer.
+    /// Invokes the function and expects a response.
     ///
     /// # Errors
     /// [`Error::Answer`] for any other outcome.
@@ -246,7 +248,7 @@ impl Function {
         self.invoke(Invocation::new(payload)).await?.answer()
     }
 
-    /// Invokes it and expects a function error: its type and its text.
+    /// Invokes the function and expects a function error. Returns its type and message.
     ///
     /// # Errors
     /// [`Error::Answer`] for any other outcome.
@@ -254,7 +256,7 @@ impl Function {
         self.invoke(Invocation::new(payload)).await?.error()
     }
 
-    /// Ends its process; [`Function::output`] is complete afterwards, and the next invocation is a cold start.
+    /// Ends its process. Afterwards [`Function::output`] is complete and the next invocation is a cold start.
     pub async fn stop(&mut self) {
         if let Some(mut sandbox) = self.sandbox.take() {
             self.killer.kill();
@@ -280,7 +282,7 @@ impl Function {
 
 impl Drop for Function {
     fn drop(&mut self) {
-        // Ends the process, and reads what it wrote.
+        // Dropping the process ends it and reads its remaining output.
         self.sandbox = None;
         self.watch.expect_none();
     }

@@ -1,4 +1,4 @@
-//! Plain HTTP to services on this machine.
+//! HTTP without TLS, to services on this machine.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -9,7 +9,7 @@ use hyper_util::rt::TokioExecutor;
 
 use crate::Error;
 
-/// A client with a pool of connections. Clones share it.
+/// A client with a connection pool. Clones share the pool.
 #[derive(Debug, Clone)]
 pub(crate) struct Http(Client<HttpConnector, Full<Bytes>>);
 
@@ -20,7 +20,7 @@ impl Http {
         Self(Client::builder(TokioExecutor::new()).build(connector))
     }
 
-    /// Sends a request and reads the whole answer. `Ok(Err(head))` is one whose body broke off.
+    /// Sends a request and reads the whole response. `Ok(Err(head))` if the body is incomplete.
     pub(crate) async fn forward(
         &self,
         request: Request<Full<Bytes>>,
@@ -32,7 +32,7 @@ impl Http {
         })
     }
 
-    /// Sends a request and gives status and body.
+    /// Sends a request and returns status and body.
     pub(crate) async fn send(
         &self,
         method: &Method,

@@ -1,4 +1,4 @@
-//! All that one installation of the product needs, used by nobody else.
+//! One isolated installation of the product, with everything it needs.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,12 +16,12 @@ use crate::{
 
 /// The account number of every installation.
 const ACCOUNT: &str = "7654321";
-/// What it writes to.
+/// The data streams that an installation writes.
 const DATA_STREAMS: [&str; 4] = ["event_report", "user", "detailed_shared_folder", "dead_letter"];
 const WRITER: &str = include_str!("../../../assets/roles/writer.json");
 const INSTALLER: &str = include_str!("../../../assets/roles/installer.json");
 
-/// What an installation is to be like.
+/// The plan of an installation.
 #[derive(Debug)]
 pub struct Plan {
     name: String,
@@ -33,36 +33,36 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// What LastPass holds. Its credentials are replaced by the installation's own.
+    /// Sets the content of LastPass. The installation replaces its credentials.
     #[must_use]
     pub fn world(self, world: World) -> Self {
         Self { world, ..self }
     }
 
-    /// How LastPass behaves.
+    /// Sets the behaviour of LastPass.
     #[must_use]
     pub fn quirks(self, quirks: Quirks) -> Self {
         Self { quirks, ..self }
     }
 
-    /// Has each request of the function for events become an event itself, as LastPass does, unless the quirks say that it
-    /// doesn't. Without this, an account has the events of its world alone, which can be counted.
+    /// Turns each event request of the function into an event, as LastPass does, unless the quirks disable it.
+    /// Otherwise the account has only the events of its world, so they can be counted.
     #[must_use]
     pub fn reporting_events(self) -> Self {
         Self { reporting_events: true, ..self }
     }
 
-    /// A variable of the function's environment.
+    /// Sets an environment variable of the function.
     #[must_use]
     pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    /// Makes it.
+    /// Creates the installation.
     ///
     /// # Errors
-    /// [`Error`] where a service refuses.
+    /// [`Error`] if a service refuses.
     pub async fn make(self, services: &Services) -> Result<Installation, Error> {
         let namespace = unique(&self.name).to_lowercase().replace('-', "_");
         let table = namespace.clone();
@@ -99,7 +99,7 @@ impl Plan {
             ("ELASTICSEARCH_URL", elasticsearch.url()),
             ("LASTPASS_URL", format!("{}/enterpriseapi.php", lastpass.url())),
             ("NAMESPACE", namespace.clone()),
-            // What is compared is the record itself.
+            // The comparison needs the record itself.
             ("PRESERVE_ORIGINAL_EVENT", "true".to_owned()),
         ];
         variables.extend(own.map(|(name, value)| (name.to_owned(), value)));
@@ -136,9 +136,9 @@ pub struct Installation {
     pub services: Services,
     /// Its LastPass.
     pub simulator: Simulator,
-    /// The outside calls of its functions, and what they meet.
+    /// The outside calls of its functions, with the faults.
     pub calls: Calls,
-    /// Looks for its secrets in all that its functions write, answer and send, and in all that is stored.
+    /// Searches everything that its functions write, return, send and store for its secrets.
     pub watch: Watch,
     /// `NAMESPACE`.
     pub namespace: String,
@@ -146,11 +146,11 @@ pub struct Installation {
     pub table: String,
     /// `SECRET_ARN`.
     pub secret_arn: String,
-    /// What the secret held at first.
+    /// The initial content of the secret.
     pub credentials: Value,
-    /// The key of the role *writer*.
+    /// The API key of the role *writer*.
     pub writer: ApiKey,
-    /// The key of the role *installer*.
+    /// The API key of the role *installer*.
     pub installer: ApiKey,
     more_keys: Vec<ApiKey>,
     more_secrets: Vec<String>,
@@ -160,7 +160,7 @@ pub struct Installation {
 }
 
 impl Installation {
-    /// Begins to plan one: `name` is a part of its names, `binary` the function.
+    /// Plans an installation. `name` becomes part of its names; `binary` is the function.
     #[must_use]
     pub fn plan(name: &str, binary: PathBuf) -> Plan {
         Plan {
@@ -173,29 +173,29 @@ impl Installation {
         }
     }
 
-    /// An execution environment of its function; several of them run side by side.
+    /// Returns a new execution environment of its function. Several can run side by side.
     #[must_use]
     pub fn function(&self) -> Function {
         Function::new(self.binary.clone(), self.variables.clone(), self.watch.clone())
     }
 
-    /// Where its functions find a service that the harness stands before, such as `ELASTICSEARCH_URL`.
+    /// Returns the address of a proxied service, such as `ELASTICSEARCH_URL`.
     #[must_use]
     pub fn variable(&self, name: &str) -> &str {
         self.variables.get(name).map_or("", String::as_str)
     }
 
-    /// Has the cluster's address stay the same for its functions, though the cluster has moved.
+    /// Moves the proxy to another cluster. Its functions keep the same address.
     ///
     /// # Errors
-    /// [`Error::Answer`] where that is none.
+    /// [`Error::Answer`] if the URL has no address.
     pub fn move_elasticsearch(&mut self, to: Elasticsearch) -> Result<(), Error> {
         self.elasticsearch.turn_to(to.url())?;
         self.services.elasticsearch = to;
         Ok(())
     }
 
-    /// A further key of the role *writer*.
+    /// Creates another API key of the role *writer*.
     ///
     /// # Errors
     /// [`Error`].
@@ -206,7 +206,7 @@ impl Installation {
         Ok(key)
     }
 
-    /// A further secret, such as that of one of several accounts.
+    /// Creates another secret, for example for a second account.
     ///
     /// # Errors
     /// [`Error`].
@@ -216,13 +216,13 @@ impl Installation {
         Ok(())
     }
 
-    /// The name of a stream's data stream: `event_report`, `user`, `detailed_shared_folder` or `dead_letter`.
+    /// Returns the name of the data stream of `event_report`, `user`, `detailed_shared_folder` or `dead_letter`.
     #[must_use]
     pub fn data_stream(&self, stream: &str) -> String {
         format!("logs-lastpass.{stream}-{}", self.namespace)
     }
 
-    /// All documents of a stream.
+    /// Returns all documents of a stream.
     ///
     /// # Errors
     /// [`Error`].
@@ -234,7 +234,7 @@ impl Installation {
         Ok(documents)
     }
 
-    /// All events that LastPass shows against all documents of the event report.
+    /// Compares all events that LastPass shows with all documents of the event report.
     ///
     /// # Errors
     /// [`Error`].
@@ -242,7 +242,7 @@ impl Installation {
         Ok(compare_events(&self.simulator.truth_events(), &self.documents("event_report").await?))
     }
 
-    /// The events of a range, its end exclusive, against all documents of the event report.
+    /// Compares the events of a range, its end exclusive, with all documents of the event report.
     ///
     /// # Errors
     /// [`Error`].
@@ -252,7 +252,7 @@ impl Installation {
         Ok(compare_events(&truth, &self.documents("event_report").await?))
     }
 
-    /// The users that LastPass holds against all documents of their stream, which is one snapshot.
+    /// Compares the users in LastPass with all documents of their stream, which must be one snapshot.
     ///
     /// # Errors
     /// [`Error`].
@@ -260,7 +260,7 @@ impl Installation {
         Ok(compare_users(&self.simulator.truth_users(), &self.documents("user").await?))
     }
 
-    /// The shared folders that LastPass holds against all documents of their stream, which is one snapshot.
+    /// Compares the shared folders in LastPass with all documents of their stream, which must be one snapshot.
     ///
     /// # Errors
     /// [`Error`].
@@ -269,7 +269,7 @@ impl Installation {
         Ok(compare_folders(&self.simulator.truth_folders(), &documents))
     }
 
-    /// The items of its checkpoint table.
+    /// Returns the items of its checkpoint table.
     ///
     /// # Errors
     /// [`Error`].
@@ -279,8 +279,7 @@ impl Installation {
         Ok(items)
     }
 
-    /// Forgets what its functions have done: deletes all documents and checkpoints, and the events of their requests. What
-    /// else LastPass holds stays.
+    /// Resets the installation: deletes all documents, checkpoints and request events. The rest of LastPass remains.
     ///
     /// # Errors
     /// [`Error`].
@@ -295,7 +294,7 @@ impl Installation {
         Ok(())
     }
 
-    /// Looks for secrets in all that is stored.
+    /// Searches everything stored for secrets.
     ///
     /// # Errors
     /// [`Error`].
@@ -306,7 +305,7 @@ impl Installation {
         self.checkpoints().await.map(drop)
     }
 
-    /// Takes it away: documents, keys, table and secrets.
+    /// Removes its documents, keys, table and secrets.
     ///
     /// # Errors
     /// [`Error`].
@@ -322,16 +321,16 @@ impl Installation {
         Ok(())
     }
 
-    /// Has the lease of this checkpoint run out, as if its time had passed.
+    /// Expires the lease of this checkpoint.
     ///
     /// # Errors
-    /// [`Error`], also where there is no lease.
+    /// [`Error`], also if there is no lease.
     pub async fn let_lease_run_out(&self, key: &str) -> Result<(), Error> {
         let past = AttributeValue::S("2020-01-01T00:00:00Z".to_owned());
         self.services.aws.set_attribute(&self.table, key, "lease.expires", past).await
     }
 
-    /// Has every lease run out that there is.
+    /// Expires all leases.
     ///
     /// # Errors
     /// [`Error`].
@@ -344,7 +343,7 @@ impl Installation {
         Ok(())
     }
 
-    /// How far a stream is: the checkpoint's `watermark`.
+    /// Returns the checkpoint's `watermark` of a stream.
     ///
     /// # Errors
     /// [`Error`].
@@ -352,7 +351,7 @@ impl Installation {
         self.services.aws.text(&self.table, &format!("stream#{stream}"), "watermark").await
     }
 
-    /// Replaces what its secret holds.
+    /// Replaces the content of its secret.
     ///
     /// # Errors
     /// [`Error`].
@@ -361,7 +360,7 @@ impl Installation {
         self.services.aws.put_secret(&self.secret_arn, value).await
     }
 
-    /// Replaces one field of what its secret held at first; `None` takes it out.
+    /// Sets its secret to the initial content with one field replaced. `None` removes the field.
     ///
     /// # Errors
     /// [`Error`].

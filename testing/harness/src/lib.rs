@@ -1,13 +1,13 @@
-//! What the tests and the soak run the product with.
+//! The test harness that the integration tests and the soak use to run the product.
 //!
-//! A [`Function`] is the real binary, a process of its own, started and asked by a Lambda Runtime API ([`Invocation`] →
-//! [`Outcome`]) and killed as hard as Lambda kills. An [`Installation`] is all that one needs: a namespace, a table, a
-//! secret, API keys and a LastPass simulator that nobody else uses. Every outside call of its functions goes through a
-//! proxy and is counted in [`Calls`], where a [`Rule`] can have it meet a [`Fault`]. [`compare_events`] and
-//! [`compare_snapshot`] tell afterwards what was lost, doubled or mistimed. A [`Watch`] looks at all that the functions
-//! write, answer and send for secrets where none may be, and fails the test that finds one.
+//! A [`Function`] runs the real binary in its own process behind a Lambda Runtime API ([`Invocation`] → [`Outcome`])
+//! and kills it as Lambda does. An [`Installation`] is everything that one installation needs: a namespace, a table, a
+//! secret, API keys and a LastPass simulator, all for it only. Every outside call of its functions goes through a proxy
+//! and is counted in [`Calls`], where a [`Rule`] can apply a [`Fault`]. [`compare_events`] and [`compare_snapshot`]
+//! report lost, doubled and mistimed records. A [`Watch`] searches everything that the functions write, return and send
+//! for secrets, and fails the test if it finds one.
 //!
-//! It shares no code with the product: neither can hide a misunderstanding of the other.
+//! The harness shares no code with the product, so that neither can hide a misunderstanding of the other.
 
 mod aws;
 mod calls;
@@ -44,14 +44,14 @@ pub use services::{Services, binary, variable};
 pub use snapshot::{compare_folders, compare_snapshot, compare_users};
 pub use tls::{Authority, Greeting, TlsFront};
 
-/// The clock. Deadlines of invocations are instants of it.
+/// Returns the time of the machine's clock. Deadlines of invocations use this clock.
 #[must_use]
 pub fn now() -> jiff::Timestamp {
     #[expect(clippy::disallowed_methods, reason = "the one place where the harness reads the clock")]
     jiff::Timestamp::now()
 }
 
-/// A name that nothing else has: `prefix_` and sixteen hexadecimal digits.
+/// Returns a unique name: `prefix_` and sixteen hexadecimal digits.
 #[must_use]
 pub fn unique(prefix: &str) -> String {
     format!("{prefix}_{:016x}", fastrand::u64(..))

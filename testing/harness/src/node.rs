@@ -1,4 +1,4 @@
-//! A cluster of one's own, which a test may stop and start again.
+//! A separate cluster that a test can stop and start.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -9,16 +9,16 @@ use tokio::process::{Child, Command};
 
 use crate::{Elasticsearch, Error, IndexMode, unique, variable};
 
-/// The command that starts a node, as a JSON list; in its words `{work}` stands for the folder of its data. The local
-/// stack sets it.
+/// The command that starts a node, as a JSON list. `{work}` in it is replaced by the data folder. The local stack sets
+/// it.
 const COMMAND: &str = "LOCAL_ELASTICSEARCH_NODE";
 const USER: &str = "elastic";
-/// Longest that a node may take to be of use. Measured on two busy cores: 6 to 14 s.
+/// Longest time until a node is usable. Measured on two busy cores: 6 to 14 s.
 const START_LIMIT: Duration = Duration::from_secs(120);
-/// How often a node that starts or stops is looked at.
+/// Polling interval while a node starts or stops.
 const POLL: Duration = Duration::from_millis(100);
 
-/// A real node. It is killed when this is dropped, and its data removed.
+/// A real node. Dropping it kills the node and deletes its data.
 #[derive(Debug)]
 pub struct Node {
     words: Vec<String>,
@@ -29,10 +29,10 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a new one with no data.
+    /// Starts a new, empty node.
     ///
     /// # Errors
-    /// [`Error::Unset`] where nothing says how; [`Error::Answer`] where it does not start.
+    /// [`Error::Unset`] if the command is not set; [`Error::Answer`] if the node does not start.
     pub async fn start() -> Result<Self, Error> {
         let command = variable(COMMAND).ok_or_else(|| Error::Unset(COMMAND.to_owned()))?;
         let words: Vec<String> =
@@ -50,22 +50,22 @@ impl Node {
         Ok(node)
     }
 
-    /// Its administrator. After [`Node::start_again`] it is another: the node has another port.
+    /// Returns the superuser's client. It changes with [`Node::start_again`], because the node gets a new port.
     #[must_use]
     pub fn elasticsearch(&self) -> Elasticsearch {
         self.elasticsearch.clone()
     }
 
-    /// The id of its process, where it is running.
+    /// Returns the ID of its process, if it is running.
     #[must_use]
     pub fn process_id(&self) -> Option<u32> {
         self.process.id()
     }
 
-    /// Stops it in order, as a service does: it closes its indices and its connections.
+    /// Stops the node cleanly: it closes its indices and connections.
     ///
     /// # Errors
-    /// [`Error::Answer`] where it can't be told.
+    /// [`Error::Answer`] if the signal cannot be sent.
     pub async fn stop(&mut self) -> Result<(), Error> {
         let failed = |fault: std::io::Error| Error::Answer(format!("the node can't be stopped: {fault}"));
         if let Some(id) = self.process.id() {
@@ -74,15 +74,15 @@ impl Node {
         self.process.wait().await.map(drop).map_err(failed)
     }
 
-    /// Ends it with SIGKILL, as a machine that fails.
+    /// Kills the node with SIGKILL, like a machine failure.
     ///
     /// # Errors
-    /// [`Error::Answer`] where it can't be.
+    /// [`Error::Answer`] if it cannot be killed.
     pub async fn kill(&mut self) -> Result<(), Error> {
         self.process.kill().await.map_err(|fault| Error::Answer(format!("the node can't be killed: {fault}")))
     }
 
-    /// Starts it again, with its data, and waits until it is of use.
+    /// Starts the node again with its data and waits until it is usable.
     ///
     /// # Errors
     /// As [`Node::start`].
@@ -94,9 +94,9 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        // It may have ended already.
+        // It may already have ended.
         let _ = self.process.start_kill();
-        // What can't be removed stays among the temporary files.
+        // If the folder cannot be deleted, it stays among the temporary files.
         let _ = std::fs::remove_dir_all(&self.work);
     }
 }
@@ -104,7 +104,7 @@ impl Drop for Node {
 async fn launch(words: &[String], work: &std::path::Path, password: &str) -> Result<(Child, Elasticsearch), Error> {
     let failed = |what: String| Error::Answer(format!("the node does not start: {what}"));
     let port = work.join("port");
-    // That of an earlier start.
+    // The file of an earlier start.
     let _ = std::fs::remove_file(&port);
     let words: Vec<String> = words.iter().map(|word| word.replace("{work}", &work.display().to_string())).collect();
     let (program, arguments) = words.split_first().ok_or_else(|| failed(format!("{COMMAND} is empty")))?;

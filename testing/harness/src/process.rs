@@ -1,4 +1,4 @@
-//! One process of the function: what it writes, how it ends, and how it is killed.
+//! One process of the function: its output, its end, and how it is killed.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, PipeReader};
@@ -14,10 +14,10 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::{Error, Watch};
 
-/// How often a process whose outputs are closed is asked whether it has ended: they close as it ends.
+/// Polling interval for the exit status of a process that has closed its outputs, which happens shortly before it ends.
 const EXIT_POLL: Duration = Duration::from_millis(1);
 
-/// Everything that the processes of a function have written, line by line, standard output and error alike.
+/// The output lines of all processes of a function, standard output and standard error together.
 #[derive(Debug, Clone, Default)]
 pub struct Output {
     lines: Arc<Mutex<Vec<String>>>,
@@ -25,18 +25,18 @@ pub struct Output {
 }
 
 impl Output {
-    /// An output that is looked at for secrets.
+    /// Returns an output that is searched for secrets.
     pub(crate) fn watched(watch: Watch) -> Self {
         Self { lines: Arc::default(), watch }
     }
 
-    /// The lines so far.
+    /// Returns the lines so far.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         lock(&self.lines).clone()
     }
 
-    /// The lines so far as one text.
+    /// Returns the lines so far as one text.
     #[must_use]
     pub fn text(&self) -> String {
         lock(&self.lines).join("\n")
@@ -48,15 +48,15 @@ impl Output {
     }
 }
 
-/// Kills whichever process of a function is running, with SIGKILL. Clones kill the same.
+/// Kills the running process of a function with SIGKILL. Clones kill the same process.
 #[derive(Debug, Clone, Default)]
 pub struct Killer(Arc<Mutex<Option<Child>>>);
 
 impl Killer {
-    /// Sends it the signal; nothing where none is running.
+    /// Kills the process, if one is running.
     pub fn kill(&self) {
         if let Some(child) = lock(&self.0).as_mut() {
-            // It may have ended by itself, which is as good.
+            // It may already have ended.
             let _ = child.start_kill();
         }
     }
@@ -74,19 +74,19 @@ impl Killer {
     }
 }
 
-/// A running process. It is killed when this is dropped, after which all that it wrote is read.
+/// A running process. Dropping it kills the process and reads its remaining output.
 #[derive(Debug)]
 pub(crate) struct Process {
     killer: Killer,
-    /// Threads: what a killed process wrote is read to its end also when the runtime is gone.
+    /// Threads, because the output of a killed process is read to its end even after the runtime is gone.
     readers: Vec<JoinHandle<()>>,
-    /// Has a receiver for each output that is open.
+    /// Has a receiver for each open output.
     open: watch::Sender<()>,
     leftovers: Vec<PathBuf>,
 }
 
 impl Process {
-    /// Starts `binary` with this environment and no other.
+    /// Starts `binary` with only this environment.
     pub(crate) fn start(
         binary: &Path,
         environment: &BTreeMap<String, String>,
@@ -97,7 +97,7 @@ impl Process {
         let failed = |source| Error::Binary { path: binary.display().to_string(), source };
         let ((stdout, stdout_end), (stderr, stderr_end)) =
             (std::io::pipe().map_err(failed)?, std::io::pipe().map_err(failed)?);
-        // The command holds this side's copies of the ends that are written to. It has to be gone before they can close.
+        // The command holds copies of the write ends of the pipes. It must be dropped, or the pipes never close.
         let child = Command::new(binary)
             .env_clear()
             .envs(environment)
@@ -114,7 +114,7 @@ impl Process {
         Ok(Self { killer, readers: readers.into(), open, leftovers })
     }
 
-    /// Waits for the end of the process and of what it wrote.
+    /// Waits for the end of the process and of its output.
     pub(crate) async fn ended(&mut self) -> String {
         self.open.closed().await;
         loop {
@@ -130,11 +130,11 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.killer.kill();
         for reader in self.readers.drain(..) {
-            // It does not panic.
+            // The thread does not panic.
             let _ = reader.join();
         }
         for file in &self.leftovers {
-            // Gone where the process ended by itself.
+            // Already gone if the process ended by itself.
             let _ = std::fs::remove_file(file);
         }
     }

@@ -1,4 +1,4 @@
-//! A proxy in front of one service: HTTP/1.1, each call whole, and what a rule wants done to it.
+//! An HTTP/1.1 proxy in front of one service. It reads each call completely and applies the rules.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -25,14 +25,14 @@ use crate::process::lock;
 use crate::secrecy::Lock;
 use crate::{Answer, Calls, Error, Fault, Moment, System, Watch};
 
-/// Says to hyper that the connection is to be closed here and now.
+/// Tells hyper to close the connection at this point.
 #[derive(Debug, thiserror::Error)]
 #[error("cut on purpose")]
 struct Cut;
 
 type Body = BoxBody<Bytes, Cut>;
 
-/// What a proxy stands before. The two AWS services share an address.
+/// The service behind a proxy. The two AWS services share an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Upstream {
     LastPass,
@@ -40,7 +40,7 @@ pub(crate) enum Upstream {
     Aws,
 }
 
-/// A running proxy. It stops when it is dropped, with all its connections.
+/// A running proxy. Dropping it stops it and closes all its connections.
 #[derive(Debug)]
 pub(crate) struct Proxy {
     address: SocketAddr,
@@ -48,7 +48,7 @@ pub(crate) struct Proxy {
     server: JoinHandle<()>,
 }
 
-/// What each connection needs.
+/// The state of each connection.
 #[derive(Debug, Clone)]
 struct Way {
     upstream: Upstream,
@@ -60,7 +60,7 @@ struct Way {
 }
 
 impl Proxy {
-    /// Starts one before `url`.
+    /// Starts a proxy in front of `url`.
     pub(crate) async fn start(upstream: Upstream, url: &str, calls: Calls, watch: Watch) -> Result<Self, Error> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(Error::Listen)?;
         let address = listener.local_addr().map_err(Error::Listen)?;
@@ -78,13 +78,13 @@ impl Proxy {
         Ok(Self { address, to, server })
     }
 
-    /// Goes on before `url`: its service has moved.
+    /// Moves the proxy to `url`.
     pub(crate) fn turn_to(&self, url: &str) -> Result<(), Error> {
         *lock(&self.to) = authority(url)?;
         Ok(())
     }
 
-    /// `http://127.0.0.1:…`, without a slash at its end.
+    /// Returns its URL `http://127.0.0.1:…`, without a slash at the end.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -96,17 +96,17 @@ impl Drop for Proxy {
     }
 }
 
-/// `host:port` of a URL.
+/// Returns `host:port` of a URL.
 fn authority(url: &str) -> Result<String, Error> {
     let authority = url.parse::<Uri>().ok().and_then(|url| url.authority().map(ToString::to_string));
     authority.ok_or_else(|| Error::Answer(format!("{url} is no address of a service")))
 }
 
 async fn serve(stream: TcpStream, way: Way) {
-    // Small answers must not wait for an acknowledgement; without it they are only slower.
+    // Small responses must not wait for an acknowledgement. A failure only makes them slower.
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| answer(request, &way));
-    // A connection that was cut is an error to hyper, and meant.
+    // hyper reports a connection that was closed on purpose as an error.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
@@ -138,15 +138,15 @@ async fn answer(request: Request<Incoming>, way: &Way) -> Result<Response<Body>,
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
     let mut forwarded = Request::new(Full::new(body));
     *forwarded.method_mut() = head.method.clone();
-    // The address is the proxy's own work, the `Host` header the client's: it is in the signature of AWS requests.
+    // Only the address changes. The client's `Host` header is kept, because AWS requests are signed with it.
     *forwarded.uri_mut() = format!("http://{}{path}", lock(&way.to)).parse().map_err(|_| Cut)?;
     *forwarded.headers_mut() = head.headers;
     forwarded.headers_mut().remove(CONNECTION);
     if matches!(fault, Some(Fault::Change(_))) {
-        // What is to be changed has to come unpacked.
+        // A response that is to be changed must not be compressed.
         forwarded.headers_mut().remove(ACCEPT_ENCODING);
     }
-    // A system that closes the connection without an answer does so to the function as well.
+    // If the system closes the connection without a response, the function sees the same.
     let answer = way.http.forward(forwarded).await.map_err(|_| Cut)?;
     let mut answer = match answer {
         Ok(answer) => answer,
@@ -167,14 +167,14 @@ async fn answer(request: Request<Incoming>, way: &Way) -> Result<Response<Body>,
         Some(Fault::Answer(_) | Fault::Reply(_) | Fault::Delay(_) | Fault::Hold(_)) | None => {}
     }
     way.calls.answered(number, answer.status().as_u16());
-    // The body's length is known again, whatever was changed in it.
+    // The length of the body, which may have changed, is set again.
     answer.headers_mut().remove(CONTENT_LENGTH);
     answer.headers_mut().remove(TRANSFER_ENCODING);
     answer.headers_mut().remove(CONNECTION);
     Ok(answer.map(whole))
 }
 
-/// That what is sent holds no secret but that which opens where it goes, in its place.
+/// Searches a request for secrets. The credential of its destination is allowed in its proper place.
 fn look_for_secrets(way: &Way, operation: &str, head: &hyper::http::request::Parts, body: &Bytes) {
     let Way { upstream, watch, .. } = way;
     let of = |part: &str| format!("{part} of a request to {upstream:?} ({operation})");
@@ -196,7 +196,7 @@ fn look_for_secrets(way: &Way, operation: &str, head: &hyper::http::request::Par
     watch.look_into(&of("the body"), &body);
 }
 
-/// The system and the operation of a call.
+/// Returns the system and the operation of a call.
 fn what_is_asked(upstream: Upstream, head: &hyper::http::request::Parts, body: &Bytes) -> (System, String) {
     match upstream {
         Upstream::LastPass => {
@@ -230,7 +230,7 @@ fn whole(body: Bytes) -> Body {
     Full::new(body).map_err(|never: Infallible| match never {}).boxed()
 }
 
-/// The head with the full length, half of the body, and the end of the connection.
+/// Returns a response with the full length and half of the body, after which the connection closes.
 fn broken(answer: Response<Bytes>) -> Response<Body> {
     let (mut head, body) = answer.into_parts();
     head.headers.remove(TRANSFER_ENCODING);

@@ -27,7 +27,7 @@ pub(crate) struct Work {
     pub(crate) outcome: oneshot::Sender<Outcome>,
 }
 
-/// A server on a port of its own. It stops when it is dropped.
+/// A server on its own port. Dropping it stops it.
 #[derive(Debug)]
 pub(crate) struct RuntimeApi {
     address: SocketAddr,
@@ -38,7 +38,7 @@ pub(crate) struct RuntimeApi {
 
 #[derive(Debug)]
 struct Shared {
-    /// Notified when the process asks for its first invocation.
+    /// Notified when the process requests its first invocation.
     ready: Notify,
     waiting: tokio::sync::Mutex<mpsc::UnboundedReceiver<Work>>,
     current: Mutex<Option<(String, oneshot::Sender<Outcome>)>>,
@@ -62,7 +62,7 @@ impl RuntimeApi {
             .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
             .with_state(Arc::clone(&shared));
         let server = tokio::spawn(async move {
-            // It ends only with an error that it never gives.
+            // It never returns an error.
             let _ = axum::serve(listener, router).await;
         });
         Ok(Self { address, work, shared, server })
@@ -73,7 +73,7 @@ impl RuntimeApi {
         self.address.to_string()
     }
 
-    /// Waits until the process has asked for its first invocation.
+    /// Waits until the process has requested its first invocation.
     pub(crate) async fn ready(&self) {
         self.shared.ready.notified().await;
     }
@@ -145,7 +145,7 @@ fn finish(shared: &Shared, id: &str, outcome: Result<Outcome, serde_json::Error>
     let Ok(outcome) = outcome else { return status(StatusCode::BAD_REQUEST) };
     match lock(&shared.current).take_if(|(current, _)| current == id) {
         Some((_, sender)) => {
-            // Nobody waits any more once the deadline has passed.
+            // Nobody waits for the outcome after the deadline.
             let _ = sender.send(outcome);
             status(StatusCode::ACCEPTED)
         }

@@ -1,4 +1,4 @@
-//! Looks for secrets in whatever was written or sent, in every disguise in which one slips out.
+//! Searches everything written or sent for secrets, in all their encodings.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
@@ -12,25 +12,25 @@ use serde_json::Value;
 
 use crate::process::lock;
 
-/// From this length on, half of a secret is worth as much as the whole. Chosen: the half of it can't be there by chance.
+/// From this length, half of a secret counts as a leak. Chosen: half of it cannot occur by chance.
 const SHORTEST_WITH_HALVES: usize = 20;
-/// Shorter values are no secrets: a test's placeholder, or half of a key that nobody made.
+/// Shorter values are not treated as secrets: they are placeholders or parts of invalid keys.
 const SHORTEST: usize = 6;
-/// How much of what stands before a secret is told, to find the place.
+/// Characters before a leaked secret that are reported, to help find the place.
 const EXCERPT_CHARS: usize = 120;
 
-/// What a secret opens.
+/// The system that a secret gives access to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lock {
-    /// LastPass: it may be in `provhash` of what is sent there, and nowhere else.
+    /// LastPass: the secret may be in `provhash` of requests to it, and nowhere else.
     LastPass,
-    /// Elasticsearch: it may be in `Authorization` of what is sent there, and nowhere else.
+    /// Elasticsearch: the secret may be in `Authorization` of requests to it, and nowhere else.
     Elasticsearch,
-    /// Anything else: it may be nowhere.
+    /// Any other system: the secret may be nowhere.
     Other,
 }
 
-/// Secrets by name. Its `Debug` shows the names alone.
+/// Secrets by name. Its `Debug` shows only the names.
 #[derive(Clone, Default)]
 pub struct Secrets(Vec<Secret>);
 
@@ -48,7 +48,7 @@ impl std::fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// Adds one.
+    /// Adds a secret.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.add(name, value, Lock::Other);
@@ -63,7 +63,7 @@ impl Secrets {
         is_new
     }
 
-    /// The names of those that a text holds, in whatever disguise, also as a part of something longer.
+    /// Returns the names of the secrets that a text contains in any encoding, also as part of a longer text.
     #[must_use]
     pub fn found_in(&self, text: &str) -> Vec<String> {
         let searcher = Searcher::new(self);
@@ -72,10 +72,10 @@ impl Secrets {
     }
 }
 
-/// All disguises of all secrets, searched for at once.
+/// Searches for all encodings of all secrets at once.
 struct Searcher {
     needles: Option<AhoCorasick>,
-    /// Which secret each needle is of.
+    /// The index of the secret of each needle.
     secrets: Vec<usize>,
 }
 
@@ -86,19 +86,19 @@ impl Searcher {
                 disguises(&secret.value).into_iter().map(move |disguise| (number, disguise))
             });
         let (secrets, needles): (Vec<usize>, Vec<String>) = needles.unzip();
-        // It fails for more needles than a machine's memory holds.
+        // It fails only for more needles than fit in memory.
         let needles = AhoCorasick::builder().ascii_case_insensitive(false).build(needles).ok();
         Self { needles, secrets }
     }
 
-    /// Which secrets are in a text, and where.
+    /// Returns the secrets in a text and their ranges.
     fn found_in<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = (usize, std::ops::Range<usize>)> + 'a {
         let matches = self.needles.iter().flat_map(move |needles| needles.find_overlapping_iter(text));
         matches.map(|found| (self.secrets[found.pattern().as_usize()], found.range()))
     }
 }
 
-/// What a value looks like in a log, an address, a form, a dump of bytes, and inside JSON and Base64.
+/// Returns the encodings of a value in logs, URLs, forms, byte dumps, JSON and Base64.
 fn disguises(value: &str) -> BTreeSet<String> {
     let hex: String = value.bytes().map(|byte| format!("{byte:02x}")).collect();
     let percent = |upper: bool| {
@@ -119,7 +119,7 @@ fn disguises(value: &str) -> BTreeSet<String> {
         percent(false),
         hex.to_uppercase(),
         hex,
-        // `{:?}` of bytes, and their JSON.
+        // `{:?}` of bytes, and bytes as JSON.
         numbers.join(", "),
         numbers.join(","),
     ]);
@@ -128,7 +128,8 @@ fn disguises(value: &str) -> BTreeSet<String> {
         all.extend([first.to_owned(), second.to_owned()]);
     }
     for engine in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
-        // Its first byte may be any of the three of a group; what a neighbour has a share in is left out.
+        // The value may begin at any of the three bytes of a group. Characters shared with neighbouring bytes are left
+        // out.
         for before in 0..3 {
             let mut bytes = vec![0; before];
             bytes.extend(value.bytes());
@@ -141,7 +142,7 @@ fn disguises(value: &str) -> BTreeSet<String> {
     all
 }
 
-/// Looks at all that the functions of an installation write and send. Clones are the same.
+/// Searches everything that the functions of an installation write and send. Clones share the findings.
 #[derive(Clone, Default)]
 pub struct Watch(Arc<Mutex<Watched>>);
 
@@ -149,7 +150,7 @@ pub struct Watch(Arc<Mutex<Watched>>);
 struct Watched {
     secrets: Secrets,
     searcher: Option<Searcher>,
-    /// By what holds which, the text before it.
+    /// The text before each leak, by place and secret.
     leaks: BTreeMap<String, String>,
     bytes: u64,
 }
@@ -161,7 +162,7 @@ impl std::fmt::Debug for Watch {
 }
 
 impl Watch {
-    /// Something that nobody may see.
+    /// Adds a secret.
     pub fn add(&self, name: &str, value: &str, opens: Lock) {
         let mut watched = lock(&self.0);
         if watched.secrets.add(name, value, opens) {
@@ -169,7 +170,7 @@ impl Watch {
         }
     }
 
-    /// The same for an API key in its encoded form, and for both of its halves.
+    /// Adds an API key: its encoded form and both of its halves.
     pub fn add_key(&self, name: &str, encoded: &str) {
         self.add(name, encoded, Lock::Elasticsearch);
         let decoded = STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
@@ -179,7 +180,7 @@ impl Watch {
         }
     }
 
-    /// Everything that is secret in the document of the function's secret.
+    /// Adds all secrets in the content of the function's secret.
     pub(crate) fn add_document(&self, document: &str) {
         let Ok(Value::Object(fields)) = serde_json::from_str(document) else { return };
         for (name, value) in &fields {
@@ -192,12 +193,12 @@ impl Watch {
         }
     }
 
-    /// Looks at something that was written or sent; `at` says what it is.
+    /// Searches output or a request. `at` names it.
     pub fn look(&self, at: &str, bytes: &[u8]) {
         self.look_but_for(None, at, bytes);
     }
 
-    /// The same where what opens this lock may be.
+    /// Searches for all secrets except those of the allowed system.
     pub(crate) fn look_but_for(&self, allowed: Option<Lock>, at: &str, bytes: &[u8]) {
         let mut watched = lock(&self.0);
         let watched = &mut *watched;
@@ -210,7 +211,7 @@ impl Watch {
             }
             let before = String::from_utf8_lossy(&bytes[..range.start]);
             let begin = before.char_indices().rev().nth(EXCERPT_CHARS).map_or(0, |(at, _)| at);
-            // Not the second half of a secret of which the first was told already.
+            // The excerpt must not show the first half of a secret.
             let before = &before[begin..];
             let is_clean = searcher.found_in(before.as_bytes()).next().is_none();
             let before = if is_clean { before } else { "" };
@@ -218,7 +219,7 @@ impl Watch {
         }
     }
 
-    /// Looks at what may be packed.
+    /// Searches content that may be compressed.
     pub(crate) fn look_into(&self, at: &str, bytes: &[u8]) {
         let mut unpacked = Vec::new();
         match GzDecoder::new(bytes).read_to_end(&mut unpacked) {
@@ -227,13 +228,13 @@ impl Watch {
         }
     }
 
-    /// What was found so far, in words without the secrets.
+    /// Describes the leaks so far, without the secrets.
     #[must_use]
     pub fn leaks(&self) -> Vec<String> {
         lock(&self.0).leaks.iter().map(|(what, before)| format!("{what}, after {before:?}")).collect()
     }
 
-    /// The same, which is then forgotten.
+    /// Describes the leaks so far, and clears them.
     #[must_use]
     pub fn take_leaks(&self) -> Vec<String> {
         let leaks = self.leaks();
@@ -241,16 +242,16 @@ impl Watch {
         leaks
     }
 
-    /// How many bytes were looked at.
+    /// Returns the number of bytes searched.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         lock(&self.0).bytes
     }
 
-    /// Fails the test that has printed a secret. To be called when all is written, at the latest by a `drop`.
+    /// Fails the test if a secret was printed. Call it when everything is written, at the latest in `drop`.
     pub(crate) fn expect_none(&self) {
         let leaks = self.leaks();
-        // A test that has failed already would end the process.
+        // A second panic in a failing test would abort the process.
         assert!(leaks.is_empty() || std::thread::panicking(), "secrets were printed:\n{}", leaks.join("\n"));
     }
 }

@@ -1,6 +1,6 @@
-//! What sets a serverless project apart from a cluster, as rules for the calls to a real node.
+//! Rules that make a real node behave like a serverless project.
 //!
-//! The node itself goes on as it is. The rules refuse what a project refuses, in its words, and change what it says of
+//! The rules refuse the requests that a project refuses, with its error texts, and change the node's description of
 //! itself. Sources: Elasticsearch, `ServerlessOperatorPrivsIT` (410), `ServerlessSupportedPrivilegesRegistry` and
 //! `ServerlessHasPrivilegesIT` (400), "Index settings available in Elastic Cloud Serverless projects".
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{Answer, Call, Fault, Rule, System};
 
-/// A project says this version for ever.
+/// A project always reports this version.
 const VERSION: &str = "8.11.0";
 
 const CLUSTER_PRIVILEGES: &str = "all cancel_task manage manage_api_key manage_behavioral_analytics manage_connector \
@@ -26,7 +26,7 @@ const INDEX_SETTINGS: &str = "index.codec index.default_pipeline index.final_pip
     index.mapping.coerce index.mapping.ignore_above index.mapping.ignore_malformed index.mapping.source.mode \
     index.mapping.synthetic_source_keep index.mapping.total_fields.limit \
     index.mapping.total_fields.ignore_dynamic_beyond_limit index.lifecycle.origination_date";
-/// The APIs that a project has, of those that one who writes logs may come by. `*` stands for one part of a path.
+/// The project's APIs that a log writer may use. `*` matches one part of a path.
 const APIS: &[&str] = &[
     "/",
     "/_mget",
@@ -53,13 +53,13 @@ const APIS: &[&str] = &[
     "/_security/user/_has_privileges",
 ];
 
-/// The rules that make a serverless project of a node.
+/// Returns the rules that make a node behave like a serverless project.
 #[must_use]
 pub fn serverless_rules() -> Vec<Rule> {
     let knows = |list: &'static str| move |name: &str| list.split_whitespace().any(|known| known == name);
     let mut rules = vec![
         Rule::when(is_root, Fault::Change(Arc::new(as_project))),
-        // The local node lacks both, which a project has.
+        // A project has both of these APIs, the local node neither.
         Rule::when(is_of_a_data_stream, Fault::Answer(Answer::json(200, &json!({"acknowledged": true})))),
     ];
     for (list, kind) in [(CLUSTER_PRIVILEGES, "cluster"), (INDEX_PRIVILEGES, "index")] {
@@ -146,7 +146,7 @@ fn body(call: &Call) -> Option<Value> {
     serde_json::from_slice(&call.body).ok()
 }
 
-/// The privileges that a question names: of `cluster`, or of `index`.
+/// Returns the privileges that a request names under `cluster` or `index`.
 fn privileges<'a>(question: &'a Value, kind: &str) -> Box<dyn Iterator<Item = &'a str> + 'a> {
     let texts = |list: &'a Value| list.as_array().into_iter().flatten().filter_map(Value::as_str);
     if kind == "cluster" {
@@ -155,7 +155,7 @@ fn privileges<'a>(question: &'a Value, kind: &str) -> Box<dyn Iterator<Item = &'
     Box::new(question["index"].as_array().into_iter().flatten().flat_map(move |on| texts(&on["privileges"])))
 }
 
-/// The names of settings, whether they are written with dots or as objects, each with `index.` before it.
+/// Returns the names of settings, from dotted or nested form, each with the prefix `index.`.
 fn flat(settings: &Value) -> Vec<String> {
     fn walk(prefix: &str, fields: &Map<String, Value>, into: &mut Vec<String>) {
         for (name, value) in fields {

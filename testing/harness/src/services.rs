@@ -1,10 +1,10 @@
-//! Where the real services are.
+//! The addresses of the real services.
 
 use std::path::PathBuf;
 
 use crate::{Aws, Elasticsearch, Error};
 
-/// The running services of the local stack, with the superuser's rights.
+/// The services of the local stack, with superuser rights.
 #[derive(Debug, Clone)]
 pub struct Services {
     /// The cluster.
@@ -14,11 +14,11 @@ pub struct Services {
 }
 
 impl Services {
-    /// The services that the environment names: `LOCAL_ELASTICSEARCH_URL`, `…_USER`, `…_PASSWORD`, `AWS_ENDPOINT_URL`
-    /// and credentials.
+    /// Connects to the services that the environment names: `LOCAL_ELASTICSEARCH_URL`, `…_USER`, `…_PASSWORD`,
+    /// `AWS_ENDPOINT_URL` and credentials.
     ///
     /// # Errors
-    /// [`Error::Unset`] names the first variable that is missing.
+    /// [`Error::Unset`] with the first missing variable.
     pub async fn from_environment() -> Result<Self, Error> {
         let needed = |name: &str| variable(name).ok_or_else(|| Error::Unset(name.to_owned()));
         let elasticsearch = Elasticsearch::new(
@@ -31,14 +31,14 @@ impl Services {
     }
 }
 
-/// A variable of the environment; an empty one is an unset one.
+/// Returns an environment variable. An empty one counts as unset.
 #[must_use]
 pub fn variable(name: &str) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "the one place where the harness reads the environment")]
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// The binary to test: that which `BOOTSTRAP` names, else `default`.
+/// Returns the binary to test: the value of `BOOTSTRAP`, or `default`.
 #[must_use]
 pub fn binary(default: &str) -> PathBuf {
     variable("BOOTSTRAP").unwrap_or_else(|| default.to_owned()).into()

@@ -1,4 +1,4 @@
-//! What LastPass holds against one snapshot of it.
+//! Compares LastPass with one snapshot of it.
 
 use std::collections::BTreeMap;
 
@@ -13,8 +13,8 @@ pub fn compare_users(truth: &[(String, Value)], documents: &[StoredDocument]) ->
     compare_snapshot(truth.iter().map(|(key, user)| with_id(key, user)), documents)
 }
 
-/// Compares shared folders with the documents of one snapshot: one for each user of a folder, one for a folder that
-/// has none.
+/// Compares shared folders with the documents of one snapshot: one document for each user of a folder, one for a folder
+/// without users.
 #[must_use]
 pub fn compare_folders(truth: &[(String, Value)], documents: &[StoredDocument]) -> Comparison {
     let records = truth.iter().flat_map(|(key, folder)| {
@@ -37,8 +37,8 @@ pub fn compare_folders(truth: &[(String, Value)], documents: &[StoredDocument]) 
     compare_snapshot(records, documents)
 }
 
-/// Compares records, each as its document keeps it, with the documents of one snapshot. All documents have to have the
-/// `@timestamp` that most of them have.
+/// Compares records, each as its document keeps it, with the documents of one snapshot. Documents whose `@timestamp`
+/// differs from the most frequent one count as mistimed.
 #[must_use]
 pub fn compare_snapshot(truth: impl IntoIterator<Item = Value>, documents: &[StoredDocument]) -> Comparison {
     let mut comparison = Comparison { documents: documents.len(), ..Comparison::default() };
@@ -70,7 +70,8 @@ pub fn compare_snapshot(truth: impl IntoIterator<Item = Value>, documents: &[Sto
     comparison
 }
 
-/// A record without the `attribs` that a quirk of the simulator adds: [`Watch`](crate::Watch) looks for the password in them.
+/// Returns a record without the `attribs` that a quirk of the simulator adds. [`Watch`](crate::Watch) searches for the
+/// password in them.
 fn without_attributes(original: &str) -> String {
     match serde_json::from_str(original) {
         Ok(Value::Object(mut fields)) => {
@@ -81,7 +82,7 @@ fn without_attributes(original: &str) -> String {
     }
 }
 
-/// A record with its key as `id`, as the integration's pipelines get it.
+/// Returns a record with its key as `id`, as the integration's pipelines receive it.
 fn with_id(key: &str, record: &Value) -> Value {
     let mut record = record.clone();
     if let Some(fields) = record.as_object_mut() {

@@ -1,4 +1,4 @@
-//! TLS before a service: an authority and certificates made for a test, and what the client offers.
+//! A TLS proxy in front of a service, test certificates, and the TLS versions that a client offers.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -17,17 +17,17 @@ use crate::process::lock;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Longest hello of a client that is looked into.
+/// Longest ClientHello that is parsed.
 const LONGEST_HELLO: usize = 16 << 10;
 
-/// An authority that nobody knows.
+/// A certificate authority that no client trusts by default.
 pub struct Authority {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    /// Makes one of this name.
+    /// Creates an authority with this name.
     ///
     /// # Errors
     /// [`Error::Tls`].
@@ -41,13 +41,13 @@ impl Authority {
         Ok(Self { pem, issuer: Issuer::new(params, key) })
     }
 
-    /// Its certificate.
+    /// Returns its certificate.
     #[must_use]
     pub fn pem(&self) -> &str {
         &self.pem
     }
 
-    /// A server that shows a certificate of this authority for a name.
+    /// Returns the configuration of a server with a certificate for a name.
     ///
     /// # Errors
     /// [`Error::Tls`].
@@ -55,7 +55,7 @@ impl Authority {
         self.certify_until(name, 4000)
     }
 
-    /// The same with one that was good until the beginning of a year.
+    /// Returns the configuration of a server whose certificate expired at the beginning of a year.
     ///
     /// # Errors
     /// [`Error::Tls`].
@@ -78,23 +78,23 @@ impl Authority {
     }
 }
 
-/// How a server answers the hello of a client.
+/// The reaction of a server to a ClientHello.
 #[derive(Clone)]
 pub enum Greeting {
-    /// With a certificate, and goes on before the service.
+    /// Completes the handshake and forwards to the service.
     Tls(Arc<ServerConfig>),
-    /// With these bytes.
+    /// Sends these bytes.
     Bytes(&'static [u8]),
 }
 
 impl Greeting {
-    /// The alert of a server that knows no version of TLS that the client offers. Source: RFC 5246, 7.2.
+    /// The alert of a server that supports no TLS version that the client offers. Source: RFC 5246, 7.2.
     pub const PROTOCOL_VERSION: Self = Self::Bytes(&[21, 3, 2, 0, 2, 2, 70]);
-    /// What a server says that does not speak TLS.
+    /// The response of a server without TLS.
     pub const PLAIN_HTTP: Self = Self::Bytes(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
 }
 
-/// TLS before a service. It stops when it is dropped, with all its connections.
+/// A TLS proxy in front of a service. Dropping it stops it and closes all its connections.
 #[derive(Debug)]
 pub struct TlsFront {
     address: SocketAddr,
@@ -103,7 +103,7 @@ pub struct TlsFront {
 }
 
 impl TlsFront {
-    /// Starts one before the service at `url`.
+    /// Starts a proxy in front of the service at `url`.
     ///
     /// # Errors
     /// [`Error::Listen`].
@@ -127,13 +127,13 @@ impl TlsFront {
         Ok(Self { address, offered, server })
     }
 
-    /// `https://localhost:…`.
+    /// Returns its URL `https://localhost:…`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("https://localhost:{}", self.address.port())
     }
 
-    /// The versions of TLS that each client has offered so far, as its `supported_versions` names them.
+    /// Returns the TLS versions that each client has offered so far, from its `supported_versions`.
     #[must_use]
     pub fn offered(&self) -> Vec<Vec<u16>> {
         lock(&self.offered).clone()
@@ -146,7 +146,7 @@ impl Drop for TlsFront {
     }
 }
 
-/// A connection that breaks off ends there: both sides see it.
+/// Serves one connection. An error ends it, which both sides notice.
 async fn serve(mut client: TcpStream, to: String, greeting: Greeting, hellos: Arc<Mutex<Vec<Vec<u16>>>>) {
     let mut hello = vec![0; LONGEST_HELLO];
     let Ok(length) = client.peek(&mut hello).await else { return };
@@ -162,13 +162,13 @@ async fn serve(mut client: TcpStream, to: String, greeting: Greeting, hellos: Ar
         Greeting::Bytes(bytes) => {
             let _ = client.write_all(bytes).await;
             let _ = client.shutdown().await;
-            // Closed before all was read, a connection is reset, and what was written is lost.
+            // Closing before everything is read would reset the connection and lose what was written.
             let _ = tokio::io::copy(&mut client, &mut tokio::io::sink()).await;
         }
     }
 }
 
-/// The versions in a ClientHello, which came in one piece. Source: RFC 8446, 4.1.2 and 4.2.1.
+/// Returns the versions in a ClientHello that arrived in one piece. Source: RFC 8446, 4.1.2 and 4.2.1.
 fn supported_versions(record: &[u8]) -> Option<Vec<u16>> {
     const RECORD_AND_HANDSHAKE_HEADER: usize = 5 + 4;
     const VERSION_AND_RANDOM: usize = 2 + 32;

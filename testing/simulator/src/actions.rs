@@ -1,29 +1,29 @@
-//! What people do, how often, and what LastPass writes under `Data` for it.
+//! The actions of users, their frequencies, and the `Data` that LastPass writes for them.
 
 use std::sync::Arc;
 
 use crate::company::Company;
 
-/// How an action fills `Data`.
+/// The form of an action's `Data`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Form {
     /// Nothing.
     Empty,
-    /// A site, as visited.
+    /// A site.
     Site,
-    /// Several sites, comma-separated.
+    /// Several sites, separated by commas.
     Sites,
     /// One of these texts.
     OneOf(&'static [&'static str]),
-    /// One address.
+    /// One e-mail address.
     Email,
-    /// Several addresses, comma-separated.
+    /// Several e-mail addresses, separated by commas.
     Emails,
-    /// A folder's name.
+    /// A folder name.
     Folder,
     /// `Secure Note (…)`, sometimes with the folder.
     Note,
-    /// `Secure Note (…)` alone.
+    /// `Secure Note (…)` without a folder.
     NoteAlone,
     /// `'folder' 'address'`
     FolderAndEmail,
@@ -41,25 +41,25 @@ pub(crate) enum Form {
     Renamed,
     /// `site to folder`
     ToFolder,
-    /// `site from folder`, or the note that the folder is gone.
+    /// `site from folder`, or a note that the folder was deleted.
     FromFolder,
 }
 
-/// Who an action comes from.
+/// The user of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Actor {
-    /// Somebody of the company.
+    /// An employee.
     Person,
     /// `API`.
     Api,
-    /// Somebody, or an address that nobody has, or none.
+    /// An employee, an unknown address, or none.
     Anyone,
 }
 
-/// An action and its habits.
+/// An action with its frequency and form.
 #[derive(Debug)]
 pub(crate) struct Action {
-    /// How often, against the others.
+    /// Its frequency, relative to the others.
     pub(crate) weight: u32,
     pub(crate) name: &'static str,
     pub(crate) actor: Actor,
@@ -70,7 +70,7 @@ const fn person(weight: u32, name: &'static str, form: Form) -> Action {
     Action { weight, name, actor: Actor::Person, form }
 }
 
-/// All documented actions, spelled as LastPass did over the years, and two that no documentation names.
+/// All documented actions, in LastPass's spellings over the years, and two undocumented ones.
 pub(crate) const ACTIONS: &[Action] = &[
     person(3_000, "Log in", Form::Site),
     person(250, "Login to Admin Console", Form::Email),
@@ -120,7 +120,7 @@ pub(crate) const ACTIONS: &[Action] = &[
     person(5, "Vault Exported \"CSV\"", Form::Empty),
 ];
 
-/// What happens twice in one second of itself: impatient clicks, retrying clients, parallel jobs.
+/// Actions that happen twice in a second: impatient clicks, retrying clients, parallel jobs.
 pub(crate) const TWIN_ACTIONS: &[&str] =
     &["Log in", "Failed Login Attempt", "SAML Login", "Open Secure Note", "Site Added", "Reporting", "Get User Data"];
 
@@ -155,26 +155,26 @@ const GROUPS: &[&str] =
 
 const NOTES: &[&str] = &["SSH Key", "Wifi", "Recovery codes (2025)", "clé d'accès", "a \"quoted\" note", "WPA 🔑"];
 
-/// A folder's name; half of them with a number, so that a large company has many.
+/// Returns a folder name. Half of them have a number, so that a large company has many.
 pub(crate) fn folder_name(company: &mut Company) -> String {
     let rng = company.rng();
     let name = *rng.pick(FOLDERS);
     if rng.chance(0.5) { format!("{name} {}", 1 + rng.below(90)) } else { name.to_owned() }
 }
 
-/// A group's name.
+/// Returns a group name.
 pub(crate) fn group_name(company: &mut Company) -> &'static str {
     company.rng().pick::<&str>(GROUPS)
 }
 
-/// A site as people visit it.
+/// Returns a site.
 pub(crate) fn site(company: &mut Company) -> String {
     let rng = company.rng();
     let site = *rng.pick(SITES);
     if rng.chance(0.6) { format!("app{}.{site}", rng.below(400)) } else { site.to_owned() }
 }
 
-/// `Data` of an action of this form.
+/// Returns the `Data` of an action of this form.
 pub(crate) fn data(form: Form, company: &mut Company) -> Arc<str> {
     let text = match form {
         Form::Empty => String::new(),

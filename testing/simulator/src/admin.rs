@@ -1,4 +1,5 @@
-//! `/_simulator/…`: what other programs ask the simulator and tell it, in JSON. Loopback only, without credentials.
+//! The admin endpoints `/_simulator/…`: other programs read and control the simulator in JSON. Loopback only, without
+//! credentials.
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -17,7 +18,7 @@ use crate::truth::truth_events as events_as_shown;
 use crate::users::truth as users_as_shown;
 use crate::world::ProvisioningHash;
 
-/// One thing or a list of them.
+/// One element or a list.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum OneOrMany {
@@ -31,7 +32,7 @@ struct NewHash {
     provisioning_hash: String,
 }
 
-/// NDJSON, oldest first: `instant`, `time`, `record`, and `poll` where a request caused it.
+/// Returns NDJSON, oldest first: `instant`, `time`, `record`, and `poll` if a request caused it.
 pub(crate) async fn truth_events(State(state): State<SharedState>) -> Response<Body> {
     let events = {
         let state = state.lock();
@@ -134,7 +135,7 @@ pub(crate) async fn set_provisioning_hash(State(state): State<SharedState>, body
             state.lock().world.provisioning_hash = ProvisioningHash::new(new.provisioning_hash);
             ok(&json!({}))
         }
-        // The parser's own words could quote the hash.
+        // The parser's error text could contain the hash.
         Err(_) => refused("expected {\"provisioning_hash\": \"…\"}"),
     }
 }

@@ -1,4 +1,4 @@
-//! What a command's handler gives back, before faults and HTTP come into it.
+//! The response of a command's handler, before faults and HTTP are applied.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::json::push_string;
 use crate::quirks::{PagesCounted, Quirks, UnauthorizedForm};
 
-/// The answer to one request.
+/// The response to one request.
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// A page of records.
@@ -18,18 +18,18 @@ pub(crate) enum Answer {
     Unauthorized,
 }
 
-/// A good answer.
+/// A successful response.
 #[derive(Debug)]
 pub(crate) struct Page {
     /// The JSON text.
     pub(crate) body: String,
-    /// How many events, users or folders it holds.
+    /// The number of events, users or folders in it.
     pub(crate) records: usize,
-    /// Whether more is left behind it.
+    /// Whether more records follow.
     pub(crate) more: bool,
 }
 
-/// What is said to a wrong account number or hash: its `Content-Type` and body.
+/// Returns `Content-Type` and body of the response to a wrong account number or hash.
 pub(crate) fn unauthorized(quirks: &Quirks) -> (&str, String) {
     let text = &quirks.unauthorized_text;
     let element = || {
@@ -46,7 +46,7 @@ pub(crate) fn unauthorized(quirks: &Quirks) -> (&str, String) {
 
 const XML: &str = "text/xml;charset=UTF-8";
 
-/// The JSON of a refusal.
+/// Returns the JSON of a refusal.
 pub(crate) fn refusal_body(quirks: &Quirks, reason: &str) -> String {
     let mut body = String::from("{\"status\":");
     push_string(&mut body, &quirks.fail_status);
@@ -58,7 +58,7 @@ pub(crate) fn refusal_body(quirks: &Quirks, reason: &str) -> String {
     body
 }
 
-/// Appends a map of ready JSON texts, or what PHP makes of an empty one.
+/// Appends a map of serialized values. An empty map is spelled as PHP does.
 pub(crate) fn push_map<'a>(out: &mut String, entries: impl Iterator<Item = (&'a str, &'a str)>, quirks: &Quirks) {
     let start = out.len();
     for (key, text) in entries {
@@ -74,12 +74,12 @@ pub(crate) fn push_map<'a>(out: &mut String, entries: impl Iterator<Item = (&'a 
     }
 }
 
-/// An empty map as these quirks spell it.
+/// Returns the spelling of an empty map.
 pub(crate) fn empty_map(quirks: &Quirks) -> &'static str {
     if quirks.empty_map_as_list { "[]" } else { "{}" }
 }
 
-/// `pagesize` and `pageindex` of a request; both numbers or strings of digits.
+/// `pagesize` and `pageindex` of a request. Both are numbers or strings of digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PageAsked {
     pub(crate) size: usize,
@@ -87,14 +87,14 @@ pub(crate) struct PageAsked {
 }
 
 impl PageAsked {
-    /// Reads them; `None` where no page size is asked for.
+    /// Reads them. `None` if the request has no page size.
     pub(crate) fn read(data: &Value) -> Option<Self> {
         let size = number(data.get("pagesize")?)?.max(1);
         let index = data.get("pageindex").and_then(number).unwrap_or(0);
         Some(Self { size, index })
     }
 
-    /// The places of its records among `all`, where an answer holds `cap` at most.
+    /// Returns the range of its records among `all`, if a response holds at most `cap`.
     pub(crate) fn range(self, cap: usize, all: usize, quirks: &Quirks) -> Range<usize> {
         let given = self.size.min(cap.max(1));
         let counted = match quirks.pages_counted {
@@ -114,7 +114,7 @@ fn number(value: &Value) -> Option<usize> {
     }
 }
 
-/// What PHP takes for true: everything but `false`, `null`, 0, `"0"`, `""` and empty lists.
+/// Returns whether PHP treats a value as true: everything except `false`, `null`, 0, `"0"`, `""` and empty lists.
 pub(crate) fn truthy(value: &Value) -> bool {
     match value {
         Value::Null => false,

@@ -1,23 +1,23 @@
-//! The simulator's own *now*: events appear, retention ends and requests are stamped by it.
+//! The simulator's clock. It decides when events appear and expire, and timestamps requests.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// What the simulator takes for the present. Default: [`Clock::Real`].
+/// The clock. Default: [`Clock::Real`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Clock {
     /// The machine's clock.
     #[default]
     Real,
-    /// The machine's clock plus this many seconds (negative: behind).
+    /// The machine's clock plus this many seconds. Negative: behind.
     OffsetSeconds(i64),
-    /// Stands still until it is set again.
+    /// Stands still at this time.
     Fixed(Timestamp),
 }
 
 impl Clock {
-    /// The present by this clock.
+    /// Returns the current time.
     pub fn now(self) -> Timestamp {
         match self {
             Self::Real => machine_now(),

@@ -1,4 +1,4 @@
-//! A seeded company: its people, and a history of what they did.
+//! A random company: its employees and their events.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -16,14 +16,14 @@ use crate::world::World;
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
-/// How large a company is.
+/// The size of a company.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CompanySize {
     /// Events in its history. Default 1,000.
     pub events: usize,
-    /// Days the history reaches back from its end. Default 30.
+    /// Days that the history goes back from its end. Default 30.
     pub days: u32,
-    /// Share of the events that have an equal one in their second, 0.0 to 1.0. Default 0.15.
+    /// Share of the events that have an equal event in the same second, 0.0 to 1.0. Default 0.15.
     pub twin_share: f64,
     /// Users. Default 50.
     pub users: usize,
@@ -39,7 +39,7 @@ impl Default for CompanySize {
     }
 }
 
-/// Somebody who works there.
+/// An employee.
 #[derive(Debug)]
 pub(crate) struct Person {
     pub(crate) username: Arc<str>,
@@ -47,7 +47,7 @@ pub(crate) struct Person {
     addresses: [Arc<str>; 3],
 }
 
-/// The people of a company and the chance that drives them.
+/// The employees of a company and its random generator.
 #[derive(Debug)]
 pub(crate) struct Company {
     rng: Rng,
@@ -59,7 +59,7 @@ pub(crate) struct Company {
 }
 
 impl World {
-    /// The account of a company with this history up to `end` (excluded). Equal arguments give equal worlds.
+    /// Creates the account of a company with this history up to `end` (excluded). Equal arguments give equal worlds.
     pub fn company(seed: u64, size: &CompanySize, end: Timestamp) -> Self {
         let mut company = Company::new(seed, size);
         let mut world = Self::default();
@@ -83,7 +83,7 @@ impl Company {
         }
     }
 
-    /// The same people with another course of events.
+    /// Returns the same employees with another random sequence of events.
     pub(crate) fn with_actions_from(self, seed: u64) -> Self {
         Self { rng: Rng::new(seed), ..self }
     }
@@ -92,13 +92,13 @@ impl Company {
         &mut self.rng
     }
 
-    /// The address of somebody.
+    /// Returns the address of an employee.
     pub(crate) fn colleague(&mut self) -> Arc<str> {
         let index = self.rng.below(self.people.len());
         self.people[index].username.clone()
     }
 
-    /// Somebody does something at this instant.
+    /// Returns an event of an employee at this instant.
     pub(crate) fn act(&mut self, instant: Timestamp) -> Event {
         let mut drawn = self.rng.below(self.total_weight as usize) as u32;
         let mut index = 0;
@@ -109,7 +109,7 @@ impl Company {
         self.perform(index, instant)
     }
 
-    /// Somebody does something that is often done twice at once.
+    /// Returns an event that often happens twice in a second.
     fn act_often_doubled(&mut self, instant: Timestamp) -> Event {
         let name = *self.rng.pick(TWIN_ACTIONS);
         let index = ACTIONS.iter().position(|action| action.name == name).unwrap_or(0);
@@ -141,7 +141,7 @@ const FIRST: &[&str] = &[
 ];
 const LAST: &[&str] =
     &["Smith", "O'Brien", "Müller", "García", "Tanaka", "de la Cruz", "Nguyen", "Åström", "Rossi", "van Dyk", "Öztürk"];
-/// The same names as they stand in addresses.
+/// The same names in the spelling of addresses.
 const LAST_ASCII: &[&str] =
     &["smith", "o'brien", "mueller", "garcia", "tanaka", "delacruz", "nguyen", "astrom", "rossi", "vandyk", "ozturk"];
 const DOMAINS: &[&str] = &["example.com", "example.com", "mail.example.org", "corp.internal"];
@@ -171,7 +171,7 @@ fn person(number: usize, rng: &mut Rng) -> Person {
     }
 }
 
-/// The hours of a history with how busy each of them and those before it are.
+/// The hours of a history, each with the cumulative activity up to it.
 struct Hours {
     start: Timestamp,
     seconds: i64,
@@ -179,7 +179,7 @@ struct Hours {
 }
 
 impl Hours {
-    /// Full office hours, quiet evenings, weekends and nights, by the company's clock in New York.
+    /// High activity in office hours in New York, low activity in evenings, at weekends and at night.
     fn new(size: &CompanySize, end: Timestamp) -> Self {
         let seconds = i64::from(size.days.max(1)) * 86_400;
         let end = Timestamp::from_second(end.as_second()).unwrap_or(end);
@@ -210,7 +210,7 @@ impl Hours {
     }
 }
 
-/// The events, twins among them in exactly their share; everything else differs from all others of its second.
+/// Returns the events with exactly the given share of twins. All other events differ from the rest of their second.
 fn history(company: &mut Company, size: &CompanySize, end: Timestamp) -> Vec<Event> {
     let hours = Hours::new(size, end);
     let mut taken = HashSet::new();
@@ -222,7 +222,7 @@ fn history(company: &mut Company, size: &CompanySize, end: Timestamp) -> Vec<Eve
         }
     };
     let twins = (size.twin_share.clamp(0.0, 1.0) * size.events as f64).round() as usize;
-    // One event alone is no twin.
+    // A single event cannot be a twin.
     let twins = if twins == 1 { 0 } else { twins };
     let mut events = Vec::with_capacity(size.events);
     while events.len() < twins {
@@ -233,7 +233,7 @@ fn history(company: &mut Company, size: &CompanySize, end: Timestamp) -> Vec<Eve
             2..=4 => 3,
             _ => 2,
         };
-        // No single one may be left over.
+        // No single event may remain.
         let group = if left <= group + 1 { left } else { group };
         let event = new_event(company, true);
         events.extend(std::iter::repeat_n(event, group));
@@ -241,7 +241,7 @@ fn history(company: &mut Company, size: &CompanySize, end: Timestamp) -> Vec<Eve
     while events.len() < size.events {
         events.push(new_event(company, false));
     }
-    // Twins of one second mixed with what else happened in it.
+    // Mixes the twins of a second with its other events.
     company.rng.shuffle(&mut events);
     events
 }

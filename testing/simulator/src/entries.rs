@@ -1,28 +1,28 @@
-//! Users or shared folders: keyed JSON in a fixed order that may change while it is being read.
+//! Users or shared folders: JSON by key, in a fixed order, which can change during paging.
 
 use serde_json::Value;
 
-/// A keyed set of JSON entries that remembers what it held at which request.
+/// JSON entries by key. It can tell which entries existed at each request.
 #[derive(Debug, Clone, Default)]
 pub struct Entries {
     all: Vec<Entry>,
-    /// How many requests have been answered; stamps every change.
+    /// The number of answered requests. Each change is stamped with it.
     requests: u64,
 }
 
-/// One entry's life. Present for request `r` where `since < r` and not `until < r`.
+/// One version of an entry. It is present for request `r` if `since < r` and not `until < r`.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) key: String,
     pub(crate) value: Value,
-    /// The value as JSON text: serving a page must not serialise 2,000 trees again.
+    /// The value as JSON text, so that a page need not serialize 2,000 values again.
     pub(crate) text: String,
     since: u64,
     until: Option<u64>,
 }
 
 impl Entries {
-    /// Adds an entry at the end, or replaces the one with this key at its place.
+    /// Appends an entry, or replaces the one with this key in place.
     pub fn put(&mut self, key: impl Into<String>, value: Value) {
         let key = key.into();
         let entry = Entry { text: value.to_string(), value, since: self.requests, until: None, key };
@@ -36,13 +36,13 @@ impl Entries {
         }
     }
 
-    /// Adds an entry before all others, so that every following one moves on by one place.
+    /// Inserts an entry before all others, so that all others move by one place.
     pub fn put_first(&mut self, key: impl Into<String>, value: Value) {
         let entry = Entry { key: key.into(), text: value.to_string(), value, since: self.requests, until: None };
         self.all.insert(0, entry);
     }
 
-    /// Removes an entry; `false` where there is none with this key.
+    /// Removes an entry. Returns `false` if no entry has this key.
     pub fn remove(&mut self, key: &str) -> bool {
         match self.all.iter_mut().find(|held| held.until.is_none() && held.key == key) {
             Some(held) => {
@@ -53,22 +53,23 @@ impl Entries {
         }
     }
 
-    /// How many entries there are now.
+    /// Returns the current number of entries.
     pub fn len(&self) -> usize {
         self.current().count()
     }
 
-    /// Whether there are none now.
+    /// Returns whether there are no entries.
     pub fn is_empty(&self) -> bool {
         self.current().next().is_none()
     }
 
-    /// What is held now, in the order it is served.
+    /// Returns the current entries in the order in which they are served.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.current().map(|entry| (entry.key.as_str(), &entry.value))
     }
 
-    /// What was there unchanged for every one of these requests (numbers as in the request records, both included).
+    /// Returns the entries that existed unchanged during all of these requests (numbers as in the request records, both
+    /// included).
     pub fn throughout(&self, first_request: u64, last_request: u64) -> Vec<(String, Value)> {
         let stayed =
             |entry: &&Entry| entry.since < first_request && entry.until.is_none_or(|until| until >= last_request);

@@ -1,4 +1,4 @@
-//! One event as LastPass holds it: its true instant, when the API begins to show it, and what it says.
+//! One event in LastPass: its instant, the time at which the API begins to show it, and its fields.
 
 use std::sync::Arc;
 
@@ -6,16 +6,16 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Stands for the shown local time inside a [`Event::raw`] record.
+/// The placeholder for the local time in an [`Event::raw`] record.
 pub(crate) const TIME_PLACEHOLDER: &str = "{time}";
 
-/// One event of the history. Texts are shared: a million events have few users and actions.
+/// One event. Its texts are shared, because a million events have few users and actions.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(from = "EventInput")]
 pub struct Event {
-    /// The true instant; whole seconds, a fraction is cut off when the event joins a world.
+    /// The instant in whole seconds. A fraction is cut off when the event is added to a world.
     pub instant: Timestamp,
-    /// When the API begins to show it; later than `instant` for a late event.
+    /// The time from which the API shows the event. Later than `instant` for a late event.
     pub appears_at: Timestamp,
     /// `Username`: an address, empty, or `API`.
     pub username: Arc<str>,
@@ -25,14 +25,14 @@ pub struct Event {
     pub action: Arc<str>,
     /// `Data`.
     pub data: Arc<str>,
-    /// JSON served instead of the record, for hostile ones; `{time}` in it becomes the shown local time.
+    /// JSON to serve instead of the record, to test malformed records. `{time}` is replaced by the local time.
     pub raw: Option<Arc<str>>,
-    /// Whether a `reporting` request caused it, and nobody of the world.
+    /// Whether a `reporting` request caused it.
     pub is_poll: bool,
 }
 
 impl Event {
-    /// An event of this instant, shown at once, with all texts empty.
+    /// Returns an event at this instant, visible immediately, with empty texts.
     pub fn at(instant: Timestamp) -> Self {
         let empty: Arc<str> = Arc::from("");
         Self {
@@ -47,32 +47,33 @@ impl Event {
         }
     }
 
-    /// The event that LastPass writes for a `reporting` request at this instant, which may name its user (`apiuser`).
+    /// Returns the event that LastPass writes for a `reporting` request at this instant. It may name the user
+    /// (`apiuser`).
     pub(crate) fn of_poll(instant: Timestamp, api_user: Option<&str>) -> Self {
         let username = api_user.map(|user| format!("API: {user}")).unwrap_or_default();
         let event = Self::at(instant).by(username).doing("Reporting").with_data("Enterprise API");
         Self { is_poll: true, ..event }
     }
 
-    /// Sets who did it.
+    /// Sets the user.
     pub fn by(mut self, username: impl Into<Arc<str>>) -> Self {
         self.username = username.into();
         self
     }
 
-    /// Sets the address it came from.
+    /// Sets the IP address.
     pub fn from_ip(mut self, ip: impl Into<Arc<str>>) -> Self {
         self.ip = ip.into();
         self
     }
 
-    /// Sets what was done.
+    /// Sets the action.
     pub fn doing(mut self, action: impl Into<Arc<str>>) -> Self {
         self.action = action.into();
         self
     }
 
-    /// Sets the free text of the action.
+    /// Sets the data.
     pub fn with_data(mut self, data: impl Into<Arc<str>>) -> Self {
         self.data = data.into();
         self
@@ -84,20 +85,21 @@ impl Event {
         self
     }
 
-    /// Serves this text instead of a well-formed record: JSON that no value can hold, such as a lone surrogate.
+    /// Serves this text instead of a well-formed record, for JSON that a value cannot represent, such as a lone
+    /// surrogate.
     pub fn with_raw_text(mut self, record: impl Into<Arc<str>>) -> Self {
         self.raw = Some(record.into());
         self
     }
 
-    /// Serves this JSON instead of a well-formed record; it keeps its place in the order by `instant`.
+    /// Serves this JSON instead of a well-formed record. The order by `instant` remains.
     pub fn with_raw(mut self, record: &Value) -> Self {
         self.raw = Some(record.to_string().into());
         self
     }
 }
 
-/// How other programs write an event: everything but the instant may be left out.
+/// The JSON form of an event. Only the instant is required.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct EventInput {

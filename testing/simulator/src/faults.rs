@@ -1,4 +1,4 @@
-//! Planned faults: which request meets which.
+//! Planned faults and the requests that meet them.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -6,65 +6,65 @@ use serde_json::Value;
 use crate::requests::Command;
 use crate::rng::Rng;
 
-/// What goes wrong.
+/// A fault.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Fault {
     /// HTTP 429 with an HTML page.
     Throttled {
-        /// `Retry-After`, as written; none where `None`.
+        /// `Retry-After` as sent. `None` omits the header.
         #[serde(default)]
         retry_after: Option<String>,
     },
-    /// Any answer, e.g. 503 or 502 of a proxy, or an HTML page with 200.
+    /// Any response, for example 503, a proxy's 502, or an HTML page with status 200.
     Response {
         /// HTTP status.
         status: u16,
         /// `Content-Type`.
         #[serde(default = "html")]
         content_type: String,
-        /// The body as it is.
+        /// The body.
         #[serde(default = "maintenance_page")]
         body: String,
     },
     /// HTTP 403 with the page "Access Denied" of the content delivery network.
     AccessDenied,
-    /// The connection is closed before any byte of an answer.
+    /// The connection is closed before the response.
     CutBeforeAnswer,
-    /// The good answer with its full `Content-Length`, of which only half arrives before the connection closes.
+    /// The successful response with its full `Content-Length`, but the connection closes after half of it.
     CutInsideBody,
-    /// HTTP 200 with `FAIL`.
+    /// HTTP 200 with the status `FAIL`.
     Fail {
         /// `error` or `errors`.
         #[serde(default = "error_key")]
         key: String,
-        /// The value under it: string, list or map.
+        /// The value of that key: string, list or map.
         value: Value,
     },
-    /// The answer comes late, and may meet a further fault.
+    /// A delayed response, which can meet another fault.
     Delay {
-        /// By so many milliseconds.
+        /// The delay in milliseconds.
         milliseconds: u64,
     },
 }
 
 impl Fault {
-    /// 429, with or without `Retry-After` in seconds.
+    /// Returns status 429, with or without `Retry-After` in seconds.
     pub fn throttled(retry_after_seconds: Option<u64>) -> Self {
         Self::Throttled { retry_after: retry_after_seconds.map(|seconds| seconds.to_string()) }
     }
 
-    /// This status with an HTML page, as a proxy or a maintenance answers.
+    /// Returns this status with an HTML page, as a proxy or a maintenance page does.
     pub fn status(status: u16) -> Self {
         Self::Response { status, content_type: html(), body: maintenance_page() }
     }
 
-    /// An HTML page with 200.
+    /// Returns an HTML page with status 200.
     pub fn html() -> Self {
         Self::status(200)
     }
 
-    /// `FAIL` with this text in a list under `error`.
+    /// Returns `FAIL` with this text in a list under `error`.
     pub fn fail(text: &str) -> Self {
         Self::Fail { key: error_key(), value: Value::from(vec![text]) }
     }
@@ -89,85 +89,85 @@ fn error_key() -> String {
     "error".to_owned()
 }
 
-/// Which of the requests that a rule looks at meet its fault.
+/// The requests of a rule that meet its fault.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trigger {
-    /// The next one that no earlier rule takes. Several such rules are a queue.
+    /// The next request that no earlier rule handles. Several such rules form a queue.
     #[default]
     Next,
-    /// The n-th from now on, counted from 1.
+    /// The n-th request from now on, counted from 1.
     Nth(u64),
-    /// Every k-th from now on.
+    /// Every k-th request from now on.
     Every(u64),
-    /// Each with this probability, drawn from the seed.
+    /// Each request with this probability, drawn from a seed.
     Random {
         /// 0.0 to 1.0.
         probability: f64,
-        /// Seed of the draws.
+        /// The seed.
         seed: u64,
     },
 }
 
-/// A fault with its trigger. Rules are asked in the order they were added; the first that is due wins.
+/// A fault with its trigger. Rules apply in the order in which they were added; the first match wins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FaultRule {
-    /// Only requests of this command; all where `None`.
+    /// The command whose requests count. `None`: all requests.
     #[serde(default)]
     pub command: Option<Command>,
-    /// Which of them.
+    /// The requests that meet the fault.
     #[serde(default)]
     pub on: Trigger,
-    /// How often at most. Default once for `next` and `nth`, else without end.
+    /// The maximum number of faults. Default: once for `next` and `nth`, otherwise unlimited.
     #[serde(default)]
     pub times: Option<u64>,
-    /// What happens.
+    /// The fault.
     pub fault: Fault,
 }
 
 impl FaultRule {
-    /// The next request meets the fault.
+    /// Applies the fault to the next request.
     pub fn next(fault: Fault) -> Self {
         Self { command: None, on: Trigger::Next, times: None, fault }
     }
 
-    /// The n-th request from now on meets it.
+    /// Applies the fault to the n-th request from now on.
     pub fn nth(n: u64, fault: Fault) -> Self {
         Self { on: Trigger::Nth(n), ..Self::next(fault) }
     }
 
-    /// Every k-th request meets it.
+    /// Applies the fault to every k-th request.
     pub fn every(k: u64, fault: Fault) -> Self {
         Self { on: Trigger::Every(k), ..Self::next(fault) }
     }
 
-    /// Each request meets it with this probability.
+    /// Applies the fault to each request with this probability.
     pub fn random(probability: f64, seed: u64, fault: Fault) -> Self {
         Self { on: Trigger::Random { probability, seed }, ..Self::next(fault) }
     }
 
-    /// Looks at requests of this command alone.
+    /// Restricts the rule to this command.
     pub fn for_command(mut self, command: Command) -> Self {
         self.command = Some(command);
         self
     }
 
-    /// At most so often.
+    /// Limits the number of faults.
     pub fn times(mut self, times: u64) -> Self {
         self.times = Some(times);
         self
     }
 }
 
-/// What a request meets.
+/// The fault that a request meets.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Met {
     pub(crate) delay_ms: u64,
     pub(crate) fault: Option<Fault>,
 }
 
-/// The rules with how far each of them is.
+/// The rules with their counters.
 #[derive(Debug, Default)]
 pub(crate) struct FaultPlan {
     rules: Vec<Armed>,
@@ -196,12 +196,13 @@ impl FaultPlan {
         self.rules.clear();
     }
 
-    /// How many faults of rules with an end are still to come.
+    /// Returns how many faults of limited rules are still to come.
     pub(crate) fn waiting(&self) -> u64 {
         self.rules.iter().map(|armed| armed.left).filter(|left| *left < u64::MAX).sum()
     }
 
-    /// Decides about one request. Each rule counts every request it looks at, also those another rule takes.
+    /// Decides the fault of one request. Each rule counts every request of its command, including those that another
+    /// rule handles.
     pub(crate) fn meet(&mut self, command: Option<Command>) -> Met {
         let mut met = Met::default();
         for armed in &mut self.rules {
@@ -211,7 +212,7 @@ impl FaultPlan {
             armed.seen += 1;
             let due = match armed.rule.on {
                 Trigger::Next => true,
-                // `>=`: with `times`, or where an earlier rule took the n-th, it is the ones after it.
+                // `>=`, because `times` may allow more requests, or an earlier rule may have handled the n-th.
                 Trigger::Nth(n) => armed.seen >= n,
                 Trigger::Every(k) => armed.seen.is_multiple_of(k.max(1)),
                 Trigger::Random { probability, .. } => armed.rng.chance(probability),

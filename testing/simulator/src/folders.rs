@@ -9,7 +9,7 @@ use crate::entries::Entry;
 use crate::quirks::{FolderPaging, Quirks};
 use crate::world::World;
 
-/// Answers one request. `"all"` and anything without a `pagesize` asks for all folders.
+/// Answers one request. `"all"`, or a request without `pagesize`, returns all folders.
 pub(crate) fn answer(world: &World, data: &Value, quirks: &Quirks) -> Answer {
     let folders: Vec<&Entry> = world.folders.current().collect();
     let asked = match quirks.folder_paging {
@@ -22,7 +22,7 @@ pub(crate) fn answer(world: &World, data: &Value, quirks: &Quirks) -> Answer {
     };
     let more = range.end < folders.len();
     let page = &folders[range];
-    // The documented `"all"`, alone or beside the paging.
+    // The documented `"all"`, alone or together with paging.
     let is_all = [Some(data), data.get("data")].iter().flatten().any(|data| data.as_str() == Some("all"));
     let texts: Vec<Cow<'_, str>> = page
         .iter()
@@ -40,7 +40,7 @@ pub(crate) fn answer(world: &World, data: &Value, quirks: &Quirks) -> Answer {
     Answer::Page(Page { body: out, records: page.len(), more })
 }
 
-/// A folder as it is shown to whoever does not ask for all.
+/// Returns a folder as a request without `"all"` sees it.
 fn without_super_admins(folder: &Value) -> Value {
     let mut folder = folder.clone();
     let stays = |user: &Value| !user.get("superadmin").is_some_and(truthy);

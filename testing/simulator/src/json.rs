@@ -1,4 +1,4 @@
-//! JSON text written directly: an answer of 10,000 events must not cost a tree of values first.
+//! Writes JSON text directly, so that a response of 10,000 events needs no tree of values.
 
 /// Appends `text` as a JSON string.
 pub(crate) fn push_string(out: &mut String, text: &str) {
@@ -21,9 +21,9 @@ pub(crate) fn push_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// Spells a JSON text as PHP's `json_encode` does by default: `\/`, and `\uXXXX` for what is not ASCII.
+/// Spells a JSON text as PHP's `json_encode` does by default: `\/`, and `\uXXXX` outside ASCII.
 ///
-/// Outside strings neither a slash nor anything but ASCII can occur, so the whole text may be rewritten blindly.
+/// Slashes and characters outside ASCII occur only in strings, so the whole text can be rewritten.
 pub(crate) fn php_spelling(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 8);
     for character in text.chars() {

@@ -1,9 +1,9 @@
-//! A LastPass Enterprise API to test against.
+//! A simulator of the LastPass Enterprise API for tests.
 //!
-//! It holds one account's history ([`World`]), serves it over HTTP as LastPass is documented to ([`Quirks`] switch
-//! every point at which the documentation leaves a doubt), fails where it is told to ([`FaultRule`]) and tells
-//! afterwards what it holds and what it was asked. Its wire format is written from LastPass's documentation alone and
-//! shares no code with the collector, so the two can't share a misunderstanding.
+//! It holds one account ([`World`]), serves it over HTTP as LastPass documents ([`Quirks`] switch every point that the
+//! documentation leaves open), fails on request ([`FaultRule`]), and reports its content and the requests it received.
+//! Its wire format follows only LastPass's documentation and shares no code with the collector, so that the two cannot
+//! share a misunderstanding.
 //!
 //! ```
 //! use lastpass_simulator::{CompanySize, Quirks, Simulator, World};

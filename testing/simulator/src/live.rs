@@ -1,27 +1,27 @@
-//! Events that happen while the simulator runs.
+//! Events that happen while the simulator is running.
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::company::{Company, CompanySize};
 use crate::event::Event;
 
-/// The longest lateness of a live event (seconds).
+/// The longest delay of a late event, in seconds.
 const LATEST: usize = 300;
 
-/// How live events come.
+/// The settings of live events.
 #[derive(Debug, Clone)]
 pub struct Live {
-    /// The seed of the company, so that its people act on.
+    /// The seed of the company, so that the same employees continue.
     pub seed: u64,
-    /// The company whose people act.
+    /// The size of the company.
     pub company: CompanySize,
-    /// Events in a second of the simulator's clock, on average; may be below 1.
+    /// Average events per second of the simulator's clock. May be below 1.
     pub per_second: f64,
     /// Share of events that appear late, by up to five minutes.
     pub late_share: f64,
 }
 
-/// The stream of live events.
+/// The source of live events.
 pub(crate) struct LiveEvents {
     company: Company,
     per_second: f64,
@@ -36,7 +36,7 @@ impl LiveEvents {
         Self { company, per_second: live.per_second, late_share: live.late_share, start, made: 0 }
     }
 
-    /// The events that have happened since the last call.
+    /// Returns the events since the last call.
     pub(crate) fn until(&mut self, now: Timestamp) -> Vec<Event> {
         let passed = now.duration_since(self.start).as_secs_f64().max(0.0);
         let due = (passed * self.per_second) as u64;

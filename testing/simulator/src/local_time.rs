@@ -1,4 +1,4 @@
-//! Between true instants and the wall time of the API's zone, both ways.
+//! Conversion between instants and the local time of the API's zone.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -6,11 +6,11 @@ use jiff::tz::{Disambiguation, Offset, TimeZone};
 
 use crate::quirks::Pass;
 
-/// Offsets change only on whole quarters of an hour UTC, so one look-up serves each of them (seconds).
+/// Offsets change only at quarters of an hour UTC, so one lookup serves each quarter (seconds).
 const QUARTER_HOUR: i64 = 900;
 
-/// Reads `YYYY-MM-DD HH:MM:SS` as PHP's `strtotime` does in this zone: a time in a skipped hour is moved on by the
-/// gap, one in a repeated hour belongs to the pass that is asked for. `None` where it can't be read.
+/// Parses `YYYY-MM-DD HH:MM:SS` as PHP's `strtotime` does in this zone: a time in a skipped hour moves forward by the
+/// gap, and `pass` decides about a repeated hour. `None` if it cannot be parsed.
 pub(crate) fn parse(text: &str, zone: &TimeZone, pass: Pass) -> Option<Timestamp> {
     let civil = DateTime::strptime("%Y-%m-%d %H:%M:%S", text).ok()?;
     let choice = match pass {
@@ -20,7 +20,7 @@ pub(crate) fn parse(text: &str, zone: &TimeZone, pass: Pass) -> Option<Timestamp
     zone.to_ambiguous_timestamp(civil).disambiguate(choice).ok()
 }
 
-/// Writes instants as the API shows them; cheap for instants that lie near each other.
+/// Writes instants as the API shows them. Fast for instants close to each other.
 #[derive(Debug)]
 pub(crate) struct LocalTime<'a> {
     zone: &'a TimeZone,
@@ -32,7 +32,7 @@ impl<'a> LocalTime<'a> {
         Self { zone, known: None }
     }
 
-    /// The wall time of this instant.
+    /// Returns the local time of an instant.
     pub(crate) fn civil(&mut self, instant: Timestamp) -> DateTime {
         let quarter = instant.as_second().div_euclid(QUARTER_HOUR);
         let offset = match self.known {

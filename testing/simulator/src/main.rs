@@ -1,4 +1,4 @@
-//! `lastpass-simulator`: the simulator as a program, for demos and for trying things by hand.
+//! `lastpass-simulator`: the simulator as a program, for demos and manual tests.
 
 use std::error::Error;
 use std::fs;
@@ -10,17 +10,17 @@ use jiff::Timestamp;
 use lastpass_simulator::{Clock, CompanySize, Live, Quirks, Simulator, World};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Serves the LastPass Enterprise API of an invented company on 127.0.0.1.
+/// Serves the LastPass Enterprise API of a fictional company on 127.0.0.1.
 #[derive(Parser)]
 #[command(version)]
 struct Options {
-    /// Port to listen on; 0 takes a free one
+    /// Port to listen on; 0 selects a free port
     #[arg(long, default_value_t = 0)]
     port: u16,
     /// Account number (cid)
     #[arg(long, default_value = "12345")]
     account: String,
-    /// Provisioning hash (provhash) that is accepted
+    /// Valid provisioning hash (provhash)
     #[arg(long, env = "LASTPASS_SIMULATOR_PROVISIONING_HASH", hide_env_values = true)]
     provisioning_hash: String,
     /// Seed of the company: equal seeds, sizes and ends give equal companies
@@ -29,10 +29,10 @@ struct Options {
     /// Events in the history
     #[arg(long, default_value_t = 60_000)]
     events: usize,
-    /// Days the history reaches back
+    /// Days that the history goes back
     #[arg(long, default_value_t = 30)]
     days: u32,
-    /// Share of events that have an equal one in their second
+    /// Share of events with an equal event in the same second
     #[arg(long, default_value_t = 0.15)]
     twins: f64,
     /// Users
@@ -47,13 +47,13 @@ struct Options {
     /// JSON file with switches; see the README
     #[arg(long)]
     quirks: Option<PathBuf>,
-    /// End of the history, RFC 3339; now if left out
+    /// End of the history, RFC 3339; default: now
     #[arg(long)]
     end: Option<Timestamp>,
-    /// Events a second that go on happening while it runs
+    /// Live events per second while the simulator is running
     #[arg(long)]
     live: Option<f64>,
-    /// Share of the live events that appear late, by up to five minutes
+    /// Share of live events that appear late, by up to five minutes
     #[arg(long, default_value_t = 0.0)]
     live_late: f64,
 }

@@ -1,19 +1,19 @@
-//! Every way in which the real API is known, or must be feared, to differ. The default is the documented behaviour.
+//! Every known or possible difference of the real API. The default is the documented behaviour.
 
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The zone the API's documentation names.
+/// The zone that the API documentation names.
 const DOCUMENTED_ZONE: &str = "US/Eastern";
-/// Most events in one `reporting` answer, by the API's documentation.
+/// Most events in one `reporting` response, by the API documentation.
 const DOCUMENTED_PAGE: usize = 10_000;
-/// What recordings of the API show, also of answers in JSON.
+/// The type in recordings of the API, also for JSON responses.
 const RECORDED_CONTENT_TYPE: &str = "text/xml;charset=UTF-8";
 /// The largest `pagesize` that public clients use for `getuserdata`.
 const LARGEST_USER_PAGE: usize = 2_000;
 
-/// The switches. In JSON each may be left out; unknown ones are refused by name.
+/// The switches. In JSON each is optional; an unknown one is rejected by name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Quirks {
@@ -23,73 +23,73 @@ pub struct Quirks {
     /// Zone of the dates of users. Default: that of `Time`, as in a recording.
     #[serde(with = "jiff::fmt::serde::tz::optional")]
     pub user_time_zone: Option<TimeZone>,
-    /// Whether each `reporting` request becomes an event itself, as in recordings. Default `true`.
+    /// Whether each `reporting` request becomes an event, as in recordings. Default `true`.
     pub reporting_events: bool,
-    /// How many seconds after the request such an event appears. Default 0: to the next request.
+    /// Seconds after the request at which its event appears. Default 0: visible to the next request.
     pub reporting_events_late_seconds: u32,
-    /// Which pass of a repeated hour `from` and `to` mean. Default the first.
+    /// The pass that `from` and `to` mean in a repeated hour. Default the first.
     pub repeated_hour: Pass,
-    /// Most events in an answer. Default 10,000; 0 counts as 1.
+    /// Most events in a response. Default 10,000; 0 counts as 1.
     pub page_size: usize,
-    /// Order of the events inside an answer. Default descending. Pages always run from newest to oldest.
+    /// Order of the events in a response. Default descending. Pages always run from newest to oldest.
     pub order: Order,
-    /// Whether the second of `from` belongs to the answer. Default inclusive.
+    /// Whether the second of `from` belongs to the response. Default inclusive.
     pub from: Bound,
-    /// Whether the second of `to` belongs to the answer. Default inclusive.
+    /// Whether the second of `to` belongs to the response. Default inclusive.
     pub to: Bound,
-    /// Which event's position `next` is. Default the last one returned.
+    /// The event whose position `next` is. Default the last one returned.
     pub next_is: NextIs,
-    /// What a request with `next` repeats of the page before. Default nothing.
+    /// The events of the previous page that a request with `next` repeats. Default none.
     pub next_repeats: Repeats,
-    /// `next` as a string of digits. Default `false`.
+    /// Whether `next` is a string of digits. Default `false`.
     pub next_as_string: bool,
-    /// Form of `data` in `reporting`. Default as the request's `format` asks.
+    /// Form of `data` in `reporting`. Default as the request's `format` specifies.
     pub event_data: EventData,
-    /// How an empty `Username`, `IP_Address` or `Data` is spelled. Default `""`.
+    /// Spelling of an empty `Username`, `IP_Address` or `Data`. Default `""`.
     pub empty_value: EmptyValue,
-    /// Adds a field to each event that no documentation names. Default `false`.
+    /// Adds an undocumented field to each event. Default `false`.
     pub unknown_field: bool,
-    /// Days after which events are shown no more. Default none.
+    /// Days after which events are no longer shown. Default unlimited.
     pub retention_days: Option<u32>,
-    /// Most users in an answer, whatever `pagesize` says. Default 2,000.
+    /// Most users in a response, whatever `pagesize` says. Default 2,000.
     pub user_page_cap: usize,
     /// Adds `attribs` with a `password` to each user. Default `false`.
     pub user_passwords: bool,
-    /// Whether `getdetailedsfdata` heeds `pagesize` and `pageindex`. Default honoured.
+    /// Whether `getdetailedsfdata` honours `pagesize` and `pageindex`. Default honoured.
     pub folder_paging: FolderPaging,
-    /// Most folders in an answer, whatever `pagesize` says. Default none.
+    /// Most folders in a response, whatever `pagesize` says. Default unlimited.
     pub folder_page_cap: Option<usize>,
-    /// By which size pages of users and folders are counted where a cap cuts them. Default by that of the cap.
+    /// The page size that determines the offset if a cap applies to users or folders. Default the cap.
     pub pages_counted: PagesCounted,
     /// Whether super admins are listed in folders only for a request with `"data": "all"`. Default `true`.
     pub super_admins_only_with_all: bool,
-    /// An empty map is written `[]`, as PHP does. Default `true`.
+    /// Whether an empty map is written as `[]`, as PHP does. Default `true`.
     pub empty_map_as_list: bool,
-    /// `total` and `count` as strings. Default `false`.
+    /// Writes `total` and `count` as strings. Default `false`.
     pub totals_as_strings: bool,
-    /// Leaves `total` and `count` out. Default `false`.
+    /// Omits `total` and `count`. Default `false`.
     pub totals_absent: bool,
-    /// Slashes and characters beyond ASCII escaped, as PHP's `json_encode` does by default. Default `false`.
+    /// Escapes slashes and characters outside ASCII, as PHP's `json_encode` does by default. Default `false`.
     pub php_escapes: bool,
-    /// `status` of a good `reporting` answer, `null` for none. Default `OK`.
+    /// `status` of a successful `reporting` response. `null` for none. Default `OK`.
     pub event_status: Option<String>,
-    /// `status` of a good `getuserdata` answer. Default none.
+    /// `status` of a successful `getuserdata` response. Default none.
     pub user_status: Option<String>,
-    /// `status` of a good `getdetailedsfdata` answer, beside the folders. Default none.
+    /// `status` of a successful `getdetailedsfdata` response, beside the folders. Default none.
     pub folder_status: Option<String>,
     /// `status` of a refusal. Default `FAIL`.
     pub fail_status: String,
-    /// Under which key a refusal tells its reason. Default `error`.
+    /// Key of the reason in a refusal. Default `error`.
     pub error_key: ErrorKey,
-    /// In which form it tells it. Default a list.
+    /// Form of the reason in a refusal. Default a list.
     pub error_form: ErrorForm,
-    /// What is said to a wrong account number or hash. Default LastPass's own words.
+    /// Text of the response to a wrong account number or hash. Default LastPass's own text.
     pub unauthorized_text: String,
-    /// In which form it is said. Default XML with a declaration, as LastPass does.
+    /// Form of that response. Default XML with a declaration, as LastPass sends.
     pub unauthorized_form: UnauthorizedForm,
-    /// `Content-Type` of answers in JSON. Default `text/xml;charset=UTF-8`, as LastPass has it.
+    /// `Content-Type` of JSON responses. Default `text/xml;charset=UTF-8`, as LastPass sends.
     pub content_type: String,
-    /// What stands before an answer. Default nothing.
+    /// Text before each response. Default empty.
     pub before_answers: String,
     /// HTTP status of a refusal. Default 200.
     pub fail_http_status: u16,
@@ -98,7 +98,7 @@ pub struct Quirks {
 impl Default for Quirks {
     fn default() -> Self {
         Self {
-            // The zone is in the bundled database; UTC would only stand in if that were left out of the build.
+            // The zone is in the bundled database. UTC applies only if the build omits the database.
             time_zone: TimeZone::get(DOCUMENTED_ZONE).unwrap_or(TimeZone::UTC),
             user_time_zone: None,
             reporting_events: true,
@@ -141,10 +141,10 @@ impl Default for Quirks {
 }
 
 impl Quirks {
-    /// These quirks with the switches of a JSON object changed.
+    /// Returns these quirks with the switches of a JSON object changed.
     ///
     /// # Errors
-    /// Names the switch or value that isn't known; nothing is changed then.
+    /// Names the unknown switch or invalid value.
     pub fn patched(&self, changes: &Value) -> Result<Self, serde_json::Error> {
         let mut all = serde_json::to_value(self)?;
         match (&mut all, changes) {
@@ -161,13 +161,13 @@ impl Quirks {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pass {
-    /// The earlier instant.
+    /// The earlier one.
     First,
-    /// The later instant.
+    /// The later one.
     Second,
 }
 
-/// Order of events inside one answer.
+/// Order of events in one response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
@@ -175,21 +175,21 @@ pub enum Order {
     Descending,
     /// Oldest instant first.
     Ascending,
-    /// By `Time` as shown, newest first: the passes of a repeated hour are mixed and no jump is to be seen.
+    /// By local `Time`, newest first: the passes of a repeated hour are mixed, and no jump is visible.
     DescendingByTime,
-    /// By `Time` as shown, oldest first.
+    /// By local `Time`, oldest first.
     AscendingByTime,
-    /// In no order, decided by this seed.
+    /// Random order from this seed.
     Shuffled(u64),
 }
 
-/// Whether a bound belongs to its range.
+/// Whether the second of a bound belongs to its range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bound {
-    /// It does.
+    /// It belongs to the range.
     Inclusive,
-    /// It doesn't.
+    /// It does not belong to the range.
     Exclusive,
 }
 
@@ -197,25 +197,26 @@ pub enum Bound {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NextIs {
-    /// The oldest event of the page: what is left lies strictly before it.
+    /// The oldest event of the page. The remaining events are strictly before it.
     LastReturned,
-    /// The newest event not yet returned: what is left begins with it.
+    /// The newest event not yet returned. The remaining events begin with it.
     FirstLeft,
 }
 
-/// What a follow-up request repeats. Repeats count towards the page, but leave room for at least one new event.
+/// The events that a request with `next` repeats. Repeats count towards the page, but leave room for at least one new
+/// event.
 ///
-/// The simulator keeps nothing of the page before: a `next` is an instant, and any instant may be sent.
+/// The simulator keeps no state between pages: `next` is an instant, and any instant may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Repeats {
     /// Nothing.
     Nothing,
-    /// The event at `next`, where that is one that was returned.
+    /// The event at `next`, if it was already returned.
     LastEvent,
-    /// So many of the oldest events that are newer than what is left.
+    /// This many of the oldest events that are newer than the remaining ones.
     Events(usize),
-    /// All of the second that `next` lies in.
+    /// The whole second of `next`.
     BoundarySecond,
 }
 
@@ -223,7 +224,7 @@ pub enum Repeats {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventData {
-    /// A list for `format: siem`, else a map.
+    /// A list for `format: siem`, otherwise a map.
     AsAsked,
     /// Always a map `Event1`, `Event2` ….
     Map,
@@ -239,7 +240,7 @@ pub enum EmptyValue {
     EmptyString,
     /// `null`
     Null,
-    /// The key is left out.
+    /// The key is omitted.
     Absent,
 }
 
@@ -247,33 +248,33 @@ pub enum EmptyValue {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FolderPaging {
-    /// A page is a page; one behind the end is empty.
+    /// Pages work. A page after the end is empty.
     Honoured,
-    /// Every answer holds all folders.
+    /// Every response holds all folders.
     Ignored,
 }
 
-/// The size by which pages are counted.
+/// The page size that determines the offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PagesCounted {
-    /// The size that is given.
+    /// The actual page size.
     Given,
-    /// The size that was asked for: entries between two pages are in neither.
+    /// The requested page size. Entries beyond the cap are skipped.
     Asked,
 }
 
-/// Form of what is said to a wrong account number or hash.
+/// Form of the response to a wrong account number or hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnauthorizedForm {
-    /// `<lastpass rc="…"/>` behind a declaration.
+    /// `<lastpass rc="…"/>` after a declaration.
     Xml,
-    /// The same without a declaration.
+    /// `<lastpass rc="…"/>` without a declaration.
     XmlWithoutDeclaration,
     /// A refusal in JSON.
     Json,
-    /// The bare text.
+    /// Plain text.
     Text,
 }
 

@@ -1,7 +1,7 @@
-//! `reporting`: the event report. A window of whole seconds, cut into pages from newest to oldest.
+//! `reporting`: the event report. A window of whole seconds, split into pages from newest to oldest.
 //!
-//! Bounds are turned into true instants first, so a fold loses nothing; `next` is the position of an event, and what it
-//! leads to depends on it alone, whether it was sent by the simulator or chosen by the client.
+//! Bounds are converted to instants first, so that a repeated hour loses nothing. `next` is the position of an event,
+//! and the page depends only on it, whether the simulator or the client chose it.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -14,10 +14,10 @@ use crate::quirks::{Bound, EmptyValue, EventData, NextIs, Order, Quirks, Repeats
 use crate::rng::Rng;
 use crate::timeline::{Placed, SECOND_US, Timeline};
 
-/// `user` of a request that means everyone.
+/// The `user` of a request for all users.
 const EVERYONE: &str = "allusers";
 
-/// What a request asks for, in true positions.
+/// A request, with bounds as positions.
 #[derive(Debug)]
 struct Asked<'a> {
     start_us: i64,
@@ -109,7 +109,7 @@ fn read_next(data: &Value) -> Result<Option<i64>, String> {
     next.map(Some).ok_or_else(|| "Invalid next".to_owned())
 }
 
-/// The events of the page, newest first, and the newest one that is left.
+/// Returns the events of the page, newest first, and the newest remaining event.
 fn cut<'t>(
     timeline: &'t Timeline,
     asked: &Asked<'_>,
@@ -213,7 +213,7 @@ impl<'a> Records<'a> {
         Self { quirks, local: LocalTime::new(&quirks.time_zone) }
     }
 
-    /// The local time the event is shown with.
+    /// Returns the local time of an event.
     pub(crate) fn time(&mut self, event: &Event) -> String {
         let mut time = String::with_capacity(19);
         self.local.push(event.instant, &mut time);

@@ -1,4 +1,4 @@
-//! What was asked and how it was answered. Provisioning hashes are never kept.
+//! The recorded requests and responses. Provisioning hashes are never stored.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// The command of this name.
+    /// Returns the command of this name.
     pub fn named(name: &str) -> Option<Self> {
         match name {
             "reporting" => Some(Self::Reporting),
@@ -30,53 +30,53 @@ impl Command {
     }
 }
 
-/// One request as it arrived, without its credentials.
+/// One request without its credentials.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RequestRecord {
     /// Its number, from 1.
     pub number: u64,
     /// When it arrived, by the simulator's clock.
     pub at: Timestamp,
-    /// `cmd` as sent; empty where there was none.
+    /// `cmd` as sent. Empty if absent.
     pub command: String,
     /// `data` as sent.
     pub data: Value,
-    /// What became of it.
+    /// The response.
     pub answered: Answered,
-    /// Milliseconds it was held back by faults.
+    /// Delay by faults, in milliseconds.
     pub delayed_ms: u64,
 }
 
-/// How a request was answered.
+/// The kind of response to a request.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answered {
-    /// With a page of records.
+    /// A page of records.
     Page {
-        /// Events, users or folders in it.
+        /// The number of events, users or folders in it.
         records: usize,
-        /// Whether more was left.
+        /// Whether more records follow.
         more: bool,
     },
-    /// With a logical error.
+    /// A logical error.
     Refused {
-        /// The text of it.
+        /// Its text.
         reason: String,
     },
-    /// With a planned fault.
+    /// A planned fault.
     Fault(Fault),
 }
 
-/// Sums over the requests so far.
+/// Totals of the requests so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counters {
     /// All requests.
     pub requests: u64,
-    /// Good answers.
+    /// Successful responses.
     pub pages: u64,
-    /// Events, users and folders in good answers.
+    /// Events, users and folders in successful responses.
     pub records: u64,
-    /// Logical errors that weren't planned.
+    /// Logical errors that were not planned.
     pub refusals: u64,
     /// Planned faults.
     pub faults: u64,

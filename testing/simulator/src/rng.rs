@@ -1,6 +1,6 @@
-//! A small seeded generator (SplitMix64), so that a seed gives the same company on every machine and version.
+//! A small random generator (SplitMix64). A seed gives the same company on every machine and version.
 
-/// The generator; equal seeds give equal sequences.
+/// The generator. Equal seeds give equal sequences.
 #[derive(Debug, Clone)]
 pub(crate) struct Rng(u64);
 
@@ -17,22 +17,22 @@ impl Rng {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number in `0..end`; 0 where `end` is 0.
+    /// Returns a number in `0..end`; 0 if `end` is 0.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         if end == 0 { 0 } else { (self.next() % end as u64) as usize }
     }
 
-    /// A number in `0.0..1.0`.
+    /// Returns a number in `0.0..1.0`.
     pub(crate) fn fraction(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// True with this probability.
+    /// Returns true with this probability.
     pub(crate) fn chance(&mut self, probability: f64) -> bool {
         self.fraction() < probability
     }
 
-    /// One element. The table must not be empty; all callers pass constants.
+    /// Returns a random element. The table must not be empty; all callers pass constants.
     pub(crate) fn pick<'a, T>(&mut self, table: &'a [T]) -> &'a T {
         &table[self.below(table.len())]
     }

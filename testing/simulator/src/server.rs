@@ -1,4 +1,4 @@
-//! The HTTP side: the API's endpoint, and the cuts that a reply asks for.
+//! The HTTP server of the API and its planned disconnections.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::admin;
 use crate::service::{Cut, Reply, State};
 use crate::wire::{CuttableListener, Scissors};
 
-/// The state behind the endpoint and the handles.
+/// The state shared by the endpoint and the handles.
 #[derive(Clone)]
 pub(crate) struct SharedState(Arc<Mutex<State>>);
 
@@ -23,7 +23,7 @@ impl SharedState {
         Self(Arc::new(Mutex::new(state)))
     }
 
-    /// The state. A test that panicked while holding it doesn't take the others down.
+    /// Locks the state. A panic of another test while it held the lock is ignored.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -46,7 +46,7 @@ pub(crate) async fn serve(listener: TcpListener, state: SharedState) {
         .layer(DefaultBodyLimit::disable())
         .with_state(state);
     let service = router.into_make_service_with_connect_info::<Scissors>();
-    // `axum::serve` ends only with an error that it never gives: it accepts again after each failure.
+    // `axum::serve` never returns an error: it accepts again after each failure.
     let _ = axum::serve(CuttableListener(listener), service).await;
 }
 

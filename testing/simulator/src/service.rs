@@ -1,4 +1,4 @@
-//! From the body of a request to its reply: credentials, command, faults, record. Pure but for the state it keeps.
+//! Turns a request body into a reply: credentials, command, faults, record. Performs no I/O.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -14,13 +14,13 @@ use crate::world::World;
 use crate::{folders, reporting, users};
 
 const HTML: &str = "text/html; charset=utf-8";
-/// Stands in a record where a client put the hash where it doesn't belong.
+/// Replaces the hash in a recorded request that has it in the wrong place.
 const REDACTED: &str = "[redacted]";
 
-/// A change of the world, due after a page.
+/// A change of the world that follows a page.
 type Change = Box<dyn FnOnce(&mut World) + Send>;
 
-/// Everything behind the endpoint.
+/// The state of the simulator.
 pub(crate) struct State {
     pub(crate) world: World,
     pub(crate) quirks: Quirks,
@@ -37,7 +37,7 @@ struct Hook {
     change: Option<Change>,
 }
 
-/// What goes back over the wire.
+/// The reply on the wire.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Reply {
     pub(crate) delay_ms: u64,
@@ -48,7 +48,7 @@ pub(crate) struct Reply {
     pub(crate) cut: Cut,
 }
 
-/// Where the connection ends.
+/// The point at which the connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cut {
     Nowhere,
@@ -68,12 +68,12 @@ impl State {
         Self { world, quirks, clock: Clock::Real, faults, requests: Vec::new(), answered: 0, hooks: Vec::new() }
     }
 
-    /// Changes the world once the n-th page of this command from now on has been made.
+    /// Changes the world after the n-th page of this command from now on.
     pub(crate) fn after_page(&mut self, command: Command, nth: u64, change: Change) {
         self.hooks.push(Hook { command, pages_left: nth.max(1), change: Some(change) });
     }
 
-    /// Answers one request and keeps a record of it.
+    /// Answers one request and records it.
     pub(crate) fn respond(&mut self, body: &[u8]) -> Reply {
         let at = self.clock.now();
         let request: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
@@ -175,7 +175,7 @@ impl State {
         }
     }
 
-    /// A request for the event report is an event itself. Its own answer does not have it yet.
+    /// Adds the event of an event report request. The response to the request does not contain it.
     fn note_poll(&mut self, request: &Value, at: Timestamp) {
         let api_user = request.pointer("/data/apiuser").and_then(Value::as_str).filter(|user| !user.is_empty());
         let late = SignedDuration::from_secs(self.quirks.reporting_events_late_seconds.into());
@@ -195,7 +195,7 @@ impl State {
         self.hooks.retain(|hook| hook.pages_left > 0);
     }
 
-    /// The value without the valid hash, should a client have put it there.
+    /// Returns the value without the valid hash, in case a client put it there.
     fn redacted(&self, value: Value) -> Value {
         let hash = self.world.provisioning_hash.reveal();
         if !hash.is_empty() && value.to_string().contains(hash) { Value::from(REDACTED) } else { value }
@@ -278,7 +278,7 @@ mod tests {
         assert_eq!(ask(&mut state, &reporting(Some("siem")))["data"], json!({"Event1": own("")}));
         let third = ask(&mut state, &reporting(None));
         assert_eq!((&third["data"]["Event1"], &third["data"]["Event2"]), (&own("API: siem"), &own("")));
-        // What was refused, or never reached the API, is none; what the client lost is.
+        // A refused request, or one that never reached the API, is no event. A request whose response was lost is one.
         state.faults.add(FaultRule::next(Fault::throttled(None)));
         state.respond(reporting(None).to_string().as_bytes());
         state.respond(json!({"cid": 8, "provhash": "x", "cmd": "reporting"}).to_string().as_bytes());

@@ -1,4 +1,4 @@
-//! A running simulator and the handle to it.
+//! A running simulator and its handle.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -21,28 +21,29 @@ use crate::truth::{TruthEvent, truth_events};
 use crate::users;
 use crate::world::{ProvisioningHash, World};
 
-/// How often live events join the world.
+/// Interval at which live events are added.
 const LIVE_TICK: Duration = Duration::from_millis(100);
 
-/// Why the simulator could not start.
+/// The reason why the simulator could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The port is taken, or there is no loopback interface.
     #[error("the simulator cannot listen on {address}: choose another port, or 0 for a free one")]
     Listen {
-        /// Where it should have listened.
+        /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// No threads to serve with.
+    /// No threads are available.
     #[error("the simulator cannot start its threads")]
     Threads(#[source] io::Error),
 }
 
-/// A running simulator. Clones are handles to the same one, usable from any thread; it stops when the last is dropped.
+/// A running simulator. Clones are handles to the same simulator, usable from any thread. It stops when the last is
+/// dropped.
 ///
-/// It serves from threads of its own, so it may be started and asked inside and outside asynchronous code alike.
+/// It runs on its own threads, so that synchronous and asynchronous code can use it alike.
 #[derive(Clone)]
 pub struct Simulator {
     state: SharedState,
@@ -57,7 +58,7 @@ struct Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // In the background: a runtime may not be waited for inside asynchronous code.
+            // In the background, because asynchronous code must not wait for a runtime.
             runtime.shutdown_background();
         }
     }
@@ -67,15 +68,15 @@ impl Simulator {
     /// Starts on a free port of 127.0.0.1.
     ///
     /// # Errors
-    /// [`StartError`] where there is no port or no thread to be had.
+    /// [`StartError`] if no port or no thread is available.
     pub fn start(world: World, quirks: Quirks) -> Result<Self, StartError> {
         Self::start_on(0, world, quirks)
     }
 
-    /// Starts on this port of 127.0.0.1; 0 means a free one.
+    /// Starts on this port of 127.0.0.1. 0 selects a free one.
     ///
     /// # Errors
-    /// [`StartError`] where the port is taken or there is no thread to be had.
+    /// [`StartError`] if the port is in use or no thread is available.
     pub fn start_on(port: u16, world: World, quirks: Quirks) -> Result<Self, StartError> {
         let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let listening = |source| StartError::Listen { address: wanted, source };
@@ -97,17 +98,17 @@ impl Simulator {
         Ok(Self { state, running: Arc::new(Running { address, runtime: Some(runtime) }) })
     }
 
-    /// The API's endpoint, `http://127.0.0.1:…/enterpriseapi.php`.
+    /// Returns the URL of the API, `http://127.0.0.1:…/enterpriseapi.php`.
     pub fn url(&self) -> String {
         format!("http://{}/enterpriseapi.php", self.running.address)
     }
 
-    /// Where it listens.
+    /// Returns the address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.running.address
     }
 
-    /// The present by the simulator's clock.
+    /// Returns the time on the simulator's clock.
     pub fn now(&self) -> Timestamp {
         self.state.lock().clock.now()
     }
@@ -117,7 +118,7 @@ impl Simulator {
         self.state.lock().clock = clock;
     }
 
-    /// The switches as they are.
+    /// Returns the current switches.
     pub fn quirks(&self) -> Quirks {
         self.state.lock().quirks.clone()
     }
@@ -127,7 +128,7 @@ impl Simulator {
         self.state.lock().quirks = quirks;
     }
 
-    /// Reads or changes the world; no request is answered meanwhile.
+    /// Reads or changes the world. No request is answered meanwhile.
     pub fn with_world<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
         change(&mut self.state.lock().world)
     }
@@ -137,13 +138,13 @@ impl Simulator {
         self.with_world(|world| world.events.extend(events));
     }
 
-    /// Makes this the one valid provisioning hash.
+    /// Makes this the only valid provisioning hash.
     pub fn set_provisioning_hash(&self, hash: impl Into<String>) {
         let hash = ProvisioningHash::new(hash);
         self.with_world(|world| world.provisioning_hash = hash);
     }
 
-    /// Adds a fault rule behind those that are there.
+    /// Adds a fault rule after the existing ones.
     pub fn add_fault(&self, rule: FaultRule) {
         self.state.lock().faults.add(rule);
     }
@@ -154,65 +155,65 @@ impl Simulator {
         rules.into_iter().for_each(|rule| state.faults.add(rule));
     }
 
-    /// Drops all fault rules.
+    /// Removes all fault rules.
     pub fn clear_faults(&self) {
         self.state.lock().faults.clear();
     }
 
-    /// Faults that are certain and still to come; 0 once every rule with an end has been used up.
+    /// Returns how many faults of limited rules are still to come. 0 once all of them have happened.
     pub fn faults_waiting(&self) -> u64 {
         self.state.lock().faults.waiting()
     }
 
-    /// Changes the world once the n-th good answer to this command, counted from now, has been made.
+    /// Changes the world after the n-th successful response to this command from now on.
     pub fn after_page(&self, command: Command, nth: u64, change: impl FnOnce(&mut World) + Send + 'static) {
         self.state.lock().after_page(command, nth, Box::new(change));
     }
 
-    /// The requests since the start or the last [`Simulator::forget_requests`].
+    /// Returns the requests since the start or the last [`Simulator::forget_requests`].
     pub fn requests(&self) -> Vec<RequestRecord> {
         self.state.lock().requests.clone()
     }
 
-    /// Sums over [`Simulator::requests`].
+    /// Returns the totals of [`Simulator::requests`].
     pub fn counters(&self) -> Counters {
         Counters::of(self.state.lock().requests.iter())
     }
 
-    /// The number of the request that was answered last; 0 before the first.
+    /// Returns the number of the last answered request; 0 before the first.
     pub fn last_request(&self) -> u64 {
         self.state.lock().answered
     }
 
-    /// Forgets the records of requests; their numbering goes on.
+    /// Clears the recorded requests. The numbering continues.
     pub fn forget_requests(&self) {
         self.state.lock().requests.clear();
     }
 
-    /// Every event the API shows by now, oldest first, retention left aside.
+    /// Returns every event that the API shows by now, oldest first. Ignores retention.
     pub fn truth_events(&self) -> Vec<TruthEvent> {
         let state = self.state.lock();
         truth_events(&state.world.events, &state.quirks, state.clock.now())
     }
 
-    /// The users held now: as many documents make a snapshot.
+    /// Returns the current users. A snapshot has one document for each.
     pub fn truth_users(&self) -> Vec<(String, Value)> {
         let state = self.state.lock();
         users::truth(&state.world, &state.quirks)
     }
 
-    /// The folders held now; [`World::folder_documents`] counts their documents.
+    /// Returns the current folders. [`World::folder_documents`] counts their documents.
     pub fn truth_folders(&self) -> Vec<(String, Value)> {
         let state = self.state.lock();
         state.world.folders.iter().map(|(key, folder)| (key.to_owned(), folder.clone())).collect()
     }
 
-    /// The documents that a snapshot of the folders held now has.
+    /// Returns the number of documents in a snapshot of the current folders.
     pub fn folder_documents(&self) -> usize {
         self.state.lock().world.folder_documents()
     }
 
-    /// Lets events happen from now on, as the simulator's clock goes on, until the simulator stops.
+    /// Adds live events from now on, as the simulator's clock advances, until the simulator stops.
     pub fn go_live(&self, live: &Live) {
         let Some(runtime) = &self.running.runtime else {
             return;

@@ -1,4 +1,4 @@
-//! Users and shared folders of a company, in the forms LastPass's PHP gives them.
+//! The users and shared folders of a company, in the JSON forms of LastPass's PHP.
 
 use std::collections::HashMap;
 
@@ -10,14 +10,14 @@ use crate::company::{Company, CompanySize};
 use crate::user_dates;
 use crate::world::World;
 
-/// Share of entries whose flags and numbers come in PHP's spellings.
+/// Share of entries whose flags and numbers have PHP's spellings.
 const PHP_SHARE: f64 = 0.25;
 /// The action of a login.
 const LOGIN: &str = "Log in";
-/// Keys of users begin here, those of folders at ten times as much.
+/// The first key of users. Keys of folders begin at ten times this value.
 const FIRST_KEY: usize = 100_001;
 
-/// Fills users, groups, invitations and folders.
+/// Fills in users, groups, invitations and folders.
 pub(crate) fn fill(world: &mut World, company: &mut Company, size: &CompanySize, now: Timestamp) {
     let logins = last_logins(world);
     for number in 0..size.users {
@@ -40,20 +40,20 @@ pub(crate) fn fill(world: &mut World, company: &mut Company, size: &CompanySize,
     }
 }
 
-/// When each user was last seen to log in.
+/// Returns the last login of each user.
 fn last_logins(world: &World) -> HashMap<String, Timestamp> {
     let logins = world.events.iter().filter(|event| &*event.action == LOGIN);
-    // Oldest first, so that the last one stays.
+    // Oldest first, so that the last login remains.
     logins.map(|event| (event.username.to_string(), event.instant)).collect()
 }
 
-/// A number as one, or as PHP's string.
+/// Returns a number, as a number or as a string like PHP's.
 fn number(company: &mut Company, end: usize) -> Value {
     let value = company.rng().below(end);
     if company.rng().chance(PHP_SHARE) { Value::from(value.to_string()) } else { Value::from(value) }
 }
 
-/// A flag: `true`, or in one of PHP's spellings.
+/// Returns a flag: `true`, or one of PHP's spellings.
 fn flag(company: &mut Company, probability: f64) -> Value {
     let set = company.rng().chance(probability);
     if !company.rng().chance(PHP_SHARE) {
@@ -141,7 +141,7 @@ fn folder(company: &mut Company, max_users: usize) -> Value {
     folder
 }
 
-/// A list as PHP writes one whose numbers have a gap: a map of positions.
+/// Returns a list as PHP writes one with a gap in its indices: as a map.
 fn numbered(values: Vec<Value>) -> Value {
     let map: Map<String, Value> =
         values.into_iter().enumerate().map(|(index, value)| (index.to_string(), value)).collect();

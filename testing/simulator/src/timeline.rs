@@ -1,14 +1,14 @@
-//! The events in the order of their true instants, each with a position of its own.
+//! The events in order of their instants, each with a unique position.
 //!
-//! A position is an epoch in microseconds: the event's second plus its rank among the events of that second. It is
-//! what `next` carries, never what `Time` shows, and it stays the event's own however many join later. So paging
-//! loses and repeats nothing even where one second holds more events than a page.
+//! A position is a time in microseconds: the event's second plus its rank among the events of that second. `next`
+//! carries it, `Time` never shows it, and it does not change when events are added. Paging therefore loses and repeats
+//! nothing even if one second holds more events than a page.
 
 use std::ops::Range;
 
 use crate::event::Event;
 
-/// Microseconds in a second; also the most events one second can hold.
+/// Microseconds in a second, and the most events in one second.
 pub(crate) const SECOND_US: i64 = 1_000_000;
 
 /// An event with its position.
@@ -19,7 +19,7 @@ pub(crate) struct Placed {
 }
 
 impl Placed {
-    /// The event's second, epoch.
+    /// Returns the event's second as Unix time.
     pub(crate) fn second(&self) -> i64 {
         self.event.instant.as_second()
     }
@@ -32,17 +32,17 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// How many events there are, shown or not yet shown.
+    /// Returns the number of events, including those not yet visible.
     pub fn len(&self) -> usize {
         self.placed.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no events.
     pub fn is_empty(&self) -> bool {
         self.placed.is_empty()
     }
 
-    /// The events, oldest first; those of one second in the order they joined.
+    /// Returns the events, oldest first. Events of one second are in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = &Event> {
         self.placed.iter().map(|placed| &placed.event)
     }
@@ -73,7 +73,7 @@ impl Timeline {
         self.placed.retain(|placed| !placed.event.is_poll);
     }
 
-    /// The events with positions in this range, oldest first.
+    /// Returns the events with positions in this range, oldest first.
     pub(crate) fn range(&self, positions_us: Range<i64>) -> &[Placed] {
         let start = self.placed.partition_point(|placed| placed.position_us < positions_us.start);
         let end = self.placed.partition_point(|placed| placed.position_us < positions_us.end);
@@ -84,14 +84,14 @@ impl Timeline {
         &self.placed
     }
 
-    /// The rank after the highest one taken in this second.
+    /// Returns the next free rank in this second.
     fn free_rank(&self, second: i64) -> i64 {
         let taken = self.range(second * SECOND_US..(second + 1) * SECOND_US);
         taken.last().map_or(0, |last| last.position_us - second * SECOND_US + 1)
     }
 }
 
-/// The event cut to its whole second and provisionally placed at that second's begin.
+/// Truncates the event to its whole second and gives it a preliminary position at the start of that second.
 fn at_whole_second(mut event: Event) -> Placed {
     let second = event.instant.as_second();
     event.instant = jiff::Timestamp::from_second(second).unwrap_or(event.instant);

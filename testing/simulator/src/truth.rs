@@ -1,4 +1,4 @@
-//! What a faithful copy has to hold, for comparison.
+//! The expected content of a complete copy, for comparison.
 
 use jiff::Timestamp;
 
@@ -6,20 +6,20 @@ use crate::quirks::Quirks;
 use crate::reporting::Records;
 use crate::timeline::Timeline;
 
-/// An event as LastPass holds it and as it serves it.
+/// An event with its instant and its served record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TruthEvent {
-    /// The true instant, whole seconds.
+    /// The instant in whole seconds.
     pub instant: Timestamp,
-    /// The local time shown for it: `YYYY-MM-DD HH:MM:SS` in the API's zone.
+    /// Its local time `YYYY-MM-DD HH:MM:SS` in the API's zone.
     pub time: String,
-    /// The record as served, JSON.
+    /// The record as served, in JSON.
     pub record: String,
     /// Whether a `reporting` request caused it.
     pub is_poll: bool,
 }
 
-/// Every event that the API shows by `now`, oldest first, retention left aside.
+/// Returns every event that the API shows by `now`, oldest first. Ignores retention.
 pub(crate) fn truth_events(timeline: &Timeline, quirks: &Quirks, now: Timestamp) -> Vec<TruthEvent> {
     let mut records = Records::new(quirks);
     let shown = timeline.all().iter().map(|placed| &placed.event).filter(|event| event.appears_at <= now);

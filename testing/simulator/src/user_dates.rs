@@ -1,7 +1,7 @@
-//! The dates of users: kept in UTC, shown as the wall time of a zone.
+//! The dates of users: stored in UTC, shown in the local time of a zone.
 //!
-//! LastPass's documentation does not say which zone it is. A recording shows the account's own (LASTPASS_API.md, "Seen in
-//! recordings"), so that is the default.
+//! LastPass does not document the zone. A recording shows the account's own (LASTPASS_API.md, "Seen in recordings"), so
+//! that is the default.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -10,17 +10,17 @@ use jiff::tz::{Offset, TimeZone};
 use crate::local_time::LocalTime;
 use crate::quirks::Quirks;
 
-/// The fields that hold one.
+/// The date fields.
 const FIELDS: [&str; 3] = ["created", "last_pw_change", "last_login"];
-/// How a date is written.
+/// The date format.
 const FORM: &str = "%Y-%m-%d %H:%M:%S";
 
-/// An instant as users keep it.
+/// Returns an instant in the stored form.
 pub(crate) fn kept(instant: Timestamp) -> String {
     instant.strftime(FORM).to_string()
 }
 
-/// A user's JSON as it is served.
+/// Returns a user's JSON as it is served.
 pub(crate) fn shown(user: &str, quirks: &Quirks) -> String {
     let zone = quirks.user_time_zone.as_ref().unwrap_or(&quirks.time_zone);
     let mut user = user.to_owned();

@@ -12,7 +12,7 @@ use crate::world::World;
 /// The `password` in the `attribs` of users.
 pub const USER_PASSWORD: &str = "attribs-password-of-a-user";
 
-/// The users held now, as they are served.
+/// Returns the current users as they are served.
 pub(crate) fn truth(world: &World, quirks: &Quirks) -> Vec<(String, Value)> {
     let shown = |user: &Entry| serde_json::from_str(&user_dates::shown(&user.text, quirks)).unwrap_or_default();
     world.users.current().map(|user| (user.key.clone(), shown(user))).collect()
@@ -66,7 +66,7 @@ pub(crate) fn answer(world: &World, data: &Value, quirks: &Quirks) -> Answer {
     Answer::Page(Page { body: out, records: page.len(), more })
 }
 
-/// A user with attributes, by turns in each of the forms that PHP has for them.
+/// Returns a user with attributes, in each of PHP's forms in turn.
 fn with_password(user: &Value, place: usize) -> Value {
     let mut user = user.clone();
     let attribs = json!({"password": USER_PASSWORD, "department": "Ops"});

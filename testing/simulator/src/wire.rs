@@ -1,4 +1,4 @@
-//! Connections that can be cut on purpose: before an answer, or inside its body.
+//! Connections that can be closed on purpose, before a response or inside its body.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,27 +11,27 @@ use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What is still let through to the client.
+/// The data that the client still receives.
 #[derive(Debug, Clone, Copy)]
 enum Allowed {
     Everything,
-    /// The head of the answer that comes next, then this much of its body.
+    /// The head of the next response, then this many bytes of its body.
     HeadAndBody(usize),
-    /// So many bytes.
+    /// This many bytes.
     Bytes(usize),
 }
 
-/// A handler's hold on the connection its request came by.
+/// A handler's control over the connection of its request.
 #[derive(Debug, Clone)]
 pub(crate) struct Scissors(Arc<Mutex<Allowed>>);
 
 impl Scissors {
-    /// Nothing more is sent, and the connection closes.
+    /// Closes the connection without sending anything more.
     pub(crate) fn cut_before_answer(&self) {
         self.set(Allowed::Bytes(0));
     }
 
-    /// The next answer's head and `body_bytes` of its body are sent, then the connection closes.
+    /// Sends the head and `body_bytes` of the body of the next response, then closes the connection.
     pub(crate) fn cut_inside_body(&self, body_bytes: usize) {
         self.set(Allowed::HeadAndBody(body_bytes));
     }
@@ -45,7 +45,7 @@ impl Scissors {
     }
 }
 
-/// Accepts connections that can be cut.
+/// Accepts connections that can be closed on purpose.
 pub(crate) struct CuttableListener(pub(crate) TcpListener);
 
 impl Listener for CuttableListener {
@@ -54,7 +54,7 @@ impl Listener for CuttableListener {
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         let (stream, address) = Listener::accept(&mut self.0).await;
-        // Small answers must not wait for an acknowledgement; without it they are only slower.
+        // Small responses must not wait for an acknowledgement. A failure only makes them slower.
         let _ = stream.set_nodelay(true);
         (CuttableStream { stream, scissors: Scissors(Arc::new(Mutex::new(Allowed::Everything))) }, address)
     }

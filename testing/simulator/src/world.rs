@@ -1,4 +1,4 @@
-//! What LastPass holds for one account. Knows nothing of HTTP, paging or spelling.
+//! The content of one LastPass account. Knows nothing about HTTP, paging or spelling.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,12 +9,12 @@ use crate::entries::Entries;
 use crate::event::Event;
 use crate::timeline::Timeline;
 
-/// The provisioning hash. Its `Debug` shows nothing, and nothing serialises it.
+/// The provisioning hash. Its `Debug` shows nothing, and it is never serialized.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProvisioningHash(String);
 
 impl ProvisioningHash {
-    /// Takes the hash as text.
+    /// Creates a hash from text.
     pub fn new(hash: impl Into<String>) -> Self {
         Self(hash.into())
     }
@@ -35,13 +35,13 @@ impl fmt::Debug for ProvisioningHash {
 pub struct World {
     /// The account number (`cid`).
     pub account_number: String,
-    /// The one provisioning hash that is valid now.
+    /// The only valid provisioning hash.
     pub provisioning_hash: ProvisioningHash,
     /// The event report.
     pub events: Timeline,
     /// `Users` of `getuserdata`.
     pub users: Entries,
-    /// What `getdetailedsfdata` answers.
+    /// The folders of `getdetailedsfdata`.
     pub folders: Entries,
     /// `Groups` of `getuserdata`: group → usernames.
     pub groups: BTreeMap<String, Vec<String>>,
@@ -50,7 +50,7 @@ pub struct World {
 }
 
 impl Default for World {
-    /// An account without any data: number `12345`, hash `simulated-provisioning-hash`.
+    /// Returns an account without data: number `12345`, hash `simulated-provisioning-hash`.
     fn default() -> Self {
         Self {
             account_number: "12345".to_owned(),
@@ -65,7 +65,7 @@ impl Default for World {
 }
 
 impl World {
-    /// A world of these events alone.
+    /// Returns a world with only these events.
     pub fn of_events(events: impl IntoIterator<Item = Event>) -> Self {
         let mut world = Self::default();
         world.events.extend(events);
@@ -79,19 +79,19 @@ impl World {
         self
     }
 
-    /// The documents the folders amount to: folder × user, and one for a folder without users.
+    /// Returns the number of documents for the folders: one per folder and user, and one for a folder without users.
     pub fn folder_documents(&self) -> usize {
         self.folders.iter().map(|(_, folder)| folder_users(folder).max(1)).sum()
     }
 
-    /// Notes how many requests have been answered, so that changes of entries are stamped with it.
+    /// Sets the number of answered requests, with which changes of entries are stamped.
     pub(crate) fn set_requests(&mut self, answered: u64) {
         self.users.set_requests(answered);
         self.folders.set_requests(answered);
     }
 }
 
-/// How many users a folder has, be they a list, a map, `[]` or absent.
+/// Returns the number of users of a folder: a list, a map, `[]` or absent.
 pub fn folder_users(folder: &Value) -> usize {
     match folder.get("users") {
         Some(Value::Array(users)) => users.len(),

@@ -1,4 +1,4 @@
-//! The simulator over the wire: answers, cuts, admin endpoints, stopping.
+//! The simulator over HTTP: responses, disconnections, admin endpoints, stopping.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use lastpass_simulator::{Answered, Clock, Command, CompanySize, Event, Fault, FaultRule, Quirks, Simulator, World};
 use serde_json::{Value, json};
 
-/// What came over the wire until the connection closed.
+/// The data received until the connection closed.
 struct Received {
     status: Option<u16>,
     head: String,
@@ -24,7 +24,7 @@ fn send(address: SocketAddr, method: &str, path: &str, body: &str) -> Received {
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(body.as_bytes()).unwrap();
     let mut bytes = Vec::new();
-    // A cut connection may end in an error as well as in silence.
+    // A closed connection may also end in an error.
     let _ = stream.read_to_end(&mut bytes);
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
@@ -60,7 +60,7 @@ fn start(events: usize) -> Simulator {
 #[test]
 fn events_read_over_http_are_the_truth() {
     let simulator = start(500);
-    // Afterwards, the request is an event as well.
+    // After the request, it is an event too.
     let mut held: Vec<String> = simulator.truth_events().into_iter().map(|event| event.record).collect();
     let received = ask(&simulator, &reporting());
     assert_eq!(received.status, Some(200));

@@ -1,5 +1,6 @@
-//! `soak`: plays every scenario with many seeds, the release binary under a Runtime API of its own between real
-//! services, and prints what was lost, doubled and mistimed. Started by `make soak`; see docs/reliability.md.
+//! `soak`: plays every scenario with many seeds. It runs the release binary behind its own Runtime API, against the
+//! real services, and prints the numbers of lost, doubled and mistimed records. Started by `make soak`; see
+//! docs/reliability.md.
 
 mod scenarios;
 mod stage;
@@ -22,26 +23,26 @@ use crate::scenarios::{SCENARIOS, Scenario};
 use crate::stage::Context;
 use crate::tally::Tally;
 
-/// Longest that one scenario may take with one seed. One that takes longer hangs.
+/// Longest time of one scenario with one seed. If it takes longer, it hangs.
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// Plays seeded mixes of everything that can go wrong, and counts what was lost, doubled and mistimed.
+/// Plays seeded mixes of faults and counts lost, doubled and mistimed records.
 #[derive(Parser)]
 #[command(version)]
 struct Options {
-    /// How many seeds of each scenario
+    /// Number of seeds of each scenario
     #[arg(long, env = "SEEDS", default_value_t = 20)]
     seeds: u64,
-    /// Only this scenario
+    /// Play only this scenario
     #[arg(long, env = "SCENARIO", value_parser = scenario)]
     scenario: Option<&'static str>,
-    /// Only this seed
+    /// Play only this seed
     #[arg(long, env = "SEED")]
     seed: Option<u64>,
-    /// How many are played at once: they wait more than they work
+    /// Number of scenarios played at once; they mostly wait
     #[arg(long, env = "JOBS", default_value_t = 4)]
     jobs: usize,
-    /// Lists the scenarios
+    /// List the scenarios
     #[arg(long)]
     list: bool,
 }
@@ -49,10 +50,10 @@ struct Options {
 fn scenario(name: &str) -> Result<&'static str, String> {
     let found = SCENARIOS.iter().map(|scenario| scenario.name).find(|known| *known == name);
     let names = || SCENARIOS.iter().map(|scenario| scenario.name).collect::<Vec<_>>().join(", ");
-    found.ok_or_else(|| format!("there is none of that name: use {}", names()))
+    found.ok_or_else(|| format!("no scenario has this name: use {}", names()))
 }
 
-/// What came of one scenario.
+/// The results of one scenario.
 #[derive(Default)]
 struct Row {
     seeds: u64,
@@ -73,16 +74,16 @@ async fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            print(&format!("the soak can't run: {}", with_causes(&error)));
+            print(&format!("the soak cannot run: {}", with_causes(&error)));
             ExitCode::FAILURE
         }
     }
 }
 
-/// Plays what is asked for; whether all of it was clean.
+/// Plays the selected scenarios. Returns whether all were clean.
 async fn soak(options: &Options) -> Result<bool, Error> {
     let services = Services::from_environment().await?;
-    // Each installation leaves an empty data stream, and a node takes 1,000 shards unless it is told otherwise.
+    // Each installation leaves an empty data stream behind, and a node allows 1,000 shards by default.
     let many = json!({"persistent": {"cluster.max_shards_per_node": 10_000}});
     services.elasticsearch.request(Method::PUT, "/_cluster/settings", Some(&many)).await?;
     let binary = binary("target/release/bootstrap");
@@ -95,7 +96,7 @@ async fn soak(options: &Options) -> Result<bool, Error> {
     let wanted = SCENARIOS.iter().filter(|known| options.scenario.is_none_or(|name| name == known.name));
     let turns = Arc::new(Semaphore::new(options.jobs));
     let mut playing = JoinSet::new();
-    // Seed by seed: an early end has seen something of everything.
+    // Seed by seed, so that a run that ends early has played every scenario.
     for seed in seeds {
         for scenario in wanted.clone() {
             let context = Context { services: services.clone(), binary: binary.clone(), scenario: scenario.name, seed };
@@ -191,7 +192,7 @@ fn with_causes(error: &Error) -> String {
     text
 }
 
-/// Prints a line. Nobody is told where there is nobody to read it.
+/// Prints a line. Ignores a closed output.
 fn print(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }

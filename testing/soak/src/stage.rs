@@ -1,4 +1,4 @@
-//! One installation with one seed: what is done to it, and what is seen after every invocation.
+//! One installation with one seed. Checks the result of every invocation.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,17 +18,17 @@ use serde_json::{Value, json};
 use crate::tally::Tally;
 use crate::worlds::whole_second;
 
-/// Timeout of an invocation that nothing hinders.
+/// Timeout of an invocation without faults.
 pub const CALM: Duration = Duration::from_secs(60);
-/// Timeout of an invocation that may meet a system which is away: it is to end early, by itself.
+/// Timeout of an invocation during which a system may be down. It must end early by itself.
 pub const HINDERED: Duration = Duration::from_secs(4);
-/// The key of the live checkpoint, and how those of backfills begin.
+/// The key of the live checkpoint, and the prefix of the keys of backfill checkpoints.
 const LIVE: &str = "stream#event_report";
 const BACKFILL: &str = "backfill#event_report#";
-/// How often a request is repeated until it is complete. More than any scenario needs.
+/// Most repetitions of a request until it is complete. More than any scenario needs.
 const MOST_REPETITIONS: usize = 200;
 
-/// Function errors that say that a system failed: what is repeated later.
+/// Function errors that mean that a system failed. The request is repeated later.
 pub const PASSING: &[&str] = &[
     "LastPass.Throttled",
     "LastPass.Unreachable",
@@ -40,7 +40,7 @@ pub const PASSING: &[&str] = &[
     "Secret.Unreachable",
 ];
 
-/// What a scenario is given.
+/// The parameters of a scenario.
 #[derive(Debug, Clone)]
 pub struct Context {
     pub services: Services,
@@ -50,24 +50,24 @@ pub struct Context {
 }
 
 impl Context {
-    /// The chance of this scenario with this seed.
+    /// Returns the random generator of this scenario and seed.
     pub fn rng(&self) -> Rng {
         let name = self.scenario.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(131).wrapping_add(byte.into()));
         Rng::with_seed(self.seed ^ name)
     }
 
-    /// An installation on the cluster, which reads this world from its beginning.
+    /// Creates an installation on the cluster that reads this world from its beginning.
     pub async fn stage(&self, world: World, quirks: Quirks) -> Result<Stage, Error> {
         self.stage_with(world, quirks, &[]).await
     }
 
-    /// The same with further variables of the function.
+    /// Creates the installation with additional variables of the function.
     pub async fn stage_with(&self, world: World, quirks: Quirks, variables: &[(&str, &str)]) -> Result<Stage, Error> {
         let zone = quirks.time_zone.iana_name().unwrap_or("UTC").to_owned();
         let mut plan = Installation::plan("soak", self.binary.clone())
             .variable("INITIAL_LOOKBACK", "40d")
             .variable("LASTPASS_TIME_ZONE", &zone)
-            // All that can be logged is looked at for secrets.
+            // Log everything, so that everything is searched for secrets.
             .variable("LOG_LEVEL", "trace");
         for (name, value) in variables {
             plan = plan.variable(name, value);
@@ -92,26 +92,26 @@ impl Context {
     }
 }
 
-/// An installation, and what came of it so far.
+/// An installation and its results so far.
 pub struct Stage {
     pub installation: Installation,
     pub tally: Tally,
-    /// Function errors that are no failure of the product now.
+    /// Function errors that are currently not a failure of the product.
     pub accepted: Vec<&'static str>,
-    /// Events before this are nobody's to deliver.
+    /// The function must not deliver events before this time.
     pub begin: Timestamp,
     /// Whether functions are killed on purpose.
     pub may_be_killed: bool,
-    /// The repeated hour that lies in the stage's time, both passes of it: no watermark may lie inside.
+    /// Both passes of the repeated hour in the stage's time. A watermark must not be inside.
     pub repeated_hour: Option<(Timestamp, Timestamp)>,
-    /// What LastPass showed when the reading of the live window that is unfinished began.
+    /// The events that LastPass showed when the unfinished live window was begun.
     shown_to_window: Vec<TruthEvent>,
     ahead: SignedDuration,
 }
 
-/// Returns the smallest page with which each request becomes an event. With smaller pages a run makes more events than
-/// it reads. A `next` that repeats events needs a page that the requests of a second don't fill: there, no reader can
-/// tell repeats from twins (docs/reliability.md).
+/// Returns the smallest page size at which each request becomes an event. With smaller pages, a run makes more events
+/// than it reads. If `next` repeats events, the page must be larger than the number of requests in a second: otherwise
+/// no reader can tell repeats from twins (docs/reliability.md).
 const fn smallest_page_with_reporting_events(next_repeats: Repeats) -> usize {
     match next_repeats {
         Repeats::Nothing => 10,
@@ -119,29 +119,29 @@ const fn smallest_page_with_reporting_events(next_repeats: Repeats) -> usize {
     }
 }
 
-/// What LastPass showed, and how far the checkpoints were, before something was invoked.
+/// The events that LastPass showed and the state of the checkpoints before an invocation.
 pub struct Before {
     shown: Vec<TruthEvent>,
     checkpoints: BTreeMap<String, Reached>,
 }
 
-/// How far a checkpoint is.
+/// The state of a checkpoint.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Reached {
     watermark: Option<Timestamp>,
-    /// The ends of the unfinished window.
+    /// The bounds of the unfinished window.
     window: Option<(Timestamp, Timestamp)>,
-    /// From where on the window is acknowledged.
+    /// The window is acknowledged from this time on.
     position: Option<Timestamp>,
     complete: bool,
 }
 
-/// A range of which a checkpoint says since the last invocation that all of it was acknowledged.
+/// A range that a checkpoint newly declares as acknowledged.
 struct Claim<'a> {
     what: String,
     from: Timestamp,
     to: Timestamp,
-    /// What LastPass showed before that was read.
+    /// The events that LastPass showed before the range was read.
     shown: &'a [TruthEvent],
 }
 
@@ -150,30 +150,30 @@ impl Stage {
         &self.installation.calls
     }
 
-    /// An execution environment of the function, at the stage's time.
+    /// Returns an execution environment of the function, with its clock set to the stage's time.
     pub async fn function(&self) -> Function {
         let mut function = self.installation.function();
         function.set_clock(self.ahead).await;
         function
     }
 
-    /// The time on this stage.
+    /// Returns the stage's time.
     pub fn now(&self) -> Timestamp {
         now() + self.ahead
     }
 
-    /// Moves LastPass's clock to this time, from where it goes on.
+    /// Sets LastPass's clock, which keeps running from this time.
     pub fn set_now(&mut self, time: Timestamp) {
         self.ahead = time.duration_since(now());
         self.installation.simulator.set_clock(Clock::OffsetSeconds(self.ahead.as_secs()));
     }
 
-    /// How far the stage's time is ahead of the machine's.
+    /// Returns the difference between the stage's time and the machine's.
     pub fn ahead(&self) -> SignedDuration {
         self.ahead
     }
 
-    /// Invokes the function, and looks at what came of it.
+    /// Invokes the function and checks the result.
     pub async fn invoke(&mut self, function: &mut Function, invocation: Invocation) -> Result<Outcome, Error> {
         let before = self.before().await?;
         let outcome = function.invoke(invocation).await?;
@@ -181,7 +181,7 @@ impl Stage {
         Ok(outcome)
     }
 
-    /// Invokes all at once, and looks at what came of it.
+    /// Invokes all at once and checks the results.
     pub async fn invoke_together(
         &mut self,
         functions: &mut [Function],
@@ -194,7 +194,7 @@ impl Stage {
         Ok(outcomes)
     }
 
-    /// Invokes the function, and does `meanwhile` while a call waits at the gate.
+    /// Invokes the function, and runs `meanwhile` while a call waits at the gate.
     pub async fn invoke_with(
         &mut self,
         function: &mut Function,
@@ -207,7 +207,7 @@ impl Stage {
         let outcome = tokio::select! {
             outcome = &mut running => outcome?,
             () = gate.reached() => {
-                // The call waits; so does the function.
+                // The call, and with it the function, waits.
                 meanwhile.await?;
                 gate.open();
                 running.await?
@@ -217,7 +217,7 @@ impl Stage {
         Ok(outcome)
     }
 
-    /// Repeats a request until it is complete, as a schedule does. Whatever hinders it goes on hindering.
+    /// Repeats a request until it is complete, as a schedule does. Faults remain in effect.
     pub async fn until_complete(&mut self, function: &mut Function, invocation: &Invocation) -> Result<Value, Error> {
         for _ in 0..MOST_REPETITIONS {
             let again = Invocation::new(invocation.payload.clone()).with_timeout(invocation.timeout);
@@ -235,7 +235,7 @@ impl Stage {
         Ok(Value::Null)
     }
 
-    /// Takes all that hinders away, lets the function finish what it was about, and compares the events.
+    /// Removes all faults, lets the function finish, and compares the events.
     pub async fn finish(mut self) -> Result<Tally, Error> {
         self.calm().await?;
         let mut function = self.function().await;
@@ -245,7 +245,7 @@ impl Stage {
         self.end().await
     }
 
-    /// Takes all that hinders away.
+    /// Removes all faults.
     pub async fn calm(&mut self) -> Result<(), Error> {
         self.calls().clear();
         self.installation.simulator.clear_faults();
@@ -254,13 +254,13 @@ impl Stage {
         Ok(())
     }
 
-    /// The events from the stage's beginning on, against all documents.
+    /// Compares the events from the stage's beginning on with all documents.
     pub async fn compare_events(&self) -> Result<Comparison, Error> {
         let end = self.now() + SignedDuration::from_hours(48);
         self.installation.compare_events_in(self.begin, end).await
     }
 
-    /// Looks for secrets in all that was written and stored, and takes the installation away.
+    /// Searches all output and stored data for secrets, and removes the installation.
     pub async fn end(mut self) -> Result<Tally, Error> {
         self.installation.look_at_all().await?;
         let leaks = self.installation.watch.take_leaks();
@@ -271,14 +271,14 @@ impl Stage {
     }
 
     pub async fn before(&self) -> Result<Before, Error> {
-        // Runs read whole seconds only, and the earlier requests of the present second are events in it.
+        // Runs read only whole seconds, and earlier requests in the current second are events too.
         let present = whole_second(now());
         let mut shown = self.installation.simulator.truth_events();
         shown.retain(|event| !event.is_poll || event.instant < present);
         Ok(Before { shown, checkpoints: self.reached().await? })
     }
 
-    /// Looks at outcomes, and at whether a checkpoint says more than Elasticsearch has acknowledged.
+    /// Checks outcomes, and that the checkpoints declare only what Elasticsearch has acknowledged.
     pub async fn look(&mut self, before: &Before, outcomes: &[Outcome]) -> Result<(), Error> {
         for outcome in outcomes {
             self.tally.invocations += 1;
@@ -305,7 +305,8 @@ impl Stage {
         }
     }
 
-    /// What the checkpoints say to be acknowledged has to be in the data stream, or among the dead letters.
+    /// Checks that everything that the checkpoints declare as acknowledged is in the data stream or among the dead
+    /// letters.
     async fn look_at_checkpoints(&mut self, before: &Before) -> Result<(), Error> {
         let after = self.reached().await?;
         let live = |checkpoints: &BTreeMap<String, Reached>| checkpoints.get(LIVE).copied().unwrap_or_default();
@@ -316,7 +317,7 @@ impl Stage {
         }
         let mut claims = Vec::new();
         if let Some(to) = live_after.watermark.filter(|_| live_after.watermark != live_before.watermark) {
-            // What appeared behind the reader is for the next run, which reads the overlap.
+            // Events that appeared behind the reader are left to the next run, which reads the overlap.
             let shown = if live_before.window.is_some() { &self.shown_to_window } else { &before.shown };
             claims.push(Claim { what: format!("the watermark {to}"), from: self.begin, to, shown });
         }
@@ -346,7 +347,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Those claims that do not hold, in words.
+    /// Describes the claims that are not true.
     async fn missing(&self, claims: &[Claim<'_>]) -> Result<Vec<String>, Error> {
         if claims.iter().all(|claim| claim.from >= claim.to) {
             return Ok(Vec::new());
@@ -389,18 +390,18 @@ impl Stage {
         Ok(reached.collect())
     }
 
-    /// Gives the stream a new backing index, if there is one yet.
+    /// Rolls the stream over, if it exists.
     pub async fn roll_over(&self) -> Result<(), Error> {
         roll_over(&self.installation.services, &self.installation.data_stream("event_report")).await
     }
 
-    /// All documents of the event report.
+    /// Returns all documents of the event report.
     pub async fn events(&self) -> Result<Vec<StoredDocument>, Error> {
         self.installation.documents("event_report").await
     }
 }
 
-/// Gives a data stream a new backing index, if it exists.
+/// Rolls a data stream over, if it exists.
 pub async fn roll_over(services: &Services, data_stream: &str) -> Result<(), Error> {
     if services.elasticsearch.find_backing_indices(data_stream).await?.is_some() {
         services.elasticsearch.roll_over(data_stream).await?;
@@ -412,22 +413,22 @@ fn time(value: Option<&AttributeValue>) -> Option<Timestamp> {
     value?.as_s().ok()?.parse().ok()
 }
 
-/// A request for the event report.
+/// Returns the payload that collects the event report.
 pub fn collect_events() -> Value {
     collect("event_report")
 }
 
-/// A request for a stream.
+/// Returns the payload that collects a stream.
 pub fn collect(stream: &str) -> Value {
     json!({"action": "collect", "stream": stream})
 }
 
-/// A request for a range of events.
+/// Returns the payload that backfills a range of events.
 pub fn backfill(from: Timestamp, to: Timestamp) -> Value {
     json!({"action": "backfill", "stream": "event_report", "from": from, "to": to})
 }
 
-/// Whether a call writes documents.
+/// Returns whether a call writes documents.
 pub fn is_bulk(call: &Call) -> bool {
     call.operation.ends_with("/_bulk")
 }

@@ -1,10 +1,10 @@
-//! What came of scenarios, added up.
+//! Adds up the results of scenarios.
 
 use std::ops::AddAssign;
 
 use lastpass_harness::Comparison;
 
-/// Most failures that are kept of one scenario with one seed.
+/// Most failures recorded for one scenario with one seed.
 const FAILURES: usize = 5;
 
 /// Counts of one scenario.
@@ -16,14 +16,14 @@ pub struct Tally {
     pub mistimed: usize,
     pub ambiguous_time: usize,
     pub invocations: usize,
-    /// Places in which a secret was found.
+    /// Number of leaked secrets.
     pub leaked: usize,
-    /// What else was not as it has to be, in words.
+    /// Descriptions of other failures.
     pub failures: Vec<String>,
 }
 
 impl Tally {
-    /// Adds what a comparison found.
+    /// Adds the result of a comparison.
     pub fn compare(&mut self, held: &Comparison) {
         self.truth += held.truth;
         self.lost += held.lost.len();
@@ -35,14 +35,14 @@ impl Tally {
         }
     }
 
-    /// Notes a failure.
+    /// Records a failure.
     pub fn fail(&mut self, what: String) {
         if self.failures.len() < FAILURES && !self.failures.contains(&what) {
             self.failures.push(what);
         }
     }
 
-    /// Notes a failure unless something holds.
+    /// Records a failure unless a condition holds.
     pub fn expect(&mut self, holds: bool, what: impl FnOnce() -> String) {
         if !holds {
             self.fail(what());

@@ -1,4 +1,4 @@
-//! What LastPass holds and how it behaves, drawn from a seed.
+//! Random content and behaviour of LastPass, drawn from a seed.
 
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
@@ -7,10 +7,10 @@ use lastpass_simulator::{
     Quirks, Repeats, UnauthorizedForm, World,
 };
 
-/// `OVERLAP`: how late an event may appear. The function's default.
+/// The latest that an event may appear: the function's default `OVERLAP`.
 pub const OVERLAP: SignedDuration = SignedDuration::from_mins(15);
 
-/// Zones that set their clocks differently, and one that doesn't.
+/// Zones with different clock changes, and one without.
 pub const ZONES: [&str; 4] = ["America/New_York", "Europe/London", "Australia/Lord_Howe", "UTC"];
 
 const UNAUTHORIZED: [UnauthorizedForm; 4] =
@@ -18,22 +18,22 @@ const UNAUTHORIZED: [UnauthorizedForm; 4] =
 
 const ACTIONS: [&str; 4] = ["Log in", "Failed Login Attempt", "Open secure note", "Master Password Changed"];
 
-/// One of several.
+/// Returns a random element.
 pub fn pick<'a, T>(rng: &mut Rng, all: &'a [T]) -> &'a T {
     &all[rng.usize(..all.len())]
 }
 
-/// A span of seconds.
+/// Returns a random duration in whole seconds.
 pub fn seconds(rng: &mut Rng, range: std::ops::Range<i64>) -> SignedDuration {
     SignedDuration::from_secs(rng.i64(range))
 }
 
-/// The whole second of an instant.
+/// Truncates an instant to a whole second.
 pub fn whole_second(instant: Timestamp) -> Timestamp {
     Timestamp::from_second(instant.as_second()).unwrap_or(instant)
 }
 
-/// Some undocumented habits of LastPass, and pages of this size.
+/// Returns random undocumented behaviour of LastPass, with pages of this size.
 pub fn quirks(rng: &mut Rng, page_size: usize) -> Quirks {
     let shuffled = Order::Shuffled(rng.u64(..));
     Quirks {
@@ -58,36 +58,36 @@ pub fn quirks(rng: &mut Rng, page_size: usize) -> Quirks {
     }
 }
 
-/// The same with a `next` that may repeat the last event, or its whole second.
+/// Adds a `next` that may repeat the last event or its whole second.
 pub fn repeating(rng: &mut Rng, quirks: Quirks) -> Quirks {
     let repeats = [Repeats::Nothing, Repeats::LastEvent, Repeats::BoundarySecond, Repeats::BoundarySecond];
     Quirks { next_repeats: *pick(rng, &repeats), ..quirks }
 }
 
-/// The same in a zone.
+/// Returns random behaviour of LastPass in this zone.
 pub fn quirks_in(rng: &mut Rng, page_size: usize, zone: &str) -> Quirks {
     Quirks { time_zone: TimeZone::get(zone).unwrap_or(TimeZone::UTC), ..quirks(rng, page_size) }
 }
 
-/// A company with so many events in the days before `end`, a fifth of them twins.
+/// Returns a company with this number of events in the days before `end`, a fifth of them twins.
 pub fn company(rng: &mut Rng, events: usize, days: u32, end: Timestamp) -> World {
     let size = CompanySize { events, days, twin_share: 0.2, users: 30, folders: 5, ..CompanySize::default() };
     World::company(rng.u64(..), &size, whole_second(end))
 }
 
-/// What somebody does at an instant. Few people and few actions, so that many a pair of events is equal.
+/// Returns a random event at an instant. It has few users and actions, so that many events are equal.
 pub fn event(rng: &mut Rng, instant: Timestamp) -> Event {
     let user = *pick(rng, &["ann@example.com", "bob@example.com", ""]);
     let action = *pick(rng, &ACTIONS);
     Event::at(instant).by(user).from_ip("192.0.2.7").doing(action)
 }
 
-/// So many events of one second, equal ones among them.
+/// Returns events of one second, some of them equal.
 pub fn burst(rng: &mut Rng, instant: Timestamp, count: usize) -> Vec<Event> {
     (0..count).map(|_| event(rng, instant)).collect()
 }
 
-/// Events with half of a character in a field, some of them equal.
+/// Returns events with half of a surrogate pair in a field, some of them equal.
 pub fn half_characters(rng: &mut Rng, instant: Timestamp, count: usize) -> Vec<Event> {
     let event = |half: &str| {
         let record = format!(r#"{{"Time":"{{time}}","Username":"ann{half}","Action":"Log in","Data":"x"}}"#);
@@ -97,7 +97,7 @@ pub fn half_characters(rng: &mut Rng, instant: Timestamp, count: usize) -> Vec<E
     (0..count).map(|_| event(halves[rng.usize(..halves.len())])).collect()
 }
 
-/// Events between two instants, some of them twins, and a third of them late by up to [`OVERLAP`].
+/// Returns events between two instants, some of them twins, a third of them late by up to [`OVERLAP`].
 pub fn late_events(rng: &mut Rng, from: Timestamp, to: Timestamp, count: usize) -> Vec<Event> {
     let span = to.duration_since(from).as_secs();
     let mut events = Vec::with_capacity(count);
@@ -106,7 +106,7 @@ pub fn late_events(rng: &mut Rng, from: Timestamp, to: Timestamp, count: usize) 
         let event = event(rng, instant);
         let is_twin = rng.u8(..4) == 0;
         for event in std::iter::repeat_n(event, if is_twin { 2 } else { 1 }) {
-            // Each by itself: a twin of an event that is known already may appear minutes after it.
+            // Decided for each event, so that a twin of a known event may appear minutes later.
             let is_late = rng.u8(..3) == 0;
             let late = if is_late { seconds(rng, 1..OVERLAP.as_secs() + 1) } else { SignedDuration::ZERO };
             let appears_at = event.instant + late;
@@ -116,7 +116,7 @@ pub fn late_events(rng: &mut Rng, from: Timestamp, to: Timestamp, count: usize) 
     events
 }
 
-/// Something that LastPass, or what stands before it, does wrong.
+/// Returns a random fault of LastPass or of a proxy in front of it.
 pub fn lastpass_fault(rng: &mut Rng) -> Fault {
     match rng.u8(..10) {
         0 => Fault::throttled(None),
@@ -132,7 +132,7 @@ pub fn lastpass_fault(rng: &mut Rng) -> Fault {
     }
 }
 
-/// A fault that meets some of the requests.
+/// Returns a random fault for some of the requests.
 pub fn lastpass_faults(rng: &mut Rng) -> FaultRule {
     let fault = lastpass_fault(rng);
     match rng.u8(..3) {

@@ -1,4 +1,4 @@
-//! Paging, bounds, folds and spellings of the event report.
+//! Paging, bounds, repeated hours and spellings of the event report.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
@@ -53,7 +53,7 @@ fn window(from: &str, to: &str) -> Value {
     json!({"from": from, "to": to, "user": "allusers"})
 }
 
-/// 40 events: five seconds with 1, 2, 4, 8 and 25 events, each with a name of its own.
+/// Returns 40 events: five seconds with 1, 2, 4, 8 and 25 events, each with a different name.
 fn crowded() -> Timeline {
     let mut timeline = Timeline::default();
     let start = instant("2025-06-01T12:00:00Z");
@@ -162,7 +162,7 @@ fn a_next_that_was_never_sent_is_an_instant_like_any_other() {
     for next_is in [NextIs::LastReturned, NextIs::FirstLeft] {
         for next_repeats in [Repeats::Nothing, Repeats::LastEvent, Repeats::BoundarySecond] {
             let quirks = Quirks { next_is, next_repeats, ..utc() };
-            // The last microsecond of a second: all of it and nothing newer.
+            // The last microsecond of a second returns all of it and nothing newer.
             assert_eq!(first(third + 999_999, quirks.clone()), ("3-7".to_owned(), 15), "{quirks:?}");
         }
     }

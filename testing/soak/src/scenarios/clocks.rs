@@ -1,4 +1,4 @@
-//! Clocks that are wrong, clocks that are set, and a zone that is not the one.
+//! Wrong clocks, clock changes and wrong time zones.
 
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
@@ -10,7 +10,7 @@ use crate::stage::{CALM, Context, backfill, collect_events};
 use crate::tally::Tally;
 use crate::worlds::{ZONES, event, late_events, pick, quirks, quirks_in, repeating, seconds, whole_second};
 
-/// How far around a change of the clock events lie.
+/// The time around a clock change in which events happen.
 const AROUND: SignedDuration = SignedDuration::from_hours(3);
 
 pub async fn wrong_clock(context: Context) -> Result<Tally, Error> {
@@ -26,7 +26,7 @@ pub async fn wrong_clock(context: Context) -> Result<Tally, Error> {
     stage.finish().await
 }
 
-/// The clock's changes of a year in a zone; where it has none, moments at which others change.
+/// Returns a year's clock changes of a zone. For a zone without any, returns those of another zone.
 fn changes(zone: &str) -> Vec<Timestamp> {
     let time = |text: &str| text.parse::<Timestamp>().unwrap_or(Timestamp::UNIX_EPOCH);
     let begin = time("2025-01-01T00:00:00Z");
@@ -35,14 +35,14 @@ fn changes(zone: &str) -> Vec<Timestamp> {
     if changes.is_empty() { vec![time("2025-03-09T07:00:00Z"), time("2025-11-02T06:00:00Z")] } else { changes }
 }
 
-/// The zone and the change of its clock that a seed stands for: all of them by turns.
+/// Returns the zone and clock change of a seed. Successive seeds cover all of them.
 fn zone_and_change(seed: u64) -> (&'static str, Timestamp) {
     let all: Vec<_> =
         ZONES.iter().flat_map(|zone| changes(zone).into_iter().map(move |change| (*zone, change))).collect();
     all[usize::try_from(seed).unwrap_or_default() % all.len()]
 }
 
-/// Both passes of the hour that is repeated around a change, if it sets the clock back.
+/// Returns both passes of the repeated hour at a clock change, if the change repeats an hour.
 fn repeated_hour(zone: &str, change: Timestamp) -> Option<(Timestamp, Timestamp)> {
     let zone = TimeZone::get(zone).ok()?;
     let offset = |at: Timestamp| zone.to_offset(at).seconds();
@@ -65,7 +65,7 @@ pub async fn live_clock_change(context: Context) -> Result<Tally, Error> {
     stage.finish().await
 }
 
-/// Events around a change: equal ones at one wall time, of both passes and within a second.
+/// Returns events around a clock change, with equal events at one wall time: in both passes and within a second.
 fn around(rng: &mut Rng, change: Timestamp) -> Vec<Event> {
     let mut events = Vec::new();
     while events.len() < 250 {
@@ -94,7 +94,7 @@ pub async fn backfilled_clock_change(context: Context) -> Result<Tally, Error> {
     let day = SignedDuration::from_hours(24);
     stage.begin = change - day;
     let mut function = stage.function().await;
-    // Ranges that end and begin inside the change, one after another in any order, some twice.
+    // The ranges begin and end inside the change. They are requested in any order, some of them twice.
     let mut cuts: Vec<Timestamp> = (0..4).map(|_| whole_second(change + seconds(&mut rng, -7_200..7_200))).collect();
     cuts.extend([change - day, change, change + day]);
     cuts.sort();
@@ -111,7 +111,7 @@ pub async fn backfilled_clock_change(context: Context) -> Result<Tally, Error> {
     stage.end().await
 }
 
-/// LastPass's zone, and one that is set instead.
+/// The zone of LastPass and the wrong setting.
 const WRONG: [(&str, &str); 5] = [
     ("America/Los_Angeles", "US/Eastern"),
     ("America/New_York", "America/Los_Angeles"),
@@ -119,15 +119,15 @@ const WRONG: [(&str, &str); 5] = [
     ("America/Los_Angeles", "Asia/Tokyo"),
     ("Asia/Kathmandu", "Asia/Kolkata"),
 ];
-/// Zones that are set wrongly by an offset: quarters of an hour in either direction.
+/// Zones whose setting is wrong by an offset: up to 48 quarters of an hour in either direction.
 const RIGHT: [&str; 4] = ["America/New_York", "Asia/Kathmandu", "UTC", "Australia/Lord_Howe"];
 const MOST_QUARTERS: i32 = 48;
-/// After how many runs, 5 minutes apart, a wrong zone has to be found if the events of requests appear minutes late.
+/// The most runs, 5 minutes apart, until a wrong zone must be found if request events appear minutes late.
 const MOST_RUNS: usize = 3;
-/// How long it has to be said after that.
+/// The number of further runs that must report the wrong zone.
 const MORE_RUNS: usize = 2;
 
-/// A zone, and another one that is set instead: by turns a name, and an offset in each direction.
+/// Returns a zone and a wrong setting for it. Successive seeds give a zone name, and an offset in each direction.
 fn right_and_wrong(rng: &mut Rng, seed: u64) -> (&'static str, String) {
     if seed.is_multiple_of(3) {
         let (right, wrong) = *pick(rng, &WRONG);
@@ -144,7 +144,8 @@ fn right_and_wrong(rng: &mut Rng, seed: u64) -> (&'static str, String) {
 pub async fn wrong_zone(context: Context) -> Result<Tally, Error> {
     let mut rng = context.rng();
     let (right, wrong) = right_and_wrong(&mut rng, context.seed);
-    // Where they appear late, the first run can't know; so there is nothing that it could deliver.
+    // If request events appear late, the first run cannot notice the wrong zone. The account therefore has no events
+    // that it could deliver.
     let late_seconds = *pick(&mut rng, &[0, 0, 60, 200]);
     let is_busy = late_seconds == 0 && rng.bool();
     let recent = now() - SignedDuration::from_hours(20);

@@ -1,4 +1,4 @@
-//! What DynamoDB does.
+//! Faults of DynamoDB.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::stage::{CALM, Context, HINDERED, PASSING, collect_events};
 use crate::tally::Tally;
 use crate::worlds::{company, pick, quirks};
 
-/// Something that DynamoDB does wrong.
+/// Returns a random fault of DynamoDB.
 pub fn fault(rng: &mut Rng) -> Fault {
     let said = |status, kind: &str| {
         let kind = format!("com.amazonaws.dynamodb.v20120810#{kind}");
@@ -23,7 +23,7 @@ pub fn fault(rng: &mut Rng) -> Fault {
         2 => said(400, "RequestLimitExceeded"),
         3 => said(500, "InternalServerError"),
         4 => Fault::Cut(Moment::Before),
-        // It took effect, and nobody hears of it.
+        // The request took effect, but its response is lost.
         5 => Fault::Cut(Moment::After),
         6 => Fault::Cut(Moment::Inside),
         7 => Fault::Silence,
@@ -45,7 +45,7 @@ pub async fn dynamodb_faults(context: Context) -> Result<Tally, Error> {
             stage.calls().add(rule.after(rng.u64(..6)).times(rng.u64(1..4)));
         }
         let invocation = Invocation::new(collect_events()).with_timeout(HINDERED);
-        // And Lambda's retry.
+        // The second invocation is Lambda's retry.
         for _ in 0..2 {
             let outcome = stage.invoke(&mut function, invocation.clone()).await?;
             let is_lost = matches!(&outcome, Outcome::Answer(answer) if answer["reason"] == "lease_lost");
@@ -73,7 +73,7 @@ pub async fn lost_lease(context: Context) -> Result<Tally, Error> {
                 (System::DynamoDb, "UpdateItem"),
             ],
         );
-        // Not its first write: that is how it gets the lease.
+        // Not its first DynamoDB call, because that call acquires the lease.
         let nth = if system == System::DynamoDb { rng.u64(1..4) } else { rng.u64(..3) };
         stage.calls().clear();
         stage.calls().add(Rule::on(system, operation, Fault::Hold(gate.clone())).after(nth).times(1));

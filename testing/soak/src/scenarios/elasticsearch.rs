@@ -1,4 +1,4 @@
-//! What Elasticsearch does.
+//! Faults of Elasticsearch.
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -21,14 +21,14 @@ async fn stage_of(context: &Context, rng: &mut Rng) -> Result<Stage, Error> {
     context.stage(world, quirks(rng, page_size)).await
 }
 
-/// Something new for the next run, in a second that is known already.
+/// Adds events for the next run, in a second that already has events.
 pub fn more_events(stage: &Stage, rng: &mut Rng) {
     let instant = whole_second(stage.now() - seconds(rng, 1..600));
     let count = rng.usize(1..30);
     stage.installation.simulator.push_events(burst(rng, instant, count));
 }
 
-/// Something that Elasticsearch, or what stands before it, does wrong.
+/// Returns a random fault of Elasticsearch or of a proxy in front of it.
 pub fn fault(rng: &mut Rng) -> Fault {
     let overloaded = json!({"error": {"type": "es_rejected_execution_exception", "reason": "full"}, "status": 429});
     match rng.u8(..10) {
@@ -46,7 +46,7 @@ pub fn fault(rng: &mut Rng) -> Fault {
     }
 }
 
-/// Has the cluster say of some items of a bulk that it refused them for now, though it has written them.
+/// Makes the cluster reject some items of a bulk with a retryable status although it has written them.
 fn disown_some_items(stage: &Stage, every: usize, times: u64) {
     let change = move |mut answer: Value| {
         if let Some(items) = answer["items"].as_array_mut() {
@@ -61,11 +61,11 @@ fn disown_some_items(stage: &Stage, every: usize, times: u64) {
     stage.calls().add(Rule::when(is_bulk, Fault::Change(Arc::new(change))).times(times));
 }
 
-/// Has the cluster refuse every item of a bulk for now, each by itself, and write none of them.
+/// Makes the cluster reject every item of a bulk with a retryable status and write none.
 fn refuse_items(stage: &Stage, times: u64) {
     let refuse = |body: &[u8]| {
         let mut lines = String::new();
-        // A body that can't be read would be answered with no items, which the function takes for no answer.
+        // A body that cannot be read gets a response without items, which the function treats as no response.
         let _ = GzDecoder::new(body).read_to_string(&mut lines);
         let full = json!({"type": "es_rejected_execution_exception", "reason": "full"});
         let items: Vec<Value> = lines
@@ -88,7 +88,7 @@ pub async fn elasticsearch_faults(context: Context) -> Result<Tally, Error> {
     for _ in 0..4 {
         stage.calls().clear();
         stage.accepted = PASSING.to_vec();
-        // First of all: the rule that is met first decides.
+        // Added first, because the first matching rule applies.
         if rng.bool() {
             refuse_items(&stage, rng.u64(1..3));
         }
@@ -111,7 +111,7 @@ pub async fn cluster_down(context: Context) -> Result<Tally, Error> {
     let mut stage = stage_of(&context, &mut rng).await?;
     let mut function = stage.function().await;
     for _ in 0..2 {
-        // Away from one of its calls on, and for some invocations.
+        // The cluster is down from one of the run's calls on, for several invocations.
         stage.accepted = PASSING.to_vec();
         let how = match rng.u8(..3) {
             0 => Fault::Cut(Moment::Before),
@@ -137,7 +137,7 @@ pub async fn rotated_api_key(context: Context) -> Result<Tally, Error> {
     let mut old = stage.installation.writer.clone();
     for _ in 0..3 {
         let new = stage.installation.another_key().await?;
-        // The secret has the new key before the old one is taken away, as a careful operator does it, or a while after.
+        // A careful operator stores the new key in the secret before the old key is invalidated; others do so later.
         let is_early = rng.bool();
         if is_early {
             stage.installation.put_credential("elastic_api_key", Some(&new.encoded)).await?;
@@ -150,7 +150,7 @@ pub async fn rotated_api_key(context: Context) -> Result<Tally, Error> {
         let elasticsearch = stage.installation.services.elasticsearch.clone();
         let rotate = async { elasticsearch.invalidate_key(&old).await };
         stage.invoke_with(&mut function, collect.clone(), &gate, rotate).await?;
-        // It may still be to come, where too few calls were made.
+        // If the run made too few calls, the rotation has not happened yet.
         elasticsearch.invalidate_key(&old).await?;
         stage.calls().clear();
         stage.installation.put_credential("elastic_api_key", Some(&new.encoded)).await?;
@@ -162,7 +162,7 @@ pub async fn rotated_api_key(context: Context) -> Result<Tally, Error> {
     stage.finish().await
 }
 
-/// Another cluster answers under the host's name: without templates, without documents, with another UUID.
+/// Another cluster responds at the same address: it has no templates, no documents and another UUID.
 pub async fn cluster_emptied(context: Context) -> Result<Tally, Error> {
     let mut rng = context.rng();
     let mut stage = stage_of(&context, &mut rng).await?;
@@ -183,7 +183,7 @@ pub async fn cluster_emptied(context: Context) -> Result<Tally, Error> {
     stage.calls().add(Rule::when(is_root, Fault::Change(Arc::new(other))));
     stage.calls().add(Rule::on(System::Elasticsearch, "/_index_template", nothing).times(1));
     more_events(&stage, &mut rng);
-    // A sandbox that has seen the templates, and one that has not.
+    // Use a sandbox that has already checked the templates, or a new one.
     if rng.bool() {
         function = stage.function().await;
     }
@@ -196,7 +196,7 @@ pub async fn cluster_emptied(context: Context) -> Result<Tally, Error> {
     let still = stage.installation.watermark("event_report").await?;
     stage.tally.expect(still == watermark, || format!("the watermark went from {watermark:?} to {still:?}"));
     stage.accepted.clear();
-    // The operator confirms, and asks for the past as well.
+    // The operator confirms the empty cluster and backfills the past.
     let reset = json!({"action": "reset", "stream": "event_report", "to": stage.begin});
     let answer = stage.invoke(&mut function, Invocation::new(reset)).await?.answer()?;
     stage.tally.expect(answer["status"] == "complete", || format!("the reset was answered with {answer}"));
@@ -206,7 +206,7 @@ pub async fn cluster_emptied(context: Context) -> Result<Tally, Error> {
     stage.end().await
 }
 
-/// Rolls over while a call waits: what was asked before it, and what is written after it, are two indices.
+/// Rolls over while a call waits, so that lookups before it and writes after it use two backing indices.
 async fn roll_over_at(
     stage: &mut Stage,
     function: &mut Function,
@@ -229,13 +229,14 @@ pub async fn rollovers(context: Context) -> Result<Tally, Error> {
     for round in 0..6 {
         stage.calls().clear();
         let invocation = Invocation::new(collect_events()).with_timeout(CALM);
-        // Which call of which kind waits for a rollover.
+        // The kind and number of the call that waits for a rollover.
         let mut waits = (*pick(&mut rng, &["_bulk", "_bulk", "_mget", "_resolve"]), rng.u64(..3));
         if rng.u8(..3) == 0 {
-            // A run that wrote, and doesn't know it: what it wrote is in an older index for the repetition.
+            // The first run writes documents without receiving the response. When it is repeated, they are in an older
+            // index.
             let cut =
                 if rng.bool() { Fault::Cut(Moment::After) } else { Fault::Kill(function.killer(), Moment::After) };
-            // Later runs have one bulk.
+            // Later runs send one bulk.
             let nth = if round == 0 { rng.u64(..3) } else { 0 };
             stage.calls().add(Rule::on(System::Elasticsearch, "_bulk", cut).after(nth).times(1));
             waits = ("_bulk", nth);
@@ -254,7 +255,7 @@ pub async fn rollovers(context: Context) -> Result<Tally, Error> {
     stage.finish().await
 }
 
-/// Live runs beside an older index that can't be read, and a backfill that needs it.
+/// Plays live runs while an older index cannot be read, then a backfill that needs that index.
 pub async fn unreadable_indices(context: Context) -> Result<Tally, Error> {
     let mut rng = context.rng();
     let mut stage = stage_of(&context, &mut rng).await?;
@@ -266,7 +267,7 @@ pub async fn unreadable_indices(context: Context) -> Result<Tally, Error> {
     let old = elasticsearch.backing_indices(&data_stream).await?.pop().unwrap_or_default();
     stage.roll_over().await?;
 
-    // From an hour on it is older than the overlap; up to 25 hours it is within what is read again once a day.
+    // After an hour the index is older than the overlap. Up to 25 hours, the daily reread still covers it.
     let mut time = whole_second(now() + seconds(&mut rng, 3_600..3 * 86_400));
     stage.set_now(time);
     function.set_clock(stage.ahead()).await;
@@ -281,14 +282,14 @@ pub async fn unreadable_indices(context: Context) -> Result<Tally, Error> {
     }
     for _ in 0..4 {
         time += seconds(&mut rng, 60..1_200);
-        // Once a day what is read again reaches further back.
+        // The daily reread goes further back.
         if rng.u8(..3) == 0 {
             time += seconds(&mut rng, 3_600..30 * 3_600);
         }
         stage.set_now(time);
         function.set_clock(stage.ahead()).await;
         more_events(&stage, &mut rng);
-        // Nobody can look at all documents meanwhile.
+        // The documents cannot be compared meanwhile, because the index cannot be read.
         let outcome = function.invoke(Invocation::new(collect_events()).with_timeout(CALM)).await?;
         stage.tally.invocations += 1;
         let is_complete = matches!(&outcome, Outcome::Answer(answer) if answer["status"] == "complete");
@@ -309,7 +310,7 @@ pub async fn unreadable_indices(context: Context) -> Result<Tally, Error> {
     stage.finish().await
 }
 
-/// Has the data stream's newest index take only numbers for `user.email`, or what our own template says.
+/// Makes the newest backing index accept only numbers in `user.email`, or restores our own mapping.
 async fn want_numbers(stage: &Stage, want: bool) -> Result<(), Error> {
     let elasticsearch = &stage.installation.services.elasticsearch;
     let data_stream = stage.installation.data_stream("event_report");
@@ -357,11 +358,11 @@ pub async fn refused_items(context: Context) -> Result<Tally, Error> {
     let redrive = Invocation::new(json!({"action": "redrive", "stream": "event_report"})).with_timeout(CALM);
     let still = stage.until_complete(&mut function, &redrive).await?;
     let again = number(&still, "dead_letters");
-    stage.tally.expect(again == refused, || format!("before the cause is mended: {still}"));
+    stage.tally.expect(again == refused, || format!("before the cause is fixed: {still}"));
     want_numbers(&stage, false).await?;
-    let mended = stage.until_complete(&mut function, &redrive).await?;
-    let created = number(&mended, "created");
-    stage.tally.expect(created == refused, || format!("after the cause is mended: {mended}"));
+    let repaired = stage.until_complete(&mut function, &redrive).await?;
+    let created = number(&repaired, "created");
+    stage.tally.expect(created == refused, || format!("after the cause is fixed: {repaired}"));
     let none = stage.until_complete(&mut function, &redrive).await?;
     stage.tally.expect(number(&none, "fetched") == 0, || format!("when all are delivered: {none}"));
     stage.finish().await

@@ -1,4 +1,4 @@
-//! All of it by turns, on one installation.
+//! All faults in random order, on one installation.
 
 use jiff::SignedDuration;
 use lastpass_harness::{Error, Fault, Invocation, Moment, Rule, System, now};

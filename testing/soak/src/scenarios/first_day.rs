@@ -1,4 +1,4 @@
-//! The first day of a deployment, on which something is mistyped and then corrected.
+//! The first day of a deployment: a setting is mistyped and then corrected.
 
 use lastpass_harness::{Answer, Error, Fault, Invocation, Moment, Rule, System, now};
 use serde_json::{Value, json};
@@ -7,22 +7,22 @@ use crate::stage::{CALM, Context, Stage, backfill, collect_events};
 use crate::tally::Tally;
 use crate::worlds::{company, pick, quirks};
 
-/// What was mistyped.
+/// The mistyped setting.
 #[derive(Debug, Clone, Copy)]
 enum Typo {
-    /// The account number, which LastPass refuses.
+    /// The account number. LastPass refuses it.
     Number,
-    /// The namespace, which the key is not for.
+    /// The namespace. The API key has no privileges for it.
     Namespace,
-    /// The namespace, which takes documents: the function is killed before it can write that down.
+    /// The namespace. Elasticsearch accepts the documents, but the function is killed before it saves the checkpoint.
     KilledNamespace,
-    /// The address, at which a cluster answers that takes nothing.
+    /// The URL. The cluster there accepts nothing.
     Address,
 }
 
 const WRITER: &str = include_str!("../../../../assets/roles/writer.json");
 
-/// A key for the data streams of the stage's namespace alone.
+/// Creates an API key for only the data streams of the stage's namespace.
 async fn narrow_key(stage: &Stage) -> Result<String, Error> {
     let mut role: Value =
         serde_json::from_str(WRITER).map_err(|source| Error::Json { what: "assets/roles".to_owned(), source })?;
@@ -73,7 +73,7 @@ pub async fn first_day(context: Context) -> Result<Tally, Error> {
             }
         }
         stage.installation.put_secret(&secret.to_string()).await?;
-        // What was written there by a run that was killed would be found there by the next one, and so acknowledged.
+        // The next run would find documents of a killed run and acknowledge them.
         let most = if stage.may_be_killed { 2 } else { 4 };
         for _ in 0..rng.usize(1..most) {
             let request = pick(&mut rng, &requests).clone();
@@ -83,10 +83,10 @@ pub async fn first_day(context: Context) -> Result<Tally, Error> {
         stage.calm().await?;
         stage.may_be_killed = false;
         stage.installation.put_secret(&stage.installation.credentials.to_string()).await?;
-        // What keeps the settings in mind may keep the secret too.
+        // A sandbox that keeps its settings may also keep the secret.
         function = stage.function().await;
         if rng.bool() {
-            // Corrected; the next typo comes too late to be one of the first day.
+            // The setting is correct. A later mistake would not be one of the first day.
             break;
         }
     }

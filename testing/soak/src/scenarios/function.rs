@@ -1,4 +1,4 @@
-//! What happens to the function.
+//! Faults of the function: killed, timed out, and invoked several times at once.
 
 use fastrand::Rng;
 use jiff::SignedDuration;
@@ -9,7 +9,7 @@ use crate::stage::{CALM, Context, HINDERED, PASSING, Stage, backfill, collect_ev
 use crate::tally::Tally;
 use crate::worlds::{burst, company, pick, quirks, seconds, whole_second};
 
-/// Longest row of calls that a run of these scenarios makes. A run without end would be one, too.
+/// Upper limit for the calls of one run in these scenarios, so that an endless run fails.
 const MOST_CALLS: u64 = 80;
 
 async fn small_stage(context: &Context, rng: &mut Rng) -> Result<Stage, Error> {
@@ -21,7 +21,7 @@ fn is_complete(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Answer(answer) if answer["status"] == "complete")
 }
 
-/// What follows a run that ended in the middle: Lambda's retry, or another invocation when the lease has run out.
+/// Continues after an interrupted run: with Lambda's retry, or with another invocation after the lease has expired.
 async fn go_on(stage: &mut Stage, function: &mut Function, broken: &Invocation, rng: &mut Rng) -> Result<(), Error> {
     stage.calls().clear();
     if rng.bool() {
@@ -37,7 +37,7 @@ async fn go_on(stage: &mut Stage, function: &mut Function, broken: &Invocation, 
     Ok(())
 }
 
-/// Plays a run once for each of its calls, each time from the beginning, with that call meeting a fault.
+/// Plays one run for each of its calls, each time from the beginning, with the fault at that call.
 async fn at_every_call(
     context: Context,
     timeout: std::time::Duration,
@@ -48,7 +48,7 @@ async fn at_every_call(
     stage.may_be_killed = true;
     for number in 1..MOST_CALLS {
         stage.installation.start_over().await?;
-        // A sandbox that is cold asks for the secret and the templates as well.
+        // A cold sandbox also reads the secret and the templates.
         let mut function = stage.function().await;
         stage.calls().restart();
         stage.calls().add(Rule::at(number, fault(&mut rng, &function)));
@@ -94,7 +94,7 @@ pub async fn together(context: Context) -> Result<Tally, Error> {
             payload["scheduled_time"] = whole_second(now() - seconds(&mut rng, 0..120)).to_string().into();
         }
         let invocation = Invocation::new(payload).with_timeout(CALM);
-        // Lambda's at-least-once: the same invocation twice; or a schedule's, each of its own.
+        // Lambda delivers one invocation several times, or a schedule sends several.
         let is_same = rng.bool();
         let invocations =
             (0..many).map(|_| if is_same { invocation.clone() } else { Invocation::new(invocation.payload.clone()) });
@@ -114,7 +114,7 @@ pub async fn backfills(context: Context) -> Result<Tally, Error> {
     for _ in 0..5 {
         let (one, two) = (rng.i64(0..span), rng.i64(0..span + 7_200));
         let (from, to) = (past + second(one.min(two)), past + second(one.max(two) + 1));
-        // Something happens in its first second and in its last.
+        // Events in its first and in its last second.
         for instant in [from, to - second(1)].into_iter().filter(|instant| *instant < now()) {
             world.events.extend(burst(&mut rng, instant, 2));
         }
@@ -131,7 +131,7 @@ pub async fn backfills(context: Context) -> Result<Tally, Error> {
         match rng.u8(..3) {
             0 => drop(stage.until_complete(&mut live, &Invocation::new(collect_events()).with_timeout(CALM)).await?),
             1 => {
-                // Cut by its deadline, killed, or left alone; then again.
+                // Cut off by the deadline, killed or undisturbed, and then repeated.
                 stage.may_be_killed = true;
                 let kill = Fault::Kill(other.killer(), Moment::After);
                 stage
@@ -142,7 +142,7 @@ pub async fn backfills(context: Context) -> Result<Tally, Error> {
                 stage.installation.let_leases_run_out().await?;
             }
             _ => {
-                // Beside a live run.
+                // Run it beside a live run.
                 let mut both = [live, other];
                 let invocations =
                     [collect_events(), request.clone()].map(|payload| Invocation::new(payload).with_timeout(CALM));

@@ -1,4 +1,4 @@
-//! What LastPass does.
+//! Faults and quirks of LastPass.
 
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
@@ -10,12 +10,12 @@ use crate::tally::Tally;
 use crate::worlds::{burst, company, half_characters, lastpass_faults as drawn_faults, late_events as drawn_events};
 use crate::worlds::{pick, quirks, repeating, seconds, whole_second};
 
-/// Events that fit pages of this size: enough for several pages, and not too many.
+/// Returns a number of events that fills several pages of this size.
 fn events_for(rng: &mut Rng, page_size: usize) -> usize {
     (page_size * rng.usize(3..12)).clamp(40, 300)
 }
 
-/// A company with seconds that are larger than a page.
+/// Returns a company with seconds that exceed a page.
 fn busy_company(rng: &mut Rng, page_size: usize) -> World {
     let events = events_for(rng, page_size);
     let mut world = company(rng, events, 4, now());
@@ -43,8 +43,8 @@ pub async fn pages(context: Context) -> Result<Tally, Error> {
     stage.finish().await
 }
 
-/// Only events of one second that holds a page or more can be taken for twins of themselves: the limit that
-/// docs/reliability.md names. So there is none here whose number is judged; that no event is lost holds for them too.
+/// Events of one second that holds a page or more can be taken for twins of themselves: the limit that
+/// docs/reliability.md states. Doubled events of such a second are therefore ignored. Lost events are not.
 pub async fn repeating_pages(context: Context) -> Result<Tally, Error> {
     let mut rng = context.rng();
     let page_size = *pick(&mut rng, &[12, 20, 50]);
@@ -56,7 +56,7 @@ pub async fn repeating_pages(context: Context) -> Result<Tally, Error> {
     let quirks = quirks(&mut rng, page_size);
     let mut quirks = repeating(&mut rng, quirks);
     if rng.u8(..3) == 0 {
-        // Whatever `next` says, events newer than it.
+        // Repeats events newer than `next`.
         quirks.next_repeats = Repeats::Events(rng.usize(1..6));
     }
     let mut stage = context.stage(world, quirks).await?;
@@ -86,7 +86,7 @@ pub async fn lastpass_faults(context: Context) -> Result<Tally, Error> {
     stage.finish().await
 }
 
-/// Live runs every few minutes from `from` to `to`, each of them in the function's own time.
+/// Plays live runs every few minutes from `from` to `to`, each with the function's clock set to that time.
 pub async fn live_runs(
     stage: &mut Stage,
     rng: &mut Rng,
@@ -101,7 +101,7 @@ pub async fn live_runs(
         function.set_clock(stage.ahead() + clock_error).await;
         let mut payload = collect_events();
         if rng.bool() {
-            // As the schedule sends it, a while later.
+            // The schedule's time is a little earlier than the invocation.
             payload["scheduled_time"] = whole_second(time - seconds(rng, 0..90)).to_string().into();
         }
         stage.invoke(&mut function, Invocation::new(payload.clone()).with_timeout(CALM)).await?;
@@ -132,7 +132,7 @@ pub async fn rotated_hash(context: Context) -> Result<Tally, Error> {
     let mut function = stage.function().await;
     for rotation in 0..3 {
         let hash = format!("{:032x}", rng.u128(..));
-        // The secret has the new hash before LastPass knows it, as a careful operator does it, or a while after.
+        // A careful operator stores the new hash in the secret before LastPass accepts it; others do so later.
         let is_early = rng.bool();
         let simulator = stage.installation.simulator.clone();
         let known = hash.clone();
@@ -147,7 +147,7 @@ pub async fn rotated_hash(context: Context) -> Result<Tally, Error> {
         stage.invoke(&mut function, invocation.clone()).await?;
         stage.installation.put_credential("provisioning_hash", Some(&hash)).await?;
         stage.accepted.clear();
-        // The rotation may still be to come, where too few pages were read.
+        // If the run read too few pages, the rotation has not happened yet.
         simulator.set_provisioning_hash(hash);
         stage.until_complete(&mut function, &invocation).await?;
         let instant = whole_second(now() - seconds(&mut rng, 1..300));

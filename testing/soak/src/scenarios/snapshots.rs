@@ -1,4 +1,4 @@
-//! Snapshots of what changes while it is read. Truth is what was there during the whole reading.
+//! Snapshots of entries that change during the run. The truth is the set of entries that existed during the whole run.
 
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
@@ -13,10 +13,10 @@ use crate::stage::{CALM, Context, PASSING, Stage, collect};
 use crate::tally::Tally;
 use crate::worlds::{lastpass_faults, pick, quirks, whole_second};
 
-/// Holds the entries of a snapshot against its documents.
+/// Compares the entries of a snapshot with its documents.
 type Compare = fn(&[(String, Value)], &[StoredDocument]) -> Comparison;
 
-/// What differs between the two streams.
+/// The differences between the two streams.
 struct Kind {
     stream: &'static str,
     command: Command,
@@ -118,7 +118,7 @@ async fn read_one(
     payload["scheduled_time"] = scheduled_time.to_string().into();
     stage.accepted = PASSING.to_vec();
     let invocation = Invocation::new(payload).with_timeout(CALM);
-    // Lambda's own retry.
+    // The second invocation is Lambda's retry.
     for _ in 0..2 {
         if matches!(stage.invoke(&mut function, invocation.clone()).await?, Outcome::Answer(_)) {
             break;
@@ -137,13 +137,13 @@ async fn read_one(
         })
         .collect();
     let mut held = (kind.compare)(&throughout, &documents);
-    // What was there for a part of the reading may be there or not.
+    // An entry that existed for a part of the run may be in the snapshot or not.
     held.extra.clear();
     stage.tally.compare(&held);
     Ok(())
 }
 
-/// Someone comes, goes, or is changed.
+/// Adds, removes or changes an entry.
 fn change(kind: &Kind, world: &mut World, rng: &mut Rng) {
     let entries = (kind.entries_mut)(world);
     let keys: Vec<String> = entries.iter().map(|(key, _)| key.to_owned()).collect();
@@ -154,7 +154,7 @@ fn change(kind: &Kind, world: &mut World, rng: &mut Rng) {
         1 => entries.put(new.to_string(), (kind.entry)(rng, new)),
         2 => entries.put_first(new.to_string(), (kind.entry)(rng, new)),
         _ => {
-            // The number of entries tells nothing of it.
+            // Remove one and add one, so that the number of entries stays the same.
             entries.remove(&key);
             entries.put(new.to_string(), (kind.entry)(rng, new));
         }

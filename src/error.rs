@@ -99,6 +99,12 @@ impl Error {
         }
     }
 
+    /// Returns whether a checkpoint is bound to another cluster, namespace or account.
+    #[must_use]
+    pub const fn is_destination_changed(&self) -> bool {
+        matches!(self, Self::Checkpoint(checkpoint::Error::DestinationChanged { .. }))
+    }
+
     /// Returns whether another run took over the lease. This run must then end, without a failure.
     #[must_use]
     pub const fn is_lease_lost(&self) -> bool {

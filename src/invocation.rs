@@ -4,10 +4,7 @@
 //! invocation. If a system refuses the credentials, or the account, namespace or zone cannot be correct, the secret is
 //! read again. If it has changed, the action starts over. The saved position and the document IDs prevent duplicates.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use aws_config::SdkConfig;
 use jiff::{SignedDuration, Timestamp};
@@ -22,6 +19,7 @@ use crate::{
     check,
     checkpoint::{self, Key, Scope, Store},
     clock::{self, Deadline},
+    cluster::{Cluster, Remembered},
     collect::{self, Session},
     config::{self, Config},
     elastic::{self, Origin, SetupOptions},
@@ -50,8 +48,8 @@ pub(crate) struct Sandbox {
     http: http::Clients,
     secrets: Secrets,
     dynamodb: aws_sdk_dynamodb::Client,
-    /// The UUID of the cluster whose index templates were found, so that they are checked only before the first write.
-    set_up_cluster: Mutex<Option<String>>,
+    /// The cluster whose index templates were found, so that they are checked only before the first write.
+    set_up_cluster: Remembered,
 }
 
 impl Sandbox {
@@ -62,7 +60,7 @@ impl Sandbox {
             secrets: Secrets::new(&aws_sdk_secretsmanager::Client::new(aws)),
             dynamodb: aws_sdk_dynamodb::Client::new(aws),
             config,
-            set_up_cluster: Mutex::new(None),
+            set_up_cluster: Remembered::default(),
         })
     }
 }
@@ -149,7 +147,14 @@ impl<'a> Invocation<'a> {
             Err(error) => return without_credentials(task, error),
         };
         loop {
+            let expected = self.sandbox.set_up_cluster.uuid();
             let answer = self.perform(task, &credentials).await;
+            if expected.is_some() && answer.as_ref().is_err_and(Error::is_destination_changed) {
+                tracing::info!("another cluster answers than in earlier invocations; beginning anew");
+                self.sandbox.set_up_cluster.set(None);
+                self.call.journal.begin_anew();
+                continue;
+            }
             let Some(part) = answer.as_ref().err().and_then(Error::cause_in_secret) else { return answer };
             match secret.reload(clock::now()).await {
                 // Each round requires that the secret has changed, so the loop ends.
@@ -175,13 +180,17 @@ impl<'a> Invocation<'a> {
 
     async fn work(&self, work: Work, credentials: &Arc<Credentials>) -> Result<Answer, Error> {
         let elastic = self.elastic(&credentials.elastic_api_key)?;
-        let cluster_uuid = elastic::cluster_info(&elastic).await?.uuid;
-        // A reset writes nothing to Elasticsearch.
+        // A reset writes nothing to Elasticsearch, and binds a checkpoint to the cluster that answers.
         let writes = !matches!(work, Work::Reset { .. });
-        if writes && !self.is_set_up(&elastic, cluster_uuid.as_deref()).await? {
+        let expected = self.sandbox.set_up_cluster.uuid().filter(|_| writes);
+        let is_expected = expected.is_some();
+        let cluster_uuid = if is_expected { expected } else { elastic::cluster_info(&elastic).await?.uuid };
+        if writes && !is_expected && !self.is_set_up(&elastic, cluster_uuid.as_deref()).await? {
             tracing::warn!("the index templates are not installed: run the action `setup`; nothing is collected yet");
             return Ok(Answer::skipped(work, Reason::SetupRequired));
         }
+        let store = self.store(credentials, cluster_uuid);
+        let cluster = if is_expected { Cluster::expected(&elastic, &store) } else { Cluster::found(&elastic, &store) };
         let mapper = self.mapper(credentials);
         let lastpass = self.lastpass(credentials);
         // Actions that can wait let live runs retry first.
@@ -190,7 +199,8 @@ impl<'a> Invocation<'a> {
             config: &self.sandbox.config,
             lastpass: &if can_wait { lastpass.low_priority() } else { lastpass },
             elastic: &elastic,
-            store: &self.store(credentials, cluster_uuid),
+            cluster: &cluster,
+            store: &store,
             mapper: &mapper,
             origin: &Origin {
                 account: credentials.account_number.clone(),
@@ -225,16 +235,12 @@ impl<'a> Invocation<'a> {
         RunAnswer { counters, lastpass_requests, bulk_requests, ..answer }
     }
 
-    /// Returns whether the cluster has the index templates. The UUID of a cluster that has them is remembered. A
-    /// replaced cluster, or one without a UUID, is asked again.
+    /// Returns whether the cluster has the index templates. The UUID of a cluster that has them is remembered; a cluster
+    /// without a UUID is asked each time.
     async fn is_set_up(&self, elastic: &elastic::Client, cluster_uuid: Option<&str>) -> Result<bool, Error> {
-        let seen = || self.sandbox.set_up_cluster.lock().unwrap_or_else(PoisonError::into_inner);
-        if cluster_uuid.is_some() && seen().as_deref() == cluster_uuid {
-            return Ok(true);
-        }
         let is_set_up = elastic::is_set_up(elastic).await?;
         if is_set_up {
-            *seen() = cluster_uuid.map(str::to_owned);
+            self.sandbox.set_up_cluster.set(cluster_uuid.map(str::to_owned));
         }
         Ok(is_set_up)
     }

@@ -8,6 +8,7 @@ mod aws;
 mod check;
 pub mod checkpoint;
 pub mod clock;
+mod cluster;
 pub mod collect;
 pub mod config;
 pub mod document;

@@ -19,7 +19,9 @@ pub(super) const DESTINATION: &str = "destination";
 pub(super) const LEASE: &str = "lease";
 pub(super) const TOKEN: &str = "token";
 pub(super) const EXPIRES_AT: &str = "expires_at";
-const EXPIRES: &str = "expires";
+pub(super) const EXPIRES: &str = "expires";
+/// The Lambda request ID of a lease's run.
+pub(super) const REQUEST_ID: &str = "request_id";
 const CLUSTER_UUID: &str = "cluster_uuid";
 
 /// How long a complete backfill, plan or redrive is kept. Chosen: `status` shows it for three months, and
@@ -159,7 +161,7 @@ fn read_last_run(map: &Map<'_>) -> Result<LastRun, Unreadable> {
 
 fn read_holder(map: &Map<'_>) -> Result<Holder, Unreadable> {
     map.text(TOKEN)?;
-    Ok(Holder { request_id: map.text("request_id")?, expires: map.time(EXPIRES)? })
+    Ok(Holder { request_id: map.text(REQUEST_ID)?, expires: map.time(EXPIRES)? })
 }
 
 /// One attribute to write. `None` removes it.
@@ -194,17 +196,24 @@ pub(super) fn state_changes(key: Key, state: &State, now: Timestamp) -> Vec<Chan
 }
 
 pub(super) fn destination_change(destination: &Destination) -> Change {
-    let value = map([
+    (DESTINATION, Some(destination_value(destination)))
+}
+
+pub(super) fn destination_value(destination: &Destination) -> AttributeValue {
+    map([
         ("host", text(&destination.host)),
         ("namespace", text(&destination.namespace)),
         ("account", text(&destination.account)),
         (CLUSTER_UUID, destination.cluster_uuid.as_ref().map_or(AttributeValue::Null(true), text)),
-    ]);
-    (DESTINATION, Some(value))
+    ])
 }
 
 pub(super) fn lease_change(token: &str, request_id: &str, expires: Timestamp) -> Change {
-    (LEASE, Some(map([(TOKEN, text(token)), ("request_id", text(request_id)), (EXPIRES, text(expires))])))
+    (LEASE, Some(lease_value(token, request_id, expires)))
+}
+
+pub(super) fn lease_value(token: &str, request_id: &str, expires: Timestamp) -> AttributeValue {
+    map([(TOKEN, text(token)), (REQUEST_ID, text(request_id)), (EXPIRES, text(expires))])
 }
 
 fn write_instants(instants: &[Timestamp]) -> Option<AttributeValue> {

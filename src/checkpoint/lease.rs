@@ -119,7 +119,7 @@ impl Lease {
         let mut write = Write::new(condition, changes);
         loop {
             let found = match self.table.update(&self.pk.to_string(), &write).await? {
-                Outcome::Done => break,
+                Outcome::Done(_) => break,
                 Outcome::Refused(found) => found,
             };
             match Refused::judge(found.as_ref(), &write.id, &self.token, written.version) {

@@ -3,10 +3,13 @@
 use aws_sdk_dynamodb::Client;
 use jiff::Timestamp;
 
-use super::item::{Change, EXPIRES_AT, Item, LEASE, Refused, destination_change, lease_change, pk_of, state_changes};
+use super::attributes::Attributes;
+use super::item::{
+    Change, EXPIRES_AT, Item, LEASE, Refused, VERSION, destination_change, lease_change, pk_of, state_changes,
+};
 use super::key::ACCOUNT;
 use super::lease::{Lease, Start, expiry};
-use super::table::{Condition, Outcome, Table, Write, random_id};
+use super::table::{Condition, Outcome, Table, Take, Write, random_id};
 use super::{Destination, Error, Key, PartitionKey, State};
 use crate::clock::Deadline;
 use crate::document::AccountName;
@@ -81,6 +84,13 @@ struct Claim<'a> {
     key: Key,
     request_id: &'a str,
     now: Timestamp,
+}
+
+/// The outcome of [`Store::take`].
+enum Taken {
+    Done(Changed),
+    /// The item has another destination, a lease, or does not exist.
+    Refused(Option<Item>),
 }
 
 /// The outcome of [`Store::change`].
@@ -165,7 +175,11 @@ impl Store {
             }
             Ok(changes)
         };
-        Ok(match self.change(&claim, take).await? {
+        let changed = match self.take(&claim, &token, expires).await? {
+            Taken::Done(changed) => changed,
+            Taken::Refused(found) => self.change(&claim, found, take).await?,
+        };
+        Ok(match changed {
             Changed::Busy { expires } => Acquired::Busy { expires },
             Changed::Done { before, version } => Acquired::Held(Box::new(Lease::new(Start {
                 table: self.table.clone(),
@@ -181,6 +195,47 @@ impl Store {
                 expires,
             }))),
         })
+    }
+
+    /// Takes a lease and reads its item in one call, if the item has this destination already. Otherwise returns the item
+    /// that was found.
+    async fn take(&self, claim: &Claim<'_>, token: &str, expires: Timestamp) -> Result<Taken, Error> {
+        let pk = self.pk(claim.key).to_string();
+        let write_id = random_id();
+        let take = Take {
+            write_id: &write_id,
+            token,
+            request_id: claim.request_id,
+            now: claim.now,
+            expires,
+            destination: &self.destination,
+        };
+        let before = match self.table.take(&pk, &take).await? {
+            Outcome::Refused(found) => {
+                let found = found.map(|found| Item::read(&found, &self.table.name)).transpose()?.flatten();
+                return Ok(Taken::Refused(found));
+            }
+            Outcome::Done(before) => before.unwrap_or_default(),
+        };
+        match Item::read(&before, &self.table.name) {
+            Ok(Some(item)) => {
+                let version = item.version + 1;
+                Ok(Taken::Done(Changed::Done { before: Some(Box::new(item)), version }))
+            }
+            Ok(None) => Ok(Taken::Refused(None)),
+            Err(error) => {
+                self.give_back(&pk, &before, token).await;
+                Err(error)
+            }
+        }
+    }
+    /// Gives the lease of an unreadable item back, so that a reset need not wait for its end.
+    async fn give_back(&self, pk: &str, before: &Attributes, token: &str) {
+        let version: u64 = before.get(VERSION).and_then(|value| value.as_n().ok()?.parse().ok()).unwrap_or_default();
+        let condition = Condition::Held { version: version + 1, token: token.to_owned() };
+        if let Err(error) = self.table.update(pk, &Write::new(condition, vec![(LEASE, None)])).await {
+            tracing::warn!(%error, "the lease was not given up; it runs out by itself");
+        }
     }
 
     /// Sets the checkpoint of `key` to `watermark` and this destination and discards everything else, unless a run
@@ -201,10 +256,15 @@ impl Store {
             changes.extend([destination_change(&self.destination), (LEASE, None)]);
             Ok(changes)
         };
-        Ok(match self.change(&Claim { key, request_id, now }, anew).await? {
-            Changed::Busy { expires } => Reset::Busy { expires },
-            Changed::Done { before, .. } => Reset::Done { before },
-        })
+        Ok(
+            match {
+                let found = self.load(key).await?;
+                self.change(&Claim { key, request_id, now }, found, anew).await?
+            } {
+                Changed::Busy { expires } => Reset::Busy { expires },
+                Changed::Done { before, .. } => Reset::Done { before },
+            },
+        )
     }
 
     /// Returns the store for the cluster with this UUID.
@@ -270,15 +330,15 @@ impl Store {
         Ok(listing.items.iter().any(|item| item.is_bound() && item.destination.is_same(&self.destination)))
     }
 
-    /// Reads the item, and writes `changes` of it if it has not changed meanwhile. Otherwise repeats this with the item
-    /// that was found. Each refusal means that another run has written, so the loop ends.
+    /// Writes `changes` of the item `before`, if it has not changed meanwhile. Otherwise repeats this with the item that
+    /// was found. Each refusal means that another run has written, so the loop ends.
     async fn change(
         &self,
         claim: &Claim<'_>,
+        mut before: Option<Item>,
         changes: impl Fn(Option<&Item>) -> Result<Vec<Change>, Error>,
     ) -> Result<Changed, Error> {
         let pk = self.pk(claim.key).to_string();
-        let mut before = self.load(claim.key).await?;
         loop {
             let changes = changes(before.as_ref())?;
             if let Some(expires) = before.as_ref().and_then(|item| item.busy_for(claim.request_id, claim.now)) {
@@ -290,7 +350,7 @@ impl Store {
             });
             let write = Write::new(condition, changes);
             let done = match self.table.update(&pk, &write).await? {
-                Outcome::Done => true,
+                Outcome::Done(_) => true,
                 Outcome::Refused(found) if Refused::is_written(found.as_ref(), &write.id) => true,
                 Outcome::Refused(found) => {
                     before = found.map(|found| Item::read(&found, &self.table.name)).transpose()?.flatten();
@@ -312,12 +372,22 @@ impl Store {
             Some(item) if !item.is_bound() => Ok(Fit::Anew(Box::new(item.state.begun_anew()))),
             // A completion elsewhere says nothing about this destination, and starting over loses nothing.
             Some(item) if item.key.expires() && item.state.complete => Ok(Fit::Anew(Box::default())),
-            Some(item) => Err(Error::DestinationChanged {
-                table: self.table.name.clone(),
-                pk: Box::new(self.pk(item.key)),
-                stored: Box::new(item.destination.clone()),
-                now: Box::new(self.destination.clone()),
-            }),
+            Some(item) => Err(self.destination_changed(item.key, &item.destination, &self.destination)),
+        }
+    }
+
+    /// Returns the error for a run of `key` that finds another cluster than its destination's.
+    pub(crate) fn other_cluster(&self, key: Key, cluster_uuid: Option<String>) -> Error {
+        let now = Destination { cluster_uuid, ..self.destination.clone() };
+        self.destination_changed(key, &self.destination, &now)
+    }
+
+    fn destination_changed(&self, key: Key, stored: &Destination, now: &Destination) -> Error {
+        Error::DestinationChanged {
+            table: self.table.name.clone(),
+            pk: Box::new(self.pk(key)),
+            stored: Box::new(stored.clone()),
+            now: Box::new(now.clone()),
         }
     }
 }

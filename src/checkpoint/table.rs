@@ -13,12 +13,16 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::get_item::builders::GetItemFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use jiff::Timestamp;
 
+use super::Destination;
 use super::Error;
 use super::attributes::Attributes;
-use super::item::{Change, LEASE, LEASE_TIME, PK, TOKEN, VERSION, WRITE_ID, number};
+use super::item::{
+    Change, DESTINATION, EXPIRES, EXPIRES_AT, LEASE, LEASE_TIME, PK, REQUEST_ID, TOKEN, VERSION, WRITE_ID,
+    destination_value, lease_value, number,
+};
 use crate::aws;
 use crate::clock::Deadline;
 
@@ -58,11 +62,23 @@ pub(super) struct Write {
     pub(super) changes: Vec<Change>,
 }
 
-/// The outcome of a [`Write`].
+/// One write that takes the lease of an item and returns the item as it was before. It takes effect if the item belongs
+/// to `destination` and no other run holds its lease. A retry of Lambda has the `request_id` of the first attempt.
+#[derive(Debug, Clone)]
+pub(super) struct Take<'a> {
+    pub(super) write_id: &'a str,
+    pub(super) token: &'a str,
+    pub(super) request_id: &'a str,
+    pub(super) now: Timestamp,
+    pub(super) expires: Timestamp,
+    pub(super) destination: &'a Destination,
+}
+
+/// The outcome of a write.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// The write took effect.
-    Done,
+    /// The write took effect. Has the item as it was before, if the write asks for it.
+    Done(Option<Attributes>),
     /// The found item does not meet the condition.
     Refused(Option<Attributes>),
 }
@@ -120,13 +136,36 @@ impl Table {
         }
     }
 
+    /// Makes a conditional write.
+    ///
+    /// # Errors
+    /// Errors of the call to DynamoDB.
     pub(super) async fn update(&self, pk: &str, write: &Write) -> Result<Outcome, Error> {
-        let request = write.request(self.client.update_item().table_name(&self.name), pk);
+        self.call_update(write.request(self.update_request(pk))).await
+    }
+
+    /// Takes a lease and reads its item in one call.
+    ///
+    /// # Errors
+    /// Errors of the call to DynamoDB.
+    pub(super) async fn take(&self, pk: &str, take: &Take<'_>) -> Result<Outcome, Error> {
+        self.call_update(take.request(self.update_request(pk))).await
+    }
+
+    fn update_request(&self, pk: &str) -> UpdateItemFluentBuilder {
+        self.client
+            .update_item()
+            .table_name(&self.name)
+            .key(PK, AttributeValue::S(pk.to_owned()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+    }
+
+    async fn call_update(&self, request: UpdateItemFluentBuilder) -> Result<Outcome, Error> {
         let answer = aws::call(UPDATE, PATIENCE, self.deadline, || {
             let sent = request.clone().send();
             async {
                 match sent.await {
-                    Ok(_) => Ok(Outcome::Done),
+                    Ok(done) => Ok(Outcome::Done(done.attributes)),
                     Err(SdkError::ServiceError(answer)) => match answer.err() {
                         UpdateItemError::ConditionalCheckFailedException(failed) => {
                             Ok(Outcome::Refused(failed.item.clone()))
@@ -184,12 +223,9 @@ impl Write {
 
     /// Builds an `UpdateItem` rather than a `PutItem`, which keeps attributes of a newer version. Uses a placeholder
     /// for every name, because names can be reserved words.
-    fn request(&self, request: UpdateItemFluentBuilder, pk: &str) -> UpdateItemFluentBuilder {
+    fn request(&self, mut request: UpdateItemFluentBuilder) -> UpdateItemFluentBuilder {
         let always = [(VERSION, Some(number(self.version()))), (WRITE_ID, Some(AttributeValue::S(self.id.clone())))];
         let (mut set, mut remove) = (Vec::new(), Vec::new());
-        let mut request = request
-            .key(PK, AttributeValue::S(pk.to_owned()))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         for (name, value) in self.changes.iter().cloned().chain(always) {
             request = request.expression_attribute_names(format!("#{name}"), name);
             match value {
@@ -220,6 +256,31 @@ impl Write {
                 .expression_attribute_values(":was_token", AttributeValue::S(token.clone()))
                 .condition_expression("#version = :was_version AND #lease.#token = :was_token"),
         }
+    }
+}
+
+impl Take<'_> {
+    fn request(&self, request: UpdateItemFluentBuilder) -> UpdateItemFluentBuilder {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        // DynamoDB compares texts. With all digits of a second, this time is never greater than a later `expires`.
+        let now = self.now.strftime("%Y-%m-%dT%H:%M:%S.%9fZ").to_string();
+        [VERSION, WRITE_ID, LEASE, EXPIRES, REQUEST_ID, EXPIRES_AT, DESTINATION]
+            .into_iter()
+            .fold(request, |request, name| request.expression_attribute_names(format!("#{name}"), name))
+            .expression_attribute_values(":one", number(1))
+            .expression_attribute_values(":write_id", text(self.write_id))
+            .expression_attribute_values(":lease", lease_value(self.token, self.request_id, self.expires))
+            .expression_attribute_values(":destination", destination_value(self.destination))
+            .expression_attribute_values(":request_id", text(self.request_id))
+            .expression_attribute_values(":now", text(&now))
+            .update_expression(
+                "SET #version = #version + :one, #write_id = :write_id, #lease = :lease REMOVE #expires_at",
+            )
+            .condition_expression(
+                "#destination = :destination AND attribute_exists(#version) AND (attribute_not_exists(#lease) \
+                 OR #lease.#expires < :now OR #lease.#request_id = :request_id)",
+            )
+            .return_values(ReturnValue::AllOld)
     }
 }
 

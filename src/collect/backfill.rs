@@ -81,7 +81,7 @@ impl Run<'_> {
         state.watermark = Some(window.to);
         state.unfinished = None;
         state.events = self.acknowledged_events();
-        self.save(state).await?;
+        self.save_at_end(state);
         Ok(Ended::Complete)
     }
 }

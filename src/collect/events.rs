@@ -1,7 +1,8 @@
 //! Collects the event report up to now.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{pin::pin, sync::atomic::Ordering, time::Duration};
 
+use futures_util::future;
 use jiff::Timestamp;
 
 use super::{
@@ -104,7 +105,8 @@ impl Run<'_> {
             if self.read_window(window).await? == Ended::DeadlineCame {
                 return Ok(Ended::DeadlineCame);
             }
-            state = self.advance(from, to, state.zone_polls).await?;
+            state = self.advanced(from, to, state.zone_polls);
+            self.save(state.clone()).await?;
         }
         self.read_planned(LivePlan::new(now, past(&state), reach, zone)).await
     }
@@ -118,24 +120,33 @@ impl Run<'_> {
             alert: true,
         };
         let reading = self.begin_window(window);
-        let sent = clock::now();
-        let page = self.fetch(&reading).await?;
-        let poll = Poll { sent, answered: clock::now() };
-        let zone_polls = self.prove_zone(&page, poll, plan.is_wide).await?;
+        let fetch = async {
+            let sent = clock::now();
+            let page = self.fetch(&reading).await?;
+            Ok::<_, Error>((page, Poll { sent, answered: clock::now() }))
+        };
+        let (fetched, earlier) = self.while_preparing(future::join(fetch, self.find_earlier_polls(plan.is_wide))).await;
+        let (page, poll) = fetched?;
+        let zone_polls = self.prove_zone(&page, poll, plan.is_wide, earlier).await?;
         if self.read_pages(window, reading, page).await? == Ended::DeadlineCame {
             return Ok(Ended::DeadlineCame);
         }
-        self.advance(plan.read_from, plan.window.to, zone_polls).await?;
+        self.save_at_end(self.advanced(plan.read_from, plan.window.to, zone_polls));
         Ok(Ended::Complete)
     }
 
-    /// Moves the watermark past the acknowledged window.
-    async fn advance(
-        &self,
-        read_from: Timestamp,
-        to: Timestamp,
-        zone_polls: Vec<(Timestamp, Timestamp)>,
-    ) -> Result<State, Error> {
+    /// Waits for LastPass, and meanwhile prepares the first lookup.
+    async fn while_preparing<T>(&self, fetch: impl Future<Output = T>) -> T {
+        let mut fetch = pin!(fetch);
+        tokio::select! {
+            biased;
+            fetched = &mut fetch => fetched,
+            () = self.writer.prepare() => fetch.await,
+        }
+    }
+
+    /// Returns the state with the watermark past the acknowledged window.
+    fn advanced(&self, read_from: Timestamp, to: Timestamp, zone_polls: Vec<(Timestamp, Timestamp)>) -> State {
         let mut state = self.lease.state();
         let zone = &self.session.mapper.zone;
         let advance = Advance::new(read_from, to, past(&state), zone);
@@ -143,15 +154,14 @@ impl Run<'_> {
         state.reread_at = advance.reread_at;
         state.unfinished = None;
         state.zone_polls = zone_polls;
-        self.save(state.clone()).await?;
-        Ok(state)
+        state
     }
 
     /// Reads and delivers the rest of a window, page by page, and saves the position after each page. Fetches the next
     /// page while it delivers the current one.
     pub(super) async fn read_window(&self, window: EventWindow) -> Result<Ended, Error> {
         let reading = self.begin_window(window);
-        let page = self.fetch(&reading).await?;
+        let page = self.while_preparing(self.fetch(&reading)).await?;
         self.read_pages(window, reading, page).await
     }
 

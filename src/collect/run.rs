@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::try_join;
 use jiff::Timestamp;
 
 use super::Session;
@@ -74,6 +75,8 @@ pub(super) struct Run<'a> {
     pub(super) lease: Lease,
     pub(super) writer: BulkWriter,
     pub(super) progress: Progress,
+    /// See [`Self::save_at_end`].
+    last_state: Mutex<Option<State>>,
     /// How many events earlier runs of this unfinished backfill or redrive acknowledged.
     events_before: u64,
     lastpass_requests_before: u64,
@@ -113,6 +116,7 @@ impl<'a> Run<'a> {
             lease,
             writer,
             progress: Progress::default(),
+            last_state: Mutex::default(),
             events_before: if state.unfinished.is_some() { state.events } else { 0 },
             lastpass_requests_before: session.lastpass.requests(),
             lastpass_throttled_before: session.lastpass.throttled(),
@@ -126,6 +130,7 @@ impl<'a> Run<'a> {
         documents: impl IntoIterator<Item = Document>,
         window_from: Option<Timestamp>,
     ) -> Result<(), Error> {
+        self.confirm_cluster().await?;
         let mut documents = documents.into_iter();
         loop {
             let documents: Vec<Document> = documents.by_ref().take(COUNTED_TOGETHER).collect();
@@ -148,10 +153,21 @@ impl<'a> Run<'a> {
 
     /// Saves a state. Everything before its positions must be acknowledged.
     pub(super) async fn save(&self, state: State) -> Result<(), Error> {
+        self.confirm_cluster().await?;
         Ok(self.lease.save(state, now()).await?)
     }
 
-    /// Runs `work` and renews the lease meanwhile. Ends early if the lease is lost.
+    /// Keeps a state that [`Self::end`] saves when it releases the lease, in one write. Everything before its positions must
+    /// be acknowledged.
+    pub(super) fn save_at_end(&self, state: State) {
+        *self.last_state.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
+    }
+
+    async fn confirm_cluster(&self) -> Result<(), Error> {
+        self.session.cluster.confirm(self.lease.key()).await
+    }
+
+    /// Runs `work`, and meanwhile confirms the cluster and renews the lease. Ends early if the lease is lost.
     pub(super) async fn work(&self, work: impl Future<Output = Result<Ended, Error>>) -> Result<Ended, Error> {
         let renewing = async {
             loop {
@@ -164,7 +180,7 @@ impl<'a> Run<'a> {
             }
         };
         tokio::select! {
-            ended = work => ended,
+            ended = async { try_join!(self.confirm_cluster(), work) } => ended.map(|((), ended)| ended),
             lost = renewing => Err(lost.into()),
         }
     }
@@ -214,14 +230,18 @@ impl<'a> Run<'a> {
     pub(super) async fn end(self, ended: Result<Ended, Error>, window: Option<Window>) -> Result<RunAnswer, Error> {
         let (outcome, mut is_lease_lost) = self.outcome(ended);
         let counters = self.progress.counters();
-        let mut state = self.lease.state();
+        let mut saved = self.lease.state();
         let key = self.lease.key();
-        let checkpoint = state.reached(key);
-        let (stream, watermark) = (key.stream(), state.watermark);
-        state.last_run = Some(self.last_run(&outcome));
-        let released = if is_lease_lost { Ok(()) } else { self.lease.release(state, now()).await };
+        let stream = key.stream();
+        let last_run = Some(self.last_run(&outcome));
+        let last_state = self.last_state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let last_state = State { last_run, ..last_state.unwrap_or_else(|| saved.clone()) };
+        let released = if is_lease_lost { Ok(()) } else { self.lease.release(last_state.clone(), now()).await };
         let outcome = match released {
-            Ok(()) => outcome,
+            Ok(()) => {
+                saved = if is_lease_lost { saved } else { last_state };
+                outcome
+            }
             Err(error) if error.is_lease_lost() => {
                 tracing::warn!(%error, "another run has taken over and continues");
                 is_lease_lost = true;
@@ -240,7 +260,7 @@ impl<'a> Run<'a> {
             bulk_requests: self.writer.requests(),
         };
         self.session.journal.enter_run(RunRecord { stream, totals, failed: outcome.is_err() });
-        if let (Key::Stream(_), Some(watermark)) = (key, watermark) {
+        if let (Key::Stream(_), Some(watermark)) = (key, saved.watermark) {
             self.session.journal.enter_watermark(stream, watermark);
         }
         Ok(RunAnswer {
@@ -252,7 +272,7 @@ impl<'a> Run<'a> {
             counters,
             lastpass_requests: totals.lastpass_requests,
             bulk_requests: totals.bulk_requests,
-            checkpoint,
+            checkpoint: saved.reached(key),
             lease_expires: None,
         })
     }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::{
     checkpoint::Store,
     clock::Deadline,
+    cluster::Cluster,
     config::Config,
     document::{AccountName, Organization},
     elastic::{self, Origin},
@@ -24,6 +25,8 @@ pub struct Session<'a> {
     pub lastpass: &'a lastpass::Client,
     /// The client of the Elasticsearch cluster.
     pub elastic: &'a elastic::Client,
+    /// The cluster, to be confirmed before anything is written.
+    pub(crate) cluster: &'a Cluster<'a>,
     /// The checkpoint store.
     pub store: &'a Store,
     /// Maps records to documents.

@@ -135,14 +135,34 @@ pub(crate) fn polls_of(state: &State) -> Vec<Poll> {
     state.zone_polls.iter().map(|(sent, answered)| Poll { sent: *sent, answered: *answered }).collect()
 }
 
+/// Returns whether an earlier run has stopped looking for the events of these requests.
+fn is_due(polls: &[Poll], clock: Timestamp) -> bool {
+    polls.last().is_some_and(|last| clock.duration_since(last.sent) >= LOOKED_FOR_AFTER)
+}
+
 fn remembered(polls: Vec<Poll>) -> Vec<(Timestamp, Timestamp)> {
     polls.into_iter().filter(Poll::is_sharp).map(|poll| (poll.sent, poll.answered)).collect()
 }
 
 impl Run<'_> {
+    /// Looks for the events of requests that an earlier run sent, if they had not appeared yet. The page of a wide window
+    /// shows them without a further request.
+    pub(super) async fn find_earlier_polls(&self, is_wide: bool) -> Option<Verdict> {
+        let waiting = polls_of(&self.lease.state());
+        if is_wide || !is_due(&waiting, now()) {
+            return None;
+        }
+        Some(self.account().find(&waiting).await)
+    }
+
+    fn account(&self) -> Account<'_> {
+        Account { lastpass: self.session.lastpass, zone: &self.session.mapper.zone }
+    }
+
     /// Judges the zone setting by the first page of a live window, before any of its events are delivered. Uses the
     /// requests of this run if the window is wide or if an event is ahead of the clock. Uses the requests of an earlier
-    /// run if their events had not appeared yet. Returns the requests whose events a later run must look for.
+    /// run if their events had not appeared yet: `earlier` is the verdict of [`Self::find_earlier_polls`]. Returns the
+    /// requests whose events a later run must look for.
     ///
     /// # Errors
     /// [`lastpass::Error::WrongTimeZone`]: nothing may be delivered.
@@ -151,13 +171,13 @@ impl Run<'_> {
         page: &Page,
         poll: Poll,
         is_wide: bool,
+        earlier: Option<Verdict>,
     ) -> Result<Vec<(Timestamp, Timestamp)>, Error> {
-        let session = self.session;
-        let account = Account { lastpass: session.lastpass, zone: &session.mapper.zone };
+        let account = self.account();
         let clock = now();
         let mut waiting = polls_of(&self.lease.state());
-        if waiting.last().is_some_and(|last| clock.duration_since(last.sent) >= LOOKED_FOR_AFTER) {
-            let verdict = if is_wide { account.judge(page, &waiting) } else { account.find(&waiting).await };
+        let earlier = if is_wide && is_due(&waiting, clock) { Some(account.judge(page, &waiting)) } else { earlier };
+        if let Some(verdict) = earlier {
             match verdict {
                 Verdict::Differs { offset } => return Err(account.wrong(offset).into()),
                 Verdict::Agrees if !is_wide => return Ok(Vec::new()),

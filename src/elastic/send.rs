@@ -9,7 +9,10 @@
 use std::collections::VecDeque;
 use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use futures_util::try_join;
 
 use super::backing_indices::BackingIndex;
 use super::bulk::{BulkApi, Fate, Outcomes};
@@ -48,6 +51,8 @@ impl Default for Limits {
 pub(super) struct StreamWriter {
     pub(super) bulk: BulkApi,
     finder: Finder,
+    /// The backing indices when they were last listed.
+    listed: Mutex<Option<Vec<BackingIndex>>>,
     limits: Limits,
     /// Less than the limit after a 413.
     max_bytes: AtomicUsize,
@@ -68,6 +73,7 @@ impl StreamWriter {
         let limits = Limits::default();
         Self {
             finder: Finder::new(client.clone()),
+            listed: Mutex::default(),
             bulk: BulkApi { client, data_stream, operation },
             limits,
             max_bytes: AtomicUsize::new(limits.max_bytes),
@@ -150,9 +156,9 @@ impl StreamWriter {
         let Batch { positions: mut pending, mut unknown } = batch;
         let mut pauses = self.bulk.client.pauses_of(self.limits.first_pause, self.limits.patience);
         loop {
-            let indices = self.finder.backing_indices(self.data_stream().as_str()).await?;
             // The write index too, though `create` returns 409 there: a rollover may come before the write.
-            for position in self.find(lines, &pending, &indices).await? {
+            let (indices, found) = self.list_and_find(lines, &pending).await?;
+            for position in found {
                 fates[position] = Some(Fate::AlreadyThere);
             }
             pending.retain(|position| fates[*position].is_none());
@@ -178,6 +184,41 @@ impl StreamWriter {
             };
             pauses.before_repeating(cause).await?;
         }
+    }
+
+    /// Lists the backing indices before the first lookup needs them. A failure is reported by the lookup, which lists them
+    /// again.
+    pub(super) async fn prepare(&self) {
+        match self.list().await {
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "the backing indices were not listed in advance"),
+        }
+    }
+
+    async fn list(&self) -> Result<Vec<BackingIndex>, Error> {
+        let indices = self.finder.backing_indices(self.data_stream().as_str()).await?;
+        *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = Some(indices.clone());
+        Ok(indices)
+    }
+
+    /// Lists the backing indices, and returns those of `positions` whose documents are in one of them. If the indices were
+    /// listed before, both requests are sent at once, and an index that is new since then is asked afterwards.
+    async fn list_and_find(
+        &self,
+        lines: &[Line<'_>],
+        positions: &[usize],
+    ) -> Result<(Vec<BackingIndex>, Vec<usize>), Error> {
+        let listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(listed) = listed else {
+            let indices = self.list().await?;
+            let found = self.find(lines, positions, &indices).await?;
+            return Ok((indices, found));
+        };
+        let (indices, mut found) = try_join!(self.list(), self.find(lines, positions, &listed))?;
+        let is_new = |index: &&BackingIndex| listed.iter().all(|known| known.name != index.name);
+        let new: Vec<BackingIndex> = indices.iter().filter(is_new).cloned().collect();
+        found.extend(self.find(lines, positions, &new).await?);
+        Ok((indices, found))
     }
 
     /// Sends one `_bulk` request for the documents at `positions`. Breaks if it was too large.

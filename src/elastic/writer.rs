@@ -73,6 +73,11 @@ impl BulkWriter {
         Self { documents: self.documents.with_limits(limits), letters: self.letters.with_limits(limits), ..self }
     }
 
+    /// Lists the backing indices of the data stream in advance, while something else is waited for.
+    pub async fn prepare(&self) {
+        self.documents.prepare().await;
+    }
+
     /// Delivers `documents`, and returns what became of each, in their order. `now` is the time of a refusal.
     ///
     /// # Errors

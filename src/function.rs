@@ -89,7 +89,7 @@ impl Function {
             Err(invalid) => return Err(invalid.into()),
         };
         let left = left_at(call.started, call.context);
-        let invocation = Invocation::new(sandbox, call, left)?;
+        let invocation = Invocation::new(sandbox, call, left);
         match secret_id {
             Some(secret_id) => invocation.answer(&secret_id).await,
             None => invocation.status_of_all_accounts().await,

@@ -14,10 +14,11 @@ use serde_json::Value;
 
 use crate::{
     answer::{
-        AccountsStatusAnswer, Answer, CheckAnswer, PlanAnswer, Reason, RunAnswer, RunStatus, SetupAnswer, StatusAnswer,
+        AccountsStatusAnswer, Answer, CheckAnswer, PlanAnswer, Reason, ResumeAnswer, RunAnswer, RunStatus, SetupAnswer,
+        StatusAnswer,
     },
     check,
-    checkpoint::{self, Key, Scope, Store},
+    checkpoint::{self, Key, Resumable, Scope, Store},
     clock::{self, Deadline},
     cluster::{Cluster, Remembered},
     collect::{self, Session},
@@ -113,21 +114,13 @@ enum Task<'a> {
 pub(crate) struct Invocation<'a> {
     sandbox: &'a Sandbox,
     call: Call<'a>,
-    lastpass_http: reqwest::Client,
-    elasticsearch_http: reqwest::Client,
     limits: Limits,
 }
 
 impl<'a> Invocation<'a> {
     /// Prepares an invocation that Lambda ends after `left`.
-    pub(crate) fn new(sandbox: &'a Sandbox, call: Call<'a>, left: Duration) -> Result<Self, Error> {
-        Ok(Self {
-            sandbox,
-            call,
-            lastpass_http: sandbox.http.for_lastpass().map_err(config::Invalid::from)?,
-            elasticsearch_http: sandbox.http.for_elasticsearch().map_err(config::Invalid::from)?,
-            limits: Limits::new(call, left),
-        })
+    pub(crate) fn new(sandbox: &'a Sandbox, call: Call<'a>, left: Duration) -> Self {
+        Self { sandbox, call, limits: Limits::new(call, left) }
     }
 
     /// Performs the action of the request, with the credentials in the secret `secret_id`.
@@ -140,7 +133,12 @@ impl<'a> Invocation<'a> {
             Action::Work(work) => Task::Work(*work),
         };
         if matches!(task, Task::Work(Work::Resume)) {
-            self.enter_watermarks().await;
+            let resumable = self.resumable().await?;
+            self.enter_watermarks(&resumable);
+            if !collect::has_pending_work(&resumable) {
+                let resumed = ResumeAnswer { action: "resume", status: RunStatus::Complete, resumed: Vec::new() };
+                return Ok(Answer::Resume(resumed));
+            }
         }
         let mut credentials = match secret.get(clock::now()).await {
             Ok(credentials) => credentials,
@@ -192,7 +190,7 @@ impl<'a> Invocation<'a> {
         let store = self.store(credentials, cluster_uuid);
         let cluster = if is_expected { Cluster::expected(&elastic, &store) } else { Cluster::found(&elastic, &store) };
         let mapper = self.mapper(credentials);
-        let lastpass = self.lastpass(credentials);
+        let lastpass = self.lastpass(credentials)?;
         // Actions that can wait let live runs retry first.
         let can_wait = matches!(work, Work::Backfill(_) | Work::Plan(_) | Work::Resume);
         let session = Session {
@@ -223,7 +221,7 @@ impl<'a> Invocation<'a> {
                 let lastpass_requests = self.call.journal.totals().lastpass_requests;
                 Answer::Plan(PlanAnswer { lastpass_requests, ..answer })
             }
-            Work::Resume => Answer::Resume(collect::resume(&session).await?),
+            Work::Resume => Answer::Resume(collect::resume(&session, self.resumable().await?).await?),
             Work::Reset { stream, to } => Answer::Reset(collect::reset(&session, stream, to).await?),
             Work::Redrive { stream } => Answer::Run(self.with_totals(collect::redrive(&session, stream).await?)),
         })
@@ -252,16 +250,17 @@ impl<'a> Invocation<'a> {
             Err(error) => return CheckAnswer::without_secret(&error.into()),
         };
         let setup_key = credentials.elastic_setup_api_key.as_ref();
-        let clients = self
-            .elastic(&credentials.elastic_api_key)
-            .and_then(|elastic| Ok((elastic, setup_key.map(|key| self.elastic(key)).transpose()?)));
-        let (elastic, elastic_setup) = match clients {
+        let clients = self.elastic(&credentials.elastic_api_key).and_then(|elastic| {
+            let elastic_setup = setup_key.map(|key| self.elastic(key)).transpose()?;
+            Ok((elastic, elastic_setup, self.lastpass(&credentials)?))
+        });
+        let (elastic, elastic_setup, lastpass) = match clients {
             Ok(clients) => clients,
             Err(error) => return CheckAnswer::without_secret(&error),
         };
         let mapper = self.mapper(&credentials);
         check::check(&check::Systems {
-            lastpass: &self.lastpass(&credentials),
+            lastpass: &lastpass,
             elastic: &elastic,
             elastic_setup: elastic_setup.as_ref(),
             store: &self.store(&credentials, None),
@@ -299,14 +298,16 @@ impl<'a> Invocation<'a> {
         Ok(checkpoint::list(&self.sandbox.dynamodb, table, scope, self.limits.deadline).await?)
     }
 
+    async fn resumable(&self) -> Result<Resumable, Error> {
+        let table = self.sandbox.config.checkpoint_table.clone();
+        let account = self.call.request.account.as_ref();
+        Ok(checkpoint::resumable(&self.sandbox.dynamodb, table, account, self.limits.deadline).await?)
+    }
+
     /// Records the watermark of every stream before anything else can fail. The alarm on late streams must go to ALARM
     /// for a stream whose own runs do not start, and must not go to ALARM because of another fault.
-    async fn enter_watermarks(&self) {
-        let listing = match self.list_checkpoints(Scope::Account(self.call.request.account.as_ref())).await {
-            Ok(listing) => listing,
-            Err(error) => return tracing::warn!(%error, "how far the streams are is not known"),
-        };
-        for item in &listing.items {
+    fn enter_watermarks(&self, resumable: &Resumable) {
+        for item in &resumable.items {
             if let (Key::Stream(stream), Some(watermark)) = (item.key, item.state.watermark) {
                 self.call.journal.enter_watermark(stream, watermark);
             }
@@ -318,21 +319,23 @@ impl<'a> Invocation<'a> {
     }
 
     fn elastic(&self, api_key: &SecretString) -> Result<elastic::Client, Error> {
+        let http = self.sandbox.http.for_elasticsearch().map_err(config::Invalid::from)?;
         let endpoint = self.sandbox.config.elasticsearch.clone();
-        Ok(elastic::Client::new(self.elasticsearch_http.clone(), endpoint, api_key, self.limits.deadline)?)
+        Ok(elastic::Client::new(http, endpoint, api_key, self.limits.deadline)?)
     }
 
-    fn lastpass(&self, credentials: &Credentials) -> lastpass::Client {
-        lastpass::Client::new(
-            self.lastpass_http.clone(),
+    fn lastpass(&self, credentials: &Credentials) -> Result<lastpass::Client, Error> {
+        let http = self.sandbox.http.for_lastpass().map_err(config::Invalid::from)?;
+        let client = lastpass::Client::new(
+            http,
             self.sandbox.config.lastpass_url.clone(),
             lastpass::Account {
                 number: credentials.account_number.clone(),
                 provisioning_hash: credentials.provisioning_hash.clone(),
             },
             self.limits.deadline,
-        )
-        .named(self.sandbox.config.lastpass_api_user.clone())
+        );
+        Ok(client.named(self.sandbox.config.lastpass_api_user.clone()))
     }
 
     /// Builds the checkpoint store, with `cluster_uuid` if it is known.

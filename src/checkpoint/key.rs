@@ -9,6 +9,8 @@ use crate::document::{AccountName, Stream};
 /// The prefix of the partition keys of one of several accounts.
 pub(super) const ACCOUNT: &str = "account#";
 
+const UNFINISHED_BACKFILLS: &str = "unfinished_backfills";
+
 /// The key of an account's checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Key {
@@ -88,6 +90,14 @@ pub struct PartitionKey {
     pub account: Option<AccountName>,
     /// The key of the account's checkpoint.
     pub key: Key,
+}
+
+/// Returns the partition key of the item that names the unfinished backfills of `account`.
+pub(super) fn unfinished_backfills(account: Option<&AccountName>) -> String {
+    match account {
+        Some(account) => format!("{ACCOUNT}{account}#{UNFINISHED_BACKFILLS}"),
+        None => UNFINISHED_BACKFILLS.to_owned(),
+    }
 }
 
 impl PartitionKey {

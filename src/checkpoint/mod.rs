@@ -11,7 +11,7 @@
 //! # The items
 //!
 //! The partition key `pk` is `stream#<stream>`, `backfill#<stream>#<from>#<to>`, `plan#<stream>#<from>#<to>` or
-//! `redrive#<stream>`. In a deployment of several accounts, it begins with `account#<name>#`. Times are RFC 3339 in
+//! `redrive#<stream>`; one item is `unfinished_backfills`. In a deployment of several accounts, it begins with `account#<name>#`. Times are RFC 3339 in
 //! UTC, and counters are numbers. Attributes that a newer version added are kept.
 //!
 //! | attribute | type | meaning |
@@ -28,6 +28,7 @@
 //! | `complete` | boolean | [`State::complete`]; absent if false |
 //! | `events` | number | [`State::events`]; absent if 0 |
 //! | `slice_starts` | list of numbers | [`State::slice_starts`], in seconds since 1970; absent if empty |
+//! | `keys` | set of texts | of the item `unfinished_backfills` alone, which has no other attribute: the keys of the unfinished backfills |
 //! | `expires_at` | number | when DynamoDB deletes the item, in seconds since 1970; only for complete backfills, plans and redrives |
 
 mod attributes;
@@ -36,6 +37,7 @@ mod error;
 mod item;
 mod key;
 mod lease;
+mod resumable;
 mod state;
 mod store;
 mod table;
@@ -47,5 +49,6 @@ pub use self::error::Error;
 pub use self::item::{Holder, Item};
 pub use self::key::{Key, PartitionKey};
 pub use self::lease::Lease;
+pub use self::resumable::{Resumable, resumable};
 pub use self::state::{LastRun, SnapshotPosition, State, Unfinished};
 pub use self::store::{Acquired, Listing, Reset, Scope, Store, list};

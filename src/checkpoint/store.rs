@@ -17,8 +17,8 @@ use crate::document::AccountName;
 /// The checkpoints of one account in the table, for one destination. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
-    table: Table,
-    account: Option<AccountName>,
+    pub(super) table: Table,
+    pub(super) account: Option<AccountName>,
     destination: Destination,
 }
 
@@ -135,7 +135,7 @@ impl Store {
         Self { account, ..self }
     }
 
-    fn pk(&self, key: Key) -> PartitionKey {
+    pub(super) fn pk(&self, key: Key) -> PartitionKey {
         PartitionKey { account: self.account.clone(), key }
     }
 
@@ -310,6 +310,7 @@ impl Store {
         let condition = Condition::Held { version: 0, token: random_id() };
         self.table.update(NO_ITEM, &Write::new(condition, Vec::new())).await?;
         self.table.scan().await?;
+        self.table.get_all(&[NO_ITEM.to_owned()]).await?;
         Ok(server_time)
     }
 

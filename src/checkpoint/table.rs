@@ -1,5 +1,6 @@
-//! Makes the three calls to DynamoDB: read one item, change one item under a condition, and read all items.
+//! Makes the calls to DynamoDB: read one item or several, change one item under a condition, and read all items.
 
+use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +14,7 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::get_item::builders::GetItemFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use jiff::Timestamp;
 
 use super::Destination;
@@ -32,6 +33,7 @@ const PATIENCE: Duration = LEASE_TIME;
 const GET: &str = "dynamodb:GetItem";
 const UPDATE: &str = "dynamodb:UpdateItem";
 const SCAN: &str = "dynamodb:Scan";
+const BATCH_GET: &str = "dynamodb:BatchGetItem";
 
 /// The condition of a write. The write fails if it does not hold.
 #[derive(Debug, Clone)]
@@ -72,6 +74,13 @@ pub(super) struct Take<'a> {
     pub(super) now: Timestamp,
     pub(super) expires: Timestamp,
     pub(super) destination: &'a Destination,
+}
+
+/// A change of a set of texts.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum SetChange<'a> {
+    Add(&'a str),
+    Delete(&'a str),
 }
 
 /// The outcome of a write.
@@ -134,6 +143,43 @@ impl Table {
                 return Ok(items);
             }
         }
+    }
+
+    /// Reads several items in one call. Items that do not exist are left out.
+    ///
+    /// # Errors
+    /// Errors of the call to DynamoDB.
+    pub(super) async fn get_all(&self, pks: &[String]) -> Result<Vec<Attributes>, Error> {
+        let key = |pk: &String| HashMap::from([(PK.to_owned(), AttributeValue::S(pk.clone()))]);
+        let keys = KeysAndAttributes::builder().consistent_read(true).set_keys(Some(pks.iter().map(key).collect()));
+        let mut wanted = keys.build().ok().map(|keys| HashMap::from([(self.name.clone(), keys)]));
+        let mut items = Vec::new();
+        // DynamoDB may leave keys unprocessed, and names them.
+        while let Some(keys) = wanted.filter(|keys| !keys.is_empty()) {
+            let request = self.client.batch_get_item().set_request_items(Some(keys));
+            let answer = aws::call(BATCH_GET, PATIENCE, self.deadline, || request.clone().send()).await;
+            let page = answer.map_err(|fault| Error::of_call(fault, BATCH_GET, &self.name))?;
+            items.extend(page.responses.unwrap_or_default().into_values().flatten());
+            wanted = page.unprocessed_keys;
+        }
+        Ok(items)
+    }
+
+    /// Adds a text to the set `name` of an item, or takes it out.
+    ///
+    /// # Errors
+    /// Errors of the call to DynamoDB.
+    pub(super) async fn change_set(&self, pk: &str, name: &str, change: SetChange<'_>) -> Result<(), Error> {
+        let (verb, text) = match change {
+            SetChange::Add(text) => ("ADD", text),
+            SetChange::Delete(text) => ("DELETE", text),
+        };
+        let request = self
+            .update_request(pk)
+            .update_expression(format!("{verb} #name :value"))
+            .expression_attribute_names("#name", name)
+            .expression_attribute_values(":value", AttributeValue::Ss(vec![text.to_owned()]));
+        self.call_update(request).await.map(drop)
     }
 
     /// Makes a conditional write.

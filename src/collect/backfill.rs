@@ -43,6 +43,8 @@ pub async fn backfill(session: &Session<'_>, request: Backfill) -> Result<RunAns
 impl Run<'_> {
     /// Releases the lease of a complete backfill without changing its checkpoint.
     async fn leave(self, state: State, window: Window) -> Result<RunAnswer, Error> {
+        // An earlier run may have been killed before it could do this.
+        self.session.store.leave_unfinished(self.lease.key()).await?;
         match self.lease.release(state, now()).await {
             // Another run holds the lease now and finds the same complete backfill.
             Err(error) if error.is_lease_lost() => {}
@@ -69,6 +71,9 @@ impl Run<'_> {
                 EventWindow { from, to, position: to, late_before: None, alert }
             }
         };
+        if state.unfinished.is_none() {
+            self.session.store.enter_unfinished(self.lease.key()).await?;
+        }
         state.complete = false;
         state.unfinished = Some(window.unfinished(window.position));
         state.events = self.acknowledged_events();
@@ -81,7 +86,8 @@ impl Run<'_> {
         state.watermark = Some(window.to);
         state.unfinished = None;
         state.events = self.acknowledged_events();
-        self.save_at_end(state);
+        self.save(state).await?;
+        self.session.store.leave_unfinished(self.lease.key()).await?;
         Ok(Ended::Complete)
     }
 }

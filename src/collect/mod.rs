@@ -27,7 +27,7 @@ pub use self::{
     preview::{Preview, SnapshotOf},
     redrive::redrive,
     reset::reset,
-    resume::resume,
+    resume::{has_pending_work, resume},
     session::{Session, mapper},
     slices::plan,
     windows::{ZONE_REACH, open_end},

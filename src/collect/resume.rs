@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{Session, backfill::backfill, redrive::redrive, snapshot::collect_snapshot};
 use crate::{
     answer::{ResumeAnswer, RunStatus},
-    checkpoint::{Item, Key, SnapshotPosition, Unfinished},
+    checkpoint::{self, Item, Key, Resumable, SnapshotPosition, Unfinished},
     document::Stream,
     error::Error,
     request::Backfill,
@@ -23,16 +23,29 @@ enum PendingWork {
     Backfill { from: Timestamp, to: Timestamp, alert: bool },
 }
 
+/// Returns whether there is unfinished work. If there is none, neither LastPass nor Elasticsearch is needed.
+#[must_use]
+pub fn has_pending_work(resumable: &Resumable) -> bool {
+    !resumable.backfills.is_empty() || resumable.items.iter().any(|item| pending_work(item).is_some())
+}
+
 /// Continues unfinished work until it is complete or the deadline comes. Skips work whose lease another run holds.
 ///
 /// # Errors
 /// The error of the first piece of work that fails, after the others were continued; see [`super::collect`].
-pub async fn resume(session: &Session<'_>) -> Result<ResumeAnswer, Error> {
-    let listing = session.store.list().await?;
-    for error in listing.broken {
+pub async fn resume(session: &Session<'_>, resumable: Resumable) -> Result<ResumeAnswer, Error> {
+    let Resumable { mut items, backfills, broken } = resumable;
+    for error in broken {
         tracing::error!(%error, "a checkpoint can't be read");
     }
-    let mut pending: Vec<PendingWork> = listing.items.iter().filter_map(pending_work).collect();
+    for key in backfills {
+        match session.store.load(key).await {
+            Ok(item) => items.extend(item),
+            Err(error @ checkpoint::Error::Broken { .. }) => tracing::error!(%error, "a checkpoint can't be read"),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let mut pending: Vec<PendingWork> = items.iter().filter_map(pending_work).collect();
     pending.sort_unstable();
     let mut resumed = Vec::new();
     let mut first_error = None;
@@ -67,8 +80,12 @@ pub async fn resume(session: &Session<'_>) -> Result<ResumeAnswer, Error> {
     Ok(ResumeAnswer { action: "resume", status, resumed })
 }
 
-/// Returns the unfinished work of an item.
+/// Returns the unfinished work of an item. A backfill that is complete but still named is entered as well: its run finds it
+/// complete, and takes it out.
 fn pending_work(item: &Item) -> Option<PendingWork> {
+    if let (Key::Backfill { from, to, .. }, true) = (item.key, item.state.complete) {
+        return Some(PendingWork::Backfill { from, to, alert: false });
+    }
     match (item.key, item.state.unfinished?) {
         (Key::Stream(stream), Unfinished::Snapshot(SnapshotPosition { scheduled_time, .. })) => {
             Some(PendingWork::Snapshot { scheduled_time, stream })

@@ -22,9 +22,10 @@ END = datetime.now(UTC).replace(microsecond=0)
 # Permission -> (a request that needs it, the system that the error names)
 NEEDED = {
     "secretsmanager:GetSecretValue": ({"action": "collect", "stream": "event_report"}, "Secret"),
-    "dynamodb:GetItem": ({"action": "collect", "stream": "event_report"}, "Checkpoint"),
+    "dynamodb:GetItem": ({"action": "reset", "stream": "event_report", "to": "2025-01-01T00:00:00Z"}, "Checkpoint"),
     "dynamodb:UpdateItem": ({"action": "collect", "stream": "event_report"}, "Checkpoint"),
-    "dynamodb:Scan": ({"action": "resume"}, "Checkpoint"),
+    "dynamodb:BatchGetItem": ({"action": "resume"}, "Checkpoint"),
+    "dynamodb:Scan": ({"action": "status"}, "Checkpoint"),
 }
 # The services that the function calls itself.
 OWN_SERVICES = ("secretsmanager", "dynamodb")

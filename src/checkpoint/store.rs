@@ -3,7 +3,6 @@
 use aws_sdk_dynamodb::Client;
 use jiff::Timestamp;
 
-use super::attributes::Attributes;
 use super::item::{
     Change, EXPIRES_AT, Item, LEASE, Refused, VERSION, destination_change, lease_change, pk_of, state_changes,
 };
@@ -210,29 +209,33 @@ impl Store {
             expires,
             destination: &self.destination,
         };
-        let before = match self.table.take(&pk, &take).await? {
+        // After an attempt that took effect, the item that is found has the version of that attempt.
+        let (found, writes) = match self.table.take(&pk, &take).await? {
+            Outcome::Done(before) => (before, 1),
+            Outcome::Refused(found) if Refused::is_written(found.as_ref(), &write_id) => (found, 0),
             Outcome::Refused(found) => {
                 let found = found.map(|found| Item::read(&found, &self.table.name)).transpose()?.flatten();
                 return Ok(Taken::Refused(found));
             }
-            Outcome::Done(before) => before.unwrap_or_default(),
         };
-        match Item::read(&before, &self.table.name) {
+        let found = found.unwrap_or_default();
+        match Item::read(&found, &self.table.name) {
             Ok(Some(item)) => {
-                let version = item.version + 1;
+                let version = item.version + writes;
                 Ok(Taken::Done(Changed::Done { before: Some(Box::new(item)), version }))
             }
             Ok(None) => Ok(Taken::Refused(None)),
             Err(error) => {
-                self.give_back(&pk, &before, token).await;
+                let version: Option<u64> = found.get(VERSION).and_then(|value| value.as_n().ok()?.parse().ok());
+                self.give_back(&pk, version.unwrap_or_default() + writes, token).await;
                 Err(error)
             }
         }
     }
+
     /// Gives the lease of an unreadable item back, so that a reset need not wait for its end.
-    async fn give_back(&self, pk: &str, before: &Attributes, token: &str) {
-        let version: u64 = before.get(VERSION).and_then(|value| value.as_n().ok()?.parse().ok()).unwrap_or_default();
-        let condition = Condition::Held { version: version + 1, token: token.to_owned() };
+    async fn give_back(&self, pk: &str, version: u64, token: &str) {
+        let condition = Condition::Held { version, token: token.to_owned() };
         if let Err(error) = self.table.update(pk, &Write::new(condition, vec![(LEASE, None)])).await {
             tracing::warn!(%error, "the lease was not given up; it runs out by itself");
         }

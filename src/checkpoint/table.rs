@@ -314,6 +314,7 @@ impl Take<'_> {
             .into_iter()
             .fold(request, |request, name| request.expression_attribute_names(format!("#{name}"), name))
             .expression_attribute_values(":one", number(1))
+            .expression_attribute_values(":number", text("N"))
             .expression_attribute_values(":write_id", text(self.write_id))
             .expression_attribute_values(":lease", lease_value(self.token, self.request_id, self.expires))
             .expression_attribute_values(":destination", destination_value(self.destination))
@@ -323,8 +324,8 @@ impl Take<'_> {
                 "SET #version = #version + :one, #write_id = :write_id, #lease = :lease REMOVE #expires_at",
             )
             .condition_expression(
-                "#destination = :destination AND attribute_exists(#version) AND (attribute_not_exists(#lease) \
-                 OR #lease.#expires < :now OR #lease.#request_id = :request_id)",
+                "#destination = :destination AND attribute_type(#version, :number) AND #write_id <> :write_id \
+                 AND (attribute_not_exists(#lease) OR #lease.#expires < :now OR #lease.#request_id = :request_id)",
             )
             .return_values(ReturnValue::AllOld)
     }

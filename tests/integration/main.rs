@@ -29,6 +29,7 @@ mod secrets;
 mod security;
 mod serverless;
 mod setup;
+mod short_runs;
 mod slices;
 mod snapshot;
 mod stage;

@@ -1,0 +1,176 @@
+//! A scheduled run makes no call that it can do without, and nothing is written before the calls beside it have answered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use lastpass_harness::{Answer, Error, Fault, Function, Gate, Installation, Invocation, Rule, System};
+use lastpass_simulator::Event;
+use serde_json::{Value, json};
+
+use crate::stage::{ago, collect, company, complete, number, plan, twins};
+
+/// How long a call gets that must not come.
+const WHILE: Duration = Duration::from_secs(2);
+
+/// An installation whose function has made its first run.
+async fn warm(name: &str, seed: u64) -> Result<Option<(Installation, Function)>, Error> {
+    let Some((services, plan)) = plan(name).await else { return Ok(None) };
+    let installation = plan.world(company(seed, 50, 2)).make(&services).await?;
+    let mut function = installation.function();
+    complete(&mut function, collect("event_report")).await?;
+    installation.calls.restart();
+    Ok(Some((installation, function)))
+}
+
+/// So many new events of a minute ago.
+fn happen(installation: &Installation, count: usize) {
+    let instant = ago(SignedDuration::from_mins(1));
+    let event = |number| Event::at(instant).by(format!("user{number}@example.com")).doing("Log in");
+    installation.simulator.push_events((0..count).map(event));
+}
+
+/// The calls since the first run, each as its system and the last part of its operation, sorted.
+fn calls(installation: &Installation) -> Vec<String> {
+    let name = |system: System, operation: &str| {
+        let api = operation.rsplit('/').find(|part| !part.is_empty()).unwrap_or_default();
+        let api = if operation.contains("_resolve/index") { "_resolve" } else { api };
+        format!("{system:?} {api}")
+    };
+    let mut calls: Vec<String> =
+        installation.calls.records().iter().map(|call| name(call.system, &call.operation)).collect();
+    calls.sort();
+    calls
+}
+
+#[tokio::test]
+async fn a_warm_run_makes_no_call_that_it_can_do_without() -> Result<(), Error> {
+    let Some((installation, mut function)) = warm("warm", 501).await? else { return Ok(()) };
+    let least = ["DynamoDb UpdateItem", "DynamoDb UpdateItem", "LastPass reporting"];
+    let beside = ["Elasticsearch GET ", "Elasticsearch _resolve"];
+    let writing = ["Elasticsearch _bulk", "Elasticsearch _mget", "Elasticsearch _resolve"];
+    for new in [0, 20, 500] {
+        installation.calls.restart();
+        happen(&installation, new);
+        let answer = complete(&mut function, collect("event_report")).await?;
+        assert_eq!(number(&answer, "created"), new as u64, "{answer}");
+        let mut expected: Vec<&str> = least.into_iter().chain(beside).collect();
+        if number(&answer, "fetched") > 0 {
+            expected.extend(writing);
+        }
+        expected.sort_unstable();
+        assert_eq!(calls(&installation), expected, "{new} new events");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn resume_without_work_asks_dynamodb_once_and_nobody_else() -> Result<(), Error> {
+    let Some((installation, mut function)) = warm("nothing_to_resume", 502).await? else { return Ok(()) };
+    let (from, to) = (ago(SignedDuration::from_hours(40)), ago(SignedDuration::from_hours(20)));
+    complete(&mut function, json!({"action": "backfill", "stream": "event_report", "from": from, "to": to})).await?;
+    for mut function in [function, installation.function()] {
+        installation.calls.restart();
+        let answer = complete(&mut function, json!({"action": "resume"})).await?;
+        assert_eq!(answer["resumed"], json!([]), "{answer}");
+        assert_eq!(calls(&installation), ["DynamoDb BatchGetItem"]);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_is_written_before_the_cluster_is_known() -> Result<(), Error> {
+    let Some((installation, mut function)) = warm("unknown_cluster", 503).await? else { return Ok(()) };
+    happen(&installation, 20);
+    let gate = Gate::closed();
+    installation.calls.add(Rule::when(is_cluster_info, Fault::Hold(gate.clone())).times(1));
+    let run = async { function.invoke(Invocation::new(collect("event_report"))).await?.answer() };
+    let meanwhile = async {
+        gate.reached().await;
+        tokio::time::sleep(WHILE).await;
+        let (asked, written, saved) = (
+            installation.calls.count_of(System::LastPass, "reporting"),
+            installation.calls.count_of(System::Elasticsearch, "_bulk"),
+            installation.calls.count_of(System::DynamoDb, "UpdateItem"),
+        );
+        gate.open();
+        (asked, written, saved)
+    };
+    let (answer, seen) = tokio::join!(run, meanwhile);
+    let answer = answer?;
+    assert_eq!(seen, (1, 0, 1), "LastPass was asked, and only the lease was taken: {answer}");
+    assert_eq!((&answer["status"], number(&answer, "created")), (&json!("complete"), 20), "{answer}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_cluster_at_the_same_address_is_found_before_anything_is_written() -> Result<(), Error> {
+    let Some((installation, mut function)) = warm("replaced_cluster", 504).await? else { return Ok(()) };
+    happen(&installation, 20);
+    let before = installation.watermark("event_report").await?;
+    let other = |mut answer: Value| {
+        answer["cluster_uuid"] = "another-cluster".into();
+        answer
+    };
+    installation.calls.add(Rule::when(is_cluster_info, Fault::Change(Arc::new(other))));
+    let (error_type, message) = function.refuse(collect("event_report")).await?;
+    assert_eq!(error_type, "Checkpoint.DestinationChanged", "{message}");
+    assert_eq!(installation.calls.count_of(System::Elasticsearch, "_bulk"), 0);
+    assert_eq!(installation.watermark("event_report").await?, before);
+    installation.calls.clear();
+    let answer = complete(&mut function, collect("event_report")).await?;
+    assert_eq!(number(&answer, "created"), 20, "{answer}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_away_costs_nothing_but_the_run() -> Result<(), Error> {
+    let Some((installation, mut function)) = warm("cluster_away", 505).await? else { return Ok(()) };
+    happen(&installation, 20);
+    let before = installation.watermark("event_report").await?;
+    let away = Rule::when(|call| call.system == System::Elasticsearch, Fault::Answer(Answer::html(503)));
+    installation.calls.add(away);
+    let invocation = Invocation::new(collect("event_report")).with_timeout(Duration::from_secs(5));
+    let (error_type, message) = function.invoke(invocation).await?.error()?;
+    assert!(error_type.starts_with("Elasticsearch."), "{error_type}: {message}");
+    assert_eq!(installation.watermark("event_report").await?, before);
+    installation.calls.clear();
+    // The lease was given back.
+    let answer = complete(&mut function, collect("event_report")).await?;
+    assert_eq!(number(&answer, "created"), 20, "{answer}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_another_run_writes_into_a_new_index_after_the_listing_is_found() -> Result<(), Error> {
+    let Some((installation, mut function)) = warm("new_index", 506).await? else { return Ok(()) };
+    let instant = ago(SignedDuration::from_mins(2));
+    installation.simulator.push_events(twins(instant, 3));
+    let gate = Gate::closed();
+    installation.calls.add(Rule::on(System::LastPass, "reporting", Fault::Hold(gate.clone())).times(1));
+    let run = async { function.invoke(Invocation::new(collect("event_report"))).await?.answer() };
+    let mut other = installation.function();
+    let meanwhile = async {
+        gate.reached().await;
+        // The run has listed the indices by now. Another one writes the same events into the next index.
+        tokio::time::sleep(WHILE).await;
+        let listed = installation.calls.count_of(System::Elasticsearch, "_resolve");
+        installation.services.elasticsearch.roll_over(&installation.data_stream("event_report")).await?;
+        let to = instant + SignedDuration::from_secs(1);
+        let backfill = json!({"action": "backfill", "stream": "event_report", "from": instant, "to": to});
+        let answer = complete(&mut other, backfill).await?;
+        gate.open();
+        Ok::<_, Error>((listed, answer))
+    };
+    let (answer, meanwhile) = tokio::join!(run, meanwhile);
+    let (answer, (listed, backfilled)) = (answer?, meanwhile?);
+    assert_eq!((listed, number(&backfilled, "created")), (1, 3), "{backfilled}");
+    assert_eq!((number(&answer, "created"), number(&answer, "duplicates") >= 3), (0, true), "{answer}");
+    let held = installation.compare_events().await?;
+    assert!(held.is_exact(), "{held}");
+    Ok(())
+}
+
+fn is_cluster_info(call: &lastpass_harness::Call) -> bool {
+    call.system == System::Elasticsearch && call.operation == "GET /"
+}

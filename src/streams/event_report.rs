@@ -312,7 +312,7 @@ impl<'m> Mapping<'m> {
     /// Collects the texts of the `_id`: the five documented fields. Others may be added over time, and the key of the
     /// record in the response changes with each request.
     fn id_parts(&self, record: Option<&Record<'_>>, action: &Action, text: &str) -> IdParts {
-        let parts = self.id_parts.clone();
+        let parts = self.id_parts.begin();
         match record.map(|record| &record.form) {
             Some(Form::Fields(fields)) => {
                 let with = |parts: IdParts, name| parts.with(&canonical_field(fields.get(name)));

@@ -129,7 +129,10 @@ pub fn again(mapper: &Mapper, reading: &Reading, again: Again, original: &str) -
     let mut mapping = Mapping::new(mapper, reading);
     // The timestamp of an event without a readable `Time` is when it was first read.
     let readable = mapping.read_time(record.as_ref()).ok().flatten();
-    let time = readable.and(first).map(|timestamp| EventTime { timestamp, ambiguous });
+    let time = readable.and(first).map(|timestamp| {
+        let is_repeated = mapper.zone.fold_at(timestamp).is_some();
+        EventTime { timestamp, is_repeated, ambiguous }
+    });
     let compact = super::record::original(record.as_ref(), original);
     let action = mapping.action(record.as_ref());
     let Mapped { timestamp, since, source } =
@@ -201,10 +204,10 @@ impl<'m> Mapping<'m> {
             Some(time) => Ok(Some(time)),
             None => self.read_time(record.as_ref()),
         };
-        let happened = time.as_ref().ok().copied().flatten().map(|time| time.timestamp);
-        let timestamp = happened.or(without_time).unwrap_or(self.read_at);
+        let happened = time.as_ref().ok().copied().flatten();
+        let timestamp = happened.map(|time| time.timestamp).or(without_time).unwrap_or(self.read_at);
         let mut document = EcsDocument::new(&self.constants, timestamp);
-        if matches!(time, Ok(Some(EventTime { ambiguous: true, .. }))) {
+        if happened.is_some_and(|time| time.ambiguous) {
             document.add_tag(AMBIGUOUS_TIME);
         }
         match content(record) {
@@ -219,7 +222,10 @@ impl<'m> Mapping<'m> {
             }
             Content::Refused(reason) => document.stop(reason),
         }
-        let since = happened.map(|happened| self.zone.begin_outside_fold(happened));
+        let since = happened.map(|time| match time.is_repeated {
+            true => self.zone.begin_outside_fold(time.timestamp),
+            false => time.timestamp,
+        });
         Mapped { timestamp, since, source: document.finish(original) }
     }
 

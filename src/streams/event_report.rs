@@ -1,10 +1,6 @@
 //! Events: the actions of users, admins and the API. Each has one document.
 
-use std::{
-    borrow::Cow,
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -12,9 +8,9 @@ use serde_json::Value;
 
 use super::{
     Again, Mapper, Reading,
-    actions::{Classification, classify},
+    action_cache::{Action, ActionCache},
     convert::{self, Type, WrongType},
-    data::{self, Data, NoSpace, Rows},
+    data::{Data, NoSpace},
     doc_id::{IdParts, Ordinals},
     ecs::{Constants, CustomFields, EcsDocument},
     input::Input,
@@ -76,10 +72,6 @@ pub struct Event {
 
 /// The tag of an event in a repeated hour whose pass is unknown.
 pub const AMBIGUOUS_TIME: &str = "ambiguous_time";
-
-/// Most actions whose meaning is remembered. Chosen: LastPass has about a hundred actions, and invented ones must not
-/// fill the memory.
-const MOST_ACTIONS: usize = 1_000;
 
 /// Maps `events`, oldest first, to their documents. `events` must contain every event of each second in it, because
 /// only their ordinals distinguish equal events.
@@ -146,15 +138,7 @@ struct Mapping<'m> {
     read_at: Timestamp,
     constants: Constants<'m>,
     id_parts: IdParts,
-    /// By action, as LastPass wrote it.
-    actions: HashMap<String, Arc<Action>>,
-}
-
-/// The meaning of an action.
-struct Action {
-    lower_case: String,
-    classification: Classification,
-    rows: Rows,
+    actions: ActionCache,
 }
 
 /// An event whose record was read.
@@ -177,25 +161,14 @@ impl<'m> Mapping<'m> {
             read_at: reading.created,
             constants: Constants::new(mapper, reading, Stream::EventReport),
             id_parts: IdParts::new(mapper, Stream::EventReport),
-            actions: HashMap::new(),
+            actions: ActionCache::default(),
         }
     }
 
     /// Returns the meaning of the action of a record.
     fn action(&mut self, record: Option<&Record<'_>>) -> Arc<Action> {
         let text = record.and_then(|record| record.get("Action")).and_then(FieldValue::as_text);
-        let text = text.map_or("", Text::as_str);
-        if let Some(action) = self.actions.get(text) {
-            return Arc::clone(action);
-        }
-        if self.actions.len() >= MOST_ACTIONS {
-            self.actions.clear();
-        }
-        let lower_case = text.to_lowercase();
-        let (classification, rows) = (classify(&lower_case), data::rows(&lower_case));
-        let action = Arc::new(Action { lower_case, classification, rows });
-        self.actions.insert(text.to_owned(), Arc::clone(&action));
-        action
+        self.actions.get(text.map_or("", Text::as_str), &self.constants, self.zone.name())
     }
 
     fn map(&self, action: &Action, parsed: Parsed<'_>) -> Mapped {
@@ -268,13 +241,7 @@ impl<'m> Mapping<'m> {
                 }
             }
         }
-        if !action.lower_case.is_empty() {
-            event.action = Some(Text::from(action.lower_case.as_str()).into());
-        }
-        event.category = action.classification.category();
-        event.r#type = action.classification.event_type();
-        event.outcome = action.classification.outcome();
-        event.timezone = Some(self.zone.name());
+        action.describe(event, self.zone.name());
 
         report.time = time.map(|time| time.map(|time| Time(time.timestamp))).unwrap_or_else(|error| {
             input.reject(error.to_string());

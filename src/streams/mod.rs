@@ -13,7 +13,7 @@
 //! - `input`: moves and converts fields of a record to fields of a document; `value` and `convert`: values and their
 //!   types
 //! - `ecs`: the struct of a document, its ECS fields, and the removal of empty fields
-//! - `actions` and `data`: the rules for the actions of events
+//! - `actions` and `data`: the rules for the actions of events; `action_cache`: remembers what they say about an action
 //! - `doc_id`: the scheme of the `_id`
 
 use jiff::Timestamp;
@@ -23,6 +23,7 @@ use crate::{
     lastpass::time::ApiZone,
 };
 
+mod action_cache;
 mod actions;
 mod convert;
 mod data;

@@ -12,7 +12,7 @@
 //! | folder × user | account number, dataset, scheduled time, key, `username`, ordinal |
 //!
 //! Numbers are decimal, the scheduled time is in nanoseconds since 1970, and a value of the record is in the form that
-//! [`canonical`](super::record::canonical) gives it. A lone surrogate is U+10FFFF and its four digits in lower case.
+//! [`canonical`](super::canonical::canonical) gives it. A lone surrogate is U+10FFFF and its four digits in lower case.
 //! The same in Python, from which the vectors of the tests come:
 //!
 //! ```python
@@ -35,7 +35,7 @@ use std::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
-use super::{Mapper, Snapshot};
+use super::mapper::{Mapper, Snapshot};
 use crate::document::{DocId, Stream};
 
 /// The letter that every `_id` of this scheme begins with.

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::{
-    Mapper, Reading,
+    mapper::{Mapper, Stamps},
     value::{FieldValue, Time, is_empty, remove_empties, to_line, to_raw},
 };
 use crate::{
@@ -75,7 +75,7 @@ pub(super) struct Constants<'m> {
 
 impl<'m> Constants<'m> {
     /// Makes the constants of the documents of `stream`.
-    pub(super) fn new(mapper: &'m Mapper, reading: &Reading, stream: Stream) -> Self {
+    pub(super) fn new(mapper: &'m Mapper, stamps: &Stamps, stream: Stream) -> Self {
         let mut tags: Vec<&str> = mapper.tags.iter().map(String::as_str).collect();
         if mapper.preserve_original_event {
             add_tag(&mut tags, PRESERVE_ORIGINAL);
@@ -91,8 +91,8 @@ impl<'m> Constants<'m> {
             ecs: to_raw(&Ecs { version: ECS_VERSION }),
             data_stream: to_raw(&DataStream { r#type: "logs", dataset, namespace }),
             organization: (!is_empty(&organization)).then(|| to_raw(&organization)),
-            created: Time(reading.created).written(),
-            ingested: reading.ingested.map(|ingested| Time(ingested).written()),
+            created: Time(stamps.created).written(),
+            ingested: stamps.ingested.map(|ingested| Time(ingested).written()),
             tags,
         }
     }
@@ -275,7 +275,7 @@ fn add_tag<'r>(tags: &mut Vec<&'r str>, tag: &'r str) {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::testing::{mapper, plain_mapper, reading};
+    use super::super::testing::{mapper, plain_mapper, stamps};
     use super::*;
 
     /// The fields of a stream, of which an ECS field repeats one.
@@ -305,8 +305,8 @@ mod tests {
 
     /// Finishes a document after `change`.
     fn line(mapper: &Mapper, change: impl FnOnce(&mut TestDocument<'_>)) -> String {
-        let constants = Constants::new(mapper, &reading(), Stream::EventReport);
-        let mut document = EcsDocument::new(&constants, reading().created);
+        let constants = Constants::new(mapper, &stamps(), Stream::EventReport);
+        let mut document = EcsDocument::new(&constants, stamps().created);
         document.lastpass = Custom { action: json_value(json!("Log in")), original: None };
         change(&mut document);
         document.finish("{}")

@@ -7,14 +7,15 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    Again, Mapper, Reading,
     action_cache::{Action, ActionCache},
+    canonical::{canonical, canonical_field},
     convert::{self, Type, WrongType},
     data::{Data, NoSpace},
     doc_id::{IdParts, Ordinals},
     ecs::{Constants, CustomFields, EcsDocument},
     input::Input,
-    record::{Content, Fields, Form, Record, canonical, canonical_field, content, original, read},
+    mapper::{Identity, Mapper, Stamps},
+    record::{Content, Fields, Form, Record, content, original, read},
     value::{FieldValue, Time, broken, copy, is_empty, remove_empties},
 };
 use crate::{
@@ -76,17 +77,17 @@ pub const AMBIGUOUS_TIME: &str = "ambiguous_time";
 /// Maps `events`, oldest first, to their documents. `events` must contain every event of each second in it, because
 /// only their ordinals distinguish equal events.
 #[must_use]
-pub fn documents(mapper: &Mapper, reading: &Reading, events: &[Event]) -> Vec<Document> {
-    each(mapper, reading, events.iter().cloned()).collect()
+pub fn documents(mapper: &Mapper, stamps: &Stamps, events: &[Event]) -> Vec<Document> {
+    each(mapper, stamps, events.iter().cloned()).collect()
 }
 
 /// Maps events as [`documents`] does, each when it is needed.
 pub fn each<'m, I: IntoIterator<Item = Event>>(
     mapper: &'m Mapper,
-    reading: &Reading,
+    stamps: &Stamps,
     events: I,
 ) -> impl Iterator<Item = Document> + use<'m, I> {
-    let mut mapping = Mapping::new(mapper, reading);
+    let mut mapping = Mapping::new(mapper, stamps);
     let mut ordinals = Ordinals::default();
     events.into_iter().map(move |event| {
         let record = read(&event.record);
@@ -115,10 +116,10 @@ struct Mapped {
 
 /// Maps the record of one of these documents again, from the document's `original`.
 #[must_use]
-pub fn again(mapper: &Mapper, reading: &Reading, again: Again, original: &str) -> Document {
-    let Again { id, timestamp: first, ambiguous } = again;
+pub fn remap(mapper: &Mapper, stamps: &Stamps, identity: Identity, original: &str) -> Document {
+    let Identity { id, timestamp: first, ambiguous } = identity;
     let record = read(original);
-    let mut mapping = Mapping::new(mapper, reading);
+    let mut mapping = Mapping::new(mapper, stamps);
     // The timestamp of an event without a readable `Time` is when it was first read.
     let readable = mapping.read_time(record.as_ref()).ok().flatten();
     let time = readable.and(first).map(|timestamp| {
@@ -155,11 +156,11 @@ struct Parsed<'r> {
 struct Stopped(&'static str);
 
 impl<'m> Mapping<'m> {
-    fn new(mapper: &'m Mapper, reading: &Reading) -> Self {
+    fn new(mapper: &'m Mapper, stamps: &Stamps) -> Self {
         Self {
             zone: &mapper.zone,
-            read_at: reading.created,
-            constants: Constants::new(mapper, reading, Stream::EventReport),
+            read_at: stamps.created,
+            constants: Constants::new(mapper, stamps, Stream::EventReport),
             id_parts: IdParts::new(mapper, Stream::EventReport),
             actions: ActionCache::default(),
         }
@@ -328,7 +329,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::testing::{
-        READ, again_of, at, errors, event, field, map_event, map_one_event, mapper, plain_mapper, reading, source,
+        READ, at, errors, event, field, identity_of, map_event, map_one_event, mapper, plain_mapper, source, stamps,
     };
     use super::*;
 
@@ -337,7 +338,7 @@ mod tests {
     }
 
     fn text(record: &str) -> Document {
-        map_one_event(&plain_mapper(), &reading(), &event(record))
+        map_one_event(&plain_mapper(), &stamps(), &event(record))
     }
 
     fn id(record: &str) -> String {
@@ -347,8 +348,8 @@ mod tests {
     #[test]
     fn a_document_as_it_is_sent() {
         let record = r#"{ "Time":"2025-07-17 09:51:51", "Username":"ann@example.com","IP_Address":"192.0.2.1","Action":"Log In","Data":"ex\u00e4mple.com","New":1}"#;
-        let reading = Reading { ingested: Some(at("2031-05-06T07:08:10Z")), ..reading() };
-        let document = map_one_event(&Mapper { tags: vec!["eu".into()], ..mapper() }, &reading, &event(record));
+        let stamps = Stamps { ingested: Some(at("2031-05-06T07:08:10Z")), ..stamps() };
+        let document = map_one_event(&Mapper { tags: vec!["eu".into()], ..mapper() }, &stamps, &event(record));
         let original = record.replace("{ ", "{").replace(", ", ",");
         assert_eq!(document.original, original);
         assert_eq!(document.timestamp, at("2025-07-17T13:51:51Z"));
@@ -507,7 +508,7 @@ mod tests {
     fn the_settled_time_is_taken_and_a_guess_is_said() {
         let record = r#"{"Time":"2025-11-02 01:30:00","Action":"Log in"}"#;
         let local = mapper().zone.read(Some(&json!("2025-11-02 01:30:00"))).expect("readable").expect("a time");
-        let map = |time| map_one_event(&plain_mapper(), &reading(), &Event { record: record.to_owned(), time });
+        let map = |time| map_one_event(&plain_mapper(), &stamps(), &Event { record: record.to_owned(), time });
         for (time, timestamp, tags) in [
             (Some(local.first_pass()), "2025-11-02T05:30:00Z", Value::Null),
             (Some(local.second_pass()), "2025-11-02T06:30:00Z", Value::Null),
@@ -548,7 +549,7 @@ mod tests {
         let record = r#"{"Time":"2025-07-17 09:51:51","Username":"ann@example.com","IP_Address":"192.0.2.1","Action":"Log in","Data":"exämple.com"}"#;
         let spelled = r#"{"Extra":[],"Action":"LOG IN","Data":"ex\u00e4mple.com","Username":"ann@example.com", "IP_Address":"192.0.2.1","Time":"2025-07-17 09:51:51"}"#;
         let other = r#"{"Time":"2025-07-17 09:51:52"}"#;
-        let documents = documents(&plain_mapper(), &reading(), &[record, other, spelled].map(event));
+        let documents = documents(&plain_mapper(), &stamps(), &[record, other, spelled].map(event));
         let ids: Vec<&str> = documents.iter().map(|document| document.id.as_str()).collect();
         assert_eq!((ids[0], ids[2]), ("aU5SDLL_maQwgq7Sm_5hu1oK", "apJC75vDP-0asy3MHsUjulEm"));
     }
@@ -556,7 +557,7 @@ mod tests {
     #[test]
     fn no_setting_is_in_the_id_but_the_account() {
         let record = event(r#"{"Action":"Log in"}"#);
-        let with = |mapper: Mapper| map_one_event(&mapper, &reading(), &record).id;
+        let with = |mapper: Mapper| map_one_event(&mapper, &stamps(), &record).id;
         let other = Mapper {
             namespace: crate::document::Namespace::new("other").expect("a namespace"),
             zone: crate::lastpass::time::ApiZone::new("UTC").expect("a zone"),
@@ -580,11 +581,11 @@ mod tests {
             ("no JSON", None),
         ] {
             let event = Event { record: record.to_owned(), time };
-            let first = map_one_event(&mapper(), &reading(), &event);
-            assert_eq!(again(&mapper(), &reading(), again_of(&first), &first.original), first, "{record}");
+            let first = map_one_event(&mapper(), &stamps(), &event);
+            assert_eq!(remap(&mapper(), &stamps(), identity_of(&first), &first.original), first, "{record}");
             // Read at another time, it still is the document of that instant.
-            let later = Reading { created: at("2031-06-01T00:00:00Z"), ..reading() };
-            let second = again(&mapper(), &later, again_of(&first), &first.original);
+            let later = Stamps { created: at("2031-06-01T00:00:00Z"), ..stamps() };
+            let second = remap(&mapper(), &later, identity_of(&first), &first.original);
             assert_eq!((&second.id, second.timestamp), (&first.id, first.timestamp), "{record}");
         }
     }
@@ -593,8 +594,8 @@ mod tests {
     fn without_a_timestamp_an_event_is_mapped_again_by_its_time() {
         let unknown = |record: &str| {
             let first = text(record);
-            let unknown = Again { timestamp: None, ambiguous: false, ..again_of(&first) };
-            (again(&plain_mapper(), &reading(), unknown, &first.original), first)
+            let unknown = Identity { timestamp: None, ambiguous: false, ..identity_of(&first) };
+            (remap(&plain_mapper(), &stamps(), unknown, &first.original), first)
         };
         for record in [r#"{"Time":"2025-07-17 09:51:51"}"#, r#"{"Time":"2025-11-02 01:30:00"}"#, "{}"] {
             let (second, first) = unknown(record);
@@ -664,7 +665,7 @@ mod tests {
                 assert_eq!(field(&source, "/event/original"), json!(record));
             }
             assert_eq!(first.original, record);
-            assert_eq!(again(&plain_mapper(), &reading(), again_of(&first), &first.original), first);
+            assert_eq!(remap(&plain_mapper(), &stamps(), identity_of(&first), &first.original), first);
         }
     }
 
@@ -678,7 +679,7 @@ mod tests {
         let other = r#"{"Time":"2025-07-17 09:51:51", "Username":"\ud83d","Action":"LOG IN","Extra":"\ud83d"}"#;
         assert_eq!(id(r"\ud83d"), text(other).id.as_str(), "another field is no difference");
         let record = r#"{"Time":"2025-07-17 09:51:51","Username":"\ud83d"}"#;
-        let twins = documents(&plain_mapper(), &reading(), &[record, record].map(event));
+        let twins = documents(&plain_mapper(), &stamps(), &[record, record].map(event));
         assert_ne!(twins[0].id, twins[1].id);
     }
 }

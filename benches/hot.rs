@@ -20,7 +20,7 @@ use lastpass_elastic::{
         time::ApiZone,
         whole_seconds::WindowReader,
     },
-    streams::{Mapper, Reading, event_report},
+    streams::{Mapper, Stamps, event_report},
 };
 use lastpass_simulator::{CompanySize, World};
 use serde_json::json;
@@ -72,10 +72,10 @@ fn hot(criterion: &mut Criterion) {
     let end = at("2025-07-01T00:00:00Z");
     let mapper = mapper();
     let answer = answer(&mapper.zone, end);
-    let reading = Reading { created: end, ingested: None };
+    let stamps = Stamps { created: end, ingested: None };
     let page = || parse_page(&answer, &mapper.zone).expect("a page");
     let events = whole(&mapper.zone, page(), end);
-    let documents: Vec<Document> = event_report::each(&mapper, &reading, events.clone()).collect();
+    let documents: Vec<Document> = event_report::each(&mapper, &stamps, events.clone()).collect();
     assert_eq!(documents.len(), EVENTS);
 
     let mut group = criterion.benchmark_group("page");
@@ -87,7 +87,7 @@ fn hot(criterion: &mut Criterion) {
     group.bench_function("map", |bencher| {
         bencher.iter_batched(
             || events.clone(),
-            |events| event_report::each(&mapper, &reading, events).for_each(|document| drop(black_box(document))),
+            |events| event_report::each(&mapper, &stamps, events).for_each(|document| drop(black_box(document))),
             criterion::BatchSize::LargeInput,
         );
     });

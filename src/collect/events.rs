@@ -183,8 +183,8 @@ impl Run<'_> {
                 .take(page, clock)
                 .map_err(|contradiction| lastpass::Error::of_contradiction(&contradiction, &session.mapper.zone))?;
             let (position, complete) = (whole.position, whole.complete);
-            let read_at = streams::Reading { created: clock, ingested: window.alert.then_some(clock) };
-            let documents = documents(session.mapper, &read_at, whole, window.from);
+            let stamps = streams::Stamps { created: clock, ingested: window.alert.then_some(clock) };
+            let documents = documents(session.mapper, &stamps, whole, window.from);
             if complete {
                 self.deliver(documents, window.late_before).await?;
                 return Ok(Ended::Complete);
@@ -257,12 +257,12 @@ const fn past(state: &State) -> Past {
 /// Maps the whole seconds of a window that begins at `from` to documents, lazily.
 pub(super) fn documents(
     mapper: &Mapper,
-    reading: &streams::Reading,
+    stamps: &streams::Stamps,
     whole: WholeSeconds,
     from: Timestamp,
 ) -> impl Iterator<Item = Document> {
     let events = whole.events.into_iter().map(|(event, time)| event_report::Event { record: event.record, time });
     // The request began at `from`, so an event whose time cannot be read happened after it.
-    event_report::each(mapper, reading, events)
+    event_report::each(mapper, stamps, events)
         .map(move |document| Document { since: document.since.or(Some(from)), ..document })
 }

@@ -99,7 +99,7 @@ impl Function {
     fn documents(&self, whole: WholeSeconds) -> Vec<Document> {
         let events: Vec<event_report::Event> =
             whole.events.into_iter().map(|(event, time)| event_report::Event { record: event.record, time }).collect();
-        event_report::documents(&self.mapper, &testing::reading(), &events)
+        event_report::documents(&self.mapper, &testing::stamps(), &events)
     }
 
     /// Models `Run::read_window`.

@@ -85,7 +85,7 @@ impl Preview {
                 .take(page, clock)
                 .map_err(|contradiction| lastpass::Error::of_contradiction(&contradiction, zone))?;
             let complete = whole.complete;
-            take(documents(&self.mapper, &reading_at(clock), whole, from).collect());
+            take(documents(&self.mapper, &stamps_at(clock), whole, from).collect());
             if complete {
                 return Ok(());
             }
@@ -105,8 +105,8 @@ impl Preview {
     ) -> Result<(), Error> {
         let lastpass = self.lastpass(deadline);
         let clock = now();
-        let (reading, snapshot) =
-            (reading_at(clock), streams::Snapshot { scheduled_time: whole_second(clock), timestamp: clock });
+        let (stamps, snapshot) =
+            (stamps_at(clock), streams::Snapshot { scheduled_time: whole_second(clock), timestamp: clock });
         let largest = match of {
             SnapshotOf::Users => users::PAGE_SIZE,
             SnapshotOf::SharedFolders => folders::PAGE_SIZE,
@@ -127,9 +127,9 @@ impl Preview {
             let new = entries.into_iter().filter(|(key, _)| seen.insert(key.clone()));
             take(
                 new.flat_map(|(key, record)| match of {
-                    SnapshotOf::Users => vec![user::document(&self.mapper, &reading, &snapshot, &key, &record)],
+                    SnapshotOf::Users => vec![user::document(&self.mapper, &stamps, &snapshot, &key, &record)],
                     SnapshotOf::SharedFolders => {
-                        detailed_shared_folder::documents(&self.mapper, &reading, &snapshot, &key, &record)
+                        detailed_shared_folder::documents(&self.mapper, &stamps, &snapshot, &key, &record)
                     }
                 })
                 .collect(),
@@ -150,6 +150,6 @@ pub enum SnapshotOf {
     SharedFolders,
 }
 
-const fn reading_at(clock: Timestamp) -> streams::Reading {
-    streams::Reading { created: clock, ingested: None }
+const fn stamps_at(clock: Timestamp) -> streams::Stamps {
+    streams::Stamps { created: clock, ingested: None }
 }

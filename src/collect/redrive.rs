@@ -18,7 +18,7 @@ use crate::{
     document::{DataStream, Document, Stream},
     elastic::{DeadLetter, LetterFilter, WaitingLetters},
     error::Error,
-    streams::{self, Again, Mapper, Reading, event_report::AMBIGUOUS_TIME},
+    streams::{self, Identity, Mapper, Stamps, event_report::AMBIGUOUS_TIME},
 };
 
 /// Delivers the waiting dead letters of `stream`, oldest first, from the position of an earlier run.
@@ -91,14 +91,14 @@ impl Run<'_> {
 
 /// Builds the document of a dead letter, to be sent at `clock`.
 pub(crate) fn document(mapper: &Mapper, stream: Stream, letter: &DeadLetter, clock: Timestamp) -> Document {
-    let reading =
-        Reading { created: letter.created.unwrap_or(letter.refused_at), ingested: was_live(letter).then_some(clock) };
-    let again = Again {
+    let stamps =
+        Stamps { created: letter.created.unwrap_or(letter.refused_at), ingested: was_live(letter).then_some(clock) };
+    let identity = Identity {
         id: letter.document_id.clone(),
         timestamp: letter.timestamp,
         ambiguous: letter.tags.iter().any(|tag| tag == AMBIGUOUS_TIME),
     };
-    let document = streams::again(mapper, &reading, stream, again, &letter.original);
+    let document = streams::remap(mapper, &stamps, stream, identity, &letter.original);
     Document { since: letter.since.or(document.since), ..document }
 }
 

@@ -182,13 +182,13 @@ impl Run<'_> {
         entries: &[(String, String)],
     ) -> impl Iterator<Item = Document> {
         let clock = now();
-        let reading = streams::Reading { created: clock, ingested: Some(clock) };
+        let stamps = streams::Stamps { created: clock, ingested: Some(clock) };
         let mapper = self.session.mapper;
         entries.iter().flat_map(move |(key, record)| {
             let mut documents = if stream == Stream::User {
-                vec![user::document(mapper, &reading, snapshot, key, record)]
+                vec![user::document(mapper, &stamps, snapshot, key, record)]
             } else {
-                detailed_shared_folder::documents(mapper, &reading, snapshot, key, record)
+                detailed_shared_folder::documents(mapper, &stamps, snapshot, key, record)
             };
             // A snapshot is never taken before its `scheduled_time`, which is part of each `_id`.
             documents.iter_mut().for_each(|document| document.since = Some(snapshot.scheduled_time));

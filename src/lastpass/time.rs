@@ -68,6 +68,8 @@ pub struct LocalTime {
 pub struct EventTime {
     /// When the event happened, to the second.
     pub timestamp: Timestamp,
+    /// Whether the wall clock shows its time twice.
+    pub is_repeated: bool,
     /// Whether the wall time repeats and its pass is unknown.
     pub ambiguous: bool,
 }
@@ -222,19 +224,19 @@ impl LocalTime {
     /// Returns the instant in the first pass, or the only instant.
     #[must_use]
     pub const fn first_pass(&self) -> EventTime {
-        EventTime { timestamp: self.first, ambiguous: false }
+        EventTime { timestamp: self.first, is_repeated: self.is_repeated(), ambiguous: false }
     }
 
     /// Returns the instant in the second pass, or the only instant.
     #[must_use]
     pub fn second_pass(&self) -> EventTime {
-        EventTime { timestamp: self.latest(), ambiguous: false }
+        EventTime { timestamp: self.latest(), ..self.first_pass() }
     }
 
     /// Returns the instant in the first pass, marked as ambiguous if the time repeats. For times whose pass is unknown.
     #[must_use]
     pub const fn either_pass(&self) -> EventTime {
-        EventTime { timestamp: self.first, ambiguous: self.second.is_some() }
+        EventTime { ambiguous: self.is_repeated(), ..self.first_pass() }
     }
 }
 

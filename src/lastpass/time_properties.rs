@@ -162,6 +162,9 @@ proptest! {
                     let (begin, end) = (zone.begin_outside_fold(instant), zone.end_outside_fold(instant));
                     prop_assert!(begin <= instant && instant <= end);
                 }
+                if !local.is_repeated() {
+                    prop_assert_eq!(zone.fold_at(local.earliest()), None);
+                }
             }
             Err(_) => prop_assert!(year == 0 || (year, month, day) == (9_999, 12, 28), "{text}"),
         }

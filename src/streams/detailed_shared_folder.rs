@@ -6,12 +6,13 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    Again, Mapper, Reading, Snapshot,
+    canonical::{canonical, canonical_field},
     convert::Type::{Boolean, Double},
     doc_id::{IdParts, Ordinals},
     ecs::{Constants, CustomFields, EcsDocument},
     input::Input,
-    record::{Content, Fields, Record, Tree, canonical, canonical_field, content, parse, read, with_id},
+    mapper::{Identity, Mapper, Snapshot, Stamps},
+    record::{Content, Fields, Record, Tree, content, parse, read, with_id},
     redact::without_secrets,
     value::{FieldValue, copy, is_empty, remove_empties},
 };
@@ -87,13 +88,13 @@ const USER_FIELDS: [&str; 6] = [USERNAME, SUPER_ADMIN, READ_ONLY, GIVE, CAN_ADMI
 /// The original of each document is the folder with `key` as its `id` and the one user of the document as its `users`.
 /// The integration has the same records.
 #[must_use]
-pub fn documents(mapper: &Mapper, reading: &Reading, snapshot: &Snapshot, key: &str, record: &str) -> Vec<Document> {
+pub fn documents(mapper: &Mapper, stamps: &Stamps, snapshot: &Snapshot, key: &str, record: &str) -> Vec<Document> {
     let mut ordinals = Ordinals::default();
     let document = |original: String| {
         let record = read(&original);
         let parts = id_parts(mapper, snapshot, key, record.as_ref());
         let id = ordinals.next_id(parts);
-        let source = map(mapper, reading, record, &original, snapshot.timestamp);
+        let source = map(mapper, stamps, record, &original, snapshot.timestamp);
         Document { id, timestamp: snapshot.timestamp, source, original, since: None }
     };
     split(key, record).into_iter().map(document).collect()
@@ -101,11 +102,11 @@ pub fn documents(mapper: &Mapper, reading: &Reading, snapshot: &Snapshot, key: &
 
 /// Maps the record of one of these documents again, from the document's `original`.
 #[must_use]
-pub fn again(mapper: &Mapper, reading: &Reading, again: Again, original: &str) -> Document {
-    let Again { id, timestamp, .. } = again;
-    let timestamp = timestamp.unwrap_or(reading.created);
+pub fn remap(mapper: &Mapper, stamps: &Stamps, identity: Identity, original: &str) -> Document {
+    let Identity { id, timestamp, .. } = identity;
+    let timestamp = timestamp.unwrap_or(stamps.created);
     let original = without_secrets(original);
-    let source = map(mapper, reading, read(&original), &original, timestamp);
+    let source = map(mapper, stamps, read(&original), &original, timestamp);
     Document { id, timestamp, source, original: original.into_owned(), since: None }
 }
 
@@ -142,12 +143,12 @@ fn is_map_of_users(entries: &Map<String, Value>) -> bool {
 /// Maps a folder with one user to the source of its document.
 fn map<'r>(
     mapper: &Mapper,
-    reading: &Reading,
+    stamps: &Stamps,
     record: Option<Record<'r>>,
     original: &'r str,
     timestamp: Timestamp,
 ) -> String {
-    let constants = Constants::new(mapper, reading, Stream::DetailedSharedFolder);
+    let constants = Constants::new(mapper, stamps, Stream::DetailedSharedFolder);
     let mut document = EcsDocument::new(&constants, timestamp);
     let content = content(record);
     if !matches!(content, Content::Refused(_)) {
@@ -221,11 +222,13 @@ fn id_parts(mapper: &Mapper, snapshot: &Snapshot, key: &str, record: Option<&Rec
 mod tests {
     use serde_json::json;
 
-    use super::super::testing::{again_of, errors, field, map_folder, mapper, plain_mapper, reading, snapshot, source};
+    use super::super::testing::{
+        errors, field, identity_of, map_folder, mapper, plain_mapper, snapshot, source, stamps,
+    };
     use super::*;
 
     fn documents_of(record: &Value) -> Vec<Document> {
-        documents(&mapper(), &reading(), &snapshot(), "101", &record.to_string())
+        documents(&mapper(), &stamps(), &snapshot(), "101", &record.to_string())
     }
 
     fn ids(record: &Value) -> Vec<String> {
@@ -293,7 +296,7 @@ mod tests {
     #[test]
     fn by_default_nothing_stands_twice() {
         let folder = json!({ "users": [{ "username": "a", "give": true }] });
-        let documents = documents(&plain_mapper(), &reading(), &snapshot(), "101", &folder.to_string());
+        let documents = documents(&plain_mapper(), &stamps(), &snapshot(), "101", &folder.to_string());
         let user = field(&source(&documents[0]), "/lastpass/detailed_shared_folder/user");
         assert_eq!(user, json!({ "give": true }));
     }
@@ -351,7 +354,7 @@ mod tests {
         for (record, kind) in
             [("[1]", "pipeline_error"), ("7", "pipeline_error"), ("{", "pipeline_error"), ("null", "state")]
         {
-            let [document] = &documents(&mapper(), &reading(), &snapshot(), "101", record)[..] else { panic!("one") };
+            let [document] = &documents(&mapper(), &stamps(), &snapshot(), "101", record)[..] else { panic!("one") };
             assert_eq!(field(&source(document), "/event/kind"), json!(kind), "{record}");
             assert_eq!(field(&source(document), "/event/original"), json!(record));
         }
@@ -377,14 +380,14 @@ mod tests {
         let first = documents_of(&folder);
         assert_eq!(first.len(), 6);
         for document in first.iter().chain(&documents_of(&json!({ "users": [] }))) {
-            assert_eq!(&again(&mapper(), &reading(), again_of(document), &document.original), document);
+            assert_eq!(&remap(&mapper(), &stamps(), identity_of(document), &document.original), document);
         }
     }
 
     #[test]
     fn half_a_character_costs_its_field_alone() {
         let record = r#"{"sharedfoldername":"F","score":1,"x":"\udfff","users":[{"username":"a\ud83d","give":1},{"username":"b","sites":["s\ud83d"],"\ud83d":1},{"username":"c"},{"username":"a\ud83e","give":1}]}"#;
-        let documents = documents(&mapper(), &reading(), &snapshot(), "101", record);
+        let documents = documents(&mapper(), &stamps(), &snapshot(), "101", record);
         let sources: Vec<Value> = documents.iter().map(source).collect();
         assert_eq!(sources.len(), 4);
         let ids: std::collections::BTreeSet<&str> = documents.iter().map(|document| document.id.as_str()).collect();
@@ -403,16 +406,16 @@ mod tests {
         let original = r#"{"sharedfoldername":"F","score":1,"x":"\udfff","users":{"username":"b","sites":["s\ud83d"],"\ud83d":1},"id":"101"}"#;
         assert_eq!(documents[1].original, original);
         for document in &documents {
-            assert_eq!(&again(&mapper(), &reading(), again_of(document), &document.original), document);
+            assert_eq!(&remap(&mapper(), &stamps(), identity_of(document), &document.original), document);
         }
     }
 
     #[test]
     fn a_password_of_a_user_is_in_no_document() {
         let record = r#"{"sharedfoldername":"F","users":[{"username":"a","attribs":{"password":"S3cr3t"}}]}"#;
-        let first = documents(&mapper(), &reading(), &snapshot(), "101", record);
+        let first = documents(&mapper(), &stamps(), &snapshot(), "101", record);
         assert!(!format!("{first:?}").contains("S3cr3t"), "{first:?}");
-        let again = again(&mapper(), &reading(), again_of(&first[0]), record);
+        let again = remap(&mapper(), &stamps(), identity_of(&first[0]), record);
         assert!(!format!("{again:?}").contains("S3cr3t"), "{again:?}");
     }
 }

@@ -12,7 +12,7 @@
 //! | folder × user | account number, dataset, scheduled time, key, `username`, ordinal |
 //!
 //! Numbers are decimal, the scheduled time is in nanoseconds since 1970, and a value of the record is in the form that
-//! [`canonical`](super::record::canonical) gives it. A lone surrogate is U+10FFFF and its four digits in lower case.
+//! [`canonical`](super::canonical::canonical) gives it. A lone surrogate is U+10FFFF and its four digits in lower case.
 //! The same in Python, from which the vectors of the tests come:
 //!
 //! ```python
@@ -27,12 +27,15 @@
 //!
 //! Frozen: another `_id` for a record that is already stored would store it again. A new scheme takes the next letter.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
-use super::{Mapper, Snapshot};
+use super::mapper::{Mapper, Snapshot};
 use crate::document::{DocId, Stream};
 
 /// The letter that every `_id` of this scheme begins with.
@@ -47,14 +50,16 @@ const HASHED_BYTES: usize = 18;
 /// Room for an `_id` while it is made: the letter, and a character more than is kept.
 const ID_BYTES: usize = 25;
 
-/// The texts of an `_id`, hashed one after the other.
-#[derive(Clone)]
-pub(super) struct IdParts(Sha256);
+/// Initial capacity for the texts of an `_id` in bytes. Chosen: those of an event take about 200.
+const TEXTS_BYTES: usize = 384;
+
+/// The texts of an `_id`, each behind its length, as they are hashed.
+pub(super) struct IdParts(Vec<u8>);
 
 impl IdParts {
     /// Starts with the texts that every `_id` begins with.
     pub(super) fn new(mapper: &Mapper, stream: Stream) -> Self {
-        Self(Sha256::new()).with(mapper.account.as_str()).with(stream.dataset())
+        Self(Vec::new()).with(mapper.account.as_str()).with(stream.dataset())
     }
 
     /// Starts with the texts that the `_id`s of a snapshot begin with.
@@ -62,11 +67,18 @@ impl IdParts {
         Self::new(mapper, stream).with(&snapshot.scheduled_time.as_nanosecond().to_string())
     }
 
+    /// Copies these texts, with room for those of a record.
+    pub(super) fn begin(&self) -> Self {
+        let mut bytes = Vec::with_capacity(TEXTS_BYTES);
+        bytes.extend_from_slice(&self.0);
+        Self(bytes)
+    }
+
     /// Adds a text.
     pub(super) fn with(mut self, text: &str) -> Self {
         // A `usize` is never wider than 64 bits.
-        self.0.update((text.len() as u64).to_be_bytes());
-        self.0.update(text);
+        self.0.extend_from_slice(&(text.len() as u64).to_be_bytes());
+        self.0.extend_from_slice(text.as_bytes());
         self
     }
 
@@ -75,8 +87,8 @@ impl IdParts {
         of_digest(self.digest())
     }
 
-    fn digest(self) -> [u8; 32] {
-        self.0.finalize().into()
+    fn digest(&self) -> [u8; 32] {
+        Sha256::digest(&self.0).into()
     }
 }
 
@@ -93,16 +105,39 @@ fn of_digest(digest: [u8; 32]) -> DocId {
 #[derive(Default)]
 pub(super) struct Ordinals {
     /// The number of equal records so far, by the digest of the first.
-    seen: HashMap<[u8; 32], u32>,
+    seen: HashMap<[u8; 32], u32, BuildHasherDefault<DigestHasher>>,
+}
+
+/// Takes the first eight bytes of a digest as its hash, because they are as good as random.
+#[derive(Default)]
+struct DigestHasher(u64);
+
+impl Hasher for DigestHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        // The first call is for the length of the digest, which is always the same.
+        if let Some(first) = bytes.first_chunk() {
+            self.0 ^= u64::from_ne_bytes(*first);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Ordinals {
     /// Makes the `_id` of the next record with these texts.
     pub(super) fn next_id(&mut self, parts: IdParts) -> DocId {
-        let first = parts.clone().with("0").digest();
-        let seen = self.seen.entry(first).or_default();
+        let length = parts.0.len();
+        let mut first = parts.with("0");
+        let digest = first.digest();
+        let seen = self.seen.entry(digest).or_default();
         let ordinal = *seen;
         *seen += 1;
-        of_digest(if ordinal == 0 { first } else { parts.with(&ordinal.to_string()).digest() })
+        if ordinal == 0 {
+            return of_digest(digest);
+        }
+        first.0.truncate(length);
+        first.with(&ordinal.to_string()).finish()
     }
 }

@@ -1,17 +1,17 @@
 //! The part of a document that all streams share: its ECS fields, its tags and errors, and the removal of empty fields.
 //!
 //! There are two kinds of failure (ECS_MAPPING.md, §7). A value of the wrong type is
-//! [rejected](super::input::Input::reject): the document lacks its field and has all others. A record that cannot be
+//! rejected: the document lacks its field and has all others. A record that cannot be
 //! mapped [stops](EcsDocument::stop) the mapping: the document is a `pipeline_error`, and nothing is removed from it.
 //! Both write the reason to `error.message` and keep `event.original`, whatever the settings, because the value is
 //! nowhere else.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::{
-    Mapper, Reading,
+    mapper::{Mapper, Stamps},
     value::{FieldValue, Time, is_empty, remove_empties, to_line, to_raw},
 };
 use crate::{
@@ -41,6 +41,7 @@ pub(super) struct EcsDocument<'r, L: CustomFields> {
     tags: Vec<&'r str>,
     #[serde(skip_serializing_if = "is_empty")]
     pub(super) error: Errors,
+    #[serde(serialize_with = "Event::write")]
     pub(super) event: Event<'r>,
     #[serde(skip_serializing_if = "is_empty")]
     pub(super) source: Source<'r>,
@@ -74,7 +75,7 @@ pub(super) struct Constants<'m> {
 
 impl<'m> Constants<'m> {
     /// Makes the constants of the documents of `stream`.
-    pub(super) fn new(mapper: &'m Mapper, reading: &Reading, stream: Stream) -> Self {
+    pub(super) fn new(mapper: &'m Mapper, stamps: &Stamps, stream: Stream) -> Self {
         let mut tags: Vec<&str> = mapper.tags.iter().map(String::as_str).collect();
         if mapper.preserve_original_event {
             add_tag(&mut tags, PRESERVE_ORIGINAL);
@@ -90,8 +91,8 @@ impl<'m> Constants<'m> {
             ecs: to_raw(&Ecs { version: ECS_VERSION }),
             data_stream: to_raw(&DataStream { r#type: "logs", dataset, namespace }),
             organization: (!is_empty(&organization)).then(|| to_raw(&organization)),
-            created: Time(reading.created).written(),
-            ingested: reading.ingested.map(|ingested| Time(ingested).written()),
+            created: Time(stamps.created).written(),
+            ingested: stamps.ingested.map(|ingested| Time(ingested).written()),
             tags,
         }
     }
@@ -142,6 +143,41 @@ pub(super) struct Event<'r> {
     pub(super) timezone: Option<&'r str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     original: Option<&'r str>,
+    /// The JSON of these fields without `original`, if it was written before: copying it is faster.
+    #[serde(skip)]
+    pub(super) json: Option<&'r RawValue>,
+}
+
+impl<'r> Event<'r> {
+    /// Makes an `event` with the fields that every document has.
+    pub(super) fn new(constants: &'r Constants<'_>) -> Self {
+        let Constants { stream, created, ingested, .. } = constants;
+        Self {
+            module: "lastpass",
+            dataset: stream.dataset(),
+            created,
+            ingested: ingested.as_deref(),
+            kind: match stream {
+                Stream::EventReport => "event",
+                Stream::User | Stream::DetailedSharedFolder => "state",
+            },
+            action: None,
+            category: &[],
+            r#type: &[],
+            outcome: None,
+            timezone: None,
+            original: None,
+            json: None,
+        }
+    }
+
+    /// Writes the JSON that was written before, or else the fields.
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.json {
+            Some(json) => json.serialize(serializer),
+            None => self.serialize(serializer),
+        }
+    }
 }
 
 #[derive(Debug, Default, PartialEq, Serialize)]
@@ -177,11 +213,7 @@ pub(super) struct Related<'r> {
 impl<'r, L: CustomFields> EcsDocument<'r, L> {
     /// Makes a document with the fields that every document has.
     pub(super) fn new(constants: &'r Constants<'_>, timestamp: Timestamp) -> Self {
-        let Constants { stream, ecs, data_stream, organization, created, ingested, tags } = constants;
-        let kind = match stream {
-            Stream::EventReport => "event",
-            Stream::User | Stream::DetailedSharedFolder => "state",
-        };
+        let Constants { ecs, data_stream, organization, tags, .. } = constants;
         Self {
             ecs,
             data_stream,
@@ -189,19 +221,7 @@ impl<'r, L: CustomFields> EcsDocument<'r, L> {
             timestamp: Time(timestamp),
             tags: tags.clone(),
             error: Errors::default(),
-            event: Event {
-                module: "lastpass",
-                dataset: stream.dataset(),
-                created,
-                ingested: ingested.as_deref(),
-                kind,
-                action: None,
-                category: &[],
-                r#type: &[],
-                outcome: None,
-                timezone: None,
-                original: None,
-            },
+            event: Event::new(constants),
             source: Source::default(),
             user: User::default(),
             related: Related::default(),
@@ -217,6 +237,7 @@ impl<'r, L: CustomFields> EcsDocument<'r, L> {
     /// Makes the document a `pipeline_error`, for the given reason.
     pub(super) fn stop(&mut self, reason: &str) {
         self.event.kind = PIPELINE_ERROR;
+        self.event.json = None;
         self.error.message.push(reason.to_owned());
     }
 
@@ -232,6 +253,7 @@ impl<'r, L: CustomFields> EcsDocument<'r, L> {
         }
         if self.tags.contains(&PRESERVE_ORIGINAL) || !self.error.message.is_empty() {
             self.event.original = Some(original);
+            self.event.json = None;
         }
         to_line(self)
     }
@@ -253,7 +275,7 @@ fn add_tag<'r>(tags: &mut Vec<&'r str>, tag: &'r str) {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::testing::{mapper, plain_mapper, reading};
+    use super::super::testing::{mapper, plain_mapper, stamps};
     use super::*;
 
     /// The fields of a stream, of which an ECS field repeats one.
@@ -283,8 +305,8 @@ mod tests {
 
     /// Finishes a document after `change`.
     fn line(mapper: &Mapper, change: impl FnOnce(&mut TestDocument<'_>)) -> String {
-        let constants = Constants::new(mapper, &reading(), Stream::EventReport);
-        let mut document = EcsDocument::new(&constants, reading().created);
+        let constants = Constants::new(mapper, &stamps(), Stream::EventReport);
+        let mut document = EcsDocument::new(&constants, stamps().created);
         document.lastpass = Custom { action: json_value(json!("Log in")), original: None };
         change(&mut document);
         document.finish("{}")

@@ -1,24 +1,21 @@
 //! Events: the actions of users, admins and the API. Each has one document.
 
-use std::{
-    borrow::Cow,
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    Again, Mapper, Reading,
-    actions::{Classification, classify},
+    action_cache::{Action, ActionCache},
+    canonical::{canonical, canonical_field},
     convert::{self, Type, WrongType},
-    data::{self, Data, NoSpace, Rows},
+    data::{Data, NoSpace},
     doc_id::{IdParts, Ordinals},
     ecs::{Constants, CustomFields, EcsDocument},
     input::Input,
-    record::{Content, Fields, Form, Record, canonical, canonical_field, content, original, read},
+    mapper::{Identity, Mapper, Stamps},
+    record::{Content, Fields, Form, Record, content, original, read},
     value::{FieldValue, Time, broken, copy, is_empty, remove_empties},
 };
 use crate::{
@@ -77,24 +74,20 @@ pub struct Event {
 /// The tag of an event in a repeated hour whose pass is unknown.
 pub const AMBIGUOUS_TIME: &str = "ambiguous_time";
 
-/// Most actions whose meaning is remembered. Chosen: LastPass has about a hundred actions, and invented ones must not
-/// fill the memory.
-const MOST_ACTIONS: usize = 1_000;
-
 /// Maps `events`, oldest first, to their documents. `events` must contain every event of each second in it, because
 /// only their ordinals distinguish equal events.
 #[must_use]
-pub fn documents(mapper: &Mapper, reading: &Reading, events: &[Event]) -> Vec<Document> {
-    each(mapper, reading, events.iter().cloned()).collect()
+pub fn documents(mapper: &Mapper, stamps: &Stamps, events: &[Event]) -> Vec<Document> {
+    each(mapper, stamps, events.iter().cloned()).collect()
 }
 
 /// Maps events as [`documents`] does, each when it is needed.
 pub fn each<'m, I: IntoIterator<Item = Event>>(
     mapper: &'m Mapper,
-    reading: &Reading,
+    stamps: &Stamps,
     events: I,
 ) -> impl Iterator<Item = Document> + use<'m, I> {
-    let mut mapping = Mapping::new(mapper, reading);
+    let mut mapping = Mapping::new(mapper, stamps);
     let mut ordinals = Ordinals::default();
     events.into_iter().map(move |event| {
         let record = read(&event.record);
@@ -123,13 +116,16 @@ struct Mapped {
 
 /// Maps the record of one of these documents again, from the document's `original`.
 #[must_use]
-pub fn again(mapper: &Mapper, reading: &Reading, again: Again, original: &str) -> Document {
-    let Again { id, timestamp: first, ambiguous } = again;
+pub fn remap(mapper: &Mapper, stamps: &Stamps, identity: Identity, original: &str) -> Document {
+    let Identity { id, timestamp: first, ambiguous } = identity;
     let record = read(original);
-    let mut mapping = Mapping::new(mapper, reading);
+    let mut mapping = Mapping::new(mapper, stamps);
     // The timestamp of an event without a readable `Time` is when it was first read.
     let readable = mapping.read_time(record.as_ref()).ok().flatten();
-    let time = readable.and(first).map(|timestamp| EventTime { timestamp, ambiguous });
+    let time = readable.and(first).map(|timestamp| {
+        let is_repeated = mapper.zone.fold_at(timestamp).is_some();
+        EventTime { timestamp, is_repeated, ambiguous }
+    });
     let compact = super::record::original(record.as_ref(), original);
     let action = mapping.action(record.as_ref());
     let Mapped { timestamp, since, source } =
@@ -143,15 +139,7 @@ struct Mapping<'m> {
     read_at: Timestamp,
     constants: Constants<'m>,
     id_parts: IdParts,
-    /// By action, as LastPass wrote it.
-    actions: HashMap<String, Arc<Action>>,
-}
-
-/// The meaning of an action.
-struct Action {
-    lower_case: String,
-    classification: Classification,
-    rows: Rows,
+    actions: ActionCache,
 }
 
 /// An event whose record was read.
@@ -168,31 +156,20 @@ struct Parsed<'r> {
 struct Stopped(&'static str);
 
 impl<'m> Mapping<'m> {
-    fn new(mapper: &'m Mapper, reading: &Reading) -> Self {
+    fn new(mapper: &'m Mapper, stamps: &Stamps) -> Self {
         Self {
             zone: &mapper.zone,
-            read_at: reading.created,
-            constants: Constants::new(mapper, reading, Stream::EventReport),
+            read_at: stamps.created,
+            constants: Constants::new(mapper, stamps, Stream::EventReport),
             id_parts: IdParts::new(mapper, Stream::EventReport),
-            actions: HashMap::new(),
+            actions: ActionCache::default(),
         }
     }
 
     /// Returns the meaning of the action of a record.
     fn action(&mut self, record: Option<&Record<'_>>) -> Arc<Action> {
         let text = record.and_then(|record| record.get("Action")).and_then(FieldValue::as_text);
-        let text = text.map_or("", Text::as_str);
-        if let Some(action) = self.actions.get(text) {
-            return Arc::clone(action);
-        }
-        if self.actions.len() >= MOST_ACTIONS {
-            self.actions.clear();
-        }
-        let lower_case = text.to_lowercase();
-        let (classification, rows) = (classify(&lower_case), data::rows(&lower_case));
-        let action = Arc::new(Action { lower_case, classification, rows });
-        self.actions.insert(text.to_owned(), Arc::clone(&action));
-        action
+        self.actions.get(text.map_or("", Text::as_str), &self.constants, self.zone.name())
     }
 
     fn map(&self, action: &Action, parsed: Parsed<'_>) -> Mapped {
@@ -201,10 +178,10 @@ impl<'m> Mapping<'m> {
             Some(time) => Ok(Some(time)),
             None => self.read_time(record.as_ref()),
         };
-        let happened = time.as_ref().ok().copied().flatten().map(|time| time.timestamp);
-        let timestamp = happened.or(without_time).unwrap_or(self.read_at);
+        let happened = time.as_ref().ok().copied().flatten();
+        let timestamp = happened.map(|time| time.timestamp).or(without_time).unwrap_or(self.read_at);
         let mut document = EcsDocument::new(&self.constants, timestamp);
-        if matches!(time, Ok(Some(EventTime { ambiguous: true, .. }))) {
+        if happened.is_some_and(|time| time.ambiguous) {
             document.add_tag(AMBIGUOUS_TIME);
         }
         match content(record) {
@@ -219,7 +196,10 @@ impl<'m> Mapping<'m> {
             }
             Content::Refused(reason) => document.stop(reason),
         }
-        let since = happened.map(|happened| self.zone.begin_outside_fold(happened));
+        let since = happened.map(|time| match time.is_repeated {
+            true => self.zone.begin_outside_fold(time.timestamp),
+            false => time.timestamp,
+        });
         Mapped { timestamp, since, source: document.finish(original) }
     }
 
@@ -262,13 +242,7 @@ impl<'m> Mapping<'m> {
                 }
             }
         }
-        if !action.lower_case.is_empty() {
-            event.action = Some(Text::from(action.lower_case.as_str()).into());
-        }
-        event.category = action.classification.category();
-        event.r#type = action.classification.event_type();
-        event.outcome = action.classification.outcome();
-        event.timezone = Some(self.zone.name());
+        action.describe(event, self.zone.name());
 
         report.time = time.map(|time| time.map(|time| Time(time.timestamp))).unwrap_or_else(|error| {
             input.reject(error.to_string());
@@ -277,17 +251,7 @@ impl<'m> Mapping<'m> {
         report.ip = input.converted("IP_Address", Type::Ip);
         document.source.ip = copy(report.ip.as_ref());
         report.user_name = input.moved("Username");
-        let emails = match input.take("Data") {
-            Some(FieldValue::Broken(_)) => {
-                input.reject(broken("Data"));
-                Vec::new()
-            }
-            data => {
-                let emails = report.data.fill(&action.rows, data.as_ref().and_then(FieldValue::as_text));
-                report.data.original = data;
-                emails.map_err(|NoSpace| Stopped("Data of a limited shared folder has no space before the user"))?
-            }
-        };
+        let emails = map_data(action, &mut input, &mut report.data)?;
 
         document.user.group.name = copy(report.data.group_name.as_ref());
         let actor = report.user_name.as_ref().map_or(Ok(None), convert::text).unwrap_or_else(|WrongType| {
@@ -312,7 +276,7 @@ impl<'m> Mapping<'m> {
     /// Collects the texts of the `_id`: the five documented fields. Others may be added over time, and the key of the
     /// record in the response changes with each request.
     fn id_parts(&self, record: Option<&Record<'_>>, action: &Action, text: &str) -> IdParts {
-        let parts = self.id_parts.clone();
+        let parts = self.id_parts.begin();
         match record.map(|record| &record.form) {
             Some(Form::Fields(fields)) => {
                 let with = |parts: IdParts, name| parts.with(&canonical_field(fields.get(name)));
@@ -328,6 +292,21 @@ impl<'m> Mapping<'m> {
             None => parts.with(text),
         }
     }
+}
+
+/// Maps `Data`, and returns the e-mail addresses of the users who were acted upon.
+///
+/// # Errors
+/// [`Stopped`] if the integration's pipeline stops.
+fn map_data<'r>(action: &Action, input: &mut Input<'r, '_>, fields: &mut Data<'r>) -> Result<Vec<Text<'r>>, Stopped> {
+    let data = input.take("Data");
+    if let Some(FieldValue::Broken(_)) = data {
+        input.reject(broken("Data"));
+        return Ok(Vec::new());
+    }
+    let emails = fields.fill(&action.rows, data.as_ref().and_then(FieldValue::as_text));
+    fields.original = data;
+    emails.map_err(|NoSpace| Stopped("Data of a limited shared folder has no space before the user"))
 }
 
 /// Lists the users who were acted upon and then the actor, each once.
@@ -355,7 +334,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::testing::{
-        READ, again_of, at, errors, event, field, map_event, map_one_event, mapper, plain_mapper, reading, source,
+        READ, at, errors, event, field, identity_of, map_event, map_one_event, mapper, plain_mapper, source, stamps,
     };
     use super::*;
 
@@ -364,7 +343,7 @@ mod tests {
     }
 
     fn text(record: &str) -> Document {
-        map_one_event(&plain_mapper(), &reading(), &event(record))
+        map_one_event(&plain_mapper(), &stamps(), &event(record))
     }
 
     fn id(record: &str) -> String {
@@ -374,8 +353,8 @@ mod tests {
     #[test]
     fn a_document_as_it_is_sent() {
         let record = r#"{ "Time":"2025-07-17 09:51:51", "Username":"ann@example.com","IP_Address":"192.0.2.1","Action":"Log In","Data":"ex\u00e4mple.com","New":1}"#;
-        let reading = Reading { ingested: Some(at("2031-05-06T07:08:10Z")), ..reading() };
-        let document = map_one_event(&Mapper { tags: vec!["eu".into()], ..mapper() }, &reading, &event(record));
+        let stamps = Stamps { ingested: Some(at("2031-05-06T07:08:10Z")), ..stamps() };
+        let document = map_one_event(&Mapper { tags: vec!["eu".into()], ..mapper() }, &stamps, &event(record));
         let original = record.replace("{ ", "{").replace(", ", ",");
         assert_eq!(document.original, original);
         assert_eq!(document.timestamp, at("2025-07-17T13:51:51Z"));
@@ -534,7 +513,7 @@ mod tests {
     fn the_settled_time_is_taken_and_a_guess_is_said() {
         let record = r#"{"Time":"2025-11-02 01:30:00","Action":"Log in"}"#;
         let local = mapper().zone.read(Some(&json!("2025-11-02 01:30:00"))).expect("readable").expect("a time");
-        let map = |time| map_one_event(&plain_mapper(), &reading(), &Event { record: record.to_owned(), time });
+        let map = |time| map_one_event(&plain_mapper(), &stamps(), &Event { record: record.to_owned(), time });
         for (time, timestamp, tags) in [
             (Some(local.first_pass()), "2025-11-02T05:30:00Z", Value::Null),
             (Some(local.second_pass()), "2025-11-02T06:30:00Z", Value::Null),
@@ -575,7 +554,7 @@ mod tests {
         let record = r#"{"Time":"2025-07-17 09:51:51","Username":"ann@example.com","IP_Address":"192.0.2.1","Action":"Log in","Data":"exämple.com"}"#;
         let spelled = r#"{"Extra":[],"Action":"LOG IN","Data":"ex\u00e4mple.com","Username":"ann@example.com", "IP_Address":"192.0.2.1","Time":"2025-07-17 09:51:51"}"#;
         let other = r#"{"Time":"2025-07-17 09:51:52"}"#;
-        let documents = documents(&plain_mapper(), &reading(), &[record, other, spelled].map(event));
+        let documents = documents(&plain_mapper(), &stamps(), &[record, other, spelled].map(event));
         let ids: Vec<&str> = documents.iter().map(|document| document.id.as_str()).collect();
         assert_eq!((ids[0], ids[2]), ("aU5SDLL_maQwgq7Sm_5hu1oK", "apJC75vDP-0asy3MHsUjulEm"));
     }
@@ -583,7 +562,7 @@ mod tests {
     #[test]
     fn no_setting_is_in_the_id_but_the_account() {
         let record = event(r#"{"Action":"Log in"}"#);
-        let with = |mapper: Mapper| map_one_event(&mapper, &reading(), &record).id;
+        let with = |mapper: Mapper| map_one_event(&mapper, &stamps(), &record).id;
         let other = Mapper {
             namespace: crate::document::Namespace::new("other").expect("a namespace"),
             zone: crate::lastpass::time::ApiZone::new("UTC").expect("a zone"),
@@ -607,11 +586,11 @@ mod tests {
             ("no JSON", None),
         ] {
             let event = Event { record: record.to_owned(), time };
-            let first = map_one_event(&mapper(), &reading(), &event);
-            assert_eq!(again(&mapper(), &reading(), again_of(&first), &first.original), first, "{record}");
+            let first = map_one_event(&mapper(), &stamps(), &event);
+            assert_eq!(remap(&mapper(), &stamps(), identity_of(&first), &first.original), first, "{record}");
             // Read at another time, it still is the document of that instant.
-            let later = Reading { created: at("2031-06-01T00:00:00Z"), ..reading() };
-            let second = again(&mapper(), &later, again_of(&first), &first.original);
+            let later = Stamps { created: at("2031-06-01T00:00:00Z"), ..stamps() };
+            let second = remap(&mapper(), &later, identity_of(&first), &first.original);
             assert_eq!((&second.id, second.timestamp), (&first.id, first.timestamp), "{record}");
         }
     }
@@ -620,8 +599,8 @@ mod tests {
     fn without_a_timestamp_an_event_is_mapped_again_by_its_time() {
         let unknown = |record: &str| {
             let first = text(record);
-            let unknown = Again { timestamp: None, ambiguous: false, ..again_of(&first) };
-            (again(&plain_mapper(), &reading(), unknown, &first.original), first)
+            let unknown = Identity { timestamp: None, ambiguous: false, ..identity_of(&first) };
+            (remap(&plain_mapper(), &stamps(), unknown, &first.original), first)
         };
         for record in [r#"{"Time":"2025-07-17 09:51:51"}"#, r#"{"Time":"2025-11-02 01:30:00"}"#, "{}"] {
             let (second, first) = unknown(record);
@@ -691,7 +670,7 @@ mod tests {
                 assert_eq!(field(&source, "/event/original"), json!(record));
             }
             assert_eq!(first.original, record);
-            assert_eq!(again(&plain_mapper(), &reading(), again_of(&first), &first.original), first);
+            assert_eq!(remap(&plain_mapper(), &stamps(), identity_of(&first), &first.original), first);
         }
     }
 
@@ -705,7 +684,7 @@ mod tests {
         let other = r#"{"Time":"2025-07-17 09:51:51", "Username":"\ud83d","Action":"LOG IN","Extra":"\ud83d"}"#;
         assert_eq!(id(r"\ud83d"), text(other).id.as_str(), "another field is no difference");
         let record = r#"{"Time":"2025-07-17 09:51:51","Username":"\ud83d"}"#;
-        let twins = documents(&plain_mapper(), &reading(), &[record, record].map(event));
+        let twins = documents(&plain_mapper(), &stamps(), &[record, record].map(event));
         assert_ne!(twins[0].id, twins[1].id);
     }
 }

@@ -13,17 +13,14 @@
 //! - `input`: moves and converts fields of a record to fields of a document; `value` and `convert`: values and their
 //!   types
 //! - `ecs`: the struct of a document, its ECS fields, and the removal of empty fields
-//! - `actions` and `data`: the rules for the actions of events
-//! - `doc_id`: the scheme of the `_id`
+//! - `actions` and `data`: the rules for the actions of events; `action_cache`: remembers what they say about an action
+//! - `doc_id` and `canonical`: the scheme of the `_id`, and the texts of values in it
+//! - `mapper`: the settings and times that documents depend on
+//! - `remap`: maps the record of a refused document again
 
-use jiff::Timestamp;
-
-use crate::{
-    document::{AccountNumber, DocId, Document, Namespace, Organization, Stream},
-    lastpass::time::ApiZone,
-};
-
+mod action_cache;
 mod actions;
+mod canonical;
 mod convert;
 mod data;
 pub mod detailed_shared_folder;
@@ -31,72 +28,16 @@ mod doc_id;
 mod ecs;
 pub mod event_report;
 mod input;
+mod mapper;
 #[cfg(test)]
 mod properties;
 mod record;
 mod redact;
+mod remap;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod user;
 mod value;
 
-/// The settings for the documents of an account.
-#[derive(Debug, Clone)]
-pub struct Mapper {
-    /// The account number, which is part of each `_id` and of no field.
-    pub account: AccountNumber,
-    /// `organization.*`, which distinguishes the accounts of one deployment. Elastic's integration does not have it.
-    pub organization: Organization,
-    /// `data_stream.namespace`.
-    pub namespace: Namespace,
-    /// The time zone of events, and `event.timezone`.
-    pub zone: ApiZone,
-    /// The time zone of the dates of users.
-    pub user_zone: ApiZone,
-    /// `tags` of every document. The two settings below add their own.
-    pub tags: Vec<String>,
-    /// Keeps `event.original` in every document, not only in documents with an error.
-    pub preserve_original_event: bool,
-    /// Keeps the `lastpass.*` fields whose values an ECS field has, too.
-    pub preserve_duplicate_custom_fields: bool,
-}
-
-/// The times at which a record was read and sent.
-#[derive(Debug, Clone, Copy)]
-pub struct Reading {
-    /// When it was read: `event.created`, and the `@timestamp` of a record without a time.
-    pub created: Timestamp,
-    /// When it is sent: `event.ingested`. Only live runs set it, because detection rules use it to find late events.
-    pub ingested: Option<Timestamp>,
-}
-
-/// The snapshot in which a user or folder was read.
-#[derive(Debug, Clone, Copy)]
-pub struct Snapshot {
-    /// When it was due. It is part of each `_id`, so that a retry adds nothing.
-    pub scheduled_time: Timestamp,
-    /// When its first page was read: the `@timestamp` of all its documents.
-    pub timestamp: Timestamp,
-}
-
-/// The parts of a document that stay the same when its record is mapped again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Again {
-    /// Its `_id`.
-    pub id: DocId,
-    /// Its `@timestamp`. If it is `None`, an event has the instant of its `Time`, and any other document
-    /// [`Reading::created`].
-    pub timestamp: Option<Timestamp>,
-    /// Whether it has the tag [`AMBIGUOUS_TIME`](event_report::AMBIGUOUS_TIME).
-    pub ambiguous: bool,
-}
-
-/// Maps the record of a document again, from the `original` of the first mapping.
-#[must_use]
-pub fn again(mapper: &Mapper, reading: &Reading, stream: Stream, again: Again, original: &str) -> Document {
-    match stream {
-        Stream::EventReport => event_report::again(mapper, reading, again, original),
-        Stream::User => user::again(mapper, reading, again, original),
-        Stream::DetailedSharedFolder => detailed_shared_folder::again(mapper, reading, again, original),
-    }
-}
+pub use mapper::{Identity, Mapper, Snapshot, Stamps};
+pub use remap::remap;

@@ -6,9 +6,10 @@ use proptest::prelude::*;
 use serde_json::{Map, Value};
 
 use super::{
-    Again, again, detailed_shared_folder,
+    Identity, detailed_shared_folder,
     event_report::{self, Event},
-    testing::{event, mapper, plain_mapper, reading, snapshot, source},
+    remap,
+    testing::{event, mapper, plain_mapper, snapshot, source, stamps},
     user,
 };
 use crate::document::{DocId, Document, Stream};
@@ -102,12 +103,18 @@ fn event_record() -> impl Strategy<Value = Map<String, Value>> {
 fn map(record: &str) -> Vec<Document> {
     let mut documents = Vec::new();
     for mapper in [mapper(), plain_mapper()] {
-        documents.extend(event_report::documents(&mapper, &reading(), &[event(record)]));
-        documents.push(user::document(&mapper, &reading(), &snapshot(), "101", record));
-        documents.extend(detailed_shared_folder::documents(&mapper, &reading(), &snapshot(), "101", record));
+        documents.extend(event_report::documents(&mapper, &stamps(), &[event(record)]));
+        documents.push(user::document(&mapper, &stamps(), &snapshot(), "101", record));
+        documents.extend(detailed_shared_folder::documents(&mapper, &stamps(), &snapshot(), "101", record));
         for stream in Stream::ALL {
             let id = DocId("a".to_owned());
-            documents.push(again(&mapper, &reading(), stream, Again { id, timestamp: None, ambiguous: false }, record));
+            documents.push(remap(
+                &mapper,
+                &stamps(),
+                stream,
+                Identity { id, timestamp: None, ambiguous: false },
+                record,
+            ));
         }
     }
     documents
@@ -131,7 +138,7 @@ fn check_documents(record: &str) -> Result<(), TestCaseError> {
 
 fn ids(records: &[String]) -> Vec<DocId> {
     let events: Vec<Event> = records.iter().map(|record| event(record)).collect();
-    event_report::documents(&mapper(), &reading(), &events).into_iter().map(|document| document.id).collect()
+    event_report::documents(&mapper(), &stamps(), &events).into_iter().map(|document| document.id).collect()
 }
 
 /// The same JSON with its keys the other way round, white space, and each character of its texts escaped.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    Again, Mapper, Reading, Snapshot, detailed_shared_folder,
+    Identity, Mapper, Snapshot, Stamps, detailed_shared_folder,
     event_report::{self, Event},
     user,
 };
@@ -39,8 +39,8 @@ pub(crate) fn plain_mapper() -> Mapper {
     }
 }
 
-pub(crate) fn reading() -> Reading {
-    Reading { created: at(READ), ingested: None }
+pub(crate) fn stamps() -> Stamps {
+    Stamps { created: at(READ), ingested: None }
 }
 
 pub(super) fn snapshot() -> Snapshot {
@@ -53,18 +53,18 @@ pub(super) fn event(record: &str) -> Event {
 }
 
 pub(super) fn map_event(record: &Value) -> Document {
-    map_one_event(&mapper(), &reading(), &event(&record.to_string()))
+    map_one_event(&mapper(), &stamps(), &event(&record.to_string()))
 }
 
-pub(super) fn map_one_event(mapper: &Mapper, reading: &Reading, event: &Event) -> Document {
-    event_report::documents(mapper, reading, std::slice::from_ref(event)).pop().expect("a document")
+pub(super) fn map_one_event(mapper: &Mapper, stamps: &Stamps, event: &Event) -> Document {
+    event_report::documents(mapper, stamps, std::slice::from_ref(event)).pop().expect("a document")
 }
 
 /// Returns the parts of a document that stay when its record is mapped again.
-pub(super) fn again_of(document: &Document) -> Again {
+pub(super) fn identity_of(document: &Document) -> Identity {
     let tags = field(&source(document), "/tags");
     let ambiguous = tags.as_array().is_some_and(|tags| tags.iter().any(|tag| tag == event_report::AMBIGUOUS_TIME));
-    Again { id: document.id.clone(), timestamp: Some(document.timestamp), ambiguous }
+    Identity { id: document.id.clone(), timestamp: Some(document.timestamp), ambiguous }
 }
 
 pub(super) fn source(document: &Document) -> Value {
@@ -78,11 +78,11 @@ pub(super) fn acted(action: &str, data: impl Into<Value>) -> Value {
 }
 
 pub(super) fn map_user(record: &Value) -> Value {
-    source(&user::document(&mapper(), &reading(), &snapshot(), "101", &record.to_string()))
+    source(&user::document(&mapper(), &stamps(), &snapshot(), "101", &record.to_string()))
 }
 
 pub(super) fn map_folder(record: &Value) -> Vec<Value> {
-    let documents = detailed_shared_folder::documents(&mapper(), &reading(), &snapshot(), "101", &record.to_string());
+    let documents = detailed_shared_folder::documents(&mapper(), &stamps(), &snapshot(), "101", &record.to_string());
     documents.iter().map(source).collect()
 }
 

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Again, Mapper, Reading, Snapshot,
     convert::Type::{Boolean, Date, Double, Long},
     doc_id::IdParts,
     ecs::{self, Constants, CustomFields, EcsDocument},
     input::Input,
+    mapper::{Identity, Mapper, Snapshot, Stamps},
     record::{Content, Fields, content, read, with_id},
     redact::without_secrets,
     value::{FieldValue, copy, is_empty, remove_empties},
@@ -112,18 +112,18 @@ impl CustomFields for LastPass<'_> {
 ///
 /// The original of the document is the record with `key` as its `id`. The integration has the same record.
 #[must_use]
-pub fn document(mapper: &Mapper, reading: &Reading, snapshot: &Snapshot, key: &str, record: &str) -> Document {
+pub fn document(mapper: &Mapper, stamps: &Stamps, snapshot: &Snapshot, key: &str, record: &str) -> Document {
     let original = with_id(key, &without_secrets(record));
-    map(mapper, reading, Settled { original, id: doc_id(mapper, snapshot, key), timestamp: snapshot.timestamp })
+    map(mapper, stamps, Settled { original, id: doc_id(mapper, snapshot, key), timestamp: snapshot.timestamp })
 }
 
 /// Maps the record of such a document again, from the document's `original`.
 #[must_use]
-pub fn again(mapper: &Mapper, reading: &Reading, again: Again, original: &str) -> Document {
-    let Again { id, timestamp, .. } = again;
-    let timestamp = timestamp.unwrap_or(reading.created);
+pub fn remap(mapper: &Mapper, stamps: &Stamps, identity: Identity, original: &str) -> Document {
+    let Identity { id, timestamp, .. } = identity;
+    let timestamp = timestamp.unwrap_or(stamps.created);
     // The dead letter of an older version may contain secrets.
-    map(mapper, reading, Settled { original: without_secrets(original).into_owned(), id, timestamp })
+    map(mapper, stamps, Settled { original: without_secrets(original).into_owned(), id, timestamp })
 }
 
 /// A user whose `_id` and `@timestamp` are known.
@@ -133,9 +133,9 @@ struct Settled {
     timestamp: Timestamp,
 }
 
-fn map(mapper: &Mapper, reading: &Reading, settled: Settled) -> Document {
+fn map(mapper: &Mapper, stamps: &Stamps, settled: Settled) -> Document {
     let Settled { original, id, timestamp } = settled;
-    let constants = Constants::new(mapper, reading, Stream::User);
+    let constants = Constants::new(mapper, stamps, Stream::User);
     let mut document = EcsDocument::new(&constants, timestamp);
     let content = content(read(&original));
     if !matches!(content, Content::Refused(_)) {
@@ -194,7 +194,7 @@ fn doc_id(mapper: &Mapper, snapshot: &Snapshot, key: &str) -> DocId {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::testing::{again_of, errors, field, map_user, mapper, plain_mapper, reading, snapshot, source};
+    use super::super::testing::{errors, field, identity_of, map_user, mapper, plain_mapper, snapshot, source, stamps};
     use super::*;
 
     fn record() -> Value {
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_document_as_it_is_sent() {
-        let document = document(&mapper(), &reading(), &snapshot(), "101", &record().to_string());
+        let document = document(&mapper(), &stamps(), &snapshot(), "101", &record().to_string());
         let mut original = record();
         original["id"] = json!("101");
         assert_eq!(document.original, original.to_string());
@@ -266,7 +266,7 @@ mod tests {
         let dated = |zone: &str, date: &str| {
             let mapper = Mapper { user_zone: ApiZone::new(zone).expect("a zone"), ..mapper() };
             let record = json!({ "created": date, "last_pw_change": date, "last_login": date }).to_string();
-            let source = source(&document(&mapper, &reading(), &snapshot(), "101", &record));
+            let source = source(&document(&mapper, &stamps(), &snapshot(), "101", &record));
             let dates = ["created", "last_password_change", "last_login"]
                 .map(|name| field(&source, &format!("/lastpass/user/{name}")));
             assert!(dates.iter().all(|date| *date == dates[0]));
@@ -289,7 +289,7 @@ mod tests {
 
     #[test]
     fn by_default_nothing_stands_twice() {
-        let document = document(&plain_mapper(), &reading(), &snapshot(), "101", &record().to_string());
+        let document = document(&plain_mapper(), &stamps(), &snapshot(), "101", &record().to_string());
         let source = source(&document);
         for name in ["id", "user_name", "full_name", "group"] {
             assert_eq!(field(&source, &format!("/lastpass/user/{name}")), Value::Null);
@@ -324,12 +324,12 @@ mod tests {
     #[test]
     fn what_is_no_record_is_kept_whole() {
         for (record, kind) in [("[1]", "pipeline_error"), ("7", "pipeline_error"), ("null", "state")] {
-            let source = source(&document(&mapper(), &reading(), &snapshot(), "101", record));
+            let source = source(&document(&mapper(), &stamps(), &snapshot(), "101", record));
             assert_eq!(field(&source, "/event/kind"), json!(kind), "{record}");
             assert_eq!(field(&source, "/event/category"), json!(["iam"]));
             assert_eq!(field(&source, "/event/original"), json!(record));
         }
-        let twice = source(&document(&mapper(), &reading(), &snapshot(), "101", r#"{"a":1,"a":1}"#));
+        let twice = source(&document(&mapper(), &stamps(), &snapshot(), "101", r#"{"a":1,"a":1}"#));
         assert_eq!(field(&twice, "/event/kind"), json!("pipeline_error"));
         assert_eq!(field(&twice, "/event/category"), Value::Null);
     }
@@ -337,10 +337,10 @@ mod tests {
     #[test]
     fn the_original_is_enough_to_map_again() {
         for record in [record(), json!({}), json!({ "id": "9", "username": "a" })] {
-            let first = document(&mapper(), &reading(), &snapshot(), "101", &record.to_string());
-            assert_eq!(again(&mapper(), &reading(), again_of(&first), &first.original), first);
-            let unknown = Again { timestamp: None, ..again_of(&first) };
-            assert_eq!(again(&mapper(), &reading(), unknown, &first.original).timestamp, reading().created);
+            let first = document(&mapper(), &stamps(), &snapshot(), "101", &record.to_string());
+            assert_eq!(remap(&mapper(), &stamps(), identity_of(&first), &first.original), first);
+            let unknown = Identity { timestamp: None, ..identity_of(&first) };
+            assert_eq!(remap(&mapper(), &stamps(), unknown, &first.original).timestamp, stamps().created);
         }
     }
 
@@ -379,23 +379,23 @@ mod tests {
             (r#"["a",{"attribs":{"password":"S3cr3t"}}]"#, r#"["a",{"attribs":{}}]"#),
         ] {
             for mapper in [mapper(), plain_mapper()] {
-                let first = document(&mapper, &reading(), &snapshot(), "101", record);
+                let first = document(&mapper, &stamps(), &snapshot(), "101", record);
                 let text = format!("{first:?}");
                 assert!(!text.contains(SECRET), "{record}\n{text}");
                 assert!(first.original.contains(kept), "{record}\n{}", first.original);
-                let without = document(&mapper, &reading(), &snapshot(), "101", r#"{"username":"a"}"#);
+                let without = document(&mapper, &stamps(), &snapshot(), "101", r#"{"username":"a"}"#);
                 assert_eq!(first.id, without.id);
                 // A letter of an older version has it still.
-                let again = again(&mapper, &reading(), again_of(&first), record);
+                let again = remap(&mapper, &stamps(), identity_of(&first), record);
                 assert!(!format!("{again:?}").contains(SECRET), "{record}");
             }
         }
         for broken in [r#"{"username":"a","attribs":{"password":"S3cr3t"#, r#"{"attribs":{"password":"S3cr3t"}},"#] {
-            let broken = document(&mapper(), &reading(), &snapshot(), "101", broken);
+            let broken = document(&mapper(), &stamps(), &snapshot(), "101", broken);
             assert!(!format!("{broken:?}").contains(SECRET), "{broken:?}");
         }
         let deep = format!(r#"{{"a":{}{{"attribs":{{"password":"S3cr3t"}}}}{}}}"#, "[".repeat(300), "]".repeat(300));
-        let deep = document(&mapper(), &reading(), &snapshot(), "101", &deep);
+        let deep = document(&mapper(), &stamps(), &snapshot(), "101", &deep);
         assert!(!format!("{deep:?}").contains(SECRET), "{deep:?}");
     }
 
@@ -406,17 +406,17 @@ mod tests {
             r#"{"id":"101","attribs":"x","password_reset_required":false,"last_pw_change":""}"#,
             r#"{"id":"101","attribs":null,"sites":[],"note":"my \"password\" is safe"}"#,
         ] {
-            assert_eq!(document(&mapper(), &reading(), &snapshot(), "101", record).original, record);
+            assert_eq!(document(&mapper(), &stamps(), &snapshot(), "101", record).original, record);
         }
         let record = r#"{"id":"101","a":1.0,"attribs":{"password":"x"},"b":1e5,"c":"\u00e4\/"}"#;
         let kept = r#"{"id":"101","a":1.0,"attribs":{},"b":1e5,"c":"\u00e4\/"}"#;
-        assert_eq!(document(&mapper(), &reading(), &snapshot(), "101", record).original, kept);
+        assert_eq!(document(&mapper(), &stamps(), &snapshot(), "101", record).original, kept);
     }
 
     #[test]
     fn half_a_character_costs_its_field_alone() {
         let record = r#"{"username":"ann\ud83d","fullname":"Ann","groups":["Ops","\uDE00x"],"sites":"7","x\ud83d":"\ud83d","attribs":{"a":"\ud83d"}}"#;
-        let first = document(&plain_mapper(), &reading(), &snapshot(), "101", record);
+        let first = document(&plain_mapper(), &stamps(), &snapshot(), "101", record);
         let source = source(&first);
         assert_eq!(field(&source, "/event/kind"), json!("state"), "{source}");
         assert_eq!(errors(&source), 2, "of the user name and the groups: {source}");
@@ -429,6 +429,6 @@ mod tests {
             original,
             format!("{},\"id\":\"101\"}}", record.strip_suffix('}').expect("an object")).replace("\\uDE00", "\\ude00")
         );
-        assert_eq!(again(&plain_mapper(), &reading(), again_of(&first), &first.original), first);
+        assert_eq!(remap(&plain_mapper(), &stamps(), identity_of(&first), &first.original), first);
     }
 }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use lastpass_elastic::{
     document::{AccountNumber, Document, Namespace, Organization},
     lastpass::time::ApiZone,
-    streams::{Again, Mapper, Reading, Snapshot, detailed_shared_folder, event_report, user},
+    streams::{Identity, Mapper, Snapshot, Stamps, detailed_shared_folder, event_report, user},
 };
 use serde_json::{Map, Value, json};
 
@@ -93,8 +93,8 @@ fn at(text: &str) -> Timestamp {
     text.parse().expect("a time")
 }
 
-fn reading() -> Reading {
-    Reading { created: at(READ), ingested: Some(at(SENT)) }
+fn stamps() -> Stamps {
+    Stamps { created: at(READ), ingested: Some(at(SENT)) }
 }
 
 fn snapshot() -> Snapshot {
@@ -104,7 +104,7 @@ fn snapshot() -> Snapshot {
 fn map_event(mapper: &Mapper, raw: &str) -> Vec<Document> {
     let record: Value = serde_json::from_str(raw).unwrap_or_default();
     let time = mapper.zone.read(record.get("Time")).ok().flatten().map(|time| time.first_pass());
-    event_report::documents(mapper, &reading(), &[event_report::Event { record: raw.to_owned(), time }])
+    event_report::documents(mapper, &stamps(), &[event_report::Event { record: raw.to_owned(), time }])
 }
 
 /// Returns the record without its `id`, and the `id` as the key of its map.
@@ -116,13 +116,13 @@ fn with_key(raw: &str) -> (String, String) {
 
 fn map_user(mapper: &Mapper, raw: &str) -> Vec<Document> {
     let (key, record) = with_key(raw);
-    vec![user::document(mapper, &reading(), &snapshot(), &key, &record)]
+    vec![user::document(mapper, &stamps(), &snapshot(), &key, &record)]
 }
 
 fn map_folder(mapper: &Mapper, raw: &str) -> Vec<Document> {
     let id = serde_json::from_value(json!("an id")).expect("an id");
-    let again = Again { id, timestamp: Some(snapshot().timestamp), ambiguous: false };
-    vec![detailed_shared_folder::again(mapper, &reading(), again, raw)]
+    let identity = Identity { id, timestamp: Some(snapshot().timestamp), ambiguous: false };
+    vec![detailed_shared_folder::remap(mapper, &stamps(), identity, raw)]
 }
 
 /// Maps a folder with its one user in a list, as LastPass sends it.
@@ -132,7 +132,7 @@ fn map_listed_folder(mapper: &Mapper, raw: &str) -> Vec<Document> {
     if let Some(user) = record.get_mut("users").filter(|user| !user.is_null()) {
         *user = json!([user.take()]);
     }
-    detailed_shared_folder::documents(mapper, &reading(), &snapshot(), &key, &Value::Object(record).to_string())
+    detailed_shared_folder::documents(mapper, &stamps(), &snapshot(), &key, &Value::Object(record).to_string())
 }
 
 /// Returns all leaves by their dotted paths. A list is a leaf.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use lastpass_elastic::{
     document::{AccountNumber, Document, Namespace, Organization, Stream},
     lastpass::time::ApiZone,
-    streams::{Mapper, Reading, Snapshot, detailed_shared_folder, event_report, user},
+    streams::{Mapper, Snapshot, Stamps, detailed_shared_folder, event_report, user},
 };
 use serde_json::Value;
 
@@ -39,16 +39,16 @@ fn mapper() -> Mapper {
 }
 
 fn document(stream: Stream) -> Document {
-    let reading = Reading { created: at("2026-10-05T13:45:00.182Z"), ingested: Some(at("2026-10-05T13:45:00.182Z")) };
+    let stamps = Stamps { created: at("2026-10-05T13:45:00.182Z"), ingested: Some(at("2026-10-05T13:45:00.182Z")) };
     let snapshot = Snapshot { scheduled_time: at("2026-10-05T13:45:00Z"), timestamp: at("2026-10-05T13:45:00.182Z") };
     let mut documents = match stream {
         Stream::EventReport => {
             let events = [event_report::Event { record: EVENT.to_owned(), time: None }];
-            event_report::documents(&mapper(), &reading, &events)
+            event_report::documents(&mapper(), &stamps, &events)
         }
-        Stream::User => vec![user::document(&mapper(), &reading, &snapshot, USER_KEY, USER)],
+        Stream::User => vec![user::document(&mapper(), &stamps, &snapshot, USER_KEY, USER)],
         Stream::DetailedSharedFolder => {
-            detailed_shared_folder::documents(&mapper(), &reading, &snapshot, FOLDER_KEY, FOLDER)
+            detailed_shared_folder::documents(&mapper(), &stamps, &snapshot, FOLDER_KEY, FOLDER)
         }
     };
     documents.pop().expect("a document")

@@ -1,0 +1,72 @@
+//! Remembers the meaning of each action, because a reading has many events and few different actions.
+
+use std::{collections::HashMap, sync::Arc};
+
+use serde_json::value::RawValue;
+
+use super::{
+    actions::{Classification, classify},
+    data::{Rows, rows},
+    ecs::{Constants, Event},
+    value::to_raw,
+};
+use crate::text::Text;
+
+/// Most actions that are remembered. Chosen: LastPass has about a hundred actions, and invented ones must not fill the
+/// memory.
+const MOST_ACTIONS: usize = 1_000;
+
+/// The meaning of an action.
+pub(super) struct Action {
+    /// The action in lower case.
+    pub(super) lower_case: String,
+    /// The rules for the `Data` of its events.
+    pub(super) rows: Rows,
+    classification: Classification,
+    /// The `event` of its documents as JSON.
+    event: Option<Box<RawValue>>,
+}
+
+impl Action {
+    /// Finds the meaning of an action. `action` is spelled as in the record.
+    fn new(action: &str, constants: &Constants<'_>, timezone: &str) -> Self {
+        let lower_case = action.to_lowercase();
+        let (classification, rows) = (classify(&lower_case), rows(&lower_case));
+        let mut action = Self { lower_case, rows, classification, event: None };
+        let mut event = Event::new(constants);
+        action.describe(&mut event, timezone);
+        action.event = Some(to_raw(&event));
+        action
+    }
+
+    /// Sets the fields of `event` that are the same for all events with this action.
+    pub(super) fn describe<'r>(&'r self, event: &mut Event<'r>, timezone: &'r str) {
+        if !self.lower_case.is_empty() {
+            event.action = Some(Text::from(self.lower_case.as_str()).into());
+        }
+        event.category = self.classification.category();
+        event.r#type = self.classification.event_type();
+        event.outcome = self.classification.outcome();
+        event.timezone = Some(timezone);
+        event.json = self.event.as_deref();
+    }
+}
+
+/// The meanings of actions, by the action as it is spelled in the record.
+#[derive(Default)]
+pub(super) struct ActionCache(HashMap<String, Arc<Action>>);
+
+impl ActionCache {
+    /// Returns the meaning of an action. `constants` and `timezone` must always be the same.
+    pub(super) fn get(&mut self, action: &str, constants: &Constants<'_>, timezone: &str) -> Arc<Action> {
+        if let Some(known) = self.0.get(action) {
+            return Arc::clone(known);
+        }
+        if self.0.len() >= MOST_ACTIONS {
+            self.0.clear();
+        }
+        let new = Arc::new(Action::new(action, constants, timezone));
+        self.0.insert(action.to_owned(), Arc::clone(&new));
+        new
+    }
+}

@@ -87,7 +87,9 @@ async fn the_hash_is_rotated_between_two_pages() -> Result<(), Error> {
 
 #[tokio::test]
 async fn the_api_key_is_rotated_between_two_calls_of_any_kind() -> Result<(), Error> {
-    for nth in [0, 1, 3, 4, 7] {
+    // A list of the backing indices, a bulk request, and the same with a lookup; not the first list, for which the run does
+    // not wait, and not the list after the first bulk request, without which its documents are counted as duplicates.
+    for nth in [1, 2, 4, 5, 8] {
         let Some((mut installation, mut function)) = warm("key_call").await? else { return Ok(()) };
         let new = installation.another_key().await?;
         installation.put_credential("elastic_api_key", Some(&new.encoded)).await?;
@@ -139,7 +141,7 @@ async fn the_secret_is_changed_only_after_the_refusal() -> Result<(), Error> {
     installation.put_credential("provisioning_hash", Some(NEW_HASH)).await?;
     let new = installation.another_key().await?;
     let (error_type, text) =
-        invoke_while_key_goes(&installation, &mut function, first, (1, &installation.writer)).await?.error()?;
+        invoke_while_key_goes(&installation, &mut function, first, (3, &installation.writer)).await?.error()?;
     assert_eq!(error_type, "Elasticsearch.Unauthorized", "{text}");
     assert!(text.contains("`elastic_api_key`") && text.contains("Kibana"), "{text}");
 

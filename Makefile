@@ -13,7 +13,7 @@ STACK := $(PYTHON) scripts/stack.py
 # The smallest memory that Lambda gives a function, 128 MB. Source: "Configure Lambda function memory", AWS.
 SMALLEST_KB := 131072
 
-.PHONY: help tools demo year test test-unit test-es9 test-logsdb soak bench bench-node fuzz lint docs package local-up local-down python-here
+.PHONY: help tools demo year test test-unit test-es9 test-logsdb soak bench bench-run bench-node fuzz lint docs package local-up local-down python-here
 
 help: ## List these targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -70,6 +70,10 @@ soak: python-here ## Every fault by turns, SEEDS=20 of each scenario; one again:
 bench: python-here ## EVENTS="100000 1000000" through the function and through the same job in Python: docs/performance.md
 	@$(PYTHON) scripts/tools.py rust python bench
 	@testing/bench/run.sh
+
+bench-run: python-here ## Scheduled runs with the delays of a network, and the shortest chain of calls: docs/performance.md
+	@$(PYTHON) scripts/tools.py rust python bench
+	@SHORT_RUNS=1 testing/bench/run.sh
 
 bench-node: python-here ## EVENTS=100000 through the function into a real node: its share of the CPU time, and of the duration
 	@$(PYTHON) scripts/tools.py rust python es8

@@ -45,6 +45,7 @@ pub(crate) struct Run {
 impl Contestant {
     /// Starts a process, invokes it with `payload`, and ends it.
     pub(crate) async fn run(&self, stage: &Stage, payload: &Value, keeps: bool) -> Result<Run, Error> {
+        stage.empty();
         stage.take_traffic(keeps);
         let mut function = Function::new(self.program.clone(), self.variables.clone(), Watch::default());
         let begun = Instant::now();

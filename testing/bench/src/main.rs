@@ -1,8 +1,8 @@
 //! `make bench`: compares the function, the same job in Python, and the floor, in one run on one machine.
 //!
 //! All use the same LastPass, the same Elasticsearch sink and the same AWS, on loopback and in this process, whose own
-//! CPU time is not counted. With `NODE` set, only the function is measured, against a real node. The report only states
-//! measurements; none makes the bench fail.
+//! CPU time is not counted. With `NODE` set, only the function is measured, against a real node; with `SHORT_RUNS` set,
+//! scheduled runs. The report only states measurements; none makes the bench fail.
 
 mod aws;
 mod contestant;
@@ -10,6 +10,7 @@ mod floor;
 mod node;
 mod plot;
 mod report;
+mod runs;
 mod same;
 mod server;
 mod sink;
@@ -70,6 +71,9 @@ enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The page has no place for a table.
+    #[error("docs/performance.md lacks the line {0}")]
+    Page(String),
     /// The node rejected a bulk of the bare loop.
     #[error("the node rejected a bulk")]
     NotTaken,
@@ -106,6 +110,9 @@ async fn run() -> Result<(), Error> {
         return node::measure(&function, events.first().copied().ok_or(Error::Events)?).await;
     }
     let python = PathBuf::from(variable("PYTHON_BOOTSTRAP").unwrap_or_else(|| ".tools/bench/bootstrap".to_owned()));
+    if variable("SHORT_RUNS").is_some() {
+        return runs::measure(&function, &python).await;
+    }
     let python_variables = better_compression(&python).await?;
     let cold = cold_starts(&function, &python, &python_variables).await?;
     let mut series = Vec::new();

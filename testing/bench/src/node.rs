@@ -64,6 +64,7 @@ pub(crate) async fn measure(function: &Path, events: usize) -> Result<(), Error>
     // The first run of each warms the node up.
     for _ in 0..=TIMES {
         delete(&elasticsearch).await?;
+        stage.empty();
         runs.push(run(&mut function, node_pid, &stage.backfill()).await?);
         delete(&elasticsearch).await?;
         bare.push(send_all(elasticsearch.url(), &authorization, &bulks).await?);

@@ -8,8 +8,38 @@ use std::{
 
 use crate::{Error, contestant::Run, plot, stage::file_bytes};
 
-const BEGIN: &str = "<!-- what follows is written by `make bench` -->";
-const END: &str = "<!-- what `make bench` writes ends here -->";
+/// A part of `docs/performance.md` that is written by a command.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Block {
+    Bench,
+    BenchRun,
+}
+
+impl Block {
+    /// Returns the lines around the part.
+    fn markers(self) -> [String; 2] {
+        let command = match self {
+            Self::Bench => "make bench",
+            Self::BenchRun => "make bench-run",
+        };
+        [
+            format!("<!-- what follows is written by `{command}` -->"),
+            format!("<!-- what `{command}` writes ends here -->"),
+        ]
+    }
+}
+
+/// Prints a text, and writes it into its part of `docs/performance.md`.
+pub(crate) fn write_block(docs: &Path, block: Block, text: &str) -> Result<(), Error> {
+    println!("{text}");
+    let path = docs.join("performance.md");
+    let file = |source| Error::File { path: path.display().to_string(), source };
+    let page = std::fs::read_to_string(&path).map_err(file)?;
+    let [begin, end] = block.markers();
+    let parts = page.split_once(&begin).zip(page.split_once(&end));
+    let ((before, _), (_, after)) = parts.ok_or_else(|| Error::Page(begin.clone()))?;
+    std::fs::write(&path, format!("{before}{begin}\n\n{text}\n{end}{after}")).map_err(file)
+}
 
 /// The medians of one contestant's cold starts.
 #[derive(Debug, Clone, Copy)]
@@ -71,14 +101,7 @@ impl Series {
         let cpu = of(&|runs| rate(median(runs.iter().map(|run| run.cpu))));
         let wall = of(&|runs| rate(median(runs.iter().map(|run| run.wall))));
         let memory = of(&|runs| runs.iter().map(|run| run.peak_bytes).max().unwrap_or_default() as f64);
-        let requests = of(&|runs| {
-            last(
-                &|Run { traffic, .. }| {
-                    traffic.lastpass_requests + traffic.aws_requests + traffic.elasticsearch.requests
-                },
-                runs,
-            )
-        });
+        let requests = of(&|runs| last(&|run| run.traffic.requests(), runs));
         let bytes = of(&|runs| last(&|run| run.traffic.elasticsearch.bytes, runs));
         vec![
             Row::more(name("documents per CPU second"), cpu, thousands),
@@ -150,17 +173,10 @@ impl Report {
     /// Prints the table, and writes it and the plot into the documentation folder.
     pub(crate) fn write(&self, docs: &Path) -> Result<(), Error> {
         let rows = self.rows()?;
-        let table = self.markdown(&rows);
-        println!("{table}");
-        let write = |path: &Path, text: &str| {
-            std::fs::write(path, text).map_err(|source| Error::File { path: path.display().to_string(), source })
-        };
-        let path = docs.join("performance.md");
-        let page = std::fs::read_to_string(&path).unwrap_or_else(|_| format!("{BEGIN}\n{END}\n"));
-        if let (Some((before, _)), Some((_, after))) = (page.split_once(BEGIN), page.split_once(END)) {
-            write(&path, &format!("{before}{BEGIN}\n\n{table}\n{END}{after}"))?;
-        }
-        write(&docs.join("performance.svg"), &plot::plot(&rows))
+        write_block(docs, Block::Bench, &self.markdown(&rows))?;
+        let path = docs.join("performance.svg");
+        std::fs::write(&path, plot::plot(&rows))
+            .map_err(|source| Error::File { path: path.display().to_string(), source })
     }
 }
 

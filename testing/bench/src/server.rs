@@ -1,8 +1,15 @@
 //! A server on a free port of 127.0.0.1.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
-use axum::{Router, extract::DefaultBodyLimit};
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request},
+    middleware::{self, Next},
+};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::Error;
@@ -14,10 +21,15 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) async fn start(router: Router) -> Result<Self, Error> {
+    /// Starts a server that answers each request after `delay`.
+    pub(crate) async fn start(router: Router, delay: Duration) -> Result<Self, Error> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(Error::Listen)?;
         let address = listener.local_addr().map_err(Error::Listen)?;
-        let router = router.layer(DefaultBodyLimit::disable());
+        let wait = move |request: Request, next: Next| async move {
+            tokio::time::sleep(delay).await;
+            next.run(request).await
+        };
+        let router = router.layer(DefaultBodyLimit::disable()).layer(middleware::from_fn(wait));
         let task = tokio::spawn(async move {
             // It never returns an error.
             let _ = axum::serve(listener, router).await;

@@ -7,6 +7,7 @@ use std::{
     fmt::Write as _,
     io::Read as _,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use axum::{
@@ -35,8 +36,8 @@ pub(crate) struct Sink {
 /// The traffic since the last [`Sink::take`].
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Received {
-    /// Requests of every kind.
-    pub(crate) requests: u64,
+    /// The requests: method, and path without the name of the data stream or index.
+    pub(crate) operations: Vec<String>,
     /// Bytes of the request bodies, as sent.
     pub(crate) bytes: u64,
     /// Documents in bulk requests.
@@ -48,10 +49,11 @@ pub(crate) struct Received {
 }
 
 impl Sink {
-    pub(crate) async fn start() -> Result<Self, Error> {
+    /// Starts a sink that answers each request after `delay`.
+    pub(crate) async fn start(delay: Duration) -> Result<Self, Error> {
         let shared = Arc::<Mutex<Received>>::default();
         let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
-        Ok(Self { server: Server::start(router).await?, shared })
+        Ok(Self { server: Server::start(router, delay).await?, shared })
     }
 
     pub(crate) fn url(&self) -> String {
@@ -60,7 +62,14 @@ impl Sink {
 
     /// Returns the traffic so far and clears it. `keeps` decides whether later bulk bodies are kept.
     pub(crate) fn take(&self, keeps: bool) -> Received {
-        std::mem::replace(&mut *lock(&self.shared), Received { keeps, ..Received::default() })
+        let mut received = lock(&self.shared);
+        let has_stream = received.has_stream;
+        std::mem::replace(&mut *received, Received { keeps, has_stream, ..Received::default() })
+    }
+
+    /// Deletes the data stream.
+    pub(crate) fn delete_stream(&self) {
+        lock(&self.shared).has_stream = false;
     }
 }
 
@@ -108,7 +117,7 @@ async fn answer(
         _ => (StatusCode::BAD_REQUEST, json!({"error": "no handler", "status": 400}).to_string(), 0),
     };
     let mut received = lock(&shared);
-    received.requests += 1;
+    received.operations.push(operation(&method, uri.path()));
     received.bytes += sent_bytes;
     received.documents += documents;
     if documents > 0 {
@@ -120,6 +129,12 @@ async fn answer(
     drop(received);
     let answer = if method == Method::HEAD { String::new() } else { answer };
     response(status, answer, &headers)
+}
+
+/// Returns method and path, with the last part of the path that names an API: `POST _bulk`, `GET /`.
+fn operation(method: &Method, path: &str) -> String {
+    let api = path.split('/').rfind(|part| part.starts_with('_')).unwrap_or("/");
+    format!("{method} {api}")
 }
 
 fn response(status: StatusCode, answer: String, asked: &HeaderMap) -> Response<Body> {

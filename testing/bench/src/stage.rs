@@ -1,9 +1,9 @@
 //! The services that all contestants use: the same LastPass, the same sink, the same AWS.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use lastpass_simulator::{CompanySize, Quirks, Simulator, World};
+use lastpass_simulator::{CompanySize, Event, Fault, FaultRule, Quirks, Simulator, Timeline, World};
 use serde_json::{Value, json};
 
 use crate::{
@@ -19,6 +19,8 @@ const PROVISIONING_HASH: &str = "bench-provisioning-hash";
 const API_KEY: &str = "YmVuY2gtYmVuY2gtYmVuY2g6YmVuY2gtYmVuY2gtYmVuY2gtYg==";
 /// The time of the last event. Chosen: the month before it has no repeated hour, which Python does not handle.
 const END: &str = "2025-07-01T00:00:00Z";
+/// After this time, the present second is over. Chosen: a second, and a reserve.
+const SECOND_IS_OVER: Duration = Duration::from_millis(1_100);
 /// Days in which the events happened.
 const DAYS: u32 = 30;
 
@@ -35,8 +37,24 @@ pub(crate) struct Stage {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Traffic {
     pub(crate) lastpass_requests: u64,
-    pub(crate) aws_requests: u64,
+    /// The operations of AWS, such as `UpdateItem`.
+    pub(crate) aws_operations: Vec<String>,
     pub(crate) elasticsearch: Received,
+}
+
+impl Traffic {
+    /// Returns the number of all requests.
+    pub(crate) fn requests(&self) -> u64 {
+        self.lastpass_requests + (self.aws_operations.len() + self.elasticsearch.operations.len()) as u64
+    }
+}
+
+/// How long each system takes to answer a request.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Delays {
+    pub(crate) lastpass: Duration,
+    pub(crate) elasticsearch: Duration,
+    pub(crate) aws: Duration,
 }
 
 impl Stage {
@@ -51,11 +69,48 @@ impl Stage {
         let begin = end - SignedDuration::from_hours(24 * i64::from(DAYS));
         let size = CompanySize { events, days: DAYS, users: 2_500, ..CompanySize::default() };
         let world = World::company(1, &size, end).with_credentials(ACCOUNT, PROVISIONING_HASH);
+        Self::of(world, api_key, Delays::default(), (begin, end)).await
+    }
+
+    /// An account without events, whose systems answer with these delays.
+    pub(crate) async fn with_delays(delays: Delays) -> Result<Self, Error> {
+        let world = World::default().with_credentials(ACCOUNT, PROVISIONING_HASH);
+        let now = lastpass_harness::now();
+        Self::of(world, API_KEY, delays, (now, now)).await
+    }
+
+    async fn of(
+        world: World,
+        api_key: &str,
+        delays: Delays,
+        (begin, end): (Timestamp, Timestamp),
+    ) -> Result<Self, Error> {
         let simulator = Simulator::start(world, Quirks::default())?;
+        if !delays.lastpass.is_zero() {
+            let milliseconds = u64::try_from(delays.lastpass.as_millis()).unwrap_or(u64::MAX);
+            simulator.add_fault(FaultRule::every(1, Fault::Delay { milliseconds }));
+        }
         let secret = json!({
             "account_number": ACCOUNT, "provisioning_hash": PROVISIONING_HASH, "elastic_api_key": api_key,
         });
-        Ok(Self { simulator, sink: Sink::start().await?, aws: Aws::start(secret.to_string()).await?, begin, end })
+        let sink = Sink::start(delays.elasticsearch).await?;
+        let aws = Aws::start(secret.to_string(), delays.aws).await?;
+        Ok(Self { simulator, sink, aws, begin, end })
+    }
+
+    /// Lets requests for the event report be no events any more, so that a run may find nothing new.
+    pub(crate) fn hide_requests(&self) {
+        self.simulator.set_quirks(Quirks { reporting_events: false, ..self.simulator.quirks() });
+    }
+
+    /// Replaces all events by `count` events of the present second. Waits until that second is over, because runs read
+    /// whole seconds.
+    pub(crate) async fn let_happen(&self, count: usize) {
+        let instant = Timestamp::from_second(lastpass_harness::now().as_second()).unwrap_or_default();
+        let event = |number| Event::at(instant).by(format!("user{number}@example.com")).doing("Log in");
+        self.simulator.with_world(|world| world.events = Timeline::default());
+        self.simulator.push_events((0..count).map(event));
+        tokio::time::sleep(SECOND_IS_OVER).await;
     }
 
     /// Returns the environment variables of a contestant.
@@ -98,7 +153,13 @@ impl Stage {
     pub(crate) fn take_traffic(&self, keeps: bool) -> Traffic {
         let lastpass_requests = self.simulator.requests().len() as u64;
         self.simulator.forget_requests();
-        Traffic { lastpass_requests, aws_requests: self.aws.take_requests(), elasticsearch: self.sink.take(keeps) }
+        Traffic { lastpass_requests, aws_operations: self.aws.take_operations(), elasticsearch: self.sink.take(keeps) }
+    }
+
+    /// Deletes what earlier runs left: checkpoints and data stream.
+    pub(crate) fn empty(&self) {
+        self.aws.empty_table();
+        self.sink.delete_stream();
     }
 }
 

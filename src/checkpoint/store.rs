@@ -89,7 +89,7 @@ struct Claim<'a> {
 enum Taken {
     Done(Changed),
     /// The item has another destination, a lease, or does not exist.
-    Refused(Option<Item>),
+    Refused(Option<Box<Item>>),
 }
 
 /// The outcome of [`Store::change`].
@@ -176,7 +176,7 @@ impl Store {
         };
         let changed = match self.take(&claim, &token, expires).await? {
             Taken::Done(changed) => changed,
-            Taken::Refused(found) => self.change(&claim, found, take).await?,
+            Taken::Refused(found) => self.change(&claim, found.map(|found| *found), take).await?,
         };
         Ok(match changed {
             Changed::Busy { expires } => Acquired::Busy { expires },
@@ -215,7 +215,7 @@ impl Store {
             Outcome::Refused(found) if Refused::is_written(found.as_ref(), &write_id) => (found, 0),
             Outcome::Refused(found) => {
                 let found = found.map(|found| Item::read(&found, &self.table.name)).transpose()?.flatten();
-                return Ok(Taken::Refused(found));
+                return Ok(Taken::Refused(found.map(Box::new)));
             }
         };
         let found = found.unwrap_or_default();
@@ -259,15 +259,11 @@ impl Store {
             changes.extend([destination_change(&self.destination), (LEASE, None)]);
             Ok(changes)
         };
-        Ok(
-            match {
-                let found = self.load(key).await?;
-                self.change(&Claim { key, request_id, now }, found, anew).await?
-            } {
-                Changed::Busy { expires } => Reset::Busy { expires },
-                Changed::Done { before, .. } => Reset::Done { before },
-            },
-        )
+        let found = self.load(key).await?;
+        Ok(match self.change(&Claim { key, request_id, now }, found, anew).await? {
+            Changed::Busy { expires } => Reset::Busy { expires },
+            Changed::Done { before, .. } => Reset::Done { before },
+        })
     }
 
     /// Returns the store for the cluster with this UUID.

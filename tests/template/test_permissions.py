@@ -45,9 +45,9 @@ PERMISSIONS = {
     "FunctionRole": [
         ("Allow", "secretsmanager:GetSecretValue", SECRET, None, None),
         ("Allow", "dynamodb:GetItem", arn("Table"), None, None),
+        ("Allow", "dynamodb:BatchGetItem", arn("Table"), None, None),
         ("Allow", "dynamodb:UpdateItem", arn("Table"), None, None),
         ("Allow", "dynamodb:Scan", arn("Table"), None, None),
-        ("Allow", "dynamodb:BatchGetItem", arn("Table"), None, None),
         ("Allow", "sqs:SendMessage", arn("FailureQueue"), None, None),
         ("Allow", "logs:CreateLogStream", arn("LogGroup"), None, None),
         ("Allow", "logs:PutLogEvents", arn("LogGroup"), None, None),

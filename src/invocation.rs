@@ -7,6 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use aws_config::SdkConfig;
+use futures_util::try_join;
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::Context;
 use secrecy::SecretString;
@@ -182,8 +183,12 @@ impl<'a> Invocation<'a> {
         let writes = !matches!(work, Work::Reset { .. });
         let expected = self.sandbox.set_up_cluster.uuid().filter(|_| writes);
         let is_expected = expected.is_some();
-        let cluster_uuid = if is_expected { expected } else { elastic::cluster_info(&elastic).await?.uuid };
-        if writes && !is_expected && !self.is_set_up(&elastic, cluster_uuid.as_deref()).await? {
+        let (cluster_uuid, is_set_up) = match expected {
+            Some(uuid) => (Some(uuid), true),
+            None if writes => self.find_cluster(&elastic).await?,
+            None => (elastic::cluster_info(&elastic).await?.uuid, true),
+        };
+        if !is_set_up {
             tracing::warn!("the index templates are not installed: run the action `setup`; nothing is collected yet");
             return Ok(Answer::skipped(work, Reason::SetupRequired));
         }
@@ -233,14 +238,14 @@ impl<'a> Invocation<'a> {
         RunAnswer { counters, lastpass_requests, bulk_requests, ..answer }
     }
 
-    /// Returns whether the cluster has the index templates. The UUID of a cluster that has them is remembered; a cluster
-    /// without a UUID is asked each time.
-    async fn is_set_up(&self, elastic: &elastic::Client, cluster_uuid: Option<&str>) -> Result<bool, Error> {
-        let is_set_up = elastic::is_set_up(elastic).await?;
+    /// Returns the UUID of the cluster, and whether the cluster has the index templates. The UUID of a cluster that has them
+    /// is remembered; a cluster without a UUID is asked each time.
+    async fn find_cluster(&self, elastic: &elastic::Client) -> Result<(Option<String>, bool), Error> {
+        let (info, is_set_up) = try_join!(elastic::cluster_info(elastic), elastic::is_set_up(elastic))?;
         if is_set_up {
-            self.sandbox.set_up_cluster.set(cluster_uuid.map(str::to_owned));
+            self.sandbox.set_up_cluster.set(info.uuid.clone());
         }
-        Ok(is_set_up)
+        Ok((info.uuid, is_set_up))
     }
 
     async fn check(&self, secret: Secret<'_>) -> CheckAnswer {

@@ -16,7 +16,8 @@ use crate::{
     config::{self, Config, SecretSource},
     document::{AccountName, Stream},
     error::{Error, Failure},
-    invocation::{Call, Invocation, Sandbox, deadline_of},
+    invocation::{Call, Invocation, Sandbox},
+    limits::deadline_of,
     request::{self, Action, Request},
     telemetry::{Emitter, Journal, Totals, write_metrics},
 };

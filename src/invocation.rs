@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use aws_config::SdkConfig;
 use futures_util::try_join;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use lambda_runtime::Context;
 use secrecy::SecretString;
 use serde_json::Value;
@@ -20,29 +20,19 @@ use crate::{
     },
     check,
     checkpoint::{self, Key, Resumable, Scope, Store},
-    clock::{self, Deadline},
+    clock,
     cluster::{Cluster, Remembered},
     collect::{self, Session},
     config::{self, Config},
     elastic::{self, Origin, SetupOptions},
     error::Error,
     http, lastpass,
+    limits::{Limits, deadline_of},
     request::{Action, Request, Work},
     secrets::{self, Credentials, Secret, Secrets},
     streams::Mapper,
     telemetry::{Journal, Totals},
 };
-
-/// Divides the remaining time of an invocation: this fraction is reserved for saving progress and answering.
-const RESERVED_SHARE: u32 = 10;
-/// Least and most reserved time. Chosen: a conditional write takes milliseconds, so the reserve allows for a retry.
-const RESERVED: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
-/// The part of the reserve that is left for the answer.
-const ANSWERING: Duration = Duration::from_millis(200);
-/// How long a lease may outlive Lambda's deadline. The sandbox is gone by then.
-const LEASE_BEYOND_DEADLINE: SignedDuration = SignedDuration::from_secs(5);
-/// Longest duration of `check` and `status`. Chosen: someone waits for them, and the AWS CLI times out after a minute.
-const READ_ONLY_TIMEOUT: Duration = Duration::from_secs(50);
 
 /// What lives as long as the sandbox.
 pub(crate) struct Sandbox {
@@ -77,33 +67,6 @@ pub(crate) struct Call<'a> {
     pub(crate) journal: &'a Journal,
 }
 
-/// When an invocation must end.
-struct Limits {
-    deadline: Deadline,
-    save_deadline: Deadline,
-    lease_until: Timestamp,
-}
-
-impl Limits {
-    /// Divides the time that is `left` for `call`.
-    fn new(call: Call<'_>, left: Duration) -> Self {
-        let reserved = (left / RESERVED_SHARE).clamp(RESERVED.0, RESERVED.1);
-        let is_looked_at = matches!(call.request.action, Action::Check | Action::Status);
-        let working = left.saturating_sub(reserved).min(if is_looked_at { READ_ONLY_TIMEOUT } else { Duration::MAX });
-        let ends = deadline_of(call.context, call.started);
-        Self {
-            deadline: Deadline::after(working),
-            save_deadline: Deadline::after(left.saturating_sub(ANSWERING)),
-            lease_until: ends.saturating_add(LEASE_BEYOND_DEADLINE).unwrap_or(ends),
-        }
-    }
-}
-
-/// Returns when Lambda ends the invocation. A time that no calendar has counts as `now`.
-pub(crate) fn deadline_of(context: &Context, now: Timestamp) -> Timestamp {
-    Timestamp::try_from(context.deadline()).unwrap_or(now)
-}
-
 /// An action that needs credentials, and starts over if they were changed.
 #[derive(Clone, Copy)]
 enum Task<'a> {
@@ -121,7 +84,8 @@ pub(crate) struct Invocation<'a> {
 impl<'a> Invocation<'a> {
     /// Prepares an invocation that Lambda ends after `left`.
     pub(crate) fn new(sandbox: &'a Sandbox, call: Call<'a>, left: Duration) -> Self {
-        Self { sandbox, call, limits: Limits::new(call, left) }
+        let ends = deadline_of(call.context, call.started);
+        Self { sandbox, call, limits: Limits::new(&call.request.action, left, ends) }
     }
 
     /// Performs the action of the request, with the credentials in the secret `secret_id`.

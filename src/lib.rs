@@ -22,6 +22,7 @@ pub mod function;
 mod http;
 mod invocation;
 pub mod lastpass;
+mod limits;
 mod redact;
 pub mod request;
 pub mod secrets;

@@ -1,0 +1,45 @@
+//! Divides the time of an invocation between its work, the last save and the answer.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use lambda_runtime::Context;
+
+use crate::{clock::Deadline, request::Action};
+
+/// Divides the remaining time of an invocation: this fraction is reserved for saving progress and answering.
+const RESERVED_SHARE: u32 = 10;
+/// Least and most reserved time. Chosen: a conditional write takes milliseconds, so the reserve allows for a retry.
+const RESERVED: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
+/// The part of the reserve that is left for the answer.
+const ANSWERING: Duration = Duration::from_millis(200);
+/// How long a lease may outlive Lambda's deadline. The sandbox is gone by then.
+const LEASE_BEYOND_DEADLINE: SignedDuration = SignedDuration::from_secs(5);
+/// Longest duration of `check` and `status`. Chosen: someone waits for them, and the AWS CLI times out after a minute.
+const READ_ONLY_TIMEOUT: Duration = Duration::from_secs(50);
+
+/// When an invocation must end.
+pub(crate) struct Limits {
+    pub(crate) deadline: Deadline,
+    pub(crate) save_deadline: Deadline,
+    pub(crate) lease_until: Timestamp,
+}
+
+impl Limits {
+    /// Divides the time that is `left` for `action`. Lambda ends the invocation at `ends`.
+    pub(crate) fn new(action: &Action, left: Duration, ends: Timestamp) -> Self {
+        let reserved = (left / RESERVED_SHARE).clamp(RESERVED.0, RESERVED.1);
+        let is_read_only = matches!(action, Action::Check | Action::Status);
+        let working = left.saturating_sub(reserved).min(if is_read_only { READ_ONLY_TIMEOUT } else { Duration::MAX });
+        Self {
+            deadline: Deadline::after(working),
+            save_deadline: Deadline::after(left.saturating_sub(ANSWERING)),
+            lease_until: ends.saturating_add(LEASE_BEYOND_DEADLINE).unwrap_or(ends),
+        }
+    }
+}
+
+/// Returns when Lambda ends the invocation. A time that no calendar has counts as `now`.
+pub(crate) fn deadline_of(context: &Context, now: Timestamp) -> Timestamp {
+    Timestamp::try_from(context.deadline()).unwrap_or(now)
+}

@@ -237,7 +237,7 @@ impl Store {
     async fn give_back(&self, pk: &str, version: u64, token: &str) {
         let condition = Condition::Held { version, token: token.to_owned() };
         if let Err(error) = self.table.update(pk, &Write::new(condition, vec![(LEASE, None)])).await {
-            tracing::warn!(%error, "the lease was not given up; it runs out by itself");
+            tracing::warn!(%error, "the lease was not released; it expires by itself");
         }
     }
 

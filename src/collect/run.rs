@@ -248,7 +248,7 @@ impl<'a> Run<'a> {
                 outcome.map(|_| RunStatus::Partial)
             }
             Err(error) if outcome.is_err() => {
-                tracing::warn!(%error, "the lease was not given up; it runs out by itself");
+                tracing::warn!(%error, "the lease was not released; it expires by itself");
                 outcome
             }
             Err(error) => Err(error.into()),

@@ -50,7 +50,7 @@ pub enum Error {
     },
     /// The connection was refused, cut or timed out, or the response was 5xx. Retried a few times.
     #[error(
-        "LastPass could not be reached at {host} within {waited:?} ({why}): check the setting LASTPASS_URL and that the function has a way to the internet; the checkpoint keeps what was done, and the next run continues from there"
+        "LastPass could not be reached at {host} within {waited:?} ({why}): check the setting LASTPASS_URL, or OTHER_LASTPASS_URL if it is set, and that the function has a way to the internet; the checkpoint keeps what was done, and the next run continues from there"
     )]
     Unreachable {
         /// The host of the request.
@@ -64,7 +64,7 @@ pub enum Error {
     },
     /// The response does not come from the API. Retried a few times, because maintenance pages have status 200.
     #[error(
-        "LastPass answered `{command}` with something that is not its API's JSON ({why}): check that LASTPASS_URL is the address of enterpriseapi.php and that no proxy answers in its place; a page that says LastPass is being maintained goes away by itself, and the next run continues from the checkpoint"
+        "LastPass answered `{command}` with something that is not its API's JSON ({why}): check that LASTPASS_URL, or OTHER_LASTPASS_URL if it is set, is the address of enterpriseapi.php and that no proxy answers in its place; a page that says LastPass is being maintained goes away by itself, and the next run continues from the checkpoint"
     )]
     BadAnswer {
         /// The command that was sent.
@@ -75,7 +75,7 @@ pub enum Error {
     /// The response is longer than the function can hold. Not retried unchanged, because smaller pages may be short
     /// enough.
     #[error(
-        "LastPass answered `{command}` with more than {MAX_ANSWER_MB} MB, which is more than the function reads, to the request for {asked}: check that LASTPASS_URL is the address of enterpriseapi.php and that no proxy answers in its place. If it is LastPass's own answer, look at that page in the Admin Console for entries of an unusual size; the checkpoint keeps what was done"
+        "LastPass answered `{command}` with more than {MAX_ANSWER_MB} MB, which is more than the function reads, to the request for {asked}: check that LASTPASS_URL, or OTHER_LASTPASS_URL if it is set, is the address of enterpriseapi.php and that no proxy answers in its place. If it is LastPass's own answer, look at that page in the Admin Console for entries of an unusual size; the checkpoint keeps what was done"
     )]
     TooLarge {
         /// The command that was sent.

@@ -112,7 +112,7 @@ async fn each_account_has_its_own_documents_and_checkpoints_and_none_touches_ano
     let last = |account: &str| status["accounts"][account]["streams"]["event_report"]["last_run"]["status"].clone();
     assert_eq!(["acme.eu", "dead", "globex"].map(last), [json!("complete"), json!("failed"), json!("complete")]);
     let one = function.ask(of("globex", json!({"action": "status"}))).await?;
-    assert_eq!(one["streams"], status["accounts"]["globex"]["streams"]);
+    assert_eq!(without_lag(&one["streams"]), without_lag(&status["accounts"]["globex"]["streams"]));
     assert_eq!((&one["account"], &one["dead_letters"]), (&json!("globex"), &json!(0)), "{one}");
     accounts.remove(&["globex", "acme.eu"]).await
 }
@@ -164,4 +164,13 @@ async fn resume_takes_up_the_work_of_its_own_account_alone() -> Result<(), Error
     assert_eq!(resumed["resumed"].as_array().map(Vec::len), Some(1), "{resumed}");
     accounts.assert_exact("globex").await?;
     accounts.remove(&["globex", "acme"]).await
+}
+
+/// The streams of a `status` without `lag_seconds`, which differs between two calls.
+fn without_lag(streams: &Value) -> Value {
+    let mut streams = streams.clone();
+    for stream in streams.as_object_mut().expect("an object").values_mut() {
+        stream.as_object_mut().expect("an object").shift_remove("lag_seconds").expect("a lag");
+    }
+    streams
 }

@@ -66,7 +66,8 @@ def test_a_vulnerability_that_is_known_fails_every_run(run, variables):
 
 def test_the_report_is_the_last_thing_that_a_run_does():
     for target in ("lint", "test"):
-        planned = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        make = ["make", "--no-print-directory", "-n", target]
+        planned = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout
         last = planned.strip().splitlines()[-1]
         script = last if "advisories" in last else (ROOT / last).read_text().strip().splitlines()[-1]
         assert script == "scripts/advisories.sh report", target

@@ -33,7 +33,7 @@ demo: python-here ## Deploy to the local stack and copy the simulated company's 
 	@cargo build --workspace --locked --bin bootstrap --bin lastpass-simulator
 	@$(STACK) run --iam -- python scripts/demo.py
 
-year: python-here ## Backfill a year of EVENTS=1000000 in slices while the live stream goes on
+year: python-here ## Backfill a year of EVENTS=1000000 in slices while the live stream continues
 	@$(PYTHON) scripts/tools.py rust python es8
 	@echo "==> building the release binaries, and the command line"
 	@cargo build --release --locked --bin bootstrap

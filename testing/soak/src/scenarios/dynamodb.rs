@@ -62,7 +62,7 @@ pub async fn lost_lease(context: Context) -> Result<Tally, Error> {
     let mut stage = context.stage(world, quirks(&mut rng, 25)).await?;
     let (mut owner, mut other) = (stage.function().await, stage.function().await);
     let invocation = || Invocation::new(collect_events()).with_timeout(CALM);
-    for _ in 0..3 {
+    for round in 0..3 {
         let gate = Gate::closed();
         let (system, operation) = *pick(
             &mut rng,
@@ -73,8 +73,10 @@ pub async fn lost_lease(context: Context) -> Result<Tally, Error> {
                 (System::DynamoDb, "UpdateItem"),
             ],
         );
-        // Not its first DynamoDB call, because that call acquires the lease.
-        let nth = if system == System::DynamoDb { rng.u64(1..4) } else { rng.u64(..3) };
+        // Not the write that acquires the lease: the first one, and of the first run the second, because the first finds
+        // that there is no item.
+        let acquiring = if round == 0 { 2 } else { 1 };
+        let nth = if system == System::DynamoDb { rng.u64(acquiring..acquiring + 3) } else { rng.u64(..3) };
         stage.calls().clear();
         stage.calls().add(Rule::on(system, operation, Fault::Hold(gate.clone())).after(nth).times(1));
         let before = stage.before().await?;

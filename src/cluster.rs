@@ -46,10 +46,11 @@ impl<'a> Cluster<'a> {
         Self { elastic, store, confirmed: OnceCell::new_with(Some(())) }
     }
 
-    /// Checks once that the expected cluster answers, before the checkpoint of `key` and its documents are written.
+    /// Checks once that the expected cluster answers, before documents are written and a position is saved under `key`.
     ///
     /// # Errors
-    /// [`DestinationChanged`](crate::checkpoint::Error::DestinationChanged) if another cluster answers. Errors of the call to Elasticsearch.
+    /// [`DestinationChanged`](crate::checkpoint::Error::DestinationChanged) if another cluster answers. The invocation
+    /// then forgets the remembered UUID and begins anew. Errors of the call to Elasticsearch.
     pub(crate) async fn confirm(&self, key: Key) -> Result<(), Error> {
         let ask = async || {
             let uuid = elastic::cluster_info(self.elastic).await?.uuid;

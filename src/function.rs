@@ -1,6 +1,7 @@
 //! Handles the invocations of a sandbox.
 //!
-//! This module owns what lives as long as the sandbox, and the span and the summary of each invocation.
+//! This module owns the span, the summary and the metrics of each invocation. The clients that a sandbox keeps are in
+//! `invocation`.
 
 use std::time::Duration;
 

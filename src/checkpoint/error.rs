@@ -90,7 +90,7 @@ pub enum Error {
         /// The form that it must have.
         wanted: &'static str,
     },
-    /// The checkpoint belongs to another cluster, namespace or account. Nothing was read or written.
+    /// The checkpoint belongs to another cluster, namespace or account. No document was written, and no position changed.
     #[error(
         "the checkpoint `{pk}` in the table {table} tells what {stored} has, but {}, or confirm the new destination \
          with {{\"action\": \"reset\", {}\"stream\": \"{}\", \"to\": \"...\"}} (`to`: from where on the new destination is to \

@@ -2,17 +2,20 @@
 //!
 //! This module owns the items of the checkpoint table. It knows nothing of LastPass or Elasticsearch. Invariants:
 //!
-//! - A write is conditional on the version and the lease token that the run knows. A run that lost its lease therefore
-//!   changes nothing.
+//! - A run's write is conditional on the version and the lease token that it knows. A run that lost its lease therefore
+//!   changes nothing. The write that takes a lease is conditional on the destination of the item and on its lease. If it
+//!   is refused, the item that was found is judged and written under the condition that it has not changed.
+//! - Only the set of the unfinished backfills is changed without a condition. The run that changes it holds the lease of
+//!   the backfill that it adds or takes out.
 //! - A write carries an ID. If DynamoDB refuses a write and the item has its ID, an earlier attempt took effect and its
 //!   response was lost. The write counts as done.
 //! - Reads are consistent. The caller always supplies the clock.
 //!
 //! # The items
 //!
-//! The partition key `pk` is `stream#<stream>`, `backfill#<stream>#<from>#<to>`, `plan#<stream>#<from>#<to>` or
-//! `redrive#<stream>`; one item is `unfinished_backfills`. In a deployment of several accounts, it begins with `account#<name>#`. Times are RFC 3339 in
-//! UTC, and counters are numbers. Attributes that a newer version added are kept.
+//! The partition key `pk` is `stream#<stream>`, `backfill#<stream>#<from>#<to>`, `plan#<stream>#<from>#<to>`,
+//! `redrive#<stream>` or `unfinished_backfills`. In a deployment of several accounts, it begins with `account#<name>#`.
+//! Times are RFC 3339 in UTC, and counters are numbers. Attributes that a newer version added are kept.
 //!
 //! | attribute | type | meaning |
 //! | --- | --- | --- |

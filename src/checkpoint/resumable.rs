@@ -1,8 +1,8 @@
 //! The work that `resume` continues.
 //!
-//! A snapshot or a redrive is found by its own key, of which there are few. A table can hold years of backfills, so one item
-//! names those that are unfinished. A backfill enters and leaves it while it holds its lease, before it is saved as
-//! unfinished and after it is saved as complete.
+//! A snapshot or a redrive is found by its own key, of which there are few. A table can hold years of backfills, so one
+//! item names those that are unfinished. While its run holds the lease, a backfill enters this item before it is saved as
+//! unfinished, and leaves it after it is saved as complete (`collect/backfill.rs`).
 
 use aws_sdk_dynamodb::Client;
 

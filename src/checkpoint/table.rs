@@ -1,4 +1,5 @@
-//! Makes the calls to DynamoDB: read one item or several, change one item under a condition, and read all items.
+//! Makes the calls to DynamoDB: read one item, several or all of them, change one item under a condition, and change a
+//! set of texts.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;

@@ -1,4 +1,7 @@
-//! Collects the event report up to now.
+//! Reads windows of the event report page by page, for live runs and backfills, and collects the event report up to now.
+//!
+//! The position is saved only after every document of the page was acknowledged. If the function is killed in between,
+//! the next run reads the page again and finds its documents by their `_id`.
 
 use std::{pin::pin, sync::atomic::Ordering, time::Duration};
 

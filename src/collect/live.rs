@@ -1,4 +1,4 @@
-//! Collects a stream up to now.
+//! Collects a stream up to now, by the way that its kind needs: a window of events, or a snapshot.
 
 use jiff::Timestamp;
 

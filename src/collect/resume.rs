@@ -23,7 +23,8 @@ enum PendingWork {
     Backfill { from: Timestamp, to: Timestamp, alert: bool },
 }
 
-/// Returns whether there is unfinished work. If there is none, neither LastPass nor Elasticsearch is needed.
+/// Returns whether there is unfinished work. If there is none, neither the secret nor LastPass nor Elasticsearch is
+/// needed.
 #[must_use]
 pub fn has_pending_work(resumable: &Resumable) -> bool {
     !resumable.backfills.is_empty() || resumable.items.iter().any(|item| pending_work(item).is_some())

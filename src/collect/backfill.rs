@@ -71,9 +71,7 @@ impl Run<'_> {
                 EventWindow { from, to, position: to, late_before: None, alert }
             }
         };
-        if state.unfinished.is_none() {
-            self.session.store.enter_unfinished(self.lease.key()).await?;
-        }
+        self.session.store.enter_unfinished(self.lease.key()).await?;
         state.complete = false;
         state.unfinished = Some(window.unfinished(window.position));
         state.events = self.acknowledged_events();

@@ -79,7 +79,11 @@ async fn give_up_elsewhere(session: &Session<'_>, stream: Stream) -> Result<Give
             continue;
         }
         match store.reset(key, None, request_id, now()).await? {
-            checkpoint::Reset::Done { .. } => given_up.backfills += u64::from(matches!(key, Key::Backfill { .. })),
+            checkpoint::Reset::Done { .. } if matches!(key, Key::Backfill { .. }) => {
+                store.leave_unfinished(key).await?;
+                given_up.backfills += 1;
+            }
+            checkpoint::Reset::Done { .. } => {}
             checkpoint::Reset::Busy { expires } => given_up.busy_until = given_up.busy_until.max(Some(expires)),
         }
     }

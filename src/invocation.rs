@@ -276,7 +276,7 @@ impl<'a> Invocation<'a> {
     /// Records the watermark of every stream before anything else can fail. The alarm on late streams must go to ALARM
     /// for a stream whose own runs do not start, and must not go to ALARM because of another fault.
     fn enter_watermarks(&self, resumable: &Resumable) {
-        for item in &resumable.items {
+        for item in &resumable.listing.items {
             if let (Key::Stream(stream), Some(watermark)) = (item.key, item.state.watermark) {
                 self.call.journal.enter_watermark(stream, watermark);
             }

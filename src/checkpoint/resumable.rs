@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::Client;
 
 use super::key::unfinished_backfills;
 use super::table::{SetChange, Table};
-use super::{Error, Item, Key, PartitionKey, Store};
+use super::{Error, Key, Listing, PartitionKey, Store};
 use crate::clock::Deadline;
 use crate::document::{AccountName, Stream};
 
@@ -19,11 +19,9 @@ const KEYS: &str = "keys";
 #[derive(Debug, Default)]
 pub struct Resumable {
     /// The items of the streams and redrives.
-    pub items: Vec<Item>,
+    pub listing: Listing,
     /// The keys of the unfinished backfills.
     pub backfills: Vec<Key>,
-    /// An [`Error::Broken`] for each unreadable item.
-    pub broken: Vec<Error>,
 }
 
 /// Reads what `resume` looks at, in one call.
@@ -48,10 +46,7 @@ pub async fn resumable(
             resumable.backfills.extend(keys.filter_map(|pk| Some(PartitionKey::parse(pk)?.key)));
             continue;
         }
-        match Item::read(&attributes, &table.name) {
-            Ok(item) => resumable.items.extend(item),
-            Err(error) => resumable.broken.push(error),
-        }
+        resumable.listing.enter(&attributes, &table.name);
     }
     Ok(resumable)
 }

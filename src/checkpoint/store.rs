@@ -3,6 +3,7 @@
 use aws_sdk_dynamodb::Client;
 use jiff::Timestamp;
 
+use super::attributes::Attributes;
 use super::item::{
     Change, EXPIRES_AT, Item, LEASE, Refused, VERSION, destination_change, lease_change, pk_of, state_changes,
 };
@@ -55,6 +56,16 @@ pub struct Listing {
     pub items: Vec<Item>,
     /// An [`Error::Broken`] for each unreadable item. A broken item must not delay the others.
     pub broken: Vec<Error>,
+}
+
+impl Listing {
+    /// Adds an item of `table`.
+    pub(super) fn enter(&mut self, attributes: &Attributes, table: &str) {
+        match Item::read(attributes, table) {
+            Ok(item) => self.items.extend(item),
+            Err(error) => self.broken.push(error),
+        }
+    }
 }
 
 /// The accounts whose items are listed.
@@ -111,12 +122,14 @@ impl Table {
         let mut listing = Listing::default();
         let items = self.scan().await?;
         for attributes in items.into_iter().filter(|attributes| scope.contains(pk_of(attributes))) {
-            match Item::read(&attributes, &self.name) {
-                Ok(item) => listing.items.extend(item),
-                Err(error) => listing.broken.push(error),
-            }
+            listing.enter(&attributes, &self.name);
         }
         Ok(listing)
+    }
+
+    /// Reads an item that was found, if there is one.
+    fn read(&self, found: Option<Attributes>) -> Result<Option<Item>, Error> {
+        found.map_or(Ok(None), |found| Item::read(&found, &self.name))
     }
 }
 
@@ -157,7 +170,7 @@ impl Store {
         let token = random_id();
         let expires = expiry(now, lease_until_at_most);
         let claim = Claim { key, request_id, now };
-        let take = |found: Option<&Item>| {
+        let changes = |found: Option<&Item>| {
             let mut changes = vec![lease_change(&token, request_id, expires)];
             match self.fit(found)? {
                 // Otherwise DynamoDB could delete the item during the run, and the work would start over.
@@ -176,7 +189,7 @@ impl Store {
         };
         let changed = match self.take(&claim, &token, expires).await? {
             Taken::Done(changed) => changed,
-            Taken::Refused(found) => self.change(&claim, found.map(|found| *found), take).await?,
+            Taken::Refused(found) => self.change(&claim, found.map(|found| *found), changes).await?,
         };
         Ok(match changed {
             Changed::Busy { expires } => Acquired::Busy { expires },
@@ -214,8 +227,7 @@ impl Store {
             Outcome::Done(before) => (before, 1),
             Outcome::Refused(found) if Refused::is_written(found.as_ref(), &write_id) => (found, 0),
             Outcome::Refused(found) => {
-                let found = found.map(|found| Item::read(&found, &self.table.name)).transpose()?.flatten();
-                return Ok(Taken::Refused(found.map(Box::new)));
+                return Ok(Taken::Refused(self.table.read(found)?.map(Box::new)));
             }
         };
         let found = found.unwrap_or_default();
@@ -283,10 +295,7 @@ impl Store {
     /// # Errors
     /// Errors of the call to DynamoDB, and [`Error::Broken`].
     pub async fn load(&self, key: Key) -> Result<Option<Item>, Error> {
-        match self.table.get(&self.pk(key).to_string()).await? {
-            Some(attributes) => Item::read(&attributes, &self.table.name),
-            None => Ok(None),
-        }
+        self.table.read(self.table.get(&self.pk(key).to_string()).await?)
     }
 
     /// Lists all items of the store's account, regardless of their destination; see [`list`].
@@ -353,7 +362,7 @@ impl Store {
                 Outcome::Done(_) => true,
                 Outcome::Refused(found) if Refused::is_written(found.as_ref(), &write.id) => true,
                 Outcome::Refused(found) => {
-                    before = found.map(|found| Item::read(&found, &self.table.name)).transpose()?.flatten();
+                    before = self.table.read(found)?;
                     false
                 }
             };
@@ -378,8 +387,7 @@ impl Store {
 
     /// Returns the error for a run of `key` that finds another cluster than its destination's.
     pub(crate) fn other_cluster(&self, key: Key, cluster_uuid: Option<String>) -> Error {
-        let now = Destination { cluster_uuid, ..self.destination.clone() };
-        self.destination_changed(key, &self.destination, &now)
+        self.destination_changed(key, &self.destination, self.in_cluster(cluster_uuid).destination())
     }
 
     fn destination_changed(&self, key: Key, stored: &Destination, now: &Destination) -> Error {

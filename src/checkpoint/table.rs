@@ -150,10 +150,11 @@ impl Table {
     ///
     /// # Errors
     /// Errors of the call to DynamoDB.
+    #[expect(clippy::expect_used, reason = "the builder needs the keys, and they are set")]
     pub(super) async fn get_all(&self, pks: &[String]) -> Result<Vec<Attributes>, Error> {
         let key = |pk: &String| HashMap::from([(PK.to_owned(), AttributeValue::S(pk.clone()))]);
         let keys = KeysAndAttributes::builder().consistent_read(true).set_keys(Some(pks.iter().map(key).collect()));
-        let mut wanted = keys.build().ok().map(|keys| HashMap::from([(self.name.clone(), keys)]));
+        let mut wanted = Some(HashMap::from([(self.name.clone(), keys.build().expect("keys"))]));
         let mut items = Vec::new();
         // DynamoDB may leave keys unprocessed, and names them.
         while let Some(keys) = wanted.filter(|keys| !keys.is_empty()) {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{Session, backfill::backfill, redrive::redrive, snapshot::collect_snapshot};
 use crate::{
     answer::{ResumeAnswer, RunStatus},
-    checkpoint::{self, Item, Key, Resumable, SnapshotPosition, Unfinished},
+    checkpoint::{self, Item, Key, Listing, Resumable, SnapshotPosition, Unfinished},
     document::Stream,
     error::Error,
     request::Backfill,
@@ -27,7 +27,7 @@ enum PendingWork {
 /// needed.
 #[must_use]
 pub fn has_pending_work(resumable: &Resumable) -> bool {
-    !resumable.backfills.is_empty() || resumable.items.iter().any(|item| pending_work(item).is_some())
+    !resumable.backfills.is_empty() || resumable.listing.items.iter().any(|item| pending_work(item).is_some())
 }
 
 /// Continues unfinished work until it is complete or the deadline comes. Skips work whose lease another run holds.
@@ -35,7 +35,7 @@ pub fn has_pending_work(resumable: &Resumable) -> bool {
 /// # Errors
 /// The error of the first piece of work that fails, after the others were continued; see [`super::collect`].
 pub async fn resume(session: &Session<'_>, resumable: Resumable) -> Result<ResumeAnswer, Error> {
-    let Resumable { mut items, backfills, broken } = resumable;
+    let Resumable { listing: Listing { mut items, broken }, backfills } = resumable;
     for error in broken {
         tracing::error!(%error, "a checkpoint can't be read");
     }

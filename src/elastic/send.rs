@@ -51,8 +51,8 @@ impl Default for Limits {
 pub(super) struct StreamWriter {
     pub(super) bulk: BulkApi,
     finder: Finder,
-    /// The backing indices when they were last listed.
-    listed: Mutex<Option<Vec<BackingIndex>>>,
+    /// The backing indices when they were last listed. Empty before that.
+    listed: Mutex<Vec<BackingIndex>>,
     limits: Limits,
     /// Less than the limit after a 413.
     max_bytes: AtomicUsize,
@@ -197,23 +197,18 @@ impl StreamWriter {
 
     async fn list(&self) -> Result<Vec<BackingIndex>, Error> {
         let indices = self.finder.backing_indices(self.data_stream().as_str()).await?;
-        *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = Some(indices.clone());
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&indices);
         Ok(indices)
     }
 
-    /// Lists the backing indices, and returns those of `positions` whose documents are in one of them. If the indices were
-    /// listed before, both requests are sent at once, and an index that is new since then is asked afterwards.
+    /// Lists the backing indices, and returns those of `positions` whose documents are in one of them. The indices of the
+    /// last list are asked meanwhile, and those that are new since then afterwards.
     async fn list_and_find(
         &self,
         lines: &[Line<'_>],
         positions: &[usize],
     ) -> Result<(Vec<BackingIndex>, Vec<usize>), Error> {
         let listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(listed) = listed else {
-            let indices = self.list().await?;
-            let found = self.find(lines, positions, &indices).await?;
-            return Ok((indices, found));
-        };
         let (indices, mut found) = try_join!(self.list(), self.find(lines, positions, &listed))?;
         let is_new = |index: &&BackingIndex| listed.iter().all(|known| known.name != index.name);
         let new: Vec<BackingIndex> = indices.iter().filter(is_new).cloned().collect();

@@ -1,13 +1,13 @@
 //! A watermark set by hand, and a changed destination.
 
-use std::sync::Arc;
-
 use jiff::{SignedDuration, Timestamp};
-use lastpass_harness::{Answer, Call, Error, Fault, Gate, Installation, Invocation, Rule, System};
+use lastpass_harness::{Answer, Error, Fault, Gate, Installation, Invocation, Rule, System};
 use lastpass_simulator::Quirks;
 use serde_json::{Value, json};
 
-use crate::stage::{SHORT, ago, assert_accounted, collect, company, complete, number, plan, slow_pages};
+use crate::stage::{
+    SHORT, ago, another_cluster, assert_accounted, collect, company, complete, number, plan, slow_pages,
+};
 
 fn reset(stream: &str, to: impl ToString) -> Value {
     json!({"action": "reset", "stream": stream, "to": to.to_string()})
@@ -184,17 +184,6 @@ async fn another_namespace_is_confirmed_with_all_that_was_left_for_the_former_on
     let held = lastpass_harness::compare_events(&truth, &there);
     assert!(held.is_exact() && held.truth == 300, "{held}");
     Ok(())
-}
-
-/// Returns a rule that reports another cluster in `GET /`.
-fn another_cluster() -> Rule {
-    let who = |call: &Call| call.system == System::Elasticsearch && call.operation == "GET /";
-    let change = |mut answer: Value| {
-        assert!(answer["cluster_uuid"].is_string(), "{answer}");
-        answer["cluster_uuid"] = "another-cluster".into();
-        answer
-    };
-    Rule::when(who, Fault::Change(Arc::new(change)))
 }
 
 async fn stored_uuid(installation: &Installation) -> Result<Option<String>, Error> {

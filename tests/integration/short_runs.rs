@@ -1,14 +1,13 @@
 //! A scheduled run makes no call that it can do without, and nothing is written before the calls beside it have answered.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use lastpass_harness::{Answer, Error, Fault, Function, Gate, Installation, Invocation, Rule, System};
 use lastpass_simulator::Event;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::stage::{ago, collect, company, complete, number, plan, twins};
+use crate::stage::{ago, another_cluster, collect, company, complete, is_cluster_info, number, plan, twins};
 
 /// How long a call gets that must not come.
 const WHILE: Duration = Duration::from_secs(2);
@@ -103,41 +102,41 @@ async fn nothing_is_written_before_the_cluster_is_known() -> Result<(), Error> {
     Ok(())
 }
 
+/// Makes a run fail by `rule`, and asserts that its watermark stays and that the next run delivers the events. Returns the
+/// type and text of its error, and how many bulk requests it sent.
+async fn fail_once(
+    installation: &Installation,
+    function: &mut Function,
+    rule: Rule,
+) -> Result<(String, String, usize), Error> {
+    happen(installation, 20);
+    let before = installation.watermark("event_report").await?;
+    installation.calls.add(rule);
+    let invocation = Invocation::new(collect("event_report")).with_timeout(Duration::from_secs(5));
+    let (error_type, message) = function.invoke(invocation).await?.error()?;
+    let bulk_requests = installation.calls.count_of(System::Elasticsearch, "_bulk");
+    assert_eq!(installation.watermark("event_report").await?, before);
+    installation.calls.clear();
+    // Also shows that the lease was released.
+    let answer = complete(function, collect("event_report")).await?;
+    assert_eq!(number(&answer, "created"), 20, "{answer}");
+    Ok((error_type, message, bulk_requests))
+}
+
 #[tokio::test]
 async fn another_cluster_at_the_same_address_is_found_before_anything_is_written() -> Result<(), Error> {
     let Some((installation, mut function)) = warm("replaced_cluster", 504).await? else { return Ok(()) };
-    happen(&installation, 20);
-    let before = installation.watermark("event_report").await?;
-    let other = |mut answer: Value| {
-        answer["cluster_uuid"] = "another-cluster".into();
-        answer
-    };
-    installation.calls.add(Rule::when(is_cluster_info, Fault::Change(Arc::new(other))));
-    let (error_type, message) = function.refuse(collect("event_report")).await?;
-    assert_eq!(error_type, "Checkpoint.DestinationChanged", "{message}");
-    assert_eq!(installation.calls.count_of(System::Elasticsearch, "_bulk"), 0);
-    assert_eq!(installation.watermark("event_report").await?, before);
-    installation.calls.clear();
-    let answer = complete(&mut function, collect("event_report")).await?;
-    assert_eq!(number(&answer, "created"), 20, "{answer}");
+    let (error_type, message, bulk_requests) = fail_once(&installation, &mut function, another_cluster()).await?;
+    assert_eq!((error_type.as_str(), bulk_requests), ("Checkpoint.DestinationChanged", 0), "{message}");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_cluster_that_is_away_costs_nothing_but_the_run() -> Result<(), Error> {
     let Some((installation, mut function)) = warm("cluster_away", 505).await? else { return Ok(()) };
-    happen(&installation, 20);
-    let before = installation.watermark("event_report").await?;
     let away = Rule::when(|call| call.system == System::Elasticsearch, Fault::Answer(Answer::html(503)));
-    installation.calls.add(away);
-    let invocation = Invocation::new(collect("event_report")).with_timeout(Duration::from_secs(5));
-    let (error_type, message) = function.invoke(invocation).await?.error()?;
+    let (error_type, message, _) = fail_once(&installation, &mut function, away).await?;
     assert!(error_type.starts_with("Elasticsearch."), "{error_type}: {message}");
-    assert_eq!(installation.watermark("event_report").await?, before);
-    installation.calls.clear();
-    // The lease was given back.
-    let answer = complete(&mut function, collect("event_report")).await?;
-    assert_eq!(number(&answer, "created"), 20, "{answer}");
     Ok(())
 }
 
@@ -171,8 +170,4 @@ async fn what_another_run_writes_into_a_new_index_after_the_listing_is_found() -
     let held = installation.compare_events().await?;
     assert!(held.is_exact(), "{held}");
     Ok(())
-}
-
-fn is_cluster_info(call: &lastpass_harness::Call) -> bool {
-    call.system == System::Elasticsearch && call.operation == "GET /"
 }

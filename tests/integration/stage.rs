@@ -2,11 +2,12 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use lastpass_harness::{
-    Error, Fault, Function, Installation, Invocation, Node, Plan, Rule, Services, System, binary, now, variable,
+    Call, Error, Fault, Function, Installation, Invocation, Node, Plan, Rule, Services, System, binary, now, variable,
 };
 use lastpass_simulator::{CompanySize, Event, World};
 use serde_json::{Value, json};
@@ -185,4 +186,19 @@ pub async fn spoil(installation: &Installation, stream: &str, field: &str) -> Re
     });
     let path = format!("/_index_template/{}", installation.data_stream(stream));
     installation.services.elasticsearch.request("PUT".parse().expect("PUT"), &path, Some(&template)).await.map(drop)
+}
+
+/// Whether a call asks which cluster answers.
+pub fn is_cluster_info(call: &Call) -> bool {
+    call.system == System::Elasticsearch && call.operation == "GET /"
+}
+
+/// Returns a rule that reports another cluster in `GET /`.
+pub fn another_cluster() -> Rule {
+    let change = |mut answer: Value| {
+        assert!(answer["cluster_uuid"].is_string(), "{answer}");
+        answer["cluster_uuid"] = "another-cluster".into();
+        answer
+    };
+    Rule::when(is_cluster_info, Fault::Change(Arc::new(change)))
 }

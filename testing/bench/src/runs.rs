@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Error,
-    contestant::{Contestant, cpu},
+    contestant::cpu,
     report::{self, Block, median},
     stage::{Delays, Stage, Traffic},
 };
@@ -73,9 +73,8 @@ fn cases() -> Vec<Case> {
 pub(crate) async fn measure(function: &Path, python: &Path) -> Result<(), Error> {
     let stages = [Stage::with_delays(DELAYS).await?, Stage::with_delays(DELAYS).await?];
     let mut functions = Vec::new();
-    for ((name, program), stage) in [("function", function), ("python", python)].into_iter().zip(&stages) {
-        let contestant = Contestant { name, program: program.to_owned(), variables: stage.variables() };
-        let mut function = Function::new(contestant.program, contestant.variables, Watch::default());
+    for (program, stage) in [function, python].into_iter().zip(&stages) {
+        let mut function = Function::new(program.to_owned(), stage.variables(), Watch::default());
         // The first run reads a day, and proves the time zone by the events of its own requests.
         function.ask(live()).await?;
         stage.hide_requests();

@@ -31,7 +31,7 @@ const MOST_NAMES: usize = 5;
 /// Longest name in a message. Source: RFC 1035: a host name has at most 253 characters.
 const LONGEST_NAME: usize = 253;
 
-/// Why TLS failed after the connection was made. A retry does not help.
+/// Why TLS failed after the connection was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TlsFault {
     /// The certificate is not from a trusted authority, or only claims to be.
@@ -68,6 +68,13 @@ impl TlsFault {
             cause = held.map_or_else(|| error.source(), |held| Some(held));
         }
         None
+    }
+
+    /// Returns whether a retry may help. A certificate that is refused once is refused again, but a proxy that restarts
+    /// may break off a handshake.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        matches!(self, Self::Version | Self::NotTls)
     }
 
     fn judge(error: &rustls::Error) -> Option<Self> {

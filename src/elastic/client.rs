@@ -187,9 +187,7 @@ impl Client {
             return Error::OutOfTime { host, operation };
         }
         // While its cluster restarts, a proxy may lack its certificate.
-        let may_pass = |fault: &TlsFault| {
-            matches!(fault, TlsFault::Version | TlsFault::NotTls) && self.has_responded.load(Ordering::Relaxed)
-        };
+        let may_pass = |fault: &TlsFault| fault.may_pass() && self.has_responded.load(Ordering::Relaxed);
         if let Some(fault) = TlsFault::of(&error).filter(|fault| !may_pass(fault)) {
             return Error::NotTrusted { host, fault, source: Some(error.without_url()) };
         }

@@ -178,6 +178,11 @@ impl Client {
                     self.history.throttled.fetch_add(1, Ordering::Relaxed);
                     throttled.pause(*retry_after, self.deadline.remaining())
                 }
+                Fault::Unreachable { source: Some(error), .. }
+                    if TlsFault::of(error).is_some_and(|fault| !fault.may_pass()) =>
+                {
+                    None
+                }
                 Fault::Unreachable { .. } | Fault::BadAnswer { .. } => {
                     let pause = backoff.pause();
                     paused += pause;

@@ -142,9 +142,9 @@ async fn a_lastpass_that_is_not_trusted() -> Result<(), Error> {
     let front = TlsFront::start(&installation.simulator.url(), greeting).await?;
     let mut function = installation.function();
     function.set("LASTPASS_URL", &format!("{}/enterpriseapi.php", front.url())).await;
-    let invocation = Invocation::new(collect("user")).with_timeout(Duration::from_secs(5));
-    let (error_type, text) = function.invoke(invocation).await?.error()?;
+    let (error_type, text) = function.refuse(collect("user")).await?;
     assert_eq!(error_type, "LastPass.Unreachable", "{text}");
+    assert_eq!(front.offered().len(), 1, "a certificate that was refused is refused again: {text}");
     assert!(text.contains("authority that is not trusted") && text.contains("LASTPASS_URL"), "{text}");
     assert!(front.offered().iter().all(|versions| *versions == [TLS_1_3, TLS_1_2]), "{:?}", front.offered());
     assert_eq!(installation.simulator.requests().len(), 0, "the hash was not sent");

@@ -146,6 +146,8 @@ const DOCUMENT_BYTES: usize = 1_024;
 pub(super) fn to_line(document: &impl Serialize) -> String {
     let mut line = Vec::with_capacity(DOCUMENT_BYTES);
     serde_json::to_writer(&mut line, document).expect("a document is JSON");
+    // Thousands of documents wait for their bulk requests at once.
+    line.shrink_to_fit();
     String::from_utf8(line).expect("JSON is UTF-8")
 }
 

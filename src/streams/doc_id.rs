@@ -27,10 +27,7 @@
 //!
 //! Frozen: another `_id` for a record that is already stored would store it again. A new scheme takes the next letter.
 
-use std::{
-    collections::HashMap,
-    hash::{BuildHasherDefault, Hasher},
-};
+use std::collections::HashMap;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
@@ -105,24 +102,7 @@ fn of_digest(digest: [u8; 32]) -> DocId {
 #[derive(Default)]
 pub(super) struct Ordinals {
     /// The number of equal records so far, by the digest of the first.
-    seen: HashMap<[u8; 32], u32, BuildHasherDefault<DigestHasher>>,
-}
-
-/// Takes the first eight bytes of a digest as its hash, because they are as good as random.
-#[derive(Default)]
-struct DigestHasher(u64);
-
-impl Hasher for DigestHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        // The first call is for the length of the digest, which is always the same.
-        if let Some(first) = bytes.first_chunk() {
-            self.0 ^= u64::from_ne_bytes(*first);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
+    seen: HashMap<[u8; 32], u32>,
 }
 
 impl Ordinals {

@@ -52,21 +52,6 @@ impl<'r> Fields<'r> {
         Some(self.0.swap_remove(at).1)
     }
 
-    /// Tells whether these fields fill the text they were read from, so that it has no white space between its tokens.
-    /// Only counts texts without escaped characters; `false` for any other field.
-    fn fill(&self, text: &str) -> bool {
-        // Around each key and text: four quotes, a colon, and a comma or the closing brace.
-        const PUNCTUATION: usize = 6;
-        let length = |(key, value): &(Text<'_>, FieldValue<'_>)| match (key, value) {
-            (Text(Cow::Borrowed(key)), FieldValue::Text(Text(Cow::Borrowed(value)))) => {
-                Some(key.len() + value.len() + PUNCTUATION)
-            }
-            _ => None,
-        };
-        let opening_brace = 1;
-        self.0.iter().map(length).sum::<Option<usize>>().is_some_and(|fields| opening_brace + fields == text.len())
-    }
-
     fn has_duplicate_key(&self) -> bool {
         if self.0.len() < MANY_FIELDS {
             return self
@@ -339,7 +324,6 @@ impl<'de> Visitor<'de> for Reader<'_> {
 pub(super) fn original<'t>(record: Option<&Record<'_>>, text: &'t str) -> Cow<'t, str> {
     match record {
         None => Cow::Borrowed(text),
-        Some(Record { form: Form::Fields(fields), .. }) if fields.fill(text) => Cow::Borrowed(text),
         Some(_) => compact(text),
     }
 }

@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 /// The version of the assets, in `_meta.lastpass_elastic.version` of each. Raise it with every change of an asset.
-pub(super) const VERSION: u64 = 4;
+pub(super) const VERSION: u64 = 5;
 
 /// The priority of our index templates. Source: `assets/elasticsearch/index_templates`, which a test reads.
 pub(super) const PRIORITY: u64 = 350;
@@ -112,7 +112,8 @@ mod tests {
         lastpass.event_report.user_name keyword, lastpass.event_report.data.original text
         lastpass.event_report.data.added_site keyword, lastpass.event_report.data.deleted_site keyword
         lastpass.event_report.data.failed_login keyword, lastpass.event_report.data.group_name keyword
-        lastpass.event_report.data.login_site keyword
+        lastpass.event_report.data.login_site keyword, lastpass.event_report.data.login_type keyword
+        user.name keyword, user.target.email keyword
         lastpass.event_report.data.renamed_shared_folder_name keyword
         lastpass.event_report.data.saml_login keyword, lastpass.event_report.data.secure_note keyword
         lastpass.event_report.data.shared_folder_name keyword, lastpass.event_report.data.site keyword
@@ -128,7 +129,8 @@ mod tests {
         lastpass.user.password_reset_required boolean, lastpass.user.created date, lastpass.user.last_login date
         lastpass.user.last_password_change date, lastpass.user.duo.user_name keyword
         lastpass.user.full_name keyword, lastpass.user.group keyword, lastpass.user.id keyword
-        lastpass.user.linked keyword, lastpass.user.user_name keyword";
+        lastpass.user.linked keyword, lastpass.user.user_name keyword, lastpass.user.multifactor keyword
+        user.roles keyword";
 
     const DETAILED_SHARED_FOLDER: &str = "lastpass.detailed_shared_folder.score double
         lastpass.detailed_shared_folder.deleted boolean
@@ -174,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_has_the_type_of_the_integration() {
+    fn every_field_has_the_type_of_the_integration_or_is_ours() {
         let expected = [
             listed(&[COMMON, EVENT_REPORT]),
             listed(&[COMMON, USER]),
@@ -263,7 +265,7 @@ mod tests {
         let hash: String = hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(
             (VERSION, hash.as_str()),
-            (4, "111a9ea2187cb2ad"),
+            (5, "caf458764f4c59b8"),
             "raise the version of the assets, then freeze them here again"
         );
     }

@@ -8,6 +8,7 @@ use super::{
     actions::{Classification, classify},
     data::{Rows, rows},
     ecs::{Constants, Event},
+    logins::{Login, login},
     value::to_raw,
 };
 use crate::text::Text;
@@ -22,6 +23,8 @@ pub(super) struct Action {
     pub(super) lower_case: String,
     /// The rules for the `Data` of its events.
     pub(super) rows: Rows,
+    /// What decides the type of its events, if they are logins.
+    pub(super) login: Option<Login>,
     classification: Classification,
     /// The `event` of its documents as JSON.
     event: Option<Box<RawValue>>,
@@ -31,8 +34,8 @@ impl Action {
     /// Finds the meaning of an action. `action` is spelled as in the record.
     fn new(action: &str, constants: &Constants<'_>, timezone: &str) -> Self {
         let lower_case = action.to_lowercase();
-        let (classification, rows) = (classify(&lower_case), rows(&lower_case));
-        let mut action = Self { lower_case, rows, classification, event: None };
+        let (classification, rows, login) = (classify(&lower_case), rows(&lower_case), login(&lower_case));
+        let mut action = Self { lower_case, rows, login, classification, event: None };
         let mut event = Event::new(constants);
         action.describe(&mut event, timezone);
         action.event = Some(to_raw(&event));

@@ -23,6 +23,9 @@ pub(super) struct Data<'r> {
     pub(super) group_name: Option<FieldValue<'r>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     login_site: Option<FieldValue<'r>>,
+    /// Ours: Elastic's integration does not have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) login_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     renamed_shared_folder_name: Option<FieldValue<'r>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -273,6 +276,7 @@ impl<'r> Data<'r> {
             failed_login,
             group_name,
             login_site,
+            login_type: _,
             renamed_shared_folder_name,
             saml_login,
             secure_note,
@@ -314,6 +318,7 @@ mod tests {
         let mut fields = field(&source, "/lastpass/event_report/data");
         if let Some(fields) = fields.as_object_mut() {
             fields.shift_remove("original");
+            fields.shift_remove("login_type");
         }
         let mut users = field(&source, "/user/email");
         assert_eq!(users, field(&source, "/related/user"));

@@ -189,12 +189,25 @@ pub(super) struct Source<'r> {
 pub(super) struct User<'r> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) id: Option<FieldValue<'r>>,
+    /// The actor of an event. Ours, as are `roles` and `target`: Elastic's integration does not have them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<Text<'r>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) email: Option<FieldValue<'r>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) full_name: Option<FieldValue<'r>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(super) roles: &'static [&'static str],
     #[serde(skip_serializing_if = "is_empty")]
     pub(super) group: Group<'r>,
+    /// The users that an event was done to.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub(super) target: Target<'r>,
+}
+
+#[derive(Debug, Default, PartialEq, Serialize)]
+pub(super) struct Target<'r> {
+    pub(super) email: Option<FieldValue<'r>>,
 }
 
 #[derive(Debug, Default, PartialEq, Serialize)]
@@ -259,8 +272,8 @@ impl<'r, L: CustomFields> EcsDocument<'r, L> {
     }
 
     fn remove_empties(&mut self) {
-        let User { id, email, full_name, group: Group { name } } = &mut self.user;
-        remove_empties([id, email, full_name, name]);
+        let User { id, name: _, email, full_name, roles: _, group: Group { name }, target } = &mut self.user;
+        remove_empties([id, email, full_name, name, &mut target.email]);
         self.lastpass.remove_empties();
     }
 }

@@ -14,8 +14,10 @@ use super::{
     doc_id::{IdParts, Ordinals},
     ecs::{Constants, CustomFields, EcsDocument},
     input::Input,
+    logins::LoginType,
     mapper::{Identity, Mapper, Stamps},
     record::{Content, Fields, Form, Record, content, original, read},
+    targets::targets,
     value::{FieldValue, Time, broken, copy, is_empty, remove_empties},
 };
 use crate::{
@@ -252,12 +254,18 @@ impl<'m> Mapping<'m> {
         document.source.ip = copy(report.ip.as_ref());
         report.user_name = input.moved("Username");
         let emails = map_data(action, &mut input, &mut report.data)?;
+        let data = report.data.original.as_ref();
+        let login = action.login.and_then(|login| login.of(data.and_then(FieldValue::as_text)));
+        report.data.login_type = login.map(LoginType::as_str);
 
         document.user.group.name = copy(report.data.group_name.as_ref());
         let actor = report.user_name.as_ref().map_or(Ok(None), convert::text).unwrap_or_else(|WrongType| {
             input.reject("Username is not a text, so user.email lacks it".to_owned());
             None
         });
+        document.user.target.email =
+            targets(&action.lower_case, &emails, report.data.original.as_ref(), actor.as_ref());
+        document.user.name = actor.clone();
         let users = distinct(emails, actor);
         if !users.is_empty() {
             document.user.email = Some(FieldValue::Texts(users.clone()));
@@ -378,14 +386,14 @@ mod tests {
                     "original": original,
                 },
                 "source": { "ip": "192.0.2.1" },
-                "user": { "email": ["ann@example.com"] },
+                "user": { "name": "ann@example.com", "email": ["ann@example.com"] },
                 "related": { "user": ["ann@example.com"], "ip": ["192.0.2.1"] },
                 "lastpass": { "event_report": {
                     "action": "Log In",
                     "time": "2025-07-17T13:51:51.000Z",
                     "ip": "192.0.2.1",
                     "user_name": "ann@example.com",
-                    "data": { "original": "exämple.com", "login_site": "exämple.com" },
+                    "data": { "original": "exämple.com", "login_site": "exämple.com", "login_type": "site" },
                 } },
                 "tags": ["eu", "preserve_original_event", "preserve_duplicate_custom_fields"],
             })
@@ -401,7 +409,12 @@ mod tests {
         assert_eq!(source["lastpass"], json!({ "event_report": { "data": { "original": "bob@example.com - G" } } }));
         assert_eq!(
             source["user"],
-            json!({ "email": ["bob@example.com", "ann@example.com"], "group": { "name": "G" } })
+            json!({
+                "name": "ann@example.com",
+                "email": ["bob@example.com", "ann@example.com"],
+                "group": { "name": "G" },
+                "target": { "email": ["bob@example.com"] },
+            })
         );
         assert_eq!((source["event"].get("original"), source.get("tags")), (None, None));
     }
@@ -438,6 +451,17 @@ mod tests {
     }
 
     /// Searched one by one, they would take minutes.
+    #[test]
+    fn the_actor_is_the_username_as_a_text() {
+        let name =
+            |username: Value| field(&mapped(&json!({ "Username": username, "Action": "Reporting" })), "/user/name");
+        assert_eq!(name(json!("API: ann@example.com")), "API: ann@example.com");
+        assert_eq!(name(json!(7)), "7");
+        for nobody in [json!(""), Value::Null, json!(["a", "b"]), json!({ "a": "b" })] {
+            assert_eq!(name(nobody), Value::Null);
+        }
+    }
+
     #[test]
     fn an_event_that_names_very_many_users_is_mapped_at_once() {
         let users: Vec<String> = (0..100_000).map(|user| format!("{user}@x.org")).collect();

@@ -36,6 +36,12 @@ impl<'r, 'e> Input<'r, 'e> {
         }
     }
 
+    /// Takes a field that Elastic's integration does not read. Leaves out a broken one without an error, because such a
+    /// document has no error in the integration.
+    pub(super) fn only_here(&mut self, name: &str) -> Option<FieldValue<'r>> {
+        self.take(name).filter(|value| !matches!(value, FieldValue::Broken(_)))
+    }
+
     /// Takes a field as it is, except that it turns a map of positions into a list, because the index would refuse the
     /// map. PHP writes a list with gaps as such a map (LASTPASS_API.md, "getdetailedsfdata").
     pub(super) fn moved_list(&mut self, name: &str) -> Option<FieldValue<'r>> {

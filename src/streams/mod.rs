@@ -14,6 +14,7 @@
 //!   types
 //! - `ecs`: the struct of a document, its ECS fields, and the removal of empty fields
 //! - `actions` and `data`: the rules for the actions of events; `action_cache`: remembers what they say about an action
+//! - `logins` and `targets`: what an event says beyond the integration: what was logged in to, and who was acted upon
 //! - `doc_id` and `canonical`: the scheme of the `_id`, and the texts of values in it
 //! - `mapper`: the settings and times that documents depend on
 //! - `remap`: maps the record of a refused document again
@@ -28,12 +29,14 @@ mod doc_id;
 mod ecs;
 pub mod event_report;
 mod input;
+mod logins;
 mod mapper;
 #[cfg(test)]
 mod properties;
 mod record;
 mod redact;
 mod remap;
+mod targets;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod user;

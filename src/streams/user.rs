@@ -2,9 +2,13 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{
-    convert::Type::{Boolean, Date, Double, Long},
+    convert::{
+        Type::{Boolean, Date, Double, Long},
+        convert_field,
+    },
     doc_id::IdParts,
     ecs::{self, Constants, CustomFields, EcsDocument},
     input::Input,
@@ -17,6 +21,9 @@ use crate::{
     document::{DocId, Document, Stream},
     lastpass::time::ApiZone,
 };
+
+/// The entry of `user.roles` of an administrator.
+const ADMIN: &str = "admin";
 
 /// The `lastpass` of a user's document.
 #[derive(Debug, Default, PartialEq, Serialize)]
@@ -53,6 +60,9 @@ struct User<'r> {
     linked: Option<FieldValue<'r>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     master_password_strength: Option<FieldValue<'r>>,
+    /// Ours: Elastic's integration does not have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    multifactor: Option<FieldValue<'r>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     never_logged_in: Option<FieldValue<'r>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,6 +98,7 @@ impl CustomFields for LastPass<'_> {
             last_password_change,
             linked,
             master_password_strength,
+            multifactor,
             never_logged_in,
             note,
             password_reset_required,
@@ -96,8 +107,8 @@ impl CustomFields for LastPass<'_> {
             duo: Duo { user_name: duo_user_name },
         } = &mut self.user;
         remove_empties([created, id, user_name, full_name, group, application, attachment, disabled, form_fill]);
-        remove_empties([last_login, last_password_change, linked, master_password_strength, never_logged_in, note]);
-        remove_empties([password_reset_required, sites, total_score, duo_user_name]);
+        remove_empties([last_login, last_password_change, linked, master_password_strength, multifactor]);
+        remove_empties([never_logged_in, note, password_reset_required, sites, total_score, duo_user_name]);
     }
 
     fn remove_duplicates(&mut self) {
@@ -169,21 +180,44 @@ fn map_fields<'r>(fields: Fields<'r>, dates: &ApiZone, document: &mut EcsDocumen
         last_password_change: input.converted("last_pw_change", Date(dates)),
         linked: input.moved("linked"),
         master_password_strength: input.converted("mpstrength", Long),
+        multifactor: input.only_here("multifactor").filter(is_plain),
         never_logged_in: input.converted("neverloggedin", Boolean),
         note: input.converted("notes", Long),
         password_reset_required: input.converted("password_reset_required", Boolean),
         sites: input.moved("sites"),
         total_score: input.converted("totalscore", Double),
     };
+    let is_admin = input.only_here("admin").and_then(|admin| convert_field(admin, Boolean).ok().flatten());
     document.user = ecs::User {
         id: copy(user.id.as_ref()),
         email: copy(user.user_name.as_ref()),
         full_name: copy(user.full_name.as_ref()),
+        roles: if is_admin == Some(Value::Bool(true).into()) { &[ADMIN] } else { &[] },
         group: ecs::Group { name: copy(user.group.as_ref()) },
+        ..ecs::User::default()
     };
     document.related.user = input
         .names([("user.email", document.user.email.as_ref()), ("user.full_name", document.user.full_name.as_ref())]);
     document.lastpass = LastPass { user };
+}
+
+/// Tells whether a value names second factors: a text, a number, a flag, or a list of these. The index would refuse an
+/// object, and an object, also one in a text, may contain more than names.
+fn is_plain(value: &FieldValue<'_>) -> bool {
+    let is_name = |text: &str| !text.trim_start().starts_with(['{', '[']);
+    let is_plain_json = |value: &Value| match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => true,
+        Value::String(text) => is_name(text),
+        Value::Array(_) | Value::Object(_) => false,
+    };
+    match value {
+        FieldValue::Text(text) => is_name(text.as_str()),
+        FieldValue::Json(value) => match &**value {
+            Value::Array(entries) => entries.iter().all(is_plain_json),
+            other => is_plain_json(other),
+        },
+        FieldValue::Texts(_) | FieldValue::Broken(_) => false,
+    }
 }
 
 fn doc_id(mapper: &Mapper, snapshot: &Snapshot, key: &str) -> DocId {
@@ -203,7 +237,7 @@ mod tests {
             "last_pw_change": "2015-05-19 10:58:33", "last_login": "", "neverloggedin": 0, "disabled": "1",
             "admin": true, "duousername": "ann.f", "totalscore": "79.4", "linked": null, "sites": "72", "notes": 19,
             "formfills": " 2 ", "applications": 0, "attachments": 1, "password_reset_required": false,
-            "groups": ["Ops", "", "Ops"],
+            "multifactor": "lastpassauth", "groups": ["Ops", "", "Ops"],
         })
     }
 
@@ -234,6 +268,7 @@ mod tests {
                     "id": "101",
                     "email": "ann@example.com",
                     "full_name": "Ann",
+                    "roles": ["admin"],
                     "group": { "name": ["Ops", "Ops"] },
                 },
                 "related": { "user": ["ann@example.com", "Ann"] },
@@ -252,6 +287,7 @@ mod tests {
                     "master_password_strength": 100,
                     "total_score": 79.4,
                     "disabled": true,
+                    "multifactor": "lastpassauth",
                     "never_logged_in": false,
                     "password_reset_required": false,
                     "duo": { "user_name": "ann.f" },
@@ -296,6 +332,53 @@ mod tests {
         }
         assert_eq!(field(&source, "/lastpass/user/duo/user_name"), json!("ann.f"));
         assert_eq!(field(&source, "/event/original"), Value::Null);
+    }
+
+    #[test]
+    fn an_administrator_has_the_role_in_every_spelling() {
+        for (admin, roles) in [
+            (json!(true), json!(["admin"])),
+            (json!(1), json!(["admin"])),
+            (json!("1"), json!(["admin"])),
+            (json!("True"), json!(["admin"])),
+            (json!(false), Value::Null),
+            (json!("0"), Value::Null),
+            (json!(""), Value::Null),
+            (json!(null), Value::Null),
+            (json!("yes"), Value::Null),
+            (json!([true]), Value::Null),
+            (json!({ "is": true }), Value::Null),
+        ] {
+            let source = map_user(&json!({ "username": "a", "admin": admin }));
+            assert_eq!((field(&source, "/user/roles"), errors(&source)), (roles, 0), "{admin}");
+        }
+        assert_eq!(field(&map_user(&json!({ "superadmin": true })), "/user/roles"), Value::Null);
+    }
+
+    #[test]
+    fn the_second_factor_is_the_wire_value_if_the_index_takes_it() {
+        let secret = "otpauth://totp/x?secret=GEZDGNBV";
+        for (multifactor, kept) in [
+            (json!("lastpassauth"), json!("lastpassauth")),
+            (json!("Duo Security, YubiKey"), json!("Duo Security, YubiKey")),
+            (json!(["duo", "", "yubikey"]), json!(["duo", "yubikey"])),
+            (json!(0), json!(0)),
+            (json!(false), json!(false)),
+            (json!(""), Value::Null),
+            (json!(null), Value::Null),
+            (json!([]), Value::Null),
+            (json!({ "duo": { "secret": secret } }), Value::Null),
+            (json!([{ "secret": secret }]), Value::Null),
+            (json!([["duo"]]), Value::Null),
+            (json!(format!(" {{\"secret\":\"{secret}\"}}")), Value::Null),
+            (json!([format!("[\"{secret}\"]")]), Value::Null),
+        ] {
+            let source = map_user(&json!({ "username": "a", "multifactor": multifactor }));
+            let found = (field(&source, "/lastpass/user/multifactor"), errors(&source));
+            assert_eq!(found, (kept, 0), "{multifactor}");
+        }
+        let broken = document(&mapper(), &stamps(), &snapshot(), "101", r#"{"admin":"\ud83d","multifactor":"\ud83d"}"#);
+        assert_eq!((field(&source(&broken), "/lastpass/user"), errors(&source(&broken))), (json!({ "id": "101" }), 0));
     }
 
     #[test]

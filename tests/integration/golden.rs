@@ -1,7 +1,7 @@
 //! Maps every golden case and compares it completely. `tests/golden/` holds the documents that Elastic's own
 //! integration created from each record; our code never writes there.
 //!
-//! A *clean* case (without an expected error) must be equal except for the fields of [`EXTRA`]. In an *error* case,
+//! A *clean* case (without an expected error) must be equal except for the fields of [`extra`] and [`ADDITIONS`]. In an *error* case,
 //! each expected field except those of [`NOT_EXTRACTED`] must be equal in our document, and an error in our document
 //! names the fields that it lacks.
 
@@ -33,6 +33,16 @@ fn extra(stream: &str) -> Map<String, Value> {
     });
     object(extra)
 }
+
+/// The fields that our documents have in addition, where the record contains them, by stream. `docs/documents.md` lists them.
+/// The comparison with the integration leaves out exactly these.
+const ADDITIONS: &[(&str, &str)] = &[
+    ("event_report", "user.name"),
+    ("event_report", "user.target.email"),
+    ("event_report", "lastpass.event_report.data.login_type"),
+    ("user", "user.roles"),
+    ("user", "lastpass.user.multifactor"),
+];
 
 /// The fields of an expected error case that were not extracted from the record.
 const NOT_EXTRACTED: &[&str] = &["error.", "event.kind", "tags", "event.original", "json"];
@@ -196,6 +206,9 @@ fn differences(stream: &str, case: &Case, documents: &[Document]) -> Vec<String>
         expected.keys().any(|path| path.starts_with("error.")) || case.expected["event"]["kind"] == "pipeline_error";
     let mut found = Vec::new();
 
+    for (_, path) in ADDITIONS.iter().filter(|(of, _)| *of == stream) {
+        ours.remove(*path);
+    }
     for (path, value) in extra(stream) {
         match ours.remove(&path) {
             Some(ours) if ours == value => {}
@@ -319,4 +332,100 @@ fn folders_are_those_of_the_integration() {
 #[test]
 fn folders_with_a_list_of_users_are_those_of_the_integration() {
     compare("detailed_shared_folder", 55, map_listed_folder);
+}
+
+/// Returns the additional fields of the document of a case.
+fn additions(stream: &str, case: &Case, map: fn(&Mapper, &str) -> Vec<Document>) -> Map<String, Value> {
+    let documents = map(&mapper(&case.tags), &case.raw);
+    let source: Value = serde_json::from_str(&documents[0].source).expect("a source is JSON");
+    let ours = flatten(&source);
+    let of_stream = ADDITIONS.iter().filter(|(of, _)| *of == stream);
+    of_stream.filter_map(|(_, path)| Some(((*path).to_owned(), ours.get(*path)?.clone()))).collect()
+}
+
+/// The records whose mapping stops before it reads the user: by their numbers.
+const STOPPED: &[usize] = &[249, 250, 252, 253, 276, 277];
+
+/// The types of the logins among the records, written from their `Data`: the numbers of the records to LastPass itself, and
+/// of those to a site. All others have none.
+const LASTPASS: &[usize] = &[11, 12, 13, 122, 123, 124, 125, 126, 127, 128, 129, 130, 270];
+const SITES: [&[std::ops::RangeInclusive<usize>]; 2] =
+    [&[4..=4, 10..=10, 52..=55, 65..=71, 73..=78, 80..=86, 88..=88], &[91..=121, 259..=259]];
+
+/// The targets of the records of which the integration lists none, or of which the actor is one.
+const TARGETS: &[(usize, &[&str])] = &[
+    (43, &["test@example.com"]),
+    (44, &["test@example.com"]),
+    (123, &["ann@example.com"]),
+    (125, &["ann@example.com"]),
+    (127, &["ann@example.com"]),
+    (130, &["o'brien@example.com"]),
+    (144, &["anna.koch@contoso.example", "bob@example.com"]),
+    (202, &["ann@example.com"]),
+    (205, &["ann@example.com"]),
+    (211, &["ann@example.com"]),
+    (227, &["ann@example.com"]),
+    (235, &["ann@example.com"]),
+    (248, &["ann@example.com"]),
+    (258, &["cdd@example.com"]),
+    (265, &["ann@example.com"]),
+];
+
+/// Returns the additional fields that belong to an event, from its record and the users whom the integration lists.
+fn expected_additions(case: &Case) -> Map<String, Value> {
+    let mut expected = Map::new();
+    if STOPPED.contains(&case.index) {
+        return expected;
+    }
+    let record: Value = serde_json::from_str(&case.raw).unwrap_or_default();
+    let actor = match &record["Username"] {
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::String(name) if !name.is_empty() => Some(name.clone()),
+        _ => None,
+    };
+    let listed = case.expected["user"]["email"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let mut targets: Vec<&str> = listed.filter(|email| Some(*email) != actor.as_deref()).map(str::trim).collect();
+    if let Some((_, written)) = TARGETS.iter().find(|(index, _)| *index == case.index) {
+        targets = written.to_vec();
+    }
+    let is_site = SITES.iter().copied().flatten().any(|range| range.contains(&case.index));
+    let login = LASTPASS.contains(&case.index).then_some("lastpass").or(is_site.then_some("site"));
+
+    expected.extend(actor.map(|actor| ("user.name".to_owned(), json!(actor))));
+    expected.extend((!targets.is_empty()).then(|| ("user.target.email".to_owned(), json!(targets))));
+    expected.extend(login.map(|login| ("lastpass.event_report.data.login_type".to_owned(), json!(login))));
+    expected
+}
+
+#[test]
+fn the_additions_are_those_of_the_record() {
+    for set in ["plain", "preserved"] {
+        for case in cases("event_report", set) {
+            let ours = additions("event_report", &case, map_event);
+            assert_eq!(ours, expected_additions(&case), "{set} #{}: {}", case.index, case.raw);
+        }
+        // No golden user is an administrator or has a second factor.
+        for case in cases("user", set) {
+            assert_eq!(additions("user", &case, map_user), Map::new(), "{set} #{}: {}", case.index, case.raw);
+        }
+        // The same users as administrators with a second factor.
+        for case in cases("user", set) {
+            let mut record = object(serde_json::from_str(&case.raw).expect("an object"));
+            record.insert("admin".to_owned(), json!("1"));
+            record.insert("multifactor".to_owned(), json!("googleauth"));
+            let expected = object(json!({"user.roles": ["admin"], "lastpass.user.multifactor": "googleauth"}));
+            let case = Case { raw: Value::Object(record).to_string(), ..case };
+            assert_eq!(additions("user", &case, map_user), expected, "{set} #{}: {}", case.index, case.raw);
+        }
+    }
+}
+
+#[test]
+fn the_docs_list_every_addition() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/documents.md");
+    let page = fs::read_to_string(page).expect("the page");
+    for (stream, path) in ADDITIONS {
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{path}` |")) && line.contains(" | `"));
+        assert!(row.is_some_and(|row| row.contains(stream)), "no row of {path} in {stream}");
+    }
 }

@@ -15,7 +15,7 @@ const EVENT: &str = r#"{"Time":"2026-10-05 09:41:07","Username":"ann@example.com
 const USER_KEY: &str = "101";
 const USER: &str = r#"{"username":"ann@example.com","fullname":"Ann Smith","mpstrength":"100","created":"2024-03-12 10:02:56",
     "last_pw_change":"2026-05-19 10:58:33","last_login":"2026-10-05 11:45:05","neverloggedin":false,"disabled":false,
-    "admin":false,"totalscore":"87.5","sites":72,"notes":19,"formfills":2,"applications":0,"attachments":1,
+    "admin":true,"totalscore":"87.5","multifactor":"lastpassauth","sites":72,"notes":19,"formfills":2,"applications":0,"attachments":1,
     "password_reset_required":false,"groups":["Domain Admins","Support"]}"#;
 const FOLDER_KEY: &str = "2001";
 const FOLDER: &str = r#"{"sharedfoldername":"Finance","score":99,"deleted":false,"users":[{"username":"bob@example.com",

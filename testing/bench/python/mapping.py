@@ -1,4 +1,4 @@
-"""Maps a LastPass event to the document that Elastic's own integration creates."""
+"""Maps a LastPass event to the document that Elastic's own integration creates, with the function's additional fields."""
 
 import hashlib
 import os
@@ -205,6 +205,66 @@ def read_data(rows: list, data: str) -> tuple[dict, list[str]]:
     return fields, emails
 
 
+# Actions that are done to users, and which addresses in their data are the targets. The first that matches wins.
+TARGETS = [
+    ("login to admin console", "others"),
+    *((action, "last") for action in ("add to shared folder", "removed from shared folder", "update folder permissions",
+                                      "limit shared folder", "remove from group")),
+    *((action, "all") for action in (
+        "created lastpass account", "employee account", "employee invited", "re-invite user", "remove user from company",
+        "deactivated user", "deactivating user", "reactivated user", "user provisioned", "user deprovisioned", "make admin",
+        "remove admin", "require password change", "stop requiring password change", "master password reset",
+        "adding user to group", "add to group", "group addition", "group removal", "update policy users", "personal share",
+        "destroy all sessions")),
+]
+AROUND = "'\"()<>[]{}"
+OWN_SITES = {"lastpass", "lastpass.com", "lastpass.eu", "www.lastpass.com", "www.lastpass.eu"}
+
+
+@lru_cache(maxsize=1_000)
+def target_rule(action: str) -> str | None:
+    """Returns which addresses are the targets of an action in lower case."""
+    return next((which for substring, which in TARGETS if substring in action), None)
+
+
+def address(word: str) -> str | None:
+    """Returns the address in a word."""
+    name, at, host = word.partition("@")
+    name = name.rpartition("''")[2].lstrip(AROUND)
+    shared = host.lower().find("-shared-")
+    host = (host if shared < 0 else host[:shared]).rstrip(".").rstrip(AROUND)
+    is_host = host and all(c.isalnum() or c in "-." for c in host)
+    return f"{name}@{host}" if at and name and is_host else None
+
+
+def targets(action: str, emails: list[str], data: str, actor: str) -> list[str]:
+    """Returns the users that an action was done to."""
+    which = target_rule(action)
+    if which is None:
+        return []
+    found = [email.strip() for email in emails]
+    if not found:
+        found = list(filter(None, map(address, re.split(r"[\s,;]", data))))
+        found = found[-1:] if which == "last" else found
+    return [target for target in dict.fromkeys(found) if target and not (which == "others" and target == actor)]
+
+
+def login_type(action: str, data: str) -> str | None:
+    """Returns whether a login was to LastPass itself or to a site."""
+    if "saml login" in action:
+        return "site"
+    if "login to admin console" in action or "lastpass login" in action:
+        return "lastpass"
+    if "failed login attempt" not in action and "log in" not in action:
+        return None
+    data = data.strip().lower()
+    if not data:
+        return None
+    client = data.removeprefix("lastpass via")
+    is_own = data.rstrip("/") in OWN_SITES or client != data and not client[:1].isalnum()
+    return "lastpass" if is_own else "site"
+
+
 def document(record: dict, reading: Reading) -> dict:
     """Returns the document of an event, without empty fields and without fields that duplicate an ECS field."""
     action = record.get("Action") or ""
@@ -238,10 +298,17 @@ def document(record: dict, reading: Reading) -> dict:
     user: dict = {}
     if group := fields.pop(GROUP, None):
         user["group"] = {"name": group}
+    actor = record.get("Username") or ""
+    if actor:
+        user["name"] = actor
+    if acted_upon := targets(action.lower(), emails, data, actor):
+        user["target"] = {"email": acted_upon}
     if users:
         user["email"] = users
         related["user"] = users
     fields.pop(USER, None)
+    if login := login_type(action.lower(), data):
+        fields["login_type"] = login
     if data:
         fields["original"] = data
     if user:

@@ -9,6 +9,10 @@ use crate::company::Company;
 pub(crate) enum Form {
     /// Nothing.
     Empty,
+    /// A login: to LastPass itself with the client, or to a site by its domain or by the number of its vault entry.
+    Login,
+    /// A failed login, which names the client, LastPass's own site, or nothing.
+    FailedLogin,
     /// A site.
     Site,
     /// Several sites, separated by commas.
@@ -27,6 +31,8 @@ pub(crate) enum Form {
     NoteAlone,
     /// `'folder' 'address'`
     FolderAndEmail,
+    /// `'group' 'address'`
+    GroupAndEmail,
     /// `folder address`
     FolderThenEmail,
     /// `'group'`
@@ -70,17 +76,14 @@ const fn person(weight: u32, name: &'static str, form: Form) -> Action {
     Action { weight, name, actor: Actor::Person, form }
 }
 
-/// All documented actions, in LastPass's spellings over the years, and two undocumented ones.
+/// Documented actions, in LastPass's spellings over the years, names that were seen in recordings, with `Data` of a plausible
+/// form where none is known, and two invented ones. Sources of the names: LastPass's help pages, Splunk's add-on for LastPass
+/// and the log samples of Datadog.
 pub(crate) const ACTIONS: &[Action] = &[
-    person(3_000, "Log in", Form::Site),
+    person(3_000, "Log in", Form::Login),
     person(250, "Login to Admin Console", Form::Email),
     person(700, "SAML Login", Form::OneOf(&["authorizationserver.oidc", "AzureAD", "Okta SSO"])),
-    Action {
-        weight: 650,
-        name: "Failed Login Attempt",
-        actor: Actor::Anyone,
-        form: Form::OneOf(&["lastpass.com", ""]),
-    },
+    Action { weight: 650, name: "Failed Login Attempt", actor: Actor::Anyone, form: Form::FailedLogin },
     person(300, "Login Verification Email Sent", Form::Empty),
     person(60, "Multifactor Enabled", Form::OneOf(&["LastPass Authenticator", "Duo", "YubiKey"])),
     person(20, "Add Policy", Form::OneOf(&["Require multifactor", "Länge des Passworts ≥ 16"])),
@@ -116,6 +119,30 @@ pub(crate) const ACTIONS: &[Action] = &[
     Action { weight: 80, name: "Get Shared Folder Data", actor: Actor::Api, form: Form::Empty },
     Action { weight: 80, name: "Get User Data", actor: Actor::Api, form: Form::Empty },
     Action { weight: 260, name: "Reporting", actor: Actor::Api, form: Form::OneOf(&["", "allusers"]) },
+    person(10, "Account Lockout", Form::Empty),
+    person(10, "Add to Group", Form::EmailAndGroup),
+    person(5, "Data export", Form::Empty),
+    person(5, "Data import", Form::Empty),
+    person(5, "Deactivated User", Form::Email),
+    person(5, "Destroy All Sessions", Form::Empty),
+    person(5, "Disabled Multifactor Authentication", Form::Empty),
+    person(5, "Edit Group", Form::Group),
+    person(5, "Edit Policy", Form::OneOf(&["Account lockout New value: 5"])),
+    person(20, "Employee Account Requires Activation", Form::Email),
+    person(200, "Form Filled", Form::Site),
+    person(5, "History cleared", Form::Empty),
+    person(10, "Iterations Changed", Form::OneOf(&["600000"])),
+    person(200, "Password Changed", Form::Site),
+    person(5, "Permanently Deleted Shared Folder", Form::Folder),
+    person(10, "Re-invite User", Form::Email),
+    person(5, "Reactivated User", Form::Email),
+    person(10, "Remove from Group", Form::GroupAndEmail),
+    person(5, "Remove User From Company", Form::Email),
+    person(5, "Restored Shared Folder", Form::Folder),
+    person(5, "SCIM Provisioning Hash Updated", Form::Empty),
+    person(200, "Site Changed", Form::Site),
+    person(60, "Site deleted", Form::Site),
+    person(5, "Stop Requiring Password Change", Form::Email),
     person(10, "Passkey Registered", Form::Site),
     person(5, "Vault Exported \"CSV\"", Form::Empty),
 ];
@@ -155,6 +182,15 @@ const GROUPS: &[&str] =
 
 const NOTES: &[&str] = &["SSH Key", "Wifi", "Recovery codes (2025)", "clé d'accès", "a \"quoted\" note", "WPA 🔑"];
 
+/// The `Data` of a login to LastPass itself. Source: the log samples of Datadog and Sumo Logic.
+const CLIENTS: &[&str] = &[
+    "LastPass via Chrome v4.134.0",
+    "LastPass via Chrome v4.134.0",
+    "LastPass via Firefox v4.133.1",
+    "LastPass via Edge v4.134.0",
+    "LastPass via Website",
+];
+
 /// Returns a folder name. Half of them have a number, so that a large company has many.
 pub(crate) fn folder_name(company: &mut Company) -> String {
     let rng = company.rng();
@@ -178,6 +214,17 @@ pub(crate) fn site(company: &mut Company) -> String {
 pub(crate) fn data(form: Form, company: &mut Company) -> Arc<str> {
     let text = match form {
         Form::Empty => String::new(),
+        Form::Login => match company.rng().below(10) {
+            0..3 => (*company.rng().pick(CLIENTS)).to_owned(),
+            3 => format!("VID: {}", 1 + company.rng().below(9_000)),
+            4 => format!("VID: {} from {}", 1 + company.rng().below(9_000), folder_name(company)),
+            _ => site(company),
+        },
+        Form::FailedLogin => match company.rng().below(4) {
+            0 => "lastpass.com".to_owned(),
+            1 => String::new(),
+            _ => (*company.rng().pick(CLIENTS)).to_owned(),
+        },
         Form::Site => site(company),
         Form::Sites => {
             let sites: Vec<String> = (0..1 + company.rng().below(5)).map(|_| site(company)).collect();
@@ -196,6 +243,7 @@ pub(crate) fn data(form: Form, company: &mut Company) -> Arc<str> {
         }
         Form::Note | Form::NoteAlone => format!("Secure Note ({})", company.rng().pick(NOTES)),
         Form::FolderAndEmail => format!("'{}' '{}'", folder_name(company), company.colleague()),
+        Form::GroupAndEmail => format!("'{}' '{}'", group_name(company), company.colleague()),
         Form::FolderThenEmail => format!("{} {}", folder_name(company), company.colleague()),
         Form::Group => format!("'{}'", group_name(company)),
         Form::EmailAndGroup => format!("{} - {}", company.colleague(), group_name(company)),

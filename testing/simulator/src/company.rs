@@ -311,5 +311,12 @@ mod tests {
         some(|event| event.ip.contains(':'));
         some(|event| !event.data.is_ascii());
         some(|event| event.data.contains('"'));
+        for begin in ["LastPass via Chrome v", "LastPass via Website", "VID: ", "github.com"] {
+            assert!(
+                world.events.iter().any(|event| &*event.action == "Log in" && event.data.starts_with(begin)),
+                "{begin}"
+            );
+        }
+        some(|event| &*event.action == "Failed Login Attempt" && event.data.starts_with("LastPass via "));
     }
 }

@@ -1,0 +1,193 @@
+//! The users an action was done to: `user.target.email`. Elastic's integration lists them in `user.email`, together with
+//! the actor, and only for the actions whose `Data` it reads.
+
+use super::value::FieldValue;
+use crate::text::Text;
+
+/// Which of the addresses in `Data` are targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Which {
+    All,
+    /// The last, because the name of a folder or group before it may contain an address.
+    Last,
+    /// All but the actor, because `Data` names the account that was used.
+    Others,
+}
+
+/// The actions that are done to users, as substrings of the action in lower case. The first that matches wins. Source of the
+/// names: the integration's pipeline, Splunk's add-on for LastPass and LastPass's help pages.
+const ACTIONS: &[(&str, Which)] = &[
+    ("login to admin console", Which::Others),
+    ("add to shared folder", Which::Last),
+    ("removed from shared folder", Which::Last),
+    ("update folder permissions", Which::Last),
+    ("limit shared folder", Which::Last),
+    ("remove from group", Which::Last),
+    ("created lastpass account", Which::All),
+    ("employee account", Which::All),
+    ("employee invited", Which::All),
+    ("re-invite user", Which::All),
+    ("remove user from company", Which::All),
+    ("deactivated user", Which::All),
+    ("deactivating user", Which::All),
+    ("reactivated user", Which::All),
+    ("user provisioned", Which::All),
+    ("user deprovisioned", Which::All),
+    ("make admin", Which::All),
+    ("remove admin", Which::All),
+    ("require password change", Which::All),
+    ("stop requiring password change", Which::All),
+    ("master password reset", Which::All),
+    ("adding user to group", Which::All),
+    ("add to group", Which::All),
+    ("group addition", Which::All),
+    ("group removal", Which::All),
+    ("update policy users", Which::All),
+    ("personal share", Which::All),
+    ("destroy all sessions", Which::All),
+];
+
+/// The separator of address and folder in the `Data` of a new account: `ann@example.com-Shared-Finance`.
+const SHARED: &str = "-shared-";
+
+/// Lists the targets of an action, which is in lower case, each once. `named` are the addresses that the integration finds in
+/// `data`. Where it finds none, because its pattern fits no other form, any address in `data` is used.
+pub(super) fn targets<'r>(
+    action: &str,
+    named: &[Text<'r>],
+    data: Option<&FieldValue<'r>>,
+    actor: Option<&Text<'r>>,
+) -> Option<FieldValue<'r>> {
+    let which = ACTIONS.iter().find(|(substring, _)| action.contains(substring)).map(|(_, which)| *which)?;
+    let mut found: Vec<Text<'r>> = match (named, data) {
+        ([], Some(FieldValue::Text(data))) => {
+            let mut found = addresses(data);
+            if which == Which::Last {
+                found.drain(..found.len().saturating_sub(1));
+            }
+            found
+        }
+        _ => named.iter().map(trimmed).collect(),
+    };
+    let mut known = std::collections::HashSet::new();
+    found.retain(|target| {
+        let is_actor = which == Which::Others && Some(target) == actor;
+        !is_actor && !target.as_str().is_empty() && known.insert(target.clone())
+    });
+    (!found.is_empty()).then_some(FieldValue::Texts(found))
+}
+
+/// Finds the addresses in a text: words with one `@` between a name and a host, without the quotes and brackets around them.
+fn addresses<'r>(data: &Text<'r>) -> Vec<Text<'r>> {
+    let text = data.as_str();
+    let separates = |c: char| c.is_whitespace() || ",;".contains(c);
+    let words = text.split(separates).scan(0, |at, word| {
+        let begin = *at;
+        // Each separator is one character, whose length is that of the text between this word and the next.
+        let after = begin + word.len();
+        *at = after + text.get(after..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+        Some((begin, word))
+    });
+    words
+        .filter_map(|(begin, word)| address(word).map(|(from, length)| data.part(begin + from..begin + from + length)))
+        .collect()
+}
+
+/// Returns the place and length of the address in a word. `None` if the word is none.
+fn address(word: &str) -> Option<(usize, usize)> {
+    const AROUND: &[char] = &['\'', '"', '(', ')', '<', '>', '[', ']', '{', '}'];
+    let at = word.find('@')?;
+    let (name, host) = (word.get(..at)?, word.get(at + 1..)?);
+    // A folder and an address without a blank between them: 'Finance''ann@example.com'.
+    let name = name.rsplit_once("''").map_or(name, |(_, name)| name).trim_start_matches(AROUND);
+    let shared = host.to_ascii_lowercase().find(SHARED);
+    let host = shared.and_then(|end| host.get(..end)).unwrap_or(host).trim_end_matches('.').trim_end_matches(AROUND);
+    let is_host = !host.is_empty() && host.chars().all(|c| c.is_alphanumeric() || "-.".contains(c));
+    (!name.is_empty() && is_host).then_some((at - name.len(), name.len() + 1 + host.len()))
+}
+
+/// Returns a text without the blanks around it.
+fn trimmed<'r>(text: &Text<'r>) -> Text<'r> {
+    let whole = text.as_str();
+    let begin = whole.len() - whole.trim_start().len();
+    text.part(begin..begin + whole.trim().len())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::testing::{acted, errors, field};
+
+    /// The targets of an action by `actor@example.com`.
+    fn of(action: &str, data: impl Into<Value>) -> Value {
+        let source = acted(action, data);
+        assert_eq!(errors(&source), 0, "{action}");
+        assert_eq!(field(&source, "/user/name"), "actor@example.com");
+        field(&source, "/user/target/email")
+    }
+
+    #[test]
+    fn each_form_names_its_targets() {
+        for (action, data, targets) in [
+            ("Add to Shared Folder", "'Finance' 'bob@example.com'", json!(["bob@example.com"])),
+            ("Removed from Shared Folder", "'it's' 'o'brien@example.com'", json!(["o'brien@example.com"])),
+            ("Add to shared folder", "'ann@example.com' 'o'brien@example.com'", json!(["o'brien@example.com"])),
+            ("Limit Shared Folder", "Team (A) bob@example.com", json!(["bob@example.com"])),
+            (
+                "Update Folder Permissions",
+                "'t' 'bob@example.com' 'Read only:no Admin:yes Hide PW:no'",
+                json!(["bob@example.com"]),
+            ),
+            ("Make Admin", "bob@example.com", json!(["bob@example.com"])),
+            ("make admin", "Bob (bob@example.com).", json!(["bob@example.com"])),
+            ("Remove admin", "\"bob@example.com\"", json!(["bob@example.com"])),
+            ("Employee Account Deleted", "a@x.org, b@x.org,a@x.org", json!(["a@x.org", "b@x.org"])),
+            ("Employee Invited", " a@x.org ", json!(["a@x.org"])),
+            ("Employee Account Requires Activation", "a@x.org;b@x.org", json!(["a@x.org", "b@x.org"])),
+            ("Created LastPass Account", "a.b@x.org-Shared-Finance", json!(["a.b@x.org"])),
+            ("Created LastPass Account", "o'b@x.org-Shared-Team (A)", json!(["o'b@x.org"])),
+            ("Adding User to Group", "bob@example.com - Ops", json!(["bob@example.com"])),
+            ("Add to shared folder", "'a''ann@example.com'", json!(["ann@example.com"])),
+            ("Created LastPass account", "ann@example.com-shared-finance", json!(["ann@example.com"])),
+            ("Remove from Group", "'Group3' 'cdd@example.com'", json!(["cdd@example.com"])),
+            ("Super Admin Master Password Reset", "ann@example.com", json!(["ann@example.com"])),
+            ("Master Password Reset by Super Admin", "ann@example.com", json!(["ann@example.com"])),
+            ("Stop Requiring Password Change", "ann@example.com", json!(["ann@example.com"])),
+            ("Remove User From Company", "zoë@münchen.example", json!(["zoë@münchen.example"])),
+            ("Deactivated User", "ann@example.com", json!(["ann@example.com"])),
+            ("Removed from shared folder", "'F' 'actor@example.com'", json!(["actor@example.com"])),
+            ("Login to Admin Console", "bob@example.com", json!(["bob@example.com"])),
+        ] {
+            assert_eq!(of(action, data), targets, "{action}: {data}");
+        }
+    }
+
+    #[test]
+    fn what_is_done_to_nobody_has_no_target() {
+        for (action, data) in [
+            ("Login to Admin Console", json!("actor@example.com")),
+            ("Make Admin", json!("user4")),
+            ("Make Admin", json!("@example.com")),
+            ("Make Admin", json!("ann@")),
+            ("Make Admin", json!("ann@exa/mple")),
+            ("Make Admin", json!(["bob@example.com"])),
+            ("Employee Invited", json!(" , ,")),
+            ("Log in", json!("bob@example.com")),
+            ("Site Added", json!("bob@example.com")),
+            ("Open Secure Note", json!("Secure Note (bob@example.com)")),
+            ("Created Shared Folder", json!("bob@example.com")),
+            ("Reporting", json!("bob@example.com")),
+            ("Unheard of", json!("bob@example.com")),
+            ("", json!("bob@example.com")),
+        ] {
+            assert_eq!(of(action, data.clone()), Value::Null, "{action}: {data}");
+        }
+    }
+
+    #[test]
+    fn very_many_targets_are_listed_at_once() {
+        let users: Vec<String> = (0..100_000).map(|user| format!("{user}@x.org")).collect();
+        assert_eq!(of("Re-invite User", users.join(" ")), json!(users));
+    }
+}

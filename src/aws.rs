@@ -98,6 +98,11 @@ impl Fault {
         Self { verdict: Verdict::Transient, text: text.to_owned(), source: None }
     }
 
+    /// Builds the fault of a response that lacks something which the service always returns.
+    pub(crate) fn incomplete(text: &str) -> Self {
+        Self::transient(text.to_owned(), None)
+    }
+
     fn transient(text: String, source: Option<BoxError>) -> Self {
         Self { verdict: Verdict::Transient, text, source }
     }
@@ -105,7 +110,10 @@ impl Fault {
     /// Judges an error response. `code` and `message` are `None` if the response is not the service's own.
     pub(crate) fn answered(status: u16, code: Option<&str>, message: Option<&str>) -> Self {
         let Some(code) = code else {
-            return Self::transient(format!("an answer with HTTP status {status} that is not the service's own"), None);
+            return Self::transient(
+                format!("the response with HTTP status {status} does not come from the service"),
+                None,
+            );
         };
         let message = message.unwrap_or("no message");
         let listed = CODES.iter().find(|(known, _)| *known == code).map(|(_, verdict)| *verdict);
@@ -127,16 +135,17 @@ impl<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static> From<S
                 let (status, error) = (answer.raw().status().as_u16(), answer.err());
                 Self::answered(status, error.code(), error.message())
             }
-            SdkError::TimeoutError(_) => Self::transient(format!("no answer within {ATTEMPT:?}"), None),
+            SdkError::TimeoutError(_) => Self::transient(format!("no response within {ATTEMPT:?}"), None),
             // The response is dropped, because it may be the secret.
-            SdkError::ResponseError(_) => Self::transient("the answer broke off or could not be read".into(), None),
+            SdkError::ResponseError(_) => Self::transient("the response was cut off or could not be read".into(), None),
             // Every kind of dispatch failure is transient: the SDK classifies a connection that was cut as "other".
-            failure @ SdkError::DispatchFailure(_) => {
-                Self::transient("the request could not be sent, or no answer came".into(), failure.into_source().ok())
-            }
+            failure @ SdkError::DispatchFailure(_) => Self::transient(
+                "the request could not be sent, or no response arrived".into(),
+                failure.into_source().ok(),
+            ),
             other => Self {
                 verdict: Verdict::Refused,
-                text: "the request could not be made".into(),
+                text: "the request could not be built".into(),
                 source: other.into_source().ok(),
             },
         }
@@ -173,14 +182,14 @@ where
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) => Fault::from(error),
             Err(_) => {
-                return Err(last.unwrap_or_else(|| Fault::no_time("no answer before the time was up")));
+                return Err(last.unwrap_or_else(|| Fault::no_time("no response before the deadline")));
             }
         };
         let pause = backoff.pause();
         if fault.verdict != Verdict::Transient || Instant::now() + pause >= stop {
             return Err(fault);
         }
-        tracing::warn!(action, cause = %fault, pause_ms = pause.as_millis(), "AWS call is repeated");
+        tracing::warn!(action, cause = %fault, pause_ms = pause.as_millis(), "AWS call failed; retrying");
         sleep(pause).await;
         last = Some(fault);
     }
@@ -203,7 +212,7 @@ mod tests {
     fn an_answer_without_a_code_is_a_proxys() {
         let fault = Fault::answered(200, None, None);
         assert_eq!(fault.verdict, Verdict::Transient);
-        assert_eq!(fault.to_string(), "an answer with HTTP status 200 that is not the service's own");
+        assert_eq!(fault.to_string(), "the response with HTTP status 200 does not come from the service");
     }
 
     #[test]

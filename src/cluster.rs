@@ -50,7 +50,7 @@ impl<'a> Cluster<'a> {
     ///
     /// # Errors
     /// [`DestinationChanged`](crate::checkpoint::Error::DestinationChanged) if another cluster answers. The invocation
-    /// then forgets the remembered UUID and begins anew. Errors of the call to Elasticsearch.
+    /// then forgets the remembered UUID and starts again. Errors of the call to Elasticsearch.
     pub(crate) async fn confirm(&self, key: Key) -> Result<(), Error> {
         let ask = async || {
             let uuid = elastic::cluster_info(self.elastic).await?.uuid;

@@ -6,11 +6,10 @@
 
 use jiff::SignedDuration;
 use tracing::level_filters::LevelFilter;
-use url::Url;
 
 use crate::{
     document::Namespace,
-    endpoint::{self, Endpoint, LASTPASS_URL},
+    endpoint::{self, Endpoint, LASTPASS_URL, LastPassUrl},
     http,
     lastpass::time::ApiZone,
     redact::Quoted,
@@ -45,7 +44,7 @@ pub struct Config {
     /// `ELASTICSEARCH_CA`: the certificates of a self-managed cluster's own authority, as PEM.
     pub elasticsearch_ca: Option<String>,
     /// `OTHER_LASTPASS_URL` or `LASTPASS_URL`: the address of the Enterprise API.
-    pub lastpass_url: Url,
+    pub lastpass_url: LastPassUrl,
     /// `LASTPASS_TIME_ZONE`: the zone in which the API writes times.
     pub zone: ApiZone,
     /// `LASTPASS_USER_TIME_ZONE`: the zone in which the API writes the dates of users.
@@ -96,7 +95,7 @@ impl Config {
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Invalid> {
         let mut reader = Reader { variable, faults: Vec::new() };
         let secret = reader.secret();
-        let checkpoint_table = reader.required("CHECKPOINT_TABLE", "the name of the DynamoDB table");
+        let checkpoint_table = reader.required("CHECKPOINT_TABLE", "set it to the name of the DynamoDB table");
         let elasticsearch = reader.elasticsearch();
         let elasticsearch_ca = reader.certificates("ELASTICSEARCH_CA");
         let lastpass_url = reader.lastpass_url();
@@ -196,8 +195,8 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
             }
             (None, None) => {
                 self.faults.push(
-                    "neither SECRET_ARN nor SECRET_PREFIX is set: set the ARN of the secret with the credentials, or, for \
-                     several accounts, what the names of their secrets begin with"
+                    "neither SECRET_ARN nor SECRET_PREFIX is set: set the ARN of the secret with the credentials, or, \
+                     for several accounts, the prefix of the names of their secrets"
                         .to_owned(),
                 );
                 None
@@ -241,7 +240,7 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
     /// Reads the address that receives the account number and the provisioning hash. `LASTPASS_URL` accepts only
     /// LastPass itself and loopback addresses, because a person who may change it is perhaps not allowed to read the
     /// secret. Another host needs a separate setting, which is noticed in a review.
-    fn lastpass_url(&mut self) -> Option<Url> {
+    fn lastpass_url(&mut self) -> Option<LastPassUrl> {
         let text = self.or_default("LASTPASS_URL", LASTPASS_URL);
         let url = self.address(endpoint::lastpass_url("LASTPASS_URL", &text))?;
         match self.optional("OTHER_LASTPASS_URL") {
@@ -256,7 +255,7 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || " ._@+-".contains(c);
         if user.len() > LONGEST_API_USER || !user.chars().all(is_allowed) {
             self.faults.push(format!(
-                "LASTPASS_API_USER is {}: use up to {LONGEST_API_USER} letters, digits, blanks and ._@+-",
+                "LASTPASS_API_USER is {}: use up to {LONGEST_API_USER} letters, digits, spaces and ._@+-",
                 Quoted(&user)
             ));
             return None;
@@ -270,11 +269,11 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
             Some(duration) if duration <= longest => duration,
             Some(_) => {
                 let longest_days = longest.as_hours() / 24;
-                self.faults.push(format!("{name} is {}: at most {longest_days}d", Quoted(&text)));
+                self.faults.push(format!("{name} is {}: the maximum is {longest_days}d", Quoted(&text)));
                 longest
             }
             None => {
-                self.faults.push(format!("{name} is {}, not a time span: write 90s, 15m, 24h or 7d", Quoted(&text)));
+                self.faults.push(format!("{name} is {}, not a duration: use 90s, 15m, 24h or 7d", Quoted(&text)));
                 longest
             }
         }
@@ -417,7 +416,7 @@ mod tests {
     fn lastpass_url(lastpass: &str, other: &str) -> Result<String, Invalid> {
         let mut pairs = NEEDED.to_vec();
         pairs.extend([("LASTPASS_URL", lastpass), ("OTHER_LASTPASS_URL", other)]);
-        read(&pairs).map(|config| config.lastpass_url.to_string())
+        read(&pairs).map(|config| config.lastpass_url.as_url().to_string())
     }
 
     #[test]

@@ -66,7 +66,8 @@ pub struct Namespace(String);
 /// The error for a text that cannot be a namespace.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{} can't be a namespace: 1 to 100 bytes, lower case, and none of \\ / * ? \" < > | , # : - or white space",
+    "{} is not a valid namespace: use 1 to 100 bytes in lower case, without any of \\ / * ? \" < > | , # : - or white \
+     space",
     Quoted(name)
 )]
 pub struct InvalidNamespace {
@@ -161,7 +162,8 @@ pub struct AccountName(String);
 /// The error for a text that cannot be an account's name.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{} can't be an account's name: 1 to 64 letters, digits, dots, underscores and hyphens, a letter or digit first",
+    "{} is not a valid account name: use 1 to 64 letters, digits, dots, underscores and hyphens, beginning with a \
+     letter or digit",
     Quoted(name)
 )]
 pub struct InvalidAccountName {

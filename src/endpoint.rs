@@ -57,48 +57,73 @@ fn parse(text: &str, faults: [Fault; 5]) -> Result<Url, Fault> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidLastPassUrl {
     /// It is not a URL with a host.
-    #[error("{0} is not a URL: use {LASTPASS_URL}, or lastpass.eu for accounts there")]
+    #[error("{0} is not a URL: use {LASTPASS_URL}, or lastpass.eu for accounts hosted there")]
     NotAUrl(&'static str),
     /// Credentials would be sent in plain text.
-    #[error("{0} does not begin with https://: credentials are not sent unprotected")]
+    #[error("{0} does not begin with https://: credentials are never sent unencrypted")]
     Unprotected(&'static str),
     /// There is a user name or password before the host.
-    #[error("{0} holds a user name or password: credentials belong in the secret")]
+    #[error("{0} contains a user name or password: credentials belong in the secret")]
     UserInfo(&'static str),
     /// There is a `?` or `#` part.
-    #[error("{0} must end after host and path: take out what follows the ? or #")]
+    #[error("{0} must end after host and path: remove the part from the ? or # onward")]
     Query(&'static str),
     /// The host is neither LastPass nor this machine.
     #[error(
-        "{0} is not an address of LastPass: use {LASTPASS_URL}, or lastpass.eu for accounts there. The host receives the \
-         provisioning hash, so any other one needs the setting OTHER_LASTPASS_URL (parameter OtherLastPassUrl)"
+        "{0} is not an address of LastPass: use {LASTPASS_URL}, or lastpass.eu for accounts hosted there. The host \
+         receives the provisioning hash, so any other host requires the setting OTHER_LASTPASS_URL (parameter \
+         OtherLastPassUrl)"
     )]
     NotLastPass(&'static str),
+}
+
+/// The address of LastPass's Enterprise API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastPassUrl {
+    url: Url,
+    host: String,
+}
+
+impl LastPassUrl {
+    /// Returns the host, without a port.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Returns the whole URL.
+    #[must_use]
+    pub const fn as_url(&self) -> &Url {
+        &self.url
+    }
 }
 
 /// Parses the value of `setting` as the address of LastPass itself, or as a loopback address.
 ///
 /// # Errors
 /// [`InvalidLastPassUrl`], which says what to change.
-pub(crate) fn lastpass_url(setting: &'static str, text: &str) -> Result<Url, InvalidLastPassUrl> {
-    let url = other_lastpass_url(setting, text)?;
+pub(crate) fn lastpass_url(setting: &'static str, text: &str) -> Result<LastPassUrl, InvalidLastPassUrl> {
+    let lastpass = other_lastpass_url(setting, text)?;
+    let url = &lastpass.url;
     let is_lastpass =
         url.port().is_none() && matches!(url.host(), Some(Host::Domain(name)) if LASTPASS_HOSTS.contains(&name));
-    if is_lastpass || is_loopback(&url) { Ok(url) } else { Err(InvalidLastPassUrl::NotLastPass(setting)) }
+    if is_lastpass || is_loopback(url) { Ok(lastpass) } else { Err(InvalidLastPassUrl::NotLastPass(setting)) }
 }
 
 /// Parses the value of `setting` as an address of any host that receives LastPass's credentials.
 ///
 /// # Errors
 /// [`InvalidLastPassUrl`], which says what to change.
-pub(crate) fn other_lastpass_url(setting: &'static str, text: &str) -> Result<Url, InvalidLastPassUrl> {
+pub(crate) fn other_lastpass_url(setting: &'static str, text: &str) -> Result<LastPassUrl, InvalidLastPassUrl> {
     let faults = [Fault::NotAUrl, Fault::UserInfo, Fault::Query, Fault::Scheme, Fault::Plain];
-    parse(text, faults).map_err(|fault| match fault {
+    let url = parse(text, faults).map_err(|fault| match fault {
         Fault::NotAUrl => InvalidLastPassUrl::NotAUrl(setting),
         Fault::UserInfo => InvalidLastPassUrl::UserInfo(setting),
         Fault::Query => InvalidLastPassUrl::Query(setting),
         Fault::Scheme | Fault::Plain => InvalidLastPassUrl::Unprotected(setting),
-    })
+    })?;
+    let host = url.host_str().ok_or(InvalidLastPassUrl::NotAUrl(setting))?.to_owned();
+    Ok(LastPassUrl { url, host })
 }
 
 /// The base URL of an Elasticsearch cluster, possibly with a path prefix.
@@ -123,17 +148,17 @@ pub enum InvalidEndpoint {
     Plain,
     /// There is a user name or password before the host.
     #[error(
-        "ELASTICSEARCH_URL holds a user name or password: take it out, and store an API key as `elastic_api_key` in \
+        "ELASTICSEARCH_URL contains a user name or password: remove it, and store an API key as `elastic_api_key` in \
          the secret"
     )]
     UserInfo,
     /// There is a `?` or `#` part.
-    #[error("ELASTICSEARCH_URL must end after host, port and path: take out what follows the ? or #")]
+    #[error("ELASTICSEARCH_URL must end after host, port and path: remove the part from the ? or # onward")]
     Query,
     /// It is not a Cloud ID as the Elastic Cloud console shows it.
     #[error(
         "ELASTIC_CLOUD_ID can't be read: copy the Cloud ID from the deployment's page in the Elastic Cloud console, \
-         or set ELASTICSEARCH_URL in its place"
+         or set ELASTICSEARCH_URL instead"
     )]
     CloudId,
 }

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use jiff::{SignedDuration, Timestamp};
-use lambda_runtime::{Context, LambdaEvent};
+use jiff::SignedDuration;
+use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 use tracing::{Instrument, Level};
 
@@ -18,7 +18,7 @@ use crate::{
     document::{AccountName, Stream},
     error::{Error, Failure},
     invocation::{Call, Invocation, Sandbox},
-    limits::deadline_of,
+    limits::left_at,
     request::{self, Action, Request},
     telemetry::{Emitter, Journal, Totals, write_metrics},
 };
@@ -68,7 +68,8 @@ impl Function {
             let failed_stream = stream.filter(|_| answer.is_err());
             let emitter = Emitter { function_name: &context.env_config.function_name, account };
             write_metrics(&journal.metric_lines(emitter, failed_stream, ended));
-            let took = not_negative(ended.duration_since(started));
+            // Zero if the clock was set back.
+            let took = ended.duration_since(started).max(SignedDuration::ZERO).unsigned_abs();
             summarize(&answer, journal.totals(), took, left_at(ended, &context));
             answer.map_err(|error| Failure { account: account.cloned(), error })
         }
@@ -90,8 +91,7 @@ impl Function {
             Err(invalid) if is_check => return Ok(Answer::Check(CheckAnswer::without_secret(&invalid.into()))),
             Err(invalid) => return Err(invalid.into()),
         };
-        let left = left_at(call.started, call.context);
-        let invocation = Invocation::new(sandbox, call, left);
+        let invocation = Invocation::new(sandbox, call);
         match secret_id {
             Some(secret_id) => invocation.answer(&secret_id).await,
             None => invocation.status_of_all_accounts().await,
@@ -108,16 +108,6 @@ fn secret_id(source: &SecretSource, request: &Request) -> Result<Option<String>,
         (SecretSource::Prefix(_), None) if request.action == Action::Status => Ok(None),
         (SecretSource::Prefix(_), None) => Err(request::Invalid::account_missing()),
     }
-}
-
-/// Returns how long Lambda lets the invocation continue after `now`.
-fn left_at(now: Timestamp, context: &Context) -> Duration {
-    not_negative(deadline_of(context, now).duration_since(now))
-}
-
-/// Returns the duration, or zero if the clock was set back or the deadline has passed.
-fn not_negative(duration: SignedDuration) -> Duration {
-    duration.max(SignedDuration::ZERO).unsigned_abs()
 }
 
 /// Writes the summary line of an invocation. The level is error if it failed, because someone may have to act.

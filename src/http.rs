@@ -18,7 +18,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub enum Error {
     /// A text does not contain valid certificates.
     #[error(
-        "there is no certificate in it: give the authority's certificate as PEM, from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----"
+        "it contains no valid certificate: provide the authority's certificate as PEM, from -----BEGIN \
+         CERTIFICATE----- to -----END CERTIFICATE-----"
     )]
     Certificate,
     /// The TLS library or the client cannot be set up.
@@ -109,14 +110,14 @@ impl TlsFault {
 impl fmt::Display for TlsFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownAuthority => f.write_str("its certificate is of an authority that is not trusted"),
+            Self::UnknownAuthority => f.write_str("its certificate is from an authority that is not trusted"),
             Self::OtherName { names } if names.is_empty() => f.write_str("its certificate is for another host name"),
             Self::OtherName { names } => write!(f, "its certificate is for another host name: {}", names.join(", ")),
             Self::Expired => f.write_str("its certificate has expired"),
             Self::NotYetValid => f.write_str("its certificate is not valid yet"),
-            Self::Certificate => f.write_str("its certificate is not one for a server"),
-            Self::Version => f.write_str("it offers neither TLS 1.2 nor 1.3"),
-            Self::NotTls => f.write_str("it does not speak TLS"),
+            Self::Certificate => f.write_str("its certificate is not a valid server certificate"),
+            Self::Version => f.write_str("it supports neither TLS 1.2 nor 1.3"),
+            Self::NotTls => f.write_str("it does not use TLS"),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! invocation. If a system refuses the credentials, or the account, namespace or zone cannot be correct, the secret is
 //! read again. If it has changed, the action starts over. The saved position and the document IDs prevent duplicates.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use aws_config::SdkConfig;
 use futures_util::try_join;
@@ -27,7 +27,7 @@ use crate::{
     elastic::{self, Origin, SetupOptions},
     error::Error,
     http, lastpass,
-    limits::{Limits, deadline_of},
+    limits::Limits,
     request::{Action, Request, Work},
     secrets::{self, Credentials, Secret, Secrets},
     streams::Mapper,
@@ -82,10 +82,9 @@ pub(crate) struct Invocation<'a> {
 }
 
 impl<'a> Invocation<'a> {
-    /// Prepares an invocation that Lambda ends after `left`.
-    pub(crate) fn new(sandbox: &'a Sandbox, call: Call<'a>, left: Duration) -> Self {
-        let ends = deadline_of(call.context, call.started);
-        Self { sandbox, call, limits: Limits::new(&call.request.action, left, ends) }
+    /// Prepares an invocation.
+    pub(crate) fn new(sandbox: &'a Sandbox, call: Call<'a>) -> Self {
+        Self { sandbox, call, limits: Limits::new(&call.request.action, call.context, call.started) }
     }
 
     /// Performs the action of the request, with the credentials in the secret `secret_id`.
@@ -101,8 +100,7 @@ impl<'a> Invocation<'a> {
             let resumable = self.resumable().await?;
             self.enter_watermarks(&resumable);
             if !collect::has_pending_work(&resumable) {
-                let resumed = ResumeAnswer { action: "resume", status: RunStatus::Complete, resumed: Vec::new() };
-                return Ok(Answer::Resume(resumed));
+                return Ok(Answer::Resume(ResumeAnswer::ended(Vec::new())));
             }
         }
         let mut credentials = match secret.get(clock::now()).await {
@@ -113,9 +111,9 @@ impl<'a> Invocation<'a> {
             let expected = self.sandbox.set_up_cluster.uuid();
             let answer = self.perform(task, &credentials).await;
             if expected.is_some() && answer.as_ref().is_err_and(Error::is_destination_changed) {
-                tracing::info!("another cluster answers than in earlier invocations; beginning anew");
+                tracing::info!("another cluster responds than in earlier invocations; starting again");
                 self.sandbox.set_up_cluster.set(None);
-                self.call.journal.begin_anew();
+                self.call.journal.start_again();
                 continue;
             }
             let Some(part) = answer.as_ref().err().and_then(Error::cause_in_secret) else { return answer };
@@ -124,8 +122,8 @@ impl<'a> Invocation<'a> {
                 Ok(reloaded) if !reloaded.have_same(part, &credentials) => credentials = reloaded,
                 _ => return answer,
             }
-            tracing::info!(?part, "the secret was changed; beginning anew with what it holds now");
-            self.call.journal.begin_anew();
+            tracing::info!(?part, "the secret has changed; starting again with its new values");
+            self.call.journal.start_again();
         }
     }
 

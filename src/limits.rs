@@ -26,8 +26,9 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// Divides the time that is `left` for `action`. Lambda ends the invocation at `ends`.
-    pub(crate) fn new(action: &Action, left: Duration, ends: Timestamp) -> Self {
+    /// Divides the time that Lambda leaves for `action`, which started at `started`.
+    pub(crate) fn new(action: &Action, context: &Context, started: Timestamp) -> Self {
+        let (left, ends) = (left_at(started, context), deadline_of(context, started));
         let reserved = (left / RESERVED_SHARE).clamp(RESERVED.0, RESERVED.1);
         let is_read_only = matches!(action, Action::Check | Action::Status);
         let working = left.saturating_sub(reserved).min(if is_read_only { READ_ONLY_TIMEOUT } else { Duration::MAX });
@@ -39,7 +40,12 @@ impl Limits {
     }
 }
 
+/// Returns how long Lambda lets the invocation continue after `now`: zero if its deadline has passed.
+pub(crate) fn left_at(now: Timestamp, context: &Context) -> Duration {
+    deadline_of(context, now).duration_since(now).max(SignedDuration::ZERO).unsigned_abs()
+}
+
 /// Returns when Lambda ends the invocation. A time that no calendar has counts as `now`.
-pub(crate) fn deadline_of(context: &Context, now: Timestamp) -> Timestamp {
+fn deadline_of(context: &Context, now: Timestamp) -> Timestamp {
     Timestamp::try_from(context.deadline()).unwrap_or(now)
 }

@@ -101,7 +101,7 @@ impl Checks {
 
     /// Records that a check was skipped.
     pub(crate) fn skip(&mut self, name: Name, because: &str) {
-        self.0.push(Check { name, status: CheckStatus::Skipped, message: format!("not tried: {because}") });
+        self.0.push(Check { name, status: CheckStatus::Skipped, message: format!("not checked: {because}") });
     }
 
     /// Returns whether a check has an outcome.

@@ -166,6 +166,22 @@ pub struct ResumeAnswer {
     pub resumed: Vec<RunAnswer>,
 }
 
+impl ResumeAnswer {
+    /// Returns the answer when all pending work was continued.
+    #[must_use]
+    pub fn ended(resumed: Vec<RunAnswer>) -> Self {
+        let is_partial = resumed.iter().any(|answer| answer.status == RunStatus::Partial);
+        let status = if is_partial { RunStatus::Partial } else { RunStatus::Complete };
+        Self { action: "resume", status, resumed }
+    }
+
+    /// Returns the answer when the deadline came before all pending work was continued.
+    #[must_use]
+    pub const fn interrupted(resumed: Vec<RunAnswer>) -> Self {
+        Self { action: "resume", status: RunStatus::Partial, resumed }
+    }
+}
+
 /// The answer to `reset`.
 #[derive(Debug, Serialize)]
 pub struct ResetAnswer {

@@ -7,8 +7,8 @@ use crate::{
     error::Error,
 };
 
-const CREATE_WRITER_KEY: &str = "create one with the role in assets/roles/writer.json in Kibana under Stack Management > \
-    API keys, and store it as `elastic_api_key` in the secret";
+const CREATE_WRITER_KEY: &str = "create a key with the role in assets/roles/writer.json in Kibana under Stack \
+    Management > API keys, and store it as `elastic_api_key` in the secret";
 
 /// Returns the checks, and the cluster's UUID if it responded.
 pub(super) async fn check_elasticsearch(systems: &Systems<'_>) -> (Checks, Option<String>) {
@@ -18,7 +18,7 @@ pub(super) async fn check_elasticsearch(systems: &Systems<'_>) -> (Checks, Optio
         Ok(info) => info,
         Err(error) => {
             checks.enter(Name::Elasticsearch, Err(Error::from(error).with_causes()));
-            let because = "Elasticsearch has to accept the API key first";
+            let because = "Elasticsearch must accept the API key first";
             for name in [
                 Name::CheckpointDestination,
                 Name::ElasticsearchRights,
@@ -36,15 +36,16 @@ pub(super) async fn check_elasticsearch(systems: &Systems<'_>) -> (Checks, Optio
     checks.enter(Name::Elasticsearch, judge_version(&info));
 
     let missing = elastic::missing_rights(elastic, Role::Writer, namespace).await;
-    let rights = none_of(missing, "the API key has every right of the writer role", |missing| {
+    let rights = none_of(missing, "the API key has all privileges of the writer role", |missing| {
         format!("the API key lacks {missing}: {CREATE_WRITER_KEY}")
     });
     let can_read = checks.enter(Name::ElasticsearchRights, rights);
 
     let excess = elastic::excess_rights(elastic, &info, namespace).await;
-    let excess = none_of(excess, "the API key has no right beyond the writer role", |excess| {
+    let excess = none_of(excess, "the API key has no privileges beyond the writer role", |excess| {
         format!(
-            "the API key can do more than it should: {excess}. Instead of it {CREATE_WRITER_KEY}, then delete the old one"
+            "the API key has more privileges than it needs: {excess}. To replace it, {CREATE_WRITER_KEY}, then delete \
+             the old one"
         )
     });
     checks.enter(Name::ElasticsearchExcessRights, excess);
@@ -65,7 +66,7 @@ pub(super) async fn check_elasticsearch(systems: &Systems<'_>) -> (Checks, Optio
         checks.enter(Name::OtherWriters, others.map_err(told).and_then(|found| judge_writers(found.as_ref())));
     } else {
         for name in [Name::IgnoredValues, Name::OtherWriters] {
-            checks.skip(name, "the API key needs the rights of the writer role first");
+            checks.skip(name, "the API key must have the privileges of the writer role first");
         }
     }
     (checks, info.uuid)
@@ -77,12 +78,14 @@ async fn check_setup_rights(systems: &Systems<'_>) -> Result<String, String> {
         None => Ok("the secret has no `elastic_setup_api_key`; only `setup` needs one".to_owned()),
         Some(client) => match elastic::missing_rights(client, Role::Installer, systems.namespace).await {
             Err(error) if error.is_auth() => Err(
-                "Elasticsearch refuses the key for `setup`, which may have expired: take `elastic_setup_api_key` out of the secret; a new one is needed only to run `setup` again"
+                "Elasticsearch refuses the key for `setup`, which may have expired: remove `elastic_setup_api_key` \
+                 from the secret; a new key is needed only to run `setup` again"
                     .to_owned(),
             ),
-            missing => none_of(missing, "the key for `setup` has every right of the installer role", |missing| {
+            missing => none_of(missing, "the key for `setup` has all privileges of the installer role", |missing| {
                 format!(
-                    "the key for `setup` lacks {missing}: create one with the role in assets/roles/installer.json, and store it as `elastic_setup_api_key` in the secret"
+                    "the key for `setup` lacks {missing}: create a key with the role in assets/roles/installer.json, \
+                     and store it as `elastic_setup_api_key` in the secret"
                 )
             }),
         },
@@ -99,13 +102,13 @@ fn judge_ignored(found: &[IgnoredValues]) -> Result<String, String> {
         if malformed.documents > 0 {
             let newest = malformed.newest.map(|time| format!(", the newest of {time:.0}")).unwrap_or_default();
             faults.push(format!(
-                "{data_stream}: in {} documents{newest}, Elasticsearch ignored malformed values ({})",
+                "{data_stream}: Elasticsearch ignored malformed values in {} documents{newest} ({})",
                 malformed.documents,
                 fields(malformed)
             ));
         }
         if *takes_malformed {
-            faults.push(format!("{data_stream}: its setting index.mapping.ignore_malformed is true"));
+            faults.push(format!("{data_stream}: the setting index.mapping.ignore_malformed is true"));
         }
         if not_indexed.documents > 0 {
             remarks.push(format!("{} of {data_stream} ({})", not_indexed.documents, fields(not_indexed)));
@@ -114,18 +117,18 @@ fn judge_ignored(found: &[IgnoredValues]) -> Result<String, String> {
     let normal = match &remarks[..] {
         [] => String::new(),
         remarks => format!(
-            "documents with values too long to be searched for, which are whole in `_source`: {}",
+            "documents with values that are too long to search for, but complete in `_source`: {}",
             remarks.join("; ")
         ),
     };
     match (&faults[..], normal.is_empty()) {
-        ([], true) => Ok("no value was ignored by Elasticsearch".to_owned()),
-        ([], false) => Ok(format!("nothing is lost; {normal}")),
+        ([], true) => Ok("Elasticsearch ignored no values".to_owned()),
+        ([], false) => Ok(format!("no data is lost; {normal}")),
         (faults, _) => Err(format!(
-            "{}. Such values are in `_source` alone: no search finds them, and no dead letter tells of them. Take \
-             `ignore_malformed` out of the @custom component templates, invoke the function with {{\"action\": \"setup\"}}, roll \
-             the data stream over, delete the documents that have `_ignored`, and read their time again by a backfill \
-             (docs/reliability.md, \"Values that Elasticsearch ignores\"){}{normal}",
+            "{}. Such values are only in `_source`: no search finds them, and no dead letters are written for them. \
+             Remove `ignore_malformed` from the @custom component templates, invoke the function with {{\"action\": \
+             \"setup\"}}, roll over the data stream, delete the documents that have `_ignored`, and backfill their \
+             time range (docs/reliability.md, \"Values that Elasticsearch ignores\"){}{normal}",
             faults.join("; "),
             if normal.is_empty() { "" } else { ". Apart from that, " }
         )),
@@ -135,11 +138,12 @@ fn judge_ignored(found: &[IgnoredValues]) -> Result<String, String> {
 /// Checks that no other program writes to the data streams.
 fn judge_writers(found: Option<&(u64, Vec<String>)>) -> Result<String, String> {
     match found {
-        None => Ok("nobody else wrote to the data streams in the last two days".to_owned()),
+        None => Ok("no other program wrote to the data streams in the last two days".to_owned()),
         Some((count, names)) => Err(format!(
-            "an Elastic Agent, or something else, writes beside this function: {count} documents of the last two days in {}. \
-             With the index templates of lastpass-elastic they are stored unparsed, and what both read is there twice. Stop \
-             the agent's LastPass integration: docs/from-elastics-integration.md tells how, and how to keep both",
+            "an Elastic Agent or another program also writes to the data streams: {count} documents in the last two \
+             days in {}. The index templates of lastpass-elastic store these documents unparsed, and events that both \
+             read are stored twice. Stop the agent's LastPass integration: docs/from-elastics-integration.md explains \
+             how, and how to keep both",
             names.join(", ")
         )),
     }
@@ -155,8 +159,7 @@ fn none_of(
         Ok(found) if found.is_empty() => Ok(ok.to_owned()),
         Ok(found) => Err(wrong(&found.join("; "))),
         Err(error) if error.is_unknown_privilege() => {
-            Ok("this can't be checked: the cluster does not know one of the privileges that it was asked about"
-                .to_owned())
+            Ok("this can't be checked: the cluster does not know one of the privileges in the request".to_owned())
         }
         Err(error) => Err(Error::from(error).with_causes()),
     }
@@ -167,8 +170,8 @@ fn judge_version(info: &ClusterInfo) -> Result<String, String> {
     if !info.is_supported() {
         let (major, minor) = elastic::OLDEST_VERSION;
         return Err(format!(
-            "the cluster has version {}: Elasticsearch {major}.{minor} or later is needed, because older ones don't know \
-             `require_data_stream`; upgrade the cluster",
+            "the cluster has version {}: Elasticsearch {major}.{minor} or later is required, because older versions \
+             do not support `require_data_stream`; upgrade the cluster",
             info.version
         ));
     }

@@ -24,14 +24,14 @@ pub(super) async fn check_lastpass(systems: &Systems<'_>) -> Checks {
     let first_poll = match fetch_events_since(systems, SignedDuration::from_hours(1)).await {
         Ok(newest) => {
             let count = newest.page.events.len();
-            let message = format!("LastPass answers reporting: {count} events since an hour ago");
+            let message = format!("LastPass responds to `reporting`: {count} events in the last hour");
             checks.enter(Name::LastPassEventReport, Ok(message));
             Some(newest.poll)
         }
         Err(error) => {
             let is_of_this_command_alone = matches!(error, lastpass::Error::Refused { .. });
             checks.enter(Name::LastPassEventReport, Err(Error::from(error).with_causes()));
-            let because = "LastPass has to answer `reporting` first";
+            let because = "LastPass must respond to `reporting` first";
             checks.skip(Name::LastPassTimeZone, because);
             checks.skip(Name::LastPassUserTimeZone, because);
             if !is_of_this_command_alone {
@@ -54,17 +54,18 @@ pub(super) async fn check_lastpass(systems: &Systems<'_>) -> Checks {
         let is_zone_right = checks.enter(Name::LastPassTimeZone, zone.map_err(told));
         let name = Name::LastPassUserTimeZone;
         match (&users, events) {
-            _ if !is_zone_right => checks.skip(name, "the time zone of events has to be right first"),
-            (Err(_), _) => checks.skip(name, "LastPass has to answer `getuserdata` first"),
+            _ if !is_zone_right => checks.skip(name, "the time zone of events must be correct first"),
+            (Err(_), _) => checks.skip(name, "LastPass must respond to `getuserdata` first"),
             (Ok(Some(users)), Some(events)) => {
                 checks.enter(name, judge_user_dates(systems, users, &events));
             }
             (Ok(None), _) => {
-                let message = "the first page of users is too large to be compared with the event report";
+                let message = "the first page of users is too large to compare with the event report";
                 checks.enter(name, Ok(message.to_owned()));
             }
             (Ok(Some(_)), None) => {
-                let message = "LastPass did not answer for the events of the last year, so the dates of users were not compared with their logins: try again later";
+                let message = "LastPass did not return the events of the last year, so the dates of users were not \
+                               compared with their logins: try again later";
                 checks.enter(name, Ok(message.to_owned()));
             }
         }
@@ -83,10 +84,10 @@ async fn fetch_first_users(systems: &Systems<'_>) -> Result<Option<users::Page>,
 }
 
 fn users_told(page: Option<&users::Page>) -> String {
-    let Some(page) = page else { return "LastPass answers getuserdata".to_owned() };
+    let Some(page) = page else { return "LastPass responds to `getuserdata`".to_owned() };
     match page.total {
-        Some(total) => format!("LastPass answers getuserdata: {total} users"),
-        None => format!("LastPass answers getuserdata: {} users in its first page", page.users.len()),
+        Some(total) => format!("LastPass responds to `getuserdata`: {total} users"),
+        None => format!("LastPass responds to `getuserdata`: {} users on the first page", page.users.len()),
     }
 }
 
@@ -96,20 +97,24 @@ fn judge_user_dates(systems: &Systems<'_>, users: &users::Page, events: &reporti
     let set = user_zone.name();
     match user_dates::compare(&users.users, events, zone, user_zone) {
         Fit::AsSet { users } => Ok(format!(
-            "the dates of users fit {set}: {users} of them last logged in when the event report says that they did"
+            "the dates of users match {set}: the last logins of {users} users match logins in the event report"
         )),
         Fit::Other { zone, users } => {
             let message = format!(
-                "the dates of users fit {zone}, not {set}: with {zone}, {users} of them last logged in when the event report says that they did. Set LASTPASS_USER_TIME_ZONE (parameter LastPassUserTimeZone), or `user_time_zone` in the secret where it has one, to {zone}"
+                "the dates of users match {zone}, not {set}: with {zone}, the last logins of {users} users match \
+                 logins in the event report. Set LASTPASS_USER_TIME_ZONE (parameter LastPassUserTimeZone), or \
+                 `user_time_zone` in the secret if it has that field, to {zone}"
             );
             // Elastic's integration also reads these dates as UTC, so this is no fault: the documents are the same.
             if set == "UTC" { Ok(message) } else { Err(message) }
         }
         Fit::Unknown { compared: 0 } => Ok(format!(
-            "it is not known whether the dates of users are in {set}: no user has both a last login and a login in the event report, which is not enough data to compare"
+            "it could not be determined whether the dates of users are in {set}: there is not enough data, because no \
+             user has both a last login and a login in the event report"
         )),
         Fit::Unknown { compared } => Ok(format!(
-            "it is not known whether the dates of users are in {set}: the last logins of {compared} users fit the event report in no zone that is known, which is not enough data to tell"
+            "it could not be determined whether the dates of users are in {set}: there is not enough data, because \
+             the last logins of {compared} users match the event report in no known time zone"
         )),
     }
 }
@@ -117,8 +122,8 @@ fn judge_user_dates(systems: &Systems<'_>, users: &users::Page, events: &reporti
 async fn check_folders(systems: &Systems<'_>) -> Result<String, lastpass::Error> {
     let request = PageRequest::first(folders::PAGE_SIZE);
     let page = match systems.lastpass.fetch_folders(request).await {
-        Err(error) if error.is_too_large() => return Ok("LastPass answers getdetailedsfdata".to_owned()),
+        Err(error) if error.is_too_large() => return Ok("LastPass responds to `getdetailedsfdata`".to_owned()),
         page => page?,
     };
-    Ok(format!("LastPass answers getdetailedsfdata: {} folders in its first page", page.folders.len()))
+    Ok(format!("LastPass responds to `getdetailedsfdata`: {} folders on the first page", page.folders.len()))
 }

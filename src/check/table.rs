@@ -19,7 +19,7 @@ pub(super) async fn check_table(systems: &Systems<'_>) -> Checks {
         }
         Err(error) => {
             checks.enter(Name::Checkpoint, Err(Error::from(error).with_causes()));
-            let because = "the table of checkpoints has to answer first";
+            let because = "the checkpoint table must be readable first";
             checks.skip(Name::CheckpointDestination, because);
             checks.skip(Name::Clock, because);
         }
@@ -42,11 +42,13 @@ pub(super) async fn check_destination(systems: &Systems<'_>, cluster_uuid: Optio
 /// Compares the clock with `server_time`, the time of DynamoDB's response to the second.
 fn judge_clock(clock: Timestamp, server_time: Option<Timestamp>) -> Result<String, String> {
     let Some(server_time) = server_time else {
-        return Ok("DynamoDB's answer tells no time; nothing speaks against the clock".to_owned());
+        return Ok("DynamoDB's response contains no time to compare the clock with, so nothing contradicts the clock"
+            .to_owned());
     };
     if clock.duration_since(server_time).abs() > CLOCK_TOLERANCE {
         return Err(format!(
-            "the function's clock shows {clock:.0}, and AWS's {server_time}: have the machine's clock set by NTP (Lambda's own always is)"
+            "the function's clock shows {clock:.0}, but AWS's clock shows {server_time}: synchronize the machine's \
+             clock with NTP (Lambda's clock always is synchronized)"
         ));
     }
     Ok("the clock agrees with AWS's".to_owned())

@@ -55,7 +55,8 @@ pub(super) async fn check_zone(
         Ok(newest) => newest,
         Err(error) if error.is_retryable() => {
             let message = format!(
-                "nothing speaks against {name}, but LastPass did not answer for the last year, which could tell more: try again later"
+                "nothing contradicts {name}, but LastPass did not return the events of the last year, which could \
+                 confirm it: try again later"
             );
             return (Ok(message), None);
         }
@@ -79,7 +80,9 @@ pub(super) async fn check_zone(
         (Ok(true), Verdict::Unknown) => Ok(format!("{name} agrees with LastPass's own times (`next`)")),
         (_, Verdict::Agrees) => Ok(format!("{name} agrees with the `Reporting` events of the function's own requests")),
         (_, Verdict::Unknown) => Ok(format!(
-            "nothing speaks against {name}: no event lies ahead of the clock. The `Reporting` events of the function's own requests, which could prove it, did not appear: check again in some minutes, and compare an event in Kibana with the Admin Console"
+            "nothing contradicts {name}: no event is in the future. The `Reporting` events of the function's own \
+             requests, which could confirm it, have not appeared: check again in a few minutes, and compare an event \
+             in Kibana with the Admin Console"
         )),
     };
     (told, Some(page))

@@ -10,7 +10,7 @@ pub(super) type Attributes = HashMap<String, AttributeValue>;
 pub(super) const A_MAP: &str = "a map";
 const A_TEXT: &str = "a string";
 const A_TIME: &str = "a string with an RFC 3339 time, such as 2024-05-01T12:00:00Z";
-const A_NUMBER: &str = "a whole number that isn't negative";
+const A_NUMBER: &str = "a non-negative whole number";
 
 /// The attribute that cannot be read.
 #[derive(Debug, PartialEq, Eq)]

@@ -13,8 +13,8 @@ pub enum Error {
     /// DynamoDB did not respond, or throttled, until the time was up. A write may have taken effect.
     #[error(
         "DynamoDB could not be reached for `{action}` on the table {table}: the next run continues from the last \
-         checkpoint; if this stays, look at the table's throttling in CloudWatch and, in a VPC, at the route or \
-         gateway endpoint to DynamoDB"
+         checkpoint; if this persists, check the table's throttling in CloudWatch and, in a VPC, the route or gateway \
+         endpoint to DynamoDB"
     )]
     Unreachable {
         /// The IAM name of the call.
@@ -77,8 +77,8 @@ pub enum Error {
     /// An item cannot be read, because someone or another program changed it.
     #[error(
         "the checkpoint `{pk}` in the table {table} can't be read: its attribute `{attribute}` must be {wanted}; \
-         correct it in the DynamoDB console, or delete the item to start anew (what is already in Elasticsearch is \
-         not doubled)"
+         correct it in the DynamoDB console, or delete the item to start over (documents that are already in \
+         Elasticsearch are not duplicated)"
     )]
     Broken {
         /// The table.
@@ -92,9 +92,9 @@ pub enum Error {
     },
     /// The checkpoint belongs to another cluster, namespace or account. No document was written, and no position changed.
     #[error(
-        "the checkpoint `{pk}` in the table {table} tells what {stored} has, but {}, or confirm the new destination \
-         with {{\"action\": \"reset\", {}\"stream\": \"{}\", \"to\": \"...\"}} (`to`: from where on the new destination is to \
-         get events), or deploy a second stack for it", what_changed(stored, now), account_field(pk), pk.key.stream()
+        "the checkpoint `{pk}` in the table {table} belongs to {stored}, but {}, or confirm the new destination with \
+         {{\"action\": \"reset\", {}\"stream\": \"{}\", \"to\": \"...\"}} (`to`: the time from which the new \
+         destination receives events), or deploy a second stack for it", what_changed(stored, now), account_field(pk), pk.key.stream()
     )]
     DestinationChanged {
         /// The table.
@@ -108,7 +108,7 @@ pub enum Error {
     },
     /// Another run took the lease, or the item was deleted: this run must stop. Nothing was written by this call.
     #[error(
-        "the lease of the checkpoint `{pk}` in the table {table} went to another run{}: nothing is lost, that run \
+        "another run has taken the lease of the checkpoint `{pk}` in the table {table}{}: no data is lost; that run \
          continues from the last checkpoint", until(*.expires)
     )]
     LeaseLost {
@@ -126,13 +126,13 @@ fn what_changed(stored: &Destination, now: &Destination) -> String {
     if stored.has_same_settings(now) {
         let uuid = |destination: &Destination| destination.cluster_uuid.clone().unwrap_or_default();
         return format!(
-            "another cluster answers under this host now (its `cluster_uuid` is {}, and was {}), which would lack all \
-             history: bring the former cluster back",
+            "another cluster now responds at this host (its `cluster_uuid` is {}, and was {}), where all earlier \
+             documents would be missing: restore the former cluster",
             uuid(now),
             uuid(stored)
         );
     }
-    format!("the settings now say {now}, which would lack all history: put the settings back")
+    format!("the settings now name {now}, where all earlier documents would be missing: restore the former settings")
 }
 
 /// Returns the field that names the account in a request.
@@ -141,7 +141,7 @@ fn account_field(pk: &PartitionKey) -> String {
 }
 
 fn until(expires: Option<Timestamp>) -> String {
-    expires.map_or_else(String::new, |at| format!(", which holds it until {at}"))
+    expires.map_or_else(String::new, |at| format!(" and holds it until {at}"))
 }
 
 impl Error {
@@ -188,7 +188,7 @@ mod tests {
     use crate::document::{AccountName, AccountNumber, Namespace, Stream};
 
     fn fault() -> Box<Fault> {
-        Box::new(Fault::no_time("no answer before the time was up"))
+        Box::new(Fault::no_time("no response before the deadline"))
     }
 
     fn destination(host: &str) -> Box<Destination> {
@@ -204,9 +204,9 @@ mod tests {
             (
                 Error::Unreachable { action, table: table(), source: fault() },
                 "Checkpoint.Unreachable",
-                "DynamoDB could not be reached for `dynamodb:UpdateItem` on the table checkpoints: the next run continues \
-                 from the last checkpoint; if this stays, look at the table's throttling in CloudWatch and, in a VPC, \
-                 at the route or gateway endpoint to DynamoDB",
+                "DynamoDB could not be reached for `dynamodb:UpdateItem` on the table checkpoints: the next run \
+                 continues from the last checkpoint; if this persists, check the table's throttling in CloudWatch \
+                 and, in a VPC, the route or gateway endpoint to DynamoDB",
             ),
             (
                 Error::Forbidden { action, table: table(), source: fault() },
@@ -237,8 +237,8 @@ mod tests {
                 Error::Broken { table: table(), pk: pk(), attribute: "lease.expires".into(), wanted: "a map" },
                 "Checkpoint.Unreachable",
                 "the checkpoint `stream#user` in the table checkpoints can't be read: its attribute `lease.expires` \
-                 must be a map; correct it in the DynamoDB console, or delete the item to start anew (what is already \
-                 in Elasticsearch is not doubled)",
+                 must be a map; correct it in the DynamoDB console, or delete the item to start over (documents that \
+                 are already in Elasticsearch are not duplicated)",
             ),
             (
                 Error::DestinationChanged {
@@ -248,11 +248,11 @@ mod tests {
                     now: destination("new.example"),
                 },
                 "Checkpoint.DestinationChanged",
-                "the checkpoint `stream#user` in the table checkpoints tells what old.example (namespace default, \
-                 account 7) has, but the settings now say new.example (namespace default, account 7), which would lack \
-                 all history: put the settings back, or confirm the new destination with {\"action\": \"reset\", \
-                 \"stream\": \"user\", \"to\": \"...\"} (`to`: from where on the new destination is to get events), or \
-                 deploy a second stack for it",
+                "the checkpoint `stream#user` in the table checkpoints belongs to old.example (namespace default, \
+                 account 7), but the settings now name new.example (namespace default, account 7), where all earlier \
+                 documents would be missing: restore the former settings, or confirm the new destination with \
+                 {\"action\": \"reset\", \"stream\": \"user\", \"to\": \"...\"} (`to`: the time from which the new \
+                 destination receives events), or deploy a second stack for it",
             ),
             (
                 Error::DestinationChanged {
@@ -265,17 +265,18 @@ mod tests {
                     now: Box::new(Destination { cluster_uuid: Some("second".into()), ..*destination("es.example") }),
                 },
                 "Checkpoint.DestinationChanged",
-                "the checkpoint `account#globex#redrive#event_report` in the table checkpoints tells what es.example (namespace \
-                 default, account 7) has, but another cluster answers under this host now (its `cluster_uuid` is \
-                 second, and was first), which would lack all history: bring the former cluster back, or confirm the \
-                 new destination with {\"action\": \"reset\", \"account\": \"globex\", \"stream\": \"event_report\", \"to\": \"...\"} (`to`: from \
-                 where on the new destination is to get events), or deploy a second stack for it",
+                "the checkpoint `account#globex#redrive#event_report` in the table checkpoints belongs to es.example \
+                 (namespace default, account 7), but another cluster now responds at this host (its `cluster_uuid` is \
+                 second, and was first), where all earlier documents would be missing: restore the former cluster, or \
+                 confirm the new destination with {\"action\": \"reset\", \"account\": \"globex\", \"stream\": \
+                 \"event_report\", \"to\": \"...\"} (`to`: the time from which the new destination receives events), \
+                 or deploy a second stack for it",
             ),
             (
                 Error::LeaseLost { table: table(), pk: pk(), expires: "2024-05-01T12:00:00Z".parse().ok() },
                 "Checkpoint.Unreachable",
-                "the lease of the checkpoint `stream#user` in the table checkpoints went to another run, which holds \
-                 it until 2024-05-01T12:00:00Z: nothing is lost, that run continues from the last checkpoint",
+                "another run has taken the lease of the checkpoint `stream#user` in the table checkpoints and holds \
+                 it until 2024-05-01T12:00:00Z: no data is lost; that run continues from the last checkpoint",
             ),
         ];
         for (error, error_type, text) in texts {

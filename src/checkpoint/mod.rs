@@ -6,7 +6,7 @@
 //!   changes nothing. The write that takes a lease is conditional on the destination of the item and on its lease. If it
 //!   is refused, the item that was found is judged and written under the condition that it has not changed.
 //! - Only the set of the unfinished backfills is changed without a condition. The run that changes it holds the lease of
-//!   the backfill that it adds or takes out.
+//!   the backfill that it adds or removes.
 //! - A write carries an ID. If DynamoDB refuses a write and the item has its ID, an earlier attempt took effect and its
 //!   response was lost. The write counts as done.
 //! - Reads are consistent. The caller always supplies the clock.

@@ -68,7 +68,7 @@ impl State {
     /// Returns the state for another destination if the item is not bound: it keeps only the snapshot that was to be
     /// taken.
     #[must_use]
-    pub fn begun_anew(&self) -> Self {
+    pub fn restarted(&self) -> Self {
         let unfinished = match self.unfinished {
             Some(Unfinished::Snapshot(SnapshotPosition { scheduled_time, .. })) => {
                 Some(Unfinished::Snapshot(SnapshotPosition::begin(scheduled_time)))
@@ -240,12 +240,12 @@ mod tests {
     }
 
     #[test]
-    fn what_begins_anew_elsewhere_keeps_the_snapshot_that_was_to_be_taken() {
+    fn what_restarts_elsewhere_keeps_the_snapshot_that_was_to_be_taken() {
         let scheduled_time = at("2024-01-01T00:00:00Z");
         let tried =
             SnapshotPosition { timestamp: Some(at("2024-01-01T00:00:09Z")), ..SnapshotPosition::begin(scheduled_time) };
         let state = State { unfinished: Some(Unfinished::Snapshot(tried)), ..State::default() };
-        let anew = Some(Unfinished::Snapshot(SnapshotPosition::begin(scheduled_time)));
-        assert_eq!(state.begun_anew(), State { unfinished: anew, ..State::default() });
+        let restarted = Some(Unfinished::Snapshot(SnapshotPosition::begin(scheduled_time)));
+        assert_eq!(state.restarted(), State { unfinished: restarted, ..State::default() });
     }
 }

@@ -180,7 +180,7 @@ impl Store {
                         changes.push(destination_change(&self.destination));
                     }
                 }
-                Fit::Anew(state) => {
+                Fit::Fresh(state) => {
                     changes.push(destination_change(&self.destination));
                     changes.extend(state_changes(key, &state, now));
                 }
@@ -201,7 +201,7 @@ impl Store {
                 until_at_most: lease_until_at_most,
                 state: match self.fit(before.as_deref())? {
                     Fit::Same(item) => item.state.clone(),
-                    Fit::Anew(state) => *state,
+                    Fit::Fresh(state) => *state,
                 },
                 version,
                 expires,
@@ -266,13 +266,13 @@ impl Store {
         now: Timestamp,
     ) -> Result<Reset, Error> {
         let state = State { watermark, ..State::default() };
-        let anew = |_: Option<&Item>| {
+        let changes = |_: Option<&Item>| {
             let mut changes = state_changes(key, &state, now);
             changes.extend([destination_change(&self.destination), (LEASE, None)]);
             Ok(changes)
         };
         let found = self.load(key).await?;
-        Ok(match self.change(&Claim { key, request_id, now }, found, anew).await? {
+        Ok(match self.change(&Claim { key, request_id, now }, found, changes).await? {
             Changed::Busy { expires } => Reset::Busy { expires },
             Changed::Done { before, .. } => Reset::Done { before },
         })
@@ -375,12 +375,12 @@ impl Store {
     /// Determines whether this run may continue from `found`.
     fn fit<'a>(&self, found: Option<&'a Item>) -> Result<Fit<'a>, Error> {
         match found {
-            None => Ok(Fit::Anew(Box::default())),
+            None => Ok(Fit::Fresh(Box::default())),
             Some(item) if item.destination.is_same(&self.destination) => Ok(Fit::Same(item)),
             // Nothing was acknowledged, so nothing is lost.
-            Some(item) if !item.is_bound() => Ok(Fit::Anew(Box::new(item.state.begun_anew()))),
+            Some(item) if !item.is_bound() => Ok(Fit::Fresh(Box::new(item.state.restarted()))),
             // A completion elsewhere says nothing about this destination, and starting over loses nothing.
-            Some(item) if item.key.expires() && item.state.complete => Ok(Fit::Anew(Box::default())),
+            Some(item) if item.key.expires() && item.state.complete => Ok(Fit::Fresh(Box::default())),
             Some(item) => Err(self.destination_changed(item.key, &item.destination, &self.destination)),
         }
     }
@@ -405,7 +405,7 @@ enum Fit<'a> {
     /// The item holds the progress in this destination.
     Same(&'a Item),
     /// There is no item, or it belongs to another destination and is complete or not bound. Holds the initial state.
-    Anew(Box<State>),
+    Fresh(Box<State>),
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use super::item::{
     Change, DESTINATION, EXPIRES, EXPIRES_AT, LEASE, LEASE_TIME, PK, REQUEST_ID, TOKEN, VERSION, WRITE_ID,
     destination_value, lease_value, number,
 };
-use crate::aws;
+use crate::aws::{self, Fault};
 use crate::clock::Deadline;
 
 /// Most time for the retries of one call. After that the lease has expired, and the result of the call is out of date.
@@ -138,7 +138,11 @@ impl Table {
                 self.client.scan().table_name(&self.name).consistent_read(true).set_exclusive_start_key(start);
             let answer = aws::call(SCAN, PATIENCE, self.deadline, || request.clone().send()).await;
             let page = answer.map_err(|fault| Error::of_call(fault, SCAN, &self.name))?;
-            items.extend(page.items.unwrap_or_default());
+            // DynamoDB always returns a list, which may be empty.
+            let found = page.items.ok_or_else(|| {
+                Error::of_call(Fault::incomplete("the response contains no list of items"), SCAN, &self.name)
+            })?;
+            items.extend(found);
             start = page.last_evaluated_key;
             if start.is_none() {
                 return Ok(items);
@@ -167,7 +171,7 @@ impl Table {
         Ok(items)
     }
 
-    /// Adds a text to the set `name` of an item, or takes it out.
+    /// Adds a text to the set `name` of an item, or removes it.
     ///
     /// # Errors
     /// Errors of the call to DynamoDB.
@@ -339,4 +343,53 @@ impl Take<'_> {
 pub(super) fn random_id() -> String {
     let word = || RandomState::new().hash_one(0_u8);
     format!("{:016x}{:016x}", word(), word())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use aws_config::{BehaviorVersion, Region};
+    use aws_sdk_dynamodb::config::Credentials;
+
+    use super::*;
+
+    /// Starts a server that answers one call with `body`. Returns its URL.
+    fn answer_once(body: &'static str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = Vec::new();
+            let mut buffer = [0; 4096];
+            // The request is complete when its JSON object is.
+            while !request.ends_with(b"}") {
+                let read = stream.read(&mut buffer).unwrap();
+                request.extend_from_slice(&buffer[..read]);
+            }
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0\r\nconnection: close";
+            write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+        });
+        url
+    }
+
+    async fn scan(body: &'static str) -> Result<Vec<Attributes>, Error> {
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .endpoint_url(answer_once(body))
+            .region(Region::from_static("eu-west-1"))
+            .credentials_provider(Credentials::new("id", "secret", None, None, "test"))
+            .load()
+            .await;
+        let deadline = Deadline::after(Duration::from_secs(60));
+        Table::new(&Client::new(&config), "checkpoints".to_owned(), deadline).scan().await
+    }
+
+    #[tokio::test]
+    async fn a_listing_without_items_is_an_error_and_not_an_empty_table() {
+        assert_eq!(scan(r#"{"Items":[],"Count":0}"#).await.unwrap().len(), 0);
+        let error = scan("{}").await.unwrap_err();
+        assert_eq!(error.error_type(), "Checkpoint.Unreachable");
+        assert!(format!("{error:?}").contains("no list of items"), "{error:?}");
+    }
 }

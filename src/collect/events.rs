@@ -95,7 +95,7 @@ impl Run<'_> {
         if watermark.is_none() || least.read_from <= planned {
             return Err(error);
         }
-        tracing::error!(%error, from = %planned, to = %least.read_from, "late events of these hours can't be looked for");
+        tracing::error!(%error, from = %planned, to = %least.read_from, "late events of these hours cannot be read");
         self.read_planned(least).await
     }
 
@@ -229,7 +229,7 @@ impl Run<'_> {
         match self.session.store.load(live).await {
             Ok(item) => item.and_then(|item| item.lease).is_some_and(|lease| lease.expires > now()),
             Err(error) => {
-                tracing::debug!(%error, "it can't be told whether a live run is at work");
+                tracing::debug!(%error, "it could not be determined whether a live run is in progress");
                 false
             }
         }

@@ -17,6 +17,7 @@ mod run;
 mod session;
 mod slices;
 mod snapshot;
+mod snapshot_of;
 mod windows;
 mod zone;
 
@@ -24,11 +25,12 @@ pub(crate) use self::zone::{Account, polls_of};
 pub use self::{
     backfill::backfill,
     live::collect,
-    preview::{Preview, SnapshotOf},
+    preview::Preview,
     redrive::redrive,
     reset::reset,
     resume::{has_pending_work, resume},
     session::{Session, mapper},
     slices::plan,
+    snapshot_of::SnapshotOf,
     windows::{ZONE_REACH, open_end},
 };

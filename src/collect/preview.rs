@@ -4,30 +4,29 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
-use url::Url;
 
-use super::{events::documents, session::mapper, windows::backfill_window};
+use super::{SnapshotOf, events::documents, session::mapper, snapshot_of::SnapshotPage, windows::backfill_window};
 use crate::{
     clock::{Deadline, now, whole_second},
     config::Config,
     document::{Document, Stream},
+    endpoint::LastPassUrl,
     error::Error,
     http,
     lastpass::{
-        self, folders,
+        self,
         paging::{PageRequest, Paging, Reach},
-        users,
         whole_seconds::WindowReader,
     },
     request::Window,
     secrets::Credentials,
-    streams::{self, Mapper, detailed_shared_folder, user},
+    streams::{self, Mapper},
 };
 
 /// An account whose documents are previewed before they are sent.
 pub struct Preview {
     http: reqwest::Client,
-    url: Url,
+    url: LastPassUrl,
     api_user: Option<String>,
     account: lastpass::Account,
     mapper: Mapper,
@@ -107,47 +106,22 @@ impl Preview {
         let clock = now();
         let (stamps, snapshot) =
             (stamps_at(clock), streams::Snapshot { scheduled_time: whole_second(clock), timestamp: clock });
-        let largest = match of {
-            SnapshotOf::Users => users::PAGE_SIZE,
-            SnapshotOf::SharedFolders => folders::PAGE_SIZE,
-        };
-        let (mut paging, mut seen) = (Paging::from(PageRequest::first(largest), 0), HashSet::new());
+        let (mut paging, mut seen) = (Paging::from(PageRequest::first(of.page_size()), 0), HashSet::new());
         loop {
-            let page = match of {
-                SnapshotOf::Users => lastpass.fetch_users(paging.next()).await.map(|page| (page.users, page.total)),
-                SnapshotOf::SharedFolders => {
-                    lastpass.fetch_folders(paging.next()).await.map(|page| (page.folders, None))
-                }
-            };
-            let (entries, total) = match page {
+            let SnapshotPage { entries, total } = match of.fetch(&lastpass, paging.next()).await {
                 Err(error) if error.is_too_large() && paging.shrink() => continue,
                 page => page?,
             };
             let reach = paging.take(entries.iter().map(|(key, _)| key.as_str()), total);
             let new = entries.into_iter().filter(|(key, _)| seen.insert(key.clone()));
             take(
-                new.flat_map(|(key, record)| match of {
-                    SnapshotOf::Users => vec![user::document(&self.mapper, &stamps, &snapshot, &key, &record)],
-                    SnapshotOf::SharedFolders => {
-                        detailed_shared_folder::documents(&self.mapper, &stamps, &snapshot, &key, &record)
-                    }
-                })
-                .collect(),
+                new.flat_map(|(key, record)| of.documents(&self.mapper, &stamps, &snapshot, (&key, &record))).collect(),
             );
             if reach != Reach::More {
                 return Ok(());
             }
         }
     }
-}
-
-/// The kind of a snapshot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SnapshotOf {
-    /// The users.
-    Users,
-    /// The shared folders.
-    SharedFolders,
 }
 
 const fn stamps_at(clock: Timestamp) -> streams::Stamps {

@@ -33,7 +33,7 @@ pub async fn redrive(session: &Session<'_>, stream: Stream) -> Result<RunAnswer,
     let mut refused = BTreeMap::new();
     let ended = run.work(run.redeliver_letters(stream, &mut refused)).await;
     if !refused.is_empty() {
-        tracing::warn!(error_types = ?refused, "records were refused again; they stay dead letters");
+        tracing::warn!(error_types = ?refused, "records were refused again; they remain dead letters");
     }
     run.end(ended, None).await
 }

@@ -35,13 +35,13 @@ pub async fn reset(session: &Session<'_>, stream: Stream, to: Timestamp) -> Resu
                 after: watermark,
                 lease_expires: Some(expires),
                 message: format!(
-                    "nothing was changed: a run of {stream} is at work; repeat this after `lease_expires`"
+                    "nothing was changed: a run of {stream} is in progress; send this again after `lease_expires`"
                 ),
             });
         }
     };
-    let given_up = give_up_elsewhere(session, stream).await?;
-    let change = Change { stream, before: before.as_deref(), after, destination: store.destination(), given_up };
+    let abandoned = abandon_elsewhere(session, stream).await?;
+    let change = Change { stream, before: before.as_deref(), after, destination: store.destination(), abandoned };
     tracing::info!(before = change.watermark_before().map(|at| at.to_string()), %after, "the checkpoint was reset");
     Ok(ResetAnswer {
         action: "reset",
@@ -49,14 +49,14 @@ pub async fn reset(session: &Session<'_>, stream: Stream, to: Timestamp) -> Resu
         status: RunStatus::Complete,
         before: change.watermark_before(),
         after: Some(after),
-        lease_expires: given_up.busy_until,
+        lease_expires: abandoned.busy_until,
         message: change.message(),
     })
 }
 
 /// Abandoned work for another destination.
 #[derive(Debug, Clone, Copy, Default)]
-struct GivenUp {
+struct Abandoned {
     backfills: u64,
     /// When the lease of such work expires. Work whose lease a run holds is not abandoned.
     busy_until: Option<Timestamp>,
@@ -64,9 +64,9 @@ struct GivenUp {
 
 /// Resets the unfinished backfills and the redrive of `stream` that are bound to another destination, so that they
 /// begin again in the current one.
-async fn give_up_elsewhere(session: &Session<'_>, stream: Stream) -> Result<GivenUp, Error> {
+async fn abandon_elsewhere(session: &Session<'_>, stream: Stream) -> Result<Abandoned, Error> {
     let Session { store, request_id, .. } = *session;
-    let mut given_up = GivenUp::default();
+    let mut abandoned = Abandoned::default();
     let listing = store.list().await?;
     for error in listing.broken {
         tracing::error!(%error, "a checkpoint can't be read");
@@ -81,13 +81,13 @@ async fn give_up_elsewhere(session: &Session<'_>, stream: Stream) -> Result<Give
         match store.reset(key, None, request_id, now()).await? {
             checkpoint::Reset::Done { .. } if matches!(key, Key::Backfill { .. }) => {
                 store.leave_unfinished(key).await?;
-                given_up.backfills += 1;
+                abandoned.backfills += 1;
             }
             checkpoint::Reset::Done { .. } => {}
-            checkpoint::Reset::Busy { expires } => given_up.busy_until = given_up.busy_until.max(Some(expires)),
+            checkpoint::Reset::Busy { expires } => abandoned.busy_until = abandoned.busy_until.max(Some(expires)),
         }
     }
-    Ok(given_up)
+    Ok(abandoned)
 }
 
 /// The changes of a reset.
@@ -96,7 +96,7 @@ struct Change<'a> {
     before: Option<&'a Item>,
     after: Timestamp,
     destination: &'a Destination,
-    given_up: GivenUp,
+    abandoned: Abandoned,
 }
 
 impl Change<'_> {
@@ -111,15 +111,18 @@ impl Change<'_> {
             Stream::User | Stream::DetailedSharedFolder => self.next_snapshot(),
         };
         sentences.extend(self.confirmed());
-        match self.given_up.backfills {
+        match self.abandoned.backfills {
             0 => {}
-            1 => sentences.push("1 unfinished backfill for another destination was given up: send it again".to_owned()),
+            1 => {
+                sentences.push("1 unfinished backfill for another destination was abandoned: send it again".to_owned())
+            }
             n => sentences
-                .push(format!("{n} unfinished backfills for another destination were given up: send them again")),
+                .push(format!("{n} unfinished backfills for another destination were abandoned: send them again")),
         }
-        if self.given_up.busy_until.is_some() {
+        if self.abandoned.busy_until.is_some() {
             sentences.push(
-                "a backfill or redrive for another destination is still at work: repeat this after `lease_expires`"
+                "a backfill or redrive for another destination is still in progress: send this again after \
+                 `lease_expires`"
                     .to_owned(),
             );
         }
@@ -134,13 +137,13 @@ impl Change<'_> {
             return None;
         }
         let confirmed = if before.has_same_settings(now) {
-            format!("the cluster that answers at {} now is confirmed", now.host)
+            format!("the cluster that now responds at {} is confirmed", now.host)
         } else {
             format!("{now} is confirmed in place of {before}")
         };
         Some(match self.stream {
             Stream::EventReport => {
-                format!("{confirmed}: events from before {} come there by a backfill alone", self.after)
+                format!("{confirmed}: only a backfill writes events from before {} there", self.after)
             }
             Stream::User | Stream::DetailedSharedFolder => confirmed,
         })
@@ -150,13 +153,14 @@ impl Change<'_> {
         let after = self.after;
         match self.watermark_before() {
             Some(before) if before < after => format!(
-                "the next run reads on from {after}: events between {before} and {after} that were not delivered yet \
-                 are not read by the schedule, but for late ones that it reads again; send {{\"action\": \
-                 \"backfill\", \"stream\": \"event_report\", \"from\": \"{before}\", \"to\": \"{after}\"}} for them"
+                "the next run continues from {after}: events between {before} and {after} that were not delivered yet \
+                 are not read by scheduled runs, except late events in the hours that these read again; send \
+                 {{\"action\": \"backfill\", \"stream\": \"event_report\", \"from\": \"{before}\", \"to\": \
+                 \"{after}\"}} for them"
             ),
             _ => format!(
-                "the next run reads the events from {after} on; those that are there already are found by their `_id` \
-                 and count as `duplicates`"
+                "the next run reads the events from {after} onward; events that already exist are found by their \
+                 `_id` and count as `duplicates`"
             ),
         }
     }
@@ -167,11 +171,11 @@ impl Change<'_> {
         if let Some(Unfinished::Snapshot(SnapshotPosition { scheduled_time, .. })) =
             self.before.and_then(|item| item.state.unfinished)
         {
-            sentences.push(format!("the unfinished snapshot of {scheduled_time} was given up"));
+            sentences.push(format!("the unfinished snapshot of {scheduled_time} was abandoned"));
         }
         sentences.push(format!(
-            "the next snapshot is that of the next run of {stream} whose scheduled time is later than {after}; \
-             those up to then count as taken"
+            "the next snapshot is taken by the next run of {stream} whose scheduled time is later than {after}; \
+             earlier snapshots count as taken"
         ));
         sentences
     }
@@ -205,24 +209,24 @@ mod tests {
         let (stream, watermark, after) = change;
         let state = State { watermark: Some(at(watermark)), unfinished, ..State::default() };
         let before = Item::of(Key::Stream(stream), state, before);
-        let (after, given_up) = (at(after), GivenUp::default());
+        let (after, abandoned) = (at(after), Abandoned::default());
         let destination = &destination("es.example", "one");
-        Change { stream, before: Some(&before), after, destination, given_up }.message()
+        Change { stream, before: Some(&before), after, destination, abandoned }.message()
     }
 
     #[test]
     fn a_message_says_what_is_read_again_and_what_is_not_read() {
         let events =
             |before, after| message((Stream::EventReport, before, after), None, destination("es.example", "one"));
-        let back = "the next run reads the events from 2025-05-01T00:00:00Z on; those that are there already are found \
-                    by their `_id` and count as `duplicates`";
+        let back = "the next run reads the events from 2025-05-01T00:00:00Z onward; events that already exist are \
+                    found by their `_id` and count as `duplicates`";
         assert_eq!(events(LATER, EARLIER), back);
         assert_eq!(events(EARLIER, EARLIER), back);
         assert_eq!(
             events(EARLIER, LATER),
-            "the next run reads on from 2025-06-01T00:00:00Z: events between 2025-05-01T00:00:00Z and \
-             2025-06-01T00:00:00Z that were not delivered yet are not read by the schedule, but for late ones that it \
-             reads again; send {\"action\": \"backfill\", \"stream\": \"event_report\", \"from\": \
+            "the next run continues from 2025-06-01T00:00:00Z: events between 2025-05-01T00:00:00Z and \
+             2025-06-01T00:00:00Z that were not delivered yet are not read by scheduled runs, except late events in \
+             the hours that these read again; send {\"action\": \"backfill\", \"stream\": \"event_report\", \"from\": \
              \"2025-05-01T00:00:00Z\", \"to\": \"2025-06-01T00:00:00Z\"} for them"
         );
     }
@@ -233,8 +237,8 @@ mod tests {
         let unfinished = Some(Unfinished::Snapshot(position));
         assert_eq!(
             message((Stream::User, LATER, EARLIER), unfinished, destination("es.example", "one")),
-            "the unfinished snapshot of 2025-06-02T00:00:00Z was given up; the next snapshot is that of the next run of \
-             user whose scheduled time is later than 2025-05-01T00:00:00Z; those up to then count as taken"
+            "the unfinished snapshot of 2025-06-02T00:00:00Z was abandoned; the next snapshot is taken by the next \
+             run of user whose scheduled time is later than 2025-05-01T00:00:00Z; earlier snapshots count as taken"
         );
     }
 
@@ -246,7 +250,8 @@ mod tests {
             (
                 "es.example",
                 "two",
-                "the cluster that answers at es.example now is confirmed: events from before 2025-06",
+                "the cluster that now responds at es.example is confirmed: only a backfill writes events from before \
+                 2025-06",
             ),
         ] {
             let text = other(host, uuid);
@@ -256,15 +261,18 @@ mod tests {
     }
 
     #[test]
-    fn a_message_counts_the_backfills_that_were_given_up() {
+    fn a_message_counts_the_backfills_that_were_abandoned() {
         let text = |backfills, busy_until| {
-            let given_up = GivenUp { backfills, busy_until };
+            let abandoned = Abandoned { backfills, busy_until };
             let destination = &destination("es.example", "one");
-            Change { stream: Stream::EventReport, before: None, after: at(LATER), destination, given_up }.message()
+            Change { stream: Stream::EventReport, before: None, after: at(LATER), destination, abandoned }.message()
         };
-        assert!(!text(0, None).contains("given up"));
-        assert!(text(1, None).ends_with("; 1 unfinished backfill for another destination was given up: send it again"));
-        assert!(text(2, None).contains("; 2 unfinished backfills for another destination were given up: send them"));
-        assert!(text(0, Some(at(LATER))).ends_with("is still at work: repeat this after `lease_expires`"));
+        assert!(!text(0, None).contains("abandoned"));
+        assert!(text(1, None).ends_with(
+            "; 1 unfinished backfill for another destination was abandoned: send it \
+                                         again"
+        ));
+        assert!(text(2, None).contains("; 2 unfinished backfills for another destination were abandoned: send them"));
+        assert!(text(0, Some(at(LATER))).ends_with("is still in progress: send this again after `lease_expires`"));
     }
 }

@@ -6,9 +6,9 @@
 
 use jiff::Timestamp;
 
-use super::{Session, backfill::backfill, redrive::redrive, snapshot::collect_snapshot};
+use super::{Session, backfill::backfill, live::collect, redrive::redrive};
 use crate::{
-    answer::{ResumeAnswer, RunStatus},
+    answer::ResumeAnswer,
     checkpoint::{self, Item, Key, Listing, Resumable, SnapshotPosition, Unfinished},
     document::Stream,
     error::Error,
@@ -52,12 +52,10 @@ pub async fn resume(session: &Session<'_>, resumable: Resumable) -> Result<Resum
     let mut first_error = None;
     for work in pending {
         if session.is_nearly_over() {
-            return Ok(ResumeAnswer { action: "resume", status: RunStatus::Partial, resumed });
+            return Ok(ResumeAnswer::interrupted(resumed));
         }
         let answer = match work {
-            PendingWork::Snapshot { scheduled_time, stream } => {
-                collect_snapshot(session, stream, Some(scheduled_time)).await
-            }
+            PendingWork::Snapshot { scheduled_time, stream } => collect(session, stream, Some(scheduled_time)).await,
             PendingWork::Redrive { stream, .. } => redrive(session, stream).await,
             PendingWork::Backfill { from, to, alert } => {
                 backfill(session, Backfill { from, to, skip_completed: true, alert }).await
@@ -67,36 +65,36 @@ pub async fn resume(session: &Session<'_>, resumable: Resumable) -> Result<Resum
             Ok(answer) => resumed.push(answer),
             Err(error) if session.is_nearly_over() && error.is_retryable() && !resumed.is_empty() => {
                 tracing::warn!(%error, "the deadline was reached; the next run continues");
-                return Ok(ResumeAnswer { action: "resume", status: RunStatus::Partial, resumed });
+                return Ok(ResumeAnswer::interrupted(resumed));
             }
             // Failed work must not delay the rest.
             Err(error) => first_error = first_error.or(Some(error)),
         }
     }
-    if let Some(error) = first_error {
-        return Err(error);
+    match first_error {
+        Some(error) => Err(error),
+        None => Ok(ResumeAnswer::ended(resumed)),
     }
-    let is_partial = resumed.iter().any(|answer| answer.status == RunStatus::Partial);
-    let status = if is_partial { RunStatus::Partial } else { RunStatus::Complete };
-    Ok(ResumeAnswer { action: "resume", status, resumed })
 }
 
 /// Returns the unfinished work of an item. A backfill that is complete but still named is entered as well: its run finds it
-/// complete, and takes it out.
+/// complete, and removes it.
 fn pending_work(item: &Item) -> Option<PendingWork> {
     if let (Key::Backfill { from, to, .. }, true) = (item.key, item.state.complete) {
         return Some(PendingWork::Backfill { from, to, alert: false });
     }
     match (item.key, item.state.unfinished?) {
-        (Key::Stream(stream), Unfinished::Snapshot(SnapshotPosition { scheduled_time, .. })) => {
-            Some(PendingWork::Snapshot { scheduled_time, stream })
-        }
+        (
+            Key::Stream(stream @ (Stream::User | Stream::DetailedSharedFolder)),
+            Unfinished::Snapshot(SnapshotPosition { scheduled_time, .. }),
+        ) => Some(PendingWork::Snapshot { scheduled_time, stream }),
         (Key::Redrive(stream), Unfinished::Redrive { position }) => Some(PendingWork::Redrive { position, stream }),
         (Key::Backfill { from, to, .. }, Unfinished::Window { alert, .. }) => {
             Some(PendingWork::Backfill { from, to, alert })
         }
         // A plan is repeated by its sender. Its slices are backfills.
         (Key::Plan { .. }, _)
+        | (Key::Stream(Stream::EventReport), Unfinished::Snapshot(_))
         | (Key::Stream(_), Unfinished::Window { .. } | Unfinished::Redrive { .. })
         | (Key::Backfill { .. }, Unfinished::Snapshot(_) | Unfinished::Redrive { .. })
         | (Key::Redrive(_), Unfinished::Window { .. } | Unfinished::Snapshot(_)) => None,

@@ -174,7 +174,7 @@ impl<'a> Run<'a> {
                 tokio::time::sleep(RENEW_EVERY).await;
                 match self.lease.renew(now()).await {
                     Err(error) if error.is_lease_lost() => return error,
-                    Err(error) => tracing::warn!(%error, "the lease was not renewed; trying again"),
+                    Err(error) => tracing::warn!(%error, "the lease was not renewed; retrying"),
                     Ok(()) => {}
                 }
             }

@@ -16,35 +16,28 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Session,
     run::{Begun, Ended, Run},
+    snapshot_of::SnapshotOf,
 };
 use crate::{
     answer::RunAnswer,
     checkpoint::{Key, SnapshotPosition, Unfinished},
     clock::now,
-    document::{Document, Stream},
+    document::Document,
     error::Error,
     lastpass::{
-        self, folders,
         paging::{PageRequest, Paging, Reach},
-        users,
         whole_seconds::CLOCK_TOLERANCE,
     },
-    streams::{self, detailed_shared_folder, user},
+    streams,
 };
 
 /// After this time an unfinished snapshot is abandoned for a newer one. Chosen: the default rate of the schedules.
-const GIVE_UP_AFTER: SignedDuration = SignedDuration::from_hours(24);
+const ABANDON_AFTER: SignedDuration = SignedDuration::from_hours(24);
 /// Most passes of a snapshot. Chosen: an account that changes all the time still gets a snapshot.
 const MOST_PASSES: u32 = 10;
 /// Represents a page without new entries in the running hash of the entry keys. No key equals it, because IDs are
 /// numbers.
 const REPEATS: &str = "\0repeats";
-
-/// The keys and records of one page, and the total that the response states.
-struct SnapshotPage {
-    entries: Vec<(String, String)>,
-    total: Option<u64>,
-}
 
 /// Reads a snapshot, after the unfinished snapshot of an earlier run.
 ///
@@ -52,19 +45,19 @@ struct SnapshotPage {
 /// See [`super::collect`].
 pub async fn collect_snapshot(
     session: &Session<'_>,
-    stream: Stream,
+    of: SnapshotOf,
     scheduled_time: Option<Timestamp>,
 ) -> Result<RunAnswer, Error> {
-    let run = match Run::begin(session, "collect", Key::Stream(stream)).await? {
+    let run = match Run::begin(session, "collect", Key::Stream(of.stream())).await? {
         Begun::Run(run) => run,
         Begun::Busy(answer) => return Ok(answer),
     };
-    let ended = run.work(run.read_snapshots(stream, scheduled_time)).await;
+    let ended = run.work(run.read_snapshots(of, scheduled_time)).await;
     run.end(ended, None).await
 }
 
 impl Run<'_> {
-    async fn read_snapshots(&self, stream: Stream, scheduled_time: Option<Timestamp>) -> Result<Ended, Error> {
+    async fn read_snapshots(&self, of: SnapshotOf, scheduled_time: Option<Timestamp>) -> Result<Ended, Error> {
         let state = self.lease.state();
         let unfinished = match state.unfinished {
             Some(Unfinished::Snapshot(position)) => Some(position),
@@ -77,10 +70,11 @@ impl Run<'_> {
             (None, None) => whole_minute(clock),
         };
         if let Some(unfinished) = unfinished {
-            let is_given_up = wanted.duration_since(unfinished.scheduled_time) >= GIVE_UP_AFTER;
-            if is_given_up {
-                tracing::warn!(given_up = %unfinished.scheduled_time, "an unfinished snapshot was given up for a newer one");
-            } else if self.read_snapshot(stream, unfinished).await? == Ended::DeadlineCame {
+            let is_abandoned = wanted.duration_since(unfinished.scheduled_time) >= ABANDON_AFTER;
+            if is_abandoned {
+                tracing::warn!(abandoned = %unfinished.scheduled_time, "an unfinished snapshot was abandoned for a \
+                    newer one");
+            } else if self.read_snapshot(of, unfinished).await? == Ended::DeadlineCame {
                 return Ok(Ended::DeadlineCame);
             }
         }
@@ -91,17 +85,18 @@ impl Run<'_> {
         let begun = SnapshotPosition::begin(wanted);
         // Saved before the first page: if no page can be read, `resume` retries it before the schedule of the next day.
         self.save_snapshot(begun).await?;
-        self.read_snapshot(stream, begun).await
+        self.read_snapshot(of, begun).await
     }
 
     /// Reads a snapshot from its saved position.
-    async fn read_snapshot(&self, stream: Stream, mut position: SnapshotPosition) -> Result<Ended, Error> {
+    async fn read_snapshot(&self, of: SnapshotOf, mut position: SnapshotPosition) -> Result<Ended, Error> {
         let mut delivered = HashSet::new();
-        let mut paging = paging_from(stream, &position);
+        let mut paging = paging_from(of, &position);
         loop {
-            let page = match self.fetch_page(stream, paging.next()).await {
+            let page = match of.fetch(self.session.lastpass, paging.next()).await {
                 Err(error) if error.is_too_large() && paging.shrink() => {
-                    tracing::warn!(%stream, size = paging.next().size, "a page is too large; pages of fewer entries are asked for");
+                    tracing::warn!(stream = %of.stream(), size = paging.next().size, "the page is too large; requesting smaller \
+                        pages");
                     let (page_size, seen_before) = (Some(paging.next().size), position.seen_before);
                     position = SnapshotPosition { page_index: 0, page_size, read: 0, seen: 0, seen_before, ..position };
                     self.save_snapshot(position).await?;
@@ -123,7 +118,7 @@ impl Run<'_> {
             };
             position.read = paging.read();
             let new: Vec<_> = page.entries.into_iter().filter(|(key, _)| delivered.insert(key.clone())).collect();
-            self.deliver(self.snapshot_documents(stream, &snapshot, &new), None).await?;
+            self.deliver(self.snapshot_documents(of, &snapshot, &new), None).await?;
             let is_complete = match reach {
                 Reach::Whole => true,
                 // Without a total, only an empty page can follow the entries that the pass before found too.
@@ -142,7 +137,7 @@ impl Run<'_> {
                 (position.page_size, position.page_index) = (Some(size), index);
             } else {
                 position = position.next_pass();
-                paging = paging_from(stream, &position);
+                paging = paging_from(of, &position);
             }
             self.save_snapshot(position).await?;
             if self.session.is_nearly_over() {
@@ -163,21 +158,10 @@ impl Run<'_> {
         Ok(clock)
     }
 
-    async fn fetch_page(&self, stream: Stream, request: PageRequest) -> Result<SnapshotPage, lastpass::Error> {
-        let lastpass = self.session.lastpass;
-        if stream == Stream::User {
-            let page = lastpass.fetch_users(request).await?;
-            Ok(SnapshotPage { total: page.total, entries: page.users })
-        } else {
-            let page = lastpass.fetch_folders(request).await?;
-            Ok(SnapshotPage { total: None, entries: page.folders })
-        }
-    }
-
     /// Maps entries to documents, lazily.
     fn snapshot_documents(
         &self,
-        stream: Stream,
+        of: SnapshotOf,
         snapshot: &streams::Snapshot,
         entries: &[(String, String)],
     ) -> impl Iterator<Item = Document> {
@@ -185,11 +169,7 @@ impl Run<'_> {
         let stamps = streams::Stamps { created: clock, ingested: Some(clock) };
         let mapper = self.session.mapper;
         entries.iter().flat_map(move |(key, record)| {
-            let mut documents = if stream == Stream::User {
-                vec![user::document(mapper, &stamps, snapshot, key, record)]
-            } else {
-                detailed_shared_folder::documents(mapper, &stamps, snapshot, key, record)
-            };
+            let mut documents = of.documents(mapper, &stamps, snapshot, (key, record));
             // A snapshot is never taken before its `scheduled_time`, which is part of each `_id`.
             documents.iter_mut().for_each(|document| document.since = Some(snapshot.scheduled_time));
             documents
@@ -204,9 +184,8 @@ impl Run<'_> {
 }
 
 /// Returns the paging of a snapshot from its saved position.
-fn paging_from(stream: Stream, position: &SnapshotPosition) -> Paging {
-    let largest = if stream == Stream::User { users::PAGE_SIZE } else { folders::PAGE_SIZE };
-    let request = PageRequest { size: position.page_size.unwrap_or(largest), index: position.page_index };
+fn paging_from(of: SnapshotOf, position: &SnapshotPosition) -> Paging {
+    let request = PageRequest { size: position.page_size.unwrap_or(of.page_size()), index: position.page_index };
     Paging::from(request, position.read)
 }
 
@@ -228,7 +207,7 @@ fn not_ahead(scheduled_time: Timestamp, clock: Timestamp) -> Timestamp {
     if scheduled_time.duration_since(clock) <= CLOCK_TOLERANCE {
         return scheduled_time;
     }
-    tracing::warn!(%scheduled_time, "`scheduled_time` lies in the future; taking the clock");
+    tracing::warn!(%scheduled_time, "`scheduled_time` is in the future; using the current time instead");
     whole_minute(clock)
 }
 

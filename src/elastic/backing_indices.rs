@@ -182,7 +182,11 @@ async fn creation_dates(client: &Client, data_stream: &str) -> Result<HashMap<St
     let response = match client.ask(&request).await {
         Ok(response) if response.status.is_success() => response,
         Ok(response) => {
-            tracing::debug!(status = response.status.as_u16(), "the creation dates of the backing indices are hidden");
+            tracing::debug!(
+                status = response.status.as_u16(),
+                "the creation dates of the backing indices could not \
+                be read"
+            );
             return Ok(HashMap::new());
         }
         Err(Error::Forbidden { .. }) => return Ok(HashMap::new()),

@@ -18,13 +18,13 @@ use super::transport::{Body, Request};
 use crate::document::{DataStream, DocId};
 
 const FAILURE_STORE_REMEDY: &str = "documents went into the failure store of the data stream, where no search finds \
-    them: switch it off (PUT _data_stream/<name>/_options {\"failure_store\": {\"enabled\": false}}) and roll the data \
-    stream over; the failure store (<name>::failures) says why they were refused";
-const UNKNOWN_REMEDY: &str = "this version does not know this refusal, so no dead letters were written: see the log of \
-    Elasticsearch, and report it to the project";
+    them: disable it (PUT _data_stream/<name>/_options {\"failure_store\": {\"enabled\": false}}) and roll over the \
+    data stream; the failure store (<name>::failures) shows why they were refused";
+const UNKNOWN_REMEDY: &str = "this version does not know this kind of refusal, so no dead letters were written: see \
+    the Elasticsearch log, and report the refusal to the project";
 const NO_TEMPLATE: &str = "no index template matches the name of the data stream";
-const PIPELINE: &str = "documents were refused before they reached an index, as happens if the template names an ingest \
-    pipeline that does not exist (index.final_pipeline, perhaps in a @custom component template) or that fails";
+const PIPELINE: &str = "documents were refused before they reached an index, which happens if the template names an \
+    ingest pipeline that does not exist (index.final_pipeline, perhaps in a @custom component template) or that fails";
 
 /// What became of a document for good.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -26,9 +26,9 @@ impl fmt::Display for KeyFault {
             Self::Unsaid => "",
             Self::Expired => ", which has expired",
             Self::Invalidated => ", which has been invalidated",
-            Self::NoSuchKey => ", which this cluster does not know (is it another cluster's?)",
+            Self::NoSuchKey => ", which this cluster does not know (does it belong to another cluster?)",
             Self::WrongSecret => ", whose ID exists but whose secret is wrong (was it copied completely?)",
-            Self::NotEncoded => ", which is not in its encoded form",
+            Self::NotEncoded => ", which is not in the encoded form",
         })
     }
 }
@@ -82,32 +82,32 @@ impl Unanswered {
 impl fmt::Display for Unanswered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Connection => f.write_str("could not be reached, or cut the connection"),
-            Self::Timeout(waited) => write!(f, "did not answer within {} s", waited.as_secs_f32().ceil()),
-            Self::Kibana => f.write_str("answered as Kibana does (its address is not that of Elasticsearch)"),
+            Self::Connection => f.write_str("could not be reached, or closed the connection"),
+            Self::Timeout(waited) => write!(f, "did not respond within {} s", waited.as_secs_f32().ceil()),
+            Self::Kibana => f.write_str("responded like Kibana (the address is not that of Elasticsearch)"),
             Self::Status(401) => f.write_str(
-                "answered 401 in a form that is not Elasticsearch's, as a proxy does that requires credentials of its own",
+                "returned 401 in a form that is not Elasticsearch's, as a proxy does that requires its own credentials",
             ),
             Self::Status(403) => {
-                f.write_str("answered 403 in a form that is not Elasticsearch's, as a traffic filter or a proxy does")
+                f.write_str("returned 403 in a form that is not Elasticsearch's, as a traffic filter or a proxy does")
             }
             Self::Status(404) => f.write_str(
-                "answered 404 in a form that is not Elasticsearch's, as Elastic Cloud does for a deployment that \
-                 does not exist",
+                "returned 404 in a form that is not Elasticsearch's, as Elastic Cloud does for a deployment that does \
+                 not exist",
             ),
-            Self::Status(407) => f.write_str("was not asked: a proxy in between requires credentials of its own (407)"),
-            Self::Status(status) => write!(f, "answered {status}"),
+            Self::Status(407) => f.write_str("was not reached: a proxy in between requires its own credentials (407)"),
+            Self::Status(status) => write!(f, "returned {status}"),
             Self::Redirect => {
-                f.write_str("answered with a redirect, which is not followed (Kibana and login pages do)")
+                f.write_str("returned a redirect, which is not followed (Kibana and login pages redirect)")
             }
             Self::NotElasticsearch => {
-                f.write_str("answered something that is not Elasticsearch's JSON (a proxy or a login page does)")
+                f.write_str("returned something other than Elasticsearch's JSON (as a proxy or a login page does)")
             }
             Self::ItemMismatch { sent, answered } => {
-                write!(f, "answered {answered} items for {sent} that were sent, or others than these")
+                write!(f, "returned {answered} items for {sent} that were sent, or items for other documents")
             }
-            Self::Items { status: 0, error_type } => write!(f, "answered items with {error_type}"),
-            Self::Items { status, error_type } => write!(f, "answered items with {status} ({error_type})"),
+            Self::Items { status: 0, error_type } => write!(f, "returned items with {error_type}"),
+            Self::Items { status, error_type } => write!(f, "returned items with {status} ({error_type})"),
         }
     }
 }
@@ -136,9 +136,9 @@ impl Unreadable {
                  cluster.blocks in GET _cluster/settings), then send the request again"
             ),
             Self::NotNow { error_type } => format!(
-                "cannot be read now ({error_type}), most often because one of its shards is on no node: GET \
-                 _cluster/allocation/explain says why. Bring that node back and wait until the index is not red, or \
-                 restore the index from a snapshot; then send the request again"
+                "cannot be read now ({error_type}), usually because one of its shards is not assigned to a node: GET \
+                 _cluster/allocation/explain shows why. Bring the missing node back and wait until the index is no \
+                 longer red, or restore the index from a snapshot; then send the request again"
             ),
         }
     }

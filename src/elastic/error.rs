@@ -32,8 +32,8 @@ pub enum Error {
     },
     /// 403: the key is valid but lacks a privilege.
     #[error(
-        "Elasticsearch at {host} does not let the API key {operation}: it needs {}; create a key with {}, in the secret \
-         (assets/roles has both roles)",
+        "Elasticsearch at {host} does not let the API key {operation}: it needs {}; create a key with {} in the \
+         secret (assets/roles contains both roles)",
         .operation.needs(), .operation.role()
     )]
     Forbidden {
@@ -44,8 +44,8 @@ pub enum Error {
     },
     /// 429 until the next pause would not have ended before the deadline.
     #[error(
-        "Elasticsearch at {host} is overloaded (429) and did not {operation} in time; the next run takes it up. If this \
-         persists, give the cluster more capacity or let the schedules run at other times"
+        "Elasticsearch at {host} is overloaded (429) and did not {operation} in time; the next run continues. If this \
+         persists, give the cluster more capacity or schedule the runs at other times"
     )]
     Throttled {
         /// The cluster.
@@ -57,8 +57,8 @@ pub enum Error {
     },
     /// No usable response of Elasticsearch, even after retries.
     #[error(
-        "Elasticsearch at {host} {fault}, asked to {operation}: check ELASTICSEARCH_URL or ELASTIC_CLOUD_ID, the health of \
-         the cluster, and everything in between (proxy, traffic filter, VPC); the next run takes it up"
+        "Elasticsearch at {host} {fault} when asked to {operation}: check ELASTICSEARCH_URL or ELASTIC_CLOUD_ID, the \
+         health of the cluster, and everything in between (proxy, traffic filter, VPC); the next run continues"
     )]
     Unreachable {
         /// The cluster.
@@ -82,7 +82,8 @@ pub enum Error {
     },
     /// The deadline of the invocation came before the response. Elasticsearch may be healthy.
     #[error(
-        "the deadline of this invocation came before Elasticsearch at {host} could {operation}; the next run takes it up"
+        "the deadline of this invocation was reached before Elasticsearch at {host} could {operation}; the next run \
+         continues"
     )]
     OutOfTime {
         /// The cluster.
@@ -104,8 +105,8 @@ pub enum Error {
     },
     /// A backing index that may hold the documents cannot be read, so it is unknown whether they exist.
     #[error(
-        "Elasticsearch at {host} could not {operation}: the backing index {index}, which may hold some of them, {}. Runs that \
-         do not need it continue", why.describe(index)
+        "Elasticsearch at {host} could not {operation}: the backing index {index}, which may contain some of them, \
+         {}. Runs that do not need it continue", why.describe(index)
     )]
     IndexUnreadable {
         /// The cluster.
@@ -119,7 +120,7 @@ pub enum Error {
     },
     /// The version of the cluster is too old. Nothing was installed.
     #[error(
-        "Elasticsearch at {host} has version {version}, and {}.{} or later is needed: upgrade the cluster; `setup` \
+        "Elasticsearch at {host} has version {version}, but {}.{} or later is required: upgrade the cluster; `setup` \
          changed nothing",
         OLDEST_VERSION.0, OLDEST_VERSION.1
     )]
@@ -131,10 +132,11 @@ pub enum Error {
     },
     /// `setup` would take over data streams of others. Nothing was installed.
     #[error(
-        "`setup` changed nothing in Elasticsearch at {host}, because others write there: {}. The index templates of \
-         lastpass-elastic would replace theirs at once or at the next rollover, and what an Elastic Agent still writes \
-         would be stored unparsed. Stop the agent's LastPass integration, as docs/from-elastics-integration.md \
-         describes, then repeat with {{\"action\": \"setup\", \"take_over\": true}}",
+        "`setup` changed nothing in Elasticsearch at {host}, because other programs write to its data streams: {}. \
+         The index templates of lastpass-elastic would replace theirs immediately or at the next rollover, and \
+         documents that an Elastic Agent still writes would be stored unparsed. Stop the agent's LastPass \
+         integration, as docs/from-elastics-integration.md describes, then send {{\"action\": \"setup\", \
+         \"take_over\": true}}",
         few(.data_streams)
     )]
     OthersWrite {
@@ -253,12 +255,15 @@ mod tests {
             (
                 Error::Forbidden { host: host(), operation: Operation::Write },
                 "Elasticsearch.Forbidden",
-                "Elasticsearch at es.example.com does not let the API key write documents: it needs the privileges `create_doc` and `auto_configure` on `logs-lastpass.*-*`; create a key with the writer role, as `elastic_api_key`, in the secret (assets/roles has both roles)",
+                "Elasticsearch at es.example.com does not let the API key write documents: it needs the privileges \
+                 `create_doc` and `auto_configure` on `logs-lastpass.*-*`; create a key with the writer role, and \
+                 store it as `elastic_api_key` in the secret (assets/roles contains both roles)",
             ),
             (
                 Error::Throttled { host: host(), operation: Operation::Write, retry_after: None },
                 "Elasticsearch.Throttled",
-                "Elasticsearch at es.example.com is overloaded (429) and did not write documents in time; the next run takes it up. If this persists, give the cluster more capacity or let the schedules run at other times",
+                "Elasticsearch at es.example.com is overloaded (429) and did not write documents in time; the next \
+                 run continues. If this persists, give the cluster more capacity or schedule the runs at other times",
             ),
             (
                 Error::Unreachable {
@@ -268,12 +273,15 @@ mod tests {
                     source: None,
                 },
                 "Elasticsearch.Unreachable",
-                "Elasticsearch at es.example.com did not answer within 30 s, asked to look up which documents exist: check ELASTICSEARCH_URL or ELASTIC_CLOUD_ID, the health of the cluster, and everything in between (proxy, traffic filter, VPC); the next run takes it up",
+                "Elasticsearch at es.example.com did not respond within 30 s when asked to look up which documents \
+                 exist: check ELASTICSEARCH_URL or ELASTIC_CLOUD_ID, the health of the cluster, and everything in \
+                 between (proxy, traffic filter, VPC); the next run continues",
             ),
             (
                 Error::OutOfTime { host: host(), operation: Operation::Write },
                 "Elasticsearch.Unreachable",
-                "the deadline of this invocation came before Elasticsearch at es.example.com could write documents; the next run takes it up",
+                "the deadline of this invocation was reached before Elasticsearch at es.example.com could write \
+                 documents; the next run continues",
             ),
             (
                 Error::NotSetUp {

@@ -28,7 +28,7 @@ const SAMPLE: usize = 100;
 /// Types whose values are only ignored because of their length. Source: Elasticsearch, "ignore_above".
 const OF_ANY_FORM: [&str; 5] = ["keyword", "constant_keyword", "wildcard", "flattened", "text"];
 
-const READ_REMEDY: &str = "see whether the data stream can be searched in Kibana's Discover";
+const READ_REMEDY: &str = "check whether the data stream can be searched in Kibana's Discover";
 
 /// The ignored values of one data stream.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -29,10 +29,10 @@ use crate::text::Text;
 /// Most documents in one `_mget`. Chosen: about 1.5 MB of body, and as much of response.
 const MAX_LOOKUPS: usize = 10_000;
 
-const FIND_REMEDY: &str = "see the log of Elasticsearch for why, and whether the data stream can be read";
-const TOO_LARGE_REMEDY: &str = "even a request for one ID is too large for it: raise the limit that it exceeds, which \
-                                is http.max_content_length of Elasticsearch (elasticsearch.yml), client_max_body_size \
-                                of an nginx in front of it, or the equivalent of another proxy";
+const FIND_REMEDY: &str = "see the Elasticsearch log for the reason, and check whether the data stream can be read";
+const TOO_LARGE_REMEDY: &str = "even a request for a single ID is too large: raise the limit that it exceeds, which \
+    is http.max_content_length of Elasticsearch (elasticsearch.yml), client_max_body_size of an nginx in front of it, \
+    or the equivalent of another proxy";
 
 /// A document to look for.
 #[derive(Debug, Clone, Copy)]

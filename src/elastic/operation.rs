@@ -54,7 +54,7 @@ impl Operation {
     pub(super) const fn role(self) -> &'static str {
         match self {
             Self::InstallTemplate | Self::InstallPipeline | Self::UpdateDataStream => {
-                "the installer role, as `elastic_setup_api_key`"
+                "the installer role, and store it as `elastic_setup_api_key`"
             }
             Self::ReadInfo
             | Self::CheckRights
@@ -64,7 +64,7 @@ impl Operation {
             | Self::Write
             | Self::WriteDeadLetter
             | Self::ReadDeadLetters
-            | Self::SearchDocuments => "the writer role, as `elastic_api_key`",
+            | Self::SearchDocuments => "the writer role, and store it as `elastic_api_key`",
         }
     }
 }
@@ -73,7 +73,7 @@ impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ReadInfo => "read the version of the cluster",
-            Self::CheckRights => "read the rights of the API key",
+            Self::CheckRights => "read the privileges of the API key",
             Self::ReadTemplates => "read the templates",
             Self::InstallTemplate => "install a template",
             Self::InstallPipeline => "install the ingest pipeline",

@@ -19,7 +19,7 @@ use crate::document::{Namespace, Stream};
 /// Number of documents of others that are read. Chosen: they only serve to name the data streams.
 const SAMPLE: usize = 200;
 
-const SEARCH_REMEDY: &str = "see whether the data streams logs-lastpass.* can be searched in Kibana's Discover";
+const SEARCH_REMEDY: &str = "check whether the data streams logs-lastpass.* can be searched in Kibana's Discover";
 
 /// The data streams with our names, in every namespace, that the templates of others created.
 #[derive(Default)]

@@ -6,12 +6,13 @@ use crate::http::TlsFault;
 pub(super) fn tls_remedy(fault: &TlsFault) -> &'static str {
     match fault {
         TlsFault::UnknownAuthority => {
-            "For a self-managed cluster with an authority of its own, set ELASTICSEARCH_CA (the stack's parameter \
-             ElasticsearchCa) to the PEM of that authority's certificate, which Elasticsearch keeps as http_ca.crt; \
-             where it is set, it is another authority's"
+            "For a self-managed cluster with its own certificate authority, set ELASTICSEARCH_CA (the stack's \
+             parameter ElasticsearchCa) to the PEM of that authority's certificate, which Elasticsearch stores as \
+             http_ca.crt; if it is already set, it contains another authority's certificate"
         }
         TlsFault::OtherName { .. } => {
-            "Set ELASTICSEARCH_URL to a host name that the certificate holds, or give the cluster a certificate for this one"
+            "Set ELASTICSEARCH_URL to a host name that the certificate contains, or give the cluster a certificate \
+             for this one"
         }
         TlsFault::Expired => "Give the cluster a new certificate",
         TlsFault::NotYetValid => {
@@ -21,9 +22,9 @@ pub(super) fn tls_remedy(fault: &TlsFault) -> &'static str {
             "Give the cluster a certificate for its host name, signed by the authority in ELASTICSEARCH_CA or a public \
              one; the certificate of the authority itself is not accepted"
         }
-        TlsFault::Version => "Have the cluster, or the proxy before it, offer TLS 1.2 or 1.3",
+        TlsFault::Version => "Enable TLS 1.2 or 1.3 on the cluster, or on the proxy in front of it",
         TlsFault::NotTls => {
-            "Check the port in ELASTICSEARCH_URL, and that TLS is on for HTTP (xpack.security.http.ssl.enabled)"
+            "Check the port in ELASTICSEARCH_URL, and that TLS is enabled for HTTP (xpack.security.http.ssl.enabled)"
         }
     }
 }
@@ -32,15 +33,14 @@ pub(super) fn tls_remedy(fault: &TlsFault) -> &'static str {
 static REMEDIES: &[(&str, &str)] = &[
     (
         CLUSTER_BLOCK,
-        "the index or the whole cluster is write-blocked or read-only, as Elasticsearch itself sets it when a disk is \
-         nearly full (flood-stage watermark): look at GET _cat/allocation, at index.blocks in GET \
-         <data stream>/_settings and at cluster.blocks in GET _cluster/settings, give it disk space, and remove the \
-         block",
+        "the index or the whole cluster is write-blocked or read-only, which Elasticsearch itself does when a disk is \
+         nearly full (flood-stage watermark): check GET _cat/allocation, index.blocks in GET <data stream>/_settings \
+         and cluster.blocks in GET _cluster/settings, add disk space, and remove the block",
     ),
     (
         SHARD_LIMIT,
-        "the cluster has as many shards open as cluster.max_shards_per_node allows, so it creates no index: delete old \
-         indices, add a data node, or raise that setting (PUT _cluster/settings)",
+        "the cluster has as many open shards as cluster.max_shards_per_node allows, so it cannot create an index: \
+         delete old indices, add a data node, or raise that setting (PUT _cluster/settings)",
     ),
     ("index_closed_exception", "a backing index of the data stream is closed: open it (POST <index>/_open)"),
 ];
@@ -52,8 +52,8 @@ pub(super) const CLUSTER_BLOCK: &str = "cluster_block_exception";
 pub(super) const SHARD_LIMIT: &str = "validation_exception";
 
 /// The remedy for a licence that has expired or lacks a feature (403).
-pub(super) const LICENCE_REMEDY: &str = "the licence of the cluster has expired, or does not cover the named feature: see \
-    Kibana under Stack Management > License management";
+pub(super) const LICENCE_REMEDY: &str = "the license of the cluster has expired, or does not cover the named feature: \
+                                         see Kibana under Stack Management > License management";
 
 /// Returns the remedy for a refusal with `error_type`, if it depends on nothing else.
 pub(super) fn known_remedy(error_type: &str) -> Option<&'static str> {

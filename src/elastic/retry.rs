@@ -136,6 +136,6 @@ mod tests {
         assert!(pauses.before_repeating(out_of_time()).await.unwrap_err().is_out_of_time());
         pauses.before_repeating(unreachable(502)).await.unwrap();
         let error = pauses.before_repeating(out_of_time()).await.unwrap_err();
-        assert!(error.to_string().contains("answered 502"), "{error}");
+        assert!(error.to_string().contains("returned 502"), "{error}");
     }
 }

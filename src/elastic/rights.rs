@@ -13,7 +13,7 @@ use super::operation::Operation;
 use super::transport::{Body, Request};
 use crate::document::{DataStream, Namespace, Stream};
 
-const READ_REMEDY: &str = "see whether ELASTICSEARCH_URL or ELASTIC_CLOUD_ID is that of Elasticsearch, not of Kibana";
+const READ_REMEDY: &str = "check whether ELASTICSEARCH_URL or ELASTIC_CLOUD_ID is that of Elasticsearch, not of Kibana";
 
 /// The `cluster_uuid` of a node that has not joined a cluster yet. Source: Elasticsearch, `Metadata.java`,
 /// `UNKNOWN_CLUSTER_UUID`.
@@ -310,7 +310,7 @@ pub async fn excess_rights(
     Ok([
         describe(on_cluster.collect(), "the cluster"),
         describe(on_ours.collect(), &format!("logs-lastpass.*-{namespace}")),
-        describe(on_others.collect(), "indices that are not LastPass's"),
+        describe(on_others.collect(), "indices that do not belong to LastPass"),
     ]
     .into_iter()
     .flatten()

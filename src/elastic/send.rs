@@ -310,6 +310,6 @@ impl StreamWriter {
 fn too_large() -> Refusal {
     Refusal {
         error_type: "request_too_large".to_owned(),
-        reason: "this document alone is more than the cluster, or a proxy before it, takes in one request".to_owned(),
+        reason: "this document alone exceeds the request limit of the cluster or of a proxy in front of it".to_owned(),
     }
 }

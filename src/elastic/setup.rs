@@ -24,8 +24,8 @@ use super::rights::cluster_info;
 use super::templates::{INSTALL_REMEDY, UPDATE_REMEDY, mapping_of};
 use super::transport::{Body, Request};
 
-const RETENTION_REMEDY: &str = "give `retention` as Elasticsearch writes it, such as 365d, and see whether the cluster \
-    has data stream lifecycles (8.13 or newer)";
+const RETENTION_REMEDY: &str = "specify `retention` in Elasticsearch's format, such as 365d, and check whether the \
+    cluster supports data stream lifecycles (8.13 or newer)";
 
 /// Longest reason in an error text. Chosen: longer than the longest that Elasticsearch has about templates.
 const MAX_REASON_CHARS: usize = 500;
@@ -55,7 +55,7 @@ pub async fn setup(client: &Client, options: &SetupOptions) -> Result<Vec<String
         return Err(Error::OthersWrite { host: client.host(), data_streams: taken_over });
     }
     if !taken_over.is_empty() {
-        tracing::warn!(data_streams = taken_over.join("; "), "taking over data streams that others made");
+        tracing::warn!(data_streams = taken_over.join("; "), "taking over data streams that others created");
     }
     let retention = options.retention.as_deref();
     let setup = Setup { client };
@@ -146,7 +146,7 @@ impl Setup<'_> {
             && response.error_type() == "x_content_parse_exception"
             && let Some(template) = body.as_object_mut()
         {
-            tracing::info!("this cluster has no failure stores to switch off");
+            tracing::info!("this cluster has no failure stores to disable");
             template.remove("template");
             response = self.send(Operation::InstallTemplate, Method::PUT, path(), &body).await?;
         }

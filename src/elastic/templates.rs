@@ -16,10 +16,11 @@ use super::operation::Operation;
 use super::transport::Request;
 use crate::document::Namespace;
 
-pub(super) const INSTALL_REMEDY: &str = "see whether the cluster is 8.13 or newer, and whether another index template with \
-    priority 350, or a @custom component template, conflicts with this one";
+pub(super) const INSTALL_REMEDY: &str = "check whether the cluster is 8.13 or newer, and whether another index \
+                                         template with priority 350, or a @custom component template, conflicts with \
+                                         this one";
 pub(super) const UPDATE_REMEDY: &str =
-    "see the state of the data stream in Kibana under Stack Management > Index Management";
+    "check the state of the data stream in Kibana under Stack Management > Index Management";
 
 /// Whether `setup` was run with this version of the assets or a newer one. Needs the cluster privilege `monitor`.
 ///
@@ -53,8 +54,9 @@ pub async fn stale_assets(client: &Client, namespace: &Namespace) -> Result<Vec<
         let mapping = mapping_of(client, &write_index, Operation::ListBackingIndices).await?;
         if let Some(owner) = owner_in(&mapping) {
             stale.push(format!(
-                "the data stream {data_stream} has the mapping of another template or version: it was {owner}, and `setup` \
-                 takes it over only where the request says \"take_over\": true (see docs/from-elastics-integration.md)"
+                "the data stream {data_stream} has the mapping of another template or version: it was {owner}, and \
+                 `setup` takes it over only if the request contains \"take_over\": true (see \
+                 docs/from-elastics-integration.md)"
             ));
         } else if version(&mapping).is_none_or(|version| version < VERSION) {
             stale.push(format!("the data stream {data_stream} has the mapping of another template or version"));
@@ -119,7 +121,7 @@ fn stale_templates(templates: &[IndexTemplate]) -> Vec<String> {
             return Some(format!("the index template {} is missing", stream.name));
         };
         let is_new_enough = version(&there.index_template).is_some_and(|version| version >= VERSION);
-        (!is_new_enough).then(|| format!("the index template {} is of an older version", stream.name))
+        (!is_new_enough).then(|| format!("the index template {} is from an older version", stream.name))
     });
     stale.collect()
 }
@@ -151,9 +153,9 @@ pub(super) fn owner_in(mappings: &Value) -> Option<String> {
     }
     let text = |pointer| mappings.pointer(pointer).and_then(Value::as_str);
     Some(match (text("/_meta/package/name"), text("/_meta/managed_by")) {
-        (Some(package), _) => format!("made by Fleet for the integration {package:?}"),
-        (None, Some(manager)) => format!("made by {manager:?}"),
-        (None, None) => "made by another index template".to_owned(),
+        (Some(package), _) => format!("created by Fleet for the integration {package:?}"),
+        (None, Some(manager)) => format!("created by {manager:?}"),
+        (None, None) => "created by another index template".to_owned(),
     })
 }
 

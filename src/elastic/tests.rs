@@ -172,7 +172,7 @@ async fn items_that_stay_unavailable_end_with_patience() {
     }
     let error = deliver(&writer(&fake), &documents(0..1)).await.unwrap_err();
     assert_eq!(error.error_type(), "Elasticsearch.Unreachable");
-    assert!(error.to_string().contains("answered items with 503 (unavailable_shards_exception)"), "{error}");
+    assert!(error.to_string().contains("returned items with 503 (unavailable_shards_exception)"), "{error}");
 }
 
 #[tokio::test]
@@ -773,11 +773,11 @@ async fn data_streams_of_others_are_taken_over_only_when_setup_is_told_to() {
     const TEAM_B: &str = "logs-lastpass.event_report-team_b";
     let fleet = json!({"package": {"name": "lastpass"}, "managed_by": "fleet", "managed": true});
     for (data_stream, meta, words) in [
-        (USERS, fleet.clone(), "made by Fleet for the integration \"lastpass\", index template logs-lastpass"),
+        (USERS, fleet.clone(), "created by Fleet for the integration \"lastpass\", index template logs-lastpass"),
         // Of another namespace: it would be taken over at its next rollover.
-        (TEAM_B, fleet, "made by Fleet"),
-        (LETTERS, json!({"managed_by": "somebody"}), "made by \"somebody\""),
-        ("logs-lastpass.detailed_shared_folder-default", Value::Null, "made by another index template"),
+        (TEAM_B, fleet, "created by Fleet"),
+        (LETTERS, json!({"managed_by": "somebody"}), "created by \"somebody\""),
+        ("logs-lastpass.detailed_shared_folder-default", Value::Null, "created by another index template"),
     ] {
         let fake = Fake::start().await;
         let client = client(&fake);

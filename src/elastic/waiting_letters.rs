@@ -27,7 +27,8 @@ const READ_AT_ONCE: usize = 20;
 const ORDER: [&str; 3] = ["@timestamp", TARGET, "lastpass.dead_letter.document_id"];
 const TARGET: &str = "lastpass.dead_letter.data_stream";
 
-const READ_REMEDY: &str = "see whether the dead letters' data stream can be searched, and whether `setup` was run";
+const READ_REMEDY: &str = "check whether the dead letters' data stream can be searched, and whether `setup` has been \
+    run";
 
 /// Counts the dead letters of `account` in `namespace` that wait.
 ///

@@ -23,8 +23,9 @@ const IN_FLIGHT: usize = 2;
 /// not in the documents. Chosen: a few refused documents may be a coincidence.
 const MANY: usize = 20;
 
-const MOST_REFUSED_REMEDY: &str = "more than half of the documents of a bulk were refused, so the mapping is at fault \
-    and no dead letters were written: check the data stream's mapping and the @custom component templates, and invoke the function with {\"action\": \"setup\"}";
+const MOST_REFUSED_REMEDY: &str = "more than half of the documents of a bulk request were refused, which indicates a \
+    wrong mapping, so no dead letters were written: check the data stream's mapping and the @custom component \
+    templates, and invoke the function with {\"action\": \"setup\"}";
 const LETTER_REFUSED_REMEDY: &str = "the dead letter of a document was refused as well, so the checkpoint is unchanged: \
     check the dead letters' data stream and its mapping, and invoke the function with {\"action\": \"setup\"}";
 

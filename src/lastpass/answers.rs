@@ -5,10 +5,9 @@
 use std::time::Duration;
 
 use secrecy::SecretString;
-use url::Url;
 
 use super::{Account, Client, Command, Error, folders, paging::PageRequest, reporting, time::ApiZone, users};
-use crate::{clock::Deadline, document::AccountNumber};
+use crate::{clock::Deadline, document::AccountNumber, endpoint::other_lastpass_url};
 
 /// A client whose responses are given by the test.
 pub(crate) struct Answers(Client);
@@ -22,7 +21,8 @@ impl Default for Answers {
 impl Answers {
     /// Builds a client with the provisioning hash `hash`.
     pub(crate) fn with_hash(hash: &str) -> Self {
-        let url = Url::parse("https://lastpass.example/enterpriseapi.php").expect("a URL");
+        let url =
+            other_lastpass_url("OTHER_LASTPASS_URL", "https://lastpass.example/enterpriseapi.php").expect("a URL");
         let number = AccountNumber::new("12345").expect("an account number");
         let account = Account { number, provisioning_hash: SecretString::from(hash) };
         Self(Client::new(HTTP.clone(), url, account, Deadline::after(Duration::from_secs(3_600))))

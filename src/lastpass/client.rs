@@ -15,7 +15,6 @@ use reqwest::{StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use url::Url;
 
 use super::{
     backoff::{FIRST_LOW_PRIORITY_PAUSE, FIRST_PAUSE, Throttled},
@@ -26,6 +25,7 @@ use super::{
 use crate::{
     clock::{Backoff, Deadline},
     document::AccountNumber,
+    endpoint::LastPassUrl,
     http::TlsFault,
 };
 
@@ -53,7 +53,7 @@ pub struct Account {
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
-    url: Url,
+    url: LastPassUrl,
     account: Account,
     api_user: Option<String>,
     first_throttled_pause: Duration,
@@ -74,7 +74,7 @@ struct History {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("host", &self.host())
+            .field("host", &self.url.host())
             .field("account", &self.account.number)
             .finish_non_exhaustive()
     }
@@ -91,7 +91,7 @@ enum Fault {
 impl Client {
     /// Builds a client for `account` at `url` (`LASTPASS_URL`).
     #[must_use]
-    pub fn new(http: reqwest::Client, url: Url, account: Account, deadline: Deadline) -> Self {
+    pub fn new(http: reqwest::Client, url: LastPassUrl, account: Account, deadline: Deadline) -> Self {
         Self {
             http,
             url,
@@ -144,10 +144,6 @@ impl Client {
     #[must_use]
     pub fn throttled(&self) -> u64 {
         self.history.throttled.load(Ordering::Relaxed)
-    }
-
-    fn host(&self) -> String {
-        self.url.host_str().unwrap_or_default().to_owned()
     }
 
     /// Sends `command` until LastPass responds, and passes the response to `read`.
@@ -214,7 +210,7 @@ impl Client {
         self.history.requests.fetch_add(1, Ordering::Relaxed);
         let mut response = self
             .http
-            .post(self.url.clone())
+            .post(self.url.as_url().clone())
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "application/json")
             .timeout(self.deadline.timeout(CALL_TIMEOUT))
@@ -266,13 +262,13 @@ impl Client {
             StatusCode::FORBIDDEN => Fault::Throttled { limit: Limit::Forbidden, retry_after: retry_after(headers) },
             StatusCode::UNAUTHORIZED => self.unauthorized(&code),
             _ if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
-                Fault::Unreachable { why: format!("it answered {code}"), source: None }
+                Fault::Unreachable { why: format!("it returned {code}"), source: None }
             }
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::GONE => {
                 Fault::BadAnswer { why: "there is no API at that address" }
             }
             StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-                Fault::BadAnswer { why: "a proxy in between wants credentials of its own" }
+                Fault::BadAnswer { why: "a proxy in between requires its own credentials" }
             }
             _ if status.is_redirection() => Fault::BadAnswer { why: "it redirects to another address" },
             _ => {
@@ -299,7 +295,9 @@ impl Client {
     fn error(&self, command: Command, fault: Fault, waited: Duration) -> Error {
         match fault {
             Fault::Throttled { limit, .. } => Error::Throttled { command, waited, limit },
-            Fault::Unreachable { why, source } => Error::Unreachable { host: self.host(), waited, why, source },
+            Fault::Unreachable { why, source } => {
+                Error::Unreachable { host: self.url.host().to_owned(), waited, why, source }
+            }
             Fault::BadAnswer { why } => Error::BadAnswer { command, why },
             Fault::Final(error) => error,
         }
@@ -353,11 +351,11 @@ fn unreachable(error: reqwest::Error) -> Fault {
     let why = if let Some(fault) = TlsFault::of(&error) {
         fault.to_string()
     } else if error.is_timeout() {
-        "it did not answer in time".to_owned()
+        "it did not respond in time".to_owned()
     } else if error.is_connect() {
         "no connection".to_owned()
     } else {
-        "the connection was cut".to_owned()
+        "the connection was closed".to_owned()
     };
     Fault::Unreachable { why, source: Some(error.without_url()) }
 }

@@ -17,7 +17,11 @@ use super::{
 pub enum Error {
     /// The hash was reset, or belongs to another account. Not retried; the checkpoint is unchanged.
     #[error(
-        "LastPass refused the account number {account} or its provisioning hash{said}: look them up in the LastPass Admin Console, the number on the Dashboard and the hash under Advanced > Enterprise API, and store them as `account_number` and `provisioning_hash` in the secret that SECRET_ARN names (with several accounts, in this one's own, whose name begins with SECRET_PREFIX). If they are right, see whether an IP restriction of the account or a proxy keeps the function out"
+        "LastPass refused the account number {account} or its provisioning hash{said}: look them up in the LastPass \
+         Admin Console, the number on the Dashboard and the hash under Advanced > Enterprise API, and store them as \
+         `account_number` and `provisioning_hash` in the secret that SECRET_ARN names (with several accounts, in this \
+         account's own secret, whose name begins with SECRET_PREFIX). If they are correct, check whether an IP \
+         restriction of the account or a proxy blocks the function"
     )]
     Unauthorized {
         /// The account number that was sent.
@@ -37,7 +41,9 @@ pub enum Error {
     },
     /// LastPass limits the rate of requests. Retried while the deadline allows.
     #[error(
-        "LastPass throttles `{command}` ({limit}): it was asked again for {waited:?}, as long as this invocation could wait; the checkpoint keeps what was done, and the next run continues from there. If it stays so, lower the rate of the schedules or see what else uses this account's Enterprise API{}",
+        "LastPass throttles `{command}` ({limit}): the request was retried for {waited:?}, as long as this invocation \
+         could wait; the checkpoint keeps the progress, and the next run continues from there. If this persists, \
+         lower the rate of the schedules or check what else uses this account's Enterprise API{}",
         limit.remedy()
     )]
     Throttled {
@@ -50,7 +56,9 @@ pub enum Error {
     },
     /// The connection was refused, cut or timed out, or the response was 5xx. Retried a few times.
     #[error(
-        "LastPass could not be reached at {host} within {waited:?} ({why}): check the setting LASTPASS_URL, or OTHER_LASTPASS_URL if it is set, and that the function has a way to the internet; the checkpoint keeps what was done, and the next run continues from there"
+        "LastPass could not be reached at {host} within {waited:?} ({why}): check the setting LASTPASS_URL, or \
+         OTHER_LASTPASS_URL if it is set, and that the function has access to the internet; the checkpoint keeps the \
+         progress, and the next run continues from there"
     )]
     Unreachable {
         /// The host of the request.
@@ -64,7 +72,9 @@ pub enum Error {
     },
     /// The response does not come from the API. Retried a few times, because maintenance pages have status 200.
     #[error(
-        "LastPass answered `{command}` with something that is not its API's JSON ({why}): check that LASTPASS_URL, or OTHER_LASTPASS_URL if it is set, is the address of enterpriseapi.php and that no proxy answers in its place; a page that says LastPass is being maintained goes away by itself, and the next run continues from the checkpoint"
+        "LastPass responded to `{command}` with something other than its API's JSON ({why}): check that LASTPASS_URL, \
+         or OTHER_LASTPASS_URL if it is set, is the address of enterpriseapi.php and that no proxy responds in its \
+         place; a maintenance page of LastPass needs no action, because the next run continues from the checkpoint"
     )]
     BadAnswer {
         /// The command that was sent.
@@ -75,7 +85,10 @@ pub enum Error {
     /// The response is longer than the function can hold. Not retried unchanged, because smaller pages may be short
     /// enough.
     #[error(
-        "LastPass answered `{command}` with more than {MAX_ANSWER_MB} MB, which is more than the function reads, to the request for {asked}: check that LASTPASS_URL, or OTHER_LASTPASS_URL if it is set, is the address of enterpriseapi.php and that no proxy answers in its place. If it is LastPass's own answer, look at that page in the Admin Console for entries of an unusual size; the checkpoint keeps what was done"
+        "LastPass responded to `{command}` with more than {MAX_ANSWER_MB} MB, which is more than the function reads; \
+         the request was for {asked}: check that LASTPASS_URL, or OTHER_LASTPASS_URL if it is set, is the address of \
+         enterpriseapi.php and that no proxy responds in its place. If the response is LastPass's own, check that \
+         page in the Admin Console for unusually large entries; the checkpoint keeps the progress"
     )]
     TooLarge {
         /// The command that was sent.
@@ -85,7 +98,9 @@ pub enum Error {
     },
     /// The zone setting contradicts the clock or LastPass's own absolute times.
     #[error(
-        "the time zone {zone} can't be that of this LastPass account: {proof}. Set LASTPASS_TIME_ZONE, or `time_zone` in the secret where it has one, to the zone in which the Admin Console shows times; nothing was stored from this answer and the checkpoint is unchanged"
+        "the time zone {zone} can't be that of this LastPass account: {proof}. Set LASTPASS_TIME_ZONE, or `time_zone` \
+         in the secret if it has that field, to the zone in which the Admin Console shows times; nothing from this \
+         response was stored, and the checkpoint is unchanged"
     )]
     WrongTimeZone {
         /// The zone setting.
@@ -112,7 +127,9 @@ impl Limit {
         match self {
             Self::TooManyRequests | Self::Said => "",
             Self::Forbidden => {
-                ". An IP restriction of the account or a proxy may be the cause as well: allow the function's address there. If it is neither, compare `account_number` and `provisioning_hash` in the secret with the Admin Console"
+                ". An IP restriction of the account or a proxy may also be the cause: allow the function's address \
+                 there. If neither is the cause, compare `account_number` and `provisioning_hash` in the secret with \
+                 the Admin Console"
             }
         }
     }
@@ -122,8 +139,11 @@ impl std::fmt::Display for Limit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::TooManyRequests => "HTTP 429",
-            Self::Forbidden => "HTTP 403 with a page that is not its API's, which its front end sends when it limits the rate of requests",
-            Self::Said => "it said that there were too many requests",
+            Self::Forbidden => {
+                "HTTP 403 with a page that does not come from its API, which its front end sends when \
+                                it limits the rate of requests"
+            }
+            Self::Said => "it reported too many requests",
         })
     }
 }
@@ -159,16 +179,18 @@ impl Error {
     pub fn of_contradiction(contradiction: &Contradiction, zone: &ApiZone) -> Self {
         let proof = match contradiction {
             Contradiction::AheadOfClock { event, clock } => {
-                format!("it puts an event at {event}, ahead of the clock, which shows {clock:.0}")
+                format!("it places an event at {event}, which is in the future: the clock shows {clock:.0}")
             }
             Contradiction::NextAfterPage { next, oldest } => format!(
-                "LastPass says that its next page begins at {next:.0} or earlier, and the zone puts the page before at {oldest}"
+                "LastPass says that its next page begins at {next:.0} or earlier, but the zone places the previous \
+                 page at {oldest}"
             ),
             Contradiction::NextBeforePage { next, newest } => format!(
-                "LastPass says that its next page begins at {next:.0} or earlier, and the zone puts an event of that page at {newest}"
+                "LastPass says that its next page begins at {next:.0} or earlier, but the zone places an event of \
+                 that page at {newest}"
             ),
             Contradiction::NextStands => {
-                return Self::BadAnswer { command: Command::Reporting, why: "its `next` leads nowhere" };
+                return Self::BadAnswer { command: Command::Reporting, why: "its `next` does not advance" };
             }
         };
         Self::WrongTimeZone { zone: zone.name().to_owned(), proof }

@@ -48,7 +48,7 @@ pub(super) fn parse_page(answer: &str, request: PageRequest) -> Result<Page, Pro
     // A response with only a status may follow the last page, but must not pass for an account without folders.
     let may_be_empty = others.is_empty() || request.index > 0 && answer.is_ok();
     if !is_whole || folders.is_empty() && !may_be_empty {
-        return Err(answer.judge("it holds something else than shared folders"));
+        return Err(answer.judge("it contains something other than shared folders"));
     }
     let folders = folders.into_iter().map(|(key, raw)| (key.clone(), compact(raw.get()).into_owned())).collect();
     answer.unless_it_says_why()?;

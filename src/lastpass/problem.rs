@@ -18,7 +18,7 @@ pub enum Problem {
     Throttled,
 }
 
-pub(super) const CUT: Problem = Problem::NotTheApi("it is not JSON, or was cut");
+pub(super) const CUT: Problem = Problem::NotTheApi("it is not JSON, or is cut off");
 const TEXT: Problem = Problem::NotTheApi("it is not a JSON object");
 pub(super) const LIST: Problem = Problem::NotTheApi("it is a list");
 
@@ -31,7 +31,7 @@ pub(super) fn judge_markup(answer: &str) -> Problem {
             Problem::Fail { reason: said }
         }
         Markup::Xml { said, .. } if is_refusal(&said) => Problem::Fail { reason: said },
-        Markup::Xml { .. } => Problem::NotTheApi("it is XML, and no refusal"),
+        Markup::Xml { .. } => Problem::NotTheApi("it is XML, but not a refusal"),
     }
 }
 

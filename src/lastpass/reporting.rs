@@ -84,7 +84,7 @@ pub fn parse_page(answer: &str, zone: &ApiZone) -> Result<Page, Problem> {
         Some(Records::Listed(_)) => (answer.unless_it_says_why()?, Vec::new()),
         Some(Records::Null) if answer.is_ok() => (answer.unless_it_says_why()?, Vec::new()),
         None | Some(Records::Null | Records::NotListed) => {
-            return Err(answer.judge("it holds no events under `data`"));
+            return Err(answer.judge("it contains no events under `data`"));
         }
     };
     let events =

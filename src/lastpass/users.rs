@@ -34,7 +34,7 @@ impl Client {
 }
 
 pub(super) fn parse_page(answer: &str, request: PageRequest) -> Result<Page, Problem> {
-    const NO_USERS: &str = "it holds no users under `Users`";
+    const NO_USERS: &str = "it contains no users under `Users`";
     let answer = Answer::read(answer)?;
     let (total, count) = (answer.count("total"), answer.count("count"));
     let has_none = |count| count == Some(0);
@@ -50,7 +50,7 @@ pub(super) fn parse_page(answer: &str, request: PageRequest) -> Result<Page, Pro
     if entries.entries.is_empty() {
         let answer = answer.unless_it_says_why()?;
         if request.index == 0 && total.is_some_and(|total| total > 0) {
-            return Err(answer.judge("it holds no users, though its `total` says that there are some"));
+            return Err(answer.judge("it contains no users, although its `total` is not 0"));
         }
     }
     let users = entries.entries.into_iter().enumerate().map(|(position, (key, raw))| {

@@ -171,7 +171,7 @@ fn begin(answer: &str) -> Result<(&str, bool), Problem> {
 /// Classifies the body of an error response. Returns `None` if it is not LastPass's own.
 pub(super) fn refusal(body: &str) -> Option<Problem> {
     let problem = match begin(body) {
-        Ok((answer, false)) => Answer::parse(answer).ok()?.judge("it is no answer"),
+        Ok((answer, false)) => Answer::parse(answer).ok()?.judge("it is not a response of the API"),
         Ok((_, true)) => return None,
         Err(problem) => problem,
     };

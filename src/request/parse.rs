@@ -21,7 +21,8 @@ pub struct Request {
 
 /// A payload that cannot be executed, with all its faults.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the request is not valid: {}. docs/operate.md lists every action, and events/ holds one payload for each", faults.join("; "))]
+#[error("the request is not valid: {}. docs/operate.md lists every action, and events/ contains a sample payload for \
+         each", faults.join("; "))]
 pub struct Invalid {
     faults: Vec<String>,
 }
@@ -30,16 +31,16 @@ impl Invalid {
     /// Builds the fault of a payload that names an account in a deployment of one account.
     #[must_use]
     pub fn account_without_prefix() -> Self {
-        let fault = "`account` is given, but this function has one account alone, that of SECRET_ARN: leave `account` out, or \
-                     set SECRET_PREFIX in its place (parameters SecretPrefix and Accounts)";
+        let fault = "`account` is set, but this function has only one account, that of SECRET_ARN: omit `account`, or \
+                     set SECRET_PREFIX instead of SECRET_ARN (parameters SecretPrefix and Accounts)";
         Self { faults: vec![fault.to_owned()] }
     }
 
     /// Builds the fault of a payload without an account in a deployment of several accounts.
     #[must_use]
     pub fn account_missing() -> Self {
-        let fault = "`account` is missing: this function has several accounts (SECRET_PREFIX), so say which one; the action \
-                     `status` lists those that were read";
+        let fault = "`account` is missing: this function has several accounts (SECRET_PREFIX), so specify one; the \
+                     action `status` lists the accounts that have been read";
         Self { faults: vec![fault.to_owned()] }
     }
 }
@@ -117,7 +118,7 @@ impl<'a> Fields<'a> {
         match self.get(name)? {
             Value::String(text) => Some(text),
             other => {
-                self.faults.push(format!("`{name}` is {}, not a text", kind(other)));
+                self.faults.push(format!("`{name}` is {}, not a string", kind(other)));
                 None
             }
         }
@@ -128,7 +129,7 @@ impl<'a> Fields<'a> {
             None => false,
             Some(Value::Bool(flag)) => *flag,
             Some(other) => {
-                self.faults.push(format!("`{name}` is {}, not true or false", kind(other)));
+                self.faults.push(format!("`{name}` is {}, not a boolean", kind(other)));
                 false
             }
         }
@@ -139,13 +140,13 @@ impl<'a> Fields<'a> {
             None | Some(Value::Null) => return Some("collect"),
             Some(Value::String(name)) => name,
             Some(other) => {
-                self.faults.push(format!("`action` is {}, not a text", kind(other)));
+                self.faults.push(format!("`action` is {}, not a string", kind(other)));
                 return None;
             }
         };
         let action = ACTIONS.iter().find(|action| *action == name).copied();
         if action.is_none() {
-            self.faults.push(format!("there is no action {}: use {}", Quoted(name), ACTIONS.join(", ")));
+            self.faults.push(format!("unknown action {}: use {}", Quoted(name), ACTIONS.join(", ")));
         }
         action
     }
@@ -156,7 +157,7 @@ impl<'a> Fields<'a> {
             Some(name) => {
                 let stream = Stream::ALL.into_iter().find(|stream| stream.as_str() == name);
                 if stream.is_none() {
-                    self.faults.push(format!("there is no stream {}: use {names}", Quoted(name)));
+                    self.faults.push(format!("unknown stream {}: use {names}", Quoted(name)));
                 }
                 stream
             }
@@ -174,7 +175,10 @@ impl<'a> Fields<'a> {
         const CONTEXT_ATTRIBUTE: &str = "<aws.";
         let text = self.text("scheduled_time")?;
         if text.starts_with(CONTEXT_ATTRIBUTE) {
-            tracing::warn!("the schedule's context attribute in `scheduled_time` was not filled in; taking the clock");
+            tracing::warn!(
+                "the schedule's context attribute in `scheduled_time` was not replaced; using the current \
+                            time instead"
+            );
             return None;
         }
         self.time("scheduled_time", text)
@@ -184,7 +188,8 @@ impl<'a> Fields<'a> {
         let time = parse_time(text);
         if time.is_none() {
             self.faults.push(format!(
-                "`{name}` is {}, not a time: write 2025-01-31T12:00:00Z, or a date such as 2025-01-31 for its midnight in UTC",
+                "`{name}` is {}, not a time: use 2025-01-31T12:00:00Z, or a date such as 2025-01-31 for its midnight \
+                 in UTC",
                 Quoted(text)
             ));
         }
@@ -194,7 +199,7 @@ impl<'a> Fields<'a> {
     fn end(&mut self, name: &'static str) -> Option<Timestamp> {
         let text = self.text(name);
         if text.is_none() && self.fields.get(name).is_none_or(Value::is_null) {
-            self.faults.push(format!("`{name}` is missing: write a time such as 2025-01-31T12:00:00Z or a date"));
+            self.faults.push(format!("`{name}` is missing: use a time such as 2025-01-31T12:00:00Z or a date"));
         }
         self.time(name, text?)
     }
@@ -204,7 +209,7 @@ impl<'a> Fields<'a> {
     fn reset_to(&mut self, now: Timestamp) -> Option<Timestamp> {
         let to = self.end("to")?;
         if to.duration_since(now) > CLOCK_TOLERANCE {
-            self.faults.push(format!("`to` ({to}) lies in the future: everything until then would be skipped"));
+            self.faults.push(format!("`to` ({to}) is in the future: everything until then would be skipped"));
         }
         Some(to)
     }
@@ -236,7 +241,7 @@ impl<'a> Fields<'a> {
     fn refuse_without_past(&mut self, stream: Stream) {
         if stream != Stream::EventReport {
             self.faults.push(format!(
-                "{stream} can't be backfilled: LastPass returns only its current state; only event_report has a past"
+                "{stream} can't be backfilled: LastPass returns only its current state; only event_report has a history"
             ));
         }
     }
@@ -255,7 +260,10 @@ impl<'a> Fields<'a> {
         let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let (number, unit) = text.split_at(unit_at);
         if number.is_empty() || number.bytes().all(|digit| digit == b'0') || !["d", "h", "m", "s"].contains(&unit) {
-            self.faults.push(format!("`retention` is {}, not a time span of Elasticsearch such as 365d", Quoted(text)));
+            self.faults.push(format!(
+                "`retention` is {}, not a duration in Elasticsearch's format, such as 365d",
+                Quoted(text)
+            ));
         }
         Some(text.to_owned())
     }
@@ -264,10 +272,10 @@ impl<'a> Fields<'a> {
         let unknown: Vec<_> = self.fields.keys().filter(|name| !self.known.contains(&name.as_str())).collect();
         let known = self.known.join(", ");
         for name in unknown.iter().take(MAX_UNKNOWN) {
-            self.faults.push(format!("there is no field {} here: use {known}", Quoted(name)));
+            self.faults.push(format!("unknown field {}: this action accepts {known}", Quoted(name)));
         }
         if let Some(more) = unknown.len().checked_sub(MAX_UNKNOWN).filter(|more| *more > 0) {
-            self.faults.push(format!("there are {more} more such fields"));
+            self.faults.push(format!("and {more} more unknown fields"));
         }
     }
 }
@@ -284,10 +292,10 @@ fn parse_time(text: &str) -> Option<Timestamp> {
 const fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
-        Value::Bool(_) => "true or false",
+        Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
         Value::Object(_) => "an object",
     }
 }
@@ -367,7 +375,7 @@ mod tests {
         }
         for wrong in ["", "-acme", "a/b", "a#b", "ü", &"a".repeat(65)] {
             let text = fault(json!({"action": "status", "account": wrong}));
-            assert!(text.contains("can't be an account's name"), "{text}");
+            assert!(text.contains("is not a valid account name"), "{text}");
         }
     }
 
@@ -401,7 +409,7 @@ mod tests {
         }
         for other in ACTIONS.iter().filter(|action| **action != "setup") {
             let text = fault(json!({"action": other, "take_over": true}));
-            assert!(text.contains("no field \"take_over\" here"), "{text}");
+            assert!(text.contains("unknown field \"take_over\""), "{text}");
         }
     }
 
@@ -412,34 +420,37 @@ mod tests {
             assert_eq!(to(text), Ok(Action::Work(Work::Reset { stream: Stream::User, to: at(time) })));
         }
         let text = to("2025-06-01T12:05:01Z").expect_err("a fault").to_string();
-        assert!(text.contains("`to` (2025-06-01T12:05:01Z) lies in the future"), "{text}");
+        assert!(text.contains("`to` (2025-06-01T12:05:01Z) is in the future"), "{text}");
     }
 
     #[test]
     fn every_fault_is_named() {
         let text = fault(json!({"action": "backfill", "stream": "user", "from": "soon", "tp": 1, "alert": "yes"}));
-        for part in ["user can't be backfilled", "\"soon\"", "`to` is missing", "\"tp\"", "`alert` is a text"] {
+        for part in ["user can't be backfilled", "\"soon\"", "`to` is missing", "\"tp\"", "`alert` is a string"] {
             assert!(text.contains(part), "{part} in {text}");
         }
         assert!(
             fault(json!({"stream": "users"}))
-                .contains("no stream \"users\": use event_report, user, detailed_shared_folder")
+                .contains("unknown stream \"users\": use event_report, user, detailed_shared_folder")
         );
         assert!(fault(json!({})).contains("`stream` is missing"));
         assert!(fault(json!({"stream": 5})).contains("`stream` is a number"));
-        assert!(fault(json!([])).contains("a list, not a JSON object"));
-        assert!(fault(json!({"action": "explode"})).contains("no action \"explode\""));
+        assert!(fault(json!([])).contains("an array, not a JSON object"));
+        assert!(fault(json!({"action": "explode"})).contains("unknown action \"explode\""));
         assert!(fault(json!({"action": "reset", "stream": "user"})).contains("`to` is missing"));
-        assert!(fault(json!({"action": "check", "stream": "user"})).contains("no field \"stream\" here"));
+        assert!(fault(json!({"action": "check", "stream": "user"})).contains("unknown field \"stream\""));
         assert!(fault(json!({"action": "setup", "retention": "forever"})).contains("365d"));
         let text = fault(json!({"action": "reset", "stream": "groups", "to": 7, "from": "2025-01-01"}));
-        for part in
-            ["no stream \"groups\"", "`to` is a number", "no field \"from\" here: use action, stream, to, account"]
-        {
+        for part in [
+            "unknown stream \"groups\"",
+            "`to` is a number",
+            "unknown field \"from\": this action accepts action, stream, \
+                                                          to, account",
+        ] {
             assert!(text.contains(part), "{part} in {text}");
         }
         let text = fault(json!({"action": "redrive", "to": "2025-01-01"}));
-        for part in ["`stream` is missing", "no field \"to\" here"] {
+        for part in ["`stream` is missing", "unknown field \"to\""] {
             assert!(text.contains(part), "{part} in {text}");
         }
         let backwards =

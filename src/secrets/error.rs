@@ -13,8 +13,8 @@ use crate::aws::{BoxError, Fault, Verdict};
 pub enum Error {
     /// Secrets Manager did not respond, or throttled, until the time was up.
     #[error(
-        "Secrets Manager could not be reached for the secret {secret_id}: the next run tries again; if this stays, \
-         look, in a VPC, at the route or interface endpoint to Secrets Manager"
+        "Secrets Manager could not be reached for the secret {secret_id}: the next run retries; if this persists in a \
+         VPC, check the route or interface endpoint to Secrets Manager"
     )]
     Unreachable {
         /// The secret.
@@ -36,8 +36,8 @@ pub enum Error {
     },
     /// The KMS key that encrypts the secret cannot be used.
     #[error(
-        "Secrets Manager could not decrypt the secret {secret_id}: it is encrypted with a KMS key of your own; enable \
-         the key, and allow the function's role `kms:Decrypt` both in the role and in the key's policy"
+        "Secrets Manager could not decrypt the secret {secret_id}: it is encrypted with your own KMS key; enable the \
+         key, and allow the function's role `kms:Decrypt` both in the role and in the key's policy"
     )]
     Key {
         /// The secret.
@@ -47,9 +47,9 @@ pub enum Error {
     },
     /// The secret does not exist, or it has no value.
     #[error(
-        "Secrets Manager has no secret {secret_id} in the function's account and region, or no value in it: set \
-         SECRET_ARN (parameter `SecretArn`) to the ARN of a secret that holds the credentials; with SECRET_PREFIX, make \
-         the secret of this name"
+        "Secrets Manager has no secret {secret_id} in the function's account and region, or the secret has no value: \
+         set SECRET_ARN (parameter `SecretArn`) to the ARN of a secret that contains the credentials; with \
+         SECRET_PREFIX, create a secret with this name"
     )]
     Missing {
         /// The secret.
@@ -59,8 +59,8 @@ pub enum Error {
     },
     /// Secrets Manager refused the call for a reason that a retry does not change.
     #[error(
-        "Secrets Manager refused to give the secret {secret_id}: look in its console whether it is scheduled for \
-         deletion, and whether SECRET_ARN is its ARN, or SECRET_PREFIX what its name begins with"
+        "Secrets Manager refused to return the secret {secret_id}: check in its console whether the secret is \
+         scheduled for deletion, and whether SECRET_ARN is its ARN or SECRET_PREFIX is the prefix of its name"
     )]
     Refused {
         /// The secret.
@@ -70,7 +70,7 @@ pub enum Error {
     },
     /// The content of the secret cannot be used.
     #[error(
-        "the secret {secret_id} can't be used: {problems}; put the corrected JSON in the Secrets Manager console or \
+        "the secret {secret_id} can't be used: {problems}; store the corrected JSON in the Secrets Manager console or \
          with `aws secretsmanager put-secret-value`"
     )]
     Invalid {
@@ -81,8 +81,8 @@ pub enum Error {
     },
     /// The secret still holds the template's placeholder. This is no failure, but nothing can be collected yet.
     #[error(
-        "the secret {secret_id} still holds the placeholder {PLACEHOLDER} in {}: put the credentials into it in the \
-         Secrets Manager console or with `aws secretsmanager put-secret-value`, then run `setup`",
+        "the secret {secret_id} still contains the placeholder {PLACEHOLDER} in {}: store the credentials in it in \
+         the Secrets Manager console or with `aws secretsmanager put-secret-value`, then run `setup`",
         quoted(fields)
     )]
     Placeholder {
@@ -132,10 +132,10 @@ impl Error {
 #[non_exhaustive]
 pub enum Problem {
     /// The secret has a `SecretBinary` instead of a `SecretString`.
-    #[error("it holds binary data, but the credentials must be stored as text (`SecretString`)")]
+    #[error("it contains binary data, but the credentials must be stored as text (`SecretString`)")]
     Binary,
     /// The document cannot be parsed. The parser's own message is left out, because it would quote the document.
-    #[error("it isn't valid JSON (line {line}, column {column}): check its quotes (straight ones) and commas")]
+    #[error("it isn't valid JSON (line {line}, column {column}): check its quotes (they must be straight) and commas")]
     NotJson {
         /// The line, counted from 1.
         line: usize,
@@ -144,7 +144,8 @@ pub enum Problem {
     },
     /// The document is JSON, but not an object.
     #[error(
-        "it must be a JSON object with the fields `account_number`, `provisioning_hash` and `elastic_api_key`, not a text or a list"
+        "it must be a JSON object with the fields `account_number`, `provisioning_hash` and `elastic_api_key`, not a \
+         string or an array"
     )]
     NotAnObject,
     /// A required field is missing or empty.
@@ -154,19 +155,19 @@ pub enum Problem {
         field: &'static str,
     },
     /// A field is a list, an object, a boolean, or a negative or fractional number.
-    #[error("`{field}` must be a text: {}", origin(.field))]
+    #[error("`{field}` must be a string: {}", origin(.field))]
     NotText {
         /// The name of the field.
         field: &'static str,
     },
     /// A text contains more than the value that was to be pasted.
-    #[error("`{field}` holds white space, quotes, commas or other letters than ASCII's: paste it alone; {}", origin(.field))]
+    #[error("`{field}` contains white space, quotes, commas or non-ASCII characters: paste only the value; {}", origin(.field))]
     NotOneToken {
         /// The name of the field.
         field: &'static str,
     },
     /// The account number contains other characters than digits.
-    #[error("`account_number` must be 1 to 20 digits alone: {}", origin(ACCOUNT_NUMBER))]
+    #[error("`account_number` must consist of 1 to 20 digits: {}", origin(ACCOUNT_NUMBER))]
     NotDigits,
     /// An API key is in another form.
     #[error("`{field}` isn't an encoded API key (one word, without `ApiKey` before it and without quotes): {}", origin(.field))]
@@ -181,7 +182,7 @@ pub enum Problem {
     )]
     NotNamespace,
     /// The time zone is unknown.
-    #[error("`{field}` must be the name of a zone such as US/Eastern or Europe/Berlin: {}", origin(.field))]
+    #[error("`{field}` must be the name of a time zone such as US/Eastern or Europe/Berlin: {}", origin(.field))]
     NotTimeZone {
         /// The name of the field.
         field: &'static str,
@@ -239,8 +240,8 @@ mod tests {
             (
                 Error::Unreachable { secret_id: secret_id(), source: source() },
                 "Secret.Unreachable",
-                "Secrets Manager could not be reached for the secret arn:secret: the next run tries again; if this \
-                 stays, look, in a VPC, at the route or interface endpoint to Secrets Manager",
+                "Secrets Manager could not be reached for the secret arn:secret: the next run retries; if this \
+                 persists in a VPC, check the route or interface endpoint to Secrets Manager",
             ),
             (
                 Error::Forbidden { secret_id: secret_id(), source: source() },
@@ -252,35 +253,35 @@ mod tests {
             (
                 Error::Key { secret_id: secret_id(), source: source() },
                 "Secret.Forbidden",
-                "Secrets Manager could not decrypt the secret arn:secret: it is encrypted with a KMS key of your own; \
+                "Secrets Manager could not decrypt the secret arn:secret: it is encrypted with your own KMS key; \
                  enable the key, and allow the function's role `kms:Decrypt` both in the role and in the key's policy",
             ),
             (
                 Error::Missing { secret_id: secret_id(), source: source() },
                 "Secret.Unreachable",
-                "Secrets Manager has no secret arn:secret in the function's account and region, or no value in it: set \
-                 SECRET_ARN (parameter `SecretArn`) to the ARN of a secret that holds the credentials; with \
-                 SECRET_PREFIX, make the secret of this name",
+                "Secrets Manager has no secret arn:secret in the function's account and region, or the secret has no \
+                 value: set SECRET_ARN (parameter `SecretArn`) to the ARN of a secret that contains the credentials; \
+                 with SECRET_PREFIX, create a secret with this name",
             ),
             (
                 Error::Refused { secret_id: secret_id(), source: source() },
                 "Secret.Unreachable",
-                "Secrets Manager refused to give the secret arn:secret: look in its console whether it is scheduled \
-                 for deletion, and whether SECRET_ARN is its ARN, or SECRET_PREFIX what its name begins with",
+                "Secrets Manager refused to return the secret arn:secret: check in its console whether the secret is \
+                 scheduled for deletion, and whether SECRET_ARN is its ARN or SECRET_PREFIX is the prefix of its name",
             ),
             (
                 Error::Invalid { secret_id: secret_id(), problems },
                 "Secret.Invalid",
-                "the secret arn:secret can't be used: `account_number` must be 1 to 20 digits alone: the LastPass Admin \
-                 Console shows it as `Account number` at the top of its Dashboard; `provisioning_hash` is missing or \
-                 empty: the LastPass Admin Console creates it under Advanced > Enterprise API; put the corrected JSON \
-                 in the Secrets Manager console or with `aws secretsmanager put-secret-value`",
+                "the secret arn:secret can't be used: `account_number` must consist of 1 to 20 digits: the LastPass \
+                 Admin Console shows it as `Account number` at the top of its Dashboard; `provisioning_hash` is \
+                 missing or empty: the LastPass Admin Console creates it under Advanced > Enterprise API; store the \
+                 corrected JSON in the Secrets Manager console or with `aws secretsmanager put-secret-value`",
             ),
             (
                 Error::Placeholder { secret_id: secret_id(), fields: vec![PROVISIONING_HASH, ELASTIC_API_KEY] },
                 "Secret.Invalid",
-                "the secret arn:secret still holds the placeholder REPLACE_ME in `provisioning_hash`, \
-                 `elastic_api_key`: put the credentials into it in the Secrets Manager console or with `aws \
+                "the secret arn:secret still contains the placeholder REPLACE_ME in `provisioning_hash`, \
+                 `elastic_api_key`: store the credentials in it in the Secrets Manager console or with `aws \
                  secretsmanager put-secret-value`, then run `setup`",
             ),
         ];
@@ -295,20 +296,20 @@ mod tests {
     fn every_problem_says_where_to_look() {
         let field = ELASTIC_API_KEY;
         let texts = [
-            (Problem::Binary, "it holds binary data, but the credentials must be stored as text (`SecretString`)"),
+            (Problem::Binary, "it contains binary data, but the credentials must be stored as text (`SecretString`)"),
             (
                 Problem::NotJson { line: 2, column: 5 },
-                "it isn't valid JSON (line 2, column 5): check its quotes (straight ones) and commas",
+                "it isn't valid JSON (line 2, column 5): check its quotes (they must be straight) and commas",
             ),
             (
                 Problem::NotAnObject,
-                "it must be a JSON object with the fields `account_number`, `provisioning_hash` and `elastic_api_key`, \
-                 not a text or a list",
+                "it must be a JSON object with the fields `account_number`, `provisioning_hash` and \
+                 `elastic_api_key`, not a string or an array",
             ),
             (
                 Problem::NotText { field },
-                "`elastic_api_key` must be a text: Kibana shows it once, as `Encoded`, when the key is created under \
-                 Stack Management > API keys",
+                "`elastic_api_key` must be a string: Kibana shows it once, as `Encoded`, when the key is created \
+                 under Stack Management > API keys",
             ),
             (
                 Problem::NotEncoded { field },

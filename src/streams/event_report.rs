@@ -240,7 +240,7 @@ impl<'m> Mapping<'m> {
                 }
                 _ => {
                     event.action = report.action.clone();
-                    return Err(Stopped("Action is not a text"));
+                    return Err(Stopped("Action is not a string"));
                 }
             }
         }
@@ -260,7 +260,7 @@ impl<'m> Mapping<'m> {
 
         document.user.group.name = copy(report.data.group_name.as_ref());
         let actor = report.user_name.as_ref().map_or(Ok(None), convert::text).unwrap_or_else(|WrongType| {
-            input.reject("Username is not a text, so user.email lacks it".to_owned());
+            input.reject("Username is not a string, so it is missing from user.email".to_owned());
             None
         });
         document.user.target.email =
@@ -274,7 +274,7 @@ impl<'m> Mapping<'m> {
         match &document.source.ip {
             Some(FieldValue::Text(ip)) => document.related.ip = vec![ip.clone()],
             Some(FieldValue::Texts(_) | FieldValue::Json(_) | FieldValue::Broken(_)) => {
-                input.reject("IP_Address is a list, so related.ip lacks it".to_owned());
+                input.reject("IP_Address is a list, so it is missing from related.ip".to_owned());
             }
             None => {}
         }

@@ -62,7 +62,7 @@ impl<'r, 'e> Input<'r, 'e> {
         for (name, value) in fields {
             match value.map_or(Ok(None), convert::text) {
                 Ok(text) => names.extend(text),
-                Err(WrongType) => self.reject(format!("{name} is not a text, so related.user lacks it")),
+                Err(WrongType) => self.reject(format!("{name} is not a string, so it is missing from related.user")),
             }
         }
         names

@@ -30,7 +30,7 @@ use FieldValue::{Broken, Json, Texts};
 
 /// Says why a field with a lone surrogate is missing.
 pub(super) fn broken(field: &str) -> String {
-    format!("{field} holds half of a character (a lone surrogate)")
+    format!("{field} contains half of a character (a lone surrogate)")
 }
 
 impl<'r> FieldValue<'r> {

@@ -335,7 +335,7 @@ def test_with_several_accounts_one_has_to_be_named(land):
 def test_with_one_account_none_may_be_named(deployed):
     with pytest.raises(FunctionError) as error:
         deployed.invoke({"action": "collect", "stream": "event_report", "account": NAMED})
-    assert error.value.error_type == "Request.Invalid" and "leave `account` out" in error.value.message
+    assert error.value.error_type == "Request.Invalid" and "omit `account`" in error.value.message
     assert "AccountsStateMachine" not in deployed.resources
     assert scheduled(deployed, "event_report")["Arn"].endswith(f":function:{deployed.stack_name}")
 

@@ -171,7 +171,7 @@ def test_without_setup_it_fails_and_says_what_to_do(whole):
 
 def test_a_wrong_input_is_refused_by_name(whole):
     error, cause = failure_of(start(whole, RANGE | {"until": "now"}))
-    assert error == "Request.Invalid" and '"until"' in cause and "use action" in cause
+    assert error == "Request.Invalid" and '"until"' in cause and "accepts action" in cause
     error, cause = failure_of(start(whole, {"from": RANGE["from"]}))
     assert error == "Request.Invalid" and "`to`" in cause
 

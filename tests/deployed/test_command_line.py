@@ -498,9 +498,9 @@ def test_check_and_status_are_tables_for_people_and_json_for_scripts(command_lin
 def test_what_the_function_refuses_is_told_in_its_own_words(command_line, stack):
     on = command_line.on(stack)
     for words, told in [
-        (["invoke", '{"action": "colect"}'], 'there is no action "colect"'),
+        (["invoke", '{"action": "colect"}'], 'unknown action "colect"'),
         (["setup", "--retention", "a year"], '`retention` is "a year"'),
-        (["reset", "event_report", "--to", "2999-01-01"], "lies in the future"),
+        (["reset", "event_report", "--to", "2999-01-01"], "is in the future"),
     ]:
         code, error_type, message = on(*words, "--output", "json").error
         assert (code, error_type) == (USAGE, "Request.Invalid") and told in message

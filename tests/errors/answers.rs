@@ -144,8 +144,8 @@ fn answers_of_lastpass() {
     cases.push(case("an answer that is too large", error, bad));
     for why in [
         "no connection",
-        "it did not answer in time",
-        "the connection was cut",
+        "it did not respond in time",
+        "the connection was closed",
         "its certificate is for another host name",
     ] {
         let host = "lastpass.com".to_owned();
@@ -154,7 +154,8 @@ fn answers_of_lastpass() {
         cases.push(case(why, error, "LastPass.Unreachable"));
     }
     let proof =
-        "it puts an event at 2025-07-01T15:00:00Z, ahead of the clock, which shows 2025-07-01T12:00:00Z".to_owned();
+        "it places an event at 2025-07-01T15:00:00Z, which is in the future: the clock shows 2025-07-01T12:00:00Z"
+            .to_owned();
     let error = lastpass::Error::WrongTimeZone { zone: "America/Los_Angeles".to_owned(), proof };
     cases.push(case("an event ahead of the clock", error, "LastPass.WrongTimeZone"));
     let eastern = ApiZone::new("US/Eastern").expect("a zone");
@@ -162,7 +163,7 @@ fn answers_of_lastpass() {
     let proof = lastpass::own_polls::explain(&eastern, offset, clock);
     let error = lastpass::Error::WrongTimeZone { zone: "US/Eastern".to_owned(), proof };
     cases.push(case("own requests at another offset", error, "LastPass.WrongTimeZone"));
-    let error = lastpass::Error::BadAnswer { command: Command::Reporting, why: "its `next` leads nowhere" };
+    let error = lastpass::Error::BadAnswer { command: Command::Reporting, why: "its `next` does not advance" };
     cases.push(case("a `next` that stands", error, "LastPass.BadAnswer"));
     review("lastpass", &cases);
 }
@@ -256,7 +257,7 @@ fn answers_of_secrets_manager() {
             case(*what, secrets::Error::of_call(fault, arn), error_type)
         })
         .collect();
-    let error = secrets::Error::of_call(Fault::no_time("no answer before the time was up"), arn);
+    let error = secrets::Error::of_call(Fault::no_time("no response before the deadline"), arn);
     cases.push(case("no answer", error, "Secret.Unreachable"));
     let problems = secrets::Problems(vec![secrets::Problem::Binary]);
     let error = secrets::Error::Invalid { secret_id: arn.to_owned(), problems };

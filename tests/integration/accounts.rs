@@ -140,7 +140,7 @@ async fn an_account_that_is_not_named_or_not_there_is_told() -> Result<(), Error
     function.set("SECRET_PREFIX", "").await;
     function.set("SECRET_ARN", &accounts.installation.secret_arn).await;
     let text = refused(&mut function, of("globex", collect("user")), "Request.Invalid").await?;
-    assert!(text.contains("SECRET_ARN") && text.contains("leave `account` out"), "{text}");
+    assert!(text.contains("SECRET_ARN") && text.contains("omit `account`"), "{text}");
     accounts.remove(&["globex"]).await
 }
 

@@ -159,7 +159,7 @@ async fn a_right_that_is_missing_is_named() -> Result<(), Error> {
     installation.put_credential("elastic_setup_api_key", Some(&installation.installer.encoded)).await?;
     installation.services.elasticsearch.invalidate_key(&installation.installer).await?;
     let answer = check(&mut function).await?;
-    assert_failed(&answer, &["elasticsearch_setup_rights"], &["take `elastic_setup_api_key` out of the secret"]);
+    assert_failed(&answer, &["elasticsearch_setup_rights"], &["remove `elastic_setup_api_key` from the secret"]);
     Ok(())
 }
 
@@ -180,10 +180,10 @@ async fn a_key_that_can_do_too_much_is_found() -> Result<(), Error> {
         (vec![], on(ours, &["delete"]), ["delete", "on logs-lastpass.*-"]),
         (vec![], on(ours, &["index"]), ["index", "on logs-lastpass.*-"]),
         (vec![], on("logs-lastpass.user-*", &["delete_index"]), ["delete_index", "on logs-lastpass.*-"]),
-        (vec![], on("*", &["read"]), ["read", "on indices that are not LastPass's"]),
-        (vec![], on("logs-*", &["create_doc"]), ["create_doc", "on indices that are not LastPass's"]),
-        (vec![], on("metrics-*", &["view_index_metadata"]), ["view_index_metadata", "that are not LastPass's"]),
-        (vec![], on(".alerts-*", &["read"]), ["read", "that are not LastPass's"]),
+        (vec![], on("*", &["read"]), ["read", "on indices that do not belong to LastPass"]),
+        (vec![], on("logs-*", &["create_doc"]), ["create_doc", "on indices that do not belong to LastPass"]),
+        (vec![], on("metrics-*", &["view_index_metadata"]), ["view_index_metadata", "that do not belong to LastPass"]),
+        (vec![], on(".alerts-*", &["read"]), ["read", "that do not belong to LastPass"]),
     ] {
         put_key(&installation, "elastic_api_key", &with(&writer_role(), &cluster, &indices)).await?;
         let answer = check(&mut function).await?;
@@ -228,7 +228,7 @@ async fn a_wrong_zone_is_found_by_next_to_the_east_and_to_the_west() -> Result<(
                     assert_failed(&answer, &["lastpass_time_zone"], &["LASTPASS_TIME_ZONE", zone, "Admin Console"]);
                 }
                 // The responses do not reveal the zone.
-                _ => assert!(message(&answer, "lastpass_time_zone").contains("nothing speaks against"), "{answer}"),
+                _ => assert!(message(&answer, "lastpass_time_zone").contains("nothing contradicts"), "{answer}"),
             }
         }
     }
@@ -242,7 +242,7 @@ async fn a_zone_that_puts_an_event_ahead_of_the_clock_is_wrong() -> Result<(), E
         return Ok(());
     };
     let answer = check(&mut function).await?;
-    assert_failed(&answer, &["lastpass_time_zone"], &["LASTPASS_TIME_ZONE", "ahead of the clock"]);
+    assert_failed(&answer, &["lastpass_time_zone"], &["LASTPASS_TIME_ZONE", "in the future: the clock shows"]);
     Ok(())
 }
 
@@ -299,11 +299,11 @@ async fn own_requests_name_the_user_of_the_api_only_if_it_is_set() -> Result<(),
 #[tokio::test]
 async fn the_zone_of_the_dates_of_users_is_reported() -> Result<(), Error> {
     for (dates, set, status, words) in [
-        (None, "UTC", "ok", "fit US/Eastern, not UTC"),
-        (None, "US/Eastern", "ok", "the dates of users fit US/Eastern"),
-        (None, "Europe/Berlin", "failed", "fit US/Eastern, not Europe/Berlin"),
-        (Some("UTC"), "UTC", "ok", "the dates of users fit UTC"),
-        (Some("UTC"), "US/Eastern", "failed", "fit UTC, not US/Eastern"),
+        (None, "UTC", "ok", "match US/Eastern, not UTC"),
+        (None, "US/Eastern", "ok", "the dates of users match US/Eastern"),
+        (None, "Europe/Berlin", "failed", "match US/Eastern, not Europe/Berlin"),
+        (Some("UTC"), "UTC", "ok", "the dates of users match UTC"),
+        (Some("UTC"), "US/Eastern", "failed", "match UTC, not US/Eastern"),
     ] {
         let user_time_zone = dates.map(|zone| TimeZone::get(zone).expect("a zone"));
         let quirks = Quirks { user_time_zone, ..Quirks::default() };
@@ -452,7 +452,7 @@ async fn values_that_elasticsearch_ignored_are_found_and_told_apart() -> Result<
     let answer = check(&mut function).await?;
     assert_eq!(answer["status"], "ok", "{answer}");
     let text = message(&answer, "ignored_values");
-    assert!(["nothing is lost", "1 of", &users, "(tags)"].iter().all(|word| text.contains(word)), "{text}");
+    assert!(["no data is lost", "1 of", &users, "(tags)"].iter().all(|word| text.contains(word)), "{text}");
     // Our own template rejects a malformed value.
     assert!(put(json!({"sites": "many"}), json!([])).await.is_err());
 

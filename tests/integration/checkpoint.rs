@@ -527,7 +527,7 @@ async fn a_checkpoint_that_does_not_know_its_cluster_learns_it_and_keeps_it() {
     assert_eq!(learned(Some("first"), 1).await.as_deref(), Some("first"));
     assert_eq!(learned(None, 2).await.as_deref(), Some("first"));
     let error = acquire(&of_cluster(Some("second")), "run", later(3)).await.unwrap_err();
-    assert!(error.to_string().contains("another cluster answers under this host"), "{error}");
+    assert!(error.to_string().contains("another cluster now responds at this host"), "{error}");
     of_cluster(Some("second")).reset(KEY, Some(later(0)), "reset", later(4)).await.unwrap();
     assert_eq!(learned(Some("second"), 5).await.as_deref(), Some("second"));
 }

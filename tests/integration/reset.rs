@@ -110,11 +110,11 @@ async fn a_run_at_work_is_not_reset_and_the_future_is_refused() -> Result<(), Er
     assert_eq!((&skipped["before"], &skipped["after"]), (&read["checkpoint"], &read["checkpoint"]), "{skipped}");
     let expires: Timestamp = skipped["lease_expires"].as_str().unwrap_or_default().parse().expect("a time");
     assert!(expires > lastpass_harness::now(), "{skipped}");
-    assert_says(&skipped, &["repeat this after `lease_expires`"]);
+    assert_says(&skipped, &["send this again after `lease_expires`"]);
 
     let (error_type, text) = other.refuse(reset("event_report", ago(SignedDuration::from_hours(-1)))).await?;
     assert_eq!(error_type, "Request.Invalid", "{text}");
-    assert!(text.contains("lies in the future"), "{text}");
+    assert!(text.contains("is in the future"), "{text}");
     assert_eq!(installation.watermark("event_report").await?.as_deref(), worked["checkpoint"].as_str());
     Ok(())
 }
@@ -160,7 +160,7 @@ async fn another_namespace_is_confirmed_with_all_that_was_left_for_the_former_on
         let (error_type, text) = function.refuse(request).await?;
         assert_eq!(error_type, "Checkpoint.DestinationChanged", "{text}");
         let confirm = "{\"action\": \"reset\", \"stream\": \"event_report\", \"to\": \"...\"}";
-        for word in ["put the settings back", "second stack", confirm] {
+        for word in ["restore the former settings", "second stack", confirm] {
             assert!(text.contains(word), "{word:?} is not in: {text}");
         }
     }
@@ -217,20 +217,25 @@ async fn another_cluster_under_the_same_host_is_noticed_by_a_warm_sandbox_and_co
     let watermark = installation.watermark("event_report").await?;
     let (error_type, text) = function.refuse(collect("event_report")).await?;
     assert_eq!(error_type, "Checkpoint.DestinationChanged", "{text}");
-    let words =
-        ["another cluster answers under this host", "another-cluster", &uuid, "\"action\": \"reset\"", "second stack"];
+    let words = [
+        "another cluster now responds at this host",
+        "another-cluster",
+        &uuid,
+        "\"action\": \"reset\"",
+        "second stack",
+    ];
     for word in words {
         assert!(text.contains(word), "{word:?} is not in: {text}");
     }
     assert_eq!(installation.watermark("event_report").await?, watermark);
     let since = ago(SignedDuration::from_hours(24));
     let answer = complete(&mut function, reset("event_report", since)).await?;
-    assert_says(&answer, &["the cluster that answers at", "is confirmed"]);
+    assert_says(&answer, &["the cluster that now responds at", "is confirmed"]);
     assert_eq!(stored_uuid(&installation).await?.as_deref(), Some("another-cluster"));
     complete(&mut function, collect("event_report")).await?;
 
     installation.calls.clear();
     let (_, text) = function.refuse(collect("event_report")).await?;
-    assert!(text.contains("another cluster answers under this host"), "{text}");
+    assert!(text.contains("another cluster now responds at this host"), "{text}");
     Ok(())
 }

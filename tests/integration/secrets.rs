@@ -247,7 +247,7 @@ async fn nothing_of_the_secret_is_printed_at_any_log_level() {
     drop(guard);
 
     let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert!(logged.contains("AWS call is repeated") && logged.contains("TRACE"), "the log was not caught");
+    assert!(logged.contains("AWS call failed; retrying") && logged.contains("TRACE"), "the log was not caught");
     for secret in [HASH, API_KEY, "s3cr3t"] {
         assert!(!printed.contains(secret), "{printed}");
         assert!(!logged.contains(secret), "{}", logged.lines().find(|line| line.contains(secret)).unwrap());

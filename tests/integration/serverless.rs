@@ -43,7 +43,7 @@ async fn everything_works_on_a_serverless_project() -> Result<(), Error> {
     let answer = function.ask(json!({"action": "check"})).await?;
     assert_eq!(answer["status"], "ok", "{answer}");
     assert!(message(&answer, "elasticsearch").contains("8.11.0 (serverless)"), "{answer}");
-    assert!(message(&answer, "elasticsearch_excess_rights").contains("no right beyond"), "{answer}");
+    assert!(message(&answer, "elasticsearch_excess_rights").contains("no privileges beyond"), "{answer}");
 
     let (from, to) = (ago(SignedDuration::from_hours(6 * 24)), ago(SignedDuration::ZERO));
     let range = json!({"action": "backfill", "stream": "event_report", "from": from, "to": to});

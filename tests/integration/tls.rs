@@ -123,8 +123,8 @@ async fn a_certificate_that_does_not_serve() -> Result<(), Error> {
             ["another host name: es.example.com", "ELASTICSEARCH_URL", "localhost"],
         ),
         (Greeting::Tls(authority.certify_until("localhost", 2020)?), ["expired", "new certificate", "localhost"]),
-        (Greeting::PROTOCOL_VERSION, ["TLS 1.2 nor 1.3", "offer TLS 1.2 or 1.3", "localhost"]),
-        (Greeting::PLAIN_HTTP, ["does not speak TLS", "xpack.security.http.ssl.enabled", "ELASTICSEARCH_URL"]),
+        (Greeting::PROTOCOL_VERSION, ["TLS 1.2 nor 1.3", "Enable TLS 1.2 or 1.3", "localhost"]),
+        (Greeting::PLAIN_HTTP, ["does not use TLS", "xpack.security.http.ssl.enabled", "ELASTICSEARCH_URL"]),
     ] {
         let Some(mut safe) = Safe::make("certificate", greeting, authority.pem()).await? else { return Ok(()) };
         safe.refuses(&words).await?;

@@ -32,7 +32,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     match config(&settings) {
         Ok(config) => {
             assert!(!config.elasticsearch.host().is_empty());
-            let url = &config.lastpass_url;
+            let url = config.lastpass_url.as_url();
             assert!(url.host().is_some() && url.username().is_empty() && url.password().is_none(), "{url}");
             assert!(url.query().is_none() && url.fragment().is_none(), "{url}");
         }

@@ -1,0 +1,72 @@
+//! The kinds of snapshots: how each is requested and mapped.
+
+use crate::{
+    document::{Document, Stream},
+    lastpass::{self, folders, paging::PageRequest, users},
+    streams::{Mapper, Snapshot, Stamps, detailed_shared_folder, user},
+};
+
+/// The kind of a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SnapshotOf {
+    /// The users.
+    Users,
+    /// The shared folders.
+    SharedFolders,
+}
+
+/// The keys and records of one page, and the total that the response states.
+pub(super) struct SnapshotPage {
+    pub(super) entries: Vec<(String, String)>,
+    pub(super) total: Option<u64>,
+}
+
+impl SnapshotOf {
+    /// Returns the stream of the documents.
+    pub(super) const fn stream(self) -> Stream {
+        match self {
+            Self::Users => Stream::User,
+            Self::SharedFolders => Stream::DetailedSharedFolder,
+        }
+    }
+
+    /// Returns the largest size of a page.
+    pub(super) const fn page_size(self) -> u32 {
+        match self {
+            Self::Users => users::PAGE_SIZE,
+            Self::SharedFolders => folders::PAGE_SIZE,
+        }
+    }
+
+    /// Requests a page.
+    pub(super) async fn fetch(
+        self,
+        lastpass: &lastpass::Client,
+        request: PageRequest,
+    ) -> Result<SnapshotPage, lastpass::Error> {
+        match self {
+            Self::Users => {
+                let users::Page { users, total, .. } = lastpass.fetch_users(request).await?;
+                Ok(SnapshotPage { entries: users, total })
+            }
+            Self::SharedFolders => {
+                let page = lastpass.fetch_folders(request).await?;
+                Ok(SnapshotPage { entries: page.folders, total: None })
+            }
+        }
+    }
+
+    /// Maps the entry with `key` to its documents.
+    pub(super) fn documents(
+        self,
+        mapper: &Mapper,
+        stamps: &Stamps,
+        snapshot: &Snapshot,
+        (key, record): (&str, &str),
+    ) -> Vec<Document> {
+        match self {
+            Self::Users => vec![user::document(mapper, stamps, snapshot, key, record)],
+            Self::SharedFolders => detailed_shared_folder::documents(mapper, stamps, snapshot, key, record),
+        }
+    }
+}

@@ -57,7 +57,7 @@ pub enum Error {
     },
     /// No usable response of Elasticsearch, even after retries.
     #[error(
-        "Elasticsearch at {host} {fault} when asked to {operation}: check ELASTICSEARCH_URL or ELASTIC_CLOUD_ID, the \
+        "When asked to {operation}, Elasticsearch at {host} {fault}: check ELASTICSEARCH_URL or ELASTIC_CLOUD_ID, the \
          health of the cluster, and everything in between (proxy, traffic filter, VPC); the next run continues"
     )]
     Unreachable {
@@ -273,8 +273,8 @@ mod tests {
                     source: None,
                 },
                 "Elasticsearch.Unreachable",
-                "Elasticsearch at es.example.com did not respond within 30 s when asked to look up which documents \
-                 exist: check ELASTICSEARCH_URL or ELASTIC_CLOUD_ID, the health of the cluster, and everything in \
+                "When asked to look up which documents exist, Elasticsearch at es.example.com did not respond within 30 s: \
+                 check ELASTICSEARCH_URL or ELASTIC_CLOUD_ID, the health of the cluster, and everything in \
                  between (proxy, traffic filter, VPC); the next run continues",
             ),
             (

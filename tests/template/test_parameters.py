@@ -85,8 +85,11 @@ OTHER_HOSTS = [
 VALUES = {
     "ElasticsearchUrl": (
         ["https://es.example.com", "https://es.example.com:9243/prefix", "http://127.0.0.1:9200", "http://localhost:9200/",
-         "http://[::1]:9200"],
-        ["http://es.example.com", "es.example.com:9243", "https://elastic:secret@es.example.com", "https://", "https://a b",
+         "http://[::1]:9200", "https://my-project.es.eu-west-1.aws.elastic.cloud:443", "https://es.kb.example.com",
+         "https://kb.example.com/elastic.cloud"],
+        ["https://my-project.kb.eu-west-1.aws.elastic.cloud", "https://my-deployment.kb.eu-west-1.aws.found.io:9243",
+         "https://my-deployment.kb.us-central1.gcp.cloud.es.io/app/home", "https://a.kb.westeurope.azure.elastic-cloud.com:443",
+         "http://es.example.com", "es.example.com:9243", "https://elastic:secret@es.example.com", "https://", "https://a b",
          "http://127.0.0.1.example.com:9200", "http://localhost@example.com"],
     ),
     "ElasticCloudId": (["security:ZXUtd2VzdC0xLmF3cyRhYmMkZGVm", "two words:YQ=="], ["ZXUtd2VzdC0xLmF3cyRhYmMkZGVm", "a:b:c"]),
@@ -149,8 +152,14 @@ VALUES = {
     ),
     "Namespace": (["default", "prod_eu", "a" * 100], ["", "Prod", "prod-eu", "a/b", "a" * 101, "a,b", "_a"]),
     "Tags": (["forwarded", "forwarded,lastpass", "two words,b"], [",", "a,,b", "a, b", " a", "a,"]),
-    "InitialLookback": (["24h", "7d", "90m", "30s"], ["", "24", "0h", "-1h", "1w", "1.5h", "24 h"]),
-    "Overlap": (["15m", "1h"], ["", "0m", "15", "15 min"]),
+    "InitialLookback": (
+        ["24h", "7d", "90m", "30s", "99d", "400d", "9600h", "9599h", "576000m", "575999m", "499999m", "999999s"],
+        ["", "24", "0h", "-1h", "1w", "1.5h", "24 h", "401d", "1000d", "9601h", "10000h", "576001m", "999999m", "1000000s"],
+    ),
+    "Overlap": (
+        ["15m", "1h", "1d", "24h", "9h", "1440m", "1439m", "999m", "86400s", "86399s", "79999s", "9999s"],
+        ["", "0m", "15", "15 min", "2d", "25h", "30h", "1441m", "2000m", "86401s", "90000s", "100000s"],
+    ),
     "EventReportRate": (
         ["rate(1 minute)", "rate(5 minutes)", "rate(24 hours)", "cron(0/10 * * * ? *)"],
         ["", "5 minutes", "rate(0 minutes)", "rate(5)", "rate(5 seconds)", "cron(* * * * *)", "at(2026-01-01T00:00:00)"],

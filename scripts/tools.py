@@ -41,6 +41,9 @@ FIRST_JAVA_WITH_NATIVE_ZSTD = 21
 OLDEST_RUST = (1, 95)
 CARGO_DENY = "0.20.2"
 CARGO_FUZZ = "0.13.2"
+ACTIONLINT = "1.7.12"
+# The Go that this version of actionlint needs.
+OLDEST_GO = (1, 25)
 
 VENV = TOOLS / "venv"
 PYTHON = VENV / "bin" / "python"
@@ -155,6 +158,16 @@ def missing_rust() -> list[str]:
     return problems
 
 
+def missing_go() -> list[str]:
+    answer = None
+    if shutil.which("go"):
+        answer = subprocess.run(["go", "env", "GOVERSION"], stdout=subprocess.PIPE, text=True)
+    found = re.match(r"go(\d+)\.(\d+)", answer.stdout) if answer else None
+    if found and tuple(map(int, found.groups())) >= OLDEST_GO:
+        return []
+    return [f"Go {OLDEST_GO[0]}.{OLDEST_GO[1]} or later, for actionlint: https://go.dev/dl"]
+
+
 # --- the steps -----------------------------------------------------------------------------------------------------
 
 
@@ -185,6 +198,17 @@ def install_bench() -> None:
 
 def install_sam_build() -> None:
     run(PYTHON, "-m", "pip", "install", "--quiet", "--no-deps", "--requirement", HERE / "requirements-sam-build.txt")
+
+
+def install_release() -> None:
+    run(PYTHON, "-m", "pip", "install", "--quiet", "--no-deps", "--requirement", HERE / "requirements-release.txt")
+
+
+def install_actionlint() -> None:
+    folder = TOOLS / "actionlint"
+    if folder.exists():
+        shutil.rmtree(folder)
+    run("go", "install", f"github.com/rhysd/actionlint/cmd/actionlint@v{ACTIONLINT}", env={**os.environ, "GOBIN": str(folder)})
 
 
 def install_elasticsearch(version: str, java: str) -> None:
@@ -291,6 +315,10 @@ STEPS = {
              install_cargo_deny, missing=(missing_rust,), facts=lambda: CARGO_DENY),
         Step("cargo-fuzz", "cargo-fuzz, built from source (a minute)", TOOLS / "cargo-fuzz" / ".complete",
              install_cargo_fuzz, missing=(missing_rust, missing_cxx), facts=lambda: CARGO_FUZZ, optional=True),
+        Step("release", "zig and cargo-zigbuild, for releases", VENV / ".complete-release", install_release,
+             missing=(missing_rust,), inputs=("scripts/requirements-release.txt",), after=("python",)),
+        Step("actionlint", "actionlint, built from source (half a minute)", TOOLS / "actionlint" / ".complete",
+             install_actionlint, missing=(missing_go,), facts=lambda: ACTIONLINT),
         Step("bench", "the Python function of the bench", TOOLS / "bench" / ".complete", install_bench,
              missing=(missing_python,), inputs=("testing/bench/python/requirements.txt",),
              facts=lambda: f"{BENCH_VENV} {sys.version}", optional=True),

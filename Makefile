@@ -13,7 +13,7 @@ STACK := $(PYTHON) scripts/stack.py
 # The smallest memory that Lambda gives a function, 128 MB. Source: "Configure Lambda function memory", AWS.
 SMALLEST_KB := 131072
 
-.PHONY: help tools demo year test test-unit test-es9 test-logsdb soak bench bench-run bench-node fuzz lint docs package local-up local-down python-here
+.PHONY: help tools demo year test test-unit test-es9 test-logsdb soak bench bench-run bench-node fuzz lint docs package release local-up local-down python-here
 
 help: ## List these targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -86,8 +86,8 @@ fuzz: python-here ## INPUTS=100000 hostile answers, payloads, secrets and settin
 	@$(PYTHON) scripts/tools.py rust cargo-fuzz
 	@scripts/fuzz.sh
 
-lint: python-here ## Formatting, clippy, docs, licences, template, glibc of the release binary
-	@$(PYTHON) scripts/tools.py rust python cargo-deny
+lint: python-here ## Formatting, clippy, docs, licences, template, workflows
+	@$(PYTHON) scripts/tools.py rust python cargo-deny actionlint
 	@scripts/lint.sh
 
 docs: python-here ## Build the documentation of the code
@@ -101,6 +101,10 @@ package: python-here ## Build dist/lastpass-elastic-x86_64.zip for the runtime p
 	@cargo build --release --locked --bin bootstrap
 	@$(TOOLS)/venv/bin/python scripts/check_glibc.py $(TARGET)/release/bootstrap
 	@$(TOOLS)/venv/bin/python scripts/package.py $(TARGET)/release/bootstrap dist/lastpass-elastic-x86_64.zip
+
+release: python-here ## Build dist/lastpass-elastic-<version>-<processor>.tar.gz for both, or ARCHITECTURES=x86_64: all that users deploy
+	@$(PYTHON) scripts/tools.py rust python release
+	@$(TOOLS)/venv/bin/python scripts/release.py $(ARCHITECTURES)
 
 local-up: python-here ## Start Elasticsearch and the AWS emulator, and leave them running
 	@$(STACK) up

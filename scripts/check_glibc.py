@@ -44,18 +44,30 @@ def needed_versions(binary: bytes) -> set[str]:
     return versions
 
 
+def newest_needed(path: Path) -> tuple[int, int]:
+    """Returns the newest glibc version that a binary needs; (0, 0) if it needs none."""
+    numbered = [re.fullmatch(r"GLIBC_(\d+)\.(\d+)(?:\.\d+)?", name) for name in needed_versions(path.read_bytes())]
+    return max(((int(found[1]), int(found[2])) for found in numbered if found), default=(0, 0))
+
+
+def fault(path: Path) -> str | None:
+    """Returns why a binary does not start on Amazon Linux 2023, or None."""
+    needed = newest_needed(path)
+    if needed <= NEWEST_ALLOWED:
+        return None
+    return (f"{path} needs glibc {needed[0]}.{needed[1]}; Amazon Linux 2023 has {NEWEST_ALLOWED[0]}.{NEWEST_ALLOWED[1]}:"
+            " build it with `make release` or `sam build`, which link for an older one")
+
+
 def main() -> int:
     if len(sys.argv) != 2:
         print(__doc__, file=sys.stderr)
         return 2
     path = Path(sys.argv[1])
-    numbered = [re.fullmatch(r"GLIBC_(\d+)\.(\d+)(?:\.\d+)?", name) for name in needed_versions(path.read_bytes())]
-    needed = max(((int(found[1]), int(found[2])) for found in numbered if found), default=(0, 0))
-    text = f"{path} needs glibc {needed[0]}.{needed[1]}; Amazon Linux 2023 has {NEWEST_ALLOWED[0]}.{NEWEST_ALLOWED[1]}"
-    if needed > NEWEST_ALLOWED:
-        print(f"{text}: build it on an older system, or with `sam build`, which links for an older one", file=sys.stderr)
+    if problem := fault(path):
+        print(problem, file=sys.stderr)
         return 1
-    print(text)
+    print(f"{path} needs glibc {'.'.join(map(str, newest_needed(path)))}; Amazon Linux 2023 has {'.'.join(map(str, NEWEST_ALLOWED))}")
     return 0
 
 

@@ -1,6 +1,6 @@
-"""Deploys `template.yaml` with a built function to the local AWS emulator.
+"""Deploys a release, or `template.yaml` with a built function, to the local AWS emulator.
 
-Only `CodeUri` and `DefinitionUri` of the template are changed, to name the uploaded files. The emulator's URL and
+Only `CodeUri` and `DefinitionUri` of the template are changed, to name the uploaded files, as `sam deploy` does. The emulator's URL and
 credentials come from the environment (`AWS_ENDPOINT_URL` and so on, as the stack's launcher sets them). A URL that is
 not a loopback address is refused, so that no real account can be reached.
 
@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import stat
 import zipfile
 from dataclasses import dataclass, field
@@ -28,8 +29,8 @@ import secrecy
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = ROOT / "template.yaml"
-CODE_URI = "CodeUri: ."
-STATE_MACHINES = sorted((ROOT / "statemachines").glob("*.asl.yaml"))
+# The properties of the template that name files: the function's code, and definitions of state machines.
+LOCAL_FILES = re.compile(r"^( +)(CodeUri|DefinitionUri): (\S+)$", re.MULTILINE)
 # The bucket for archives and templates. The emulator keeps it in memory, for all stacks.
 BUCKET = "lastpass-elastic"
 # The most messages that SQS returns at once.
@@ -75,15 +76,17 @@ class Deployment:
         cls,
         stack_name: str,
         parameters: dict[str, Any],
-        bootstrap_path: str | os.PathLike,
-        template_path: str | os.PathLike = TEMPLATE,
+        code_path: str | os.PathLike,
+        template_path: str | os.PathLike | None = None,
     ) -> "Deployment":
         """Creates the stack and waits until it is complete.
+
+        The code is a binary, or the archive `function.zip` of an unpacked release, whose template is then the default.
 
         Raises `DeploymentError` if it cannot be created. Its resources are then deleted.
         """
         deployment = cls(stack_name, {name: str(value) for name, value in parameters.items()})
-        arguments = deployment._arguments(bootstrap_path, template_path)
+        arguments = deployment._arguments(code_path, template_path)
         try:
             client("cloudformation").create_stack(**arguments)
         except ClientError as error:
@@ -98,13 +101,13 @@ class Deployment:
     def update(
         self,
         parameters: dict[str, Any],
-        bootstrap_path: str | os.PathLike,
-        template_path: str | os.PathLike = TEMPLATE,
+        code_path: str | os.PathLike,
+        template_path: str | os.PathLike | None = None,
     ) -> None:
         """Updates the stack, with `parameters` added to the current ones. No change is no error."""
         self.parameters |= {name: str(value) for name, value in parameters.items()}
         try:
-            client("cloudformation").update_stack(**self._arguments(bootstrap_path, template_path))
+            client("cloudformation").update_stack(**self._arguments(code_path, template_path))
         except ClientError as error:
             if "No updates are to be performed" in str(error):
                 return
@@ -221,8 +224,9 @@ class Deployment:
         if leaks:
             raise DeploymentError(f"stack {self.stack_name}: written in plain sight: {', '.join(sorted(leaks))}")
 
-    def _arguments(self, bootstrap_path: str | os.PathLike, template_path: str | os.PathLike) -> dict:
-        template = with_uploads(Path(template_path).read_text(), Path(bootstrap_path))
+    def _arguments(self, code_path: str | os.PathLike, template_path: str | os.PathLike | None) -> dict:
+        code = Path(code_path)
+        template = with_uploads(Path(template_path or template_of(code)).read_text(), code)
         return {
             "StackName": self.stack_name,
             # As `sam deploy` does, because a template in the call itself must not exceed 51,200 bytes.
@@ -281,11 +285,16 @@ def archive(bootstrap_path: Path) -> bytes:
     return buffer.getvalue()
 
 
-def upload_code(bootstrap_path: Path) -> str:
-    """Uploads the archive for CloudFormation."""
-    if not bootstrap_path.is_file():
-        raise DeploymentError(f"there is no {bootstrap_path}; build it with `cargo build --release`")
-    return upload(archive(bootstrap_path), "zip")
+def template_of(code: Path) -> Path:
+    """Returns the template beside the archive of an unpacked release; for a binary, that of the project."""
+    return code.with_name("template.yaml") if code.suffix == ".zip" else TEMPLATE
+
+
+def upload_code(code: Path) -> str:
+    """Uploads the function for CloudFormation: an archive as it is, a binary in an archive."""
+    if not code.is_file():
+        raise DeploymentError(f"there is no {code}; build it first")
+    return upload(code.read_bytes() if code.suffix == ".zip" else archive(code), "zip")
 
 
 def upload_template(template: str) -> str:
@@ -304,15 +313,17 @@ def upload(body: bytes, kind: str) -> str:
     return key
 
 
-def with_uploads(template: str, bootstrap_path: Path) -> str:
+def with_uploads(template: str, code: Path) -> str:
     """Returns the template with the locations of the uploaded files. Nothing else is changed."""
-    uploads = {CODE_URI: f"CodeUri: s3://{BUCKET}/{upload_code(bootstrap_path)}"}
-    for file in STATE_MACHINES:
-        uploads[f"DefinitionUri: {file.relative_to(ROOT)}"] = f"DefinitionUri: s3://{BUCKET}/{upload(file.read_bytes(), 'yaml')}"
-    for local, uploaded in uploads.items():
-        if template.count(f"{local}\n") != 1:
-            raise DeploymentError(f"the template must have exactly one line `{local}`")
-        template = template.replace(f"{local}\n", f"{uploaded}\n")
+
+    def uploaded(named: re.Match) -> str:
+        indent, kind, path = named.groups()
+        key = upload_code(code) if kind == "CodeUri" else upload((template_of(code).parent / path).read_bytes(), "yaml")
+        return f"{indent}{kind}: s3://{BUCKET}/{key}"
+
+    template, count = LOCAL_FILES.subn(uploaded, template)
+    if count != 3:
+        raise DeploymentError(f"the template must name one function and two state machines; it names {count} files")
     return template
 
 

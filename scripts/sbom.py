@@ -1,4 +1,4 @@
-"""Lists the components of the release binary as a CycloneDX document (SBOM).
+"""Lists the components of a release binary as a CycloneDX document (SBOM).
 
 The crates are those that `cargo tree` lists for the binary, without those that only tests or other systems use. Their
 checksums come from Cargo.lock. The same sources give the same bytes.
@@ -19,16 +19,18 @@ from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
 ROOT = Path(__file__).resolve().parents[1]
-BINARY = "lastpass-elastic"
-
+# The packages of the two binaries.
+FUNCTION = "lastpass-elastic"
+COMMAND_LINE = "lastpass-elastic-cli"
 
 Crate = tuple[str, str]  # name, version
 
 
-def tree(target: str) -> tuple[dict[Crate, str], set[tuple[Crate, Crate]]]:
-    """Returns every crate in the binary for `target` with its licence, the binary's own first, and their dependencies.
+def tree(package: str, target: str) -> tuple[dict[Crate, str], set[tuple[Crate, Crate]]]:
+    """Returns every crate in a package's binary for `target` with its licence, the package itself first, and their
+    dependencies.
     """
-    command = ["cargo", "tree", "--locked", "--package", BINARY, "--edges", "normal", "--target", target,
+    command = ["cargo", "tree", "--locked", "--package", package, "--edges", "normal", "--target", target,
                "--prefix", "depth", "--no-dedupe", "--format", "|{p}|{l}"]
     output = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     licences: dict[Crate, str] = {}
@@ -64,9 +66,9 @@ def component(crate: Crate, licence: str, checksum: str | None) -> Component:
     )
 
 
-def sbom(target: str) -> str:
-    """Returns the document for the binary of `target`, without a timestamp or serial number."""
-    licences, needs = tree(target)
+def sbom(package: str, target: str) -> str:
+    """Returns the document for a package's binary for `target`, without a timestamp or serial number."""
+    licences, needs = tree(package, target)
     sums = checksums()
     components = {crate: component(crate, licence, sums.get(crate)) for crate, licence in licences.items()}
     own, *others = components.values()

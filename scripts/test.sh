@@ -8,8 +8,9 @@ step() { printf '==> %s\n' "$*" >&2; }
 # A missing service is a failure here, never a skipped test.
 export CI=true
 
-step "the binaries that the tests deploy and start"
-cargo build --release --locked --bin bootstrap
+step "the release that the tests deploy"
+python scripts/release.py x86_64
+step "the other binaries that the tests start"
 # One selection of packages for all commands, because another selection has other features and rebuilds all crates.
 cargo build --workspace --bins --locked
 
@@ -19,7 +20,7 @@ RUST_TEST_THREADS="${RUST_TEST_THREADS:-4}" cargo test --workspace --locked
 
 step "a short soak: two seeds of every scenario (make soak plays more)"
 target="${CARGO_TARGET_DIR:-target}"
-BOOTSTRAP="$target/release/bootstrap" "$target/debug/soak" --seeds 2
+BOOTSTRAP="$target/x86_64-unknown-linux-gnu/release/bootstrap" "$target/debug/soak" --seeds 2
 
 step "Python tests: local stack, template, deployed function"
 python -m pytest -p no:cacheprovider testing/elasticsearch testing/aws tests

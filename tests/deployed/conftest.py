@@ -3,7 +3,10 @@ both name it.
 """
 
 import os
+import subprocess
 import sys
+import tarfile
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,8 @@ from cluster import Cluster  # noqa: E402
 from deployment import Deployment  # noqa: E402
 from stacks import QUIET, name  # noqa: E402
 
+VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
+RELEASE = ROOT / "dist" / f"lastpass-elastic-{VERSION}-x86_64.tar.gz"
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
 PROBE = Path(__file__).with_name("probe.py")
 
@@ -25,9 +30,9 @@ def missing(what: str) -> None:
     pytest.skip(what)
 
 
-def built(path: Path, how: str) -> Path:
+def built(path: Path, command: str) -> Path:
     if not path.is_file():
-        missing(f"there is no {path}: `cargo build {how}`")
+        missing(f"there is no {path}: `{command}`")
     return path
 
 
@@ -38,21 +43,37 @@ def emulator() -> None:
 
 
 @pytest.fixture(scope="session")
-def bootstrap() -> Path:
-    """Returns the path of the function's binary: in BOOTSTRAP_DIR, or in cargo's target folder."""
-    return built(Path(os.environ.get("BOOTSTRAP_DIR") or TARGET / "release") / "bootstrap", "--release")
+def release(tmp_path_factory) -> Path:
+    """Returns the folder of the release, unpacked as its users unpack it."""
+    folder = tmp_path_factory.mktemp("release")
+    with tarfile.open(built(RELEASE, "make release ARCHITECTURES=x86_64")) as archive:
+        archive.extractall(folder, filter="data")
+    unpacked = folder / RELEASE.name.removesuffix(".tar.gz")
+    subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=unpacked, check=True)
+    return unpacked
+
+
+@pytest.fixture(scope="session")
+def bootstrap(request) -> Path:
+    """Returns the function of the release, in its archive; or the binary in BOOTSTRAP_DIR, to try one without a release.
+    """
+    if folder := os.environ.get("BOOTSTRAP_DIR"):
+        return built(Path(folder) / "bootstrap", "cargo build")
+    return request.getfixturevalue("release") / "function.zip"
 
 
 @pytest.fixture(scope="session")
 def simulator() -> Path:
     """Returns the path of the LastPass simulator."""
-    return built(TARGET / "debug" / "lastpass-simulator", "--workspace --bins")
+    return built(TARGET / "debug" / "lastpass-simulator", "cargo build --workspace --bins")
 
 
 @pytest.fixture(scope="session")
-def command_line_path() -> Path:
-    """Returns the path of the command line, built with a profile that compiles fast."""
-    return built(TARGET / "debug" / "lastpass-elastic", "--workspace --bins")
+def command_line_path(request) -> Path:
+    """Returns the command line of the release; or the binary in BOOTSTRAP_DIR."""
+    if folder := os.environ.get("BOOTSTRAP_DIR"):
+        return built(Path(folder) / "lastpass-elastic", "cargo build --workspace --bins")
+    return request.getfixturevalue("release") / "lastpass-elastic"
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 import textwrap
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,51 @@ def test_the_deploy_section_says_that_nobody_is_notified_by_default(template):
     assert {"AlarmEmail", "AlarmTopicArn"} <= set(template["Parameters"])
 
 
+def commands(text: str) -> list[str]:
+    """Returns the commands in the shell blocks of a page, each in one line."""
+    blocks = (textwrap.dedent(block) for block in re.findall(r"^ *```sh\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL))
+    return [line for block in blocks for line in re.sub(r"\s*\\\n\s*", " ", block).splitlines()]
+
+
+def test_the_readme_deploys_with_six_commands():
+    deploy, look = (commands(section("README.md", title)) for title in ("Deploy", "See that it works"))
+    assert [command.split()[0] for command in deploy] == ["tar", "cd", "sam", "./lastpass-elastic"]
+    assert len(deploy) + len(look) <= 6
+    assert all(command.startswith("./lastpass-elastic ") for command in look)
+    # Whatever the archive needs is built before.
+    assert not re.search(r"\b(cargo|pip|python3?|make|sam build|--guided)\b", " ".join(deploy + look))
+
+
+def test_the_readme_unpacks_the_archive_of_this_version():
+    version = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE).group(1)
+    folder = f"lastpass-elastic-{version}-x86_64"
+    assert commands(section("README.md", "Deploy"))[:2] == [f"tar -xzf {folder}.tar.gz", f"cd {folder}"]
+
+
+def test_both_pages_deploy_with_the_same_line(template):
+    (line,) = (command for command in commands(section("README.md", "Deploy")) if command.startswith("sam "))
+    assert commands(section("docs/deploy.md", "One line")) == [line]
+    assert set(re.findall(r"(\w+)=…", line)) <= set(template["Parameters"])
+
+
+def test_the_samconfig_of_a_release_has_the_options_of_the_line():
+    (line,) = (command for command in commands(section("README.md", "Deploy")) if command.startswith("sam "))
+    options = tomllib.loads((ROOT / "assets" / "release" / "samconfig.toml").read_text())["default"]["deploy"]["parameters"]
+    overrides = options.pop("parameter_overrides")
+    assert options == {"stack_name": "lastpass", "resolve_s3": True, "capabilities": "CAPABILITY_IAM"}
+    assert [override.split("=")[0] for override in overrides] == re.findall(r"(\w+)=…", line)
+    assert all(f"--{option.replace('_', '-')}" in line for option in options)
+
+
+def test_the_table_of_the_archive_names_its_files():
+    sys.path.insert(0, str(ROOT / "scripts"))
+    import release
+
+    told = {name for row in table(PAGES["docs/deploy.md"], "file") for name in re.findall(r"[\w./-]+", row[0].replace("`", ""))}
+    made = {"template.yaml", release.FUNCTION_ARCHIVE, release.COMMAND_LINE, "sbom.cdx.json", "licences/", release.SUMS}
+    assert told == made | {folder or pattern.rpartition("/")[2] for pattern, folder in release.COPIED.items()}
+
+
 def test_errors_are_those_of_the_code():
     told = [row[0] for row in table(PAGES["docs/errors.md"], "`errorType`")]
     systems = "Request|Config|Secret|Checkpoint|LastPass|Elasticsearch"
@@ -119,7 +165,7 @@ def test_optional_fields_of_the_secret_are_those_of_the_code():
     told = {row[0] for row in table(PAGES["docs/accounts.md"], "optional field")}
     source = (ROOT / "src" / "secrets" / "fields.rs").read_text()
     in_code = set(re.findall(r'^pub(?:\(super\))? const \w+: &str = "(\w+)";$', source, re.MULTILINE))
-    in_credentials = set(re.findall(r'^ +"(\w+)":', section("README.md", "Deploy"), re.MULTILINE))
+    in_credentials = set(re.findall(r'^ +"(\w+)":', section("docs/deploy.md", "Credentials by hand"), re.MULTILINE))
     assert told and told == in_code - in_credentials - {"REPLACE_ME"}
 
 

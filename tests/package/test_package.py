@@ -1,7 +1,6 @@
-"""The release package: its files and its SBOM."""
+"""The package of the function: its files and its SBOM."""
 
 import json
-import os
 import stat
 import subprocess
 import sys
@@ -14,16 +13,11 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 ROOT = Path(__file__).resolve().parents[2]
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
 
 
 @pytest.fixture(scope="module")
-def archives(tmp_path_factory) -> list[Path]:
+def archives(binary, tmp_path_factory) -> list[Path]:
     """The package, built twice."""
-    binary = TARGET / "release" / "bootstrap"
-    if not binary.is_file():
-        missing = f"there is no {binary}: `cargo build --release`"
-        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
     folder = tmp_path_factory.mktemp("package")
     made = [folder / "one.zip", folder / "two.zip"]
     for archive in made:

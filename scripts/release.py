@@ -1,0 +1,178 @@
+"""Builds a release: for each processor of Lambda an archive from which `sam deploy` works without a compiler.
+
+    python scripts/release.py [x86_64] [arm64]      default: both
+
+Writes `dist/lastpass-elastic-<version>-<processor>.tar.gz`, the SBOM of each, and `dist/SHA256SUMS`. The same sources and tools give the
+same bytes. The function is linked for the glibc of Amazon Linux 2023, whatever this machine has; the command line
+contains musl and needs no library.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import tomllib
+from pathlib import Path
+
+import check_glibc
+import licences
+import package
+import sbom
+
+ROOT = Path(__file__).resolve().parents[1]
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
+DIST = ROOT / "dist"
+VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
+FUNCTION_ARCHIVE = "function.zip"
+COMMAND_LINE = "lastpass-elastic"
+SUMS = "SHA256SUMS"
+# The profile in Cargo.toml.
+COMMAND_LINE_PROFILE = "command-line"
+EXECUTABLE, READABLE = 0o755, 0o644
+# Files of the project -> their folder in the archive.
+COPIED = {
+    "LICENSE": "",
+    "CHANGELOG.md": "",
+    "README.md": "",
+    "docs/*": "docs/",
+    "SECURITY.md": "",
+    "events/*.json": "events/",
+    "statemachines/*.asl.yaml": "statemachines/",
+    "assets/roles/*.json": "roles/",
+    "assets/release/samconfig.toml": "",
+}
+
+
+def archive_name(architecture: str) -> str:
+    """Returns the name of an archive without its ending, which is also the name of the folder in it."""
+    return f"lastpass-elastic-{VERSION}-{architecture}"
+
+
+def function_target(architecture: str) -> str:
+    return f"{package.ARCHITECTURES[architecture]}-unknown-linux-gnu"
+
+
+def command_line_target(architecture: str) -> str:
+    return f"{package.ARCHITECTURES[architecture]}-unknown-linux-musl"
+
+
+def build(architecture: str) -> tuple[Path, Path]:
+    """Builds the function and the command line. Returns the paths of both binaries."""
+    glibc = ".".join(map(str, check_glibc.NEWEST_ALLOWED))
+    gnu, musl = function_target(architecture), command_line_target(architecture)
+    subprocess.run(["rustup", "target", "add", gnu, musl], cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
+    compile_binary(sbom.FUNCTION, "bootstrap", "release", f"{gnu}.{glibc}")
+    compile_binary(sbom.COMMAND_LINE, COMMAND_LINE, COMMAND_LINE_PROFILE, musl)
+    return TARGET / gnu / "release" / "bootstrap", TARGET / musl / COMMAND_LINE_PROFILE / COMMAND_LINE
+
+
+def compile_binary(name: str, binary: str, profile: str, target: str) -> None:
+    print(f"==> building {binary} for {target}", flush=True)
+    # zig is a Python package of the environment in which this script runs.
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    # The place of the crates' sources is part of the texts of panics, and differs from machine to machine.
+    crates = os.environ.get("CARGO_HOME") or Path.home() / ".cargo"
+    environment = os.environ | {"PATH": path, "RUSTFLAGS": f"--remap-path-prefix={crates}=/cargo"}
+    subprocess.run(["cargo", "zigbuild", "--locked", "--profile", profile, "--target", target,
+                    "--package", name, "--bin", binary], cwd=ROOT, env=environment, check=True)
+
+
+def template(architecture: str) -> str:
+    """Returns the template of an archive: with its function and its processor."""
+    other, = package.ARCHITECTURES.keys() - {architecture}
+    changes = {
+        "      CodeUri: .\n": f"      CodeUri: {FUNCTION_ARCHIVE}\n",
+        "    AllowedValues: [x86_64, arm64]\n": f"    AllowedValues: [{architecture}]\n",
+        "    Default: x86_64\n": f"    Default: {architecture}\n",
+        "      Default: x86_64.\n": f"      Default: {architecture}.\n",
+        "must be x86_64 or arm64, the one that sam build was run with.":
+            f"must be {architecture}, for which this release was built. There is an archive for {other} as well.",
+        "Build for the same one, see docs/deploy.md.": "Each has an archive of its own.",
+        # Nothing is built from a release.
+        "    Metadata:\n      BuildMethod: rust-cargolambda\n      BuildProperties: {Binary: bootstrap}\n": "",
+    }
+    text = (ROOT / "template.yaml").read_text()
+    for old, new in changes.items():
+        if text.count(old) != 1:
+            raise ValueError(f"template.yaml must contain exactly once: {old!r}")
+        text = text.replace(old, new)
+    return text
+
+
+def contents(architecture: str, function_archive: Path, command_line: Path) -> dict[str, tuple[int, bytes]]:
+    """Returns the files of an archive, each with its mode, in the order of their names."""
+    binaries = {sbom.FUNCTION: function_target(architecture), sbom.COMMAND_LINE: command_line_target(architecture)}
+    files = {
+        "template.yaml": (READABLE, template(architecture).encode()),
+        FUNCTION_ARCHIVE: (READABLE, function_archive.read_bytes()),
+        COMMAND_LINE: (EXECUTABLE, command_line.read_bytes()),
+        # That of the function is in its own archive.
+        "sbom.cdx.json": (READABLE, sbom.sbom(sbom.COMMAND_LINE, binaries[sbom.COMMAND_LINE]).encode()),
+    }
+    for pattern, folder in COPIED.items():
+        files |= {f"{folder}{path.name}": (READABLE, path.read_bytes()) for path in ROOT.glob(pattern)}
+    files |= {f"licences/{name}": (READABLE, text) for name, text in licences.licences(binaries).items()}
+    files[SUMS] = (READABLE, sums({name: content for name, (_, content) in files.items()}).encode())
+    return dict(sorted(files.items()))
+
+
+def sums(files: dict[str, bytes]) -> str:
+    """Returns the SHA-256 of each file in the form of `sha256sum`."""
+    return "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(files.items()))
+
+
+def pack(folder: str, files: dict[str, tuple[int, bytes]]) -> bytes:
+    """Returns a compressed tar archive without the time and the user of this machine."""
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, (mode, content) in files.items():
+            entry = tarfile.TarInfo(f"{folder}/{name}")
+            entry.size, entry.mode, entry.uname, entry.gname = len(content), mode, "root", "root"
+            tar.addfile(entry, io.BytesIO(content))
+    return gzip.compress(plain.getvalue(), mtime=0)
+
+
+def sbom_of(archive: Path) -> Path:
+    """Returns the path of the SBOM beside an archive, for those who want to read it without unpacking."""
+    return archive.with_name(archive.name.replace(".tar.gz", ".cdx.json"))
+
+
+def make(architecture: str, binary: Path, command_line: Path, folder: Path) -> Path:
+    """Writes the archive for a processor, made of its two binaries. Returns its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    function_archive = folder / f"lastpass-elastic-{architecture}.zip"
+    package.package(binary, function_archive, architecture)
+    archive = folder / f"{archive_name(architecture)}.tar.gz"
+    files = contents(architecture, function_archive, command_line)
+    sbom_of(archive).write_bytes(files["sbom.cdx.json"][1])
+    unfinished = archive.with_name(f"{archive.name}.unfinished")
+    unfinished.write_bytes(pack(archive_name(architecture), files))
+    unfinished.replace(archive)
+    print(f"{archive}: {archive.stat().st_size:,} bytes", flush=True)
+    return archive
+
+
+def main() -> int:
+    architectures = sys.argv[1:] or list(package.ARCHITECTURES)
+    if not set(architectures) <= set(package.ARCHITECTURES):
+        print(__doc__, file=sys.stderr)
+        return 2
+    archives = []
+    for architecture in architectures:
+        binary, command_line = build(architecture)
+        if fault := check_glibc.fault(binary):
+            print(fault, file=sys.stderr)
+            return 1
+        archives.append(make(architecture, binary, command_line, DIST))
+    made = [file for archive in archives for file in (archive, sbom_of(archive))]
+    (DIST / SUMS).write_text(sums({file.name: file.read_bytes() for file in made}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -65,7 +65,8 @@ def build(architecture: str) -> tuple[Path, Path]:
     """Builds the function and the command line. Returns the paths of both binaries."""
     glibc = ".".join(map(str, check_glibc.NEWEST_ALLOWED))
     gnu, musl = function_target(architecture), command_line_target(architecture)
-    subprocess.run(["rustup", "target", "add", gnu, musl], cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
+    # Does nothing, and needs no network, where they are installed.
+    subprocess.run(["rustup", "--quiet", "target", "add", gnu, musl], cwd=ROOT, check=True)
     compile_binary(sbom.FUNCTION, "bootstrap", "release", f"{gnu}.{glibc}")
     compile_binary(sbom.COMMAND_LINE, COMMAND_LINE, COMMAND_LINE_PROFILE, musl)
     return TARGET / gnu / "release" / "bootstrap", TARGET / musl / COMMAND_LINE_PROFILE / COMMAND_LINE
@@ -164,7 +165,11 @@ def main() -> int:
         return 2
     archives = []
     for architecture in architectures:
-        binary, command_line = build(architecture)
+        try:
+            binary, command_line = build(architecture)
+        except (OSError, subprocess.CalledProcessError) as failed:
+            print(f"{failed}; its output is above", file=sys.stderr)
+            return 1
         if fault := check_glibc.fault(binary):
             print(fault, file=sys.stderr)
             return 1

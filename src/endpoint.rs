@@ -131,6 +131,7 @@ pub(crate) fn other_lastpass_url(setting: &'static str, text: &str) -> Result<La
 pub struct Endpoint {
     url: Url,
     host: String,
+    kibana: Option<Url>,
 }
 
 /// Why a setting is not an address of Elasticsearch. The text names the setting and never repeats its value, which may
@@ -182,10 +183,10 @@ impl Endpoint {
             host = format!("{host}:{port}");
         }
         host.push_str(url.path().trim_end_matches('/'));
-        Ok(Self { url, host })
+        Ok(Self { url, host, kibana: None })
     }
 
-    /// Parses `ELASTIC_CLOUD_ID`: `name:` and the base64 form of `host[:port]$elasticsearch[:port]$kibana`.
+    /// Parses `ELASTIC_CLOUD_ID`: `name:` and the base64 form of `host[:port]$elasticsearch[:port]$kibana[:port]`.
     ///
     /// # Errors
     /// [`InvalidEndpoint::CloudId`].
@@ -209,7 +210,18 @@ impl Endpoint {
         if !cluster.chars().all(name_part) || !domain.chars().all(name_part) {
             return Err(InvalidEndpoint::CloudId);
         }
-        Self::from_url(&format!("https://{cluster}.{domain}{port}")).map_err(|_| InvalidEndpoint::CloudId)
+        let endpoint = Self::from_url(&format!("https://{cluster}.{domain}{port}"));
+        let kibana = parts.next().filter(|kibana| !kibana.is_empty()).map(split_port).and_then(|(kibana, port)| {
+            let port = port.or(domain_port).map(|port| format!(":{port}")).unwrap_or_default();
+            Url::parse(&format!("https://{kibana}.{domain}{port}")).ok()
+        });
+        Ok(Self { kibana, ..endpoint.map_err(|_| InvalidEndpoint::CloudId)? })
+    }
+
+    /// Returns the address of Kibana, which only a Cloud ID contains.
+    #[must_use]
+    pub const fn kibana(&self) -> Option<&Url> {
+        self.kibana.as_ref()
     }
 
     /// Returns the host of the cluster, with a port that is not the default and with the path prefix. It identifies the
@@ -321,6 +333,17 @@ mod tests {
         }
         let unnamed = STANDARD_NO_PAD.encode("found.io$abc$def");
         assert_eq!(Endpoint::from_cloud_id(&unnamed).unwrap().host(), "abc.found.io");
+        for (plain, kibana) in [
+            ("found.io$abc$def", Some("https://def.found.io/")),
+            ("found.io:9243$abc$def", Some("https://def.found.io:9243/")),
+            ("found.io:9243$abc:1$def:2", Some("https://def.found.io:2/")),
+            ("found.io$abc", None),
+            ("found.io$abc$", None),
+        ] {
+            let endpoint = Endpoint::from_cloud_id(&cloud_id(plain)).unwrap();
+            assert_eq!(endpoint.kibana().map(Url::as_str), kibana, "{plain}");
+        }
+        assert_eq!(Endpoint::from_url("https://es.example.com").unwrap().kibana(), None);
     }
 
     #[test]

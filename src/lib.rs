@@ -11,6 +11,7 @@ pub mod clock;
 mod cluster;
 pub mod collect;
 pub mod config;
+pub mod connect;
 pub mod document;
 pub mod elastic;
 pub mod endpoint;

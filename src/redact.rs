@@ -43,20 +43,34 @@ pub(crate) fn echoes(text: &str, secret: &SecretString) -> bool {
         || in_base64(secret).any(|spelling| text.contains(&spelling))
 }
 
-/// Removes an API key, and its parts in every spelling, from responses of Elasticsearch.
+/// Removes an API key or a password, and its parts in every spelling, from responses of Elasticsearch.
 ///
 /// All of them are searched in one pass. A pass for each would cost more than parsing the response.
 #[derive(Clone)]
-pub(crate) struct KeyParts(AhoCorasick);
+pub(crate) struct SecretParts(AhoCorasick);
 
-impl KeyParts {
+impl SecretParts {
     /// Prepares the search for the parts of a key in its encoded form.
-    #[expect(clippy::expect_used, reason = "a secret has at most 64 kB, and the search takes gigabytes of text")]
     pub(crate) fn of(encoded: &SecretString) -> Self {
         let decoded = STANDARD.decode(encoded.expose_secret()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let halves = decoded.as_deref().and_then(|decoded| decoded.split_once(':'));
         let parts = [Some(encoded.expose_secret()), halves.map(|(id, _)| id), halves.map(|(_, key)| key)];
-        let parts: Vec<&str> = parts.into_iter().flatten().filter(|part| part.len() >= SHORTEST_PART).collect();
+        Self::search(parts.into_iter().flatten())
+    }
+
+    /// Prepares the search for a password. The name of its user is not confidential.
+    pub(crate) fn of_password(password: &SecretString) -> Self {
+        Self::search([password.expose_secret()].into_iter())
+    }
+
+    /// Prepares a search that finds nothing.
+    pub(crate) fn none() -> Self {
+        Self::search([].into_iter())
+    }
+
+    #[expect(clippy::expect_used, reason = "a secret has at most 64 kB, and the search takes gigabytes of text")]
+    fn search<'a>(parts: impl Iterator<Item = &'a str>) -> Self {
+        let parts: Vec<&str> = parts.filter(|part| part.len() >= SHORTEST_PART).collect();
         let plain = parts.iter().map(|part| (*part).to_owned());
         let spellings: BTreeSet<String> = plain.chain(parts.iter().flat_map(|part| in_base64(part))).collect();
         let search = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&spellings);
@@ -108,7 +122,7 @@ mod tests {
     #[test]
     fn a_key_and_both_its_halves_are_taken_out() {
         let encoded = STANDARD.encode("id-of-a-key:the-key-itself");
-        let parts = KeyParts::of(&SecretString::from(encoded.as_str()));
+        let parts = SecretParts::of(&SecretString::from(encoded.as_str()));
         let said = format!("ApiKey {encoded} is id-of-a-key and the-key-itself");
         let clean = parts.take_out_of(said.into_bytes());
         assert_eq!(clean, b"ApiKey [taken out] is [taken out] and [taken out]");
@@ -120,7 +134,7 @@ mod tests {
             }
         }
         assert_eq!(parts.take_out_of(vec![0xff, b'a']), [0xff, b'a']);
-        let unreadable = KeyParts::of(&SecretString::from("not a key"));
+        let unreadable = SecretParts::of(&SecretString::from("not a key"));
         assert_eq!(unreadable.take_out_of(b"not a key, no more".to_vec()), b"[taken out], no more");
     }
 

@@ -9,7 +9,7 @@ use super::{SnapshotOf, events::documents, session::mapper, snapshot_of::Snapsho
 use crate::{
     clock::{Deadline, now, whole_second},
     config::Config,
-    document::{Document, Stream},
+    document::{Document, Namespace, Stream},
     endpoint::LastPassUrl,
     error::Error,
     http,
@@ -52,6 +52,12 @@ impl Preview {
     fn lastpass(&self, deadline: Deadline) -> lastpass::Client {
         lastpass::Client::new(self.http.clone(), self.url.clone(), self.account.clone(), deadline)
             .named(self.api_user.clone())
+    }
+
+    /// Returns the namespace of the account's data streams.
+    #[must_use]
+    pub const fn namespace(&self) -> &Namespace {
+        &self.mapper.namespace
     }
 
     /// Returns the name of the data stream for the documents of `stream`.

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::cause::Unanswered;
 use super::error::Error;
+use super::login::Login;
 use super::operation::Operation;
 use super::remedy::{CLUSTER_BLOCK, LICENCE_REMEDY, known_remedy};
 use super::response::Response;
@@ -26,7 +27,7 @@ use crate::http::TlsFault;
 /// needs ten times as long, a retry is better than waiting longer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A client for one cluster with one API key. Cheap to clone.
+/// A client for one cluster with one login. Cheap to clone.
 ///
 /// The `reqwest::Client` should follow no redirects (`redirect::Policy::none()`): a response from another URL is refused,
 /// but only after the request was made.
@@ -34,6 +35,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Client {
     transport: Transport,
     deadline: Deadline,
+    /// The name of the user, if a user is logged in and not an API key.
+    user: Option<Arc<str>>,
     /// Whether Elasticsearch has responded. Clones share it.
     has_responded: Arc<AtomicBool>,
 }
@@ -49,7 +52,31 @@ impl Client {
         api_key: &SecretString,
         deadline: Deadline,
     ) -> Result<Self, Error> {
-        Ok(Self { transport: Transport::new(http, endpoint, api_key)?, deadline, has_responded: Arc::default() })
+        Self::with_login(http, endpoint, &Login::ApiKey(api_key.clone()), deadline)
+    }
+
+    /// Creates a client for the cluster at `endpoint` with `login`. Its requests end at `deadline`.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn with_login(
+        http: reqwest::Client,
+        endpoint: Endpoint,
+        login: &Login,
+        deadline: Deadline,
+    ) -> Result<Self, Error> {
+        let (user, transport) = (login.user().map(Arc::from), Transport::new(http, endpoint, login)?);
+        Ok(Self { transport, deadline, user, has_responded: Arc::default() })
+    }
+
+    /// Returns this client with another deadline.
+    #[must_use]
+    pub fn until(&self, deadline: Deadline) -> Self {
+        Self { deadline, ..self.clone() }
+    }
+
+    fn user(&self) -> Option<String> {
+        self.user.as_deref().map(str::to_owned)
     }
 
     pub(super) fn host(&self) -> String {
@@ -139,7 +166,10 @@ impl Client {
         match response.status.as_u16() {
             200..=299 => None,
             _ if response.is_from_kibana() => Some(self.unreachable(operation, Unanswered::Kibana)),
-            401 if response.error().is_some() => Some(Error::Unauthorized { host, why: response.key_fault() }),
+            401 if response.error().is_some() => Some(match self.user() {
+                Some(user) => Error::UserUnauthorized { host, user },
+                None => Error::Unauthorized { host, why: response.key_fault() },
+            }),
             429 if response.error_type() != CLUSTER_BLOCK => {
                 Some(Error::Throttled { host, operation, retry_after: response.retry_after })
             }
@@ -152,7 +182,10 @@ impl Client {
                     reason: Some(format!("licensed feature: {feature}")),
                     remedy: LICENCE_REMEDY,
                 },
-                None => Error::Forbidden { host, operation },
+                None => match self.user() {
+                    Some(user) => Error::UserForbidden { host, user, operation },
+                    None => Error::Forbidden { host, operation },
+                },
             }),
             // From a proxy, or 503 from a restarting cluster: Elasticsearch may have performed the request or not.
             status @ 500..=599 => Some(self.unreachable(operation, Unanswered::Status(status))),

@@ -42,6 +42,32 @@ pub enum Error {
         /// The refused operation.
         operation: Operation,
     },
+    /// 401: there is no user of this name, or the password is wrong.
+    #[error(
+        "Elasticsearch at {host} refused the user {user:?} or the password: try both in Kibana. A user who logs in to Kibana \
+         through single sign-on, and every user of a serverless project, has no password in Elasticsearch: create two API \
+         keys there, and pass --api-keys"
+    )]
+    UserUnauthorized {
+        /// The cluster.
+        host: String,
+        /// The name of the user.
+        user: String,
+    },
+    /// 403: the user is valid but lacks a privilege.
+    #[error(
+        "Elasticsearch at {host} does not let the user {user:?} {operation}: it needs {}; log in as another user, or have an \
+         administrator grant the privilege",
+        .operation.needs()
+    )]
+    UserForbidden {
+        /// The cluster.
+        host: String,
+        /// The name of the user.
+        user: String,
+        /// The refused operation.
+        operation: Operation,
+    },
     /// 429 until the next pause would not have ended before the deadline.
     #[error(
         "Elasticsearch at {host} is overloaded (429) and did not {operation} in time; the next run continues. If this \
@@ -181,8 +207,8 @@ impl Error {
     #[must_use]
     pub const fn error_type(&self) -> &'static str {
         match self {
-            Self::Unauthorized { .. } => "Elasticsearch.Unauthorized",
-            Self::Forbidden { .. } => "Elasticsearch.Forbidden",
+            Self::Unauthorized { .. } | Self::UserUnauthorized { .. } => "Elasticsearch.Unauthorized",
+            Self::Forbidden { .. } | Self::UserForbidden { .. } => "Elasticsearch.Forbidden",
             Self::Throttled { .. } => "Elasticsearch.Throttled",
             Self::Unreachable { .. } | Self::NotTrusted { .. } | Self::OutOfTime { .. } => "Elasticsearch.Unreachable",
             Self::NotSetUp { .. } => "Elasticsearch.NotSetUp",
@@ -215,6 +241,8 @@ impl Error {
             Self::IndexUnreadable { why, .. } => matches!(why, Unreadable::NotNow { .. }),
             Self::Unauthorized { .. }
             | Self::Forbidden { .. }
+            | Self::UserUnauthorized { .. }
+            | Self::UserForbidden { .. }
             | Self::NotTrusted { .. }
             | Self::NotSetUp { .. }
             | Self::TooOld { .. }

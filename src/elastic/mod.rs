@@ -4,6 +4,7 @@
 //! Knows nothing of LastPass. Its invariant: a document is reported as delivered only after a response of Elasticsearch
 //! acknowledged it or its dead letter.
 
+mod api_keys;
 mod assets;
 mod backing_indices;
 mod bulk;
@@ -14,6 +15,7 @@ mod encode;
 mod error;
 mod ignored;
 mod judge;
+mod login;
 mod lookup;
 mod operation;
 mod owners;
@@ -39,6 +41,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use api_keys::{INSTALLER_ROLE, Keys, WRITER_ROLE, create_writer_key, invalidate_keys, key_id, reach};
 pub use cause::{KeyFault, Unanswered, Unreadable};
 pub use client::Client;
 pub use dead_letter::Origin;
@@ -47,6 +50,7 @@ pub use encode::bulk_of;
 pub use error::{Error, OLDEST_VERSION};
 pub use ignored::{Ignored, IgnoredValues, ignored_values};
 pub use judge::{ItemOutcome, Refusal, StopCause};
+pub use login::Login;
 pub use operation::Operation;
 pub use owners::other_writers;
 pub use rights::{ClusterInfo, Role, cluster_info, excess_rights, missing_rights};

@@ -29,6 +29,10 @@ pub enum Operation {
     SearchDocuments,
     /// `POST <data stream>/_rollover`, `PUT _data_stream/<data stream>/_lifecycle` and `/_options`.
     UpdateDataStream,
+    /// `POST _security/api_key`.
+    CreateApiKey,
+    /// `DELETE _security/api_key`.
+    InvalidateApiKey,
 }
 
 impl Operation {
@@ -47,6 +51,10 @@ impl Operation {
                 "the privileges `create_doc` and `auto_configure` on `logs-lastpass.*-*`"
             }
             Self::UpdateDataStream => "the privilege `manage` on `logs-lastpass.*-*`",
+            Self::CreateApiKey => "the cluster privilege `manage_own_api_key`",
+            Self::InvalidateApiKey => {
+                "the cluster privilege `manage_own_api_key` for a key of its own, and `manage_api_key` for any other"
+            }
         }
     }
 
@@ -65,6 +73,8 @@ impl Operation {
             | Self::WriteDeadLetter
             | Self::ReadDeadLetters
             | Self::SearchDocuments => "the writer role, and store it as `elastic_api_key`",
+            // An API key cannot create another one, so only a user is refused this.
+            Self::CreateApiKey | Self::InvalidateApiKey => "neither role, but log in as a user",
         }
     }
 }
@@ -84,6 +94,8 @@ impl fmt::Display for Operation {
             Self::ReadDeadLetters => "read the dead letters",
             Self::SearchDocuments => "search the data streams",
             Self::UpdateDataStream => "update a data stream",
+            Self::CreateApiKey => "create an API key",
+            Self::InvalidateApiKey => "invalidate an API key",
         })
     }
 }

@@ -64,6 +64,8 @@ impl Pauses {
             Error::OutOfTime { .. } => return Err(self.last.take().unwrap_or(error)),
             Error::Unauthorized { .. }
             | Error::Forbidden { .. }
+            | Error::UserUnauthorized { .. }
+            | Error::UserForbidden { .. }
             | Error::NotTrusted { .. }
             | Error::NotSetUp { .. }
             | Error::IndexUnreadable { .. }

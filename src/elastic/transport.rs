@@ -1,4 +1,4 @@
-//! Sends one request to Elasticsearch, with the API key, a timeout and a limit on the size of the response.
+//! Sends one request to Elasticsearch, with a login, a timeout and a limit on the size of the response.
 //!
 //! # Why the official client does not send the requests
 //! The crate `elasticsearch` supplies the paths of the APIs (`BulkParts`, `MgetParts` and so on), the media types, and
@@ -23,19 +23,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::error::Error;
+use super::login::Login;
+use super::operation::Operation;
+use super::response::Response;
+use crate::endpoint::Endpoint;
+use crate::redact::SecretParts;
 use elasticsearch::http::headers::{
     ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DEFAULT_ACCEPT, DEFAULT_CONTENT_TYPE, HeaderValue,
     RETRY_AFTER,
 };
 use reqwest::Method;
-use secrecy::{ExposeSecret as _, SecretString};
-
-use super::cause::KeyFault;
-use super::error::Error;
-use super::operation::Operation;
-use super::response::Response;
-use crate::endpoint::Endpoint;
-use crate::redact::KeyParts;
 
 /// Largest response that is read. Chosen: 2,000 refused items with long reasons are below 4 MB. Anything larger is not a
 /// response to our requests, and must not fill the function's memory.
@@ -44,14 +42,15 @@ const MAX_RESPONSE_BYTES: usize = 32 << 20;
 /// The media type of bulk bodies. It names no version, because the next major version would refuse that of this one.
 const NDJSON: &str = "application/x-ndjson";
 
-/// Sends requests to one cluster with one API key.
+/// Sends requests to one cluster with one login.
 #[derive(Clone)]
 pub(super) struct Transport {
     http: reqwest::Client,
     endpoint: Endpoint,
-    authorization: HeaderValue,
+    /// None sends no login, to learn only whether Elasticsearch responds.
+    authorization: Option<HeaderValue>,
     /// Removed from responses, because some proxies repeat the headers that they reject.
-    key: Arc<KeyParts>,
+    secret: Arc<SecretParts>,
 }
 
 impl fmt::Debug for Transport {
@@ -61,16 +60,13 @@ impl fmt::Debug for Transport {
 }
 
 impl Transport {
-    /// Prepares requests to the cluster at `endpoint` with an API key in its encoded form.
+    /// Prepares requests to the cluster at `endpoint`.
     ///
     /// # Errors
     /// [`Error::Unauthorized`] for a key that cannot be sent in a header, such as one with a line break.
-    pub(super) fn new(http: reqwest::Client, endpoint: Endpoint, api_key: &SecretString) -> Result<Self, Error> {
-        let mut authorization = HeaderValue::from_str(&format!("ApiKey {}", api_key.expose_secret()))
-            .map_err(|_| Error::Unauthorized { host: endpoint.host().to_owned(), why: KeyFault::NotEncoded })?;
-        authorization.set_sensitive(true);
-        let key = Arc::new(KeyParts::of(api_key));
-        Ok(Self { http, endpoint, authorization, key })
+    pub(super) fn new(http: reqwest::Client, endpoint: Endpoint, login: &Login) -> Result<Self, Error> {
+        let authorization = login.authorization(endpoint.host())?;
+        Ok(Self { http, endpoint, authorization, secret: Arc::new(login.parts()) })
     }
 
     /// Returns the host of the cluster, for error texts.
@@ -84,12 +80,11 @@ impl Transport {
     /// [`Failure`]: it is unknown whether Elasticsearch performed the request.
     pub(super) async fn send(&self, request: &Request<'_>, timeout: Duration) -> Result<Response, Failure> {
         let url = self.endpoint.join(&request.path, request.query);
-        let mut builder = self
-            .http
-            .request(request.method.clone(), url.clone())
-            .timeout(timeout)
-            .header(AUTHORIZATION, self.authorization.clone())
-            .header(ACCEPT, DEFAULT_ACCEPT);
+        let mut builder =
+            self.http.request(request.method.clone(), url.clone()).timeout(timeout).header(ACCEPT, DEFAULT_ACCEPT);
+        if let Some(authorization) = &self.authorization {
+            builder = builder.header(AUTHORIZATION, authorization.clone());
+        }
         builder = match &request.body {
             Body::None => builder,
             Body::Json(bytes) => builder.header(CONTENT_TYPE, DEFAULT_CONTENT_TYPE).body(bytes.clone()),
@@ -117,7 +112,7 @@ impl Transport {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Response { operation: request.operation, status, retry_after, body: self.key.take_out_of(body) })
+        Ok(Response { operation: request.operation, status, retry_after, body: self.secret.take_out_of(body) })
     }
 }
 

@@ -119,6 +119,10 @@ class Company:
         """Sets whether later requests for events become events. Existing ones remain."""
         self._tell("quirks", {"reporting_events": whether})
 
+    def limit_pages(self, events: int) -> None:
+        """Sets the most events in a response."""
+        self._tell("quirks", {"page_size": events})
+
     def add_event(self, at: datetime, username: str, action: str, late_s: int = 0) -> None:
         """Adds an event, which LastPass shows `late_s` seconds later."""
         shown = rfc3339(at + timedelta(seconds=late_s))

@@ -141,20 +141,20 @@ class Deployment:
     def put_secret(self, secret: dict[str, str] | str) -> None:
         """Stores the credentials. A string is stored unchanged, so that a malformed document can be tested."""
         text = secret if isinstance(secret, str) else json.dumps(secret)
-        self._note_credentials(text)
+        self.note_credentials(text)
         client("secretsmanager").put_secret_value(SecretId=self.outputs["SecretArn"], SecretString=text)
 
     def put_account_secret(self, account: str, secret: dict[str, str]) -> None:
         """Creates or changes the secret of one of several accounts."""
         secrets, name, text = client("secretsmanager"), f"{self.parameters['SecretPrefix']}/{account}", json.dumps(secret)
-        self._note_credentials(text)
+        self.note_credentials(text)
         if name in self.account_secrets:
             secrets.put_secret_value(SecretId=name, SecretString=text)
         else:
             secrets.create_secret(Name=name, SecretString=text)
             self.account_secrets.append(name)
 
-    def _note_credentials(self, text: str) -> None:
+    def note_credentials(self, text: str) -> None:
         # The name contains a counter, so that rotated credentials are searched for too.
         put = len(self.credentials)
         self.credentials |= {f"{name} ({put})": value for name, value in secrecy.credentials(text).items()}

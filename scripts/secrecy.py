@@ -1,14 +1,19 @@
-"""Searches output for credentials, in plain text and in Base64."""
+"""Searches output, files and the process list for credentials, in plain text and in Base64."""
 
 import base64
 import binascii
+import contextlib
 import json
+import threading
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 # The confidential fields of the secret. The account number is not confidential.
 CREDENTIALS = ("provisioning_hash", "elastic_api_key", "elastic_setup_api_key")
 # A shorter value would also occur by chance.
 SHORTEST = 8
+# Interval at which the process list is read. Chosen: a command lives longer.
+SAMPLE_SECONDS = 0.05
 
 
 def credentials(secret: str) -> dict[str, str]:
@@ -53,3 +58,36 @@ def found_in(texts: Iterable[str], secret: dict[str, str]) -> set[str]:
     """Returns the names of the credentials that occur in one of the texts."""
     looked_for = [(name, spelling) for name, value in secret.items() for spelling in set(spellings(value))]
     return {name for text in texts for name, spelling in looked_for if spelling in text}
+
+
+def written_below(*folders: Path) -> Iterator[str]:
+    """Yields the content of each file in these folders, such as shell histories, temporary files and core dumps."""
+    for folder in folders:
+        for file in folder.rglob("*"):
+            if file.is_file():
+                yield file.read_bytes().decode("latin-1")
+
+
+def arguments() -> Iterator[str]:
+    """Yields the arguments of every process, which all users of a machine can read."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            yield (process / "cmdline").read_bytes().decode("latin-1")
+
+
+@contextlib.contextmanager
+def process_list() -> Iterator[set[str]]:
+    """Yields a set that collects the arguments of every process until the end of the block."""
+    seen, ended = set(), threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(SAMPLE_SECONDS):
+            seen.update(arguments())
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        watching.join()

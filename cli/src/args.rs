@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use lastpass_elastic::document::Stream;
 
-use crate::{accounts::Selection, exit, output::Format, times};
+use crate::{accounts::Selection, connect, exit, output::Format, times};
 
 /// Set up, inspect and backfill a lastpass-elastic stack.
 #[derive(Debug, Parser)]
@@ -61,6 +61,9 @@ impl StackOptions {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Ask for the credentials of LastPass and Elasticsearch, try them, store them, and start the first runs
+    #[command(after_help = connect_help())]
+    Connect(ConnectArgs),
     /// Install or update the index templates in Elasticsearch
     Setup {
         /// How long Elasticsearch keeps the documents, such as 365d; default: unchanged
@@ -70,10 +73,14 @@ pub enum Command {
         #[arg(long)]
         take_over: bool,
     },
-    /// Test every system and permission, and say what to fix
+    /// Test every system and permission, say what to fix, and show the progress of each stream
     Check,
     /// Show the progress of each stream and backfill
-    Status,
+    Status {
+        /// Show it again and again, until Ctrl-C
+        #[arg(long)]
+        watch: bool,
+    },
     /// Read a range of the event report in parallel slices; a repeated run reads only what is missing
     #[command(after_help = time_help())]
     Backfill {
@@ -112,6 +119,37 @@ pub enum Command {
     },
     /// Print the completion script of a shell
     Completions { shell: Shell },
+}
+
+#[derive(Debug, clap::Args)]
+pub struct ConnectArgs {
+    /// LastPass account number; asked for if it is missing
+    #[arg(long, value_name = "NUMBER")]
+    pub account_number: Option<String>,
+    /// Elasticsearch user who may create API keys; asked for if it is missing
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Take API keys from Kibana in place of a user, as serverless projects require
+    #[arg(long, conflicts_with = "user")]
+    pub api_keys: bool,
+    /// Read the values from standard input, a JSON document
+    #[arg(long)]
+    pub secrets_from_stdin: bool,
+    /// Replace the provisioning hash
+    #[arg(long)]
+    pub rotate_hash: bool,
+    /// Replace the API key, and invalidate the former one
+    #[arg(long)]
+    pub rotate_key: bool,
+    /// How long Elasticsearch keeps the documents, such as 365d; default: unchanged
+    #[arg(long, value_name = "SPAN")]
+    pub retention: Option<String>,
+    /// Take over data streams that another index template or an Elastic Agent made
+    #[arg(long)]
+    pub take_over: bool,
+    /// Address of Kibana, for a link to the documents; default: the one in the Cloud ID
+    #[arg(long, value_name = "URL")]
+    pub kibana: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -168,6 +206,15 @@ impl StreamName {
 
 fn time_help() -> String {
     format!("A TIME is {}.", times::FORMS)
+}
+
+fn connect_help() -> String {
+    format!(
+        "For scripts, the values come from options, from the environment variables {}, or, with --secrets-from-stdin, from a \
+         JSON document with the fields {}.",
+        connect::variables(),
+        connect::names()
+    )
 }
 
 fn local_help() -> String {

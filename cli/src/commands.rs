@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     args::{Args, Command, LocalCommand, StackOptions},
     backfill::Backfill,
+    check_page, connect,
     error::Error,
     exit::Exit,
     local,
@@ -14,6 +15,7 @@ use crate::{
     payload,
     session::Session,
     times::{self, Range},
+    watch,
 };
 
 /// Runs the command of `args` at the time `now`.
@@ -33,9 +35,13 @@ pub async fn run(args: Args, now: Timestamp) -> Result<Exit, Error> {
             }
             invoke(&options, &payload, format).await
         }
-        Command::Check => invoke(&options, &json!({"action": "check"}), format).await,
-        Command::Status => {
+        Command::Connect(connect) => connect::connect(&options, &connect, format).await,
+        Command::Check => check(&options, format).await,
+        Command::Status { watch } => {
             let session = Session::open(&options).await?;
+            if watch {
+                return watch::watch(&session, format).await;
+            }
             session.invoke(&session.status_targets()?, &json!({"action": "status"}), format).await
         }
         Command::Backfill { from, to, alert, follow } => {
@@ -79,6 +85,23 @@ async fn invoke(options: &StackOptions, payload: &Value, format: Format) -> Resu
     session.invoke(&session.targets()?, payload, format).await
 }
 
+/// Runs the checks. People also see the progress of each stream, and the next step under each fault.
+async fn check(options: &StackOptions, format: Format) -> Result<Exit, Error> {
+    let (session, request) = (Session::open(options).await?, json!({"action": "check"}));
+    let targets = session.targets()?;
+    if format == Format::Json {
+        return session.invoke(&targets, &request, format).await;
+    }
+    let (checks, exit) = session.ask(&targets, &request).await?;
+    // The faults matter more than a status that cannot be read.
+    let statuses =
+        session.ask(&targets, &json!({"action": "status"})).await.map_or_else(|_| Vec::new(), |(all, _)| all);
+    let page = |(nth, check)| check_page::render(check, statuses.get(nth), &session.stack.name);
+    let pages: Vec<String> = checks.iter().enumerate().map(page).collect();
+    output::print_line(&pages.join("\n\n"))?;
+    Ok(exit)
+}
+
 fn range(from: &str, to: Option<&str>, now: Timestamp) -> Result<Range, Error> {
     let from = times::parse_option("--from", from, now)?;
     let to = to.map_or_else(|| Ok(times::next_hour(now)), |to| times::parse_option("--to", to, now))?;
@@ -90,5 +113,26 @@ fn completions(shell: clap_complete::Shell) -> String {
     clap_complete::generate(shell, &mut Args::command(), "lastpass-elastic", &mut script);
     // clap_complete 4.6 takes the hyphen of the name for the separator of a subcommand in one half of a bash script, so that
     // nothing would be completed after a command.
-    String::from_utf8_lossy(&script).replace("lastpass__subcmd__elastic", "lastpass__elastic")
+    let script = String::from_utf8_lossy(&script).replace("lastpass__subcmd__elastic", "lastpass__elastic");
+    // clap_complete 4.6 does not complete the values of arguments in fish, only those of options.
+    if shell == clap_complete::Shell::Fish { script + &fish_arguments(&Args::command(), "") } else { script }
+}
+
+/// Completes the values of the arguments of `command` and its subcommands in fish. `seen` is the condition for `command`.
+fn fish_arguments(command: &clap::Command, seen: &str) -> String {
+    let values =
+        command.get_positionals().filter(|argument| !seen.is_empty() && !argument.get_possible_values().is_empty());
+    let own = values.map(|argument| {
+        let names = argument.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect::<Vec<_>>();
+        format!("complete -c lastpass-elastic -n \"{seen}\" -f -a \"{}\"\n", names.join(" "))
+    });
+    let of_subcommands = command.get_subcommands().map(|subcommand| {
+        let name = subcommand.get_name();
+        let seen = match seen {
+            "" => format!("__fish_lastpass_elastic_using_subcommand {name}"),
+            seen => format!("{seen}; and __fish_seen_subcommand_from {name}"),
+        };
+        fish_arguments(subcommand, &seen)
+    });
+    own.chain(of_subcommands).collect()
 }

@@ -1,6 +1,8 @@
 //! The error of a command: collects the errors of all modules.
 
-use crate::{accounts, aws, backfill, exit::Exit, failure::Failure, function, local, output, payload, stack, times};
+use crate::{
+    accounts, aws, backfill, connect, exit::Exit, failure::Failure, function, local, output, payload, stack, times,
+};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +28,9 @@ pub enum Error {
     /// The backfill ended without an answer.
     #[error(transparent)]
     Backfill(#[from] backfill::Error),
+    /// The stack could not be connected.
+    #[error(transparent)]
+    Connect(#[from] connect::Error),
     /// `local collect` failed.
     #[error(transparent)]
     Local(#[from] local::Error),
@@ -35,6 +40,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether a retry within minutes may succeed.
+    pub const fn is_transient(&self) -> bool {
+        match self {
+            Self::Aws(error) | Self::Function(function::Error::Aws(error)) => error.transient().is_some(),
+            _ => false,
+        }
+    }
+
     fn failure(&self) -> &dyn Failure {
         match self {
             Self::Aws(error) => error,
@@ -44,6 +57,7 @@ impl Error {
             Self::Times(error) => error,
             Self::Payload(error) => error,
             Self::Backfill(error) => error,
+            Self::Connect(error) => error,
             Self::Local(error) => error,
             Self::Output(error) => error,
         }

@@ -8,18 +8,23 @@ mod answers;
 mod args;
 mod aws;
 mod backfill;
+mod check_page;
 mod commands;
+mod connect;
 mod error;
 mod exit;
 mod failure;
 mod function;
 mod local;
 mod output;
+mod paint;
 mod payload;
+mod process;
 mod session;
 mod stack;
 mod table;
 mod times;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -30,6 +35,7 @@ use crate::{args::Args, error::Error, failure::Failure as _, output::Format};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
+    process::keep_memory_private();
     let args = Args::parse();
     let format = args.output;
     #[expect(clippy::disallowed_methods, reason = "the only place where the command line reads the clock")]

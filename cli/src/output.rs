@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write as _};
 use clap::ValueEnum;
 use serde_json::Value;
 
-use crate::{accounts::Targets, exit::Exit, failure::Failure, table};
+use crate::{accounts::Targets, exit::Exit, failure::Failure, paint, table};
 
 /// The format of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -67,18 +67,25 @@ pub fn print_answer(answer: &Value, format: Format) -> Result<(), Error> {
 /// # Errors
 /// As [`print_line`].
 pub fn print_answers(answers: &[Value], targets: &Targets, format: Format) -> Result<(), Error> {
+    print_line(&render_answers(answers, targets, format)).map(|_| ())
+}
+
+/// Renders the answers for `targets`.
+pub fn render_answers(answers: &[Value], targets: &Targets, format: Format) -> String {
     let answers: Vec<String> = answers.iter().map(|answer| render(answer, format)).collect();
-    let text = match format {
+    match format {
         Format::Table => answers.join("\n\n"),
         Format::Json if targets.is_multiple() => format!("[{}]", answers.join(",")),
         Format::Json => answers.join("\n"),
-    };
-    print_line(&text).map(|_| ())
+    }
 }
 
 fn render(answer: &Value, format: Format) -> String {
     match format {
-        Format::Table => table::render(answer, width(&io::stdout())),
+        Format::Table => {
+            let text = table::render(answer, width(&io::stdout()));
+            if answer["action"] == "status" { paint::table(&text, "last run") } else { text }
+        }
         Format::Json => answer.to_string(),
     }
 }

@@ -68,12 +68,22 @@ impl Session {
         }
     }
 
-    /// Invokes the function for each target in turn and prints the answers. If one of several targets fails, the others
-    /// still run.
+    /// Invokes the function for each target in turn and prints the answers.
     ///
     /// # Errors
-    /// [`Error::Function`] for a single target; [`Error::Output`].
+    /// As [`ask`](Self::ask); [`Error::Output`].
     pub async fn invoke(&self, targets: &Targets, payload: &Value, format: Format) -> Result<Exit, Error> {
+        let (answers, exit) = self.ask(targets, payload).await?;
+        output::print_answers(&answers, targets, format)?;
+        Ok(exit)
+    }
+
+    /// Invokes the function for each target in turn. If one of several targets fails, the others still run, and its answer is
+    /// the document of the error.
+    ///
+    /// # Errors
+    /// [`Error::Function`] for a single target.
+    pub async fn ask(&self, targets: &Targets, payload: &Value) -> Result<(Vec<Value>, Exit), Error> {
         let function = self.function();
         let mut exit = Exit::Done;
         let mut answers = Vec::new();
@@ -90,7 +100,6 @@ impl Session {
                 Err(error) => return Err(error.into()),
             }
         }
-        output::print_answers(&answers, targets, format)?;
-        Ok(exit)
+        Ok((answers, exit))
     }
 }

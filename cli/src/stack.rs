@@ -26,6 +26,8 @@ pub struct Stack {
     pub state_machine_arn: String,
     /// Output `Accounts`; `None` for a stack that reads one account.
     pub accounts: Option<Vec<String>>,
+    /// Parameter `KmsKeyArn`, if it is set.
+    pub kms_key_arn: Option<String>,
 }
 
 /// An unusable stack.
@@ -97,6 +99,7 @@ fn existing(others: &[String]) -> String {
 const FUNCTION: &str = "FunctionName";
 const STATE_MACHINE: &str = "BackfillStateMachineArn";
 const ACCOUNTS: &str = "Accounts";
+const KMS_KEY: &str = "KmsKeyArn";
 
 impl Stack {
     /// Fetches the stack named `name`.
@@ -144,6 +147,7 @@ impl Stack {
             function_name: output(FUNCTION)?,
             state_machine_arn: output(STATE_MACHINE)?,
             accounts,
+            kms_key_arn: parameter(stack, KMS_KEY),
         })
     }
 }
@@ -158,6 +162,12 @@ fn is_deployed(status: &StackStatus) -> bool {
 fn outputs(stack: &types::Stack) -> BTreeMap<String, String> {
     let pair = |output: &types::Output| Some((output.output_key.clone()?, output.output_value.clone()?));
     stack.outputs().iter().filter_map(pair).collect()
+}
+
+/// Returns the value of a parameter, unless it is empty.
+fn parameter(stack: &types::Stack, name: &str) -> Option<String> {
+    let parameter = stack.parameters().iter().find(|parameter| parameter.parameter_key() == Some(name))?;
+    parameter.parameter_value().filter(|value| !value.is_empty()).map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::{
-    answers::{AccountStatus, Accounts, BackfillAnswer, CheckAnswer, LastRun, SlicesStatus, StatusAnswer},
+    answers::{AccountStatus, Accounts, BackfillAnswer, Check, CheckAnswer, LastRun, SlicesStatus, StatusAnswer},
     times,
 };
 
@@ -26,7 +26,7 @@ pub fn render(answer: &Value, width: Option<u16>) -> String {
 /// Renders the answer to an action that has a table of its own. `None` for any other answer, and for one of another form.
 fn render_action(answer: &Value, width: Option<u16>) -> Option<String> {
     match answer["action"].as_str()? {
-        "check" => CheckAnswer::deserialize(answer).ok().map(|answer| render_check(&answer, width)),
+        "check" => CheckAnswer::deserialize(answer).ok().map(|answer| render_checks(answer.checks, width)),
         "status" => StatusAnswer::deserialize(answer).ok().map(|answer| render_status(&answer, width)),
         "backfill" => BackfillAnswer::deserialize(answer).ok().map(|answer| render_backfill(&answer, width)),
         _ => None,
@@ -88,12 +88,30 @@ fn cell(value: &Value) -> String {
     }
 }
 
-fn render_check(answer: &CheckAnswer, width: Option<u16>) -> String {
-    let mut checks = table(["check", "status", "message"]);
-    for check in &answer.checks {
-        checks.add_row([&check.name, &check.status, &check.message]);
+/// Renders checks.
+pub fn render_checks(checks: Vec<Check>, width: Option<u16>) -> String {
+    let mut rows = table(["check", "status", "message"]);
+    for Check { name, status, message } in checks {
+        rows.add_row([name, status, message]);
     }
-    lines(checks, width)
+    lines(rows, width)
+}
+
+/// Renders the answers of runs: what arrived in each data stream.
+pub fn render_runs(runs: &[Value], width: Option<u16>) -> String {
+    let mut rows = table(["first run of", "status", "documents", "remark"]);
+    for run in runs {
+        let remark = match (run["error"]["message"].as_str(), run["reason"].as_str(), run["status"].as_str()) {
+            (Some(message), ..) => message.to_owned(),
+            (_, Some("lease_held"), _) => text("another run of this stream is in progress, and does this work"),
+            (_, Some(reason), _) => reason.to_owned(),
+            (_, _, Some("partial")) => text("continues by itself within five minutes"),
+            _ => String::new(),
+        };
+        let status = run["status"].as_str().or(run["error"].is_object().then_some("failed"));
+        rows.add_row([cell(&run["stream"]), text(status.unwrap_or(NONE)), cell(&run["created"]), remark]);
+    }
+    lines(rows, width)
 }
 
 fn render_status(answer: &StatusAnswer, width: Option<u16>) -> String {

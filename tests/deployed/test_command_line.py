@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
-import pty
 import re
-import select
+import signal
 import socket
-import struct
 import subprocess
-import termios
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 import pytest
+import tools
+from command_lines import AWS, CTRL_C, DONE, FAILED, PATIENCE_SECONDS, UNFINISHED, USAGE, CommandLine, Terminal, as_user
 from company import Company, Size, rfc3339
+from conftest import missing
 from deployment import ROOT, Deployment, client
 from stacks import QUIET, credentials, name
 
@@ -32,92 +30,11 @@ SEED = 11
 END = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 # A backfill of everything: from the midnight before the first event to the last full hour.
 EVERYTHING = ["--from", f"{SIZE.days + 1}d", "--to", rfc3339(END)]
-DONE, FAILED, USAGE, UNFINISHED, AWS = range(5)
-COMMANDS = ["setup", "check", "status", "backfill", "reset", "redrive", "invoke", "local", "local collect", "completions"]
+COMMANDS = ["connect", "setup", "check", "status", "backfill", "reset", "redrive", "invoke", "local", "local collect", "completions"]
 # The longest time of a command that gets no response. The rest is for a busy machine.
 NO_ANSWER_SECONDS = 40
-PATIENCE_SECONDS = 60
-CTRL_C = b"\x03"
 # The fields that differ between two snapshots of the same users.
 SNAPSHOT = ("@timestamp", "ingested")
-
-
-@dataclass
-class Ran:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def answer(self):
-        return json.loads(self.out)
-
-    @property
-    def error(self) -> tuple[int, str, str]:
-        error = self.answer["error"]
-        return self.code, error["type"], error["message"]
-
-
-class CommandLine:
-    """The built command line. Keeps its output, to search it for credentials."""
-
-    def __init__(self, path):
-        self.path = path
-        self.printed: list[str] = []
-
-    def start(self, *words, **options) -> subprocess.Popen:
-        return subprocess.Popen([self.path, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
-
-    def end(self, process, text=None) -> Ran:
-        try:
-            out, err = process.communicate(text, timeout=PATIENCE_SECONDS)
-        finally:
-            process.kill()
-        self.printed += [out, err]
-        return Ran(process.returncode, out, err)
-
-    def run(self, *words, text="", env=None, without=()) -> Ran:
-        env = {name: value for name, value in os.environ.items() if name not in without} | (env or {})
-        return self.end(self.start(*words, env=env, stdin=subprocess.PIPE), text)
-
-    def on(self, stack):
-        """Returns a function that runs commands on a stack."""
-        return lambda *words, **options: self.run(*words, "--stack", stack.stack_name, **options)
-
-
-class Terminal:
-    """A command on a terminal of a given width."""
-
-    def __init__(self, words, width):
-        self.screen, inside = pty.openpty()
-        fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
-        self.process = subprocess.Popen(words, stdin=inside, stdout=inside, stderr=inside, start_new_session=True,
-                                        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
-        os.close(inside)
-        self.text = ""
-
-    def read(self, until=None) -> str:
-        """Returns the output up to a text, or to its end."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while until is None or not re.search(until, self.text):
-            assert time.monotonic() < deadline, self.text
-            if select.select([self.screen], [], [], 1)[0]:
-                try:
-                    self.text += os.read(self.screen, 65_536).decode(errors="replace")
-                except OSError:  # On Linux: the command has ended.
-                    break
-        return self.text
-
-    def press(self, keys) -> None:
-        os.write(self.screen, keys)
-
-    def end(self) -> int:
-        try:
-            self.read()
-            return self.process.wait(PATIENCE_SECONDS)
-        finally:
-            self.process.kill()
-            os.close(self.screen)
 
 
 @contextlib.contextmanager
@@ -248,18 +165,6 @@ def secret_file(tmp_path_factory, company):
     return str(file)
 
 
-def as_user(*actions):
-    """Creates a user with only these permissions, on all resources. Returns the environment of its login."""
-    iam, user = client("iam"), name("cli")
-    iam.create_user(UserName=user)
-    if actions:
-        statement = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        iam.put_user_policy(UserName=user, PolicyName="cli", PolicyDocument=policy)
-    key = iam.create_access_key(UserName=user)["AccessKey"]
-    return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
-
-
 def documents(cluster, stream, namespace):
     return cluster.documents(f"logs-lastpass.{stream}-{namespace}")
 
@@ -304,21 +209,35 @@ def test_its_version_is_that_of_the_package(command_line):
     assert command_line.run("--version").out == f"lastpass-elastic {version}\n"
 
 
-@pytest.mark.parametrize(
+COMPLETED = pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("", {"setup", "check", "status", "backfill", "reset", "redrive", "invoke", "local", "completions", "--stack"}),
-        ("reset ", {"event_report", "user", "detailed_shared_folder", "--to"}),
+        ("", {"connect", "setup", "check", "status", "backfill", "reset", "redrive", "invoke", "local", "completions"}),
+        ("reset ", {"event_report", "user", "detailed_shared_folder"}),
         ("local collect --", {"--secret-file", "--dry-run", "--from"}),
         ("backfill --f", {"--from", "--follow"}),
+        ("connect --ro", {"--rotate-hash", "--rotate-key"}),
         ("status --output ", {"table", "json"}),
     ],
 )
-def test_bash_completes_it(command_line, tmp_path, line, offered):
-    script = tmp_path / "completions"
-    script.write_text(command_line.run("completions", "bash").out)
+
+
+@pytest.fixture(scope="module")
+def completions(command_line, tmp_path_factory):
+    """Returns a function that writes the completion script of a shell into a folder of its own."""
+
+    def write(shell, file):
+        path = tmp_path_factory.mktemp(shell) / file
+        path.write_text(command_line.run("completions", shell).out)
+        return path
+
+    return write
+
+
+@COMPLETED
+def test_bash_completes_it(completions, line, offered):
     asked = f"""
-        source {script}
+        source {completions("bash", "completions")}
         read -r _ _ function _ <<< "$(complete -p lastpass-elastic | grep -o -- '-F .*' | sed 's/^/x /')"
         IFS=' ' read -ra COMP_WORDS <<< "lastpass-elastic {line}"
         [[ "{line}" =~ (^| )$ ]] && COMP_WORDS+=("")
@@ -328,6 +247,43 @@ def test_bash_completes_it(command_line, tmp_path, line, offered):
     """
     words = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=True).stdout.split()
     assert offered <= set(words)
+
+
+def installed(name):
+    """Returns the path of a shell and its environment."""
+    found = tools.shell(name)
+    if not found:
+        missing(f"there is no {name}: `python3 scripts/tools.py shells`")
+    return found[0], os.environ | found[1]
+
+
+@COMPLETED
+def test_fish_completes_it(completions, tmp_path, line, offered):
+    fish, env = installed("fish")
+    # Where fish is not installed below /usr, it needs the folder of its functions.
+    functions = f"set fish_function_path {tools.SHELLS}/root/usr/share/fish/functions $fish_function_path"
+    asked = f"{functions}; source {completions('fish', 'lastpass-elastic.fish')}; complete --do-complete 'lastpass-elastic {line}'"
+    words = subprocess.run([fish, "--no-config", "--command", asked], capture_output=True, text=True, check=True,
+                           env=env | {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}).stdout
+    assert offered <= {candidate.split("\t")[0] for candidate in words.splitlines()}
+
+
+@COMPLETED
+def test_zsh_completes_it(completions, tmp_path, line, offered):
+    """With Tab on a terminal, because zsh completes nowhere else."""
+    zsh, env = installed("zsh")
+    script = completions("zsh", "_lastpass-elastic")
+    setup = f"fpath=({script.parent} $fpath); autoload -U compinit; compinit -u -D; LISTMAX=1000; PS1='ready> '\r"
+    terminal = Terminal([zsh, "-o", "no_global_rcs", "-i"], width=160, env={"ZDOTDIR": str(tmp_path)} | env | {"TERM": "dumb"})
+    try:
+        terminal.press(setup.encode())
+        terminal.read(until=r"\rready> ")
+        terminal.press(f"lastpass-elastic {line}\t\t".encode())
+        for word in offered:
+            terminal.read(until=rf"(?s)ready> .*\n.*(?<![\w-]){word}(?![\w-])")
+    finally:
+        terminal.process.kill()
+        terminal.end()
 
 
 @pytest.mark.parametrize("shell", ["bash", "elvish", "fish", "powershell", "zsh"])
@@ -490,6 +446,7 @@ def test_check_and_status_are_tables_for_people_and_json_for_scripts(command_lin
     check, table = on("check", "--output", "json"), on("check")
     assert (check.code, check.answer["status"], check.err) == (DONE, "ok", "")
     assert all(re.search(rf"^ {entry['name']} +ok +\S", table.out, re.MULTILINE) for entry in check.answer["checks"])
+    assert "read up to" in table.out
     status, table = on("status", "--output", "json"), on("status")
     assert (status.code, set(status.answer["streams"])) == (DONE, {"event_report", "user", "detailed_shared_folder"})
     assert table.code == DONE and "read up to" in table.out and "pending dead letters: 0" in table.out
@@ -514,6 +471,7 @@ def test_a_failed_check_ends_so(command_line, stack, company):
     finally:
         company.accept(company.provisioning_hash)
     assert ran.code == FAILED and re.search(r"lastpass_event_report +failed +LastPass refused the account number", ran.out)
+    assert re.search(rf"next: .*lastpass-elastic connect --rotate-hash --stack {stack.stack_name}\n", ran.out)
 
 
 def test_a_payload_comes_from_the_line_a_file_or_standard_input(command_line, stack, cluster, company):
@@ -732,9 +690,30 @@ def test_a_full_disk_is(command_line):
     assert ran.returncode == FAILED and ran.stderr.startswith("error: the output cannot be written: No space left")
 
 
-def test_a_narrow_terminal_gets_narrow_tables_without_colours(command_line, stack):
-    terminal = Terminal([command_line.path, "check", "--stack", stack.stack_name], width=60)
-    assert terminal.end() == DONE and "\x1b" not in terminal.text
+def test_a_terminal_gets_colours_unless_they_are_switched_off(command_line, stack):
+    terminal = Terminal([command_line.path, "check", "--stack", stack.stack_name], width=160, env=os.environ | {"TERM": "xterm"})
+    assert terminal.end() == DONE and "\x1b[32mok\x1b[0m" in terminal.text
+    for env in ({"NO_COLOR": "1"}, {"TERM": "dumb"}, {"CLICOLOR": "0"}):
+        terminal = Terminal([command_line.path, "status", "--stack", stack.stack_name], width=160, env=os.environ | env)
+        assert terminal.end() == DONE and "\x1b" not in terminal.text and "read up to" in terminal.text
+
+
+def test_the_status_is_shown_until_ctrl_c(command_line, stack):
+    line = [command_line.path, "status", "--watch", "--stack", stack.stack_name]
+    terminal = Terminal(line, width=160, env=os.environ | {"TERM": "xterm"})
+    terminal.read(until=r"(?s)\x1b\[2J.*read up to.*Ctrl-C ends this.*\x1b\[2J.*read up to.*Ctrl-C ends this")
+    terminal.press(CTRL_C)
+    assert terminal.end() == DONE
+    # For a script, one line of JSON each time.
+    watching = command_line.start(*line[1:], "--output", "json")
+    assert json.loads(watching.stdout.readline())["action"] == "status"
+    watching.send_signal(signal.SIGINT)
+    assert command_line.end(watching).code == DONE
+
+
+def test_a_narrow_terminal_gets_narrow_tables(command_line, stack):
+    terminal = Terminal([command_line.path, "check", "--stack", stack.stack_name], width=60, env=os.environ | {"NO_COLOR": "1"})
+    assert terminal.end() == DONE
     assert all(len(line) <= 60 for line in terminal.text.splitlines())
     assert max(len(line) for line in command_line.on(stack)("check").out.splitlines()) > 60
 

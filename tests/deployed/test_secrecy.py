@@ -2,10 +2,13 @@
 
 import base64
 import json
+import subprocess
+import sys
+import time
 
 import pytest
 from deployment import Deployment, DeploymentError, FunctionError
-from secrecy import credentials, found_in
+from secrecy import credentials, found_in, process_list, written_below
 from stacks import QUIET, name
 
 KEY = base64.b64encode(b"id-of-the-key:secret-of-the-key").decode()
@@ -40,3 +43,18 @@ def test_one_that_keeps_them_to_itself_is_not(probe):
         stack.put_secret(SECRET)
         with pytest.raises(FunctionError):
             stack.invoke({"fail": "of another reason"})
+
+
+def test_a_credential_in_the_arguments_of_a_process_is_found():
+    with process_list() as seen:
+        process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)", "0123456789abcdef"])
+        time.sleep(0.5)
+        process.kill()
+        process.wait()
+    assert found_in(seen, credentials(json.dumps(SECRET))) == {"provisioning_hash"}
+
+
+def test_a_credential_in_a_file_is_found(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / ".bash_history").write_bytes(b"\xff connect --hash 0123456789abcdef")
+    assert found_in(written_below(tmp_path), credentials(json.dumps(SECRET))) == {"provisioning_hash"}

@@ -1,0 +1,99 @@
+//! The answers to `check` and `status` on one page, with the next step under each fault.
+
+use serde::Deserialize as _;
+use serde_json::Value;
+
+use crate::{
+    answers::{Check, CheckAnswer},
+    exit::Exit,
+    output, paint, table,
+};
+
+/// What to do first about a failed check, beside what its message says. `{}` stands for the options that select the stack.
+/// Checks without an entry say everything in their messages.
+const NEXT_STEPS: &[(&str, &str)] = &[
+    ("settings", "correct the parameter, and deploy again"),
+    ("secret", "lastpass-elastic connect{}"),
+    ("checkpoint", "docs/errors.md explains the errors that begin with `Checkpoint.`"),
+    ("checkpoint_destination", "undo the change, or move each stream: lastpass-elastic reset STREAM --to TIME{}"),
+    (
+        "lastpass_event_report",
+        "if the provisioning hash is not valid any more: lastpass-elastic connect --rotate-hash{}",
+    ),
+    ("lastpass_time_zone", "set the parameter LastPassTimeZone (or `time_zone` in the secret), and deploy again"),
+    (
+        "lastpass_user_time_zone",
+        "set the parameter LastPassUserTimeZone (or `user_time_zone` in the secret), and deploy again",
+    ),
+    ("elasticsearch", "if the API key is not valid any more: lastpass-elastic connect --rotate-key{}"),
+    ("elasticsearch_rights", "lastpass-elastic connect --rotate-key{}"),
+    ("elasticsearch_excess_rights", "lastpass-elastic connect --rotate-key{}"),
+    ("elasticsearch_setup_rights", "take `elastic_setup_api_key` out of the secret: `connect` needs none there"),
+    ("index_templates", "lastpass-elastic connect{}"),
+    ("ignored_values", "docs/reliability.md, \"Values that Elasticsearch ignores\""),
+    ("other_writers", "docs/from-elastics-integration.md"),
+];
+
+/// Renders the page of one account of the stack named `stack`. Without a status, only the checks.
+pub fn render(check: &Value, status: Option<&Value>, stack: &str) -> String {
+    let width = output::width(&std::io::stdout());
+    let checks = match CheckAnswer::deserialize(check) {
+        Ok(answer) => {
+            let account = check["account"].as_str();
+            let with_steps = answer.checks.iter().map(|check| with_next_step(check, stack, account)).collect();
+            paint::table(&table::render_checks(with_steps, width), "status")
+        }
+        Err(_) => table::render(check, width),
+    };
+    let head = check["account"].as_str().map_or_else(String::new, |account| format!("account {account}\n"));
+    let faults = match Exit::of_answer(check) {
+        Exit::Done => String::new(),
+        _ => format!("\n\n{}", paint::bad("not everything works: do what is written under each failed check")),
+    };
+    // The account is in the head of the page.
+    let status = status.map(|status| {
+        let mut status = status.clone();
+        if let Some(fields) = status.as_object_mut() {
+            fields.remove("account");
+        }
+        format!("\n\n{}", paint::table(&table::render(&status, width), "last run"))
+    });
+    format!("{head}{checks}{faults}{}", status.unwrap_or_default())
+}
+
+/// Adds the next step to the message of a failed check.
+fn with_next_step(check: &Check, stack: &str, account: Option<&str>) -> Check {
+    let step = NEXT_STEPS.iter().find(|(name, _)| *name == check.name && check.status == "failed");
+    let message = match step {
+        Some((_, step)) => {
+            let options = format!(
+                " --stack {stack}{}",
+                account.map_or_else(String::new, |account| format!(" --account {account}"))
+            );
+            format!("{}\nnext: {}", check.message, step.replace("{}", &options))
+        }
+        None => check.message.clone(),
+    };
+    Check { name: check.name.clone(), status: check.status.clone(), message }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_failed_check_has_its_next_step_and_an_ok_one_has_none() {
+        let check = json!({"action": "check", "status": "failed", "account": "acme", "checks": [
+            {"name": "secret", "status": "failed", "message": "it holds the placeholder"},
+            {"name": "clock", "status": "failed", "message": "it is wrong"},
+            {"name": "index_templates", "status": "ok", "message": "fine"},
+        ]});
+        let page = render(&check, None, "prod");
+        assert!(page.starts_with("account acme\n"), "{page}");
+        assert!(page.contains("next: lastpass-elastic connect --stack prod --account acme"), "{page}");
+        assert_eq!(page.matches("next: ").count(), 1, "{page}");
+        assert!(page.ends_with("do what is written under each failed check"), "{page}");
+    }
+}

@@ -1,0 +1,259 @@
+//! The course of `connect`.
+
+use std::future::Future;
+
+use lastpass_elastic::{clock, document::Stream};
+use serde_json::{Value, json};
+
+use super::{
+    document::Document,
+    error::Error,
+    first_runs,
+    input::{Field, Input},
+    key::CreatedKey,
+    kibana,
+    prepare::{Plan, Preparation, key_name},
+    report::{self, Report},
+    rotation,
+    secret::Secret,
+    settings::Settings,
+};
+use crate::{
+    accounts::Targets,
+    args::{ConnectArgs, StackOptions},
+    error::Error as CommandError,
+    exit::Exit,
+    function::Function,
+    output::{self, Format},
+    payload,
+    session::Session,
+};
+
+/// Connects a stack, or one of its accounts, with LastPass and Elasticsearch. A stack that is connected is only checked,
+/// unless `args` say what to change.
+///
+/// # Errors
+/// [`CommandError`]. Before the secret is stored, nothing remains of what was done.
+pub async fn connect(options: &StackOptions, args: &ConnectArgs, format: Format) -> Result<Exit, CommandError> {
+    let input = Input::read(args)?;
+    let session = Session::open(options).await?;
+    let account = match session.targets()? {
+        Targets::Stack => None,
+        Targets::One(account) => Some(account),
+        Targets::Several(_) => return Err(Error::SeveralAccounts.into()),
+    };
+    let settings = Settings::fetch(&session.aws, &session.stack, account.as_deref()).await?;
+    let kms_key = session.stack.kms_key_arn.as_deref();
+    let secret = Secret::new(&session.aws, &settings.secret_id, kms_key, account.is_some());
+    let connection = Connection {
+        args,
+        input: &input,
+        session: &session,
+        settings: &settings,
+        secret: &secret,
+        account: account.as_deref(),
+        function: session.function(),
+    };
+    connection.run(format).await
+}
+
+/// One run of `connect`.
+struct Connection<'a> {
+    args: &'a ConnectArgs,
+    input: &'a Input,
+    session: &'a Session,
+    settings: &'a Settings,
+    secret: &'a Secret<'a>,
+    account: Option<&'a str>,
+    function: Function,
+}
+
+/// What was stored.
+struct Stored {
+    before: Document,
+    after: Document,
+    created: CreatedKey,
+}
+
+impl Connection<'_> {
+    async fn run(&self, format: Format) -> Result<Exit, CommandError> {
+        let before = match self.secret.fetch().await.map_err(Error::from)? {
+            Some(text) => Document::parse(&text, self.secret.id(), &self.settings.config)?,
+            None => Document::default(),
+        };
+        let mut plan = Plan::new(&before, self.args);
+        // Also proves the permission to invoke the function, before anybody is asked for anything.
+        let status = self.ask("status").await?;
+        let mut check = None;
+        if plan.is_none() {
+            let answer = later(self.ask("check")).await?;
+            plan.elasticsearch.templates = lacks_templates(&answer);
+            check = Some(answer);
+        }
+        let (document, check, changed) = match check {
+            Some(check) if plan.is_none() => (before, check, Vec::new()),
+            _ => {
+                let stored = self.store(plan, before).await?;
+                let check = later(self.ask("check")).await?;
+                let changed = self.confirm(plan, &stored, &check).await?;
+                (stored.after, check, changed)
+            }
+        };
+        let report = later(self.finish(&document, check, changed, status)).await?;
+        Ok(report.print(format)?)
+    }
+
+    /// Proves the new credentials and stores them. If that fails, invalidates the key that was created.
+    async fn store(&self, plan: Plan, before: Document) -> Result<Stored, CommandError> {
+        let mut created = CreatedKey::default();
+        let name = key_name(&self.session.stack.name, self.account, clock::now());
+        let preparation = Preparation {
+            args: self.args,
+            input: self.input,
+            settings: self.settings,
+            secret: self.secret,
+            plan,
+            key_name: &name,
+            stack: &self.session.stack.name,
+        };
+        let prepared = tokio::select! {
+            prepared = preparation.run(before.clone(), &mut created) => prepared,
+            _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
+        };
+        let after = match prepared {
+            Ok(after) => after,
+            Err(error) => {
+                created.invalidate().await;
+                return Err(error.into());
+            }
+        };
+        if plan.number || plan.hash || plan.elasticsearch.key {
+            self.put(&after, &created).await?;
+            output::print_message(&format!("the credentials are stored in the secret {}", self.secret.id()));
+        }
+        Ok(Stored { before, after, created })
+    }
+
+    /// Writes the secret. If it is unknown whether it was written, reads it again.
+    async fn put(&self, document: &Document, created: &CreatedKey) -> Result<(), Error> {
+        let Err(error) = self.secret.put(&document.text()).await else { return Ok(()) };
+        if error.transient().is_none() {
+            created.invalidate().await;
+            return Err(error.into());
+        }
+        let unknown = |source| Error::Unknown {
+            secret: self.secret.id().to_owned(),
+            key: created.name().unwrap_or("from Kibana").to_owned(),
+            source,
+        };
+        let Ok(Some(text)) = self.secret.fetch().await else { return Err(unknown(error)) };
+        if document.is_same(&text) {
+            return Ok(());
+        }
+        created.invalidate().await;
+        Err(error.into())
+    }
+
+    /// Completes a change with the answer to `check`, and describes what was changed. If the function cannot use the new API
+    /// key in place of a former one, stores the former one again.
+    async fn confirm(&self, plan: Plan, stored: &Stored, check: &Value) -> Result<Vec<String>, CommandError> {
+        let mut changed = Vec::new();
+        let fields = [(plan.number, Field::AccountNumber), (plan.hash, Field::ProvisioningHash)];
+        changed.extend(fields.into_iter().filter(|(is_new, _)| *is_new).map(|(_, field)| field.name().to_owned()));
+        if plan.elasticsearch.key {
+            if let Some(former) = stored.before.get(Field::WriterKey) {
+                if let Some(fault) = fault_of(check, "elasticsearch") {
+                    let mut restored = stored.after.clone();
+                    restored.set(Field::WriterKey, &former);
+                    self.secret.put(&restored.text()).await.map_err(Error::from)?;
+                    stored.created.invalidate().await;
+                    return Err(Error::NotRotated { message: fault.to_owned() }.into());
+                }
+                let others = self.session.stack.accounts.as_deref().unwrap_or_default();
+                let shared = rotation::accounts_with_key(&self.session.aws, self.settings, others, &former).await?;
+                if rotation::invalidate_former(&former, &stored.created, &shared).await {
+                    changed.push("the former API key is invalid".to_owned());
+                }
+            }
+            let name = stored.created.name().map_or_else(String::new, |name| format!(" ({name})"));
+            changed.push(format!("{}{name}", Field::WriterKey.name()));
+        }
+        if plan.elasticsearch.templates {
+            changed.push("index templates".to_owned());
+        }
+        Ok(changed)
+    }
+
+    /// Starts the first run of each stream that was never read, if all checks succeeded, and collects the report.
+    async fn finish(
+        &self,
+        document: &Document,
+        check: Value,
+        changed: Vec<String>,
+        mut status: Value,
+    ) -> Result<Report<'_>, CommandError> {
+        let mut runs = Vec::new();
+        let unread: Vec<Stream> = first_runs::unread(&status);
+        if Exit::of_answer(&check) == Exit::Done && !unread.is_empty() {
+            let names: Vec<&str> = unread.iter().map(|stream| stream.as_str()).collect();
+            output::print_message(&format!("the first run of {} begins, which may take minutes", names.join(", ")));
+            runs = first_runs::start(&self.function, &unread, self.account).await?;
+            status = self.ask("status").await?;
+        }
+        let account = document.account(&self.settings.config, self.secret.id())?;
+        let accounts = self.session.stack.accounts.as_ref();
+        let is_read = |name: &str| accounts.is_none_or(|accounts| accounts.iter().any(|account| account == name));
+        Ok(Report {
+            stack: &self.session.stack.name,
+            account: self.account,
+            changed,
+            check,
+            runs,
+            status,
+            discover: kibana::discover_url(self.args.kibana.as_deref(), &self.settings.config, account.namespace()),
+            data_streams: report::data_streams(&account.data_stream(Stream::EventReport)),
+            is_scheduled: self.account.is_none_or(is_read),
+        })
+    }
+
+    async fn ask(&self, action: &str) -> Result<Value, CommandError> {
+        Ok(self.function.invoke(&payload::for_account(&json!({"action": action}), self.account)).await?)
+    }
+}
+
+/// Runs a part after the secret was stored until it ends, or until Ctrl-C.
+async fn later<T>(part: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
+    tokio::select! {
+        done = part => done,
+        _ = tokio::signal::ctrl_c() => Err(Error::InterruptedLater.into()),
+    }
+}
+
+/// Returns the message of a check that failed.
+fn fault_of<'a>(check: &'a Value, name: &str) -> Option<&'a str> {
+    let checks = check["checks"].as_array()?;
+    let failed = checks.iter().find(|entry| entry["name"] == name && entry["status"] == "failed")?;
+    Some(failed["message"].as_str().unwrap_or_default())
+}
+
+/// Whether Elasticsearch answers, but lacks the current index templates.
+fn lacks_templates(check: &Value) -> bool {
+    fault_of(check, "elasticsearch").is_none() && fault_of(check, "index_templates").is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_are_missing_only_where_elasticsearch_answers() {
+        let check = |elasticsearch: &str, templates: &str| {
+            json!({"checks": [{"name": "elasticsearch", "status": elasticsearch, "message": "why"},
+                {"name": "index_templates", "status": templates, "message": "missing"}]})
+        };
+        assert!(lacks_templates(&check("ok", "failed")));
+        assert!(!lacks_templates(&check("ok", "ok")));
+        assert!(!lacks_templates(&check("failed", "skipped")));
+        assert_eq!(fault_of(&check("failed", "skipped"), "elasticsearch"), Some("why"));
+    }
+}

@@ -1,0 +1,192 @@
+//! Logs in to Elasticsearch, proves the writer key, and installs the index templates.
+
+use std::time::Duration;
+
+use lastpass_elastic::{
+    clock::Deadline,
+    config::Config,
+    connect,
+    document::Namespace,
+    elastic::{self, ClusterInfo, INSTALLER_ROLE, Login, Role, SetupOptions, WRITER_ROLE},
+};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{
+    error::Error,
+    input::{Field, Input},
+};
+use crate::output;
+
+/// Longest time of the requests to Elasticsearch with their retries. Chosen: somebody is waiting at the terminal.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest time in which Elasticsearch must respond at all. Chosen: a wrong address is then reported soon.
+const REACH_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// The part of the work that is to be done in Elasticsearch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Work {
+    /// The function gets a new API key.
+    pub key: bool,
+    /// The index templates are installed.
+    pub templates: bool,
+}
+
+impl Work {
+    /// Whether there is none.
+    pub const fn is_none(self) -> bool {
+        !self.key && !self.templates
+    }
+}
+
+/// The cluster of a stack.
+pub struct Elasticsearch<'a> {
+    pub config: &'a Config,
+    pub work: Work,
+    /// Whether the keys come from Kibana.
+    pub uses_keys: bool,
+}
+
+/// A login that can do the work.
+pub enum Access {
+    /// A user, who creates the writer key.
+    User(elastic::Client),
+    /// Two keys from Kibana: that of the function, and one that installs the templates. Each only if it is needed.
+    Keys { writer: Option<SecretString>, installer: Option<elastic::Client> },
+}
+
+impl Elasticsearch<'_> {
+    /// The values that are needed.
+    pub fn fields(&self) -> Vec<Field> {
+        match (self.work.is_none(), self.uses_keys) {
+            (true, _) => Vec::new(),
+            (false, false) => vec![Field::User, Field::Password],
+            (false, true) => [(self.work.key, Field::WriterKey), (self.work.templates, Field::InstallerKey)]
+                .into_iter()
+                .filter_map(|(is_needed, field)| is_needed.then_some(field))
+                .collect(),
+        }
+    }
+
+    /// Checks that Elasticsearch responds, before anybody is asked for a password.
+    ///
+    /// # Errors
+    /// [`Error::ElasticsearchUnreachable`], [`Error::Library`].
+    pub async fn reach(&self) -> Result<(), Error> {
+        let client = connect::elasticsearch(self.config, &Login::Anonymous, Deadline::after(REACH_TIMEOUT))?;
+        Ok(elastic::reach(&client).await?)
+    }
+
+    /// Gets the login, and checks that it can do the work.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn log_in(&self, input: &Input, namespace: &Namespace) -> Result<Access, Error> {
+        if !self.uses_keys {
+            let name = input.get(Field::User).await?;
+            if !name.expose_secret().is_empty() {
+                let password = input.demand(Field::Password).await?;
+                return self.log_in_user(name.expose_secret().to_owned(), password, namespace).await;
+            }
+        }
+        self.log_in_keys(input, namespace).await
+    }
+
+    async fn log_in_user(&self, user: String, password: SecretString, namespace: &Namespace) -> Result<Access, Error> {
+        let client = self.client(&Login::User { name: user.clone(), password })?;
+        self.supported(&client).await?;
+        let mut missing = Vec::new();
+        for (is_needed, role) in [(self.work.key, Role::Writer), (self.work.templates, Role::Installer)] {
+            if is_needed {
+                missing.extend(elastic::missing_rights(&client, role, namespace).await?);
+            }
+        }
+        missing.sort();
+        missing.dedup();
+        if !missing.is_empty() {
+            let host = self.config.elasticsearch.host().to_owned();
+            return Err(Error::UserLacks { host, user, missing: missing.join("; ") });
+        }
+        output::print_message(&format!("Elasticsearch accepts the user {user:?}"));
+        Ok(Access::User(client))
+    }
+
+    async fn log_in_keys(&self, input: &Input, namespace: &Namespace) -> Result<Access, Error> {
+        self.show_roles();
+        let writer = if self.work.key { Some(input.demand(Field::WriterKey).await?) } else { None };
+        if let Some(key) = &writer {
+            self.prove_writer(key, namespace).await?;
+        }
+        let installer = if self.work.templates { Some(input.demand(Field::InstallerKey).await?) } else { None };
+        let installer = match installer {
+            Some(key) => {
+                let client = self.client(&Login::ApiKey(key))?;
+                let missing = elastic::missing_rights(&client, Role::Installer, namespace).await?;
+                lacks_nothing("installer", &missing)?;
+                Some(client)
+            }
+            None => None,
+        };
+        Ok(Access::Keys { writer, installer })
+    }
+
+    /// Shows the roles to paste, unless the keys are there already.
+    fn show_roles(&self) {
+        output::print_message(
+            "Create these API keys in Kibana under Stack Management > API keys (serverless: Project settings > API keys), each \
+             with its own role under `Control security privileges`, and copy them in the form `Encoded`:",
+        );
+        let roles = [(self.work.key, "writer", WRITER_ROLE), (self.work.templates, "installer", INSTALLER_ROLE)];
+        for (_, name, role) in roles.into_iter().filter(|(is_needed, ..)| *is_needed) {
+            output::print_message(&format!("\n{{\"lastpass-{name}\": {}}}", role.trim_end()));
+        }
+        output::print_message("");
+    }
+
+    /// Proves that a key has the privileges of the writer role, and no others.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn prove_writer(&self, key: &SecretString, namespace: &Namespace) -> Result<(), Error> {
+        let client = self.client(&Login::ApiKey(key.clone()))?;
+        let cluster = self.supported(&client).await?;
+        lacks_nothing("writer", &elastic::missing_rights(&client, Role::Writer, namespace).await?)?;
+        match elastic::excess_rights(&client, &cluster, namespace).await {
+            Ok(excess) if !excess.is_empty() => {
+                Err(Error::Key { key: "writer", problem: format!("can do more than it should: {}", excess.join("; ")) })
+            }
+            Err(error) if !error.is_unknown_privilege() => Err(error.into()),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Installs the index templates with the login.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn install_templates(&self, client: &elastic::Client, options: &SetupOptions) -> Result<(), Error> {
+        elastic::setup(client, options).await?;
+        output::print_message("the index templates are installed");
+        Ok(())
+    }
+
+    /// Checks the version of the cluster.
+    async fn supported(&self, client: &elastic::Client) -> Result<ClusterInfo, Error> {
+        let cluster = elastic::cluster_info(client).await?;
+        if cluster.is_supported() {
+            return Ok(cluster);
+        }
+        let host = self.config.elasticsearch.host().to_owned();
+        Err(elastic::Error::TooOld { host, version: cluster.version }.into())
+    }
+
+    fn client(&self, login: &Login) -> Result<elastic::Client, Error> {
+        Ok(connect::elasticsearch(self.config, login, Deadline::after(TIMEOUT))?)
+    }
+}
+
+fn lacks_nothing(key: &'static str, missing: &[String]) -> Result<(), Error> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Key { key, problem: format!("lacks {}", missing.join("; ")) })
+}

@@ -1,0 +1,215 @@
+//! The errors of `connect`. Each says what to do, and none contains a confidential value.
+
+use std::io;
+
+use lastpass_elastic::{elastic, error::Error as LibraryError};
+
+use super::input::{self, Field};
+use crate::{aws, exit::Exit, failure::Failure};
+
+/// Why a stack could not be connected.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Several accounts are selected.
+    #[error("connect works on one account at a time: pass --account NAME once, and omit --all-accounts")]
+    SeveralAccounts,
+    /// The name of an account is invalid.
+    #[error("{0}")]
+    AccountName(String),
+    /// Values are missing, and nobody can be asked.
+    #[error(
+        "nobody can be asked, because standard input or standard error is no terminal: set {}; or pass --secrets-from-stdin with a JSON document that has {}",
+        input::describe(.missing), .missing.iter().map(|field| field.name()).collect::<Vec<_>>().join(", ")
+    )]
+    NoTerminal {
+        /// The missing values.
+        missing: Vec<Field>,
+    },
+    /// A value is empty.
+    #[error("{} is empty: run the command again, and enter it", .field.name())]
+    Empty {
+        /// The value.
+        field: Field,
+    },
+    /// Standard input holds another document.
+    #[error("standard input is not a JSON document with some of the fields {}, each a text: {problem}", input::names())]
+    Stdin {
+        /// The problem, without a part of the document.
+        problem: String,
+    },
+    /// The terminal cannot be used.
+    #[error("the terminal cannot be used ({0}): pass the values in the environment or with --secrets-from-stdin")]
+    Terminal(io::Error),
+    /// Ctrl-C, or the end of the input.
+    #[error("interrupted: nothing was stored in AWS, and no API key remains; run the command again")]
+    Interrupted,
+    /// Ctrl-C after the secret was stored.
+    #[error(
+        "interrupted: the credentials are stored, and runs in progress continue on AWS; run the command again to see the result"
+    )]
+    InterruptedLater,
+    /// LastPass refused the credentials.
+    #[error(
+        "LastPass refused the account number {account} or the provisioning hash{said}: compare both with the LastPass Admin Console, the number on the Dashboard and the hash under Advanced > Enterprise API, and run the command again. If they are right, see whether an IP restriction of the account or a proxy keeps this machine out. Nothing was stored"
+    )]
+    LastPassRefused {
+        /// The account number.
+        account: String,
+        /// The reason that LastPass gave, or nothing.
+        said: String,
+    },
+    /// Elasticsearch cannot be reached.
+    #[error(
+        "Elasticsearch at {host} {fault}: check the parameters ElasticsearchUrl or ElasticCloudId of the stack, the health of the cluster, and everything between it and this machine (VPN, proxy, traffic filter). Nothing was stored"
+    )]
+    ElasticsearchUnreachable {
+        /// The cluster.
+        host: String,
+        /// How it failed.
+        fault: String,
+    },
+    /// The user lacks privileges.
+    #[error(
+        "the user {user:?} of Elasticsearch at {host} lacks {missing}: log in as another user, such as one with the role `superuser`, or have an administrator grant these. Nothing was stored"
+    )]
+    UserLacks {
+        /// The cluster.
+        host: String,
+        /// The user.
+        user: String,
+        /// The missing privileges.
+        missing: String,
+    },
+    /// A key from Kibana has other privileges than its role.
+    #[error("the {key} key {problem}: create it again in Kibana with the role above. Nothing was stored")]
+    Key {
+        /// The key: `writer` or `installer`.
+        key: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The function cannot use the new key, so the former one was restored.
+    #[error(
+        "the function cannot use the new API key, so the former one is stored again: {message}. The new key is invalid if this command created it"
+    )]
+    NotRotated {
+        /// The message of the failed check.
+        message: String,
+    },
+    /// It is unknown whether the secret was written.
+    #[error(
+        "it is unknown whether the secret {secret} was written ({source}): run `lastpass-elastic check`. If it reports that the API key is refused or that the secret holds the placeholder, run this command again; if not, everything is stored. The API key {key} remains valid in case it is needed"
+    )]
+    Unknown {
+        /// The secret.
+        secret: String,
+        /// The name of the new key.
+        key: String,
+        /// Why it is unknown.
+        source: aws::Error,
+    },
+    /// AWS could not be used.
+    #[error(transparent)]
+    Aws(#[from] aws::Error),
+    /// The settings, the secret, LastPass or Elasticsearch.
+    #[error("{}. Nothing was stored", .0.with_causes())]
+    Library(LibraryError),
+}
+
+impl Error {
+    /// The error of a read of standard input.
+    #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+    pub fn unreadable_stdin(error: io::Error) -> Self {
+        Self::stdin(error.to_string())
+    }
+
+    /// The error of a document in standard input.
+    pub const fn stdin(problem: String) -> Self {
+        Self::Stdin { problem }
+    }
+}
+
+impl From<LibraryError> for Error {
+    fn from(error: LibraryError) -> Self {
+        match error {
+            LibraryError::Elasticsearch(elastic::Error::Unreachable { host, fault, .. }) => {
+                Self::ElasticsearchUnreachable { host, fault: fault.to_string() }
+            }
+            LibraryError::Elasticsearch(elastic::Error::OutOfTime { host, .. }) => {
+                Self::ElasticsearchUnreachable { host, fault: "did not answer in time".to_owned() }
+            }
+            LibraryError::LastPass(lastpass_elastic::lastpass::Error::Unauthorized { account, said }) => {
+                Self::LastPassRefused { account: account.to_string(), said: said.to_string() }
+            }
+            error => Self::Library(error),
+        }
+    }
+}
+
+impl From<elastic::Error> for Error {
+    fn from(error: elastic::Error) -> Self {
+        LibraryError::from(error).into()
+    }
+}
+
+impl Failure for Error {
+    fn error_type(&self) -> &str {
+        match self {
+            Self::SeveralAccounts
+            | Self::AccountName(_)
+            | Self::NoTerminal { .. }
+            | Self::Empty { .. }
+            | Self::Stdin { .. }
+            | Self::Terminal(_) => "Usage.Invalid",
+            Self::Interrupted | Self::InterruptedLater => "Connect.Interrupted",
+            Self::LastPassRefused { .. } => "LastPass.Unauthorized",
+            Self::ElasticsearchUnreachable { .. } => "Elasticsearch.Unreachable",
+            Self::UserLacks { .. } | Self::Key { .. } => "Elasticsearch.Forbidden",
+            Self::NotRotated { .. } => "Connect.NotRotated",
+            Self::Unknown { .. } => "Connect.Unknown",
+            Self::Aws(error) => error.error_type(),
+            Self::Library(error) => error.error_type(),
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::SeveralAccounts
+            | Self::AccountName(_)
+            | Self::NoTerminal { .. }
+            | Self::Empty { .. }
+            | Self::Stdin { .. }
+            | Self::Terminal(_) => Exit::Usage,
+            Self::Interrupted | Self::InterruptedLater => Exit::Unfinished,
+            Self::LastPassRefused { .. }
+            | Self::ElasticsearchUnreachable { .. }
+            | Self::UserLacks { .. }
+            | Self::Key { .. }
+            | Self::NotRotated { .. }
+            | Self::Library(_) => Exit::Failed,
+            Self::Unknown { .. } => Exit::Aws,
+            Self::Aws(error) => error.exit(),
+        }
+    }
+
+    fn is_documented(&self) -> bool {
+        match self {
+            Self::LastPassRefused { .. }
+            | Self::ElasticsearchUnreachable { .. }
+            | Self::UserLacks { .. }
+            | Self::Key { .. }
+            | Self::Library(_) => true,
+            Self::SeveralAccounts
+            | Self::AccountName(_)
+            | Self::NoTerminal { .. }
+            | Self::Empty { .. }
+            | Self::Stdin { .. }
+            | Self::Terminal(_)
+            | Self::Interrupted
+            | Self::InterruptedLater
+            | Self::NotRotated { .. }
+            | Self::Unknown { .. }
+            | Self::Aws(_) => false,
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! The values that `connect` needs: from standard input, options or the environment, otherwise from a prompt.
+
+use std::{collections::BTreeMap, io};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Map, Value};
+
+use super::{ask, error::Error};
+use crate::args::ConnectArgs;
+
+/// A value that `connect` may need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Field {
+    AccountNumber,
+    ProvisioningHash,
+    User,
+    Password,
+    WriterKey,
+    InstallerKey,
+}
+
+impl Field {
+    const ALL: [Self; 6] =
+        [Self::AccountNumber, Self::ProvisioningHash, Self::User, Self::Password, Self::WriterKey, Self::InstallerKey];
+
+    /// The name in the JSON of `--secrets-from-stdin`. Those that the secret also has are the same there.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AccountNumber => "account_number",
+            Self::ProvisioningHash => "provisioning_hash",
+            Self::User => "elasticsearch_user",
+            Self::Password => "elasticsearch_password",
+            Self::WriterKey => "elastic_api_key",
+            Self::InstallerKey => "elastic_setup_api_key",
+        }
+    }
+
+    /// The environment variable.
+    pub const fn variable(self) -> &'static str {
+        match self {
+            Self::AccountNumber => "LASTPASS_ELASTIC_ACCOUNT_NUMBER",
+            Self::ProvisioningHash => "LASTPASS_ELASTIC_PROVISIONING_HASH",
+            Self::User => "LASTPASS_ELASTIC_USER",
+            Self::Password => "LASTPASS_ELASTIC_PASSWORD",
+            Self::WriterKey => "LASTPASS_ELASTIC_API_KEY",
+            Self::InstallerKey => "LASTPASS_ELASTIC_SETUP_API_KEY",
+        }
+    }
+
+    /// The option. Confidential values have none, because other users of the machine can read the arguments of a process.
+    const fn option(self) -> Option<&'static str> {
+        match self {
+            Self::AccountNumber => Some("--account-number"),
+            Self::User => Some("--user"),
+            Self::ProvisioningHash | Self::Password | Self::WriterKey | Self::InstallerKey => None,
+        }
+    }
+
+    /// The text of the prompt.
+    const fn prompt(self) -> &'static str {
+        match self {
+            Self::AccountNumber => "LastPass account number (Admin Console, Dashboard): ",
+            Self::ProvisioningHash => {
+                "LastPass provisioning hash (Admin Console, Advanced > Enterprise API; stays hidden): "
+            }
+            Self::User => "Elasticsearch user who may create API keys (empty: give two API keys instead): ",
+            Self::Password => "Password of this user (stays hidden, and is not stored): ",
+            Self::WriterKey => "Writer API key, encoded (stays hidden): ",
+            Self::InstallerKey => "Installer API key, encoded (stays hidden, and is not stored): ",
+        }
+    }
+
+    /// Whether the input stays hidden.
+    const fn is_hidden(self) -> bool {
+        self.option().is_none()
+    }
+
+    fn describe(self) -> String {
+        let option = self.option().map_or_else(String::new, |option| format!("{option} or "));
+        format!("{option}{}", self.variable())
+    }
+}
+
+/// Names fields for an error text.
+pub fn describe(fields: &[Field]) -> String {
+    fields.iter().map(|field| field.describe()).collect::<Vec<_>>().join(", ")
+}
+
+/// The given values. Those that are missing are asked for.
+pub struct Input {
+    values: BTreeMap<Field, SecretString>,
+    can_ask: bool,
+}
+
+impl Input {
+    /// Reads the values that are given in advance: standard input takes precedence over options, and options over the
+    /// environment.
+    ///
+    /// # Errors
+    /// [`Error::Stdin`] for a document that is not the expected JSON.
+    pub fn read(args: &ConnectArgs) -> Result<Self, Error> {
+        let mut values = BTreeMap::new();
+        for field in Field::ALL {
+            let given = match field {
+                Field::AccountNumber => args.account_number.clone(),
+                Field::User => args.user.clone(),
+                Field::ProvisioningHash | Field::Password | Field::WriterKey | Field::InstallerKey => None,
+            };
+            if let Some(value) = given.or_else(|| variable(field.variable())) {
+                insert(&mut values, field, value);
+            }
+        }
+        if args.secrets_from_stdin {
+            let text = SecretString::from(io::read_to_string(io::stdin()).map_err(Error::unreadable_stdin)?);
+            read_document(&text, &mut values)?;
+        }
+        Ok(Self { values, can_ask: !args.secrets_from_stdin && ask::is_possible() })
+    }
+
+    /// Whether a value is given.
+    pub fn has(&self, field: Field) -> bool {
+        self.values.contains_key(&field)
+    }
+
+    /// Checks that every one of `fields` is given or can be asked for.
+    ///
+    /// # Errors
+    /// [`Error::NoTerminal`], which names all missing values.
+    pub fn require(&self, fields: &[Field]) -> Result<(), Error> {
+        let missing: Vec<Field> = fields.iter().copied().filter(|field| !self.has(*field)).collect();
+        if self.can_ask || missing.is_empty() { Ok(()) } else { Err(Error::NoTerminal { missing }) }
+    }
+
+    /// Returns a value, and asks for it if it is not given. An empty input is an empty text.
+    ///
+    /// # Errors
+    /// [`Error::NoTerminal`], [`Error::Interrupted`].
+    pub async fn get(&self, field: Field) -> Result<SecretString, Error> {
+        match self.values.get(&field) {
+            Some(value) => Ok(value.clone()),
+            None if self.can_ask => {
+                let typed = ask::ask(field.prompt(), field.is_hidden()).await?;
+                Ok(clean(field, typed.expose_secret().to_owned()))
+            }
+            None => Err(Error::NoTerminal { missing: vec![field] }),
+        }
+    }
+
+    /// Returns a value that must not be empty.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get); [`Error::Empty`].
+    pub async fn demand(&self, field: Field) -> Result<SecretString, Error> {
+        let value = self.get(field).await?;
+        if value.expose_secret().is_empty() { Err(Error::Empty { field }) } else { Ok(value) }
+    }
+}
+
+/// Removes what was pasted beside a value. Only in a password, white space may belong to the value.
+fn clean(field: Field, value: String) -> SecretString {
+    match field {
+        Field::Password => value.into(),
+        _ => value.trim().to_owned().into(),
+    }
+}
+
+/// Adds a value, unless it is empty.
+fn insert(values: &mut BTreeMap<Field, SecretString>, field: Field, value: String) {
+    let value = clean(field, value);
+    if !value.expose_secret().is_empty() {
+        values.insert(field, value);
+    }
+}
+
+/// Reads the JSON of `--secrets-from-stdin`. No error repeats a part of it.
+fn read_document(text: &SecretString, values: &mut BTreeMap<Field, SecretString>) -> Result<(), Error> {
+    let fields: Map<String, Value> = serde_json::from_str(text.expose_secret())
+        .map_err(|error| Error::stdin(format!("line {}, column {}", error.line(), error.column())))?;
+    for (name, value) in fields {
+        let field = Field::ALL.into_iter().find(|field| field.name() == name);
+        let field = field.ok_or_else(|| Error::stdin("it has an unknown field".to_owned()))?;
+        match value {
+            Value::String(text) => insert(values, field, text),
+            Value::Number(number) => insert(values, field, number.to_string()),
+            Value::Null => {}
+            Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+                return Err(Error::stdin(format!("`{}` is not a text", field.name())));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Lists the names of the JSON of `--secrets-from-stdin`.
+pub fn names() -> String {
+    Field::ALL.map(Field::name).join(", ")
+}
+
+/// Lists the environment variables.
+pub fn variables() -> String {
+    Field::ALL.map(Field::variable).join(", ")
+}
+
+fn variable(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "the one place where `connect` reads the environment")]
+    std::env::var(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(text: &str) -> Result<BTreeMap<Field, String>, String> {
+        let mut values = BTreeMap::new();
+        let read = read_document(&SecretString::from(text), &mut values);
+        let plain = values.into_iter().map(|(field, value)| (field, value.expose_secret().to_owned())).collect();
+        read.map(|()| plain).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_document_has_the_names_of_the_secret() {
+        let text = r#"{"account_number": 12345, "provisioning_hash": " abc\n", "elasticsearch_password": " p w ", "elastic_api_key": ""}"#;
+        let expected = [
+            (Field::AccountNumber, "12345".to_owned()),
+            (Field::ProvisioningHash, "abc".to_owned()),
+            (Field::Password, " p w ".to_owned()),
+        ];
+        assert_eq!(document(text), Ok(BTreeMap::from(expected)));
+    }
+
+    #[test]
+    fn no_error_repeats_a_value_of_the_document() {
+        for text in [
+            r#"{"provisioning_hash": "f00dfeed""#,
+            r#"{"provisioning_hash": ["f00dfeed"]}"#,
+            r#"{"f00dfeed": 1}"#,
+            r#"["f00dfeed"]"#,
+            "f00dfeed",
+        ] {
+            let error = document(text).expect_err(text);
+            assert!(!error.contains("f00dfeed") && error.contains("provisioning_hash"), "{error}");
+        }
+    }
+
+    #[test]
+    fn confidential_values_have_no_option() {
+        let open: Vec<_> = Field::ALL.into_iter().filter(|field| !field.is_hidden()).collect();
+        assert_eq!(open, [Field::AccountNumber, Field::User]);
+    }
+}

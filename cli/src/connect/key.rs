@@ -1,0 +1,54 @@
+//! An API key that `connect` has created, and that it invalidates again if the connection fails.
+
+use std::time::Duration;
+
+use lastpass_elastic::{
+    clock::Deadline,
+    elastic::{self, Keys},
+};
+use secrecy::SecretString;
+use serde_json::json;
+
+use super::error::Error;
+use crate::output;
+
+/// Longest time to invalidate a key with all retries. Chosen: somebody is waiting at the terminal.
+pub const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The API key that this command has created.
+#[derive(Default)]
+pub struct CreatedKey(Option<(elastic::Client, String)>);
+
+impl CreatedKey {
+    /// Creates the key named `name` with the login of `client`.
+    ///
+    /// # Errors
+    /// [`Error`]. The key may exist nevertheless, if the response was lost.
+    pub async fn create(&mut self, client: &elastic::Client, name: &str, stack: &str) -> Result<SecretString, Error> {
+        // Noted before, so that the key is invalidated even if its response is lost.
+        self.0 = Some((client.clone(), name.to_owned()));
+        let metadata = json!({"created_by": "lastpass-elastic connect", "stack": stack});
+        Ok(elastic::create_writer_key(client, name, &metadata).await?)
+    }
+
+    /// The client with the login that created the key; `None` if this command created none.
+    pub fn client(&self) -> Option<&elastic::Client> {
+        self.0.as_ref().map(|(client, _)| client)
+    }
+
+    /// The name of the key; `None` if this command created none.
+    pub fn name(&self) -> Option<&str> {
+        self.0.as_ref().map(|(_, name)| name.as_str())
+    }
+
+    /// Invalidates the key, if this command created one. A failure is a message, because another error ends the command.
+    pub async fn invalidate(&self) {
+        let Some((client, name)) = &self.0 else { return };
+        let client = client.until(Deadline::after(TIMEOUT));
+        if let Err(error) = elastic::invalidate_keys(&client, Keys::OwnNamed(name)).await {
+            output::print_message(&format!(
+                "the API key {name:?} may remain: invalidate it in Kibana under Stack Management > API keys ({error})"
+            ));
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Gets the credentials that are missing or to be changed, and proves them, before anything is stored in AWS.
+
+use jiff::Timestamp;
+use lastpass_elastic::{clock, document::Namespace, elastic::SetupOptions};
+
+use super::{
+    document::{Document, REQUIRED},
+    elasticsearch::{Access, Elasticsearch, Work},
+    error::Error,
+    input::{Field, Input},
+    key::CreatedKey,
+    lastpass,
+    secret::Secret,
+    settings::Settings,
+};
+use crate::args::ConnectArgs;
+
+/// What a command changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan {
+    pub number: bool,
+    pub hash: bool,
+    pub elasticsearch: Work,
+}
+
+impl Plan {
+    /// Plans to fill in what is missing, and to change what `args` name.
+    pub fn new(document: &Document, args: &ConnectArgs) -> Self {
+        let [number, hash, key] = REQUIRED.map(|field| document.get(field).is_none());
+        let elasticsearch = Work { key: key || args.rotate_key, templates: key };
+        Self { number, hash: hash || args.rotate_hash, elasticsearch }
+    }
+
+    /// Whether nothing is missing, and nothing is to be changed.
+    pub const fn is_none(self) -> bool {
+        !self.number && !self.hash && self.elasticsearch.is_none()
+    }
+
+    /// The values of LastPass that are needed.
+    fn fields(self) -> impl Iterator<Item = Field> {
+        let fields = [(self.number, Field::AccountNumber), (self.hash, Field::ProvisioningHash)];
+        fields.into_iter().filter_map(|(is_needed, field)| is_needed.then_some(field))
+    }
+}
+
+/// The work of one command before the secret is written.
+pub struct Preparation<'a> {
+    pub args: &'a ConnectArgs,
+    pub input: &'a Input,
+    pub settings: &'a Settings,
+    pub secret: &'a Secret<'a>,
+    pub plan: Plan,
+    /// The name for a new API key.
+    pub key_name: &'a str,
+    pub stack: &'a str,
+}
+
+impl Preparation<'_> {
+    /// Gets and proves all credentials, installs the index templates, and returns the new content of the secret. A key that
+    /// it creates is noted in `created`.
+    ///
+    /// # Errors
+    /// [`Error`]. Nothing is stored in AWS.
+    pub async fn run(&self, mut document: Document, created: &mut CreatedKey) -> Result<Document, Error> {
+        let elasticsearch = self.elasticsearch();
+        let fields: Vec<Field> = self.plan.fields().chain(elasticsearch.fields()).collect();
+        self.input.require(&fields)?;
+        if !self.plan.elasticsearch.is_none() {
+            elasticsearch.reach().await?;
+        }
+        for field in self.plan.fields() {
+            document.set(field, &self.input.demand(field).await?);
+        }
+        let account = document.account(&self.settings.config, self.secret.id())?;
+        if self.plan.number || self.plan.hash {
+            lastpass::prove(&account, clock::now()).await?;
+        }
+        if !self.plan.elasticsearch.is_none() {
+            let access = elasticsearch.log_in(self.input, account.namespace()).await?;
+            self.use_access(&elasticsearch, access, account.namespace(), &mut document, created).await?;
+        }
+        Ok(document)
+    }
+
+    fn elasticsearch(&self) -> Elasticsearch<'_> {
+        let has_key = self.input.has(Field::WriterKey) || self.input.has(Field::InstallerKey);
+        Elasticsearch {
+            config: &self.settings.config,
+            work: self.plan.elasticsearch,
+            uses_keys: self.args.api_keys || (has_key && !self.input.has(Field::User)),
+        }
+    }
+
+    /// Creates or takes the writer key, and installs the index templates.
+    async fn use_access(
+        &self,
+        elasticsearch: &Elasticsearch<'_>,
+        access: Access,
+        namespace: &Namespace,
+        document: &mut Document,
+        created: &mut CreatedKey,
+    ) -> Result<(), Error> {
+        let Work { key, templates } = self.plan.elasticsearch;
+        let (writer, installer) = match access {
+            Access::User(client) => {
+                let writer = if key { Some(created.create(&client, self.key_name, self.stack).await?) } else { None };
+                if let Some(writer) = &writer {
+                    elasticsearch.prove_writer(writer, namespace).await?;
+                }
+                (writer, Some(client))
+            }
+            Access::Keys { writer, installer } => (writer, installer),
+        };
+        if let Some(writer) = &writer {
+            document.set(Field::WriterKey, writer);
+        }
+        if let (true, Some(client)) = (templates, &installer) {
+            let options = SetupOptions { retention: self.args.retention.clone(), take_over: self.args.take_over };
+            elasticsearch.install_templates(client, &options).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Names a new API key after its stack and account, and after the time, so that no other key has this name.
+pub fn key_name(stack: &str, account: Option<&str>, now: Timestamp) -> String {
+    let account = account.map_or_else(String::new, |account| format!(" {account}"));
+    format!("lastpass-elastic {stack}{account} {now:.0}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_named_after_its_stack_and_account() {
+        let now = "2026-10-05T13:45:00.182Z".parse().expect("a time");
+        assert_eq!(key_name("lastpass", None, now), "lastpass-elastic lastpass 2026-10-05T13:45:00Z");
+        assert_eq!(key_name("prod", Some("acme"), now), "lastpass-elastic prod acme 2026-10-05T13:45:00Z");
+    }
+}

@@ -1,0 +1,91 @@
+//! Ends a rotation of the API key: invalidates the former key, unless something else still needs it.
+
+use lastpass_elastic::{
+    clock::Deadline,
+    config::SecretSource,
+    elastic::{self, Keys},
+};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{
+    document::Document,
+    error::Error,
+    input::Field,
+    key::{CreatedKey, TIMEOUT},
+    secret::Secret,
+    settings::{self, Settings},
+};
+use crate::{aws::Aws, output};
+
+const BY_HAND: &str = "delete it in Kibana under Stack Management > API keys";
+
+/// Invalidates the former key with the login that created the new one. A failure is a message: the new key is in use.
+pub async fn invalidate_former(former: &SecretString, created: &CreatedKey, shared_with: &[String]) -> bool {
+    if !shared_with.is_empty() {
+        output::print_message(&format!(
+            "the former API key remains valid, because these accounts use it too: {}. Rotate theirs with --account, \
+             then {BY_HAND}",
+            shared_with.join(", ")
+        ));
+        return false;
+    }
+    let Some(client) = created.client() else {
+        output::print_message(&format!("the former API key is not used any more: {BY_HAND}"));
+        return false;
+    };
+    let Some(id) = elastic::key_id(former) else {
+        output::print_message(&format!("the former API key has a form whose ID is not known: {BY_HAND}"));
+        return false;
+    };
+    let client = client.until(Deadline::after(TIMEOUT));
+    let invalidated = match elastic::invalidate_keys(&client, Keys::WithId(&id)).await {
+        // A user without `manage_api_key` may invalidate a key of his own.
+        Err(elastic::Error::UserForbidden { .. }) => elastic::invalidate_keys(&client, Keys::OwnWithId(&id)).await,
+        invalidated => invalidated,
+    };
+    match invalidated {
+        Ok(1..) => {
+            output::print_message("the former API key is invalid");
+            true
+        }
+        Ok(0) => {
+            output::print_message(&format!(
+                "the former API key was invalid already, or this user may not invalidate it: if it is still there, {BY_HAND}"
+            ));
+            false
+        }
+        Err(error) => {
+            output::print_message(&format!("the former API key could not be invalidated ({error}): {BY_HAND}"));
+            false
+        }
+    }
+}
+
+/// Returns the other accounts of the stack whose secret holds the same API key.
+///
+/// # Errors
+/// [`Error`] if a secret cannot be read, because the key must then stay valid.
+pub async fn accounts_with_key(
+    aws: &Aws,
+    settings: &Settings,
+    accounts: &[String],
+    key: &SecretString,
+) -> Result<Vec<String>, Error> {
+    let mut found = Vec::new();
+    if matches!(settings.config.secret, SecretSource::Arn(_)) {
+        return Ok(found);
+    }
+    for account in accounts {
+        let id = settings::secret_id(&settings.config.secret, Some(account))?;
+        if id == settings.secret_id {
+            continue;
+        }
+        let Some(text) = Secret::new(aws, &id, None, false).fetch().await? else { continue };
+        // A secret that cannot be parsed is no account in use.
+        let Ok(document) = Document::parse(&text, &id, &settings.config) else { continue };
+        if document.get(Field::WriterKey).is_some_and(|other| other.expose_secret() == key.expose_secret()) {
+            found.push(account.clone());
+        }
+    }
+    Ok(found)
+}

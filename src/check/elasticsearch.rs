@@ -54,7 +54,7 @@ pub(super) async fn check_elasticsearch(systems: &Systems<'_>) -> (Checks, Optio
 
     let stale = elastic::stale_assets(elastic, namespace).await;
     let templates = none_of(stale, "the index templates are installed and current", |stale| {
-        format!("{stale}; then invoke the function with {{\"action\": \"setup\"}}")
+        format!("{stale}; then run `lastpass-elastic connect`, or invoke the function with {{\"action\": \"setup\"}}")
     });
     checks.enter(Name::IndexTemplates, templates);
 

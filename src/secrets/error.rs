@@ -81,8 +81,9 @@ pub enum Error {
     },
     /// The secret still holds the template's placeholder. This is no failure, but nothing can be collected yet.
     #[error(
-        "the secret {secret_id} still contains the placeholder {PLACEHOLDER} in {}: store the credentials in it in \
-         the Secrets Manager console or with `aws secretsmanager put-secret-value`, then run `setup`",
+        "the secret {secret_id} still contains the placeholder {PLACEHOLDER} in {}: run `lastpass-elastic connect`; or \
+         store the credentials in it in the Secrets Manager console or with `aws secretsmanager put-secret-value`, then \
+         run `setup`",
         quoted(fields)
     )]
     Placeholder {
@@ -281,8 +282,8 @@ mod tests {
                 Error::Placeholder { secret_id: secret_id(), fields: vec![PROVISIONING_HASH, ELASTIC_API_KEY] },
                 "Secret.Invalid",
                 "the secret arn:secret still contains the placeholder REPLACE_ME in `provisioning_hash`, \
-                 `elastic_api_key`: store the credentials in it in the Secrets Manager console or with `aws \
-                 secretsmanager put-secret-value`, then run `setup`",
+                 `elastic_api_key`: run `lastpass-elastic connect`; or store the credentials in it in the Secrets \
+                 Manager console or with `aws secretsmanager put-secret-value`, then run `setup`",
             ),
         ];
         for (error, error_type, text) in texts {

@@ -25,7 +25,7 @@ import pytest
 from cluster import ClusterError
 from command_lines import AWS, CTRL_C, DONE, FAILED, UNFINISHED, USAGE, CommandLine, Terminal, as_user
 from company import Company, Size, rfc3339
-from deployment import Deployment, client
+from deployment import ROOT, Deployment, client
 from secrecy import credentials, found_in, process_list, written_below
 from stacks import NO_ELASTICSEARCH, SCHEDULES_OFF, name
 
@@ -39,15 +39,21 @@ NUMBER, HASH, USER, ITS_PASSWORD, WRITER, INSTALLER = (
     "Installer API key",
 )
 PASSWORD = "correct horse: battery staple "
-# The permissions in AWS and the privileges in Elasticsearch that `connect` needs, as docs/command-line.md lists them.
-PERMISSIONS = (
-    "cloudformation:DescribeStacks", "lambda:GetFunctionConfiguration", "lambda:InvokeFunction", "secretsmanager:GetSecretValue",
-    "secretsmanager:PutSecretValue",
-)
+# The documented permissions in AWS, and the privileges in Elasticsearch.
+PAGE_OF_CONNECT = (ROOT / "docs" / "command-line.md").read_text().split("\n## Connect\n")[1].split("\n### ")[0]
+PERMISSIONS = [permission for permission in re.findall(r"`(\w+:\w+)`", PAGE_OF_CONNECT) if permission != "secretsmanager:CreateSecret"]
+
+
+def documented(place):
+    """Returns the privileges of the rows for a place. One is only for keys of other users."""
+    rows = re.findall(rf"^\| (`.+`) \| {re.escape(place)} \|", PAGE_OF_CONNECT, re.MULTILINE)
+    return [privilege for row in rows for privilege in re.findall(r"`(\w+)`", row) if privilege != "manage_api_key"]
+
+
+DATA_STREAMS = "logs-lastpass.*-*"
 CONNECTOR = {
-    "cluster": ["monitor", "manage_index_templates", "manage_ingest_pipelines", "manage_own_api_key"],
-    "indices": [{"names": ["logs-lastpass.*-*"],
-                 "privileges": ["auto_configure", "create_doc", "read", "view_index_metadata", "manage"]}],
+    "cluster": documented("the cluster"),
+    "indices": [{"names": [DATA_STREAMS], "privileges": documented(f"`{DATA_STREAMS}`")}],
 }
 
 
@@ -179,7 +185,7 @@ def truth(company):
     [
         ({NUMBER: "999"}, "LastPass refused the account number 999 or the provisioning hash"),
         ({HASH: "0" * 32}, "Advanced > Enterprise API"),
-        ({NUMBER: "twelve"}, "`account_number` must be 1 to 20 digits alone"),
+        ({NUMBER: "twelve"}, "`account_number` must consist of 1 to 20 digits"),
         ({HASH: ""}, "provisioning_hash is empty: run the command again"),
         ({ITS_PASSWORD: "wrong"}, "or the password: try both in Kibana"),
         ({USER: "nobody"}, 'refused the user "nobody"'),
@@ -260,7 +266,7 @@ def test_a_cluster_that_is_too_old_is_told(cluster, stack, connect):
     old = {"cluster_name": "old", "cluster_uuid": "x", "version": {"number": "7.17.29", "build_flavor": "default"}}
     with standing_in(old) as url, setting(stack, ELASTICSEARCH_URL=url):
         ran = connect()
-    assert ran.code == FAILED and "has version 7.17.29, and 8.13 or later is needed" in ran.text, ran.text
+    assert ran.code == FAILED and "has version 7.17.29, but 8.13 or later is required" in ran.text, ran.text
     assert_nothing_remains(cluster, stack)
 
 
@@ -451,20 +457,15 @@ def test_a_script_passes_secrets_in_the_environment_or_in_standard_input(cluster
     by_input = on("connect", "--rotate-key", "--secrets-from-stdin", "--output", "json", text=json.dumps(login))
     assert (by_input.code, by_input.answer["status"]) == (DONE, "connected"), by_input
     assert by_input.answer["check"]["status"] == "ok" and by_input.answer["runs"] == []
-    # The key of another user is invalidated, which needs a privilege of its own.
     now = keys_of(cluster, stack)
     assert len(now) == 1 and now.keys().isdisjoint(former)
-    env = {"LASTPASS_ELASTIC_USER": users["admin"], "LASTPASS_ELASTIC_PASSWORD": PASSWORD,
+    # That of another user needs a privilege of its own.
+    env = {"LASTPASS_ELASTIC_USER": users["ann"], "LASTPASS_ELASTIC_PASSWORD": PASSWORD,
            "LASTPASS_ELASTIC_PROVISIONING_HASH": company.provisioning_hash}
     both = on("connect", "--rotate-key", "--rotate-hash", "--output", "json", env=env)
     assert both.code == DONE and json.loads(stack.secret())["elastic_api_key"] != stored["elastic_api_key"]
-
-
-def test_a_key_of_somebody_else_stays_valid_and_that_is_told(cluster, stack, connect):
-    former = keys_of(cluster, stack)
-    ran = connect("--rotate-key", user="ann")
-    assert ran.code == DONE and "may not invalidate it" in ran.text and "delete it in Kibana" in ran.text, ran.text
-    assert set(former) < set(keys_of(cluster, stack))
+    assert "may not invalidate it" in both.err and "delete it in Kibana" in both.err
+    assert set(now) < set(keys_of(cluster, stack))
 
 
 def test_two_keys_from_kibana_take_the_place_of_a_user(cluster, stack, connect, command_line):
@@ -489,3 +490,45 @@ def test_two_keys_from_kibana_take_the_place_of_a_user(cluster, stack, connect, 
     assert stored["elastic_api_key"] == writer and "elastic_setup_api_key" not in stored
     rotated = connect("--rotate-key", "--api-keys", answers={WRITER: cluster.create_api_key("writer")})
     assert (rotated.code, rotated.prompts) == (DONE, [WRITER]) and "delete it in Kibana" in rotated.text, rotated.text
+
+
+# Several accounts.
+
+
+def test_each_of_several_accounts_is_connected(cluster, bootstrap, company, command_line, connect, users, monkeypatch):
+    parameters = {"ElasticsearchUrl": cluster.url, "LastPassUrl": company.url, "SecretPrefix": name("day"), "Accounts": "acme,globex",
+                  **SCHEDULES_OFF}
+    namespaces = {account: name(account).replace("-", "_") for account in ("acme", "globex")}
+    with Deployment.create(name("several"), parameters, bootstrap) as stack:
+        on = command_line.on(stack)
+        assert "--account NAME" in on("connect").err and "one account at a time" in on("connect", "--all-accounts").err
+        # The secret of globex has its namespace, and that of acme is missing.
+        stack.put_account_secret("globex", {"namespace": namespaces["globex"]})
+        with monkeypatch.context() as limited:
+            for variable, value in as_user(*PERMISSIONS).items():
+                limited.setenv(variable, value)
+            ran = connect("--account", "acme", stack_name=stack.stack_name)
+        assert ran.code == AWS and "secretsmanager:CreateSecret" in ran.text and keys_of(cluster, stack) == {}, ran.text
+
+        stack.account_secrets.append(f"{parameters['SecretPrefix']}/acme")
+        ran = connect("--account", "acme", stack_name=stack.stack_name)
+        assert (ran.code, len(ran.prompts)) == (DONE, 4) and "account acme" in ran.text, ran.text
+        (key,) = keys_of(cluster, stack)
+        assert key.startswith(f"lastpass-elastic {stack.stack_name} acme ")
+        shared = secret_of(stack, "acme")["elastic_api_key"]
+        values = {"account_number": company.account_number, "provisioning_hash": company.provisioning_hash,
+                  "elastic_api_key": shared, "elastic_setup_api_key": cluster.create_api_key("installer")}
+        ran = on("connect", "--account", "globex", "--secrets-from-stdin", "--output", "json", text=json.dumps(values))
+        assert (ran.code, ran.answer["account"], len(ran.answer["runs"])) == (DONE, "globex", 3), ran
+        assert secret_of(stack, "globex") == {key: values[key] for key in list(values)[:3]} | {"namespace": namespaces["globex"]}
+        assert cluster.count(f"logs-lastpass.event_report-{namespaces['globex']}") == truth(company)["event_report"]
+
+        # A key that another account uses stays valid.
+        ran = connect("--account", "acme", "--rotate-key", stack_name=stack.stack_name)
+        assert ran.code == DONE and "these accounts use it too: globex" in ran.text, ran.text
+        assert key in keys_of(cluster, stack)
+
+
+def secret_of(stack, account):
+    name_ = f"{stack.parameters['SecretPrefix']}/{account}"
+    return json.loads(client("secretsmanager").get_secret_value(SecretId=name_)["SecretString"])

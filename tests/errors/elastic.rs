@@ -28,6 +28,12 @@ fn client(fake: &Fake) -> Client {
     Client::new(crate::http::for_tests(), endpoint, &SecretString::from(KEY), deadline()).unwrap()
 }
 
+fn user(fake: &Fake) -> Client {
+    let endpoint = Endpoint::from_url(&fake.url).unwrap();
+    let login = Login::User { name: "ann".to_owned(), password: SecretString::from("correct horse") };
+    Client::with_login(crate::http::for_tests(), endpoint, &login, deadline()).unwrap()
+}
+
 fn deadline() -> Deadline {
     Deadline::after(Duration::from_secs(20))
 }
@@ -38,6 +44,8 @@ fn at_one_host(error: Error) -> Error {
     match error {
         Error::Forbidden { operation, .. } => Error::Forbidden { host: host(), operation },
         Error::Unauthorized { why, .. } => Error::Unauthorized { host: host(), why },
+        Error::UserForbidden { user, operation, .. } => Error::UserForbidden { host: host(), user, operation },
+        Error::UserUnauthorized { user, .. } => Error::UserUnauthorized { host: host(), user },
         Error::IndexUnreadable { operation, index, why, .. } => {
             Error::IndexUnreadable { host: host(), operation, index, why }
         }
@@ -333,6 +341,23 @@ async fn other_calls() -> Vec<Case> {
     fake.fault("/", answer(400, r#"{"error":"no handler found","status":400}"#.to_owned()));
     let error = cluster_info(&client).await.unwrap_err();
     push("version: another service", error, refused);
+
+    let user = user(&fake);
+    fake.fault("/", answer(401, refusal(401, "security_exception", "unable to authenticate user [ann]")));
+    let error = cluster_info(&user).await.unwrap_err();
+    push("version: a user who does not exist, or a wrong password", error, "Elasticsearch.Unauthorized");
+    fake.fault("_security/api_key", answer(403, no_right()));
+    let error = create_writer_key(&user, "name", &json!({})).await.unwrap_err();
+    push("API keys: a user who may not create one", error, forbidden);
+    fake.fault("_security/api_key", answer(403, no_right()));
+    let error = invalidate_keys(&user, Keys::WithId("id")).await.unwrap_err();
+    push("API keys: a user who may not invalidate one", error, forbidden);
+    fake.fault(
+        "_security/api_key",
+        answer(400, refusal(400, "feature_not_enabled_exception", "api keys are not enabled")),
+    );
+    let error = create_writer_key(&user, "name", &json!({})).await.unwrap_err();
+    push("API keys: they are switched off", error, refused);
 
     fake.fault("_index_template", answer(403, no_right()));
     let error = is_set_up(&client).await.unwrap_err();

@@ -25,13 +25,14 @@ pub fn is_possible() -> bool {
 /// [`Error::Interrupted`] after Ctrl-C or at the end of the input; [`Error::Terminal`].
 pub async fn ask(prompt: &'static str, is_hidden: bool) -> Result<SecretString, Error> {
     let before = termios::tcgetattr(io::stdin()).map_err(|error| Error::Terminal(error.into()))?;
-    // The echo is off before the prompt appears, and typed input is kept, so that fast typing is neither shown nor lost.
+    let mut mode = before.clone();
     if is_hidden {
-        let mut hidden = before.clone();
-        hidden.local_modes.remove(LocalModes::ECHO);
-        hidden.local_modes.insert(LocalModes::ECHONL);
-        set(&hidden)?;
+        mode.local_modes.remove(LocalModes::ECHO);
+        mode.local_modes.insert(LocalModes::ECHONL);
     }
+    // The echo is off before the prompt appears, and typed input is kept, so that fast typing is neither shown nor lost.
+    let restored = Restored(before);
+    set(&mode)?;
     let (sender, receiver) = oneshot::channel();
     // A thread of its own and not one of the runtime, which would wait for the input when it ends.
     thread::spawn(move || {
@@ -43,8 +44,18 @@ pub async fn ask(prompt: &'static str, is_hidden: bool) -> Result<SecretString, 
         line = receiver => line.map_err(|_| Error::Interrupted),
         _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
     };
-    set(&before)?;
+    drop(restored);
     line?.map_err(Error::Terminal)?.ok_or(Error::Interrupted)
+}
+
+/// The former mode of the terminal, to which it returns even if the prompt is abandoned.
+struct Restored(Termios);
+
+impl Drop for Restored {
+    fn drop(&mut self) {
+        // A terminal that is gone needs no mode.
+        let _ = set(&self.0);
+    }
 }
 
 fn set(mode: &Termios) -> Result<(), Error> {

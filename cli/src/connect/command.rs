@@ -1,6 +1,6 @@
 //! The course of `connect`.
 
-use std::future::Future;
+use std::{cell::Cell, future::Future};
 
 use lastpass_elastic::{clock, document::Stream};
 use serde_json::{Value, json};
@@ -73,6 +73,8 @@ struct Stored {
     before: Document,
     after: Document,
     created: CreatedKey,
+    /// Whether the former API key was stored again.
+    is_restored: Cell<bool>,
 }
 
 impl Connection<'_> {
@@ -94,8 +96,8 @@ impl Connection<'_> {
             Some(check) if plan.is_none() => (before, check, Vec::new()),
             _ => {
                 let stored = self.store(plan, before).await?;
-                let check = later(self.ask("check")).await?;
-                let changed = self.confirm(plan, &stored, &check).await?;
+                let checked = later(self.confirm(plan, &stored)).await;
+                let (check, changed) = checked.inspect_err(|_| self.tell_of_former(plan, &stored))?;
                 (stored.after, check, changed)
             }
         };
@@ -131,7 +133,7 @@ impl Connection<'_> {
             self.put(&after, &created).await?;
             output::print_message(&format!("the credentials are stored in the secret {}", self.secret.id()));
         }
-        Ok(Stored { before, after, created })
+        Ok(Stored { before, after, created, is_restored: Cell::new(false) })
     }
 
     /// Writes the secret. If it is unknown whether it was written, reads it again.
@@ -144,7 +146,7 @@ impl Connection<'_> {
         let unknown = |source| Error::Unknown {
             secret: self.secret.id().to_owned(),
             key: created.name().unwrap_or("from Kibana").to_owned(),
-            source,
+            source: Box::new(source),
         };
         let Ok(Some(text)) = self.secret.fetch().await else { return Err(unknown(error)) };
         if document.is_same(&text) {
@@ -154,18 +156,30 @@ impl Connection<'_> {
         Err(error.into())
     }
 
-    /// Completes a change with the answer to `check`, and describes what was changed. If the function cannot use the new API
-    /// key in place of a former one, stores the former one again.
-    async fn confirm(&self, plan: Plan, stored: &Stored, check: &Value) -> Result<Vec<String>, CommandError> {
+    /// Says that both API keys are valid, where a rotation was not completed.
+    fn tell_of_former(&self, plan: Plan, stored: &Stored) {
+        if plan.elasticsearch.key && !stored.is_restored.get() && stored.before.get(Field::WriterKey).is_some() {
+            output::print_message(&format!(
+                "the new API key is stored, and the former one is still valid: {}",
+                rotation::BY_HAND
+            ));
+        }
+    }
+
+    /// Has the function prove a change, completes it, and describes it. If the function cannot use the new API key in place
+    /// of a former one, stores the former one again.
+    async fn confirm(&self, plan: Plan, stored: &Stored) -> Result<(Value, Vec<String>), CommandError> {
+        let check = self.ask("check").await?;
         let mut changed = Vec::new();
         let fields = [(plan.number, Field::AccountNumber), (plan.hash, Field::ProvisioningHash)];
         changed.extend(fields.into_iter().filter(|(is_new, _)| *is_new).map(|(_, field)| field.name().to_owned()));
         if plan.elasticsearch.key {
             if let Some(former) = stored.before.get(Field::WriterKey) {
-                if let Some(fault) = fault_of(check, "elasticsearch") {
+                if let Some(fault) = fault_of(&check, "elasticsearch") {
                     let mut restored = stored.after.clone();
                     restored.set(Field::WriterKey, &former);
                     self.secret.put(&restored.text()).await.map_err(Error::from)?;
+                    stored.is_restored.set(true);
                     stored.created.invalidate().await;
                     return Err(Error::NotRotated { message: fault.to_owned() }.into());
                 }
@@ -181,7 +195,7 @@ impl Connection<'_> {
         if plan.elasticsearch.templates {
             changed.push("index templates".to_owned());
         }
-        Ok(changed)
+        Ok((check, changed))
     }
 
     /// Starts the first run of each stream that was never read, if all checks succeeded, and collects the report.

@@ -106,7 +106,7 @@ pub enum Error {
         /// The name of the new key.
         key: String,
         /// Why it is unknown.
-        source: aws::Error,
+        source: Box<aws::Error>,
     },
     /// AWS could not be used.
     #[error(transparent)]

@@ -17,7 +17,8 @@ use super::{
 };
 use crate::{aws::Aws, output};
 
-const BY_HAND: &str = "delete it in Kibana under Stack Management > API keys";
+/// What to do about a key that this command does not invalidate.
+pub const BY_HAND: &str = "delete it in Kibana under Stack Management > API keys";
 
 /// Invalidates the former key with the login that created the new one. A failure is a message: the new key is in use.
 pub async fn invalidate_former(former: &SecretString, created: &CreatedKey, shared_with: &[String]) -> bool {

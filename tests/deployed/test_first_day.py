@@ -17,6 +17,8 @@ import ssl
 import subprocess
 import threading
 import time
+import urllib.error
+import urllib.request
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -27,6 +29,7 @@ from command_lines import AWS, CTRL_C, DONE, FAILED, UNFINISHED, USAGE, CommandL
 from company import Company, Size, rfc3339
 from deployment import ROOT, Deployment, client
 from secrecy import credentials, found_in, process_list, written_below
+from stack import LOOPBACK
 from stacks import NO_ELASTICSEARCH, SCHEDULES_OFF, name
 
 SIZE = Size(events=400, days=1, twins=0.1, users=60, folders=6, users_of_a_folder=3)
@@ -144,9 +147,9 @@ class Connecting(Terminal):
 def connect(command_line, stack, company, users):
     """Returns a function that runs `connect` with the right answers, unless it is given others."""
 
-    def run(*words, answers=None, user="ann", stack_name=stack.stack_name, command="connect", start_only=False, **options):
+    def run(*words, answers=None, user="ann", stack_name=stack.stack_name, start_only=False, **options):
         typed = {NUMBER: company.account_number, HASH: company.provisioning_hash, USER: users[user], ITS_PASSWORD: PASSWORD}
-        line = [command_line.path, command, *words, "--stack", stack_name]
+        line = [command_line.path, "connect", *words, "--stack", stack_name]
         connecting = Connecting(line, typed | (answers or {}), **options)
         if start_only:
             return connecting
@@ -215,16 +218,19 @@ def test_a_wrong_stack_is_told_before_anything_is_asked(stack, connect):
 
 @contextlib.contextmanager
 def standing_in(answer, certificate=None):
-    """Starts a stand-in for Elasticsearch with one answer to everything, and yields its URL."""
+    """Starts a stand-in for Elasticsearch and yields its URL. `answer` returns the status and the body for a request."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            body = json.dumps(answer).encode()
-            self.send_response(200)
+        def do_any(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            status, answered = answer(self.command, self.path.lstrip("/"), self.headers, body)
+            self.send_response(status)
             self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(answered)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(answered)
+
+        do_GET = do_POST = do_PUT = do_DELETE = do_any
 
         def log_message(self, *_):
             pass
@@ -264,7 +270,7 @@ def test_a_cluster_out_of_reach_is_told_before_a_password_is_asked(cluster, stac
 
 def test_a_cluster_that_is_too_old_is_told(cluster, stack, connect):
     old = {"cluster_name": "old", "cluster_uuid": "x", "version": {"number": "7.17.29", "build_flavor": "default"}}
-    with standing_in(old) as url, setting(stack, ELASTICSEARCH_URL=url):
+    with standing_in(lambda *_: (200, json.dumps(old).encode())) as url, setting(stack, ELASTICSEARCH_URL=url):
         ran = connect()
     assert ran.code == FAILED and "has version 7.17.29, but 8.13 or later is required" in ran.text, ran.text
     assert_nothing_remains(cluster, stack)
@@ -277,7 +283,7 @@ def test_a_certificate_that_is_not_trusted_is_told(cluster, stack, connect, tmp_
                    check=True, capture_output=True)
     with certificate.open("a") as both:
         both.write((tmp_path / "certificate").read_text())
-    with standing_in({}, certificate) as url, setting(stack, ELASTICSEARCH_URL=url):
+    with standing_in(lambda *_: (200, b"{}"), certificate) as url, setting(stack, ELASTICSEARCH_URL=url):
         ran = connect()
     assert (ran.code, ran.prompts) == (FAILED, []) and "is not trusted" in ran.text and "ElasticsearchCa" in ran.text, ran.text
     assert_nothing_remains(cluster, stack)
@@ -380,8 +386,6 @@ def test_a_second_run_asks_nothing_and_changes_nothing(cluster, stack, connect):
 def test_what_is_missing_is_completed_and_nothing_else(cluster, stack, connect):
     before = stack.secret(), keys_of(cluster, stack)
     age_templates(cluster)
-    page = connect(command="check")
-    assert page.code == FAILED and re.search(rf"next: lastpass-elastic connect --stack {stack.stack_name}", page.text), page.text
     ran = connect()
     assert (ran.code, ran.prompts) == (DONE, [USER, ITS_PASSWORD]), ran.text
     assert (stack.secret(), keys_of(cluster, stack)) == before
@@ -445,6 +449,28 @@ def test_a_rotation_that_fails_changes_nothing(cluster, stack, connect):
     for words, answers in ((["--rotate-hash"], {HASH: "f" * 32}), (["--rotate-key"], {ITS_PASSWORD: "wrong"})):
         ran = connect(*words, answers=answers)
         assert ran.code == FAILED, ran.text
+    assert (stack.secret(), keys_of(cluster, stack)) == before
+
+
+def test_a_key_that_the_function_cannot_use_is_replaced_by_the_former_one(cluster, stack, connect):
+    """The new key works from this machine. For the function, a stand-in refuses it, as a traffic filter may."""
+    before = stack.secret(), keys_of(cluster, stack)
+    refused = {"error": {"type": "security_exception", "reason": "not for you"}, "status": 401}
+
+    def answer(method, path, headers, body):
+        if headers.get("Authorization", "").startswith("ApiKey") and stack.secret() != before[0]:
+            return 401, json.dumps(refused).encode()
+        sent = {name: headers[name] for name in ("Authorization", "Content-Type", "Content-Encoding") if name in headers}
+        request = urllib.request.Request(f"{cluster.url}/{path}", body or None, sent, method=method)
+        try:
+            with LOOPBACK.open(request, timeout=30) as response:
+                return response.status, response.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+    with standing_in(answer) as url, setting(stack, ELASTICSEARCH_URL=url):
+        ran = connect("--rotate-key")
+    assert ran.code == FAILED and "the former one is stored again" in ran.text, ran.text
     assert (stack.secret(), keys_of(cluster, stack)) == before
 
 

@@ -27,7 +27,8 @@ impl Plan {
     /// Plans to fill in what is missing, and to change what `args` name.
     pub fn new(document: &Document, args: &ConnectArgs) -> Self {
         let [number, hash, key] = REQUIRED.map(|field| document.get(field).is_none());
-        let elasticsearch = Work { key: key || args.rotate_key, templates: key };
+        let templates = key || args.retention.is_some() || args.take_over;
+        let elasticsearch = Work { key: key || args.rotate_key, templates };
         Self { number, hash: hash || args.rotate_hash, elasticsearch }
     }
 
@@ -130,7 +131,33 @@ pub fn key_name(stack: &str, account: Option<&str>, now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+    use crate::args::{Args, Command};
+
+    #[test]
+    fn only_what_is_missing_or_named_is_changed() {
+        let args = |words: &[&str]| match Args::parse_from([&["lastpass-elastic", "connect"], words].concat()).command {
+            Command::Connect(args) => args,
+            other => panic!("{other:?}"),
+        };
+        let mut document = Document::default();
+        let all = Plan { number: true, hash: true, elasticsearch: Work { key: true, templates: true } };
+        assert_eq!(Plan::new(&document, &args(&[])), all);
+        for field in REQUIRED {
+            document.set(field, &"1".into());
+        }
+        assert!(Plan::new(&document, &args(&[])).is_none());
+        let none = Plan { number: false, hash: false, elasticsearch: Work { key: false, templates: false } };
+        let key = Plan { elasticsearch: Work { key: true, templates: false }, ..none };
+        assert_eq!(Plan::new(&document, &args(&["--rotate-key"])), key);
+        assert_eq!(Plan::new(&document, &args(&["--rotate-hash"])), Plan { hash: true, ..none });
+        let templates = Plan { elasticsearch: Work { key: false, templates: true }, ..none };
+        for words in [&["--retention", "90d"][..], &["--take-over"]] {
+            assert_eq!(Plan::new(&document, &args(words)), templates);
+        }
+    }
 
     #[test]
     fn a_key_is_named_after_its_stack_and_account() {

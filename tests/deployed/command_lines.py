@@ -43,7 +43,8 @@ class CommandLine:
     """The built command line. Keeps its output, to search it for credentials."""
 
     def __init__(self, path):
-        self.path = path
+        # Absolute, because some commands start in another folder.
+        self.path = path.resolve()
         self.printed: list[str] = []
 
     def start(self, *words, **options) -> subprocess.Popen:

@@ -37,6 +37,13 @@ def test_it_holds_the_executable_and_the_sbom(archives):
     assert modes == {"bootstrap": "-rwxr-xr-x", "sbom.cdx.json": "-rw-r--r--"}
 
 
+def test_it_unpacks_to_the_binary(archives, binary):
+    with zipfile.ZipFile(archives[0]) as package:
+        assert package.testzip() is None
+        assert package.read("bootstrap") == binary.read_bytes()
+    subprocess.run(["python3", "-m", "zipfile", "--extract", archives[0], tmp_path], check=True)
+
+
 def test_the_same_binary_makes_the_same_bytes(archives):
     assert archives[0].read_bytes() == archives[1].read_bytes()
 

@@ -13,7 +13,8 @@ STACK := $(PYTHON) scripts/stack.py
 # The smallest memory that Lambda gives a function, 128 MB. Source: "Configure Lambda function memory", AWS.
 SMALLEST_KB := 131072
 
-.PHONY: help tools demo year test test-unit test-es9 test-logsdb soak bench bench-run bench-node fuzz lint docs package release local-up local-down python-here
+.PHONY: help tools demo year test test-unit test-es9 test-logsdb soak bench bench-run bench-node bench-changes fuzz lint docs \
+  package release local-up local-down python-here
 
 help: ## List these targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -81,6 +82,12 @@ bench-node: python-here ## EVENTS=100000 through the function into a real node: 
 	@cargo build --profile tools --locked --package lastpass-bench
 	@$(STACK) run --without aws -- env NODE=1 EVENTS=$(or $(EVENTS),100000) BOOTSTRAP=$(TARGET)/release/bootstrap \
 	  $(TARGET)/tools/bench
+
+bench-changes: python-here ## Snapshots of USERS="5000 100000" and their comparison: peak memory, and the time that it adds
+	@$(PYTHON) scripts/tools.py rust python es8
+	@cargo build --release --locked --bin bootstrap
+	@cargo build --workspace --bins --locked
+	@$(STACK) run --iam -- env USERS="$(or $(USERS),5000 100000)" BOOTSTRAP=$(TARGET)/release/bootstrap $(TARGET)/debug/soak
 
 fuzz: python-here ## INPUTS=100000 hostile answers, payloads, secrets and settings for each target; one of them: TARGET=name
 	@$(PYTHON) scripts/tools.py rust cargo-fuzz

@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "documents.md"
 TEMPLATES = ROOT / "assets" / "elasticsearch" / "component_templates"
-STREAMS = ["event_report", "user", "detailed_shared_folder", "dead_letter"]
+STREAMS = ["event_report", "user", "detailed_shared_folder", "change", "dead_letter"]
 BEGIN, END = "<!-- fields: written by scripts/field_table.py -->", "<!-- fields end -->"
 
 

@@ -63,6 +63,8 @@ pub struct Config {
     pub preserve_original_event: bool,
     /// `PRESERVE_DUPLICATE_CUSTOM_FIELDS`: whether documents keep `lastpass.*` fields that are copied to an ECS field.
     pub preserve_duplicate_custom_fields: bool,
+    /// `SNAPSHOT_CHANGES`: whether each snapshot is compared with the one before it.
+    pub snapshot_changes: bool,
 }
 
 /// The location of the credentials.
@@ -109,8 +111,9 @@ impl Config {
         let initial_lookback = reader.duration("INITIAL_LOOKBACK", INITIAL_LOOKBACK, LONGEST_LOOKBACK);
         let overlap = reader.duration("OVERLAP", OVERLAP, LONGEST_OVERLAP);
         let tags = reader.tags();
-        let preserve_original_event = reader.flag("PRESERVE_ORIGINAL_EVENT");
-        let preserve_duplicate_custom_fields = reader.flag("PRESERVE_DUPLICATE_CUSTOM_FIELDS");
+        let preserve_original_event = reader.flag("PRESERVE_ORIGINAL_EVENT", false);
+        let preserve_duplicate_custom_fields = reader.flag("PRESERVE_DUPLICATE_CUSTOM_FIELDS", false);
+        let snapshot_changes = reader.flag("SNAPSHOT_CHANGES", true);
         if let Err(fault) = log_level(&reader.variable) {
             reader.faults.push(fault);
         }
@@ -133,6 +136,7 @@ impl Config {
                     tags,
                     preserve_original_event,
                     preserve_duplicate_custom_fields,
+                    snapshot_changes,
                 })
             }
             _ => Err(Invalid { faults: reader.faults }),
@@ -284,8 +288,8 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect()
     }
 
-    fn flag(&mut self, name: &str) -> bool {
-        match self.or_default(name, "false").to_lowercase().as_str() {
+    fn flag(&mut self, name: &str, default: bool) -> bool {
+        match self.or_default(name, if default { "true" } else { "false" }).to_lowercase().as_str() {
             "true" => true,
             "false" => false,
             other => {

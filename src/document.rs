@@ -114,6 +114,12 @@ impl DataStream {
         Self(format!("logs-lastpass.dead_letter-{namespace}"))
     }
 
+    /// Returns the data stream for the changes between snapshots.
+    #[must_use]
+    pub fn change(namespace: &Namespace) -> Self {
+        Self(format!("logs-lastpass.change-{namespace}"))
+    }
+
     /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -90,6 +90,12 @@ impl Error {
         }
     }
 
+    /// Returns whether Elasticsearch refused a request for a reason that a retry does not remove.
+    #[must_use]
+    pub const fn is_refused(&self) -> bool {
+        matches!(self, Self::Elasticsearch(elastic::Error::Refused { .. }))
+    }
+
     /// Returns whether a backing index that may hold the documents cannot be read.
     #[must_use]
     pub const fn is_unreadable_index(&self) -> bool {

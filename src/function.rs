@@ -126,6 +126,8 @@ fn summarize(answer: &Result<Value, Error>, totals: Totals, took: Duration, left
                 lastpass_requests = totals.lastpass_requests,
                 lastpass_throttled = totals.lastpass_throttled,
                 bulk_requests = totals.bulk_requests,
+                changes = totals.changes,
+                comparisons_skipped = totals.comparisons_skipped,
                 duration_ms = milliseconds(took),
                 time_left_ms = milliseconds(left),
                 "invocation ended"

@@ -52,8 +52,11 @@ pub const ERRORS: Metric = Metric { name: "Errors", unit: "Count" };
 /// Requests that LastPass throttled: with 429, with a 403 that is not its API's, or with a message.
 pub const LASTPASS_THROTTLED: Metric = Metric { name: "LastPassThrottled", unit: "Count" };
 
+/// Comparisons of two snapshots that were not possible, so that their changes are not known. Written only if there are any.
+pub const COMPARISONS_SKIPPED: Metric = Metric { name: "ComparisonsSkipped", unit: "Count" };
+
 /// All metrics. The alarms and the dashboard of `template.yaml` use no others.
-pub const METRICS: [Metric; 5] = [FRESHNESS, CREATED, DEAD_LETTERS, ERRORS, LASTPASS_THROTTLED];
+pub const METRICS: [Metric; 6] = [FRESHNESS, CREATED, DEAD_LETTERS, ERRORS, LASTPASS_THROTTLED, COMPARISONS_SKIPPED];
 
 /// Writes logs of `level` and above as JSON lines to standard output. Other crates log only warnings and errors,
 /// because at `debug` the HTTP crates log headers.
@@ -104,6 +107,10 @@ pub struct Totals {
     pub lastpass_throttled: u64,
     /// Bulk requests to Elasticsearch.
     pub bulk_requests: u64,
+    /// New documents of changes between snapshots.
+    pub changes: u64,
+    /// Comparisons of snapshots that were not possible.
+    pub comparisons_skipped: u64,
 }
 
 impl Sum for Totals {
@@ -113,6 +120,8 @@ impl Sum for Totals {
             sum.lastpass_requests += one.lastpass_requests;
             sum.lastpass_throttled += one.lastpass_throttled;
             sum.bulk_requests += one.bulk_requests;
+            sum.changes += one.changes;
+            sum.comparisons_skipped += one.comparisons_skipped;
             sum
         })
     }
@@ -168,6 +177,9 @@ impl Journal {
                     values.push((DEAD_LETTERS, totals.counters.dead_letters.into()));
                     values.push((LASTPASS_THROTTLED, totals.lastpass_throttled.into()));
                 }
+                if totals.comparisons_skipped > 0 {
+                    values.push((COMPARISONS_SKIPPED, totals.comparisons_skipped.into()));
+                }
                 if !runs.is_empty() || has_failed {
                     values.push((ERRORS, failures.max(u64::from(has_failed)).into()));
                 }
@@ -218,6 +230,8 @@ mod tests {
                 lastpass_requests: 5,
                 lastpass_throttled: 3,
                 bulk_requests: 1,
+                changes: 0,
+                comparisons_skipped: 0,
             },
             failed,
         }
@@ -314,6 +328,8 @@ mod tests {
             lastpass_requests: 10,
             lastpass_throttled: 6,
             bulk_requests: 2,
+            changes: 0,
+            comparisons_skipped: 0,
         };
         assert_eq!(journal.totals(), expected);
     }

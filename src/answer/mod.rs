@@ -2,6 +2,7 @@
 //!
 //! This module knows nothing of AWS or HTTP.
 
+mod changes;
 mod check;
 mod run;
 mod status;
@@ -9,6 +10,7 @@ mod status;
 use serde::Serialize;
 use serde_json::Value;
 
+pub use self::changes::ChangesAnswer;
 pub use self::check::CheckAnswer;
 pub(crate) use self::check::{Checks, Name, SETTINGS_OK};
 pub use self::run::{

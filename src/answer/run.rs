@@ -5,6 +5,7 @@ use std::ops::AddAssign;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::ChangesAnswer;
 use crate::{document::Stream, request::Window};
 
 /// How a run ended.
@@ -134,6 +135,9 @@ pub struct RunAnswer {
     pub checkpoint: Option<Timestamp>,
     /// When the lease of the other run expires.
     pub lease_expires: Option<Timestamp>,
+    /// Snapshots: the comparison of the last complete one with the one before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changes: Option<ChangesAnswer>,
 }
 
 impl RunAnswer {
@@ -151,6 +155,7 @@ impl RunAnswer {
             bulk_requests: 0,
             checkpoint: None,
             lease_expires: None,
+            changes: None,
         }
     }
 }

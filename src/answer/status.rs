@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::Counters;
+use super::{ChangesAnswer, Counters};
 use crate::{
     checkpoint::{Item, Key, LastRun, Listing, SnapshotPosition, Unfinished},
     document::{AccountName, Stream},
@@ -52,6 +52,9 @@ struct StreamStatus {
     unfinished: Option<UnfinishedStatus>,
     lease_expires: Option<Timestamp>,
     last_run: Option<LastRunStatus>,
+    /// Snapshots: the comparison of the last complete one with the one before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<ChangesAnswer>,
 }
 
 #[derive(Debug, Serialize)]
@@ -230,6 +233,7 @@ fn stream_status(item: &Item, now: Timestamp) -> StreamStatus {
         }),
         lease_expires: lease_expires(item, now),
         last_run: state.last_run.as_ref().map(last_run_status),
+        changes: ChangesAnswer::of(state),
     }
 }
 

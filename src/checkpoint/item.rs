@@ -9,7 +9,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 
 use super::attributes::{A_MAP, Attributes, Map, Unreadable};
-use super::{Destination, Error, Key, LastRun, PartitionKey, SnapshotPosition, State, Unfinished};
+use super::{
+    Comparison, ComparisonProgress, CompleteSnapshot, Destination, Error, Key, LastRun, PartitionKey, SkipReason,
+    SnapshotPosition, State, Unfinished,
+};
 use crate::document::{AccountName, AccountNumber, Namespace};
 
 pub(super) const PK: &str = "pk";
@@ -109,6 +112,8 @@ impl Item {
                 complete: item.flag("complete")?,
                 events: item.optional_number("events")?.unwrap_or_default(),
                 slice_starts: item.instants("slice_starts")?,
+                snapshot: item.map("snapshot")?.map(|map| read_complete(&map)).transpose()?,
+                comparison: item.map("comparison")?.map(|map| read_comparison(&map)).transpose()?,
             },
             lease: item.map(LEASE)?.map(|map| read_holder(&map)).transpose()?,
             destination: Destination {
@@ -143,6 +148,27 @@ fn read_unfinished(map: &Map<'_>) -> Result<Unfinished, Unreadable> {
         "redrive" => Ok(Unfinished::Redrive { position: map.time("position")? }),
         _ => Err(map.unreadable("kind", "`window`, `snapshot` or `redrive`")),
     }
+}
+
+fn read_complete(map: &Map<'_>) -> Result<CompleteSnapshot, Unreadable> {
+    Ok(CompleteSnapshot {
+        scheduled_time: map.time("scheduled_time")?,
+        timestamp: map.time("timestamp")?,
+        entries: map.number("entries")?,
+        documents: map.optional_number("documents")?,
+    })
+}
+
+fn read_comparison(map: &Map<'_>) -> Result<Comparison, Unreadable> {
+    let reason = |text: &str| SkipReason::ALL.into_iter().find(|reason| reason.as_str() == text);
+    let progress = match map.text("progress")?.as_str() {
+        "after" => ComparisonProgress::After(map.optional_text("after")?),
+        "complete" => ComparisonProgress::Complete,
+        "skipped" => ComparisonProgress::Skipped(map.parsed("reason", "a reason to skip a comparison", reason)?),
+        _ => return Err(map.unreadable("progress", "`after`, `complete` or `skipped`")),
+    };
+    let previous = map.map("previous")?.map(|map| read_complete(&map)).transpose()?;
+    Ok(Comparison { previous, progress, changes: map.number("changes")? })
 }
 
 fn read_last_run(map: &Map<'_>) -> Result<LastRun, Unreadable> {
@@ -191,6 +217,8 @@ pub(super) fn state_changes(key: Key, state: &State, now: Timestamp) -> Vec<Chan
         ("complete", state.complete.then_some(AttributeValue::Bool(true))),
         ("events", (state.events > 0).then(|| number(state.events))),
         ("slice_starts", write_instants(&state.slice_starts)),
+        ("snapshot", state.snapshot.as_ref().map(write_complete)),
+        ("comparison", state.comparison.as_ref().map(write_comparison)),
         (EXPIRES_AT, expires_at.map(|at| number(at.as_second()))),
     ]
 }
@@ -252,6 +280,31 @@ fn write_unfinished(unfinished: &Unfinished) -> AttributeValue {
         ]),
         Unfinished::Redrive { position } => map([("kind", text("redrive")), ("position", text(position))]),
     }
+}
+
+fn write_complete(snapshot: &CompleteSnapshot) -> AttributeValue {
+    map([
+        ("scheduled_time", text(snapshot.scheduled_time)),
+        ("timestamp", text(snapshot.timestamp)),
+        ("entries", number(snapshot.entries)),
+        ("documents", snapshot.documents.map_or(AttributeValue::Null(true), number)),
+    ])
+}
+
+fn write_comparison(comparison: &Comparison) -> AttributeValue {
+    let absent = || AttributeValue::Null(true);
+    let (progress, after, reason) = match &comparison.progress {
+        ComparisonProgress::After(key) => ("after", key.as_ref().map_or_else(absent, text), absent()),
+        ComparisonProgress::Complete => ("complete", absent(), absent()),
+        ComparisonProgress::Skipped(reason) => ("skipped", absent(), text(reason.as_str())),
+    };
+    map([
+        ("previous", comparison.previous.as_ref().map_or_else(absent, write_complete)),
+        ("progress", text(progress)),
+        ("after", after),
+        ("reason", reason),
+        ("changes", number(comparison.changes)),
+    ])
 }
 
 fn write_last_run(run: &LastRun) -> AttributeValue {
@@ -328,6 +381,11 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn complete(documents: Option<u64>) -> CompleteSnapshot {
+        let (scheduled_time, timestamp) = (at("2024-05-01T00:00:00Z"), at("2024-05-01T00:00:00.123456789Z"));
+        CompleteSnapshot { scheduled_time, timestamp, entries: 100_000, documents }
+    }
+
     /// Builds the largest possible state: every field is set, and every number is at its largest.
     fn full(unfinished: Unfinished) -> State {
         let last = at("2024-05-01T12:00:00.123456789Z");
@@ -350,6 +408,12 @@ mod tests {
             complete: true,
             events: u64::MAX,
             slice_starts: vec![at("2024-05-01T12:00:00Z"); 200],
+            snapshot: Some(complete(Some(u64::MAX))),
+            comparison: Some(Comparison {
+                previous: Some(complete(None)),
+                progress: ComparisonProgress::After(Some("k".repeat(512))),
+                changes: u64::MAX,
+            }),
         }
     }
 
@@ -412,6 +476,18 @@ mod tests {
     }
 
     #[test]
+    fn every_outcome_of_a_comparison_comes_back_as_it_was_written() {
+        let skipped = SkipReason::ALL.map(ComparisonProgress::Skipped);
+        let others = [ComparisonProgress::After(None), ComparisonProgress::Complete];
+        for progress in skipped.into_iter().chain(others) {
+            let comparison = Some(Comparison { previous: None, progress, changes: 0 });
+            let state = State { comparison, ..State::default() };
+            let item = Item::read(&attributes("stream#user", &state, &destination()), "checkpoints").unwrap().unwrap();
+            assert_eq!(item.state, state);
+        }
+    }
+
+    #[test]
     fn an_item_of_an_older_version_does_not_know_its_cluster() {
         let unknown = Destination { cluster_uuid: None, ..destination() };
         let mut attributes = attributes("stream#user", &State::default(), &unknown);
@@ -424,7 +500,7 @@ mod tests {
     #[test]
     fn what_a_state_lacks_is_taken_away() {
         let changes = state_changes(Key::Stream(Stream::User), &State::default(), at("2024-05-01T12:00:00Z"));
-        assert_eq!(changes.len(), 9);
+        assert_eq!(changes.len(), 11);
         assert!(changes.iter().all(|(_, value)| value.is_none()), "{changes:?}");
     }
 

@@ -31,10 +31,13 @@
 //! | `complete` | boolean | [`State::complete`]; absent if false |
 //! | `events` | number | [`State::events`]; absent if 0 |
 //! | `slice_starts` | list of numbers | [`State::slice_starts`], in seconds since 1970; absent if empty |
+//! | `snapshot` | map | [`CompleteSnapshot`] |
+//! | `comparison` | map | [`Comparison`]: `previous`, `progress` (`after`, `complete` or `skipped`) with `after` or `reason`, `changes` |
 //! | `keys` | set of texts | of the item `unfinished_backfills` alone, which has no other attribute: the keys of the unfinished backfills |
 //! | `expires_at` | number | when DynamoDB deletes the item, in seconds since 1970; only for complete backfills, plans and redrives |
 
 mod attributes;
+mod comparison;
 mod destination;
 mod error;
 mod item;
@@ -47,6 +50,7 @@ mod table;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use self::comparison::{Comparison, ComparisonProgress, CompleteSnapshot, SkipReason};
 pub use self::destination::Destination;
 pub use self::error::Error;
 pub use self::item::{Holder, Item};

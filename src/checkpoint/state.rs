@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::Key;
+use super::{Comparison, CompleteSnapshot, Key};
 
 /// The state that a run saves for the next one: positions, never lists of IDs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,6 +23,10 @@ pub struct State {
     pub complete: bool,
     /// Backfill, redrive: how many events are acknowledged.
     pub events: u64,
+    /// Snapshot: the last complete one.
+    pub snapshot: Option<CompleteSnapshot>,
+    /// Snapshot: its comparison with the one before. `None` if it is the first, or if changes are switched off.
+    pub comparison: Option<Comparison>,
     /// Plan: the beginning of each slice, newest first. A slice ends where the previous one begins.
     pub slice_starts: Vec<Timestamp>,
 }

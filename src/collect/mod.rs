@@ -5,6 +5,7 @@
 //! position and delivers again, under the same `_id`s, every document that may not have arrived.
 
 mod backfill;
+mod changes;
 mod events;
 #[cfg(test)]
 mod events_properties;

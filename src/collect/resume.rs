@@ -1,4 +1,4 @@
-//! Continues unfinished snapshots, redrives and backfills: in this order, and the oldest of each kind first. A backfill
+//! Continues unfinished snapshots and their comparisons, redrives and backfills: in this order, and the oldest of each kind first. A backfill
 //! may take hours and must not delay the others.
 //!
 //! A schedule sends `resume` every few minutes, so that work which a deadline interrupted continues without an
@@ -82,6 +82,12 @@ pub async fn resume(session: &Session<'_>, resumable: Resumable) -> Result<Resum
 fn pending_work(item: &Item) -> Option<PendingWork> {
     if let (Key::Backfill { from, to, .. }, true) = (item.key, item.state.complete) {
         return Some(PendingWork::Backfill { from, to, alert: false });
+    }
+    if let (Key::Stream(stream), Some(comparison), Some(snapshot), None) =
+        (item.key, &item.state.comparison, item.state.snapshot, item.state.unfinished)
+        && comparison.is_pending()
+    {
+        return Some(PendingWork::Snapshot { scheduled_time: snapshot.scheduled_time, stream });
     }
     match (item.key, item.state.unfinished?) {
         (

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::Session;
 use crate::{
-    answer::{Counters, Reason, RunAnswer, RunStatus},
+    answer::{ChangesAnswer, Counters, Reason, RunAnswer, RunStatus},
     checkpoint::{Acquired, Key, LastRun, Lease, State},
     clock::{now, whole_second},
     document::{DataStream, Document},
@@ -41,6 +41,12 @@ pub(super) struct Progress {
     counters: Mutex<Counters>,
     /// Responses of LastPass, or pages of dead letters, that were read.
     pub(super) pages: AtomicU64,
+    /// New documents of changes between snapshots.
+    pub(super) changes: AtomicU64,
+    /// Comparisons of snapshots that were not possible.
+    pub(super) comparisons_skipped: AtomicU64,
+    /// Bulk requests besides those of the run's own writer.
+    pub(super) bulk_requests: AtomicU64,
 }
 
 impl Progress {
@@ -257,7 +263,9 @@ impl<'a> Run<'a> {
             counters,
             lastpass_requests: self.session.lastpass.requests() - self.lastpass_requests_before,
             lastpass_throttled: self.session.lastpass.throttled() - self.lastpass_throttled_before,
-            bulk_requests: self.writer.requests(),
+            bulk_requests: self.writer.requests() + self.progress.bulk_requests.load(Ordering::Relaxed),
+            changes: self.progress.changes.load(Ordering::Relaxed),
+            comparisons_skipped: self.progress.comparisons_skipped.load(Ordering::Relaxed),
         };
         self.session.journal.enter_run(RunRecord { stream, totals, failed: outcome.is_err() });
         if let (Key::Stream(_), Some(watermark)) = (key, saved.watermark) {
@@ -274,6 +282,7 @@ impl<'a> Run<'a> {
             bulk_requests: totals.bulk_requests,
             checkpoint: saved.reached(key),
             lease_expires: None,
+            changes: ChangesAnswer::of(&saved),
         })
     }
 }

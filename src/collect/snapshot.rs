@@ -15,12 +15,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Session,
+    changes::complete_snapshot,
     run::{Begun, Ended, Run},
     snapshot_of::SnapshotOf,
 };
 use crate::{
     answer::RunAnswer,
-    checkpoint::{Key, SnapshotPosition, Unfinished},
+    checkpoint::{Comparison, Key, SnapshotPosition, Unfinished},
     clock::now,
     document::Document,
     error::Error,
@@ -69,12 +70,17 @@ impl Run<'_> {
             (None, Some(unfinished)) => unfinished.scheduled_time,
             (None, None) => whole_minute(clock),
         };
+        if state.comparison.as_ref().is_some_and(Comparison::is_pending)
+            && self.compare(of, wanted).await? == Ended::DeadlineCame
+        {
+            return Ok(Ended::DeadlineCame);
+        }
         if let Some(unfinished) = unfinished {
             let is_abandoned = wanted.duration_since(unfinished.scheduled_time) >= ABANDON_AFTER;
             if is_abandoned {
                 tracing::warn!(abandoned = %unfinished.scheduled_time, "an unfinished snapshot was abandoned for a \
                     newer one");
-            } else if self.read_snapshot(of, unfinished).await? == Ended::DeadlineCame {
+            } else if self.read_and_compare(of, unfinished).await? == Ended::DeadlineCame {
                 return Ok(Ended::DeadlineCame);
             }
         }
@@ -85,7 +91,15 @@ impl Run<'_> {
         let begun = SnapshotPosition::begin(wanted);
         // Saved before the first page: if no page can be read, `resume` retries it before the schedule of the next day.
         self.save_snapshot(begun).await?;
-        self.read_snapshot(of, begun).await
+        self.read_and_compare(of, begun).await
+    }
+
+    /// Reads a snapshot from its saved position, and compares it with the one before.
+    async fn read_and_compare(&self, of: SnapshotOf, position: SnapshotPosition) -> Result<Ended, Error> {
+        match self.read_snapshot(of, position).await? {
+            Ended::Complete => self.compare(of, position.scheduled_time).await,
+            Ended::DeadlineCame => Ok(Ended::DeadlineCame),
+        }
     }
 
     /// Reads a snapshot from its saved position.
@@ -127,6 +141,7 @@ impl Run<'_> {
             };
             if is_complete {
                 let mut state = self.lease.state();
+                complete_snapshot(&mut state, &position, self.session.config.snapshot_changes);
                 state.watermark = state.watermark.max(Some(position.scheduled_time));
                 state.unfinished = None;
                 self.save(state).await?;

@@ -3,7 +3,7 @@
 use crate::{
     document::{Document, Stream},
     lastpass::{self, folders, paging::PageRequest, users},
-    streams::{Mapper, Snapshot, Stamps, detailed_shared_folder, user},
+    streams::{Mapper, Snapshot, Stamps, change, detailed_shared_folder, user},
 };
 
 /// The kind of a snapshot.
@@ -27,6 +27,22 @@ impl SnapshotOf {
         match self {
             Self::Users => Stream::User,
             Self::SharedFolders => Stream::DetailedSharedFolder,
+        }
+    }
+
+    /// Returns the fields that identify an entry, in the order in which entries are compared.
+    pub(super) const fn key(self) -> &'static [&'static str] {
+        match self {
+            Self::Users => change::users::KEY,
+            Self::SharedFolders => change::folders::KEY,
+        }
+    }
+
+    /// Returns the fields of the documents that a comparison needs.
+    pub(super) const fn compared_fields(self) -> &'static [&'static str] {
+        match self {
+            Self::Users => change::users::FIELDS,
+            Self::SharedFolders => change::folders::FIELDS,
         }
     }
 

@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 /// The version of the assets, in `_meta.lastpass_elastic.version` of each. Raise it with every change of an asset.
-pub(super) const VERSION: u64 = 5;
+pub(super) const VERSION: u64 = 6;
 
 /// The priority of our index templates. Source: `assets/elasticsearch/index_templates`, which a test reads.
 pub(super) const PRIORITY: u64 = 350;
@@ -61,11 +61,12 @@ macro_rules! stream_assets {
     };
 }
 
-pub(super) static STREAMS: [StreamAssets; 4] = [
+pub(super) static STREAMS: [StreamAssets; 5] = [
     stream_assets!("event_report"),
     stream_assets!("user"),
     stream_assets!("detailed_shared_folder"),
     stream_assets!("dead_letter"),
+    stream_assets!("change"),
 ];
 
 /// Returns the version of our assets in the `_meta` of a template or a mapping. None if it is not ours.
@@ -148,6 +149,23 @@ mod tests {
         lastpass.dead_letter.timestamp date, lastpass.dead_letter.account keyword
         lastpass.dead_letter.request_id keyword, lastpass.dead_letter.request object";
 
+    const CHANGE: &str = "@timestamp date
+        data_stream.type constant_keyword, data_stream.dataset constant_keyword, data_stream.namespace constant_keyword
+        event.module constant_keyword, event.dataset constant_keyword, ecs.version keyword, tags keyword
+        event.kind keyword, event.category keyword, event.type keyword, event.action keyword, event.outcome keyword
+        event.created date, event.ingested date, event.start date, event.end date
+        organization.id keyword, organization.name keyword, related.user keyword
+        user.target.id keyword, user.target.email keyword, user.target.full_name keyword, user.target.roles keyword
+        user.target.group.name keyword
+        lastpass.change.source keyword, lastpass.change.field keyword, lastpass.change.previous keyword
+        lastpass.change.current keyword, lastpass.change.snapshot.previous date, lastpass.change.snapshot.current date
+        lastpass.change.shared_folder.id keyword, lastpass.change.shared_folder.name keyword
+        lastpass.change.shared_folder.users long, lastpass.change.shared_folder.previous_users long
+        lastpass.change.rights.read_only boolean, lastpass.change.rights.give boolean
+        lastpass.change.rights.can_administer boolean, lastpass.change.rights.super_admin boolean
+        lastpass.change.previous_rights.read_only boolean, lastpass.change.previous_rights.give boolean
+        lastpass.change.previous_rights.can_administer boolean, lastpass.change.previous_rights.super_admin boolean";
+
     fn listed(lists: &[&str]) -> BTreeMap<String, String> {
         lists
             .iter()
@@ -182,6 +200,7 @@ mod tests {
             listed(&[COMMON, USER]),
             listed(&[COMMON, DETAILED_SHARED_FOLDER]),
             listed(&[DEAD_LETTER]),
+            listed(&[CHANGE]),
         ];
         for (stream, expected) in STREAMS.iter().zip(expected) {
             let types: BTreeMap<String, String> = mapping(stream)
@@ -215,7 +234,9 @@ mod tests {
 
     #[test]
     fn constants_are_those_of_the_stream() {
-        for (stream, dataset) in STREAMS.iter().zip(["event_report", "user", "detailed_shared_folder", "dead_letter"]) {
+        for (stream, dataset) in
+            STREAMS.iter().zip(["event_report", "user", "detailed_shared_folder", "dead_letter", "change"])
+        {
             let fields = mapping(stream);
             let dataset = format!("lastpass.{dataset}");
             assert_eq!(fields["data_stream.type"]["value"], "logs");
@@ -265,7 +286,7 @@ mod tests {
         let hash: String = hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(
             (VERSION, hash.as_str()),
-            (5, "caf458764f4c59b8"),
+            (6, "8ed226f07c6a3c75"),
             "raise the version of the assets, then freeze them here again"
         );
     }

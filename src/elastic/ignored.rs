@@ -59,9 +59,9 @@ pub struct Ignored {
 /// # Errors
 /// [`Error`].
 pub async fn ignored_values(client: &Client, namespace: &Namespace) -> Result<Vec<IgnoredValues>, Error> {
-    let letters = DataStream::dead_letter(namespace);
+    let others = [DataStream::dead_letter(namespace), DataStream::change(namespace)];
     let data_streams: Vec<DataStream> =
-        Stream::ALL.iter().map(|stream| stream.data_stream(namespace)).chain([letters]).collect();
+        Stream::ALL.iter().map(|stream| stream.data_stream(namespace)).chain(others).collect();
     let found: Vec<Option<IgnoredValues>> = stream::iter(&data_streams)
         .map(|data_stream| find(client, data_stream))
         .buffered(data_streams.len())

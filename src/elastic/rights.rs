@@ -75,7 +75,7 @@ impl Role {
             Self::Writer => Stream::ALL
                 .iter()
                 .map(|stream| stream.data_stream(namespace))
-                .chain([DataStream::dead_letter(namespace)])
+                .chain([DataStream::dead_letter(namespace), DataStream::change(namespace)])
                 .map(|data_stream| data_stream.as_str().to_owned())
                 .collect(),
             Self::Installer => vec![ALL_DATA_STREAMS.to_owned()],

@@ -654,8 +654,8 @@ fn a_delivery_can_move_between_threads() {
 
 // ---- setup
 
-fn names() -> [&'static str; 4] {
-    ["dead_letter", "detailed_shared_folder", "event_report", "user"]
+fn names() -> [&'static str; 5] {
+    ["change", "dead_letter", "detailed_shared_folder", "event_report", "user"]
 }
 
 #[tokio::test]
@@ -665,7 +665,7 @@ async fn setup_installs_every_asset_and_can_be_repeated() {
     assert!(!is_set_up(&client).await.unwrap());
     for _ in 0..2 {
         let installed = setup(&client, &SetupOptions::default()).await.unwrap();
-        assert_eq!(installed.len(), 10);
+        assert_eq!(installed.len(), 12);
         assert!(installed.contains(&"index template lastpass-elastic.user".to_owned()));
     }
     assert!(is_set_up(&client).await.unwrap());
@@ -696,7 +696,7 @@ async fn without_a_geoip_processor_no_template_names_the_pipeline() {
     let refusal = r#"{"error": {"type": "parse_exception", "reason": "No processor type exists with name [geoip]", "processor_type": "geoip"}, "status": 400}"#;
     fake.fault("_ingest", Wrong::Answer(400, refusal));
     let installed = setup(&client(&fake), &SetupOptions::default()).await.unwrap();
-    assert_eq!(installed.len(), 9);
+    assert_eq!(installed.len(), 11);
     for name in names() {
         let template = fake.installed(&format!("/_component_template/lastpass-elastic.{name}")).unwrap();
         assert_eq!(template["template"]["settings"], json!({"index": {"mapping": {"ignore_malformed": false}}}));
@@ -803,7 +803,7 @@ async fn data_streams_of_others_are_taken_over_only_when_setup_is_told_to() {
         assert!(fake.seen("lastpass-elastic").is_empty(), "nothing was installed");
 
         let options = SetupOptions { take_over: true, ..SetupOptions::default() };
-        assert_eq!(setup(&client, &options).await.unwrap().len(), 10);
+        assert_eq!(setup(&client, &options).await.unwrap().len(), 12);
         assert_eq!(fake.seen("_rollover").len(), 1);
         // It is ours now.
         setup(&client, &SetupOptions::default()).await.unwrap();

@@ -29,6 +29,9 @@ const MOST_REFUSED_REMEDY: &str = "more than half of the documents of a bulk req
 const LETTER_REFUSED_REMEDY: &str = "the dead letter of a document was refused as well, so the checkpoint is unchanged: \
     check the dead letters' data stream and its mapping, and invoke the function with {\"action\": \"setup\"}";
 
+const CHANGE_REFUSED_REMEDY: &str = "a change between two snapshots was refused, so the comparison is not complete: check the \
+    mapping of its data stream and the @custom component templates, and invoke the function with {\"action\": \"setup\"}";
+
 /// What became of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
@@ -111,6 +114,25 @@ impl BulkWriter {
         };
         let deliveries = self.documents.send(&lines).await?.into_iter().map(&mut delivery).collect();
         Ok(Redelivered { deliveries, refused })
+    }
+
+    /// Delivers `documents` that have no dead letters, because nothing could make them again.
+    ///
+    /// # Errors
+    /// As [`deliver`](Self::deliver), and [`Error::Refused`] if a document is refused for good.
+    pub async fn deliver_or_stop(&self, documents: &[Document]) -> Result<Vec<Delivery>, Error> {
+        let lines: Vec<Line<'_>> = documents.iter().map(Line::of).collect();
+        let fates = self.documents.send(&lines).await?;
+        fates
+            .into_iter()
+            .map(|fate| match fate {
+                Fate::Created => Ok(Delivery::Created),
+                Fate::AlreadyThere => Ok(Delivery::AlreadyThere),
+                Fate::Dead(refusal) => {
+                    Err(refused_for_good(&self.documents, refusal.error_type, CHANGE_REFUSED_REMEDY))
+                }
+            })
+            .collect()
     }
 
     /// Returns the number of `_bulk` requests sent so far, including repetitions and dead letters.

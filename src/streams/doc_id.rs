@@ -9,6 +9,7 @@
 //! | event | account number, dataset, `Time`, `Username`, `IP_Address`, `Action` in lower case, `Data`, ordinal |
 //! | event that is no object | account number, dataset, the record, ordinal |
 //! | user | account number, dataset, scheduled time, key |
+//! | change | account number, `lastpass.change`, stream, scheduled times of both snapshots, `event.action`, key (folder, user) |
 //! | folder × user | account number, dataset, scheduled time, key, `username`, ordinal |
 //!
 //! Numbers are decimal, the scheduled time is in nanoseconds since 1970, and a value of the record is in the form that
@@ -56,7 +57,12 @@ pub(super) struct IdParts(Vec<u8>);
 impl IdParts {
     /// Starts with the texts that every `_id` begins with.
     pub(super) fn new(mapper: &Mapper, stream: Stream) -> Self {
-        Self(Vec::new()).with(mapper.account.as_str()).with(stream.dataset())
+        Self::of_dataset(mapper, stream.dataset())
+    }
+
+    /// Starts with the texts of a dataset that is not a stream of LastPass.
+    pub(super) fn of_dataset(mapper: &Mapper, dataset: &str) -> Self {
+        Self(Vec::new()).with(mapper.account.as_str()).with(dataset)
     }
 
     /// Starts with the texts that the `_id`s of a snapshot begin with.

@@ -65,12 +65,33 @@ pub(super) trait CustomFields: Default + PartialEq + Serialize {
 /// The values that all documents of one reading share, made once for all of them.
 pub(super) struct Constants<'m> {
     stream: Stream,
-    ecs: Box<RawValue>,
-    data_stream: Box<RawValue>,
-    organization: Option<Box<RawValue>>,
+    shared: Shared,
     created: String,
     ingested: Option<String>,
     tags: Vec<&'m str>,
+}
+
+/// The values that all documents of one dataset share.
+pub(super) struct Shared {
+    /// [`Ecs`].
+    pub(super) ecs: Box<RawValue>,
+    /// [`DataStream`].
+    pub(super) data_stream: Box<RawValue>,
+    /// [`OrganizationFields`].
+    pub(super) organization: Option<Box<RawValue>>,
+}
+
+impl Shared {
+    /// Makes the values of the documents of a dataset.
+    pub(super) fn new(mapper: &Mapper, dataset: &str) -> Self {
+        let Organization { id, name } = &mapper.organization;
+        let organization = OrganizationFields { id: id.as_deref(), name: name.as_deref() };
+        Self {
+            ecs: to_raw(&Ecs { version: ECS_VERSION }),
+            data_stream: to_raw(&DataStream { r#type: "logs", dataset, namespace: mapper.namespace.as_str() }),
+            organization: (!is_empty(&organization)).then(|| to_raw(&organization)),
+        }
+    }
 }
 
 impl<'m> Constants<'m> {
@@ -83,14 +104,9 @@ impl<'m> Constants<'m> {
         if mapper.preserve_duplicate_custom_fields {
             add_tag(&mut tags, PRESERVE_DUPLICATES);
         }
-        let Organization { id, name } = &mapper.organization;
-        let organization = OrganizationFields { id: id.as_deref(), name: name.as_deref() };
-        let (dataset, namespace) = (stream.dataset(), mapper.namespace.as_str());
         Self {
             stream,
-            ecs: to_raw(&Ecs { version: ECS_VERSION }),
-            data_stream: to_raw(&DataStream { r#type: "logs", dataset, namespace }),
-            organization: (!is_empty(&organization)).then(|| to_raw(&organization)),
+            shared: Shared::new(mapper, stream.dataset()),
             created: Time(stamps.created).written(),
             ingested: stamps.ingested.map(|ingested| Time(ingested).written()),
             tags,
@@ -106,7 +122,7 @@ struct Ecs {
 #[derive(Debug, Serialize)]
 struct DataStream<'r> {
     r#type: &'static str,
-    dataset: &'static str,
+    dataset: &'r str,
     namespace: &'r str,
 }
 
@@ -210,7 +226,7 @@ pub(super) struct Target<'r> {
     pub(super) email: Option<FieldValue<'r>>,
 }
 
-#[derive(Debug, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(super) struct Group<'r> {
     pub(super) name: Option<FieldValue<'r>>,
 }
@@ -226,7 +242,7 @@ pub(super) struct Related<'r> {
 impl<'r, L: CustomFields> EcsDocument<'r, L> {
     /// Makes a document with the fields that every document has.
     pub(super) fn new(constants: &'r Constants<'_>, timestamp: Timestamp) -> Self {
-        let Constants { ecs, data_stream, organization, tags, .. } = constants;
+        let Constants { shared: Shared { ecs, data_stream, organization }, tags, .. } = constants;
         Self {
             ecs,
             data_stream,

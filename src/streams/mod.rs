@@ -17,11 +17,13 @@
 //! - `logins` and `targets`: what an event says beyond the integration: what was logged in to, and who was acted upon
 //! - `doc_id` and `canonical`: the scheme of the `_id`, and the texts of values in it
 //! - `mapper`: the settings and times that documents depend on
+//! - `change`: what differs between the documents of two snapshots
 //! - `remap`: maps the record of a refused document again
 
 mod action_cache;
 mod actions;
 mod canonical;
+pub mod change;
 mod convert;
 mod data;
 pub mod detailed_shared_folder;

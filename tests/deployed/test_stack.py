@@ -39,6 +39,7 @@ def test_settings_reach_the_function(probed):
         "TAGS": "",
         "PRESERVE_ORIGINAL_EVENT": "false",
         "PRESERVE_DUPLICATE_CUSTOM_FIELDS": "false",
+        "SNAPSHOT_CHANGES": "true",
         "LOG_LEVEL": "info",
     }
     assert {variable: environment.get(variable) for variable in settings} == settings

@@ -168,6 +168,8 @@ async fn what_one_run_saves_the_next_one_finds() {
             late: 1,
         }),
         complete: false,
+        snapshot: None,
+        comparison: None,
         events: 70_000,
         slice_starts: vec![later(-900), later(-1_800)],
     };

@@ -5,6 +5,7 @@ mod accounts;
 mod aws_emulator;
 mod aws_faults;
 mod backfill;
+mod changes;
 mod check;
 mod checkpoint;
 mod collect;

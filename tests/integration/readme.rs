@@ -6,7 +6,11 @@ use jiff::Timestamp;
 use lastpass_elastic::{
     document::{AccountNumber, Document, Namespace, Organization, Stream},
     lastpass::time::ApiZone,
-    streams::{Mapper, Snapshot, Stamps, detailed_shared_folder, event_report, user},
+    streams::{
+        Mapper, Snapshot, Stamps,
+        change::{Documents, Pair, users},
+        detailed_shared_folder, event_report, user,
+    },
 };
 use serde_json::Value;
 
@@ -54,14 +58,36 @@ fn document(stream: Stream) -> Document {
     documents.pop().expect("a document")
 }
 
+/// Returns the change of the user of the sample, who was no administrator in the snapshot before.
+fn change() -> Document {
+    let mapper = mapper();
+    let source = |record: &str| -> Value {
+        let snapshot =
+            Snapshot { scheduled_time: at("2026-10-05T13:45:00Z"), timestamp: at("2026-10-05T13:45:00.182Z") };
+        let stamps = Stamps { created: at("2026-10-05T13:45:00.182Z"), ingested: None };
+        let document = user::document(&mapper, &stamps, &snapshot, USER_KEY, record);
+        serde_json::from_str(&document.source).expect("a source is JSON")
+    };
+    let before = source(&USER.replace(r#""admin":true"#, r#""admin":false"#));
+    let taken = |day: &str| Snapshot {
+        scheduled_time: at(&format!("2026-10-{day}T13:45:00Z")),
+        timestamp: at(&format!("2026-10-{day}T13:45:00.182Z")),
+    };
+    let pair = Pair { stream: Stream::User, previous: taken("04"), current: taken("05") };
+    let changes = users::changes(USER_KEY, Some(&before), Some(&source(USER)));
+    let [change] = &changes[..] else { panic!("{changes:?}") };
+    Documents::new(&mapper, pair, at("2026-10-05T13:45:01.044Z")).document(change)
+}
+
 #[test]
 fn the_sample_documents_in_the_docs_are_what_is_stored() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = |name: &str| fs::read_to_string(root.join(name)).expect("a page");
     let documents = page("docs/documents.md");
-    let samples = Stream::ALL.map(|stream| (stream, documents.clone()));
-    for (stream, page) in samples.into_iter().chain([(Stream::EventReport, page("README.md"))]) {
-        let source: Value = serde_json::from_str(&document(stream).source).expect("a source is JSON");
+    let samples = Stream::ALL.map(|stream| (document(stream), documents.clone()));
+    let others = [(document(Stream::EventReport), page("README.md")), (change(), documents)];
+    for (document, page) in samples.into_iter().chain(others) {
+        let source: Value = serde_json::from_str(&document.source).expect("a source is JSON");
         let sample = format!("```json\n{}\n```\n", serde_json::to_string_pretty(&source).expect("JSON"));
         assert!(page.contains(&sample), "the sample differs; replace it with:\n{sample}");
     }

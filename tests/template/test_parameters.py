@@ -23,6 +23,7 @@ SETTINGS = {
     "Tags": "TAGS",
     "PreserveOriginalEvent": "PRESERVE_ORIGINAL_EVENT",
     "PreserveDuplicateCustomFields": "PRESERVE_DUPLICATE_CUSTOM_FIELDS",
+    "SnapshotChanges": "SNAPSHOT_CHANGES",
     "LogLevel": "LOG_LEVEL",
 }
 DEFAULTS = {
@@ -42,6 +43,7 @@ DEFAULTS = {
     "Tags": "",
     "PreserveOriginalEvent": "false",
     "PreserveDuplicateCustomFields": "false",
+    "SnapshotChanges": "true",
     "InitialLookback": "24h",
     "Overlap": "15m",
     "BackfillConcurrency": 2,

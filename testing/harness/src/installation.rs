@@ -17,7 +17,7 @@ use crate::{
 /// The account number of every installation.
 const ACCOUNT: &str = "7654321";
 /// The data streams that an installation writes.
-const DATA_STREAMS: [&str; 4] = ["event_report", "user", "detailed_shared_folder", "dead_letter"];
+const DATA_STREAMS: [&str; 5] = ["event_report", "user", "detailed_shared_folder", "change", "dead_letter"];
 const WRITER: &str = include_str!("../../../assets/roles/writer.json");
 const INSTALLER: &str = include_str!("../../../assets/roles/installer.json");
 

@@ -11,6 +11,7 @@
 
 mod aws;
 mod calls;
+mod changes;
 mod clock;
 mod compare;
 mod elasticsearch;
@@ -30,6 +31,7 @@ mod tls;
 
 pub use aws::Aws;
 pub use calls::{Answer, Call, CallRecord, Calls, Fault, Gate, Moment, Rule, System};
+pub use changes::compare_changes;
 pub use compare::{Comparison, canonical, compare_events};
 pub use elasticsearch::{ApiKey, Elasticsearch, IndexMode, StoredDocument};
 pub use error::Error;

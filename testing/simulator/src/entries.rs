@@ -36,6 +36,13 @@ impl Entries {
         }
     }
 
+    /// Appends entries whose keys are all different, and which the entries so far do not have.
+    pub fn extend(&mut self, entries: impl IntoIterator<Item = (String, Value)>) {
+        let since = self.requests;
+        let entry = |(key, value): (String, Value)| Entry { text: value.to_string(), value, since, until: None, key };
+        self.all.extend(entries.into_iter().map(entry));
+    }
+
     /// Inserts an entry before all others, so that all others move by one place.
     pub fn put_first(&mut self, key: impl Into<String>, value: Value) {
         let entry = Entry { key: key.into(), text: value.to_string(), value, since: self.requests, until: None };

@@ -2,6 +2,7 @@
 //! real services, and prints the numbers of lost, doubled and mistimed records. Started by `make soak`; see
 //! docs/reliability.md.
 
+mod measure;
 mod scenarios;
 mod stage;
 mod tally;
@@ -45,6 +46,9 @@ struct Options {
     /// List the scenarios
     #[arg(long)]
     list: bool,
+    /// Measure snapshots of these numbers of users and their comparison, and play nothing
+    #[arg(long, env = "USERS", value_delimiter = ' ')]
+    measure: Vec<usize>,
 }
 
 fn scenario(name: &str) -> Result<&'static str, String> {
@@ -91,6 +95,12 @@ async fn soak(options: &Options) -> Result<bool, Error> {
     installation.function().ask(json!({"action": "setup"})).await?;
     installation.remove().await?;
 
+    if !options.measure.is_empty() {
+        for users in &options.measure {
+            print(&measure::measure(&services, &binary, *users).await?);
+        }
+        return Ok(true);
+    }
     let begun = Instant::now();
     let seeds = options.seed.map_or(1..=options.seeds, |seed| seed..=seed);
     let wanted = SCENARIOS.iter().filter(|known| options.scenario.is_none_or(|name| name == known.name));

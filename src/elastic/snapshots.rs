@@ -1,0 +1,388 @@
+//! Reads the documents of two snapshots back, each in the order of its keys.
+//!
+//! A snapshot is the documents of a data stream with one `@timestamp`. Both are read from one point in time, so that no
+//! document moves between two pages. Before it is opened, the shards that hold the documents are refreshed, because a
+//! search does not see documents just written.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use elasticsearch::{ClosePointInTimeParts, MgetParts, OpenPointInTimeParts, SearchParts};
+use jiff::Timestamp;
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::assets::version;
+use super::backing_indices::BackingIndices;
+use super::cause::Unanswered;
+use super::client::Client;
+use super::error::Error;
+use super::operation::Operation;
+use super::search::{Hits, search};
+use super::templates::mapping_of;
+use super::transport::{Body, Request};
+use crate::document::{AccountNumber, DataStream, Namespace, Organization};
+
+/// Documents in one page. Chosen: about 400 bytes each.
+const PAGE: usize = 1_000;
+/// How long Elasticsearch keeps a point in time after a request. Chosen: longer than the pauses of a request.
+const KEEP_ALIVE: &str = "5m";
+/// The copies of the shards that are refreshed and then searched, because a refresh of one copy does not refresh the other.
+const COPIES: &str = "lastpass-elastic";
+/// IDs that are asked for in each index, so that every shard is refreshed: each ID belongs to one. Chosen: eight for each
+/// shard of a data stream with eight.
+const IDS_FOR_A_REFRESH: usize = 64;
+/// Most documents and dead letters without a key. Chosen: more are a fault of the mapping.
+pub const MOST_WITHOUT_KEY: usize = 1_000;
+
+const READ_REMEDY: &str = "see whether the data stream can be searched in Kibana's Discover";
+
+/// Where the two snapshots are, and which fields of their documents are needed.
+#[derive(Debug, Clone)]
+pub struct SnapshotQuery {
+    /// The data stream of both.
+    pub data_stream: DataStream,
+    /// The account, in dead letters.
+    pub account: AccountNumber,
+    /// The organisation, which distinguishes accounts that write into one data stream.
+    pub organization: Organization,
+    /// The `@timestamp`s of both, the earlier one first.
+    pub timestamps: [Timestamp; 2],
+    /// The fields that identify an entry, in the order of sorting.
+    pub key: &'static [&'static str],
+    /// The fields to return.
+    pub fields: &'static [&'static str],
+}
+
+/// What one snapshot consists of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overview {
+    /// The number of its documents.
+    pub documents: u64,
+    /// The number of its dead letters.
+    pub dead_letters: u64,
+    /// The versions of the mappings of its indices. `None` for a mapping that is not ours.
+    pub mappings: BTreeSet<Option<u64>>,
+    /// The records of documents whose mapping stopped, and of dead letters.
+    pub unreadable: Vec<String>,
+}
+
+/// The documents of two snapshots.
+pub struct Snapshots<'a> {
+    client: &'a Client,
+    query: SnapshotQuery,
+    point_in_time: String,
+}
+
+impl<'a> Snapshots<'a> {
+    /// Refreshes the indices that can hold the snapshots, and opens a point in time. `None` if there is none.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn open(client: &'a Client, query: SnapshotQuery) -> Result<Option<Self>, Error> {
+        let mut indices = BackingIndices::new(client.clone()).list(query.data_stream.as_str()).await?;
+        indices.retain(|index| index.can_hold(Some(query.timestamps[0])));
+        let names: Vec<&str> = indices.iter().map(|index| index.name.as_str()).collect();
+        if names.is_empty() {
+            return Ok(None);
+        }
+        refresh(client, &names).await?;
+        let point_in_time = open(client, &names).await?;
+        Ok(Some(Self { client, query, point_in_time }))
+    }
+
+    /// Releases the point in time. It would expire by itself.
+    pub async fn close(self) {
+        let request = Request {
+            body: Body::Json(json!({"id": self.point_in_time}).to_string().into_bytes()),
+            ..Request::new(Operation::SearchDocuments, Method::DELETE, ClosePointInTimeParts::None.url())
+        };
+        if let Err(error) = self.client.send(&request).await {
+            tracing::debug!(%error, "a point in time was not closed; it expires by itself");
+        }
+    }
+
+    /// Describes the earlier (0) or the later (1) snapshot.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn overview(&mut self, side: usize, namespace: &Namespace) -> Result<Overview, Error> {
+        #[derive(Deserialize)]
+        struct Indices {
+            buckets: Vec<Bucket>,
+        }
+        #[derive(Deserialize)]
+        struct Bucket {
+            key: String,
+        }
+        let stopped = json!({"term": {"event.kind": "pipeline_error"}});
+        let counted = self
+            .search::<Source>(&json!({
+                "size": 0,
+                "track_total_hits": true,
+                "query": self.snapshot(side, &[]),
+                "aggs": {"indices": {"terms": {"field": "_index", "size": 1_000}}},
+            }))
+            .await?;
+        let mut overview =
+            Overview { documents: counted.hits.total.map_or(0, |total| total.value), ..Overview::default() };
+        let indices = counted.aggregations.get("indices").cloned().unwrap_or_default();
+        let indices: Indices = serde_json::from_value(indices).unwrap_or(Indices { buckets: Vec::new() });
+        for Bucket { key } in indices.buckets {
+            let mapping = mapping_of(self.client, &key, Operation::ListBackingIndices).await?;
+            overview.mappings.insert(version(&mapping));
+        }
+        let unreadable = self
+            .search::<Original>(&json!({
+                "size": MOST_WITHOUT_KEY,
+                "_source": ["event.original"],
+                "query": self.snapshot(side, &[stopped]),
+            }))
+            .await?;
+        overview.unreadable = unreadable.hits.hits.into_iter().map(|hit| hit.source.event.original).collect();
+        self.add_letters(side, namespace, &mut overview).await?;
+        Ok(overview)
+    }
+
+    /// Adds the dead letters of a snapshot.
+    async fn add_letters(&self, side: usize, namespace: &Namespace, overview: &mut Overview) -> Result<(), Error> {
+        #[derive(Deserialize)]
+        struct Hit {
+            #[serde(rename = "_source")]
+            source: Original,
+        }
+        let letters = DataStream::dead_letter(namespace);
+        let body = json!({
+            "size": MOST_WITHOUT_KEY,
+            "track_total_hits": true,
+            "_source": ["event.original"],
+            "query": {"bool": {"filter": [
+                {"term": {"lastpass.dead_letter.data_stream": self.query.data_stream}},
+                {"term": {"lastpass.dead_letter.account": self.query.account}},
+                at("lastpass.dead_letter.timestamp", self.query.timestamps[side]),
+            ]}},
+        });
+        let Hits { total, hits } = search::<Hit>(self.client, &[letters.as_str()], &body, READ_REMEDY).await?;
+        overview.dead_letters = total.value;
+        overview.unreadable.extend(hits.into_iter().map(|hit| hit.source.event.original));
+        Ok(())
+    }
+
+    /// Counts the documents of both snapshots that match `filters`.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn count(&mut self, filters: &[Value]) -> Result<[u64; 2], Error> {
+        let mut counts = [0; 2];
+        for (side, count) in counts.iter_mut().enumerate() {
+            let query = json!({"size": 0, "track_total_hits": true, "query": self.snapshot(side, filters)});
+            let found = self.search::<Source>(&query).await?;
+            *count = found.hits.total.map_or(0, |total| total.value);
+        }
+        Ok(counts)
+    }
+
+    /// Returns a reader of a snapshot that begins after the entries whose first key is `after`.
+    #[must_use]
+    pub fn reader(&self, side: usize, after: Option<&str>) -> Reader {
+        let filters: Vec<Value> =
+            after.map(|after| json!({"range": {self.query.key[0]: {"gt": after}}})).into_iter().collect();
+        let sort: Vec<Value> = self.query.key.iter().map(|field| sort_by(field)).collect();
+        let body = json!({
+            "size": PAGE,
+            "track_total_hits": false,
+            "_source": self.query.fields,
+            "sort": sort,
+            "query": self.snapshot(side, &filters),
+        });
+        Reader { body, keys: self.query.key.len(), entries: VecDeque::new(), has_ended: false }
+    }
+
+    /// Returns the query for the documents of a snapshot that match `filters`.
+    fn snapshot(&self, side: usize, filters: &[Value]) -> Value {
+        let mut all = vec![at("@timestamp", self.query.timestamps[side])];
+        let Organization { id, name } = &self.query.organization;
+        for (field, value) in [("organization.id", id), ("organization.name", name)] {
+            all.extend(value.as_ref().map(|value| json!({"term": {field: value}})));
+        }
+        all.extend_from_slice(filters);
+        json!({"bool": {"filter": all}})
+    }
+
+    /// Searches at the point in time.
+    async fn search<S: for<'d> Deserialize<'d>>(&mut self, body: &Value) -> Result<Found<S>, Error> {
+        let mut body = body.clone();
+        body["pit"] = json!({"id": self.point_in_time, "keep_alive": KEEP_ALIVE});
+        let request = Request {
+            query: &[("allow_partial_search_results", "false")],
+            body: Body::Json(body.to_string().into_bytes()),
+            ..Request::new(Operation::SearchDocuments, Method::POST, SearchParts::None.url())
+        };
+        let response = self.client.ask(&request).await?;
+        if response.status == 404 {
+            // Its node restarted. The next run opens another.
+            return Err(self.client.unreachable(Operation::SearchDocuments, Unanswered::Status(404)));
+        }
+        if !response.status.is_success() {
+            return Err(self.client.refused(&response, READ_REMEDY));
+        }
+        let found: Found<S> = self.client.parse(&response)?;
+        if let Some(id) = &found.pit_id {
+            self.point_in_time.clone_from(id);
+        }
+        Ok(found)
+    }
+}
+
+/// An entry of a snapshot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Its key: the values of the key fields. `None` for a field that it does not have, which sorts last.
+    pub key: Vec<Option<String>>,
+    /// Its fields.
+    pub source: Value,
+}
+
+/// Reads the entries of one snapshot.
+pub struct Reader {
+    body: Value,
+    keys: usize,
+    entries: VecDeque<Entry>,
+    has_ended: bool,
+}
+
+impl Reader {
+    /// Returns the next entry without taking it. `None` at the end.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn peek(&mut self, snapshots: &mut Snapshots<'_>) -> Result<Option<&Entry>, Error> {
+        if self.entries.is_empty() && !self.has_ended {
+            let hits = snapshots.search::<Value>(&self.body).await?.hits.hits;
+            self.has_ended = hits.len() < PAGE;
+            if let Some(last) = hits.last() {
+                self.body["search_after"] = json!(last.sort);
+            }
+            let keys = self.keys;
+            self.entries.extend(hits.into_iter().map(|hit| Entry { key: key(&hit.sort, keys), source: hit.source }));
+        }
+        Ok(self.entries.front())
+    }
+
+    /// Returns the next entry, if a page with it was read.
+    #[must_use]
+    pub fn front(&self) -> Option<&Entry> {
+        self.entries.front()
+    }
+
+    /// Takes the entry that [`Self::peek`] returned.
+    pub fn take(&mut self) -> Option<Entry> {
+        self.entries.pop_front()
+    }
+}
+
+/// Returns the key of an entry from the values that Elasticsearch sorted it by.
+fn key(sort: &[Value], keys: usize) -> Vec<Option<String>> {
+    sort.iter().take(keys).map(|value| value.as_str().map(str::to_owned)).collect()
+}
+
+#[derive(Deserialize)]
+struct Found<S> {
+    pit_id: Option<String>,
+    hits: PageOf<S>,
+    #[serde(default)]
+    aggregations: BTreeMap<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct PageOf<S> {
+    total: Option<super::search::Total>,
+    hits: Vec<HitOf<S>>,
+}
+
+#[derive(Deserialize)]
+struct HitOf<S> {
+    #[serde(rename = "_source")]
+    source: S,
+    #[serde(default)]
+    sort: Vec<Value>,
+}
+
+/// A document of which nothing is needed.
+#[derive(Deserialize)]
+struct Source {}
+
+#[derive(Deserialize)]
+struct Original {
+    event: OriginalEvent,
+}
+
+#[derive(Deserialize)]
+struct OriginalEvent {
+    original: String,
+}
+
+/// Returns the filter for a time in the precision of documents.
+fn at(field: &str, time: Timestamp) -> Value {
+    let milliseconds = time.as_millisecond();
+    json!({"range": {field: {"gte": milliseconds, "lte": milliseconds, "format": "epoch_millis"}}})
+}
+
+/// Returns the sort by a field. An index without the field gives no values, which is noticed.
+fn sort_by(field: &str) -> Value {
+    json!({field: {"order": "asc", "missing": "_last", "unmapped_type": "keyword"}})
+}
+
+/// Refreshes the shards of `indices`, which needs only the privilege to read: a document that is read without `realtime` is
+/// read after a refresh, if the request says so.
+///
+/// Source: <https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-mget>
+async fn refresh(client: &Client, indices: &[&str]) -> Result<(), Error> {
+    let ids = 0..IDS_FOR_A_REFRESH;
+    let docs: Vec<Value> = indices
+        .iter()
+        .flat_map(|index| ids.clone().map(move |id| json!({"_index": index, "_id": format!("refresh-{id}")})))
+        .collect();
+    let request = Request {
+        query: &[
+            ("refresh", "true"),
+            ("realtime", "false"),
+            ("preference", COPIES),
+            ("_source", "false"),
+            ("filter_path", "docs.error.type"),
+        ],
+        body: Body::Json(json!({"docs": docs}).to_string().into_bytes()),
+        ..Request::new(Operation::FindIds, Method::POST, MgetParts::None.url())
+    };
+    client.read::<Value>(&request, READ_REMEDY).await.map(|_| ())
+}
+
+/// Opens a point in time of `indices`, and returns its ID.
+async fn open(client: &Client, indices: &[&str]) -> Result<String, Error> {
+    #[derive(Deserialize)]
+    struct Opened {
+        id: String,
+    }
+    let request = Request {
+        query: &[("keep_alive", KEEP_ALIVE), ("preference", COPIES), ("ignore_unavailable", "true")],
+        ..Request::new(Operation::SearchDocuments, Method::POST, OpenPointInTimeParts::Index(indices).url())
+    };
+    Ok(client.read::<Opened>(&request, READ_REMEDY).await?.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_what_the_entry_was_sorted_by() {
+        let sort = [json!("7"), Value::Null, json!(42)];
+        assert_eq!(key(&sort, 2), [Some("7".to_owned()), None]);
+    }
+
+    #[test]
+    fn a_time_is_that_of_the_document_whatever_its_nanoseconds() {
+        let time = "2026-01-02T03:04:05.678901234Z".parse().expect("a time");
+        assert_eq!(at("@timestamp", time)["range"]["@timestamp"]["gte"], 1_767_323_045_678_i64);
+    }
+}

@@ -137,7 +137,7 @@ pub struct RunAnswer {
     pub lease_expires: Option<Timestamp>,
     /// Snapshots: the comparison of the last complete one with the one before it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub changes: Option<ChangesAnswer>,
+    pub changes: Option<Box<ChangesAnswer>>,
 }
 
 impl RunAnswer {

@@ -282,7 +282,7 @@ impl<'a> Run<'a> {
             bulk_requests: totals.bulk_requests,
             checkpoint: saved.reached(key),
             lease_expires: None,
-            changes: ChangesAnswer::of(&saved),
+            changes: ChangesAnswer::of(&saved).map(Box::new),
         })
     }
 }

@@ -80,8 +80,10 @@ async fn take(stage: &mut Stage, rng: &mut Rng, stream: &str, (begun, minutes): 
     }
     stage.calm().await?;
     // Sometimes the schedule of `resume` comes first.
-    let payload = if rng.bool() { json!({"action": "resume"}) } else { invocation.payload.clone() };
-    stage.until_complete(&mut function, &Invocation::new(payload).with_timeout(CALM)).await?;
+    if rng.bool() {
+        let resume = Invocation::new(json!({"action": "resume"})).with_timeout(CALM);
+        stage.until_complete(&mut function, &resume).await?;
+    }
     let answer = stage.until_complete(&mut function, &Invocation::new(invocation.payload).with_timeout(CALM)).await?;
     let compared = &answer["changes"]["status"];
     stage.tally.expect(compared.is_null() || compared == "complete", || format!("not compared: {answer}"));

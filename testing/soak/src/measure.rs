@@ -1,11 +1,14 @@
-//! Measures a snapshot of many users and the comparison with the one before: the peak memory of the function, and the time
-//! that the comparison adds. Started by `make bench-changes`; see docs/performance.md.
+//! Measures the comparison of a snapshot of many users with the one before, and the snapshot itself: time, and the peak memory
+//! of the function. The comparison runs in a process of its own, so that its memory is not hidden below the snapshot's.
+//! Started by `make bench-changes`; see docs/performance.md.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
-use lastpass_harness::{Error, Installation, Invocation, Services, now};
+use lastpass_harness::{
+    Answer, Error, Fault, Function, Installation, Invocation, Outcome, Rule, Services, System, now,
+};
 use lastpass_simulator::World;
 use serde_json::{Value, json};
 
@@ -15,42 +18,51 @@ use crate::worlds::whole_second;
 const ONE_IN: usize = 100;
 const TIMEOUT: Duration = Duration::from_secs(890);
 
-/// The figures of one snapshot.
+/// The figures of one invocation.
 struct Figures {
     took: Duration,
     peak_kib: u64,
-    changes: u64,
 }
 
-/// Takes snapshots of `users` users with and without changes, and prints the figures as one line.
+/// Takes two snapshots of `users` users, between which some change, and then compares them. Returns the figures as one line.
 pub async fn measure(services: &Services, binary: &Path, users: usize) -> Result<String, Error> {
-    let with = snapshot(services, binary, users, "true").await?;
-    let without = snapshot(services, binary, users, "false").await?;
-    let mib = |kib: u64| kib as f64 / 1_024.0;
-    Ok(format!(
-        "{users} users, {} changes: {:.2} s and {:.1} MiB; without the comparison {:.2} s and {:.1} MiB",
-        with.changes,
-        with.took.as_secs_f64(),
-        mib(with.peak_kib),
-        without.took.as_secs_f64(),
-        mib(without.peak_kib),
-    ))
-}
-
-/// Takes two snapshots, between which some users change, and measures the second.
-async fn snapshot(services: &Services, binary: &Path, users: usize, changes: &str) -> Result<Figures, Error> {
     let mut world = World::default();
     world.users.extend((0..users).map(|number| (number.to_string(), user(number, false))));
-    let plan = Installation::plan("measure", binary.to_owned()).variable("SNAPSHOT_CHANGES", changes).world(world);
-    let installation = plan.make(services).await?;
-    take(&installation, 2).await?;
+    let installation = Installation::plan("measure", binary.to_owned()).world(world).make(services).await?;
+    invoke(&mut installation.function(), snapshot(2)).await?;
     installation.simulator.with_world(|world| {
         world.users = lastpass_simulator::Entries::default();
         world.users.extend((0..users).map(|number| (number.to_string(), user(number, number % ONE_IN == 0))));
     });
-    let figures = take(&installation, 1).await?;
+    // The snapshot completes, and its comparison is left to `resume`.
+    let refusal = Answer::json(400, &json!({"error": {"type": "illegal_argument_exception"}, "status": 400}));
+    installation.calls.add(Rule::on(System::Elasticsearch, "_pit", Fault::Answer(refusal)));
+    let (taken, _) = invoke(&mut installation.function(), snapshot(1)).await?;
+    installation.calls.clear();
+    let (compared, answer) = invoke(&mut installation.function(), json!({"action": "resume"})).await?;
+    let changes = &answer["resumed"][0]["changes"]["changes"];
+    let of = |Figures { took, peak_kib }: Figures| {
+        format!("{:.2} s, {:.1} MiB", took.as_secs_f64(), peak_kib as f64 / 1_024.0)
+    };
+    let line = format!("{users} users: snapshot {}; comparison {}, {changes} changes", of(taken), of(compared));
     installation.remove().await?;
-    Ok(figures)
+    Ok(line)
+}
+
+fn snapshot(minutes: i64) -> Value {
+    let scheduled_time = whole_second(now() - SignedDuration::from_mins(minutes));
+    json!({"action": "collect", "stream": "user", "scheduled_time": scheduled_time})
+}
+
+/// Invokes the function in a new process, whatever it answers.
+async fn invoke(function: &mut Function, payload: Value) -> Result<(Figures, Value), Error> {
+    function.start_up().await?;
+    let begun = Instant::now();
+    let outcome = function.invoke(Invocation::new(payload).with_timeout(TIMEOUT)).await?;
+    let took = begun.elapsed();
+    let peak_kib = function.process_id().and_then(peak_kib).unwrap_or_default();
+    let answer = if let Outcome::Answer(answer) = outcome { answer } else { Value::Null };
+    Ok((Figures { took, peak_kib }, answer))
 }
 
 fn user(number: usize, disabled: bool) -> Value {
@@ -58,19 +70,6 @@ fn user(number: usize, disabled: bool) -> Value {
         "username": format!("user{number}@example.com"), "fullname": format!("User {number}"), "mpstrength": "80",
         "disabled": disabled, "admin": false, "multifactor": "lastpassauth", "sites": 72, "groups": ["Ops", "Support"],
     })
-}
-
-/// Takes a snapshot in a process of its own.
-async fn take(installation: &Installation, minutes: i64) -> Result<Figures, Error> {
-    let scheduled_time = whole_second(now() - SignedDuration::from_mins(minutes));
-    let payload = json!({"action": "collect", "stream": "user", "scheduled_time": scheduled_time});
-    let mut function = installation.function();
-    function.start_up().await?;
-    let begun = Instant::now();
-    let answer = function.invoke(Invocation::new(payload).with_timeout(TIMEOUT)).await?.answer()?;
-    let took = begun.elapsed();
-    let peak_kib = function.process_id().and_then(peak_kib).unwrap_or_default();
-    Ok(Figures { took, peak_kib, changes: answer["changes"]["changes"].as_u64().unwrap_or_default() })
 }
 
 /// Returns the most memory that a process had so far.

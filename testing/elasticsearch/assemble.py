@@ -46,12 +46,23 @@ MODULE_JARS = {
         "httpasyncclient-*", "icu4j-*", "commons-*", "log4j-1.2-api-*", "log4j-slf4j2-*", "slf4j-api-*", "unboundid-*",
     ),
 }
+# ES|QL and KQL, which are published completely for Elasticsearch 8 only. A module sees the classes of the modules that
+# its descriptor names, so none of their jars may be repeated in it.
+LANGUAGE_JARS = {
+    "x-pack-esql-core": ("x-pack-esql-core-*", "x-pack-mapper-version-*"),
+    "x-pack-kql": ("x-pack-kql-*", "antlr4-*"),
+    "x-pack-esql": (
+        "x-pack-esql-[0-9]*", "x-pack-esql-compute-*", "arrow-*", "flatbuffers-*", "jackson-*", "elasticsearch-h3-*",
+    ),
+}
+# Machine learning and Painless, which x-pack-esql extends, are not published. It needs the classes of x-pack-kql instead.
+EXTENDED_BY_ESQL = ("x-pack-esql-core,lang-painless,x-pack-ml", "x-pack-esql-core,x-pack-kql")
 # What is left belongs to x-pack-security, which sees the classes of x-pack-core too.
 REST_MODULE = "x-pack-security"
 # Doubles of classes in other jars, which stop the start, and annotations that nothing needs at run time.
 LEFT_OUT = (
     "jcip-annotations-1.0-1.jar", "jakarta.activation-1.2.1.jar", "listenablefuture-*", "checker-qual-*",
-    "error_prone_annotations-*", "j2objc-annotations-*", "ecj-*",
+    "error_prone_annotations-*", "j2objc-annotations-*", "ecj-*", "slf4j-nop-*",
 )
 
 
@@ -59,17 +70,24 @@ def matches(jar: Path, patterns: tuple[str, ...]) -> bool:
     return any(fnmatch.fnmatch(jar.name, pattern) for pattern in patterns)
 
 
+def modules_of(jars: list[Path]) -> dict[str, tuple[str, ...]]:
+    """Returns the modules that have jars of their own, with the patterns of those."""
+    has_languages = any(jar.name.startswith("x-pack-esql-") for jar in jars)
+    return {**MODULE_JARS, **(LANGUAGE_JARS if has_languages else {})}
+
+
 def place_jars(jars: list[Path], into: Path) -> None:
     """Copies each jar to where it belongs; one may belong to two modules, but never to a module and the server."""
+    modules = modules_of(jars)
     server = into / "server"
     server.mkdir()
-    for part in ("config", "plugins", "lib", *(f"modules/{name}" for name in (*MODULE_JARS, REST_MODULE, STAND_INS))):
+    for part in ("config", "plugins", "lib", *(f"modules/{name}" for name in (*modules, REST_MODULE, STAND_INS))):
         (into / "home" / part).mkdir(parents=True)
     for jar in jars:
-        if matches(jar, SERVER_JARS) and not matches(jar, NETWORK_JARS):
+        owners = [name for name, patterns in modules.items() if matches(jar, patterns)]
+        if not owners and matches(jar, SERVER_JARS):
             shutil.copy2(jar, server)
             continue
-        owners = [name for name, patterns in MODULE_JARS.items() if matches(jar, patterns)]
         if not owners and not matches(jar, LEFT_OUT):
             owners = [REST_MODULE]
         for name in owners:
@@ -82,12 +100,12 @@ def write_descriptors(jars: list[Path], into: Path) -> str:
     The line `modulename` is dropped: the server runs on the class path, where there are no Java modules.
     """
     version = ""
-    for name in (*MODULE_JARS, REST_MODULE):
+    for name in (*modules_of(jars), REST_MODULE):
         jar = next(jar for jar in jars if fnmatch.fnmatch(jar.name, f"{name}-[0-9]*.jar"))
         inside = f"META-INF/es-plugins/{name}/plugin-descriptor.properties"
         with zipfile.ZipFile(jar) as archive:
             lines = archive.read(inside).decode().splitlines()
-        kept = [line for line in lines if line and not line.startswith(("#", "modulename"))]
+        kept = [line.replace(*EXTENDED_BY_ESQL) for line in lines if line and not line.startswith(("#", "modulename"))]
         version = next(line.split("=", 1)[1] for line in kept if line.startswith("elasticsearch.version"))
         (into / "home" / "modules" / name / "plugin-descriptor.properties").write_text("\n".join(kept) + "\n")
     return version

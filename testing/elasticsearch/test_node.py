@@ -206,3 +206,39 @@ def test_every_codec_writes_and_reads(owner, settings):
     assert owner.status("POST", f"/{index}/_create/1?refresh=true" if "index.mode" not in settings
                         else f"/{index}/_doc?refresh=true&op_type=create", document) == 201
     assert owner.call("GET", f"/{index}/_search")[1]["hits"]["total"]["value"] == 1
+
+
+# The parts of ES|QL are published completely for Elasticsearch 8 only.
+HAS_ESQL = os.environ.get("LOCAL_ELASTICSEARCH_VERSION", "8").startswith("8.")
+needs_esql = pytest.mark.skipif(not HAS_ESQL, reason="ES|QL is not published for this version")
+
+
+@needs_esql
+def test_esql_answers_a_key_that_may_only_read(owner, url):
+    reader = Client(url, f"ApiKey {new_key(owner, ['read', 'view_index_metadata'], cluster=())['encoded']}")
+    query = f"FROM {STREAM} | STATS n = COUNT(*) BY message | WHERE message == \"hello\""
+    status, answer = reader.call("POST", "/_query", {"query": query})
+    assert status == 200, answer
+    assert [column["name"] for column in answer["columns"]] == ["n", "message"]
+    assert answer["values"][0][0] >= 2
+    assert reader.status("POST", "/_query", {"query": "FROM other"}) == 400
+    assert reader.status("POST", "/_query", {"query": f"FROM {STREAM} | WHERE"}) == 400
+
+
+@needs_esql
+def test_esql_applies_the_filter_beside_the_query(owner):
+    """A rule or a panel gives its time range there."""
+    span = {"range": {"@timestamp": {"gte": "2026-01-01T00:00:01Z", "lt": "2026-01-01T00:00:02Z"}}}
+    query = f"FROM {STREAM} METADATA _id | KEEP @timestamp, _id"
+    status, answer = owner.call("POST", "/_query", {"query": query, "filter": span})
+    assert status == 200, answer
+    assert {row[0] for row in answer["values"]} == {"2026-01-01T00:00:01.000Z"}
+
+
+@needs_esql
+def test_kql_is_a_query(owner):
+    for text, expected in (("message: hello and not message: bye", True), ("message: bye", False)):
+        body = {"size": 0, "query": {"kql": {"query": text}}}
+        status, answer = owner.call("POST", f"/{STREAM}/_search", body)
+        assert status == 200, answer
+        assert (answer["hits"]["total"]["value"] > 0) is expected

@@ -132,6 +132,14 @@ class Company:
         """Adds events. Their fields are described in the simulator's README, "For other programs"."""
         self._tell("events", events)
 
+    def change_users(self, users: dict[str, dict | None]) -> None:
+        """Adds or replaces users by their keys, and removes those that are `None`."""
+        self._tell("users", users)
+
+    def change_folders(self, folders: dict[str, dict | None]) -> None:
+        """Adds or replaces shared folders by their keys, and removes those that are `None`."""
+        self._tell("folders", folders)
+
     def fail(self, rule: dict) -> None:
         """Adds a fault rule, as described in the simulator's README, "Faults"."""
         self._tell("faults", rule)

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::clock::Clock;
+use crate::entries::Entries;
 use crate::event::Event;
 use crate::faults::FaultRule;
 use crate::json::push_string;
@@ -114,6 +115,31 @@ pub(crate) async fn add_events(State(state): State<SharedState>, body: Bytes) ->
             let added = events.len();
             state.lock().world.events.extend(events);
             ok(&json!({"added": added}))
+        }
+        Err(reason) => refused(&reason),
+    }
+}
+
+pub(crate) async fn change_users(State(state): State<SharedState>, body: Bytes) -> Response<Body> {
+    changed(&body, &mut state.lock().world.users)
+}
+
+pub(crate) async fn change_folders(State(state): State<SharedState>, body: Bytes) -> Response<Body> {
+    changed(&body, &mut state.lock().world.folders)
+}
+
+/// Adds, replaces or, where the value is `null`, removes entries.
+fn changed(body: &[u8], entries: &mut Entries) -> Response<Body> {
+    match parse::<serde_json::Map<String, Value>>(body) {
+        Ok(changes) => {
+            let changed = changes.len();
+            for (key, value) in changes {
+                match value {
+                    Value::Null => _ = entries.remove(&key),
+                    value => entries.put(key, value),
+                }
+            }
+            ok(&json!({"changed": changed}))
         }
         Err(reason) => refused(&reason),
     }

@@ -41,6 +41,8 @@ pub(crate) async fn serve(listener: TcpListener, state: SharedState) {
         .route("/_simulator/quirks", get(admin::quirks).post(admin::change_quirks))
         .route("/_simulator/faults", post(admin::add_faults).delete(admin::clear_faults))
         .route("/_simulator/events", post(admin::add_events))
+        .route("/_simulator/users", post(admin::change_users))
+        .route("/_simulator/folders", post(admin::change_folders))
         .route("/_simulator/clock", post(admin::set_clock))
         .route("/_simulator/provisioning-hash", post(admin::set_provisioning_hash))
         .layer(DefaultBodyLimit::disable())

@@ -135,6 +135,15 @@ fn other_programs_can_ask_and_tell_everything() {
     assert!(
         simulator.truth_events().iter().any(|event| event.record == r#"{"Time":"2025-11-02 01:30:00","Action":7}"#)
     );
+    for (path, truth) in [("users", "truth/users"), ("folders", "truth/folders")] {
+        let change = |body: &Value| admin(&simulator, "POST", path, body).status;
+        assert_eq!(change(&json!({"7": {"username": "a@example.com"}, "8": {"username": "b@example.com"}})), Some(200));
+        assert_eq!(change(&json!({"7": {"username": "c@example.com"}, "8": null})), Some(200));
+        let held = parsed(truth);
+        assert_eq!(held[path]["7"]["username"], "c@example.com");
+        assert!(held[path].get("8").is_none());
+        assert_eq!(change(&json!([])), Some(400));
+    }
     assert_eq!(admin(&simulator, "POST", "clock", &json!({"fixed": "2025-11-01T00:00:00Z"})).status, Some(200));
     assert!(simulator.truth_events().len() < 20);
     simulator.set_clock(Clock::Real);

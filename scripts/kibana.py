@@ -30,7 +30,7 @@ from pathlib import Path
 
 from cluster import Cluster
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 COMPILED = ROOT / "detections" / "compiled" / "lastpass-rules.ndjson"
 # Most documents of a search. A test has fewer, and a search that finds more is an error.
 MOST_DOCUMENTS = 10_000

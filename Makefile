@@ -13,8 +13,8 @@ STACK := $(PYTHON) scripts/stack.py
 # The smallest memory that Lambda gives a function, 128 MB. Source: "Configure Lambda function memory", AWS.
 SMALLEST_KB := 131072
 
-.PHONY: help tools demo year test test-unit test-es9 test-logsdb soak bench bench-run bench-node bench-changes fuzz lint docs \
-  package release local-up local-down python-here
+.PHONY: help tools demo year test test-unit test-es9 test-logsdb soak bench bench-run bench-node bench-changes \
+  fuzz lint docs package release local-up local-down python-here content
 
 help: ## List these targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -101,6 +101,10 @@ docs: python-here ## Build the documentation of the code
 	@$(PYTHON) scripts/tools.py rust
 	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	@echo "==> $(TARGET)/doc/lastpass_elastic/index.html"
+
+content: python-here ## Compile the dashboards in dashboards/; needs Python 3.12
+	@$(PYTHON) scripts/tools.py content
+	@$(TOOLS)/content/venv/bin/python scripts/dashboards.py
 
 package: python-here ## Build dist/lastpass-elastic-x86_64.zip for the runtime provided.al2023, with its SBOM
 	@$(PYTHON) scripts/tools.py rust python

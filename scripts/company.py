@@ -111,6 +111,10 @@ class Company:
         folders = json.loads(self._read("folders"))["folders"]
         return [Record.of(record) for key, folder in folders.items() for record in split({**folder, "id": key})]
 
+    def held(self, what: str) -> dict[str, dict]:
+        """Returns the `users` or `folders` as LastPass holds them, by key."""
+        return json.loads(self._read(what))[what]
+
     def accept(self, provisioning_hash: str) -> None:
         """Makes LastPass accept only this provisioning hash, as after "Reset your provisioning hash"."""
         self._tell("provisioning-hash", {"provisioning_hash": provisioning_hash})

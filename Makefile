@@ -102,7 +102,9 @@ docs: python-here ## Build the documentation of the code
 	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	@echo "==> $(TARGET)/doc/lastpass_elastic/index.html"
 
-content: python-here ## Compile the dashboards in dashboards/; needs Python 3.12
+content: python-here ## Compile the detection rules and the dashboards for Kibana; needs Python 3.12
+	@$(PYTHON) scripts/rules.py
+	@$(PYTHON) scripts/published.py
 	@$(PYTHON) scripts/tools.py content
 	@$(TOOLS)/content/venv/bin/python scripts/dashboards.py
 

@@ -165,6 +165,14 @@ impl Clients {
         Self::fresh(&self.elasticsearch)
     }
 
+    /// Builds a client for Kibana, which is trusted as Elasticsearch is.
+    ///
+    /// # Errors
+    /// [`Error::SetUp`] if the library rejects the configuration.
+    pub fn for_kibana(&self) -> Result<reqwest::Client, Error> {
+        Self::fresh(&self.elasticsearch)
+    }
+
     fn fresh(tls: &ClientConfig) -> Result<reqwest::Client, Error> {
         #[expect(clippy::disallowed_methods, reason = "the one place where clients are made")]
         let builder = reqwest::Client::builder();

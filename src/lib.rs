@@ -20,7 +20,7 @@ pub mod error;
 #[path = "../tests/errors/mod.rs"]
 mod errors;
 pub mod function;
-mod http;
+pub mod http;
 mod invocation;
 pub mod lastpass;
 mod limits;

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use lastpass_elastic::document::Stream;
 
-use crate::{accounts::Selection, connect, exit, output::Format, times};
+use crate::{accounts::Selection, connect, content, exit, output::Format, times};
 
 /// Set up, inspect and backfill a lastpass-elastic stack.
 #[derive(Debug, Parser)]
@@ -117,6 +117,11 @@ pub enum Command {
         #[command(subcommand)]
         command: LocalCommand,
     },
+    /// Dashboards and detection rules in Kibana
+    Content {
+        #[command(subcommand)]
+        command: ContentCommand,
+    },
     /// Print the completion script of a shell
     Completions { shell: Shell },
 }
@@ -176,6 +181,26 @@ pub struct LocalCollect {
     pub dry_run: bool,
 }
 
+#[derive(Debug, Subcommand)]
+pub enum ContentCommand {
+    /// Install or update the dashboards and detection rules in Kibana; needs no stack
+    #[command(after_help = content_help())]
+    Install(ContentInstall),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct ContentInstall {
+    /// Address of Kibana, as the browser shows it
+    #[arg(long, value_name = "URL")]
+    pub kibana: String,
+    /// ID of the space; default: the one in the URL, or default
+    #[arg(long, value_name = "ID")]
+    pub space: Option<String>,
+    /// Also replace what you changed in the rules; they stay enabled or disabled
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
 /// The name of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
@@ -202,6 +227,14 @@ impl StreamName {
             Self::DetailedSharedFolder => Stream::DetailedSharedFolder,
         }
     }
+}
+
+fn content_help() -> String {
+    format!(
+        "The API key comes from the environment variable {}, or is asked for. Rules that are new are disabled. Rules that you \
+         changed keep your values. Dashboards are replaced.",
+        content::VARIABLE
+    )
 }
 
 fn time_help() -> String {

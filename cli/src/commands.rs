@@ -5,9 +5,9 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 
 use crate::{
-    args::{Args, Command, LocalCommand, StackOptions},
+    args::{Args, Command, ContentCommand, LocalCommand, StackOptions},
     backfill::Backfill,
-    check_page, connect,
+    check_page, connect, content,
     error::Error,
     exit::Exit,
     local,
@@ -73,6 +73,7 @@ pub async fn run(args: Args, now: Timestamp) -> Result<Exit, Error> {
             session.invoke(&session.invoke_targets()?, &payload, format).await
         }
         Command::Local { command: LocalCommand::Collect(collect) } => Ok(local::collect(&collect, format, now).await?),
+        Command::Content { command: ContentCommand::Install(install) } => Ok(content::install(&install, format).await?),
         Command::Completions { shell } => {
             output::print_line(completions(shell).trim_end())?;
             Ok(Exit::Done)

@@ -1,7 +1,8 @@
 //! The error of a command: collects the errors of all modules.
 
 use crate::{
-    accounts, aws, backfill, connect, exit::Exit, failure::Failure, function, local, output, payload, stack, times,
+    accounts, aws, backfill, connect, content, exit::Exit, failure::Failure, function, local, output, payload, stack,
+    times,
 };
 
 /// Why a command failed.
@@ -34,6 +35,9 @@ pub enum Error {
     /// `local collect` failed.
     #[error(transparent)]
     Local(#[from] local::Error),
+    /// The content could not be installed.
+    #[error(transparent)]
+    Content(#[from] content::Error),
     /// The output could not be written.
     #[error(transparent)]
     Output(#[from] output::Error),
@@ -59,6 +63,7 @@ impl Error {
             Self::Backfill(error) => error,
             Self::Connect(error) => error,
             Self::Local(error) => error,
+            Self::Content(error) => error,
             Self::Output(error) => error,
         }
     }

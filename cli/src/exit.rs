@@ -39,7 +39,7 @@ impl Exit {
     const fn meaning(self) -> &'static str {
         match self {
             Self::Done => "done, or started without --follow",
-            Self::Failed => "the function, the backfill or LastPass reported an error, or a check or slice failed",
+            Self::Failed => "the function, the backfill, LastPass or Kibana reported an error, or a check failed",
             Self::Usage => "wrong usage: an option, a time, an account, a file",
             Self::Unfinished => "not done yet, or nothing done: partial, skipped, left running by Ctrl-C",
             Self::Aws => "AWS could not be used: credentials, permissions, network, region, or no such stack",

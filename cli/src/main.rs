@@ -11,6 +11,7 @@ mod backfill;
 mod check_page;
 mod commands;
 mod connect;
+mod content;
 mod error;
 mod exit;
 mod failure;

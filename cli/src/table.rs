@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     answers::{AccountStatus, Accounts, BackfillAnswer, Check, CheckAnswer, LastRun, SlicesStatus, StatusAnswer},
-    times,
+    content, times,
 };
 
 /// Renders an answer, or the error of one of several accounts, for a terminal of `width` columns; without a terminal, as
@@ -28,6 +28,7 @@ fn render_action(answer: &Value, width: Option<u16>) -> Option<String> {
     match answer["action"].as_str()? {
         "check" => CheckAnswer::deserialize(answer).ok().map(|answer| render_checks(answer.checks, width)),
         "status" => StatusAnswer::deserialize(answer).ok().map(|answer| render_status(&answer, width)),
+        "content install" => Some(content::render(answer, width)),
         "backfill" => BackfillAnswer::deserialize(answer).ok().map(|answer| render_backfill(&answer, width)),
         _ => None,
     }
@@ -49,13 +50,15 @@ fn plain_table() -> Table {
     table
 }
 
-fn table<const COLUMNS: usize>(header: [&str; COLUMNS]) -> Table {
+/// An empty table with a heading.
+pub fn table<const COLUMNS: usize>(header: [&str; COLUMNS]) -> Table {
     let mut table = plain_table();
     table.set_header(header);
     table
 }
 
-fn lines(mut table: Table, width: Option<u16>) -> String {
+/// The text of a table.
+pub fn lines(mut table: Table, width: Option<u16>) -> String {
     if let Some(width) = width {
         table.set_width(width);
     }

@@ -30,7 +30,7 @@ SEED = 11
 END = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 # A backfill of everything: from the midnight before the first event to the last full hour.
 EVERYTHING = ["--from", f"{SIZE.days + 1}d", "--to", rfc3339(END)]
-COMMANDS = ["connect", "setup", "check", "status", "backfill", "reset", "redrive", "invoke", "local", "local collect", "completions"]
+COMMANDS = ["connect", "setup", "check", "status", "backfill", "reset", "redrive", "invoke", "local", "local collect", "content", "content install", "completions"]
 # The longest time of a command that gets no response. The rest is for a busy machine.
 NO_ANSWER_SECONDS = 40
 # The fields that differ between two snapshots of the same users.

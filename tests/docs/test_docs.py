@@ -195,6 +195,25 @@ def test_roles_are_those_in_assets():
         assert {f"lastpass-{role}": rights} in blocks
 
 
+def test_the_role_for_kibana_is_that_in_assets():
+    block = re.search(r"^```json\n(.*?)^```$", PAGES["docs/dashboards.md"], re.M | re.S).group(1)
+    assert json.loads(block) == {"lastpass-content": json.loads((ROOT / "assets" / "roles" / "content.json").read_text())}
+
+
+def test_errors_of_kibana_are_those_of_the_command_line():
+    told = {row[0] for row in table(section("docs/dashboards.md", "Install"), "error")}
+    source = (ROOT / "cli" / "src" / "content" / "error.rs").read_text().split("fn error_type")[1].split("fn exit")[0]
+    assert told == set(re.findall(r'"([A-Z][a-zA-Z]+\.[A-Z][a-zA-Z]+)"', source)) - {"Content.Invalid"}
+
+
+def test_every_dashboard_has_its_picture():
+    there = {file.stem for file in (ROOT / "dashboards").glob("*.yaml")} - {"lint"}
+    assert set(re.findall(r"\(dashboard-(\w+)\.svg\)", PAGES["docs/dashboards.md"])) == there
+    for name in there:
+        picture = ROOT / "docs" / f"dashboard-{name}.svg"
+        assert picture.stat().st_size < 200_000 and "Not a screenshot of Kibana" in picture.read_text()
+
+
 def test_the_table_of_fields_is_that_of_the_templates():
     sys.path.insert(0, str(ROOT / "scripts"))
     import field_table

@@ -20,6 +20,7 @@ mod secret;
 mod settings;
 
 pub use self::{
+    ask::{ask, is_possible as can_ask},
     command::connect,
     error::Error,
     input::{names, variables},

@@ -1,0 +1,140 @@
+//! The address of Kibana, as a browser shows it, and the space in it.
+
+use lastpass_elastic::endpoint;
+use url::Url;
+
+use super::error::Error;
+
+/// The space that every Kibana has. Its paths have no prefix.
+pub const DEFAULT_SPACE: &str = "default";
+
+/// Where content is installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// The URL of Kibana without a space, and without a slash at its end.
+    base: String,
+    /// The ID of the space.
+    pub space: String,
+}
+
+impl Address {
+    /// Reads the address of Kibana. It may be copied from a browser: what follows `/app` is left out, and a space in it
+    /// counts unless `space` is given.
+    ///
+    /// # Errors
+    /// [`Error::Url`], [`Error::TwoSpaces`], [`Error::SpaceName`].
+    pub fn new(url: &str, space: Option<&str>) -> Result<Self, Error> {
+        let mut url = Url::parse(url.trim()).ok().filter(Url::has_host).ok_or(Error::Url("is not a URL"))?;
+        check(&url)?;
+        url.set_query(None);
+        url.set_fragment(None);
+        let path = url.path().split("/app/").next().unwrap_or_default().trim_end_matches("/app").trim_end_matches('/');
+        let (path, in_url) = match path.rsplit_once("/s/") {
+            Some((before, space)) if !space.contains('/') => (before.to_owned(), Some(space.to_owned())),
+            _ => (path.to_owned(), None),
+        };
+        url.set_path(&path);
+        let space = match (space, in_url) {
+            (Some(given), Some(found)) if given != found => return Err(Error::TwoSpaces),
+            (Some(given), _) => given.to_owned(),
+            (None, Some(found)) => found,
+            (None, None) => DEFAULT_SPACE.to_owned(),
+        };
+        if !is_space_id(&space) {
+            return Err(Error::SpaceName);
+        }
+        Ok(Self { base: url.as_str().trim_end_matches('/').to_owned(), space })
+    }
+
+    /// The host, for messages.
+    pub fn host(&self) -> &str {
+        &self.base
+    }
+
+    /// The URL of a path of the API in the space.
+    pub fn api(&self, path: &str) -> String {
+        format!("{}{}/{path}", self.base, self.prefix())
+    }
+
+    /// The URL of a path that belongs to no space.
+    pub fn global(&self, path: &str) -> String {
+        format!("{}/{path}", self.base)
+    }
+
+    /// The URL of a dashboard for people.
+    pub fn dashboard(&self, id: &str) -> String {
+        format!("{}{}/app/dashboards#/view/{id}", self.base, self.prefix())
+    }
+
+    fn prefix(&self) -> String {
+        if self.space == DEFAULT_SPACE { String::new() } else { format!("/s/{}", self.space) }
+    }
+}
+
+fn check(url: &Url) -> Result<(), Error> {
+    if !matches!(url.scheme(), "https" | "http") {
+        return Err(Error::Url("does not begin with https://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Error::Url("has a user name or password: only an API key is used"));
+    }
+    if url.scheme() == "http" && !endpoint::is_loopback(url) {
+        return Err(Error::Url("does not begin with https://: the API key would be sent unprotected"));
+    }
+    Ok(())
+}
+
+/// Source: Kibana, `x-pack/platform/plugins/shared/spaces/server/lib/space_schema.ts`.
+fn is_space_id(space: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
+    !space.is_empty() && space.bytes().all(is_allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_be_copied_from_a_browser() {
+        for (url, space, base, found) in [
+            ("https://kibana.example.com", None, "https://kibana.example.com", "default"),
+            ("https://kibana.example.com:5601/", None, "https://kibana.example.com:5601", "default"),
+            (" https://k.example.com/app/home#/ ", None, "https://k.example.com", "default"),
+            ("https://k.example.com/s/soc/app/security/rules?x=1", None, "https://k.example.com", "soc"),
+            ("https://k.example.com/s/soc", Some("soc"), "https://k.example.com", "soc"),
+            ("https://e.example.com/kibana/s/soc/app", None, "https://e.example.com/kibana", "soc"),
+            ("https://e.example.com/kibana/", Some("a_b-1"), "https://e.example.com/kibana", "a_b-1"),
+            ("http://127.0.0.1:5601", None, "http://127.0.0.1:5601", "default"),
+        ] {
+            let address = Address::new(url, space).expect(url);
+            assert_eq!((address.host(), address.space.as_str()), (base, found), "{url}");
+        }
+    }
+
+    #[test]
+    fn paths_have_the_prefix_of_the_space() {
+        let default = Address::new("https://k.example.com", None).expect("an address");
+        assert_eq!(default.api("api/status"), "https://k.example.com/api/status");
+        let soc = Address::new("https://k.example.com/base", Some("soc")).expect("an address");
+        assert_eq!(soc.api("api/x"), "https://k.example.com/base/s/soc/api/x");
+        assert_eq!(soc.global("api/x"), "https://k.example.com/base/api/x");
+        assert_eq!(soc.dashboard("d"), "https://k.example.com/base/s/soc/app/dashboards#/view/d");
+    }
+
+    #[test]
+    fn a_wrong_address_is_refused_without_repeating_it() {
+        for (url, space) in [
+            ("kibana.example.com", None),
+            ("ftp://f00dfeed", None),
+            ("http://f00dfeed.example.com", None),
+            ("https://user:f00dfeed@k.example.com", None),
+            ("https://k.example.com/s/soc", Some("f00dfeed")),
+            ("https://k.example.com", Some("F00DFEED")),
+            ("https://k.example.com", Some("")),
+            ("https://k.example.com", Some("a/b")),
+        ] {
+            let error = Address::new(url, space).expect_err(url).to_string();
+            assert!(!error.to_lowercase().contains("f00dfeed"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Why the content could not be installed.
+
+use std::io;
+
+use super::api_key::VARIABLE;
+use crate::{exit::Exit, failure::Failure, output};
+
+/// The privileges that a refusal names. docs/dashboards.md has the role.
+const PRIVILEGES: &str = "Kibana privileges All for Dashboards, for Data View Management and for the rules of Security, in this space; \
+    docs/dashboards.md has the role";
+
+/// A failed `content install`.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The URL is not one of Kibana. The text never repeats it, because it may contain a password.
+    #[error(
+        "the URL of --kibana {0}. Give the address of Kibana as the browser shows it, such as https://kibana.example.com:5601"
+    )]
+    Url(&'static str),
+    /// The URL and the option name different spaces.
+    #[error("the URL of --kibana names another space than --space: leave one of them out")]
+    TwoSpaces,
+    /// The ID of the space is invalid.
+    #[error(
+        "--space is not the ID of a space: it consists of lower-case letters, digits, _ and -, and stands in the URL after /s/"
+    )]
+    SpaceName,
+    /// There is no API key.
+    #[error(
+        "there is no API key for Kibana: set {VARIABLE}, or run the command on a terminal, where it asks for the key"
+    )]
+    NoKey,
+    /// The API key has another form.
+    #[error(
+        "the API key for Kibana is not in the encoded form: copy the key that Kibana shows as Base64 or Encoded, without quotes"
+    )]
+    Key,
+    /// The terminal could not be used.
+    #[error("the API key cannot be read from the terminal ({0}): set {VARIABLE}")]
+    Terminal(#[source] io::Error),
+    /// Ctrl-C, or the end of the input.
+    #[error("interrupted: nothing was installed")]
+    Interrupted,
+    /// Kibana does not respond.
+    #[error("{url} cannot be reached: {reason}")]
+    Unreachable { url: String, reason: String },
+    /// Something else answers at this address.
+    #[error("{url} is not the address of Kibana: {found}")]
+    NotKibana { url: String, found: String },
+    /// Kibana is starting, or cannot reach Elasticsearch.
+    #[error("Kibana is not ready (HTTP {0}): try again in a minute; its own log says more")]
+    NotReady(u16),
+    /// Kibana refuses the API key.
+    #[error(
+        "Kibana refuses the API key: it is wrong, has expired, was invalidated, or belongs to another cluster. Create one in \
+             Kibana under Stack Management > API keys"
+    )]
+    Unauthorized,
+    /// The API key lacks a privilege.
+    #[error("the API key may not {action}. It needs the {PRIVILEGES}. Kibana said: {message}")]
+    Forbidden { action: &'static str, message: String },
+    /// There is no such space.
+    #[error(
+        "there is no space {0} in this Kibana: spaces are listed under Stack Management > Spaces, and their ID stands in the URL after /s/"
+    )]
+    NoSpace(String),
+    /// Kibana is too old.
+    #[error("this Kibana is version {0}: the dashboards and rules need 8.19 or later")]
+    TooOld(String),
+    /// Kibana has no detection rules.
+    #[error(
+        "the dashboards are installed, but the detection rules are not: this Kibana has no Elastic Security. It is missing in \
+             serverless projects of other kinds, and where xpack.securitySolution.enabled is false"
+    )]
+    NoSecurity,
+    /// Kibana refuses a request for another reason.
+    #[error("Kibana refused to {action} with HTTP {status}: {message}")]
+    Refused { action: &'static str, status: u16, message: String },
+    /// Kibana took a file, but not all that is in it.
+    #[error("Kibana did not {action}: {reasons}")]
+    Incomplete { action: &'static str, reasons: String },
+    /// A response is not what Kibana's API description says.
+    #[error(
+        "Kibana answered the request to {action} in a form that is not known: update lastpass-elastic, or import the files by hand \
+             (docs/dashboards.md)"
+    )]
+    Answer { action: &'static str },
+    /// The content of this program is damaged.
+    #[error("the content of this program cannot be read ({0}): build or download it again")]
+    Bundle(#[from] serde_json::Error),
+    /// TLS could not be set up.
+    #[error("{0}")]
+    Tls(#[from] lastpass_elastic::http::Error),
+    /// The output could not be written.
+    #[error(transparent)]
+    Output(#[from] output::Error),
+}
+
+impl Failure for Error {
+    fn error_type(&self) -> &str {
+        match self {
+            Self::Url(_) | Self::TwoSpaces | Self::SpaceName | Self::NoKey | Self::Key | Self::Terminal(_) => {
+                "Usage.Invalid"
+            }
+            Self::Interrupted => "Content.Interrupted",
+            Self::Unreachable { .. } | Self::Tls(_) => "Kibana.Unreachable",
+            Self::NotKibana { .. } => "Kibana.NotKibana",
+            Self::NotReady(_) => "Kibana.NotReady",
+            Self::Unauthorized => "Kibana.Unauthorized",
+            Self::Forbidden { .. } => "Kibana.Forbidden",
+            Self::NoSpace(_) => "Kibana.NoSpace",
+            Self::TooOld(_) => "Kibana.TooOld",
+            Self::NoSecurity => "Kibana.NoSecurity",
+            Self::Refused { .. } | Self::Incomplete { .. } | Self::Answer { .. } => "Kibana.Refused",
+            Self::Bundle(_) => "Content.Invalid",
+            Self::Output(error) => error.error_type(),
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self.error_type() {
+            "Usage.Invalid" => Exit::Usage,
+            "Content.Interrupted" => Exit::Unfinished,
+            _ => Exit::Failed,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Runs `content install`.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    address::Address,
+    api_key, bundle,
+    digest::Published,
+    error::Error,
+    kibana::Kibana,
+    rules::{Plan, plan},
+};
+use crate::{args::ContentInstall, exit::Exit, output, output::Format};
+
+type Rule = Map<String, Value>;
+
+/// Installs the dashboards and rules, and prints what happened to each.
+///
+/// Everything is read before anything is written, so that most refusals leave Kibana as it was.
+///
+/// # Errors
+/// [`Error`].
+pub async fn install(args: &ContentInstall, format: Format) -> Result<Exit, Error> {
+    let address = Address::new(&args.kibana, args.space.as_deref())?;
+    let (rules, dashboards) = (bundle::lines(bundle::RULES)?, bundle::lines(bundle::DASHBOARDS)?);
+    let published: Published = serde_json::from_str(bundle::PUBLISHED)?;
+    let kibana = Kibana::new(address, api_key::read().await?)?;
+    kibana.check().await?;
+    let plans = match plans(&kibana, &rules, &published, args.overwrite).await {
+        Err(Error::NoSecurity) => Err(Error::NoSecurity),
+        plans => Ok(plans?),
+    };
+    let replaced = kibana.import_dashboards().await?;
+    let plans = plans?;
+    let new: Vec<&Rule> = plans.iter().filter(|(_, plan)| *plan == Plan::Install).map(|(rule, _)| *rule).collect();
+    if !new.is_empty() {
+        kibana.import_rules(&new).await?;
+    }
+    for (rule, plan) in &plans {
+        if let Plan::Change { fields, .. } = plan
+            && !fields.is_empty()
+        {
+            kibana.change_rule(&rule["rule_id"], fields).await?;
+        }
+    }
+    output::print_answer(&answer(&kibana.address, &dashboards, &replaced, &plans), format)?;
+    Ok(Exit::Done)
+}
+
+async fn plans<'r>(
+    kibana: &Kibana,
+    rules: &'r [Rule],
+    published: &Published,
+    overwrite: bool,
+) -> Result<Vec<(&'r Rule, Plan)>, Error> {
+    let mut plans = Vec::with_capacity(rules.len());
+    for rule in rules {
+        let installed = kibana.rule(rule["rule_id"].as_str().unwrap_or_default()).await?;
+        plans.push((rule, plan(rule, installed.as_ref(), published, overwrite)));
+    }
+    Ok(plans)
+}
+
+fn answer(address: &Address, dashboards: &[Rule], replaced: &[String], plans: &[(&Rule, Plan)]) -> Value {
+    let dashboard = |saved: &Rule| {
+        let id = saved["id"].as_str().unwrap_or_default();
+        let status = if replaced.iter().any(|there| there == id) { "replaced" } else { "installed" };
+        json!({"name": saved["attributes"]["title"], "status": status, "url": address.dashboard(id)})
+    };
+    let is_dashboard = |saved: &&Rule| saved["type"] == "dashboard";
+    let rule = |(rule, plan): &(&Rule, Plan)| {
+        let (status, changed, kept, is_enabled) = match plan {
+            Plan::Install => ("installed", Vec::new(), &[][..], false),
+            Plan::Change { fields, kept, is_enabled } => {
+                let changed: Vec<&String> = fields.keys().collect();
+                let status = match (changed.is_empty(), kept.is_empty()) {
+                    (true, true) => "unchanged",
+                    (false, _) => "updated",
+                    (true, false) => "kept",
+                };
+                (status, changed, &kept[..], *is_enabled)
+            }
+        };
+        json!({"name": rule["name"], "rule_id": rule["rule_id"], "status": status, "updated": changed, "kept": kept, "enabled": is_enabled})
+    };
+    json!({
+        "action": "content install",
+        "status": "complete",
+        "space": address.space,
+        "dashboards": dashboards.iter().filter(is_dashboard).map(dashboard).collect::<Vec<_>>(),
+        "rules": plans.iter().map(rule).collect::<Vec<_>>(),
+    })
+}

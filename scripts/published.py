@@ -1,0 +1,83 @@
+"""Records what every published detection rule says, so that an upgrade can tell a user's changes from ours.
+
+    python3 scripts/published.py            adds the compiled rules to detections/compiled/published.json
+    python3 scripts/published.py --check    fails if a compiled rule is missing there
+
+The file has, for each rule and field, the digests of all values that were ever published. A value in Kibana whose digest is
+not among them was changed by a user. Digests are never removed, because any of these values may be installed somewhere.
+`cli/src/content/digest.rs` computes the same digests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+COMPILED = ROOT / "detections" / "compiled"
+RULES = COMPILED / "lastpass-rules.ndjson"
+PUBLISHED = COMPILED / "published.json"
+# What belongs to the user from the beginning, and what Kibana sets.
+NOT_OURS = {"rule_id", "version", "enabled", "actions", "exceptions_list"}
+DIGEST_CHARACTERS = 12
+
+
+class Unpublishable(Exception):
+    """A rule cannot be published like this. The text says why."""
+
+
+def plain(value: object) -> object:
+    """Returns a value in the form in which values are compared: Kibana adds empty fields, and drops white space."""
+    if isinstance(value, dict):
+        fields = {key: plain(inner) for key, inner in value.items()}
+        return {key: inner for key, inner in fields.items() if inner not in (None, [], {})}
+    if isinstance(value, list):
+        return [plain(entry) for entry in value]
+    return value.strip() if isinstance(value, str) else value
+
+
+def digest(value: object) -> str:
+    text = json.dumps(plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_CHARACTERS]
+
+
+def with_rules(published: dict, rules: list[dict]) -> dict:
+    """Returns `published` with the values of these rules."""
+    for rule in rules:
+        fields = published.setdefault(rule["rule_id"], {})
+        for name, value in rule.items():
+            if name not in NOT_OURS:
+                known = fields.setdefault(name, [])
+                known += [found for found in [digest(value)] if found not in known]
+        if len(fields["type"]) > 1:
+            raise Unpublishable(f"the rule {rule['name']} had another type before: Kibana cannot change it, so give the rule a new ID")
+    return published
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Records the values of the compiled rules.")
+    parser.add_argument("--check", action="store_true", help="fail if a compiled rule is missing; write nothing")
+    options = parser.parse_args()
+    rules = [json.loads(line) for line in RULES.read_text().splitlines()]
+    before = json.loads(PUBLISHED.read_text()) if PUBLISHED.exists() else {}
+    try:
+        after = with_rules(json.loads(json.dumps(before)), rules)
+    except Unpublishable as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    name = PUBLISHED.relative_to(ROOT)
+    if not options.check:
+        PUBLISHED.write_text(json.dumps(after, indent=1, sort_keys=True) + "\n")
+        print(f"==> {name}: {len(after)} rules")
+        return 0
+    if after != before:
+        print(f"{name} lacks the compiled rules: run `make content`", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -45,6 +45,9 @@ COPIED = {
     "events/*.json": "events/",
     "statemachines/*.asl.yaml": "statemachines/",
     "assets/roles/*.json": "roles/",
+    # To import by hand what `content install` installs.
+    "dashboards/compiled/lastpass-dashboards.ndjson": "kibana/",
+    "detections/compiled/lastpass-rules.ndjson": "kibana/",
     "assets/release/samconfig.toml": "",
 }
 

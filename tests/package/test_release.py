@@ -32,6 +32,7 @@ PROGRAM_HEADER_INTERPRETER = 3
 FILES = {
     "template.yaml", "function.zip", "lastpass-elastic", "samconfig.toml", "SHA256SUMS", "sbom.cdx.json",
     "LICENSE", "README.md", "CHANGELOG.md", "SECURITY.md", "roles/writer.json", "roles/installer.json",
+    "roles/content.json", "kibana/lastpass-dashboards.ndjson", "kibana/lastpass-rules.ndjson",
     "statemachines/accounts.asl.yaml", "statemachines/backfill.asl.yaml",
     "licences/crates.txt", "licences/musl.txt", "licences/rust-standard-library.html",
 }

@@ -14,7 +14,7 @@ STACK := $(PYTHON) scripts/stack.py
 SMALLEST_KB := 131072
 
 .PHONY: help tools demo year test test-unit test-es9 test-logsdb soak bench bench-run bench-node bench-changes \
-  fuzz lint docs package release local-up local-down python-here content pictures
+  fuzz lint docs package release local-up local-down python-here content pictures quiet-year
 
 help: ## List these targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -41,6 +41,12 @@ year: python-here ## Backfill a year of EVENTS=1000000 in slices while the live 
 	@cargo build --release --locked --package lastpass-simulator
 	@cargo build --workspace --bins --locked
 	@$(STACK) run --iam -- python scripts/year.py --events $(or $(EVENTS),1000000)
+
+quiet-year: python-here ## Count the alerts of all detection rules in a quiet year of EVENTS=1000000
+	@$(PYTHON) scripts/tools.py rust python es8
+	@cargo build --release --locked --bin bootstrap
+	@cargo build --workspace --bins --locked
+	@$(STACK) run --iam -- python scripts/quiet_year.py --events $(or $(EVENTS),1000000)
 
 test: tools lint ## Everything CI runs: lint, then all tests on a local stack
 	@$(STACK) run --iam -- scripts/test.sh
@@ -103,9 +109,10 @@ docs: python-here ## Build the documentation of the code
 	@echo "==> $(TARGET)/doc/lastpass_elastic/index.html"
 
 content: python-here ## Compile the detection rules and the dashboards for Kibana; needs Python 3.12
+	@$(PYTHON) scripts/tools.py content
 	@$(PYTHON) scripts/rules.py
 	@$(PYTHON) scripts/published.py
-	@$(PYTHON) scripts/tools.py content
+	@$(TOOLS)/content/venv/bin/python scripts/check_rules.py
 	@$(TOOLS)/content/venv/bin/python scripts/dashboards.py
 
 pictures: python-here ## Draw docs/dashboard-*.svg from the results of the dashboards' queries on a simulated company

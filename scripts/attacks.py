@@ -9,6 +9,7 @@ minute too late.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 DAY = 24 * 60
 HOME = "198.51.100."
@@ -16,6 +17,12 @@ ABROAD = "203.0.113."
 # The addresses of these tests, by their beginnings. The ingest pipeline of the local node maps them.
 COUNTRIES = {HOME: "CH", ABROAD: "BR", "192.0.2.": "US"}
 VIA = "LastPass via Chrome v4.134.0"
+
+
+def at(start: datetime, play: Play) -> list[dict]:
+    """Returns the events of a play in the simulator's form."""
+    return [{**{key: value for key, value in event.items() if key != "minute"},
+             "instant": (start + timedelta(minutes=event["minute"])).strftime("%Y-%m-%dT%H:%M:%SZ")} for event in play.events]
 
 
 @dataclass
@@ -149,10 +156,13 @@ def many_master_password_resets() -> Play:
 
 def reset_then_login() -> Play:
     play = Play("reset-then-login-from-same-address", ("victim",))
-    admin, own = ABROAD + "66", HOME + "20"
-    for user, ip, minute in (("victim", admin, 59), ("lucky", own, 20), ("late", admin, 61), ("early", admin, -1)):
-        play.event(0, "super", "master password reset by super admin", address(user), admin)
+    admin, own, office = ABROAD + "66", HOME + "20", HOME + "200"
+    for user, ip, minute in (("victim", admin, 59), ("lucky", own, 20), ("late", ABROAD + "67", 24 * 60 + 1),
+                             ("early", ABROAD + "68", -1), ("colleague", office, 20)):
+        play.event(0, "super", "master password reset by super admin", address(user), ip if ip != own else admin)
         play.event(minute, user, "Log in", VIA, ip)
+    for number in range(3):
+        play.event(-30, f"desk{number}", "Log in", VIA, office)
     return play.event(20, "neighbour", "Log in", VIA, admin)
 
 
@@ -243,3 +253,179 @@ def plays_of_events() -> list[Play]:
         many_sites_used(), many_notes_opened(), unusual_volume(), folder_rights_widened(), folders_deleted(),
         many_sites_deleted(), action_never_seen(),
     ]
+
+
+def takeover(victim: str, ip: str) -> Play:
+    """Returns an attack of ten minutes: a password is guessed, the second factor switched off, and the vault copied."""
+    play = Play("demo", (victim, ip))
+    play.events_at(every(12, 0.2, -11), victim, "Failed Login Attempt", lambda _: VIA, lambda _: ip)
+    play.event(-8, victim, "Log in", VIA, ip).event(-7, victim, "Disabled Multifactor Authentication", "", ip)
+    play.events_at(every(35, 0.1, -6), victim, "Log in", lambda number: f"VID: {number}", lambda _: ip)
+    return play.event(-2, victim, "Data export", "", ip)
+
+
+# --- rules that need snapshots, which can be taken now only ---
+
+EMPLOYEES = 60
+
+
+def dormant_account() -> Play:
+    play = Play("dormant-account", ("sleeper",))
+    for user in ("sleeper", "holidaymaker", "newborn"):
+        play.event(-10, user, "Log in", VIA)
+    return play.event(-10, "ghost", "Log in", "github.com")
+
+
+def shared_with_outsider() -> Play:
+    play = Play("shared-with-outsider", ("evil.example",))
+    play.event(-10, "ann", "Add to Shared Folder", "'Plans' 'eve@evil.example'")
+    play.event(-9, "ann", "Add to Shared Folder", f"'Plans' '{address('e1')}'")
+    play.event(-8, "ann", "Removed from Shared Folder", "'Plans' 'eve@other.example'")
+    return play.event(-70, "ann", "Add to Shared Folder", "'Plans' 'eve@earlier.example'")
+
+
+def access_without_audit_event() -> Play:
+    play = Play("access-without-audit-event", ("smuggled",))
+    play.event(-30, "ann", "Add to Shared Folder", f"'Shared-Secrets' '{address('invited')}'")
+    play.event(-30, "ann", "Adding User to Group", f"{address('grouped')} - Support")
+    for number in range(EMPLOYEES):
+        for name in ("Everybody", "Nearly"):
+            play.event(-30, "ann", "Add to Shared Folder", f"'{name}' '{address(f'e{number}')}'")
+    return play.event(-30, "ann", "Add to Shared Folder", "'Secrets' 'agent@outside.example'")
+
+
+def plays_of_snapshots() -> list[Play]:
+    """Returns the plays for rules that compare with snapshots, and those whose attack is in the snapshots alone."""
+    return [
+        dormant_account(), shared_with_outsider(), access_without_audit_event(),
+        Play("folder-most-users-can-read", ("Everybody",)),
+        Play("outsider-in-folder", ("outside.example",)),
+        Play("super-admin-in-folder", ("climber",)),
+        Play("administrator-without-second-factor", ("careless",)),
+        Play("many-users-gone", ("20",)),
+        Play("dead-letters", ("lastpass.user",)),
+        Play("unreadable-records", ("lastpass.event_report",)),
+    ]
+
+
+def user(name: str, **fields: object) -> dict:
+    """Returns a user in LastPass's form."""
+    return {"username": address(name), "fullname": name.title(), "mpstrength": "90", "created": "2024-03-12 10:02:56",
+            "neverloggedin": False, "disabled": False, "admin": False, "multifactor": "lastpassauth", **fields}
+
+
+def days_ago(now: datetime, days: int) -> str:
+    return (now - timedelta(days=days)).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def users(now: datetime) -> dict[str, dict]:
+    """Returns the users of the first snapshot."""
+    found = {f"e{number}": user(f"e{number}") for number in range(EMPLOYEES)}
+    found |= {name: user(name) for name in ("invited", "grouped", "smuggled", "climber")}
+    found |= {f"leaver{number}": user(f"leaver{number}") for number in range(39)}
+    found |= {
+        "sleeper": user("sleeper", last_login=days_ago(now, 91)),
+        "holidaymaker": user("holidaymaker", last_login=days_ago(now, 89)),
+        "newborn": user("newborn", last_login="", neverloggedin=True),
+        "ghost": user("ghost", last_login=days_ago(now, 200)),
+        "careless": user("careless", admin=True, multifactor=""),
+        "careful": user("careful", admin=True),
+        "plain": user("plain", multifactor=""),
+        "retired": user("retired", admin=True, multifactor="", disabled=True),
+        # Elasticsearch refuses an object in a field of numbers.
+        "refused": user("refused", sites={"a": 1}),
+    }
+    return found
+
+
+def changes_of_users() -> list[dict[str, dict | None]]:
+    """Returns the changes before the second and the third snapshot: 19 users are gone, then 20."""
+    first = {f"leaver{number}": None for number in range(19)}
+    return [first, {f"leaver{number}": None for number in range(19, 39)}]
+
+
+def member(email: str, **rights: object) -> dict:
+    return {"username": email, "readonly": 1, "give": 0, "can_administer": False, "superadmin": 0, "sites": [], **rights}
+
+
+def folder(name: str, *members: dict) -> dict:
+    return {"sharedfoldername": name, "score": 90, "deleted": False, "users": list(members)}
+
+
+def folders() -> dict[str, dict]:
+    """Returns the shared folders of the first snapshot."""
+    owner = member(address("ann"), can_administer=True)
+    return {"1": folder("Secrets", owner), "2": folder("Everybody", owner), "3": folder("Nearly", owner), "4": folder("Ops", owner)}
+
+
+def changes_of_folders(all_users: int) -> dict[str, dict]:
+    """Returns the folders of the second snapshot."""
+    owner = member(address("ann"), can_administer=True)
+    half = -(-all_users // 2)
+    crowd = [member(address(f"e{number}")) for number in range(EMPLOYEES)]
+    return {
+        "1": folder("Secrets", owner, *(member(address(name)) for name in ("invited", "grouped", "smuggled")),
+                    member("agent@outside.example")),
+        # The owner is one of the readers.
+        "2": folder("Everybody", owner, *crowd[: half - 1]),
+        "3": folder("Nearly", owner, *crowd[: half - 2]),
+        "4": folder("Ops", owner, member(address("climber"), superadmin=1)),
+    }
+
+
+# What each play contains, for docs/detections.md: the attack that the rule finds, and what it must not find.
+STORIES = {
+    "failed-logins": ("15 failed logins in half an hour: one alert", "9 failed logins; 10 within 72 minutes; 10 users with one each"),
+    "login-after-failed-logins": (
+        "8 failed logins, and a login after an hour",
+        "7 failed logins; the login of another user; 91 minutes later; before the failed ones; to a site"),
+    "password-spray": ("failed logins of 12 users from one address", "9 users; one user 10 times; 10 users within 72 minutes"),
+    "login-from-new-country": (
+        "a user who logged in from CH logs in from BR, three times: one alert",
+        "a user who was in BR 20 days ago; a new user; the use of a site from BR"),
+    "logins-from-two-countries": ("CH, and 59 minutes later BR", "61 minutes later; two users, each in one country"),
+    "dormant-account": ("the last login was 91 days ago", "89 days ago; never logged in; the use of a site"),
+    "verification-mails": ("7 mails in 30 minutes: one alert", "5 mails; 6 within 70 minutes"),
+    "second-factor-disabled": ("`Disabled Multifactor Authentication`", "`Multifactor Enabled`, `Disabled`"),
+    "policy-weakened": ("`Delete Policy` for *Prohibit export of vault*", "another policy; `Add Policy`"),
+    "recovery-or-key-strength": ("`master password reverted`", "`Master Password Changed`"),
+    "provisioning-changed": ("`SCIM Provisioning Hash Updated`", "`Provisioning sync happened`"),
+    "administrator-added": ("`Make Admin`", "`Remove Admin`, `Login to Admin Console`"),
+    "new-administrator-acts": (
+        "a new administrator deletes a policy after 59 minutes",
+        "after 61 minutes; before the grant; only opens the console; an older administrator"),
+    "many-master-password-resets": (
+        "resets for 4 users in 30 minutes", "3 users; the same user 4 times; 4 users within 75 minutes"),
+    "reset-then-login-from-same-address": (
+        "the user's account logs in from the administrator's address after 59 minutes",
+        "from the user's own address; from an office; before the reset; a day later; another user"),
+    "many-accounts-deleted": ("10 users in two events", "9 users; 10 within 70 minutes"),
+    "api-secret-regenerated": ("`Enterprise API Secret regenerated`", "`Get User Data`"),
+    "api-from-new-address": (
+        "`Get Shared Folder Data` from an unknown address",
+        "the collector's address of the day; a program's address; a user's new address"),
+    "vault-exported": ("`Data export`", "`Data import`; the text *Data export* in another event"),
+    "many-sites-used": (
+        "40 sites in 40 minutes: one alert", "29 sites; one site 40 times; 40 logins to LastPass; 30 sites within 87 minutes"),
+    "many-notes-opened": ("14 notes: one alert", "11 notes; 3 notes 14 times"),
+    "unusual-volume": (
+        "25 events in an hour after hours of 4 to 6", "24 after hours of 22 to 24; 19 after hours of 4; a user without a history"),
+    "shared-with-outsider": ("a share with a domain of no user", "with a colleague; a removed share; one of the run before"),
+    "folder-rights-widened": (
+        "3 users may administer, and 2 others see passwords", "4 users; 9 users without either right"),
+    "folders-deleted": ("3 folders in 20 minutes", "2 folders; 3 within 70 minutes; 3 restored"),
+    "many-sites-deleted": ("25 sites in two events", "24 sites; 25 added"),
+    "action-never-seen": ("an unknown action, twice: one alert", "an action that was seen 80 days ago"),
+    "access-without-audit-event": (
+        "a snapshot shows access that no event explains",
+        "access with an event; through a group; of a super administrator"),
+    "folder-most-users-can-read": ("half of the users", "one user less than half"),
+    "outsider-in-folder": ("a snapshot shows an outsider", "colleagues"),
+    "super-admin-in-folder": ("a snapshot shows a super administrator", "other users who got access"),
+    "administrator-without-second-factor": (
+        "in three snapshots: one alert", "an administrator with one; a user without one; a disabled administrator"),
+    "many-users-gone": ("20 users gone between two snapshots", "19 users gone between the two before"),
+    "stream-silent": ("2 hours without events: alerts in 2 hours and then daily", "1 hour without events; 25 hours without a snapshot"),
+    "dead-letters": ("a user that Elasticsearch refused: one alert", "the accepted users"),
+    "unreadable-records": ("an event without a readable action: one alert", "the readable events"),
+}

@@ -68,6 +68,31 @@ class Cluster:
         hits = self.ask("POST", f"{data_stream}/_search?ignore_unavailable=true", body)["hits"]["hits"]
         return hits[0]["_source"] if hits else None
 
+    def add_countries(self, namespace: str, countries: dict[str, str]) -> None:
+        """Gives the future data stream of events a pipeline that adds countries, as GeoIP does in a real cluster.
+
+        `countries` maps the beginnings of addresses to ISO codes.
+        """
+        pipeline = f"countries-{namespace}"
+        self.ask("PUT", f"_ingest/pipeline/{pipeline}", {"processors": [{"local_country": {"countries": countries}}]})
+        self.ask("PUT", f"_index_template/{pipeline}", {
+            "index_patterns": [f"logs-lastpass.event_report-{namespace}"],
+            # Above the product's own priority, 350.
+            "priority": 400,
+            "data_stream": {},
+            "composed_of": ["lastpass-elastic.event_report"],
+            "template": {"settings": {"index": {"final_pipeline": pipeline}}},
+        })
+
+    def bulk(self, data_stream: str, documents: list[dict]) -> None:
+        """Adds documents."""
+        lines = [json.dumps(line) for document in documents for line in ({"create": {"_index": data_stream}}, document)]
+        headers = {"Authorization": f"Basic {self._login}", "Content-Type": "application/x-ndjson"}
+        request = urllib.request.Request(f"{self.url}/_bulk", ("\n".join(lines) + "\n").encode(), headers, method="POST")
+        with LOOPBACK.open(request, timeout=TIMEOUT_SECONDS) as answer:
+            if json.load(answer)["errors"]:
+                raise ClusterError(f"Elasticsearch refused documents for {data_stream}")
+
     def documents(self, data_stream: str) -> Iterator[dict]:
         """Yields all current documents."""
         self.ask("POST", f"{data_stream}/_refresh?ignore_unavailable=true")

@@ -108,15 +108,6 @@ class Engine:
     def look_back(self) -> timedelta:
         return span(self.rule["from"])
 
-    def run_between(self, first: datetime, last: datetime) -> list[Alert]:
-        """Runs at `first` and then after each interval until `last` is passed once."""
-        alerts, now = [], first
-        while True:
-            alerts += self.run(now)
-            if now >= last:
-                return alerts
-            now += self.interval
-
     def run(self, now: datetime) -> list[Alert]:
         contents = {
             "esql": self._esql, "query": self._query, "threshold": self._threshold, "new_terms": self._new_terms,

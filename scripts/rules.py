@@ -1,7 +1,7 @@
 """Compiles the detection rules in `detections/rules/` into the file that Kibana imports.
 
-    python3 scripts/rules.py            writes detections/compiled/lastpass-rules.ndjson
-    python3 scripts/rules.py --check    fails if that file is out of date
+    python3 scripts/rules.py            writes detections/compiled/lastpass-rules.ndjson, and the table in docs/detections.md
+    python3 scripts/rules.py --check    fails if one of them is out of date
 
 A rule is one TOML file. `[thresholds]` holds the numbers that a team may want to change, each with its reason; `${name}`
 stands for such a number, and `${since_last_run}` for the time in which an aggregating ES|QL query has to look for the
@@ -17,9 +17,15 @@ import sys
 import tomllib
 from pathlib import Path
 
+from attacks import STORIES
+
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "detections" / "rules"
 COMPILED = ROOT / "detections" / "compiled" / "lastpass-rules.ndjson"
+
+PAGE = ROOT / "docs" / "detections.md"
+TABLE_BEGIN = "<!-- rules: written by scripts/rules.py -->"
+TABLE_END = "<!-- rules end -->"
 
 RISK_SCORES = {"low": 21, "medium": 47, "high": 73, "critical": 99}
 # The fields of each type, besides the common ones.
@@ -191,13 +197,35 @@ def compile_rule(rule: dict) -> dict:
     return compiled
 
 
-def compile_all() -> str:
+def load_all() -> list[dict]:
     rules = [load(file) for file in sources()]
     for field in ("id", "name"):
         values = [rule[field] for rule in rules]
         if repeated := {value for value in values if values.count(value) > 1}:
             raise InvalidRule(f"two rules have the same {field}: {repeated.pop()}")
+    return rules
+
+
+def compiled(rules: list[dict]) -> str:
     return "".join(json.dumps(compile_rule(rule), ensure_ascii=False) + "\n" for rule in rules)
+
+
+def page(rules: list[dict]) -> str:
+    """Returns the page with the current table of rules."""
+    before, _, rest = PAGE.read_text().partition(TABLE_BEGIN)
+    _, _, after = rest.partition(TABLE_END)
+    rows = ["| rule | severity | ATT&CK | thresholds | every | its attack in the tests | what it must not find |",
+            "| --- | --- | --- | --- | --- | --- | --- |"]
+    for rule in rules:
+        attack, near = STORIES[rule["slug"]]
+        # The texts of the policies are too long for a cell.
+        values = {name: threshold["value"] for name, threshold in rule["thresholds"].items() if len(str(threshold["value"])) < 30}
+        thresholds = ", ".join(f"`{name}` {value}" for name, value in values.items())
+        link = f"[{rule['slug']}](../detections/rules/{rule['slug']}.toml)"
+        techniques = ", ".join(dict.fromkeys(entry.partition(":")[2] for entry in rule["attack"]))
+        name = rule["name"].removeprefix("LastPass: ")
+        rows.append(f"| {link}: {name} | {rule['severity']} | {techniques} | {thresholds} | {rule['interval']} | {attack} | {near} |")
+    return f"{before}{TABLE_BEGIN}\n\n" + "\n".join(rows) + f"\n\n{TABLE_END}{after}"
 
 
 def main() -> int:
@@ -205,19 +233,22 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="fail if the compiled file is out of date; write nothing")
     options = parser.parse_args()
     try:
-        text = compile_all()
+        rules = load_all()
+        texts = {COMPILED: compiled(rules), PAGE: page(rules)}
     except InvalidRule as fault:
         print(fault, file=sys.stderr)
         return 1
+    code = 0
+    for file, text in texts.items():
+        if not options.check:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        elif not file.exists() or file.read_text() != text:
+            print(f"{file.relative_to(ROOT)} is out of date: run `make content`", file=sys.stderr)
+            code = 1
     if not options.check:
-        COMPILED.parent.mkdir(parents=True, exist_ok=True)
-        COMPILED.write_text(text)
-        print(f"==> {COMPILED.relative_to(ROOT)}: {text.count(chr(10))} rules")
-        return 0
-    if not COMPILED.exists() or COMPILED.read_text() != text:
-        print(f"{COMPILED.relative_to(ROOT)} is out of date: run `make content`", file=sys.stderr)
-        return 1
-    return 0
+        print(f"==> {COMPILED.relative_to(ROOT)}: {len(rules)} rules")
+    return code
 
 
 if __name__ == "__main__":

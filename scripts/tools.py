@@ -226,7 +226,8 @@ def install_content() -> None:
         shutil.rmtree(CONTENT_VENV)
     run(content_python() or sys.executable, "-m", "venv", CONTENT_VENV)
     python = CONTENT_VENV / "bin" / "python"
-    run(python, "-m", "pip", "install", "--quiet", "--no-deps", "--requirement", HERE / "requirements-content.txt")
+    run(python, "-m", "pip", "install", "--quiet", "--no-deps", "--requirement", HERE / "requirements-content.txt",
+        "--requirement", HERE / "requirements-content-rules.txt")
     run(python, "-m", "pip", "check")
 
 
@@ -397,8 +398,8 @@ STEPS = {
         Step("bench", "the Python function of the bench", TOOLS / "bench" / ".complete", install_bench,
              missing=(missing_python,), inputs=("testing/bench/python/requirements.txt",),
              facts=lambda: f"{BENCH_VENV} {sys.version}", optional=True),
-        Step("content", "the compiler of the dashboards", CONTENT_VENV / ".complete", install_content,
-             missing=(missing_content_python,), inputs=("scripts/requirements-content.txt",), facts=lambda: str(CONTENT_VENV),
+        Step("content", "the compiler of the dashboards, and the check of the rules", CONTENT_VENV / ".complete", install_content,
+             missing=(missing_content_python,), inputs=("scripts/requirements-content*.txt",), facts=lambda: str(CONTENT_VENV),
              optional=True),
         Step("sam-build", "cargo-lambda and zig, for `sam build`", VENV / ".complete-sam-build", install_sam_build,
              missing=(missing_rust,), inputs=("scripts/requirements-sam-build.txt",), after=("python",), optional=True),

@@ -1,5 +1,6 @@
 """One company in which every attack is played, copied by the deployed function into the local node."""
 
+import os
 import sys
 import uuid
 from dataclasses import dataclass
@@ -11,9 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests" / "deployed")]
 
-import os  # noqa: E402
-
-from attacks import COUNTRIES, Play, plays_of_events  # noqa: E402
+import attacks  # noqa: E402
 from cluster import Cluster  # noqa: E402
 from company import Company, Size, rfc3339  # noqa: E402
 from deployment import Deployment  # noqa: E402
@@ -26,6 +25,8 @@ NOBODY = Size(events=0, days=1, twins=0, users=1, folders=0, users_of_a_folder=1
 APART = timedelta(hours=6)
 # The schedule of a rule has no relation to the times of events.
 FIRST_RUN = timedelta(minutes=3)
+# How late an event arrives.
+LATE = timedelta(hours=3)
 MAX_ATTEMPTS = 20
 
 
@@ -41,14 +42,22 @@ class Stage:
 
     cluster: Cluster
     namespace: str
-    plays: dict[str, tuple[Play, datetime]]
+    plays: dict[str, tuple[attacks.Play, datetime]]
     rules: dict[str, dict]
 
-    def alerts(self, rule: dict, play: Play, start: datetime) -> list[Alert]:
-        """Runs a rule on its schedule from the beginning of a play until some time after its last event."""
+    def alerts(self, rule: dict, play: attacks.Play, start: datetime) -> list[Alert]:
+        """Runs a rule on its schedule from the beginning of a play until some time after its last event.
+
+        Runs long after an event and before the next one are left out.
+        """
         engine = Engine(rule, self.cluster, self.namespace)
-        last = start + timedelta(minutes=max(event["minute"] for event in play.events))
-        return engine.run_between(start + FIRST_RUN, last + 3 * engine.interval)
+        events = [start, *(start + timedelta(minutes=event["minute"]) for event in play.events if event["minute"] > 0)]
+        now, alerts = start + FIRST_RUN, []
+        while now < max(events) + 4 * engine.interval:
+            if any(timedelta() <= now - event <= 4 * engine.interval for event in events):
+                alerts += engine.run(now)
+            now += engine.interval
+        return alerts
 
 
 def until_complete(deployment: Deployment, request: dict) -> dict:
@@ -57,26 +66,6 @@ def until_complete(deployment: Deployment, request: dict) -> dict:
         if answer["status"] == "complete":
             return answer
     raise AssertionError(answer)
-
-
-def add_countries(cluster: Cluster, namespace: str) -> None:
-    """Gives the future data stream of events a pipeline that adds countries, as GeoIP does in a real cluster."""
-    pipeline = f"countries-{namespace}"
-    cluster.ask("PUT", f"_ingest/pipeline/{pipeline}", {"processors": [{"local_country": {"countries": COUNTRIES}}]})
-    cluster.ask("PUT", f"_index_template/{pipeline}", {
-        "index_patterns": [f"logs-lastpass.event_report-{namespace}"],
-        # Above the product's own priority, 350.
-        "priority": 400,
-        "data_stream": {},
-        "composed_of": ["lastpass-elastic.event_report"],
-        "template": {"settings": {"index": {"final_pipeline": pipeline}}},
-    })
-
-
-def at(start: datetime, play: Play) -> list[dict]:
-    """Returns the events of a play in the simulator's form."""
-    return [{**{key: value for key, value in event.items() if key != "minute"},
-             "instant": rfc3339(start + timedelta(minutes=event["minute"]))} for event in play.events]
 
 
 @pytest.fixture(scope="session")
@@ -93,19 +82,40 @@ def stage():
     cluster, namespace = Cluster(), f"det_{uuid.uuid4().hex[:8]}"
     now = datetime.now(UTC).replace(microsecond=0)
     hour = now.replace(minute=0, second=0) - timedelta(hours=6)
-    plays = {play.rule: (play, hour - number * APART) for number, play in enumerate(plays_of_events(), 1)}
+    plays = {play.rule: (play, hour - number * APART) for number, play in enumerate(attacks.plays_of_events(), 1)}
+    plays |= {play.rule: (play, now) for play in attacks.plays_of_snapshots()}
     parameters = {"ElasticsearchUrl": cluster.url, "Namespace": namespace, **SCHEDULES_OFF}
     with Company.start(simulator, NOBODY, 1, now) as company:
         for play, start in plays.values():
-            company.add_events(at(start, play))
+            company.add_events(attacks.at(start, play))
+        company.add_events([{"instant": rfc3339(now - timedelta(minutes=5)), "raw": {"Time": "{time}", "Action": 7}}])
         with Deployment.create(name("detections"), {**parameters, "LastPassUrl": company.url}, bootstrap) as deployment:
             secret = credentials(company, cluster)
             deployment.put_secret({**secret, "elastic_setup_api_key": cluster.create_api_key("installer")})
             deployment.invoke({"action": "setup"})
             deployment.put_secret(secret)
-            add_countries(cluster, namespace)
+            cluster.add_countries(namespace, attacks.COUNTRIES)
             first = min(start + timedelta(minutes=event["minute"]) for play, start in plays.values() for event in play.events)
             span = {"from": rfc3339(first - timedelta(hours=1)), "to": rfc3339(now)}
             until_complete(deployment, {"action": "backfill", "stream": "event_report", **span})
-            cluster.count(f"logs-lastpass.event_report-{namespace}")
+            company.add_events([{"instant": rfc3339(now - LATE), "username": "latecomer@example.com", "action": "Data export"}])
+            until_complete(deployment, {"action": "collect", "stream": "event_report"})
+            take_snapshots(company, deployment, now)
+            cluster.count(f"logs-lastpass.*-{namespace}")
             yield Stage(cluster, namespace, plays, load_rules())
+
+
+def take_snapshots(company: Company, deployment: Deployment, now: datetime) -> None:
+    """Takes three snapshots of users and two of folders, a minute apart."""
+    company.change_users(attacks.users(now))
+    company.change_folders(attacks.folders())
+    # Elasticsearch refuses one of the users. The rules count those of the last two days, also who is gone.
+    folders = [attacks.changes_of_folders(len(company.users()) - 1), None]
+    for number, (users, changed) in enumerate(zip([None, *attacks.changes_of_users()], [None, *folders])):
+        moment = rfc3339(now - timedelta(minutes=3 - number))
+        if users:
+            company.change_users(users)
+        if changed:
+            company.change_folders(changed)
+        for stream in ("user", "detailed_shared_folder"):
+            until_complete(deployment, {"action": "collect", "stream": stream, "scheduled_time": moment})

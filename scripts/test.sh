@@ -24,3 +24,8 @@ BOOTSTRAP="$target/x86_64-unknown-linux-gnu/release/bootstrap" "$target/debug/so
 
 step "Python tests: local stack, template, deployed function"
 python -m pytest -p no:cacheprovider testing/elasticsearch testing/aws tests
+
+if [[ "${LOCAL_ELASTICSEARCH_VERSION:-8}" == 8.* ]]; then
+  step "the detection rules in a quiet week (make quiet-year plays a year)"
+  python scripts/quiet_year.py --events 20000
+fi

@@ -19,9 +19,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from attacks import at, takeover
 from cluster import Cluster, ClusterError
 from company import Company, CompanyError, Record, Size, instant, rfc3339
 from deployment import ROOT, Deployment, DeploymentError, FunctionError
+from kibana import Engine, load_rules
 
 SIZE = Size(events=60_000, days=30, twins=0.15, users=2_500, folders=300, users_of_a_folder=50)
 SEED = 20_261_101
@@ -60,6 +62,9 @@ FOLDER = Stream("detailed_shared_folder", "shared folders", Company.folders)
 STREAMS = (EVENT_REPORT, USER, FOLDER)
 # The data stream in which `collect` and `backfill` store permanently rejected documents.
 DEAD_LETTERS = "logs-lastpass.dead_letter-default"
+CHANGES = "logs-lastpass.change-"
+# An address that nobody else in the company uses.
+ATTACKER = "233.252.0.66"
 
 
 def step(text: str) -> None:
@@ -112,13 +117,19 @@ def demo(end: datetime) -> int:
             for stream in STREAMS:
                 show_sample(cluster, stream)
 
+            found = attack(deployment, company, cluster)
+
             step("Removing the stack and stopping the simulator")
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
     tell(f"done after {minutes} min {seconds} s")
     if not right:
         print("\nThe copy DIFFERS from LastPass: see the tables above.", file=sys.stderr)
         return 1
-    print("\nEvery LastPass record is in Elasticsearch once, and the repetition added nothing.")
+    if not found:
+        print("\nThe detection rules did NOT find the attack.", file=sys.stderr)
+        return 1
+    print("\nEvery LastPass record is in Elasticsearch once, and the repetition added nothing."
+          f" {found} detection rules found the attack.")
     return 0
 
 
@@ -268,6 +279,29 @@ def repeat(deployment: Deployment, requests: list[dict], cluster: Cluster) -> bo
         rows.append((stream.title, before[stream], after, after - before[stream]))
     table(("", "documents before", "documents after", "added"), rows)
     return all(added == 0 for *_, added in rows)
+
+
+def attack(deployment: Deployment, company: Company, cluster: Cluster) -> int:
+    """Plays an attack, copies it, and runs the detection rules once, as Kibana does. Returns how many found it."""
+    step("An attack: somebody guesses a password and copies the vault")
+    victim = json.loads(company.users()[0].text)["username"]
+    play = takeover(victim, ATTACKER)
+    for action, count in Counter(event["action"] for event in play.events).items():
+        tell(f"{count:2} {action}: {victim} from {ATTACKER}")
+    company.add_events(at(datetime.now(UTC), play))
+    until_complete(deployment, {"action": "collect", "stream": EVENT_REPORT.name}, "The attack's events, with the next live run")
+    cluster.count(EVENT_REPORT.data_stream)
+    step("The rules in detections/ that find it")
+    now, rows = datetime.now(UTC), []
+    for name, rule in load_rules().items():
+        # The rules on changes need a second snapshot.
+        if CHANGES in json.dumps(rule):
+            continue
+        alerts = [alert for alert in Engine(rule, cluster, "default").run(now) if alert.names(victim) or alert.names(ATTACKER)]
+        if alerts:
+            rows.append((name, rule["severity"], rule["name"].removeprefix("LastPass: ")))
+    table(("rule", "severity", "what it says"), sorted(rows))
+    return len(rows)
 
 
 def compare(held: dict[Stream, list[Record]], cluster: Cluster) -> bool:

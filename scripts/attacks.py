@@ -339,8 +339,11 @@ def users(now: datetime) -> dict[str, dict]:
 
 
 def changes_of_users() -> list[dict[str, dict | None]]:
-    """Returns the changes before the second and the third snapshot: 19 users are gone, then 20."""
-    first = {f"leaver{number}": None for number in range(19)}
+    """Returns the changes before the second and the third snapshot: 19 users are gone, then 20.
+
+    The refused user is corrected, because the comparison with a snapshot that lacks a user may be left out.
+    """
+    first = {"refused": None, **{f"leaver{number}": None for number in range(19)}}
     return [first, {f"leaver{number}": None for number in range(19, 39)}]
 
 

@@ -23,6 +23,7 @@ PUBLISHED = COMPILED / "published.json"
 # What belongs to the user from the beginning, and what Kibana sets.
 NOT_OURS = {"rule_id", "version", "enabled", "actions", "exceptions_list"}
 DIGEST_CHARACTERS = 12
+EMPTY = (None, [], {}, "")
 
 
 class Unpublishable(Exception):
@@ -33,25 +34,28 @@ def plain(value: object) -> object:
     """Returns a value in the form in which values are compared: Kibana adds empty fields, and drops white space."""
     if isinstance(value, dict):
         fields = {key: plain(inner) for key, inner in value.items()}
-        return {key: inner for key, inner in fields.items() if inner not in (None, [], {})}
+        return {key: inner for key, inner in fields.items() if inner not in EMPTY[:3]}
     if isinstance(value, list):
         return [plain(entry) for entry in value]
     return value.strip() if isinstance(value, str) else value
 
 
 def digest(value: object) -> str:
-    text = json.dumps(plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    """Returns the digest of a value. An empty value has the digest of an absent one."""
+    compared = plain(value)
+    text = json.dumps(None if compared in EMPTY else compared, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_CHARACTERS]
 
 
 def with_rules(published: dict, rules: list[dict]) -> dict:
     """Returns `published` with the values of these rules."""
     for rule in rules:
+        is_new = rule["rule_id"] not in published
         fields = published.setdefault(rule["rule_id"], {})
-        for name, value in rule.items():
-            if name not in NOT_OURS:
-                known = fields.setdefault(name, [])
-                known += [found for found in [digest(value)] if found not in known]
+        for name in sorted((fields.keys() | rule.keys()) - NOT_OURS):
+            # A field that was added to a rule was absent before. One that was taken out is absent now.
+            known = fields.setdefault(name, [] if is_new else [digest(None)])
+            known += [found for found in [digest(rule.get(name))] if found not in known]
         if len(fields["type"]) > 1:
             raise Unpublishable(f"the rule {rule['name']} had another type before: Kibana cannot change it, so give the rule a new ID")
     return published

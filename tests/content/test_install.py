@@ -148,6 +148,9 @@ def test_overwriting_replaces_it_and_keeps_what_is_the_users(kibana):
         ("query", {"severity": "critical"}),
         ("query", {"tags": ["team"]}),
         ("query", {"name": "Ours"}),
+        ("query", {"tags": []}),
+        ("esql", {"timestamp_override": None}),
+        ("threshold", {"note": ""}),
     ],
 )
 def test_whatever_the_user_changed_stays(kibana, kind, changes):
@@ -170,6 +173,17 @@ def test_what_only_kibana_adds_is_no_change(kibana):
 def test_the_digests_of_published_values_are_those_of_the_rules():
     known = json.loads(published.PUBLISHED.read_text())
     assert published.with_rules(json.loads(json.dumps(known)), RULES) == known, "run `make content`"
+
+
+def test_a_field_that_was_added_or_taken_out_was_published_as_absent():
+    rule = of_type("query")
+    without = {name: value for name, value in rule.items() if name != "note"}
+    for versions in ([without, rule], [rule, without]):
+        known = published.with_rules({}, [])
+        for version in versions:
+            known = published.with_rules(known, [version])
+        assert set(known[rule["rule_id"]]["note"]) == {published.digest(None), published.digest(rule["note"])}
+    assert published.digest("") == published.digest([]) == published.digest(None) != published.digest("x")
 
 
 def test_a_rule_cannot_change_its_type():

@@ -18,9 +18,10 @@ pub struct Published(BTreeMap<String, BTreeMap<String, Vec<String>>>);
 impl Published {
     /// Whether `value` is, or was, the value of a field of a published rule.
     pub fn has(&self, rule_id: &str, field: &str, value: &Value) -> bool {
-        let known = self.0.get(rule_id).and_then(|fields| fields.get(field));
-        // A field that is absent in Kibana is also absent in the versions before it was added.
-        is_empty(&plain(value)) || known.is_some_and(|digests| digests.contains(&digest(value)))
+        match self.0.get(rule_id).and_then(|fields| fields.get(field)) {
+            Some(digests) => digests.contains(&digest(value)),
+            None => is_empty(&plain(value)),
+        }
     }
 }
 
@@ -31,7 +32,8 @@ pub fn is_same(one: &Value, other: &Value) -> bool {
 }
 
 fn digest(value: &Value) -> String {
-    let hash = Sha256::digest(plain(value).to_string());
+    let value = plain(value);
+    let hash = Sha256::digest(if is_empty(&value) { Value::Null.to_string() } else { value.to_string() });
     hash[..BYTES].iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

@@ -54,7 +54,7 @@ pub fn plan(
         .filter(|field| !NOT_OURS.contains(&field.as_str()) && !is_same(&ours[*field], value(field)))
         .collect();
     let is_users = |field: &str| !overwrite && !published.has(rule_id, field, value(field));
-    let keeps_detection = DETECTION.into_iter().any(|field| is_users(field));
+    let keeps_detection = DETECTION.into_iter().any(is_users);
     let stays = |field: &str| is_users(field) || (keeps_detection && DETECTION.contains(&field));
     let (kept, changed): (Vec<_>, Vec<_>) = differing.into_iter().partition(|field| stays(field));
     Plan::Change {

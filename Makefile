@@ -13,8 +13,7 @@ STACK := $(PYTHON) scripts/stack.py
 # The smallest memory that Lambda gives a function, 128 MB. Source: "Configure Lambda function memory", AWS.
 SMALLEST_KB := 131072
 
-.PHONY: help tools demo year test test-unit test-es9 test-logsdb soak bench bench-run bench-node bench-changes \
-  fuzz lint docs package release local-up local-down python-here content pictures quiet-year
+.PHONY: help tools demo year quiet-year test test-unit test-es9 test-logsdb soak bench bench-run bench-node bench-changes fuzz lint docs content pictures package release local-up local-down python-here
 
 help: ## List these targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \

@@ -6,6 +6,7 @@
 
 mod backfill;
 mod changes;
+mod comparing;
 mod events;
 #[cfg(test)]
 mod events_properties;

@@ -18,10 +18,9 @@ use super::cause::Unanswered;
 use super::client::Client;
 use super::error::Error;
 use super::operation::Operation;
-use super::search::{Hits, search};
 use super::templates::mapping_of;
 use super::transport::{Body, Request};
-use crate::document::{AccountNumber, DataStream, Namespace, Organization};
+use crate::document::{AccountNumber, DataStream, Organization};
 
 /// Documents in one page. Chosen: about 400 bytes each.
 const PAGE: usize = 1_000;
@@ -42,6 +41,8 @@ const READ_REMEDY: &str = "see whether the data stream can be searched in Kibana
 pub struct SnapshotQuery {
     /// The data stream of both.
     pub data_stream: DataStream,
+    /// The data stream of their dead letters.
+    pub letters: DataStream,
     /// The account, in dead letters.
     pub account: AccountNumber,
     /// The organisation, which distinguishes accounts that write into one data stream.
@@ -80,12 +81,16 @@ impl<'a> Snapshots<'a> {
     /// # Errors
     /// [`Error`].
     pub async fn open(client: &'a Client, query: SnapshotQuery) -> Result<Option<Self>, Error> {
-        let mut indices = BackingIndices::new(client.clone()).list(query.data_stream.as_str()).await?;
+        let backing_indices = BackingIndices::new(client.clone());
+        let mut indices = backing_indices.list(query.data_stream.as_str()).await?;
         indices.retain(|index| index.can_hold(Some(query.timestamps[0])));
-        let names: Vec<&str> = indices.iter().map(|index| index.name.as_str()).collect();
-        if names.is_empty() {
+        if indices.is_empty() {
             return Ok(None);
         }
+        // A dead letter was written after the first page of its snapshot was read.
+        let mut letters = backing_indices.list(query.letters.as_str()).await?;
+        letters.retain(|index| index.can_hold(Some(query.timestamps[0])));
+        let names: Vec<&str> = indices.iter().chain(&letters).map(|index| index.name.as_str()).collect();
         refresh(client, &names).await?;
         let point_in_time = open(client, &names).await?;
         Ok(Some(Self { client, query, point_in_time }))
@@ -106,7 +111,7 @@ impl<'a> Snapshots<'a> {
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn overview(&mut self, side: usize, namespace: &Namespace) -> Result<Overview, Error> {
+    pub async fn overview(&mut self, side: usize) -> Result<Overview, Error> {
         #[derive(Deserialize)]
         struct Indices {
             buckets: Vec<Bucket>,
@@ -140,18 +145,12 @@ impl<'a> Snapshots<'a> {
             }))
             .await?;
         overview.unreadable = unreadable.hits.hits.into_iter().map(|hit| hit.source.event.original).collect();
-        self.add_letters(side, namespace, &mut overview).await?;
+        self.add_letters(side, &mut overview).await?;
         Ok(overview)
     }
 
     /// Adds the dead letters of a snapshot.
-    async fn add_letters(&self, side: usize, namespace: &Namespace, overview: &mut Overview) -> Result<(), Error> {
-        #[derive(Deserialize)]
-        struct Hit {
-            #[serde(rename = "_source")]
-            source: Original,
-        }
-        let letters = DataStream::dead_letter(namespace);
+    async fn add_letters(&mut self, side: usize, overview: &mut Overview) -> Result<(), Error> {
         let body = json!({
             "size": MOST_WITHOUT_KEY,
             "track_total_hits": true,
@@ -162,9 +161,9 @@ impl<'a> Snapshots<'a> {
                 at("lastpass.dead_letter.timestamp", self.query.timestamps[side]),
             ]}},
         });
-        let Hits { total, hits } = search::<Hit>(self.client, &[letters.as_str()], &body, READ_REMEDY).await?;
-        overview.dead_letters = total.value;
-        overview.unreadable.extend(hits.into_iter().map(|hit| hit.source.event.original));
+        let found = self.search::<Original>(&body).await?;
+        overview.dead_letters = found.hits.total.map_or(0, |total| total.value);
+        overview.unreadable.extend(found.hits.hits.into_iter().map(|hit| hit.source.event.original));
         Ok(())
     }
 
@@ -206,7 +205,7 @@ impl<'a> Snapshots<'a> {
             all.extend(value.as_ref().map(|value| json!({"term": {field: value}})));
         }
         all.extend_from_slice(filters);
-        json!({"bool": {"filter": all}})
+        json!({"bool": {"filter": all, "must_not": {"exists": {"field": "lastpass.dead_letter.document_id"}}}})
     }
 
     /// Searches at the point in time.

@@ -163,7 +163,7 @@ fn templates() -> String {
             "index_template": {"_meta": {"lastpass_elastic": {"version": 1_000}}},
         })
     };
-    let streams = ["event_report", "user", "detailed_shared_folder", "dead_letter"];
+    let streams = ["event_report", "user", "detailed_shared_folder", "dead_letter", "change"];
     json!({"index_templates": streams.map(template)}).to_string()
 }
 

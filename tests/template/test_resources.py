@@ -212,7 +212,7 @@ def test_samples_are_the_payloads_of_the_interface(samples):
 
 def test_elasticsearch_roles_are_the_documented_ones(root):
     roles = {path.stem: json.loads(path.read_text()) for path in (root / "assets" / "roles").glob("*.json")}
-    # The role of dashboards and rules is for Kibana; `tests/dashboards` compares it with its page.
+    # The role of dashboards and rules is for Kibana; `tests/docs` compares it with its page.
     del roles["content"]
     names = ["logs-lastpass.*-*"]
     assert roles == {

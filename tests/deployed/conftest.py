@@ -3,6 +3,7 @@ both name it.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -51,6 +52,27 @@ def release(tmp_path_factory) -> Path:
     unpacked = folder / RELEASE.name.removesuffix(".tar.gz")
     subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=unpacked, check=True)
     return unpacked
+
+
+@pytest.fixture(scope="session")
+def folder(release, tmp_path_factory) -> Path:
+    """Returns a copy of the unpacked release, in which files may be changed."""
+    return shutil.copytree(release, tmp_path_factory.mktemp("copy") / release.name)
+
+
+@pytest.fixture(scope="session")
+def sam(folder, tmp_path_factory):
+    """Returns a function that runs a command in the release, on a machine with nothing but the AWS CLI and the SAM CLI."""
+    home = tmp_path_factory.mktemp("home")
+    for program in ("aws", "sam"):
+        (home / program).symlink_to(shutil.which(program))
+    environment = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "SAM_"))}
+
+    def run(command: list[str]) -> subprocess.CompletedProcess:
+        return subprocess.run([home / command[0], *command[1:]], cwd=folder, env=environment | {"PATH": str(home), "HOME": str(home)},
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True)
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ from cluster import ClusterError
 from command_lines import AWS, CTRL_C, DONE, FAILED, UNFINISHED, USAGE, CommandLine, Terminal, as_user
 from company import Company, Size, rfc3339
 from deployment import ROOT, Deployment, client
+from readme_line import commands, deployed
 from secrecy import credentials, found_in, process_list, written_below
 from stack import LOOPBACK
 from stacks import NO_ELASTICSEARCH, SCHEDULES_OFF, name
@@ -37,6 +38,7 @@ SEED = 17
 END = datetime.now(UTC).replace(microsecond=0)
 STREAMS = ("event_report", "user", "detailed_shared_folder")
 MOST_PROMPTS = 5
+MOST_COMMANDS = 6
 NUMBER, HASH, USER, ITS_PASSWORD, WRITER, INSTALLER = (
     "LastPass account number", "LastPass provisioning hash", "Elasticsearch user", "Password of this user", "Writer API key",
     "Installer API key",
@@ -92,12 +94,16 @@ def command_line(command_line_path):
 
 
 @pytest.fixture(scope="module")
-def stack(bootstrap, cluster, company, command_line):
-    """Yields a stack as `sam deploy` leaves it, and a cluster that lacks the current index templates."""
+def stack(sam, cluster, company, command_line):
+    """Yields a stack that the command of the README has deployed, and a cluster that lacks the current index templates."""
     age_templates(cluster)
     parameters = {"ElasticsearchUrl": cluster.url, "LastPassUrl": company.url, "Namespace": name("day").replace("-", "_"),
                   **SCHEDULES_OFF}
-    with Deployment.create(name("day"), parameters, bootstrap) as stack:
+    stack = Deployment(name("day"), parameters)
+    ran = sam(deployed(stack.stack_name, *(f"{parameter}={value}" for parameter, value in parameters.items())))
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    stack._read_stack()
+    with stack:
         yield stack
         stack.note_credentials(stack.secret())
         stack.said += command_line.printed
@@ -178,6 +184,12 @@ def arrived(cluster, stack):
 
 def truth(company):
     return dict(zip(STREAMS, (len(company.events()), len(company.users()), len(company.folders())), strict=True))
+
+
+def test_the_readme_has_few_commands():
+    assert len(commands()) <= MOST_COMMANDS, commands()
+    assert [command.split()[0] for command in commands()] == ["tar", "cd", "sam", *["./lastpass-elastic"] * 3]
+    assert "./lastpass-elastic connect --stack lastpass" in commands()
 
 
 # Mistakes. After each, the test `a_new_user_…` is the second try.
@@ -366,6 +378,7 @@ def test_a_new_user_has_documents_of_all_streams_after_one_command(
     assert arrived(cluster, stack) == truth(company)
     for stream, count in truth(company).items():
         assert re.search(rf"{stream} +\S*complete\S* +{count:,}", ran.text), ran.text
+    assert "lastpass-elastic content install --kibana https://kibana.example.com" in ran.text
     assert "https://kibana.example.com/app/discover#/" in ran.text and f"-{stack.parameters['Namespace']}" in ran.text
     stored = json.loads(stack.secret())
     assert set(stored) == {"account_number", "provisioning_hash", "elastic_api_key"}

@@ -4,15 +4,14 @@ parameter is wrong.
 
 import base64
 import json
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-from deployment import ROOT, Deployment, client, upload_template
+from deployment import Deployment, client, upload_template
+from readme_line import deployed
 from stacks import NO_ELASTICSEARCH, SCHEDULES_OFF, name
 
 # The Cloud ID of a deployment that does not exist. Its form is right.
@@ -52,41 +51,6 @@ WRONG = {
     # The SAM CLI leaves out a parameter that the template does not have.
     "a misspelled name": ([EMAIL, "ElasticsearchURL=https://es.example.com"], "Give ElasticsearchUrl or ElasticCloudId"),
 }
-
-
-@pytest.fixture(scope="module")
-def folder(release, tmp_path_factory) -> Path:
-    """Returns a copy of the unpacked release, in which files may be changed."""
-    return shutil.copytree(release, tmp_path_factory.mktemp("copy") / release.name)
-
-
-@pytest.fixture(scope="module")
-def sam(folder, tmp_path_factory):
-    """Returns a function that runs a command in the release, on a machine with nothing but the AWS CLI and the SAM CLI."""
-    home = tmp_path_factory.mktemp("home")
-    for program in ("aws", "sam"):
-        (home / program).symlink_to(shutil.which(program))
-    environment = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "SAM_"))}
-
-    def run(command: list[str]) -> subprocess.CompletedProcess:
-        return subprocess.run([home / command[0], *command[1:]], cwd=folder, env=environment | {"PATH": str(home), "HOME": str(home)},
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True)
-
-    return run
-
-
-def line() -> list[str]:
-    """Returns the command of the README that deploys."""
-    readme = (ROOT / "README.md").read_text()
-    found = re.search(r"^ *(sam deploy [^`]*)```$", readme, re.MULTILINE)[1]
-    return re.sub(r"\\\n", " ", found).split()
-
-
-def deployed(stack_name: str, *parameters: str) -> list[str]:
-    """Returns the command of the README with another stack and other parameters."""
-    words = line()
-    words[words.index("--stack-name") + 1] = stack_name
-    return [*words[: words.index("--parameter-overrides") + 1], *parameters]
 
 
 def stacks(stack_name: str) -> list[dict]:

@@ -85,6 +85,11 @@ impl Report<'_> {
                     self.data_streams
                 ),
             });
+            let kibana =
+                self.discover.as_deref().and_then(|url| url.split_once("/app/")).map_or("URL", |(base, _)| base);
+            parts.push(format!(
+                "to install the dashboards and detection rules: lastpass-elastic content install --kibana {kibana}"
+            ));
         }
         parts.join("\n\n")
     }

@@ -22,8 +22,8 @@ use crate::{
 
 /// Changes that are delivered together. Chosen: about 1 MB.
 const DELIVERED_TOGETHER: usize = 1_000;
-/// Entries after which the position is saved. Chosen: a few seconds of work.
-const SAVED_AFTER: u64 = 10_000;
+/// Entries after which the position is saved. Chosen: a page, so that a run with slow searches makes progress as well.
+const SAVED_AFTER: u64 = 1_000;
 
 /// How the work on a comparison ended.
 pub(super) enum Finished {

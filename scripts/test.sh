@@ -20,7 +20,7 @@ RUST_TEST_THREADS="${RUST_TEST_THREADS:-4}" cargo test --workspace --locked
 
 step "a short soak: two seeds of every scenario (make soak plays more)"
 target="${CARGO_TARGET_DIR:-target}"
-BOOTSTRAP="$target/x86_64-unknown-linux-gnu/release/bootstrap" "$target/debug/soak" --seeds 2
+BOOTSTRAP="$target/x86_64-unknown-linux-gnu/release/bootstrap" "$target/debug/soak" --seeds 2 --snapshots 5
 
 step "Python tests: local stack, template, deployed function"
 python -m pytest -p no:cacheprovider testing/elasticsearch testing/aws tests

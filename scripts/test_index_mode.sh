@@ -18,4 +18,4 @@ cargo test --workspace --locked --test integration -- "${journeys[@]}"
 
 step "a soak of one seed of each scenario in the index mode $LOCAL_ELASTICSEARCH_INDEX_MODE"
 target="${CARGO_TARGET_DIR:-target}"
-BOOTSTRAP="$target/debug/bootstrap" "$target/debug/soak" --seeds 1
+BOOTSTRAP="$target/debug/bootstrap" "$target/debug/soak" --seeds 1 --snapshots 5

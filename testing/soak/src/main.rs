@@ -43,6 +43,9 @@ struct Options {
     /// Number of scenarios played at once; they mostly wait
     #[arg(long, env = "JOBS", default_value_t = 4)]
     jobs: usize,
+    /// Snapshots of each stream in the scenario `changes`
+    #[arg(long, env = "SNAPSHOTS", default_value_t = 30)]
+    snapshots: i64,
     /// List the scenarios
     #[arg(long)]
     list: bool,
@@ -109,7 +112,13 @@ async fn soak(options: &Options) -> Result<bool, Error> {
     // Seed by seed, so that a run that ends early has played every scenario.
     for seed in seeds {
         for scenario in wanted.clone() {
-            let context = Context { services: services.clone(), binary: binary.clone(), scenario: scenario.name, seed };
+            let context = Context {
+                services: services.clone(),
+                binary: binary.clone(),
+                scenario: scenario.name,
+                seed,
+                snapshots: options.snapshots,
+            };
             let (play, turns) = (scenario.play, Arc::clone(&turns));
             playing.spawn(async move {
                 let _turn = turns.acquire().await;

@@ -43,7 +43,7 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario!(snapshots::changing_folders, "shared folders change between two pages"),
     scenario!(
         changes::changes,
-        "30 snapshots of a company that changes between them; kills, retries, rollovers, faults"
+        "snapshots of a company that changes between them; kills, retries, rollovers, faults"
     ),
     scenario!(elasticsearch::elasticsearch_faults, "429 and 503, for requests and items; cut before and after"),
     scenario!(elasticsearch::cluster_down, "the cluster is down for several invocations"),

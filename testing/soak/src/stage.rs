@@ -47,6 +47,8 @@ pub struct Context {
     pub binary: PathBuf,
     pub scenario: &'static str,
     pub seed: u64,
+    /// Snapshots of each stream in the scenario `changes`.
+    pub snapshots: i64,
 }
 
 impl Context {

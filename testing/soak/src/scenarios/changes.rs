@@ -1,4 +1,4 @@
-//! A company that changes between thirty snapshots. The changes must be those of the simulator's own history.
+//! A company that changes between its snapshots. The changes must be those of the simulator's own history.
 
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
@@ -10,12 +10,11 @@ use crate::stage::{CALM, Context, HINDERED, PASSING, Stage, collect, roll_over};
 use crate::tally::Tally;
 use crate::worlds::{lastpass_faults, pick, quirks, whole_second};
 
-/// The snapshots of each stream.
-const SNAPSHOTS: i64 = 30;
 const STREAMS: [&str; 2] = ["user", "detailed_shared_folder"];
 
 pub async fn changes(context: Context) -> Result<Tally, Error> {
     let mut rng = context.rng();
+    let snapshots = context.snapshots;
     let quirks = Quirks {
         user_page_cap: *pick(&mut rng, &[40, 2_000]),
         folder_page_cap: *pick(&mut rng, &[None, Some(30)]),
@@ -27,11 +26,11 @@ pub async fn changes(context: Context) -> Result<Tally, Error> {
     stage.may_be_killed = true;
     let begun = whole_second(now());
     let mut happened: Vec<Happening> = Vec::new();
-    for snapshot in 0..SNAPSHOTS {
+    for snapshot in 0..snapshots {
         for stream in STREAMS {
-            take(&mut stage, &mut rng, stream, (begun, SNAPSHOTS - snapshot)).await?;
+            take(&mut stage, &mut rng, stream, (begun, snapshots - snapshot)).await?;
         }
-        if snapshot + 1 < SNAPSHOTS {
+        if snapshot + 1 < snapshots {
             let (seed, count) = (rng.u64(..), rng.usize(0..25));
             happened.extend(stage.installation.simulator.with_world(|world| world.turn_over(seed, count)));
         }

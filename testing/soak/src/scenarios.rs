@@ -41,10 +41,7 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario!(elasticsearch::rotated_api_key, "the API key is rotated between two calls of a run"),
     scenario!(snapshots::changing_users, "users change between two pages; kills and faults in between"),
     scenario!(snapshots::changing_folders, "shared folders change between two pages"),
-    scenario!(
-        changes::changes,
-        "snapshots of a company that changes between them; kills, retries, rollovers, faults"
-    ),
+    scenario!(changes::changes, "snapshots of a company that changes between them; kills, retries, rollovers, faults"),
     scenario!(elasticsearch::elasticsearch_faults, "429 and 503, for requests and items; cut before and after"),
     scenario!(elasticsearch::cluster_down, "the cluster is down for several invocations"),
     scenario!(elasticsearch::cluster_emptied, "the cluster comes back empty"),

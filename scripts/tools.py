@@ -318,7 +318,11 @@ def install_shells() -> None:
     shutil.rmtree(SHELLS, ignore_errors=True)
     SHELLS.mkdir(parents=True)
     if missing:
-        run("apt-get", "--quiet", "download", *missing, cwd=SHELLS)
+        if subprocess.run(["apt-get", "--quiet", "download", *missing], cwd=SHELLS).returncode != 0:
+            # The machine has no list of packages, or one that is older than the archive.
+            own = ("-o", f"Dir::State::lists={SHELLS}/lists", "-o", f"Dir::Cache={SHELLS}/cache")
+            run("apt-get", "--quiet", *own, "update")
+            run("apt-get", "--quiet", *own, "download", *missing, cwd=SHELLS)
         for package in SHELLS.glob("*.deb"):
             run("dpkg-deb", "--extract", package, SHELLS / "root")
             package.unlink()

@@ -320,6 +320,8 @@ def install_shells() -> None:
     if missing:
         if subprocess.run(["apt-get", "--quiet", "download", *missing], cwd=SHELLS).returncode != 0:
             # The machine has no list of packages, or one that is older than the archive.
+            for folder in ("lists/partial", "cache/archives/partial"):
+                (SHELLS / folder).mkdir(parents=True)
             own = ("-o", f"Dir::State::lists={SHELLS}/lists", "-o", f"Dir::Cache={SHELLS}/cache")
             run("apt-get", "--quiet", *own, "update")
             run("apt-get", "--quiet", *own, "download", *missing, cwd=SHELLS)

@@ -199,7 +199,7 @@ async fn a_refusal_that_echoes_the_hash_does_not_print_it() -> Result<(), Error>
 #[tokio::test]
 async fn an_api_key_that_is_wrong_or_lacks_a_right() -> Result<(), Error> {
     let Some(mut used) = Used::prepare("key").await? else { return Ok(()) };
-    let unknown = "dW5rbm93bjprZXktb2YtdGhpcy10ZXN0LTEyMzQ1Njc4OQ==";
+    let unknown = "aWQtb2Ytbm8ta2V5OmtleS1vZi10aGlzLXRlc3QtMTIzNDU2Nzg5";
     used.installation.put_credential("elastic_api_key", Some(unknown)).await?;
     used.function.stop().await;
     let words = ["API key", "`elastic_api_key`", "Stack Management"];

@@ -240,7 +240,7 @@ def main() -> int:
             for dashboard in panels.dashboards():
                 end = datetime.now(UTC)
                 only = [{"term": {"data_stream.namespace": namespace}}]
-                results = {f"{panel.title} {panel.kind}": panels.run(cluster, panel, end - dashboard.span, end, only)
+                results = {f"{panel.title} {panel.kind}": panels.run(cluster, panel.query, end - dashboard.span, end, only)
                            for panel in dashboard.panels if panel.query}
                 file = ROOT / "docs" / f"dashboard-{dashboard.id.removeprefix('lastpass-elastic-')}.svg"
                 file.write_text(draw(dashboard, results))

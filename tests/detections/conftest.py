@@ -74,7 +74,7 @@ def stage():
         missing("the local stack is not running: `make local-up`, then set the environment it prints")
     if not os.environ.get("LOCAL_ELASTICSEARCH_VERSION", "").startswith("8."):
         pytest.skip("ES|QL is not published for this version of Elasticsearch")
-    bootstrap = Path(os.environ.get("BOOTSTRAP_DIR") or TARGET / "release") / "bootstrap"
+    bootstrap = Path(os.environ.get("BOOTSTRAP_DIR") or TARGET / "x86_64-unknown-linux-gnu" / "release") / "bootstrap"
     simulator = TARGET / "debug" / "lastpass-simulator"
     for program in (bootstrap, simulator):
         if not program.is_file():

@@ -216,6 +216,7 @@ impl Connection<'_> {
         }
         let account = document.account(&self.settings.config, self.secret.id())?;
         let accounts = self.session.stack.accounts.as_ref();
+        let kibana = kibana::address(self.args.kibana.as_deref(), &self.settings.config);
         let is_read = |name: &str| accounts.is_none_or(|accounts| accounts.iter().any(|account| account == name));
         Ok(Report {
             stack: &self.session.stack.name,
@@ -224,7 +225,8 @@ impl Connection<'_> {
             check,
             runs,
             status,
-            discover: kibana::discover_url(self.args.kibana.as_deref(), &self.settings.config, account.namespace()),
+            discover: kibana.as_deref().map(|address| kibana::discover_url(address, account.namespace())),
+            kibana,
             data_streams: report::data_streams(&account.data_stream(Stream::EventReport)),
             is_scheduled: self.account.is_none_or(is_read),
         })

@@ -1,16 +1,20 @@
-//! The link to the documents in Kibana.
+//! The address of Kibana, and the link to the documents in it.
 
 use lastpass_elastic::{config::Config, document::Namespace};
 
-/// Returns the URL of Discover with the documents of the last day, in Kibana at `base` or at the address in the Cloud ID.
+/// Returns the address of Kibana without a slash at its end: the given one, or that in the Cloud ID.
+pub fn address(given: Option<&str>, config: &Config) -> Option<String> {
+    let address = given.map(str::to_owned).or_else(|| config.elasticsearch.kibana().map(ToString::to_string))?;
+    Some(address.trim_end_matches('/').to_owned())
+}
+
+/// Returns the URL of Discover with the documents of the last day, in Kibana at `address`.
 ///
 /// Source: Kibana, `src/plugins/discover/common/app_locator.ts`: `_g` has the time range, `_a` an ES|QL query.
-pub fn discover_url(base: Option<&str>, config: &Config, namespace: &Namespace) -> Option<String> {
-    let base = base.map(str::to_owned).or_else(|| config.elasticsearch.kibana().map(ToString::to_string))?;
-    let base = base.trim_end_matches('/');
-    Some(format!(
-        "{base}/app/discover#/?_g=(time:(from:now-24h,to:now))&_a=(query:(esql:'FROM%20logs-lastpass.*-{namespace}'))"
-    ))
+pub fn discover_url(address: &str, namespace: &Namespace) -> String {
+    format!(
+        "{address}/app/discover#/?_g=(time:(from:now-24h,to:now))&_a=(query:(esql:'FROM%20logs-lastpass.*-{namespace}'))"
+    )
 }
 
 #[cfg(test)]
@@ -30,10 +34,10 @@ mod tests {
         let cloud = config("ELASTIC_CLOUD_ID", "name:Zm91bmQuaW8kYWJjJGRlZg==");
         let namespace = Namespace::new("acme").expect("a namespace");
         let rest = "/app/discover#/?_g=(time:(from:now-24h,to:now))&_a=(query:(esql:'FROM%20logs-lastpass.*-acme'))";
-        assert_eq!(discover_url(None, &url, &namespace), None);
-        let found = discover_url(None, &cloud, &namespace);
-        assert_eq!(found, Some(format!("https://def.found.io{rest}")));
-        let given = discover_url(Some("https://kibana.example.com/s/security/"), &cloud, &namespace);
+        let link = |base, config| address(base, config).map(|address| discover_url(&address, &namespace));
+        assert_eq!(link(None, &url), None);
+        assert_eq!(link(None, &cloud), Some(format!("https://def.found.io{rest}")));
+        let given = link(Some("https://kibana.example.com/s/security/"), &cloud);
         assert_eq!(given, Some(format!("https://kibana.example.com/s/security{rest}")));
     }
 }

@@ -22,7 +22,9 @@ pub struct Report<'a> {
     pub runs: Vec<Value>,
     /// The answer to `status` after them.
     pub status: Value,
-    /// The link to the documents.
+    /// The address of Kibana, if it is known.
+    pub kibana: Option<String>,
+    /// The link to the documents in it.
     pub discover: Option<String>,
     /// The pattern of the data streams.
     pub data_streams: String,
@@ -85,10 +87,9 @@ impl Report<'_> {
                     self.data_streams
                 ),
             });
-            let kibana =
-                self.discover.as_deref().and_then(|url| url.split_once("/app/")).map_or("URL", |(base, _)| base);
             parts.push(format!(
-                "to install the dashboards and detection rules: lastpass-elastic content install --kibana {kibana}"
+                "to install the dashboards and detection rules: lastpass-elastic content install --kibana {}",
+                self.kibana.as_deref().unwrap_or("URL")
             ));
         }
         parts.join("\n\n")

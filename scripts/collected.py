@@ -16,11 +16,10 @@ from pathlib import Path
 
 from cluster import Cluster
 from company import Company, Size, rfc3339
-from deployment import Deployment
+from deployment import SCHEDULES_OFF, Deployment, credentials
 
 SIZE = Size(events=5_000, days=14, twins=0.05, users=150, folders=30, users_of_a_folder=15)
 SEED = 20_261_102
-SCHEDULES_OFF = dict.fromkeys(("EventReportState", "UserState", "DetailedSharedFolderState"), "DISABLED")
 # Readers of shared folders who have no account in the company.
 OUTSIDERS = ("auditor@audit-partner.example", "kim@agency.example")
 OUTSIDERS_FOLDERS = 4
@@ -57,11 +56,8 @@ def collected(simulator: Path, bootstrap: Path, cluster: Cluster, namespace: str
 
 
 def set_up(deployment: Deployment, company: Company, cluster: Cluster) -> None:
-    secret = {
-        "account_number": company.account_number,
-        "provisioning_hash": company.provisioning_hash,
-        "elastic_api_key": cluster.create_api_key("writer"),
-    }
+    """Stores the credentials, and installs the index templates with a key that is removed again."""
+    secret = credentials(company, cluster)
     deployment.put_secret({**secret, "elastic_setup_api_key": cluster.create_api_key("installer")})
     deployment.invoke({"action": "setup"})
     deployment.put_secret(secret)

@@ -22,7 +22,7 @@ from pathlib import Path
 from attacks import at, takeover
 from cluster import Cluster, ClusterError
 from company import Company, CompanyError, Record, Size, instant, rfc3339
-from deployment import ROOT, Deployment, DeploymentError, FunctionError
+from deployment import ROOT, Deployment, DeploymentError, FunctionError, credentials
 from kibana import Engine, load_rules
 
 SIZE = Size(events=60_000, days=30, twins=0.15, users=2_500, folders=300, users_of_a_folder=50)
@@ -162,19 +162,15 @@ def deploy(cluster: Cluster, company: Company, bootstrap: Path) -> Deployment:
 
 def set_up(deployment: Deployment, company: Company, cluster: Cluster) -> None:
     step(f"Two Elasticsearch {cluster.version} API keys with the privileges in assets/roles/, into the stack's secret")
-    credentials = {
-        "account_number": company.account_number,
-        "provisioning_hash": company.provisioning_hash,
-        "elastic_api_key": cluster.create_api_key("writer"),
-    }
-    deployment.put_secret({**credentials, "elastic_setup_api_key": cluster.create_api_key("installer")})
+    secret = credentials(company, cluster)
+    deployment.put_secret({**secret, "elastic_setup_api_key": cluster.create_api_key("installer")})
     tell("writer: for normal operation; it can only add and read documents of these data streams")
     tell("installer: only for `setup`")
 
     answer = invoke(deployment, {"action": "setup"}, "Installing the index templates")
     for installed in answer["installed"]:
         tell(f"installed {installed if isinstance(installed, str) else json.dumps(installed)}")
-    deployment.put_secret(credentials)
+    deployment.put_secret(secret)
     tell("removed the installer key from the secret")
 
     answer = invoke(deployment, {"action": "check"}, "Trying every system and every right that is needed")

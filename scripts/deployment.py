@@ -26,6 +26,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, WaiterError
 
 import secrecy
+from cluster import Cluster
+from company import Company
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = ROOT / "template.yaml"
@@ -39,6 +41,8 @@ RECEIVE_MAX_MESSAGES = 10
 READ_TIMEOUT_S = 930
 # Interval and number of checks while a stack is created, updated or deleted: two minutes in total.
 WAITER = {"Delay": 1, "MaxAttempts": 120}
+# Parameters with which the streams run only when they are invoked.
+SCHEDULES_OFF = dict.fromkeys(("EventReportState", "UserState", "DetailedSharedFolderState"), "DISABLED")
 
 
 class DeploymentError(Exception):
@@ -283,6 +287,15 @@ def archive(bootstrap_path: Path) -> bytes:
     with zipfile.ZipFile(buffer, "w", compresslevel=1) as file:
         file.writestr(entry, bootstrap_path.read_bytes())
     return buffer.getvalue()
+
+
+def credentials(company: Company, cluster: Cluster) -> dict[str, str]:
+    """Returns the content of the secret after the installer's key was removed: the documented writer role."""
+    return {
+        "account_number": company.account_number,
+        "provisioning_hash": company.provisioning_hash,
+        "elastic_api_key": cluster.create_api_key("writer"),
+    }
 
 
 def template_of(code: Path) -> Path:

@@ -66,6 +66,16 @@ def command_line_target(architecture: str) -> str:
     return f"{package.ARCHITECTURES[architecture]}-unknown-linux-{libc}"
 
 
+def function_binary(architecture: str) -> Path:
+    """Returns the path of the function that `build` builds."""
+    return TARGET / function_target(architecture) / "release" / "bootstrap"
+
+
+def command_line_binary(architecture: str) -> Path:
+    """Returns the path of the command line that `build` builds."""
+    return TARGET / command_line_target(architecture) / COMMAND_LINE_PROFILE / COMMAND_LINE
+
+
 @functools.cache
 def is_musl_replaced(architecture: str) -> bool:
     """Returns whether the command line contains this machine's glibc instead of musl: only for a test, and only if
@@ -89,7 +99,7 @@ def build(architecture: str) -> tuple[Path, Path]:
         compile_binary(sbom.COMMAND_LINE, COMMAND_LINE, COMMAND_LINE_PROFILE, command_line, "build", "-C target-feature=+crt-static")
     else:
         compile_binary(sbom.COMMAND_LINE, COMMAND_LINE, COMMAND_LINE_PROFILE, command_line)
-    return TARGET / function / "release" / "bootstrap", TARGET / command_line / COMMAND_LINE_PROFILE / COMMAND_LINE
+    return function_binary(architecture), command_line_binary(architecture)
 
 
 def compile_binary(name: str, binary: str, profile: str, target: str, how: str = "zigbuild", flags: str = "") -> None:

@@ -3,11 +3,10 @@
 import json
 import uuid
 
-from deployment import client
+from deployment import SCHEDULES_OFF, client
 
 # Nothing listens there. These tests do not need Elasticsearch.
 NO_ELASTICSEARCH = "http://127.0.0.1:9"
-SCHEDULES_OFF = dict.fromkeys(("EventReportState", "UserState", "DetailedSharedFolderState"), "DISABLED")
 # Parameters of a stack that does nothing by itself (`resume` finds no work).
 QUIET = {"ElasticsearchUrl": NO_ELASTICSEARCH, **SCHEDULES_OFF}
 
@@ -15,15 +14,6 @@ QUIET = {"ElasticsearchUrl": NO_ELASTICSEARCH, **SCHEDULES_OFF}
 def name(purpose: str) -> str:
     """Returns a unique stack name, so that tests can run in parallel."""
     return f"{purpose}-{uuid.uuid4().hex[:8]}"
-
-
-def credentials(company, cluster) -> dict[str, str]:
-    """Returns the content of the secret after the installer's key was removed: the documented writer role."""
-    return {
-        "account_number": company.account_number,
-        "provisioning_hash": company.provisioning_hash,
-        "elastic_api_key": cluster.create_api_key("writer"),
-    }
 
 
 def spoil(cluster, stream: str, namespace: str, field: str) -> None:

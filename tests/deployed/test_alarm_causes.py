@@ -19,8 +19,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cfnlint.decode import cfn_yaml
 from company import Company, Size, rfc3339
-from deployment import TEMPLATE, Deployment, FunctionError, client
-from stacks import credentials, repair, name, queue_behind, spoil
+from deployment import TEMPLATE, Deployment, FunctionError, client, credentials
+from stacks import repair, name, queue_behind, spoil
 
 # AWS evaluates alarms once a minute at most; the emulator every 5 s.
 PERIOD_S = 10

@@ -20,8 +20,8 @@ import pytest
 import yaml
 from company import Company, Size, instant, rfc3339
 from demo import equal
-from deployment import ROOT, Deployment, client
-from stacks import QUIET, credentials, repair, name, spoil
+from deployment import ROOT, Deployment, client, credentials
+from stacks import QUIET, repair, name, spoil
 
 SEED = 8
 END = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)

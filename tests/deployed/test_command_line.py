@@ -21,8 +21,8 @@ import tools
 from command_lines import AWS, CTRL_C, DONE, FAILED, PATIENCE_SECONDS, UNFINISHED, USAGE, CommandLine, Terminal, as_user
 from company import Company, Size, rfc3339
 from conftest import missing
-from deployment import ROOT, Deployment, client
-from stacks import QUIET, credentials, name
+from deployment import ROOT, Deployment, client, credentials
+from stacks import QUIET, name
 
 # More users than LastPass's largest response, 2,000.
 SIZE = Size(events=1_500, days=4, twins=0.15, users=2_050, folders=6, users_of_a_folder=3)

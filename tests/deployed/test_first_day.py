@@ -27,11 +27,11 @@ import pytest
 from cluster import ClusterError
 from command_lines import AWS, CTRL_C, DONE, FAILED, UNFINISHED, USAGE, CommandLine, Terminal, as_user
 from company import Company, Size, rfc3339
-from deployment import ROOT, Deployment, client
+from deployment import ROOT, SCHEDULES_OFF, Deployment, client
 from readme_line import commands, deployed
 from secrecy import credentials, found_in, process_list, written_below
 from stack import LOOPBACK
-from stacks import NO_ELASTICSEARCH, SCHEDULES_OFF, name
+from stacks import NO_ELASTICSEARCH, name
 
 SIZE = Size(events=400, days=1, twins=0.1, users=60, folders=6, users_of_a_folder=3)
 SEED = 17

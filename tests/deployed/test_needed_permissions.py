@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import yaml
 from company import Company, Size, rfc3339
-from deployment import TEMPLATE, Deployment, FunctionError
-from stacks import QUIET, credentials, repair, name, spoil
+from deployment import TEMPLATE, Deployment, FunctionError, credentials
+from stacks import QUIET, repair, name, spoil
 
 STREAMS = ("event_report", "user", "detailed_shared_folder")
 # Fewer than 20 records of each stream, because a run stops if all of 20 or more are rejected.

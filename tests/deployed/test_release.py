@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-from deployment import Deployment, client, upload_template
+from deployment import SCHEDULES_OFF, Deployment, client, upload_template
 from readme_line import deployed
-from stacks import NO_ELASTICSEARCH, SCHEDULES_OFF, name
+from stacks import NO_ELASTICSEARCH, name
 
 # The Cloud ID of a deployment that does not exist. Its form is right.
 CLOUD_ID = f"security:{base64.b64encode(b'eu-west-1.aws.example.invalid$abc$def').decode()}"

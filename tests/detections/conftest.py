@@ -13,13 +13,14 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests" / "deployed")]
 
 import attacks  # noqa: E402
+import release as releases  # noqa: E402
 from cluster import Cluster  # noqa: E402
+from collected import set_up, until_complete  # noqa: E402
 from company import Company, Size, rfc3339  # noqa: E402
-from deployment import Deployment  # noqa: E402
+from deployment import SCHEDULES_OFF, Deployment  # noqa: E402
 from kibana import Alert, Engine, load_rules  # noqa: E402
-from stacks import SCHEDULES_OFF, credentials, name  # noqa: E402
+from stacks import name  # noqa: E402
 
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
 NOBODY = Size(events=0, days=1, twins=0, users=1, folders=0, users_of_a_folder=1)
 # Time between the beginnings of two plays. A rule runs until three intervals, of at most an hour, after its play.
 APART = timedelta(hours=6)
@@ -27,7 +28,6 @@ APART = timedelta(hours=6)
 FIRST_RUN = timedelta(minutes=3)
 # How late an event arrives.
 LATE = timedelta(hours=3)
-MAX_ATTEMPTS = 20
 
 
 def missing(what: str) -> None:
@@ -60,22 +60,15 @@ class Stage:
         return alerts
 
 
-def until_complete(deployment: Deployment, request: dict) -> dict:
-    for _ in range(MAX_ATTEMPTS):
-        answer = deployment.invoke(request)
-        if answer["status"] == "complete":
-            return answer
-    raise AssertionError(answer)
-
-
 @pytest.fixture(scope="session")
 def stage():
     if not os.environ.get("AWS_ENDPOINT_URL"):
         missing("the local stack is not running: `make local-up`, then set the environment it prints")
     if not os.environ.get("LOCAL_ELASTICSEARCH_VERSION", "").startswith("8."):
         pytest.skip("ES|QL is not published for this version of Elasticsearch")
-    bootstrap = Path(os.environ.get("BOOTSTRAP_DIR") or TARGET / "x86_64-unknown-linux-gnu" / "release") / "bootstrap"
-    simulator = TARGET / "debug" / "lastpass-simulator"
+    folder = os.environ.get("BOOTSTRAP_DIR")
+    bootstrap = Path(folder) / "bootstrap" if folder else releases.function_binary("x86_64")
+    simulator = releases.TARGET / "debug" / "lastpass-simulator"
     for program in (bootstrap, simulator):
         if not program.is_file():
             missing(f"there is no {program}")
@@ -90,10 +83,7 @@ def stage():
             company.add_events(attacks.at(start, play))
         company.add_events([{"instant": rfc3339(now - timedelta(minutes=5)), "raw": {"Time": "{time}", "Action": 7}}])
         with Deployment.create(name("detections"), {**parameters, "LastPassUrl": company.url}, bootstrap) as deployment:
-            secret = credentials(company, cluster)
-            deployment.put_secret({**secret, "elastic_setup_api_key": cluster.create_api_key("installer")})
-            deployment.invoke({"action": "setup"})
-            deployment.put_secret(secret)
+            set_up(deployment, company, cluster)
             cluster.add_countries(namespace, attacks.COUNTRIES)
             first = min(start + timedelta(minutes=event["minute"]) for play, start in plays.values() for event in play.events)
             span = {"from": rfc3339(first - timedelta(hours=1)), "to": rfc3339(now)}

@@ -22,10 +22,10 @@ def built(path: Path) -> Path:
 @pytest.fixture(scope="session")
 def binary() -> Path:
     """Returns the path of the function's binary."""
-    return built(releases.TARGET / releases.function_target("x86_64") / "release" / "bootstrap")
+    return built(releases.function_binary("x86_64"))
 
 
 @pytest.fixture(scope="session")
 def command_line_binary() -> Path:
     """Returns the path of the command line."""
-    return built(releases.TARGET / releases.command_line_target("x86_64") / releases.COMMAND_LINE_PROFILE / "lastpass-elastic")
+    return built(releases.command_line_binary("x86_64"))

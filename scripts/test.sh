@@ -23,16 +23,18 @@ wait "$release"
 
 step "Rust tests: unit, golden, integration"
 # The integration tests mostly wait: for leases, pauses and deadlines.
-RUST_TEST_THREADS="${RUST_TEST_THREADS:-4}" cargo test --workspace --locked
+RUST_TEST_THREADS="${RUST_TEST_THREADS:-8}" cargo test --workspace --locked
 
-step "a short soak: two seeds of every scenario (make soak plays more); meanwhile the Python tests without Elasticsearch"
-without_elasticsearch=(tests/content tests/dashboards tests/docs tests/lint tests/package tests/template)
-output="$target/python-tests-without-elasticsearch.log"
-python -m pytest -p no:cacheprovider "${without_elasticsearch[@]}" >"$output" 2>&1 &
-pytest=$!
+step "a short soak: two seeds of every scenario (make soak plays more)"
 BOOTSTRAP="$target/x86_64-unknown-linux-gnu/release/bootstrap" "$target/debug/soak" --seeds 2 --snapshots 5
-wait "$pytest" || { cat "$output"; exit 1; }
-cat "$output"
+
+# Each process takes whole files, because the tests of a file share a stack.
+python_tests() { python -m pytest -p no:cacheprovider --numprocesses 3 --dist loadfile "$@"; }
+
+# The first day removes the index templates of the node, so nothing else may use the node then.
+first_day=tests/deployed/test_first_day.py
+step "Python tests: those without Elasticsearch, and the first day"
+python_tests tests/content tests/dashboards tests/docs tests/lint tests/package tests/template "$first_day"
 
 step "Python tests: local stack, deployed function, detection rules"
-python -m pytest -p no:cacheprovider testing/elasticsearch testing/aws tests/deployed tests/detections
+python_tests testing/elasticsearch testing/aws tests/deployed tests/detections --ignore "$first_day"

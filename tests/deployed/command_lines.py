@@ -59,6 +59,8 @@ class CommandLine:
         return Ran(process.returncode, out, err)
 
     def run(self, *words, text="", env=None, without=()) -> Ran:
+        """Runs the command line as in a pipe, which has no width."""
+        without = {*without, "COLUMNS"}
         env = {name: value for name, value in os.environ.items() if name not in without} | (env or {})
         return self.end(self.start(*words, env=env, stdin=subprocess.PIPE), text)
 

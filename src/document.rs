@@ -243,7 +243,8 @@ pub struct Document {
     pub timestamp: Timestamp,
     /// The `_source`: one line of compact JSON.
     pub source: String,
-    /// The record that it was made from, as compact JSON, which a dead letter keeps.
+    /// The record that it was made from. `event.original` and a dead letter keep it, without white space between its
+    /// tokens.
     pub original: String,
     /// The earliest moment at which any run can have written it, because the event had not happened before. Backing
     /// indices that ended earlier cannot contain it. `None` if it is unknown.

@@ -113,5 +113,7 @@ mod tests {
         assert_eq!(compact("[1] [ 2 ]"), "[1][2]");
         assert_eq!(compact(": é"), ":é");
         assert!(matches!(compact(""), Cow::Borrowed("")));
+        assert_eq!(compact(r#" {"a" :"A ","b": 1} 1"#), r#"{"a":"A ","b":1}1"#);
+        assert_eq!(compact(r#"{ "a":"\uD83D" }"#), r#"{"a":"\uD83D"}"#);
     }
 }

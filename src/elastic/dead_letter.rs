@@ -11,7 +11,10 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::judge::Refusal;
-use crate::document::{AccountNumber, DataStream, DocId, Document};
+use crate::{
+    document::{AccountNumber, DataStream, DocId, Document},
+    text::compact,
+};
 
 /// The first letter of a dead letter's `_id`, which names the scheme. The scheme never changes.
 const ID_SCHEME: &str = "d";
@@ -72,7 +75,7 @@ pub(super) fn letter_source(letter: &Letter<'_>) -> String {
     for (name, value) in [("created", made.event.created), ("ingested", made.event.ingested)] {
         event.extend(value.map(|value| (name.to_owned(), value)));
     }
-    event.insert("original".to_owned(), document.original.as_str().into());
+    event.insert("original".to_owned(), compact(&document.original).into());
     let mut letter = json!({
         "@timestamp": now,
         "data_stream": {"type": "logs", "dataset": "lastpass.dead_letter", "namespace": namespace},

@@ -9,6 +9,7 @@ use super::{
     data::{Rows, rows},
     ecs::{Constants, Event},
     logins::{Login, login},
+    targets::{Targets, targets},
     value::to_raw,
 };
 use crate::text::Text;
@@ -25,6 +26,8 @@ pub(super) struct Action {
     pub(super) rows: Rows,
     /// What decides the type of its events, if they are logins.
     pub(super) login: Option<Login>,
+    /// Which users its events are done to.
+    pub(super) targets: Option<Targets>,
     classification: Classification,
     /// The `event` of its documents as JSON.
     event: Option<Box<RawValue>>,
@@ -34,8 +37,14 @@ impl Action {
     /// Finds the meaning of an action. `action` is spelled as in the record.
     fn new(action: &str, constants: &Constants<'_>, timezone: &str) -> Self {
         let lower_case = action.to_lowercase();
-        let (classification, rows, login) = (classify(&lower_case), rows(&lower_case), login(&lower_case));
-        let mut action = Self { lower_case, rows, login, classification, event: None };
+        let mut action = Self {
+            rows: rows(&lower_case),
+            login: login(&lower_case),
+            targets: targets(&lower_case),
+            classification: classify(&lower_case),
+            event: None,
+            lower_case,
+        };
         let mut event = Event::new(constants);
         action.describe(&mut event, timezone);
         action.event = Some(to_raw(&event));

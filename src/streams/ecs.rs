@@ -6,6 +6,8 @@
 //! Both write the reason to `error.message` and keep `event.original`, whatever the settings, because the value is
 //! nowhere else.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -16,7 +18,7 @@ use super::{
 };
 use crate::{
     document::{Organization, Stream},
-    text::Text,
+    text::{Text, compact},
 };
 
 /// The version of ECS that the integration writes. Source: ECS_MAPPING.md, §1.
@@ -158,7 +160,7 @@ pub(super) struct Event<'r> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) timezone: Option<&'r str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    original: Option<&'r str>,
+    original: Option<Cow<'r, str>>,
     /// The JSON of these fields without `original`, if it was written before: copying it is faster.
     #[serde(skip)]
     pub(super) json: Option<&'r RawValue>,
@@ -270,8 +272,9 @@ impl<'r, L: CustomFields> EcsDocument<'r, L> {
         self.error.message.push(reason.to_owned());
     }
 
-    /// Removes empty and unwanted fields and writes the document as one line of JSON. `original` is its record.
-    pub(super) fn finish(&mut self, original: &'r str) -> String {
+    /// Removes empty and unwanted fields and writes the document as one line of JSON. `record` is what it was
+    /// made from, which `event.original` keeps on one line.
+    pub(super) fn finish(&mut self, record: &'r str) -> String {
         if self.event.kind == PIPELINE_ERROR {
             self.add_tag(PRESERVE_ORIGINAL);
         } else {
@@ -281,7 +284,7 @@ impl<'r, L: CustomFields> EcsDocument<'r, L> {
             self.remove_empties();
         }
         if self.tags.contains(&PRESERVE_ORIGINAL) || !self.error.message.is_empty() {
-            self.event.original = Some(original);
+            self.event.original = Some(compact(record));
             self.event.json = None;
         }
         to_line(self)

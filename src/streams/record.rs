@@ -4,7 +4,7 @@
 //! last value. Reads such a record nevertheless, so that its `_id` still comes from its fields. A value with a lone
 //! surrogate makes its field [broken](FieldValue::Broken), and no other.
 
-use std::{borrow::Cow, cell::Cell, collections::HashSet, fmt};
+use std::{cell::Cell, collections::HashSet, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
@@ -320,14 +320,6 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 }
 
-/// Returns the text of a record for `event.original`: spelled as LastPass wrote it, and on one line if it is JSON.
-pub(super) fn original<'t>(record: Option<&Record<'_>>, text: &'t str) -> Cow<'t, str> {
-    match record {
-        None => Cow::Borrowed(text),
-        Some(_) => compact(text),
-    }
-}
-
 /// Adds `key`, the key of a record in LastPass's response, to the record as its `id`. Leaves a record as it is if it is
 /// not an object.
 pub(super) fn with_id(key: &str, record: &str) -> String {
@@ -349,23 +341,6 @@ mod tests {
     use serde_json::json;
 
     use super::{super::canonical::canonical_field, *};
-
-    #[test]
-    fn the_original_has_no_white_space_between_its_tokens() {
-        for (text, expected) in [
-            (r#"{"a":"b","c":" d "}"#, r#"{"a":"b","c":" d "}"#),
-            (r#"{"a": "b","c":" d "}"#, r#"{"a":"b","c":" d "}"#),
-            (r#" {"a":"b"} "#, r#"{"a":"b"}"#),
-            (r#"{"a" :"A "}"#, r#"{"a":"A "}"#),
-            (r#"{"a":"b"} 1"#, r#"{"a":"b"}1"#),
-            (r#"{"a": 1}"#, r#"{"a":1}"#),
-            ("{ }", "{}"),
-            ("{}", "{}"),
-            (r#"{"a": "#, r#"{"a": "#),
-        ] {
-            assert_eq!(original(read(text).as_ref(), text), expected, "{text}");
-        }
-    }
 
     #[test]
     fn a_key_that_stands_twice_is_noticed_at_any_depth() {
@@ -403,7 +378,6 @@ mod tests {
         assert!(read(r#"{"a":"\ud83d","a":1}"#).expect("an object").has_duplicate_key);
         assert_eq!(with_id("\u{10ffff}d83d", "{}"), r#"{"id":"\ud83d"}"#);
         assert_eq!(with_id("\u{10ffff}d83d", r#"{ "a":"\uD83D" }"#), r#"{"a":"\ud83d","id":"\ud83d"}"#);
-        assert_eq!(original(read(r#"{ "a":"\uD83D" }"#).as_ref(), r#"{ "a":"\uD83D" }"#), r#"{"a":"\uD83D"}"#);
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! The users an action was done to: `user.target.email`. Elastic's integration lists them in `user.email`, together with
 //! the actor, and only for the actions whose `Data` it reads.
 
-use super::value::FieldValue;
+use super::value::{FieldValue, remove_repeats};
 use crate::text::Text;
 
 /// Which of the addresses in `Data` are targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Which {
+pub(super) enum Targets {
     All,
     /// The last, because the name of a folder or group before it may contain an address.
     Last,
@@ -14,67 +14,75 @@ enum Which {
     Others,
 }
 
+use Targets::{All, Last, Others};
+
 /// The actions that are done to users, as substrings of the action in lower case. The first that matches wins. Source of the
 /// names: the integration's pipeline, Splunk's add-on for LastPass and LastPass's help pages.
-const ACTIONS: &[(&str, Which)] = &[
-    ("login to admin console", Which::Others),
-    ("add to shared folder", Which::Last),
-    ("removed from shared folder", Which::Last),
-    ("update folder permissions", Which::Last),
-    ("limit shared folder", Which::Last),
-    ("remove from group", Which::Last),
-    ("created lastpass account", Which::All),
-    ("employee account", Which::All),
-    ("employee invited", Which::All),
-    ("re-invite user", Which::All),
-    ("remove user from company", Which::All),
-    ("deactivated user", Which::All),
-    ("deactivating user", Which::All),
-    ("reactivated user", Which::All),
-    ("user provisioned", Which::All),
-    ("user deprovisioned", Which::All),
-    ("make admin", Which::All),
-    ("remove admin", Which::All),
-    ("require password change", Which::All),
-    ("stop requiring password change", Which::All),
-    ("master password reset", Which::All),
-    ("adding user to group", Which::All),
-    ("add to group", Which::All),
-    ("group addition", Which::All),
-    ("group removal", Which::All),
-    ("update policy users", Which::All),
-    ("personal share", Which::All),
-    ("destroy all sessions", Which::All),
+const ACTIONS: &[(&str, Targets)] = &[
+    ("login to admin console", Others),
+    ("add to shared folder", Last),
+    ("removed from shared folder", Last),
+    ("update folder permissions", Last),
+    ("limit shared folder", Last),
+    ("remove from group", Last),
+    ("created lastpass account", All),
+    ("employee account", All),
+    ("employee invited", All),
+    ("re-invite user", All),
+    ("remove user from company", All),
+    ("deactivated user", All),
+    ("deactivating user", All),
+    ("reactivated user", All),
+    ("user provisioned", All),
+    ("user deprovisioned", All),
+    ("make admin", All),
+    ("remove admin", All),
+    ("require password change", All),
+    ("stop requiring password change", All),
+    ("master password reset", All),
+    ("adding user to group", All),
+    ("add to group", All),
+    ("group addition", All),
+    ("group removal", All),
+    ("update policy users", All),
+    ("personal share", All),
+    ("destroy all sessions", All),
 ];
 
 /// The separator of address and folder in the `Data` of a new account: `ann@example.com-Shared-Finance`.
 const SHARED: &str = "-shared-";
 
-/// Lists the targets of an action, which is in lower case, each once. `named` are the addresses that the integration finds in
-/// `data`. Where it finds none, because its pattern fits no other form, any address in `data` is used.
-pub(super) fn targets<'r>(
-    action: &str,
-    named: &[Text<'r>],
-    data: Option<&FieldValue<'r>>,
-    actor: Option<&Text<'r>>,
-) -> Option<FieldValue<'r>> {
-    let which = ACTIONS.iter().find(|(substring, _)| action.contains(substring)).map(|(_, which)| *which)?;
-    let mut found: Vec<Text<'r>> = match (named, data) {
-        ([], Some(FieldValue::Text(data))) => {
-            let mut found = addresses(data);
-            if which == Which::Last {
-                found.drain(..found.len().saturating_sub(1));
+/// Finds which addresses in the `Data` of an action, which is in lower case, are targets. `None` if it is done to nobody.
+pub(super) fn targets(action: &str) -> Option<Targets> {
+    ACTIONS.iter().find(|(substring, _)| action.contains(substring)).map(|(_, targets)| *targets)
+}
+
+impl Targets {
+    /// Lists the targets of an event, each once. `named` are the addresses that the integration finds in `data`. Where it
+    /// finds none, because its pattern fits no other form, any address in `data` is used.
+    pub(super) fn of<'r>(
+        self,
+        named: &[Text<'r>],
+        data: Option<&FieldValue<'r>>,
+        actor: Option<&Text<'r>>,
+    ) -> Option<FieldValue<'r>> {
+        let mut found: Vec<Text<'r>> = match (named, data) {
+            ([], Some(FieldValue::Text(data))) => {
+                let mut found = addresses(data);
+                if self == Last {
+                    found.drain(..found.len().saturating_sub(1));
+                }
+                found
             }
-            found
-        }
-        _ => named.iter().map(trimmed).collect(),
-    };
-    let mut known = std::collections::HashSet::new();
-    found.retain(|target| {
-        let is_actor = which == Which::Others && Some(target) == actor;
-        !is_actor && !target.as_str().is_empty() && known.insert(target.clone())
-    });
-    (!found.is_empty()).then_some(FieldValue::Texts(found))
+            _ => named.iter().map(trimmed).collect(),
+        };
+        found.retain(|target| {
+            let is_actor = self == Others && Some(target) == actor;
+            !is_actor && !target.as_str().is_empty()
+        });
+        remove_repeats(&mut found);
+        (!found.is_empty()).then_some(FieldValue::Texts(found))
+    }
 }
 
 /// Finds the addresses in a text: words with one `@` between a name and a host, without the quotes and brackets around them.

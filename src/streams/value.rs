@@ -1,5 +1,7 @@
 //! The values of a record and of a document. Texts are borrowed from the record if nothing in them is escaped.
 
+use std::collections::HashSet;
+
 use jiff::{Timestamp, fmt::temporal::DateTimePrinter};
 use serde::{Serialize, Serializer};
 use serde_json::{
@@ -95,6 +97,23 @@ pub(super) fn copy<'r>(value: Option<&FieldValue<'r>>) -> Option<FieldValue<'r>>
 pub(super) fn remove_empties<'f, 'r: 'f>(fields: impl IntoIterator<Item = &'f mut Option<FieldValue<'r>>>) {
     for field in fields {
         field.take_if(FieldValue::remove_empties);
+    }
+}
+
+/// Removes each text that is equal to one before it.
+pub(super) fn remove_repeats(texts: &mut Vec<Text<'_>>) {
+    match &texts[..] {
+        [] | [_] => {}
+        [first, second] => {
+            if first == second {
+                texts.truncate(1);
+            }
+        }
+        // A record may have any number of texts.
+        _ => {
+            let mut known = HashSet::new();
+            texts.retain(|text| known.insert(text.clone()));
+        }
     }
 }
 

@@ -131,7 +131,7 @@ impl Run<'_> {
                 }
             };
             position.read = paging.read();
-            let new: Vec<_> = page.entries.into_iter().filter(|(key, _)| delivered.insert(key.clone())).collect();
+            let new: Vec<_> = page.entries.into_iter().filter(|(key, _)| delivered.insert(hashes(key))).collect();
             self.deliver(self.snapshot_documents(of, &snapshot, &new), None).await?;
             let is_complete = match reach {
                 Reach::Whole => true,
@@ -214,6 +214,12 @@ fn chain(seen: u64, key: &str) -> u64 {
     hasher.update(key);
     let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(hasher.finalize());
     u64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// Returns two hashes of an entry's key. No other key of an account has both, and 100,000 keys would take several times
+/// the memory.
+fn hashes(key: &str) -> (u64, u64) {
+    (chain(0, key), chain(1, key))
 }
 
 /// Returns `scheduled_time`, or the clock's minute if it is ahead of the clock by more than the tolerance. Otherwise

@@ -27,7 +27,7 @@ import release_notes  # noqa: E402
 # Lambda's name of a processor -> the number of its machine in an ELF file.
 MACHINES = {"x86_64": 62, "arm64": 183}
 # The largest archive of the function: Lambda downloads it at each cold start.
-FUNCTION_MAX_BYTES = 5_300_000
+FUNCTION_MAX_BYTES = 5_200_000
 PROGRAM_HEADER_INTERPRETER = 3
 FILES = {
     "template.yaml", "function.zip", "lastpass-elastic", "samconfig.toml", "SHA256SUMS", "sbom.cdx.json",

@@ -182,7 +182,7 @@ def address(process: subprocess.Popen) -> str:
     line = process.stdout.readline() if ready else ""
     if not line.startswith("listening on "):
         raise CompanyError(f"the simulator did not start within {START_SECONDS} s" if not ready else
-                           "the simulator ended while it started; what it said stands above")
+                           "the simulator ended while it started; its output is above")
     return line.split()[-1]
 
 

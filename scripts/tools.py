@@ -444,7 +444,7 @@ def only_one_installer():
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("another installation is at work in the same folder; waiting for it")
+            say("another installation is running in the same folder; waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

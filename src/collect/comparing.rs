@@ -130,7 +130,7 @@ impl Work<'_> {
         self.add_counted(change.into_iter().collect()).await
     }
 
-    /// Adds changes of the folder at work, with the numbers of its users.
+    /// Adds changes of the current folder, with the numbers of its users.
     async fn add_counted(&mut self, changes: Vec<Change>) -> Result<(), Error> {
         if changes.is_empty() {
             return Ok(());

@@ -18,7 +18,7 @@ pub const WRITER_ROLE: &str = include_str!("../../assets/roles/writer.json");
 /// The role descriptor of the key that only `setup` uses, as `assets/roles/installer.json` has it.
 pub const INSTALLER_ROLE: &str = include_str!("../../assets/roles/installer.json");
 
-const REMEDY: &str = "see whether API keys are switched on (xpack.security.authc.api_key.enabled)";
+const REMEDY: &str = "check whether API keys are enabled (xpack.security.authc.api_key.enabled)";
 
 /// The keys to invalidate.
 #[derive(Debug, Clone, Copy)]

@@ -5,6 +5,8 @@
 //! exception: who has no role is no administrator.
 
 pub mod folders;
+#[cfg(test)]
+mod properties;
 pub mod users;
 
 use jiff::Timestamp;

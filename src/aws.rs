@@ -24,9 +24,6 @@ pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// was frozen must not use up the time of a short invocation.
 const ATTEMPT: Duration = Duration::from_secs(3);
 
-/// Longest wait for a TLS connection. Chosen: less than [`ATTEMPT`], so that the error names the cause.
-const CONNECT: Duration = Duration::from_secs(2);
-
 /// First pause before a retry. Chosen: the SDK's own retries for DynamoDB begin with 50 ms.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
@@ -159,7 +156,7 @@ pub(crate) fn retries() -> RetryConfig {
 
 /// Returns the timeouts of one attempt. The SDK applies them, because it then drops the connection, which may be dead.
 pub(crate) fn timeouts() -> TimeoutConfig {
-    TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build()
+    TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build()
 }
 
 /// Makes a call and retries it while its fault is [`Verdict::Transient`], for at most `patience` and never past

@@ -1,7 +1,7 @@
-//! Builds the HTTP clients for LastPass and Elasticsearch.
+//! Builds the HTTP clients for LastPass, Elasticsearch and AWS.
 //!
-//! The TLS configuration is kept for the lifetime of the sandbox, and each invocation gets a new client. A frozen
-//! sandbox leaves dead connections behind, and a new client has none.
+//! The TLS configuration is kept for the lifetime of the sandbox. Each invocation gets new clients for LastPass and
+//! Elasticsearch, because a frozen sandbox leaves dead connections behind, and a new client has none.
 
 use std::{error::Error as _, fmt, io, sync::Arc, time::Duration};
 
@@ -12,6 +12,8 @@ use rustls::{
 
 /// Longest time to connect. Chosen: a host on another continent responds within a second.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest time to connect to AWS. Chosen: less than an attempt may take, so that the error names the cause.
+const AWS_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why no TLS client can be built.
 #[derive(Debug, thiserror::Error)]
@@ -173,12 +175,27 @@ impl Clients {
         Self::fresh(&self.elasticsearch)
     }
 
+    /// Builds a client for AWS, which the SDK keeps as long as the sandbox. It asks for no compression, as the SDK's own
+    /// client does.
+    ///
+    /// # Errors
+    /// [`Error::SetUp`] if the library rejects the configuration.
+    pub fn for_aws(&self) -> Result<reqwest::Client, Error> {
+        Self::build(&self.lastpass, |builder| builder.connect_timeout(AWS_CONNECT_TIMEOUT).no_gzip())
+    }
+
     fn fresh(tls: &ClientConfig) -> Result<reqwest::Client, Error> {
+        Self::build(tls, |builder| builder.connect_timeout(CONNECT_TIMEOUT))
+    }
+
+    fn build(
+        tls: &ClientConfig,
+        change: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<reqwest::Client, Error> {
         #[expect(clippy::disallowed_methods, reason = "the one place where clients are made")]
         let builder = reqwest::Client::builder();
-        builder
+        change(builder)
             .use_preconfigured_tls(tls.clone())
-            .connect_timeout(CONNECT_TIMEOUT)
             // A redirect would send credentials to another address.
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("lastpass-elastic/", env!("CARGO_PKG_VERSION")))

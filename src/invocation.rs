@@ -18,7 +18,7 @@ use crate::{
         AccountsStatusAnswer, Answer, CheckAnswer, PlanAnswer, Reason, ResumeAnswer, RunAnswer, RunStatus, SetupAnswer,
         StatusAnswer,
     },
-    check,
+    aws_http, check,
     checkpoint::{self, Key, Resumable, Scope, Store},
     clock,
     cluster::{Cluster, Remembered},
@@ -47,10 +47,12 @@ pub(crate) struct Sandbox {
 impl Sandbox {
     /// Builds the clients.
     pub(crate) fn new(config: Config, aws: &SdkConfig) -> Result<Self, config::Invalid> {
+        let http = http::Clients::new(config.elasticsearch_ca.as_deref())?;
+        let aws = aws.clone().into_builder().http_client(aws_http::shared(http.for_aws()?)).build();
         Ok(Self {
-            http: http::Clients::new(config.elasticsearch_ca.as_deref())?,
-            secrets: Secrets::new(&aws_sdk_secretsmanager::Client::new(aws)),
-            dynamodb: aws_sdk_dynamodb::Client::new(aws),
+            http,
+            secrets: Secrets::new(&aws_sdk_secretsmanager::Client::new(&aws)),
+            dynamodb: aws_sdk_dynamodb::Client::new(&aws),
             config,
             set_up_cluster: Remembered::default(),
         })

@@ -5,6 +5,7 @@
 
 pub mod answer;
 mod aws;
+mod aws_http;
 mod check;
 pub mod checkpoint;
 pub mod clock;

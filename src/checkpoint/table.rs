@@ -376,6 +376,7 @@ mod tests {
 
     async fn scan(body: &'static str) -> Result<Vec<Attributes>, Error> {
         let config = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(crate::aws_http::shared(crate::http::for_tests()))
             .endpoint_url(answer_once(body))
             .region(Region::from_static("eu-west-1"))
             .credentials_provider(Credentials::new("id", "secret", None, None, "test"))

@@ -180,7 +180,7 @@ impl Clients {
     ///
     /// # Errors
     /// [`Error::SetUp`] if the library rejects the configuration.
-    pub fn for_aws(&self) -> Result<reqwest::Client, Error> {
+    pub(crate) fn for_aws(&self) -> Result<reqwest::Client, Error> {
         Self::build(&self.lastpass, |builder| builder.connect_timeout(AWS_CONNECT_TIMEOUT).no_gzip())
     }
 

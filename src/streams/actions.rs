@@ -93,6 +93,11 @@ const ACTIONS: &[Rule] = &[
     rule(&["reporting"], None, (Info, Unknown)),
 ];
 
+/// Returns the value of the first row whose substring an action contains. The action is in lower case.
+pub(super) fn first_match<T: Copy>(rows: &[(&str, T)], action: &str) -> Option<T> {
+    rows.iter().find(|(substring, _)| action.contains(substring)).map(|(_, value)| *value)
+}
+
 /// The category, type and outcome of an event.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Classification {

@@ -1,6 +1,7 @@
 //! What a login was to: LastPass itself, or a site whose password is in the vault. LastPass reports both as `Log in`, and
 //! only `Data` distinguishes them. Elastic's integration does not.
 
+use super::actions::first_match;
 use crate::text::Text;
 
 /// `lastpass.event_report.data.login_type`.
@@ -40,7 +41,7 @@ const OWN_SITES: &[&str] = &["lastpass", "lastpass.com", "lastpass.eu", "www.las
 
 /// Finds what decides the type of the logins of an action, which is in lower case. `None` if it is no login.
 pub(super) fn login(action: &str) -> Option<Login> {
-    LOGINS.iter().find(|(substring, _)| action.contains(substring)).map(|(_, login)| *login)
+    first_match(LOGINS, action)
 }
 
 impl Login {

@@ -1,7 +1,10 @@
 //! The users an action was done to: `user.target.email`. Elastic's integration lists them in `user.email`, together with
 //! the actor, and only for the actions whose `Data` it reads.
 
-use super::value::{FieldValue, remove_repeats};
+use super::{
+    actions::first_match,
+    value::{FieldValue, remove_repeats},
+};
 use crate::text::Text;
 
 /// Which of the addresses in `Data` are targets.
@@ -54,7 +57,7 @@ const SHARED: &str = "-shared-";
 
 /// Finds which addresses in the `Data` of an action, which is in lower case, are targets. `None` if it is done to nobody.
 pub(super) fn targets(action: &str) -> Option<Targets> {
-    ACTIONS.iter().find(|(substring, _)| action.contains(substring)).map(|(_, targets)| *targets)
+    first_match(ACTIONS, action)
 }
 
 impl Targets {

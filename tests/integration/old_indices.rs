@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use lastpass_harness::{Answer, Error, Fault, Function, Installation, Method, Rule, System};
-use lastpass_simulator::{Clock, CompanySize, Event, World};
+use lastpass_simulator::{Clock, Event};
 use serde_json::{Value, json};
 
-use crate::stage::{collect, complete, number, plan, spoil};
+use crate::stage::{collect, company_until, complete, number, plan, spoil};
 
 const STREAMS: [&str; 3] = ["event_report", "user", "detailed_shared_folder"];
 
@@ -23,8 +23,7 @@ impl Stage {
     async fn make(name: &str, seed: u64) -> Result<Option<Self>, Error> {
         let Some((services, plan)) = plan(name).await else { return Ok(None) };
         // The last hour has no events but those of the test: the overlap of a later run needs the index of no other.
-        let size = CompanySize { events: 150, days: 6, ..CompanySize::default() };
-        let world = World::company(seed, &size, lastpass_harness::now() - hours(1));
+        let world = company_until(lastpass_harness::now() - hours(1), seed, 150, 6);
         let installation = plan.world(world).make(&services).await?;
         let function = installation.function();
         Ok(Some(Self { installation, function, ahead: SignedDuration::ZERO }))

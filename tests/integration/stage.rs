@@ -107,8 +107,13 @@ async fn set_up(services: &Services) -> Result<SetUp, Error> {
 
 /// Returns a company with this number of events in the last `days`, and a few users and folders.
 pub fn company(seed: u64, events: usize, days: u32) -> World {
+    company_until(now(), seed, events, days)
+}
+
+/// Returns a company whose last event is before `end`.
+pub fn company_until(end: Timestamp, seed: u64, events: usize, days: u32) -> World {
     let size = CompanySize { events, days, ..CompanySize::default() };
-    World::company(seed, &size, now())
+    World::company(seed, &size, end)
 }
 
 /// Expires the lease of the event report.

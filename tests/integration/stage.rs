@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use lastpass_harness::{
     Call, Error, Fault, Function, Installation, Invocation, Node, Plan, Rule, Services, System, binary, now, variable,
 };
-use lastpass_simulator::{CompanySize, Event, World};
+use lastpass_simulator::{CompanySize, Event, Timeline, World};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, OnceCell};
 
@@ -110,10 +110,17 @@ pub fn company(seed: u64, events: usize, days: u32) -> World {
     company_until(now(), seed, events, days)
 }
 
-/// Returns a company whose last event is before `end`.
+/// Returns a company whose last event is before `end`. Its events are those of a Friday in New York, moved to `end`, so that a
+/// test has as many recent events at night as in office hours.
 pub fn company_until(end: Timestamp, seed: u64, events: usize, days: u32) -> World {
     let size = CompanySize { events, days, ..CompanySize::default() };
-    World::company(seed, &size, end)
+    let friday: Timestamp = "2025-11-07T22:00:00Z".parse().expect("a time");
+    let later = end.duration_since(friday);
+    let mut world = World::company(seed, &size, end);
+    let history = World::company(seed, &size, friday).events;
+    world.events = Timeline::default();
+    world.events.extend(history.iter().map(|event| Event { instant: event.instant + later, ..event.clone() }));
+    world
 }
 
 /// Expires the lease of the event report.

@@ -26,18 +26,18 @@ use crate::{
     },
 };
 
-/// Sets in `state` that the snapshot at `position` is complete, and what its comparison has to be.
+/// Sets in `state` that the snapshot at `position` is complete, and begins its comparison with the snapshot before.
 pub(super) fn complete_snapshot(state: &mut State, position: &SnapshotPosition, writes_changes: bool) {
     let SnapshotPosition { scheduled_time, timestamp: Some(timestamp), read: entries, .. } = *position else { return };
     let previous = state.snapshot.replace(CompleteSnapshot { scheduled_time, timestamp, entries, documents: None });
-    // The first snapshot has nothing to be compared with. An older version did not save which one was complete.
+    // The first snapshot is not compared. A watermark without a snapshot comes from an older version, or from a reset.
     let is_first = previous.is_none() && state.watermark.is_none();
     state.comparison = (writes_changes && !is_first).then(|| Comparison::begin(previous));
 }
 
 impl Run<'_> {
-    /// Continues the comparison of the last complete snapshot, if it is pending. `wanted` is the snapshot that is due: a
-    /// comparison that Elasticsearch refuses does not delay it.
+    /// Continues the comparison of the last complete snapshot, if it is pending. `wanted` is the time of the snapshot that
+    /// is due. If Elasticsearch refuses the comparison when a newer snapshot is due, the comparison is abandoned.
     pub(super) async fn compare(&self, of: SnapshotOf, wanted: Timestamp) -> Result<Ended, Error> {
         let state = self.lease.state();
         let (Some(current), Some(comparison)) = (state.snapshot, state.comparison) else { return Ok(Ended::Complete) };
@@ -122,7 +122,7 @@ impl Run<'_> {
             pending: Vec::new(),
             folder: None,
             found: 0,
-            whole: (position.map(str::to_owned), comparison.changes),
+            compared: (position.map(str::to_owned), comparison.changes),
             comparison,
         };
         let ended = work.perform().await;
@@ -156,12 +156,16 @@ impl Run<'_> {
 
     fn report_skipped(&self, of: SnapshotOf, reason: SkipReason) {
         self.progress.comparisons_skipped.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(stream = %of.stream(), reason = reason.as_str(), "two snapshots can't be compared; their changes are not known");
+        tracing::warn!(
+            stream = %of.stream(),
+            reason = reason.as_str(),
+            "two snapshots can't be compared; their changes are not known"
+        );
     }
 }
 
-/// Returns the entries that cannot be compared, because a snapshot has no document of them that could be read. Fails with
-/// the reason if the snapshots as a whole cannot be compared.
+/// Returns the IDs of the entries to leave out, because a snapshot has no readable document of them. Fails with the reason
+/// if the snapshots as a whole cannot be compared.
 fn comparable(
     (previous, before): (CompleteSnapshot, &Overview),
     (current, after): (CompleteSnapshot, &Overview),
@@ -265,7 +269,7 @@ mod tests {
         assert_eq!(state.comparison, Some(Comparison::begin(Some(before))));
         complete_snapshot(&mut state, &position("2026-01-03T00:00:00Z"), false);
         assert_eq!(state.comparison, None, "switched off");
-        // As an older version, or a reset, leaves it.
+        // The state after an older version or a reset.
         let mut state = State { watermark: Some(first.scheduled_time), ..State::default() };
         complete_snapshot(&mut state, &second, true);
         let progress = state.comparison.map(|comparison| comparison.progress);

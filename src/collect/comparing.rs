@@ -1,7 +1,7 @@
 //! One comparison in progress: merges two snapshots side by side, and delivers the changes.
 //!
-//! Knows nothing of which snapshots may be compared. The invariant: a position is saved only after every change before it
-//! was acknowledged.
+//! Does not know which snapshots may be compared. The invariant: a position is saved only after every change before it was
+//! acknowledged.
 
 use std::{collections::HashSet, sync::atomic::Ordering};
 
@@ -39,19 +39,19 @@ pub(super) struct Work<'r> {
     pub(super) of: SnapshotOf,
     pub(super) snapshots: Snapshots<'r>,
     pub(super) readers: [Reader; 2],
-    /// The first keys of entries that are not compared.
+    /// The IDs of entries that are not compared: the first parts of their keys.
     pub(super) left_out: HashSet<String>,
     pub(super) documents: Documents<'r>,
     pub(super) writer: BulkWriter,
     pub(super) pending: Vec<Document>,
-    /// The folder whose users are compared, and how many could and can read it, if that was needed.
+    /// The folder whose users are compared, and its number of users in each snapshot, once counted.
     pub(super) folder: Option<(Folder, Option<[u64; 2]>)>,
     /// The comparison as this run found it.
     pub(super) comparison: Comparison,
     /// How many changes this run has found.
     pub(super) found: u64,
-    /// The first key up to which everything was compared, and how many changes there are up to it.
-    pub(super) whole: (Option<String>, u64),
+    /// The first part of the key up to which everything was compared, and the number of changes up to that key.
+    pub(super) compared: (Option<String>, u64),
 }
 
 impl Work<'_> {
@@ -77,7 +77,7 @@ impl Work<'_> {
                 self.save().await?;
                 return Ok(Finished::Deadline);
             }
-            if unsaved >= SAVED_AFTER && self.is_whole(first) {
+            if unsaved >= SAVED_AFTER && self.can_save_before(first) {
                 self.deliver().await?;
                 self.save().await?;
                 unsaved = 0;
@@ -99,7 +99,7 @@ impl Work<'_> {
         let [previous, current] =
             self.pop(key).await?.map(|entries| entries.into_iter().next().map(|entry| entry.source));
         self.add(users::changes(id, previous.as_ref(), current.as_ref())).await?;
-        self.whole = (Some(id.to_owned()), self.comparison.changes + self.found);
+        self.compared = (Some(id.to_owned()), self.comparison.changes + self.found);
         Ok(())
     }
 
@@ -107,7 +107,7 @@ impl Work<'_> {
     async fn compare_share(&mut self, id: &str, key: &[Option<String>]) -> Result<(), Error> {
         if self.folder.as_ref().is_none_or(|(folder, _)| folder.id() != id) {
             if let Some((before, _)) = &self.folder {
-                self.whole = (Some(before.id().to_owned()), self.comparison.changes + self.found);
+                self.compared = (Some(before.id().to_owned()), self.comparison.changes + self.found);
             }
             let head = |reader: &Reader| {
                 let entry = reader.front().filter(|entry| entry.key.first() == key.first());
@@ -168,13 +168,14 @@ impl Work<'_> {
 
     /// Saves the position. Every change before it must be acknowledged.
     async fn save(&self) -> Result<(), Error> {
-        let (Some(key), changes) = &self.whole else { return Ok(()) };
+        let (Some(key), changes) = &self.compared else { return Ok(()) };
         let Some(comparison) = self.comparison.after(key, *changes) else { return Ok(()) };
         self.run.save(State { comparison: Some(comparison), ..self.run.lease.state() }).await
     }
 
-    /// Returns whether everything before the entries with this first key was compared.
-    fn is_whole(&self, first: &str) -> bool {
+    /// Returns whether everything before the entries whose key begins with `first` was compared, so that the position can
+    /// be saved.
+    fn can_save_before(&self, first: &str) -> bool {
         self.folder.as_ref().is_none_or(|(folder, _)| folder.id() != first)
     }
 
@@ -192,7 +193,7 @@ impl Work<'_> {
         Ok(smallest)
     }
 
-    /// Takes the entries with this key of each snapshot. There is more than one only if LastPass lists a user twice in a
+    /// Removes the entries with this key from each reader. A snapshot has several only if LastPass lists a user twice in a
     /// folder, or if a rollover duplicated a document.
     async fn pop(&mut self, key: &[Option<String>]) -> Result<[Vec<Entry>; 2], Error> {
         let mut popped = [Vec::new(), Vec::new()];
@@ -212,7 +213,7 @@ fn order(one: &[Option<String>], other: &[Option<String>]) -> std::cmp::Ordering
     pairs.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then)
 }
 
-/// Returns whether the mapping of a document stopped.
+/// Returns whether the record of a document could not be mapped.
 fn has_stopped(source: &Value) -> bool {
     source["event"]["kind"] == "pipeline_error"
 }

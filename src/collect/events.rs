@@ -218,13 +218,13 @@ impl Run<'_> {
         if matches!(self.lease.key(), Key::Stream(_)) || session.lastpass.throttled() == 0 {
             return;
         }
-        while session.deadline.allows(LIVE_RUN_POLL) && self.is_live_run_at_work().await {
+        while session.deadline.allows(LIVE_RUN_POLL) && self.is_live_run_in_progress().await {
             tokio::time::sleep(LIVE_RUN_POLL).await;
         }
     }
 
     /// Returns whether a live run holds the lease of the event report. Returns `false` if the lease cannot be read.
-    async fn is_live_run_at_work(&self) -> bool {
+    async fn is_live_run_in_progress(&self) -> bool {
         let live = Key::Stream(Stream::EventReport);
         match self.session.store.load(live).await {
             Ok(item) => item.and_then(|item| item.lease).is_some_and(|lease| lease.expires > now()),

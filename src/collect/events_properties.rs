@@ -74,7 +74,7 @@ struct Checkpoint {
     watermark: Option<Timestamp>,
     reread_at: Option<Timestamp>,
     unfinished: Option<Unfinished>,
-    /// When the first page was read of the window that moved the watermark.
+    /// When the first page of the window that moved the watermark was read.
     begun_at: Option<Timestamp>,
 }
 
@@ -140,8 +140,8 @@ impl Function {
     }
 
     /// Models `Run::read_backfill`, with as many runs as it needs.
-    fn backfill(&mut self, asked: Window) -> Window {
-        let window = backfill_window(asked, self.clock(), &self.lastpass.zone);
+    fn backfill(&mut self, requested: Window) -> Window {
+        let window = backfill_window(requested, self.clock(), &self.lastpass.zone);
         let mut position = window.to;
         while window.from < position && self.read_window(window.from, position, |reached| position = reached).is_err() {
         }
@@ -206,8 +206,8 @@ impl Function {
         entries.iter().map(id).zip(entries.clone()).collect()
     }
 
-    /// Checks that every instant is the true one unless the document is marked as ambiguous. A shuffled page can look
-    /// ordered.
+    /// Checks that every instant is the true one unless the document is marked as ambiguous. Skips shuffled responses,
+    /// because a shuffled page can look ordered.
     fn check_instants(&self, truth: &[(DocId, Entry)]) -> Result<(), TestCaseError> {
         if self.lastpass.habits().order == Order::Shuffled {
             return Ok(());
@@ -239,12 +239,12 @@ fn events(offsets: impl Strategy<Value = i64>) -> impl Strategy<Value = Vec<Draw
     repeatedly(drawn, 32)
 }
 
-/// Builds the entries of generated events. Equal events are twins, except that events without a time get different
-/// data, because such an event counts once even if it is in two responses.
+/// Builds the entries of generated events. Events may be equal, except that those without a time get different data,
+/// because equal events without a time in two responses count as one.
 fn entries(middle: Timestamp, overlap: SignedDuration, events: &[Drawn]) -> Vec<Entry> {
     let entry = |(index, drawn): (usize, &Drawn)| {
         let instant = middle + SignedDuration::from_secs(drawn.offset);
-        // Whole seconds: a moment later would be later than the overlap.
+        // Rounded down to whole seconds, so that no event appears later than the overlap.
         let late = SignedDuration::from_secs((overlap * drawn.late / 100).as_secs());
         let data = if drawn.has_time { drawn.data.to_owned() } else { index.to_string() };
         Entry { instant, shown_from: instant + late, has_time: drawn.has_time, data }

@@ -1,4 +1,4 @@
-//! Collects a stream up to now, by the way that its kind needs: a window of events, or a snapshot.
+//! Collects a stream up to now: the event report in windows, users and shared folders in snapshots.
 
 use jiff::Timestamp;
 

@@ -23,7 +23,7 @@ use crate::{
     streams::{self, Mapper},
 };
 
-/// An account whose documents are previewed before they are sent.
+/// Previews the documents of an account before they are sent.
 pub struct Preview {
     http: reqwest::Client,
     url: LastPassUrl,

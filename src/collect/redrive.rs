@@ -102,13 +102,13 @@ pub(crate) fn document(mapper: &Mapper, stream: Stream, letter: &DeadLetter, clo
     Document { since: letter.since.or(document.since), ..document }
 }
 
-/// Returns whether detection rules were to evaluate the document. They do not evaluate documents of a backfill unless
-/// it has `"alert": true`.
+/// Returns whether detection rules evaluate the document. They do not evaluate documents of a backfill unless it has
+/// `"alert": true`.
 fn was_live(letter: &DeadLetter) -> bool {
-    // A letter of an older version lacks these fields of its document, so the request decides.
+    // A dead letter of an older version has neither `timestamp` nor `ingested`, so the request decides.
     let is_older = letter.timestamp.is_none();
-    let is_quiet = letter.request["action"] == "backfill" && letter.request["alert"] != true;
-    letter.ingested.is_some() || (is_older && !is_quiet)
+    let is_without_alerts = letter.request["action"] == "backfill" && letter.request["alert"] != true;
+    letter.ingested.is_some() || (is_older && !is_without_alerts)
 }
 
 #[cfg(test)]
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_keeps_its_id_its_instant_and_when_it_was_read() {
+    fn a_document_keeps_its_id_its_instant_and_its_reading_time() {
         let letter = letter(json!({
             "event": {
                 "original": r#"{"Time":"2025-11-02 01:30:00","Action":"Log in"}"#,
@@ -151,11 +151,11 @@ mod tests {
         assert_eq!(source["@timestamp"], "2025-11-02T06:30:00.000Z", "the second pass");
         assert_eq!(source["event"]["created"], "2025-11-02T07:00:00.123Z");
         assert_eq!(source["event"]["ingested"], "2025-11-04T00:00:00.000Z");
-        assert_eq!(source["tags"], json!(["ambiguous_time"]), "the others are those of the settings now");
+        assert_eq!(source["tags"], json!(["ambiguous_time"]), "all other tags come from the current settings");
     }
 
     #[test]
-    fn a_letter_of_an_older_version_tells_enough() {
+    fn a_dead_letter_of_an_older_version_is_mapped() {
         let older = |original: &str, stream| {
             let letter = letter(json!({
                 "event": {"original": original},
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_live_is_live_again() {
+    fn only_documents_of_live_runs_are_evaluated_by_detection_rules() {
         let live = |timestamp: Value, ingested: Value, request: Value| {
             was_live(&letter(json!({
                 "event": {"original": "{}", "ingested": ingested},

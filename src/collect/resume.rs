@@ -1,5 +1,5 @@
-//! Continues unfinished snapshots and their comparisons, redrives and backfills: in this order, and the oldest of each kind first. A backfill
-//! may take hours and must not delay the others.
+//! Continues unfinished work: first snapshots and their comparisons, then redrives, then backfills, the oldest of each
+//! kind first. A backfill may take hours and must not delay the others.
 //!
 //! A schedule sends `resume` every few minutes, so that work which a deadline interrupted continues without an
 //! operator. The unfinished window of the event report is continued by its next run.
@@ -77,8 +77,8 @@ pub async fn resume(session: &Session<'_>, resumable: Resumable) -> Result<Resum
     }
 }
 
-/// Returns the unfinished work of an item. A backfill that is complete but still named is entered as well: its run finds it
-/// complete, and removes it.
+/// Returns the unfinished work of an item. Includes a complete backfill that is still listed as unfinished, because its run
+/// removes it from the list.
 fn pending_work(item: &Item) -> Option<PendingWork> {
     if let (Key::Backfill { from, to, .. }, true) = (item.key, item.state.complete) {
         return Some(PendingWork::Backfill { from, to, alert: false });
@@ -98,7 +98,7 @@ fn pending_work(item: &Item) -> Option<PendingWork> {
         (Key::Backfill { from, to, .. }, Unfinished::Window { alert, .. }) => {
             Some(PendingWork::Backfill { from, to, alert })
         }
-        // A plan is repeated by its sender. Its slices are backfills.
+        // The sender repeats a plan. Its slices are backfills.
         (Key::Plan { .. }, _)
         | (Key::Stream(Stream::EventReport), Unfinished::Snapshot(_))
         | (Key::Stream(_), Unfinished::Window { .. } | Unfinished::Redrive { .. })

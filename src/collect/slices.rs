@@ -35,7 +35,7 @@ const SLICE_EVENTS: i64 = 50_000;
 const DOUBLED_EVERY: usize = 25;
 /// Most slices of a plan. Chosen: they fit in a checkpoint, and their answers fit in the 256 KB of a state machine.
 const MAX_SLICES: usize = 200;
-/// The unit that the beginning of a slice is rounded down to, and the shortest slice. Chosen: readable ends.
+/// The beginning of a slice is rounded down to this unit, and no slice is shorter. Chosen: readable times.
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// Splits `window` into slices, newest first, and saves them. If the plan is complete, returns its slices without any
@@ -61,9 +61,9 @@ fn plan_answer(run: RunAnswer, window: Window, starts: &[Timestamp]) -> PlanAnsw
 }
 
 impl Run<'_> {
-    async fn split(&self, asked: Window) -> Result<Ended, Error> {
+    async fn split(&self, requested: Window) -> Result<Ended, Error> {
         let zone = &self.session.mapper.zone;
-        let window = backfill_window(asked, whole_second(now()), zone);
+        let window = backfill_window(requested, whole_second(now()), zone);
         let mut state = self.lease.state();
         while !state.complete {
             let planned = state.slice_starts.len();
@@ -76,7 +76,7 @@ impl Run<'_> {
                 window.from
             };
             state.complete = start <= window.from;
-            state.slice_starts.push(if state.complete { asked.from } else { start });
+            state.slice_starts.push(if state.complete { requested.from } else { start });
             self.save(state.clone()).await?;
             if !state.complete && self.session.is_nearly_over() {
                 return Ok(Ended::DeadlineCame);

@@ -109,9 +109,9 @@ impl Run<'_> {
         loop {
             let page = match of.fetch(self.session.lastpass, paging.next()).await {
                 Err(error) if error.is_too_large() && paging.shrink() => {
-                    tracing::warn!(stream = %of.stream(), size = paging.next().size, "the page is too large; requesting smaller \
-                        pages");
-                    let (page_size, seen_before) = (Some(paging.next().size), position.seen_before);
+                    let size = paging.next().size;
+                    tracing::warn!(stream = %of.stream(), size, "the page is too large; requesting smaller pages");
+                    let (page_size, seen_before) = (Some(size), position.seen_before);
                     position = SnapshotPosition { page_index: 0, page_size, read: 0, seen: 0, seen_before, ..position };
                     self.save_snapshot(position).await?;
                     continue;
@@ -125,17 +125,17 @@ impl Run<'_> {
             let reach = paging.take(page.entries.iter().map(|(key, _)| key.as_str()), page.total);
             position.seen = match reach {
                 // Makes the hash differ from that of every pass that continues after this page.
-                Reach::Repeats => chain(position.seen, REPEATS),
+                Reach::Repeats => extend_hash(position.seen, REPEATS),
                 Reach::Whole | Reach::More | Reach::End => {
-                    page.entries.iter().fold(position.seen, |seen, (key, _)| chain(seen, key))
+                    page.entries.iter().fold(position.seen, |seen, (key, _)| extend_hash(seen, key))
                 }
             };
             position.read = paging.read();
-            let new: Vec<_> = page.entries.into_iter().filter(|(key, _)| delivered.insert(hashes(key))).collect();
+            let new: Vec<_> = page.entries.into_iter().filter(|(key, _)| delivered.insert(fingerprint(key))).collect();
             self.deliver(self.snapshot_documents(of, &snapshot, &new), None).await?;
             let is_complete = match reach {
                 Reach::Whole => true,
-                // Without a total, only an empty page can follow the entries that the pass before found too.
+                // Without a total, only an empty page can follow once all entries of the previous pass were found again.
                 Reach::More => page.total.is_none() && position.is_confirmed(),
                 Reach::End | Reach::Repeats => position.is_confirmed() || position.pass >= MOST_PASSES,
             };
@@ -206,9 +206,9 @@ fn paging_from(of: SnapshotOf, position: &SnapshotPosition) -> Paging {
 
 /// Extends the running hash of the entry keys.
 ///
-/// The checkpoint stores it. If another version of this function began a pass, the hash of that pass equals no other, so
-/// the snapshot is confirmed by the two passes after it.
-fn chain(seen: u64, key: &str) -> u64 {
+/// The checkpoint stores the hash. If a version that computes it differently began a pass, the hash of that pass equals no
+/// other, and the two passes after it confirm the snapshot.
+fn extend_hash(seen: u64, key: &str) -> u64 {
     let mut hasher = Sha256::new();
     hasher.update(seen.to_be_bytes());
     hasher.update(key);
@@ -216,10 +216,9 @@ fn chain(seen: u64, key: &str) -> u64 {
     u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
-/// Returns two hashes of an entry's key. No other key of an account has both, and 100,000 keys would take several times
-/// the memory.
-fn hashes(key: &str) -> (u64, u64) {
-    (chain(0, key), chain(1, key))
+/// Returns two hashes that together identify an entry's key. The keys themselves would take several times the memory.
+fn fingerprint(key: &str) -> (u64, u64) {
+    (extend_hash(0, key), extend_hash(1, key))
 }
 
 /// Returns `scheduled_time`, or the clock's minute if it is ahead of the clock by more than the tolerance. Otherwise
@@ -242,16 +241,16 @@ fn whole_minute(instant: Timestamp) -> Timestamp {
 mod tests {
     use super::*;
 
-    /// Frozen: the checkpoint of an unfinished snapshot holds it.
+    /// The checkpoint of an unfinished snapshot stores the hash.
     #[test]
     fn the_running_hash_never_changes() {
-        let hash = ["1", "2", REPEATS].into_iter().fold(0, chain);
+        let hash = ["1", "2", REPEATS].into_iter().fold(0, extend_hash);
         assert_eq!(hash, 4_194_743_943_121_777_502);
-        assert_ne!(["1", "2"].into_iter().fold(0, chain), ["2", "1"].into_iter().fold(0, chain));
+        assert_ne!(["1", "2"].into_iter().fold(0, extend_hash), ["2", "1"].into_iter().fold(0, extend_hash));
     }
 
     #[test]
-    fn a_scheduled_time_far_ahead_of_the_clock_is_not_taken() {
+    fn a_scheduled_time_far_ahead_of_the_clock_is_replaced() {
         let at = |text: &str| text.parse::<Timestamp>().expect("a time");
         let clock = at("2026-01-01T12:00:30Z");
         assert_eq!(not_ahead(at("2026-01-01T12:02:00Z"), clock), at("2026-01-01T12:02:00Z"));

@@ -22,7 +22,7 @@ pub struct LivePlan {
     pub read_from: Timestamp,
     /// Where reading ends: later than any possible event.
     pub read_to: Timestamp,
-    /// Whether the run reads [`ZONE_REACH`] again, so that the zone setting can be judged.
+    /// Whether the run reads the wide range: it begins [`ZONE_REACH`] before `now`, so that the zone setting can be judged.
     pub is_wide: bool,
 }
 
@@ -35,12 +35,12 @@ pub struct Reach {
     pub overlap: SignedDuration,
 }
 
-/// What earlier runs have read.
+/// How far earlier runs have read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Past {
-    /// Everything before it is acknowledged.
+    /// Everything before this instant is acknowledged.
     pub watermark: Option<Timestamp>,
-    /// When the wide range was last read.
+    /// When the wide range ([`LivePlan::is_wide`]) was last read.
     pub reread_at: Option<Timestamp>,
 }
 
@@ -92,15 +92,16 @@ impl Advance {
     }
 }
 
-/// Returns the range that a backfill of `asked` reads at `now`: the part before `now`, extended to the whole of each
+/// Returns the range that a backfill of `requested` reads at `now`: the part before `now`, extended to the whole of each
 /// repeated hour that it cuts.
 #[must_use]
-pub fn backfill_window(asked: Window, now: Timestamp, zone: &ApiZone) -> Window {
-    let from = zone.begin_outside_fold(asked.from);
-    Window { from, to: zone.end_outside_fold(asked.to.min(now)).max(from) }
+pub fn backfill_window(requested: Window, now: Timestamp, zone: &ApiZone) -> Window {
+    let from = zone.begin_outside_fold(requested.from);
+    Window { from, to: zone.end_outside_fold(requested.to.min(now)).max(from) }
 }
 
-/// Returns the end of a request with an open end, sent at `now`: the wall time of an event is earlier in every zone.
+/// Returns the end of a request without an upper limit, sent at `now`. The wall time of every event so far is earlier, in
+/// any zone.
 #[must_use]
 pub fn open_end(zone: &ApiZone, now: Timestamp) -> Timestamp {
     zone.end_outside_fold(now.saturating_add(ZONE_REACH).unwrap_or(now))
@@ -150,12 +151,12 @@ mod tests {
     }
 
     #[test]
-    fn a_backfill_reads_repeated_hours_whole_and_no_future() {
-        let asked = Window { from: at("2025-11-02T05:30:00Z"), to: at("2025-11-02T06:30:00Z") };
+    fn a_backfill_reads_whole_repeated_hours_and_no_future() {
+        let requested = Window { from: at("2025-11-02T05:30:00Z"), to: at("2025-11-02T06:30:00Z") };
         let fold = Window { from: at("2025-11-02T05:00:00Z"), to: at("2025-11-02T07:00:00Z") };
-        assert_eq!(backfill_window(asked, at("2026-01-01T00:00:00Z"), &zone()), fold);
-        assert_eq!(backfill_window(asked, at("2025-11-02T05:45:00Z"), &zone()), fold);
-        let nothing = backfill_window(asked, at("2025-01-01T00:00:00Z"), &zone());
+        assert_eq!(backfill_window(requested, at("2026-01-01T00:00:00Z"), &zone()), fold);
+        assert_eq!(backfill_window(requested, at("2025-11-02T05:45:00Z"), &zone()), fold);
+        let nothing = backfill_window(requested, at("2025-01-01T00:00:00Z"), &zone());
         assert_eq!(nothing, Window { from: fold.from, to: fold.from });
     }
 

@@ -1,6 +1,6 @@
 //! Compares the zone setting with the events of the function's own requests: see [`own_polls`].
 //!
-//! A live run that reads [`ZONE_REACH`] compares them before it delivers anything. The command `check` does the same.
+//! A live run that reads [`ZONE_REACH`] compares them before it delivers anything. The action `check` does the same.
 
 use std::time::Duration;
 
@@ -27,21 +27,21 @@ use crate::{
 const PAUSES_MS: std::ops::Range<u64> = 1_200..2_800;
 /// Most further requests. Chosen: three events in different seconds are a pattern, and the last response cannot contain
 /// the event of its own request.
-const REQUESTS: usize = 4;
+const MOST_REQUESTS: usize = 4;
 /// After how many further requests polling stops if no new event has appeared since the first page. Their events may
 /// appear later and then also form a pattern.
-const REQUESTS_IN_VAIN: usize = 3;
+const MOST_WITHOUT_NEW_EVENTS: usize = 3;
 /// Most time for all further requests. Chosen: a live run has minutes, and `check` less than one.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// Divides the remaining time: further requests may take at most this fraction of it.
-const SHARE: u32 = 4;
+const LONGEST_SEARCH: Duration = Duration::from_secs(20);
+/// The divisor of the remaining time: further requests may take at most a quarter of it.
+const TIME_DIVISOR: u32 = 4;
 /// How far before the newest event a further request begins. Events of simultaneous requests may appear out of order.
 const BEFORE_NEWEST: SignedDuration = SignedDuration::from_mins(2);
-/// How long after an earlier run sent its requests a live run still looks for their events. Chosen: events appear
-/// minutes late.
-const LOOKED_FOR: SignedDuration = SignedDuration::from_mins(30);
-/// How long after the requests a live run begins to look. Chosen: until then, the earlier run looks itself.
-const LOOKED_FOR_AFTER: SignedDuration = SignedDuration::from_mins(1);
+/// How long after an earlier run's requests a live run still looks for their events. Chosen: events appear minutes late.
+const SEARCH_UNTIL: SignedDuration = SignedDuration::from_mins(30);
+/// How long after an earlier run's requests a live run begins to look for their events. Chosen: until then, the earlier
+/// run still looks for them.
+const SEARCH_AFTER: SignedDuration = SignedDuration::from_mins(1);
 
 /// The LastPass account whose zone setting is compared.
 pub(crate) struct Account<'a> {
@@ -59,13 +59,13 @@ impl Account<'_> {
         let deadline = self.own_deadline();
         let lastpass = self.lastpass.until(deadline);
         let mut verdict = self.judge(page, polls);
-        let from = self.begin_of_new(page);
+        let from = self.begin_of_newer_events(page);
         let newest = own_polls::newest(page);
         let mut has_new = false;
-        for number in 0..REQUESTS {
+        for number in 0..MOST_REQUESTS {
             let pause = if number == 0 { Duration::ZERO } else { Duration::from_millis(fastrand::u64(PAUSES_MS)) };
-            let is_in_vain = number >= REQUESTS_IN_VAIN && !has_new;
-            if verdict != Verdict::Unknown || is_in_vain || self.lastpass.throttled() > 0 || !deadline.allows(pause) {
+            let is_futile = number >= MOST_WITHOUT_NEW_EVENTS && !has_new;
+            if verdict != Verdict::Unknown || is_futile || self.lastpass.throttled() > 0 || !deadline.allows(pause) {
                 break;
             }
             tokio::time::sleep(pause).await;
@@ -89,7 +89,7 @@ impl Account<'_> {
 
     /// Returns when further requests must end.
     fn own_deadline(&self) -> Deadline {
-        Deadline::after(PATIENCE.min(self.lastpass.deadline().remaining() / SHARE))
+        Deadline::after(LONGEST_SEARCH.min(self.lastpass.deadline().remaining() / TIME_DIVISOR))
     }
 
     /// Requests the events from `from` to the open end. Returns the page, and when the request was sent and answered.
@@ -111,8 +111,8 @@ impl Account<'_> {
         Evidence { zone, api_user, polls, clock: now() }.judge(page)
     }
 
-    /// Returns the instant from which events are newer than those of `page`.
-    fn begin_of_new(&self, page: &Page) -> Timestamp {
+    /// Returns where a further request begins, to find events that are newer than those of `page`.
+    fn begin_of_newer_events(&self, page: &Page) -> Timestamp {
         let now = now();
         let reach = |hours: SignedDuration| now.saturating_add(hours).unwrap_or(now);
         let (earliest, latest) = (reach(-ZONE_REACH), reach(ZONE_REACH));
@@ -137,10 +137,11 @@ pub(crate) fn polls_of(state: &State) -> Vec<Poll> {
 
 /// Returns whether an earlier run has stopped looking for the events of these requests.
 fn is_due(polls: &[Poll], clock: Timestamp) -> bool {
-    polls.last().is_some_and(|last| clock.duration_since(last.sent) >= LOOKED_FOR_AFTER)
+    polls.last().is_some_and(|last| clock.duration_since(last.sent) >= SEARCH_AFTER)
 }
 
-fn remembered(polls: Vec<Poll>) -> Vec<(Timestamp, Timestamp)> {
+/// Returns the requests that can prove the zone later, as the checkpoint stores them.
+fn to_remember(polls: Vec<Poll>) -> Vec<(Timestamp, Timestamp)> {
     polls.into_iter().filter(Poll::is_sharp).map(|poll| (poll.sent, poll.answered)).collect()
 }
 
@@ -182,18 +183,18 @@ impl Run<'_> {
                 Verdict::Differs { offset } => return Err(account.wrong(offset).into()),
                 Verdict::Agrees if !is_wide => return Ok(Vec::new()),
                 Verdict::Agrees => waiting.clear(),
-                Verdict::Unknown => waiting.retain(|poll| clock.duration_since(poll.sent) < LOOKED_FOR),
+                Verdict::Unknown => waiting.retain(|poll| clock.duration_since(poll.sent) < SEARCH_UNTIL),
             }
         }
         let is_ahead = lastpass::whole_seconds::ahead_of_clock(page, clock).is_some();
         if !is_wide && !is_ahead {
-            return Ok(remembered(waiting));
+            return Ok(to_remember(waiting));
         }
         let mut polls = vec![poll];
         match account.prove_zone(page, &mut polls).await {
             Verdict::Differs { offset } => Err(account.wrong(offset).into()),
             Verdict::Agrees => Ok(Vec::new()),
-            Verdict::Unknown => Ok(remembered(if waiting.is_empty() { polls } else { waiting })),
+            Verdict::Unknown => Ok(to_remember(if waiting.is_empty() { polls } else { waiting })),
         }
     }
 }

@@ -90,8 +90,8 @@ pub(crate) struct Checks(Vec<Check>);
 
 impl Checks {
     /// Records the outcome of a check. Returns whether it is correct.
-    pub(crate) fn enter(&mut self, name: Name, tried: Result<String, String>) -> bool {
-        let (status, message) = match tried {
+    pub(crate) fn enter(&mut self, name: Name, outcome: Result<String, String>) -> bool {
+        let (status, message) = match outcome {
             Ok(message) => (CheckStatus::Ok, message),
             Err(message) => (CheckStatus::Failed, message),
         };

@@ -20,7 +20,7 @@ pub struct StatusAnswer {
     account: AccountStatus,
     /// Why checkpoints cannot be read. Runs of their streams fail until the items are fixed.
     unreadable: Vec<String>,
-    /// Dead letters whose document is still missing. `None` if Elasticsearch could not be asked.
+    /// Dead letters whose document is still missing. `None` if Elasticsearch could not be queried.
     dead_letters: Option<u64>,
 }
 
@@ -301,8 +301,7 @@ mod tests {
         item(None, key, State { slice_starts, complete, ..State::default() })
     }
 
-    /// Builds a backfill that has acknowledged `events` events down to `position`. It is complete if that equals
-    /// `from`.
+    /// Builds a backfill that has acknowledged `events` events back to `position`. It is complete if that equals `from`.
     fn backfill(from: &str, to: &str, position: &str, events: u64) -> Item {
         let (from, to, position) = (at(from), at(to), at(position));
         let complete = position == from;
@@ -336,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_is_complete_with_the_last_of_all_its_slices() {
+    fn a_range_is_complete_once_all_its_slices_are() {
         let slices = |complete: usize| {
             let ends = std::iter::once(END).chain(STARTS);
             STARTS.iter().zip(ends).take(complete).map(|(from, to)| backfill(from, to, from, 10)).collect::<Vec<_>>()

@@ -61,9 +61,9 @@ pub(super) async fn check_elasticsearch(systems: &Systems<'_>) -> (Checks, Optio
     if can_read {
         let (ignored, others) =
             tokio::join!(elastic::ignored_values(elastic, namespace), elastic::other_writers(elastic, namespace));
-        let told = |error: elastic::Error| Error::from(error).with_causes();
-        checks.enter(Name::IgnoredValues, ignored.map_err(told).and_then(|found| judge_ignored(&found)));
-        checks.enter(Name::OtherWriters, others.map_err(told).and_then(|found| judge_writers(found.as_ref())));
+        let with_causes = |error: elastic::Error| Error::from(error).with_causes();
+        checks.enter(Name::IgnoredValues, ignored.map_err(with_causes).and_then(|found| judge_ignored(&found)));
+        checks.enter(Name::OtherWriters, others.map_err(with_causes).and_then(|found| judge_writers(found.as_ref())));
     } else {
         for name in [Name::IgnoredValues, Name::OtherWriters] {
             checks.skip(name, "the API key must have the privileges of the writer role first");
@@ -92,8 +92,7 @@ async fn check_setup_rights(systems: &Systems<'_>) -> Result<String, String> {
     }
 }
 
-/// Checks that Elasticsearch indexed every value that must be indexed. A value that is too long for a keyword need not
-/// be.
+/// Checks that Elasticsearch indexed every value, except values that are too long for a keyword.
 fn judge_ignored(found: &[IgnoredValues]) -> Result<String, String> {
     let fields = |ignored: &Ignored| ignored.fields.join(", ");
     let mut faults = Vec::new();
@@ -184,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_that_lacks_what_the_templates_need_is_said() {
+    fn an_unsupported_version_is_reported() {
         let info = |version: &str, serverless| ClusterInfo {
             name: "c".to_owned(),
             uuid: None,

@@ -29,12 +29,12 @@ pub(super) async fn check_lastpass(systems: &Systems<'_>) -> Checks {
             Some(newest.poll)
         }
         Err(error) => {
-            let is_of_this_command_alone = matches!(error, lastpass::Error::Refused { .. });
+            let concerns_only_this_command = matches!(error, lastpass::Error::Refused { .. });
             checks.enter(Name::LastPassEventReport, Err(Error::from(error).with_causes()));
             let because = "LastPass must respond to `reporting` first";
             checks.skip(Name::LastPassTimeZone, because);
             checks.skip(Name::LastPassUserTimeZone, because);
-            if !is_of_this_command_alone {
+            if !concerns_only_this_command {
                 checks.skip(Name::LastPassUser, because);
                 checks.skip(Name::LastPassDetailedSharedFolder, because);
                 return checks;
@@ -49,9 +49,9 @@ pub(super) async fn check_lastpass(systems: &Systems<'_>) -> Checks {
         }
     };
     let (zone, users, folders) = tokio::join!(zone, fetch_first_users(systems), check_folders(systems));
-    let told = |error: lastpass::Error| Error::from(error).with_causes();
+    let with_causes = |error: lastpass::Error| Error::from(error).with_causes();
     if let Some((zone, events)) = zone {
-        let is_zone_right = checks.enter(Name::LastPassTimeZone, zone.map_err(told));
+        let is_zone_right = checks.enter(Name::LastPassTimeZone, zone.map_err(with_causes));
         let name = Name::LastPassUserTimeZone;
         match (&users, events) {
             _ if !is_zone_right => checks.skip(name, "the time zone of events must be correct first"),
@@ -70,8 +70,8 @@ pub(super) async fn check_lastpass(systems: &Systems<'_>) -> Checks {
             }
         }
     }
-    checks.enter(Name::LastPassUser, users.map(|users| users_told(users.as_ref())).map_err(told));
-    checks.enter(Name::LastPassDetailedSharedFolder, folders.map_err(told));
+    checks.enter(Name::LastPassUser, users.map(|users| users_message(users.as_ref())).map_err(with_causes));
+    checks.enter(Name::LastPassDetailedSharedFolder, folders.map_err(with_causes));
     checks
 }
 
@@ -83,7 +83,7 @@ async fn fetch_first_users(systems: &Systems<'_>) -> Result<Option<users::Page>,
     }
 }
 
-fn users_told(page: Option<&users::Page>) -> String {
+fn users_message(page: Option<&users::Page>) -> String {
     let Some(page) = page else { return "LastPass responds to `getuserdata`".to_owned() };
     match page.total {
         Some(total) => format!("LastPass responds to `getuserdata`: {total} users"),

@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_off_is_said_with_both_times() {
+    fn a_wrong_clock_is_reported_with_both_times() {
         let clock = at("2026-10-05T12:00:00Z");
         assert!(judge_clock(clock, None).is_ok());
         assert!(judge_clock(clock, Some(at("2026-10-05T12:05:00Z"))).is_ok());

@@ -15,8 +15,8 @@ use crate::{
     },
 };
 
-/// How far back events are requested. Source: LASTPASS_API.md, "reporting": they are kept for about a year. One
-/// response has at most 10,000 events. Only if there are more does it have a `next`, which shows the zone.
+/// How far back events are requested. A response has a `next`, which shows the zone, only if the range holds more than
+/// 10,000 events. Source: LASTPASS_API.md, "reporting": events are kept for about a year.
 const RETENTION: SignedDuration = SignedDuration::from_hours(366 * 24);
 
 /// The newest page of the event report, and its request.
@@ -43,8 +43,8 @@ pub(super) async fn fetch_events_since<'a>(
 }
 
 /// Compares the zone setting with the clock, with `next`, with the page that `next` leads to, and with the events of
-/// the function's own requests. Also returns the newest page of the last year. If LastPass cannot respond for so long a
-/// range now, that is no evidence against the zone.
+/// the function's own requests. Also returns the newest page of the last year. A temporary failure of LastPass is no
+/// evidence against the zone.
 pub(super) async fn check_zone(
     systems: &Systems<'_>,
     first_poll: Poll,
@@ -71,7 +71,7 @@ pub(super) async fn check_zone(
         differs @ Verdict::Differs { .. } => differs,
         Verdict::Agrees | Verdict::Unknown => account.prove_zone(&page, &mut polls).await,
     };
-    let told = match (by_next, verdict) {
+    let outcome = match (by_next, verdict) {
         (_, Verdict::Differs { offset }) => Err(account.wrong(offset)),
         (Err(error), _) if !error.is_retryable() => Err(error),
         (Ok(true), Verdict::Agrees) => Ok(format!(
@@ -85,7 +85,7 @@ pub(super) async fn check_zone(
              in Kibana with the Admin Console"
         )),
     };
-    (told, Some(page))
+    (outcome, Some(page))
 }
 
 /// Returns whether `next` agrees with the zone setting. Returns `false` if it proves nothing.

@@ -12,7 +12,7 @@ const A_TEXT: &str = "a string";
 const A_TIME: &str = "a string with an RFC 3339 time, such as 2024-05-01T12:00:00Z";
 const A_NUMBER: &str = "a non-negative whole number";
 
-/// The attribute that cannot be read.
+/// An attribute that cannot be read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Unreadable {
     pub(super) attribute: String,

@@ -1,4 +1,4 @@
-//! What a run saves about the comparison of a snapshot with the one before it.
+//! The saved progress of the comparison of a snapshot with the one before it.
 
 use jiff::Timestamp;
 
@@ -12,7 +12,7 @@ pub struct CompleteSnapshot {
     pub scheduled_time: Timestamp,
     /// The `@timestamp` of all its documents.
     pub timestamp: Timestamp,
-    /// How many of its entries LastPass returned in the last pass. It has at least as many documents and dead letters.
+    /// How many entries LastPass returned in the last pass. The snapshot has at least as many documents and dead letters.
     pub entries: u64,
     /// How many documents it had when it was compared. `None` before that.
     pub documents: Option<u64>,
@@ -32,7 +32,7 @@ pub struct Comparison {
 /// How far a comparison is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ComparisonProgress {
-    /// It has to continue after the entries with this key; from the beginning if `None`.
+    /// Pending: it continues after the entries with this key, or begins if `None`.
     After(Option<String>),
     /// Every change is acknowledged.
     Complete,
@@ -49,7 +49,8 @@ pub enum SkipReason {
     PreviousGone,
     /// The two snapshots were written with different mappings.
     OtherMapping,
-    /// Documents of the snapshot itself are missing, because it was taken before under the same scheduled time.
+    /// Documents of the snapshot itself are missing, because a snapshot with the same scheduled time was taken before: its
+    /// documents have an earlier `@timestamp`.
     CurrentIncomplete,
     /// A snapshot contains entries that cannot be told apart.
     UnreadableEntries,
@@ -83,7 +84,7 @@ impl SkipReason {
 }
 
 impl Comparison {
-    /// Returns a comparison that has to begin. Skips it if the snapshot before is not known.
+    /// Returns a comparison that is pending, or skipped if the snapshot before is not known.
     #[must_use]
     pub const fn begin(previous: Option<CompleteSnapshot>) -> Self {
         let progress = match previous {
@@ -93,7 +94,7 @@ impl Comparison {
         Self { previous, progress, changes: 0 }
     }
 
-    /// Returns whether the comparison has to continue.
+    /// Returns whether the comparison is not complete and not skipped.
     #[must_use]
     pub const fn is_pending(&self) -> bool {
         matches!(self.progress, ComparisonProgress::After(_))

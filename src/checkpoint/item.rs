@@ -64,7 +64,7 @@ pub struct Holder {
 }
 
 impl Item {
-    /// Returns when the lease expires that `request_id` must wait for at `now`, or `None` if it may take the lease.
+    /// Returns when the lease of another request expires, or `None` if `request_id` may take the lease at `now`.
     ///
     /// The same request takes over its lease at once, because Lambda retries a request only after its run has ended.
     pub(super) fn busy_for(&self, request_id: &str, now: Timestamp) -> Option<Timestamp> {
@@ -353,9 +353,9 @@ impl Refused {
             return Self::Written;
         }
         let lease = found.get(LEASE).and_then(|lease| lease.as_m().ok());
-        let theirs = found.get(VERSION).and_then(|value| value.as_n().ok()?.parse().ok());
-        match (lease.and_then(|lease| text_of(lease, TOKEN)), theirs) {
-            (Some(theirs), Some(newer)) if theirs == token && newer > version => Self::Behind { version: newer },
+        let found_version = found.get(VERSION).and_then(|value| value.as_n().ok()?.parse().ok());
+        match (lease.and_then(|lease| text_of(lease, TOKEN)), found_version) {
+            (Some(holder), Some(newer)) if holder == token && newer > version => Self::Behind { version: newer },
             _ => Self::Lost { expires: lease.and_then(|lease| text_of(lease, EXPIRES)?.parse().ok()) },
         }
     }
@@ -488,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_of_an_older_version_does_not_know_its_cluster() {
+    fn an_item_of_an_older_version_has_no_cluster_uuid() {
         let unknown = Destination { cluster_uuid: None, ..destination() };
         let mut attributes = attributes("stream#user", &State::default(), &unknown);
         assert_eq!(Item::read(&attributes, "checkpoints").unwrap().unwrap().destination, unknown);
@@ -498,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_state_lacks_is_taken_away() {
+    fn attributes_that_a_state_lacks_are_removed() {
         let changes = state_changes(Key::Stream(Stream::User), &State::default(), at("2024-05-01T12:00:00Z"));
         assert_eq!(changes.len(), 11);
         assert!(changes.iter().all(|(_, value)| value.is_none()), "{changes:?}");
@@ -550,14 +550,14 @@ mod tests {
     }
 
     #[test]
-    fn an_item_of_an_unknown_key_is_none_of_ours() {
+    fn an_item_with_an_unknown_key_is_ignored() {
         let mut attributes = attributes("stream#user", &State::default(), &destination());
         attributes.insert(PK.into(), text("account#7#streams#user"));
         assert_eq!(Item::read(&attributes, "checkpoints").unwrap(), None);
     }
 
     #[test]
-    fn an_attribute_that_cannot_be_read_is_named_and_never_taken_for_absent() {
+    fn an_unreadable_attribute_is_named_and_does_not_count_as_absent() {
         let inside = |map: &'static str, name: &'static str, value: AttributeValue| {
             broken(|item| {
                 let AttributeValue::M(map) = item.get_mut(map).unwrap() else { panic!("no map") };
@@ -583,7 +583,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_is_free_for_its_own_request_and_once_it_has_run_out() {
+    fn a_lease_is_free_for_its_own_request_and_once_it_has_expired() {
         let item = Item::read(&attributes("stream#user", &State::default(), &destination()), "checkpoints");
         let mut item = item.unwrap().unwrap();
         let (before, end) = (at("2024-05-01T12:00:59.999Z"), at("2024-05-01T12:01:00Z"));
@@ -595,7 +595,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_write_is_judged_by_what_is_in_its_place() {
+    fn a_refused_write_is_judged_by_the_item_that_was_found() {
         let found = attributes("stream#user", &State::default(), &destination());
         let judge = |write_id, token, version| Refused::judge(Some(&found), write_id, token, version);
         let theirs = Refused::Lost { expires: Some(at("2024-05-01T12:01:00Z")) };

@@ -156,13 +156,13 @@ mod tests {
     }
 
     #[test]
-    fn one_range_has_one_key_however_it_is_written() {
+    fn every_spelling_of_a_range_has_the_same_key() {
         let key = |from: &str| Key::Backfill { stream: Stream::EventReport, from: at(from), to: at("2024-02-01T00Z") };
         assert_eq!(key("2024-01-01T00:00:00.000+00:00").to_string(), key("2023-12-31T19:00:00-05:00").to_string());
     }
 
     #[test]
-    fn a_partition_key_of_another_version_is_no_key() {
+    fn a_partition_key_of_another_version_is_ignored() {
         for pk in [
             "",
             "stream",

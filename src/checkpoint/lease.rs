@@ -1,4 +1,4 @@
-//! The lease, which lets only one run change a checkpoint, for a short time.
+//! The lease, which lets only one run at a time change a checkpoint.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -22,7 +22,7 @@ pub struct Lease {
     pk: PartitionKey,
     token: String,
     request_id: String,
-    until_at_most: Timestamp,
+    latest_expiry: Timestamp,
     state: Mutex<State>,
     written: tokio::sync::Mutex<Written>,
 }
@@ -40,22 +40,22 @@ pub(super) struct Start {
     pub(super) pk: PartitionKey,
     pub(super) token: String,
     pub(super) request_id: String,
-    pub(super) until_at_most: Timestamp,
+    pub(super) latest_expiry: Timestamp,
     pub(super) state: State,
     pub(super) version: u64,
     pub(super) expires: Timestamp,
 }
 
-/// Returns when a lease expires that is written at `now`.
-pub(super) fn expiry(now: Timestamp, until_at_most: Timestamp) -> Timestamp {
-    now.saturating_add(LEASE_TIME).map_or(until_at_most, |at| at.min(until_at_most))
+/// Returns when a lease that is written at `now` expires.
+pub(super) fn expiry(now: Timestamp, latest_expiry: Timestamp) -> Timestamp {
+    now.saturating_add(LEASE_TIME).map_or(latest_expiry, |at| at.min(latest_expiry))
 }
 
 impl Lease {
     pub(super) fn new(start: Start) -> Self {
-        let Start { table, pk, token, request_id, until_at_most, state, version, expires } = start;
+        let Start { table, pk, token, request_id, latest_expiry, state, version, expires } = start;
         let written = tokio::sync::Mutex::new(Written { version, expires });
-        Self { table, pk, token, request_id, until_at_most, state: Mutex::new(state), written }
+        Self { table, pk, token, request_id, latest_expiry, state: Mutex::new(state), written }
     }
 
     /// Returns this lease with another deadline for its writes.
@@ -110,7 +110,7 @@ impl Lease {
             let fault = Fault::no_time("another write of the same checkpoint was still in progress");
             Error::of_call(fault, "dynamodb:UpdateItem", &self.table.name)
         })?;
-        let expires = renewed.map(|now| expiry(now, self.until_at_most).max(written.expires));
+        let expires = renewed.map(|now| expiry(now, self.latest_expiry).max(written.expires));
         changes.push(match expires {
             Some(expires) => lease_change(&self.token, &self.request_id, expires),
             None => (LEASE, None),
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lease_runs_a_minute_and_never_beyond_its_run() {
+    fn a_lease_lasts_a_minute_and_never_outlives_its_run() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let now = at("2024-05-01T12:00:00Z");
         assert_eq!(expiry(now, at("2024-05-01T12:15:00Z")), at("2024-05-01T12:01:00Z"));

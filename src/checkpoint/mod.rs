@@ -33,7 +33,7 @@
 //! | `slice_starts` | list of numbers | [`State::slice_starts`], in seconds since 1970; absent if empty |
 //! | `snapshot` | map | [`CompleteSnapshot`] |
 //! | `comparison` | map | [`Comparison`]: `previous`, `progress` (`after`, `complete` or `skipped`) with `after` or `reason`, `changes` |
-//! | `keys` | set of texts | of the item `unfinished_backfills` alone, which has no other attribute: the keys of the unfinished backfills |
+//! | `keys` | set of texts | the keys of the unfinished backfills: the only attribute of the item `unfinished_backfills`, and of no other |
 //! | `expires_at` | number | when DynamoDB deletes the item, in seconds since 1970; only for complete backfills, plans and redrives |
 
 mod attributes;

@@ -1,8 +1,8 @@
 //! The work that `resume` continues.
 //!
-//! A snapshot or a redrive is found by its own key, of which there are few. A table can hold years of backfills, so one
-//! item names those that are unfinished. While its run holds the lease, a backfill enters this item before it is saved as
-//! unfinished, and leaves it after it is saved as complete (`collect/backfill.rs`).
+//! The keys of snapshots and redrives are known. A table can hold years of backfills, so one item lists those that are
+//! unfinished. While it holds the lease, the run of a backfill adds the key to this item before saving the backfill as
+//! unfinished, and removes the key after saving it as complete (`collect/backfill.rs`).
 
 use aws_sdk_dynamodb::Client;
 
@@ -12,10 +12,10 @@ use super::{Error, Key, Listing, PartitionKey, Store};
 use crate::clock::Deadline;
 use crate::document::{AccountName, Stream};
 
-/// The set of the partition keys.
+/// The attribute with the partition keys of the unfinished backfills.
 const KEYS: &str = "keys";
 
-/// The items that `resume` looks at.
+/// The items that `resume` reads.
 #[derive(Debug, Default)]
 pub struct Resumable {
     /// The items of the streams and redrives.
@@ -24,7 +24,7 @@ pub struct Resumable {
     pub backfills: Vec<Key>,
 }
 
-/// Reads what `resume` looks at, in one call.
+/// Reads the items that `resume` needs, in one call.
 ///
 /// # Errors
 /// Errors of the call to DynamoDB.
@@ -52,7 +52,7 @@ pub async fn resumable(
 }
 
 impl Store {
-    /// Enters the backfill `key` among the unfinished ones. To be called by the run that holds its lease.
+    /// Adds the backfill `key` to the unfinished backfills. Only the run that holds its lease may call this.
     ///
     /// # Errors
     /// Errors of the call to DynamoDB.
@@ -60,7 +60,7 @@ impl Store {
         self.change_unfinished(SetChange::Add(&self.pk(key).to_string())).await
     }
 
-    /// Takes the backfill `key` out of the unfinished ones. To be called by the run that holds its lease.
+    /// Removes the backfill `key` from the unfinished backfills. Only the run that holds its lease may call this.
     ///
     /// # Errors
     /// Errors of the call to DynamoDB.

@@ -14,8 +14,8 @@ pub struct State {
     pub unfinished: Option<Unfinished>,
     /// When the wide range was last read again for late events.
     pub reread_at: Option<Timestamp>,
-    /// Event report: when requests were sent and answered whose own events had not appeared yet, oldest first. Once the
-    /// events appear, they show whether the zone setting is correct.
+    /// Event report: the requests whose own events had not appeared yet, oldest first, as the times when each was sent and
+    /// answered. Once the events appear, they show whether the zone setting is correct.
     pub zone_polls: Vec<(Timestamp, Timestamp)>,
     /// How the last run ended.
     pub last_run: Option<LastRun>,
@@ -32,8 +32,8 @@ pub struct State {
 }
 
 impl State {
-    /// Returns the position of `key` that answers show: the watermark, how far down the range of a backfill was read or
-    /// planned, or the position of an unfinished redrive.
+    /// Returns the position of `key` that answers show: the watermark, how far back a backfill has read or a plan has
+    /// split its range, or the position of an unfinished redrive.
     #[must_use]
     pub fn reached(&self, key: Key) -> Option<Timestamp> {
         match (key, self.unfinished) {
@@ -69,8 +69,8 @@ impl State {
         }
     }
 
-    /// Returns the state for another destination if the item is not bound: it keeps only the snapshot that was to be
-    /// taken.
+    /// Returns the initial state of an unbound item for another destination. Keeps only the `scheduled_time` of an
+    /// unfinished snapshot.
     #[must_use]
     pub fn restarted(&self) -> Self {
         let unfinished = match self.unfinished {
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_restarts_elsewhere_keeps_the_snapshot_that_was_to_be_taken() {
+    fn a_restart_for_another_destination_keeps_the_due_snapshot() {
         let scheduled_time = at("2024-01-01T00:00:00Z");
         let tried =
             SnapshotPosition { timestamp: Some(at("2024-01-01T00:00:09Z")), ..SnapshotPosition::begin(scheduled_time) };

@@ -153,8 +153,8 @@ impl Store {
 
     /// Takes the lease of `key` for `request_id`. Creates the item if there is none.
     ///
-    /// The lease expires no later than `lease_until_at_most`, because Lambda has ended the run by then. If an older
-    /// version created the item without a cluster UUID, this call adds it.
+    /// The lease expires no later than `latest_expiry`, because Lambda has ended the run by then. If an older version
+    /// created the item without a cluster UUID, this call adds it.
     ///
     /// # Errors
     /// [`Error::DestinationChanged`] if the item is bound to another destination. A complete backfill or redrive starts
@@ -165,10 +165,10 @@ impl Store {
         key: Key,
         request_id: &str,
         now: Timestamp,
-        lease_until_at_most: Timestamp,
+        latest_expiry: Timestamp,
     ) -> Result<Acquired, Error> {
         let token = random_id();
-        let expires = expiry(now, lease_until_at_most);
+        let expires = expiry(now, latest_expiry);
         let claim = Claim { key, request_id, now };
         let changes = |found: Option<&Item>| {
             let mut changes = vec![lease_change(&token, request_id, expires)];
@@ -198,7 +198,7 @@ impl Store {
                 pk: self.pk(key),
                 token,
                 request_id: request_id.to_owned(),
-                until_at_most: lease_until_at_most,
+                latest_expiry,
                 state: match self.fit(before.as_deref())? {
                     Fit::Same(item) => item.state.clone(),
                     Fit::Fresh(state) => *state,
@@ -239,14 +239,14 @@ impl Store {
             Ok(None) => Ok(Taken::Refused(None)),
             Err(error) => {
                 let version: Option<u64> = found.get(VERSION).and_then(|value| value.as_n().ok()?.parse().ok());
-                self.give_back(&pk, version.unwrap_or_default() + writes, token).await;
+                self.release_unreadable(&pk, version.unwrap_or_default() + writes, token).await;
                 Err(error)
             }
         }
     }
 
-    /// Gives the lease of an unreadable item back, so that a reset need not wait for its end.
-    async fn give_back(&self, pk: &str, version: u64, token: &str) {
+    /// Releases the lease of an unreadable item, so that a reset need not wait until it expires.
+    async fn release_unreadable(&self, pk: &str, version: u64, token: &str) {
         let condition = Condition::Held { version, token: token.to_owned() };
         if let Err(error) = self.table.update(pk, &Write::new(condition, vec![(LEASE, None)])).await {
             tracing::warn!(%error, "the lease was not released; it expires by itself");
@@ -339,8 +339,8 @@ impl Store {
         Ok(listing.items.iter().any(|item| item.is_bound() && item.destination.is_same(&self.destination)))
     }
 
-    /// Writes `changes` of the item `before`, if it has not changed meanwhile. Otherwise repeats this with the item that
-    /// was found. Each refusal means that another run has written, so the loop ends.
+    /// Writes `changes` of the item `before`, if it has not changed meanwhile. Otherwise retries with the item that was
+    /// found. Each refusal means that another run has written, so the loop ends.
     async fn change(
         &self,
         claim: &Claim<'_>,
@@ -416,7 +416,7 @@ mod tests {
     fn an_account_has_its_own_items_and_no_others() {
         let name = |name| AccountName::new(name).unwrap();
         let (globex, glob) = (name("globex"), name("glob"));
-        for (pk, whose) in [
+        for (pk, owner) in [
             ("stream#user", None),
             ("account#globex#stream#user", Some(&globex)),
             ("account#glob#stream#user", Some(&glob)),
@@ -425,7 +425,7 @@ mod tests {
         ] {
             assert!(Scope::AllAccounts.contains(pk));
             for account in [None, Some(&globex), Some(&glob)] {
-                assert_eq!(Scope::Account(account).contains(pk), account == whose, "{pk} {account:?}");
+                assert_eq!(Scope::Account(account).contains(pk), account == owner, "{pk} {account:?}");
             }
         }
     }

@@ -87,9 +87,9 @@ pub(super) enum SetChange<'a> {
 /// The outcome of a write.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// The write took effect. Has the item as it was before, if the write asks for it.
+    /// The write took effect. Contains the item as it was before, if the write requested it.
     Done(Option<Attributes>),
-    /// The found item does not meet the condition.
+    /// The item does not meet the condition. Contains the item, if there is one.
     Refused(Option<Attributes>),
 }
 
@@ -160,7 +160,7 @@ impl Table {
         let keys = KeysAndAttributes::builder().consistent_read(true).set_keys(Some(pks.iter().map(key).collect()));
         let mut wanted = Some(HashMap::from([(self.name.clone(), keys.build().expect("keys"))]));
         let mut items = Vec::new();
-        // DynamoDB may leave keys unprocessed, and names them.
+        // DynamoDB may leave keys unprocessed. It returns them.
         while let Some(keys) = wanted.filter(|keys| !keys.is_empty()) {
             let request = self.client.batch_get_item().set_request_items(Some(keys));
             let answer = aws::call(BATCH_GET, PATIENCE, self.deadline, || request.clone().send()).await;
@@ -273,8 +273,8 @@ impl Write {
         }
     }
 
-    /// Builds an `UpdateItem` rather than a `PutItem`, which keeps attributes of a newer version. Uses a placeholder
-    /// for every name, because names can be reserved words.
+    /// Builds an `UpdateItem`, because a `PutItem` would remove the attributes of a newer version. Uses a placeholder for
+    /// every name, because names can be reserved words.
     fn request(&self, mut request: UpdateItemFluentBuilder) -> UpdateItemFluentBuilder {
         let always = [(VERSION, Some(number(self.version()))), (WRITE_ID, Some(AttributeValue::S(self.id.clone())))];
         let (mut set, mut remove) = (Vec::new(), Vec::new());
@@ -314,7 +314,7 @@ impl Write {
 impl Take<'_> {
     fn request(&self, request: UpdateItemFluentBuilder) -> UpdateItemFluentBuilder {
         let text = |text: &str| AttributeValue::S(text.to_owned());
-        // DynamoDB compares texts. With all digits of a second, this time is never greater than a later `expires`.
+        // DynamoDB compares the times as texts. With all nine decimals, this time never sorts behind a later `expires`.
         let now = self.now.strftime("%Y-%m-%dT%H:%M:%S.%9fZ").to_string();
         [VERSION, WRITE_ID, LEASE, EXPIRES, REQUEST_ID, EXPIRES_AT, DESTINATION]
             .into_iter()

@@ -69,7 +69,7 @@ impl Request {
             }
             Some("backfill") => reader.backfill().map(Work::Backfill).map(Action::Work),
             Some("plan") => {
-                reader.stream_with_a_past();
+                reader.optional_stream_with_history();
                 reader.range().map(Work::Plan).map(Action::Work)
             }
             Some("resume") => {
@@ -196,7 +196,7 @@ impl<'a> Fields<'a> {
         time
     }
 
-    fn end(&mut self, name: &'static str) -> Option<Timestamp> {
+    fn required_time(&mut self, name: &'static str) -> Option<Timestamp> {
         let text = self.text(name);
         if text.is_none() && self.fields.get(name).is_none_or(Value::is_null) {
             self.faults.push(format!("`{name}` is missing: use a time such as 2025-01-31T12:00:00Z or a date"));
@@ -207,7 +207,7 @@ impl<'a> Fields<'a> {
     /// Reads the time to which a stream is reset. Rejects a future time, because everything until then would be
     /// skipped.
     fn reset_to(&mut self, now: Timestamp) -> Option<Timestamp> {
-        let to = self.end("to")?;
+        let to = self.required_time("to")?;
         if to.duration_since(now) > CLOCK_TOLERANCE {
             self.faults.push(format!("`to` ({to}) is in the future: everything until then would be skipped"));
         }
@@ -221,7 +221,7 @@ impl<'a> Fields<'a> {
 
     fn backfill(&mut self) -> Option<Backfill> {
         if let Some(stream) = self.stream() {
-            self.refuse_without_past(stream);
+            self.refuse_without_history(stream);
         }
         let range = self.range();
         let (skip_completed, alert) = (self.flag("skip_completed"), self.flag("alert"));
@@ -230,15 +230,15 @@ impl<'a> Fields<'a> {
     }
 
     /// Reads the stream of a plan, which is optional, because only one stream can be backfilled.
-    fn stream_with_a_past(&mut self) {
+    fn optional_stream_with_history(&mut self) {
         if self.get("stream").is_some()
             && let Some(stream) = self.stream()
         {
-            self.refuse_without_past(stream);
+            self.refuse_without_history(stream);
         }
     }
 
-    fn refuse_without_past(&mut self, stream: Stream) {
+    fn refuse_without_history(&mut self, stream: Stream) {
         if stream != Stream::EventReport {
             self.faults.push(format!(
                 "{stream} can't be backfilled: LastPass returns only its current state; only event_report has a history"
@@ -247,7 +247,7 @@ impl<'a> Fields<'a> {
     }
 
     fn range(&mut self) -> Option<Window> {
-        let (from, to) = (self.end("from"), self.end("to"));
+        let (from, to) = (self.required_time("from"), self.required_time("to"));
         let (from, to) = (from?, to?);
         if from >= to {
             self.faults.push(format!("`from` ({from}) is not before `to` ({to}), which is exclusive"));
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_is_its_midnight_in_utc() {
+    fn a_date_means_its_midnight_in_utc() {
         let payload = json!({"action": "backfill", "stream": "event_report", "from": "2025-01-01", "to": "2025-01-02T01:00:00+01:00"});
         let (from, to) = (at("2025-01-01T00:00:00Z"), at("2025-01-02T00:00:00Z"));
         let expected = Backfill { from, to, skip_completed: false, alert: false };
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_needs_a_range_alone() {
+    fn a_plan_needs_only_a_range() {
         let window = Window { from: at("2025-01-01T00:00:00Z"), to: at("2025-01-02T00:00:00Z") };
         for payload in [
             json!({"action": "plan", "from": "2025-01-01", "to": "2025-01-02"}),
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn only_setup_takes_data_streams_over_and_only_when_told_to() {
+    fn only_setup_with_take_over_takes_data_streams_over() {
         let setup = |take_over| Ok(Action::Setup { retention: None, take_over });
         assert_eq!(action(&json!({"action": "setup"})), setup(false));
         assert_eq!(action(&json!({"action": "setup", "take_over": null})), setup(false));

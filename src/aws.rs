@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn throttling_and_server_errors_are_repeated() {
+    fn throttling_and_server_errors_are_retried() {
         for code in ["ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"] {
             assert_eq!(Fault::answered(400, Some(code), None).verdict, Verdict::Transient, "{code}");
         }
@@ -206,14 +206,14 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_a_code_is_a_proxys() {
+    fn a_response_without_a_code_does_not_come_from_the_service() {
         let fault = Fault::answered(200, None, None);
         assert_eq!(fault.verdict, Verdict::Transient);
         assert_eq!(fault.to_string(), "the response with HTTP status 200 does not come from the service");
     }
 
     #[test]
-    fn what_the_role_may_not_do_is_not_repeated() {
+    fn a_missing_permission_or_resource_is_not_retried() {
         let denied = Fault::answered(400, Some("AccessDeniedException"), Some("User: x is not authorized"));
         assert_eq!(denied.verdict, Verdict::Forbidden);
         assert_eq!(denied.to_string(), "AccessDeniedException: User: x is not authorized");
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_out_of_reach_is_told_from_a_missing_permission() {
+    fn an_unusable_kms_key_is_distinguished_from_a_missing_permission() {
         let kms = Fault::answered(400, Some("AccessDeniedException"), Some("Access to KMS is not allowed"));
         assert_eq!(kms.verdict, Verdict::Key);
         let role = "User: arn:aws:sts::1:assumed-role/x is not authorized to perform: kms:Decrypt on resource: y";

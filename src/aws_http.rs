@@ -1,5 +1,5 @@
 //! Sends the requests of the AWS SDK through a client of [`http`](crate::http). The SDK's own client would read the
-//! system's authorities a second time, which took a third of the start of a sandbox.
+//! system's certificate authorities a second time, which took a third of a sandbox's start.
 
 use aws_smithy_runtime_api::client::{
     http::{

@@ -52,7 +52,7 @@ impl<'a> Cluster<'a> {
     /// [`DestinationChanged`](crate::checkpoint::Error::DestinationChanged) if another cluster answers. The invocation
     /// then forgets the remembered UUID and starts again. Errors of the call to Elasticsearch.
     pub(crate) async fn confirm(&self, key: Key) -> Result<(), Error> {
-        let ask = async || {
+        let compare = async || {
             let uuid = elastic::cluster_info(self.elastic).await?.uuid;
             if uuid == self.store.destination().cluster_uuid {
                 Ok(())
@@ -60,6 +60,6 @@ impl<'a> Cluster<'a> {
                 Err(self.store.other_cluster(key, uuid).into())
             }
         };
-        self.confirmed.get_or_try_init(ask).await.copied()
+        self.confirmed.get_or_try_init(compare).await.copied()
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! This module knows nothing of the clients. All settings are checked before the first client is built, and all faults
 //! are reported at once. The faults are kept, and each invocation returns them as `Config.Invalid`, because a process
-//! that exits during start-up tells Lambda nothing.
+//! that exits during start-up cannot report them to Lambda.
 
 use jiff::SignedDuration;
 use tracing::level_filters::LevelFilter;
@@ -49,7 +49,7 @@ pub struct Config {
     pub zone: ApiZone,
     /// `LASTPASS_USER_TIME_ZONE`: the zone in which the API writes the dates of users.
     pub user_zone: ApiZone,
-    /// `LASTPASS_API_USER`: the user that requests for the event report name.
+    /// `LASTPASS_API_USER`: the user name that requests for the event report contain.
     pub lastpass_api_user: Option<String>,
     /// `NAMESPACE`: the namespace of the data streams.
     pub namespace: Namespace,
@@ -242,8 +242,8 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
     }
 
     /// Reads the address that receives the account number and the provisioning hash. `LASTPASS_URL` accepts only
-    /// LastPass itself and loopback addresses, because a person who may change it is perhaps not allowed to read the
-    /// secret. Another host needs a separate setting, which is noticed in a review.
+    /// LastPass itself and loopback addresses, because a person who may change settings may not be allowed to read the
+    /// secret. Another host needs a separate setting, which a review notices.
     fn lastpass_url(&mut self) -> Option<LastPassUrl> {
         let text = self.or_default("LASTPASS_URL", LASTPASS_URL);
         let url = self.address(endpoint::lastpass_url("LASTPASS_URL", &text))?;
@@ -253,7 +253,7 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         }
     }
 
-    /// Reads a name that is not confidential, because it becomes part of the account's events.
+    /// Reads the API user. A fault may quote the name, because it is part of the account's events and not confidential.
     fn api_user(&mut self) -> Option<String> {
         let user = self.optional("LASTPASS_API_USER")?;
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || " ._@+-".contains(c);
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_set_has_its_default() {
+    fn a_setting_that_is_not_set_has_its_default() {
         let mut pairs = NEEDED.to_vec();
         pairs.push(("OVERLAP", ""));
         let config = read(&pairs).expect("settings");
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn the_credentials_are_in_one_secret_or_in_those_below_a_prefix() {
+    fn the_credentials_are_in_one_secret_or_in_secrets_with_a_prefix() {
         let secret = |arn, prefix| {
             let mut pairs = NEEDED.to_vec();
             pairs[0] = ("SECRET_ARN", arn);
@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn the_credentials_go_to_lastpass_alone() {
+    fn lastpass_url_accepts_only_lastpass_and_loopback_addresses() {
         for url in [
             "https://lastpass.com/enterpriseapi.php",
             "https://lastpass.eu/enterpriseapi.php",
@@ -469,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn another_host_is_asked_only_where_it_is_given_on_purpose() {
+    fn another_host_needs_its_own_setting() {
         let gateway = "https://gateway.example/enterpriseapi.php";
         let text = lastpass_url(gateway, "").expect_err("a fault").to_string();
         assert!(text.contains("OTHER_LASTPASS_URL"), "{text}");
@@ -492,7 +492,7 @@ mod tests {
     }
 
     #[test]
-    fn the_simulator_may_be_asked_without_tls() {
+    fn a_loopback_address_needs_no_tls() {
         let mut pairs = NEEDED.to_vec();
         pairs.push(("LASTPASS_URL", "http://127.0.0.1:8080/enterpriseapi.php"));
         assert!(read(&pairs).is_ok());

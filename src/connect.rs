@@ -1,4 +1,4 @@
-//! Clients for `lastpass-elastic connect`, which tries credentials on the machine of a person before the function gets them.
+//! Clients for `lastpass-elastic connect`, which tries credentials on the user's machine before the function gets them.
 
 use crate::{
     clock::Deadline,

@@ -1,7 +1,6 @@
-//! What flows from `streams` to `elastic`: the names of streams and data streams, and the document.
+//! The types that `streams` and `elastic` share: streams, data streams, accounts and documents.
 //!
-//! Owns the vocabulary that both sides share, and nothing that reads or sends. Two strings that must not be swapped
-//! are two types here.
+//! This module neither reads nor sends anything. Strings that must not be swapped have different types.
 
 use std::fmt;
 
@@ -177,10 +176,10 @@ pub struct InvalidAccountName {
 }
 
 impl AccountName {
-    /// Longest name in bytes. Chosen: a secret's name may have 512, the partition keys stay short.
+    /// Longest name in bytes. Chosen: the partition keys stay short. The name of a secret may have 512.
     const MAX_BYTES: usize = 64;
 
-    /// Checks `name`: what it may hold is allowed in the name of a secret and in a partition key.
+    /// Checks `name`. The allowed characters are also allowed in the name of a secret and in a partition key.
     ///
     /// # Errors
     /// [`InvalidAccountName`] for any other text.
@@ -243,10 +242,9 @@ pub struct Document {
     pub timestamp: Timestamp,
     /// The `_source`: one line of compact JSON.
     pub source: String,
-    /// The record that it was made from. `event.original` and a dead letter keep it, without white space between its
-    /// tokens.
+    /// The record of the document. `event.original` and a dead letter keep it, without white space between its tokens.
     pub original: String,
-    /// The earliest moment at which any run can have written it, because the event had not happened before. Backing
-    /// indices that ended earlier cannot contain it. `None` if it is unknown.
+    /// The earliest moment at which any run can have written the document, because the event had not happened before.
+    /// Backing indices that ended earlier cannot contain the document. `None` if the moment is unknown.
     pub since: Option<Timestamp>,
 }

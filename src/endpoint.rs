@@ -3,7 +3,7 @@
 //! Credentials are sent over TLS only: plain `http://` is refused unless the host is a loopback address. A secret in a URL is
 //! refused as well, and no error text repeats it.
 //!
-//! The official client can also read a Cloud ID, but neither one without a name nor ports in it.
+//! This module parses Cloud IDs, because the official client supports neither ports in them nor Cloud IDs without a name.
 
 use std::fmt;
 
@@ -206,8 +206,8 @@ impl Endpoint {
         let (domain, domain_port) = split_port(domain);
         let (cluster, cluster_port) = split_port(cluster);
         let port = cluster_port.or(domain_port).map(|port| format!(":{port}")).unwrap_or_default();
-        let name_part = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
-        if !cluster.chars().all(name_part) || !domain.chars().all(name_part) {
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+        if !cluster.chars().all(is_allowed) || !domain.chars().all(is_allowed) {
             return Err(InvalidEndpoint::CloudId);
         }
         let endpoint = Self::from_url(&format!("https://{cluster}.{domain}{port}"));
@@ -231,7 +231,7 @@ impl Endpoint {
         &self.host
     }
 
-    /// Returns the URL of an API: `path`, encoded and with a slash in front, behind the path prefix.
+    /// Returns the URL of an API: the path prefix, then `path`, which is encoded and begins with a slash.
     pub(crate) fn join(&self, path: &str, query: &[(&str, &str)]) -> Url {
         let mut url = self.url.clone();
         url.set_path(&format!("{}{path}", self.url.path().trim_end_matches('/')));
@@ -255,7 +255,7 @@ fn split_port(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Whether the host of a URL is this machine.
+/// Returns whether the host of a URL is this machine.
 #[must_use]
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cloud_id_that_cannot_be_read_is_refused_by_name() {
+    fn an_unreadable_cloud_id_is_refused_with_the_name_of_its_setting() {
         for text in [
             String::new(),
             "name:%%%".to_owned(),

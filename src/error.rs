@@ -126,10 +126,10 @@ impl Error {
         let mut text = self.to_string();
         let mut cause = self.source();
         while let Some(error) = cause {
-            let said = error.to_string();
-            if !text.contains(&said) {
+            let cause_text = error.to_string();
+            if !text.contains(&cause_text) {
                 text.push_str(": ");
-                text.push_str(&said);
+                text.push_str(&cause_text);
             }
             cause = error.source();
         }

@@ -37,7 +37,7 @@ const LONGEST_NAME: usize = 253;
 /// Why TLS failed after the connection was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TlsFault {
-    /// The certificate is not from a trusted authority, or only claims to be.
+    /// The certificate is not from a trusted authority, or its signature is wrong.
     UnknownAuthority,
     /// The certificate is for other host names.
     OtherName {
@@ -87,11 +87,11 @@ impl TlsFault {
                 CertificateError::NotValidForName => Self::OtherName { names: Vec::new() },
                 CertificateError::NotValidForNameContext { presented, .. } => {
                     let name = |name: &String| name.trim_start_matches("DnsName(").trim_matches(['"', ')']).to_owned();
-                    let has_form = |name: &String| {
+                    let is_name = |name: &String| {
                         name.len() <= LONGEST_NAME
                             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-*:".contains(&byte))
                     };
-                    Self::OtherName { names: presented.iter().map(name).filter(has_form).take(MOST_NAMES).collect() }
+                    Self::OtherName { names: presented.iter().map(name).filter(is_name).take(MOST_NAMES).collect() }
                 }
                 CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
                 CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotYetValid,
@@ -175,8 +175,8 @@ impl Clients {
         Self::fresh(&self.elasticsearch)
     }
 
-    /// Builds a client for AWS, which the SDK keeps as long as the sandbox. It asks for no compression, as the SDK's own
-    /// client does.
+    /// Builds a client for AWS, which the SDK keeps for the lifetime of the sandbox. Like the SDK's own client, it requests
+    /// no compression.
     ///
     /// # Errors
     /// [`Error::SetUp`] if the library rejects the configuration.
@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_with_a_certificate_is_told_apart() {
+    fn the_faults_of_tls_are_distinguished() {
         let certificate = rustls::Error::InvalidCertificate;
         for (error, fault) in [
             (certificate(CertificateError::UnknownIssuer), Some(TlsFault::UnknownAuthority)),
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_port_without_tls_is_known_by_what_it_answers() {
+    async fn a_port_without_tls_is_recognized_by_its_response() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         std::thread::spawn(move || {
@@ -262,7 +262,7 @@ mod tests {
         });
         let error = for_tests().get(format!("https://{address}")).send().await.expect_err("no TLS");
         assert_eq!(TlsFault::of(&error), Some(TlsFault::NotTls), "{error:?}");
-        let nobody = for_tests().get("https://127.0.0.1:1").send().await.expect_err("nobody");
-        assert_eq!(TlsFault::of(&nobody), None);
+        let refused = for_tests().get("https://127.0.0.1:1").send().await.expect_err("no server");
+        assert_eq!(TlsFault::of(&refused), None);
     }
 }

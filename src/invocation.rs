@@ -34,7 +34,7 @@ use crate::{
     telemetry::{Journal, Totals},
 };
 
-/// What lives as long as the sandbox.
+/// The settings and clients that a sandbox keeps.
 pub(crate) struct Sandbox {
     pub(crate) config: Config,
     http: http::Clients,
@@ -59,7 +59,7 @@ impl Sandbox {
     }
 }
 
-/// What Lambda hands over for one invocation.
+/// The input of one invocation.
 #[derive(Clone, Copy)]
 pub(crate) struct Call<'a> {
     pub(crate) request: &'a Request,
@@ -202,8 +202,8 @@ impl<'a> Invocation<'a> {
         RunAnswer { counters, lastpass_requests, bulk_requests, ..answer }
     }
 
-    /// Returns the UUID of the cluster, and whether the cluster has the index templates. The UUID of a cluster that has them
-    /// is remembered; a cluster without a UUID is asked each time.
+    /// Returns the UUID of the cluster, and whether the cluster has the index templates. Remembers the UUID of a cluster that
+    /// has them. A cluster without a UUID is queried in each invocation.
     async fn find_cluster(&self, elastic: &elastic::Client) -> Result<(Option<String>, bool), Error> {
         let (info, is_set_up) = try_join!(elastic::cluster_info(elastic), elastic::is_set_up(elastic))?;
         if is_set_up {

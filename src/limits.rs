@@ -7,9 +7,9 @@ use lambda_runtime::Context;
 
 use crate::{clock::Deadline, request::Action};
 
-/// Divides the remaining time of an invocation: this fraction is reserved for saving progress and answering.
-const RESERVED_SHARE: u32 = 10;
-/// Least and most reserved time. Chosen: a conditional write takes milliseconds, so the reserve allows for a retry.
+/// The divisor of the time of an invocation: a tenth is reserved for saving progress and answering.
+const RESERVED_DIVISOR: u32 = 10;
+/// The shortest and longest reserved time. Chosen: a conditional write takes milliseconds, so the reserve allows for a retry.
 const RESERVED: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 /// The part of the reserve that is left for the answer.
 const ANSWERING: Duration = Duration::from_millis(200);
@@ -29,7 +29,7 @@ impl Limits {
     /// Divides the time that Lambda leaves for `action`, which started at `started`.
     pub(crate) fn new(action: &Action, context: &Context, started: Timestamp) -> Self {
         let (left, ends) = (left_at(started, context), deadline_of(context, started));
-        let reserved = (left / RESERVED_SHARE).clamp(RESERVED.0, RESERVED.1);
+        let reserved = (left / RESERVED_DIVISOR).clamp(RESERVED.0, RESERVED.1);
         let is_read_only = matches!(action, Action::Check | Action::Status);
         let working = left.saturating_sub(reserved).min(if is_read_only { READ_ONLY_TIMEOUT } else { Duration::MAX });
         Self {
@@ -45,7 +45,7 @@ pub(crate) fn left_at(now: Timestamp, context: &Context) -> Duration {
     deadline_of(context, now).duration_since(now).max(SignedDuration::ZERO).unsigned_abs()
 }
 
-/// Returns when Lambda ends the invocation. A time that no calendar has counts as `now`.
+/// Returns when Lambda ends the invocation, or `now` if the time is out of range.
 fn deadline_of(context: &Context, now: Timestamp) -> Timestamp {
     Timestamp::try_from(context.deadline()).unwrap_or(now)
 }

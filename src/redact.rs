@@ -15,9 +15,9 @@ use secrecy::{ExposeSecret, SecretString};
 const SHORTEST_PART: usize = 8;
 /// How many consecutive characters of a secret count as an echo. Chosen: an API that shows a part of a refused secret
 /// shows the first or last few characters, and words of eight letters are rare in a hexadecimal hash.
-const TELLING: usize = 8;
+const ECHO_LENGTH: usize = 8;
 /// The replacement for a secret.
-const TAKEN_OUT: &str = "[taken out]";
+const REPLACEMENT: &str = "[taken out]";
 
 /// Returns the forms of a secret inside a longer text in Base64. The first byte of the secret can be any of the three
 /// in a group. Characters that also encode neighboring bytes are left out.
@@ -38,8 +38,8 @@ pub(crate) fn echoes(text: &str, secret: &SecretString) -> bool {
     if secret.is_empty() {
         return false;
     }
-    let (said, letters): (_, Vec<char>) = (text.to_lowercase(), secret.to_lowercase().chars().collect());
-    letters.windows(TELLING.min(letters.len())).any(|piece| said.contains(&*String::from_iter(piece)))
+    let (lower_case, letters): (_, Vec<char>) = (text.to_lowercase(), secret.to_lowercase().chars().collect());
+    letters.windows(ECHO_LENGTH.min(letters.len())).any(|piece| lower_case.contains(&*String::from_iter(piece)))
         || in_base64(secret).any(|spelling| text.contains(&spelling))
 }
 
@@ -77,12 +77,12 @@ impl SecretParts {
         Self(search.expect("a search for a few texts"))
     }
 
-    /// Returns a body without them.
+    /// Replaces the secrets in a response body.
     pub(crate) fn take_out_of(&self, body: Vec<u8>) -> Vec<u8> {
         if !self.0.is_match(&body) {
             return body;
         }
-        self.0.replace_all_bytes(&body, &vec![TAKEN_OUT; self.0.patterns_len()])
+        self.0.replace_all_bytes(&body, &vec![REPLACEMENT; self.0.patterns_len()])
     }
 }
 
@@ -107,10 +107,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_echo_is_known_in_every_spelling() {
+    fn an_echo_is_found_in_every_spelling() {
         let secret = SecretString::from("0123456789abcdef0123456789abcdef");
-        for said in ["", "x", "xy", "xyz"] {
-            let body = format!("{said}0123456789abcdef0123456789abcdef and more");
+        for before in ["", "x", "xy", "xyz"] {
+            let body = format!("{before}0123456789abcdef0123456789abcdef and more");
             for echo in [body.clone(), body.to_uppercase(), STANDARD.encode(&body), URL_SAFE_NO_PAD.encode(&body)] {
                 assert!(echoes(&format!("bad {echo}"), &secret), "{echo}");
             }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_and_both_its_halves_are_taken_out() {
+    fn a_key_and_both_its_halves_are_replaced() {
         let encoded = STANDARD.encode("id-of-a-key:the-key-itself");
         let parts = SecretParts::of(&SecretString::from(encoded.as_str()));
         let said = format!("ApiKey {encoded} is id-of-a-key and the-key-itself");
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_short_is_repeated() {
+    fn only_short_texts_are_quoted() {
         assert_eq!(Quoted("a\n\"b\"").to_string(), r#""a\n\"b\"""#);
         let longest = "ä".repeat(MAX_QUOTED_CHARS);
         assert_eq!(Quoted(&longest).to_string(), format!("\"{longest}\""));

@@ -1,7 +1,7 @@
 //! Lone surrogates: escapes such as `\ud83d` that stand for half of a character, which no Rust string can hold.
 //!
-//! JSON allows them (RFC 8259, section 8.2), and PHP writes them where it cut a text. They are marked before a text is
-//! parsed: each becomes [`MARK`] and its four digits, which are written as the escape again.
+//! JSON allows them (RFC 8259, section 8.2), and PHP writes them where it cut a text. Before a text is parsed, each lone
+//! surrogate is replaced by [`MARK`] and its four digits. When the text is written, it becomes the escape again.
 
 use std::{borrow::Cow, fmt};
 
@@ -45,7 +45,7 @@ pub(crate) fn unmark(marked: &str) -> String {
     marked.replace(MARK, r"\u")
 }
 
-/// Tells whether a value that was read from a marked text contains a lone surrogate, in a key or a text at any depth.
+/// Returns whether a value that was read from a marked text contains a lone surrogate, in a key or a text at any depth.
 pub(crate) fn is_marked(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
@@ -114,7 +114,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
                 Ok(Key(Cow::Owned(marked_bytes(bytes))))
             }
         }
-        // Only as bytes does `serde_json` read a lone surrogate: it then gives its three bytes of generalized UTF-8.
+        // `serde_json` reads a lone surrogate only in bytes, and returns its three bytes of generalized UTF-8.
         deserializer.deserialize_bytes(KeyVisitor)
     }
 }
@@ -138,7 +138,7 @@ fn marked_bytes(mut bytes: &[u8]) -> String {
                         text.push_str(&format!("{unit:04x}"));
                         rest
                     }
-                    // `serde_json` makes nothing else that is not UTF-8.
+                    // `serde_json` returns no other bytes that are not UTF-8.
                     [_, ref rest @ ..] => rest,
                     [] => return text,
                 };
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_lacks_its_other_half_is_marked() {
+    fn only_lone_surrogates_are_marked() {
         for text in [
             r#""\ud83d\ude00""#,
             r#""\\ud83d""#,
@@ -177,7 +177,7 @@ mod tests {
             assert_eq!(mark(text).as_deref(), Some(marked), "{text}");
             assert_eq!(unmark(marked), text.to_ascii_lowercase());
         }
-        // The mark itself could not be told from one that was made.
+        // A mark that the text already contains could not be distinguished from a new one.
         assert_eq!(mark("\"\\ud83d \u{10ffff}\""), None);
         assert_eq!(mark(r#""\ud83d \uDBFF\uDFFF""#), None);
     }
@@ -196,7 +196,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_marked_text_can_be_read_and_is_the_same_again(
+        fn a_marked_text_can_be_parsed_and_unmarked(
             units in prop::collection::vec(prop_oneof![0xd7f0_u16..0xe010, 0x20_u16..0x80], 0..12)
         ) {
             let escaped: String = units.iter().map(|unit| format!("\\u{unit:04x}")).collect();

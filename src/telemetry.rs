@@ -49,7 +49,7 @@ pub const CREATED: Metric = Metric { name: "Created", unit: "Count" };
 pub const DEAD_LETTERS: Metric = Metric { name: "DeadLetters", unit: "Count" };
 /// Runs that failed. A crash or a timeout counts only in AWS's own metric `Errors`.
 pub const ERRORS: Metric = Metric { name: "Errors", unit: "Count" };
-/// Requests that LastPass throttled: with 429, with a 403 that is not its API's, or with a message.
+/// Requests that LastPass throttled: with 429, with a 403 that does not come from its API, or with a message.
 pub const LASTPASS_THROTTLED: Metric = Metric { name: "LastPassThrottled", unit: "Count" };
 
 /// Comparisons of two snapshots that were not possible, so that their changes are not known. Written only if there are any.
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_have_lines_of_their_own() {
+    fn each_stream_has_its_own_line() {
         let journal = Journal::default();
         for stream in Stream::ALL {
             journal.enter_watermark(stream, at("2026-10-05T11:00:00Z"));

@@ -1,10 +1,10 @@
-//! Texts of JSON, read without being copied unless something in them is escaped, and JSON without white space.
+//! JSON strings that are copied only if they contain escapes, and JSON without white space.
 
 use std::{borrow::Cow, ops::Range};
 
 use serde::{Deserialize, Serialize};
 
-/// A text that is borrowed from the JSON it was read from, unless something in it is escaped there.
+/// The text of a JSON string, borrowed from the JSON unless it contains escapes.
 ///
 /// A `Cow` is not enough, because serde copies a `Cow` inside an `Option` or as a key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -41,8 +41,8 @@ impl From<String> for Text<'_> {
     }
 }
 
-/// Removes the white space between the tokens of JSON. Keeps a space between two tokens that only white space separates,
-/// which are more than one value.
+/// Removes the white space between the tokens of JSON. Keeps one space between two numbers or words, which would otherwise
+/// become one.
 pub(crate) fn compact(text: &str) -> Cow<'_, str> {
     let is_blank = |byte: u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
     let ends_a_token = |byte: u8| b"{}[],:\"".contains(&byte);
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_escaped_is_copied() {
+    fn only_texts_with_escapes_are_copied() {
         let plain: Option<Text<'_>> = serde_json::from_str("\"ä b\"").unwrap();
         assert!(matches!(plain, Some(Text(Cow::Borrowed("ä b")))));
         let escaped: Text<'_> = serde_json::from_str(r#""\u00e4""#).unwrap();
@@ -97,18 +97,18 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_of_the_same_kind() {
+    fn a_part_is_borrowed_only_if_its_text_is() {
         assert!(matches!(Text::from("a,b").part(0..1).0, Cow::Borrowed("a")));
         assert!(matches!(Text::from("a,b".to_owned()).part(1..9).0, Cow::Owned(text) if text.is_empty()));
     }
 
     #[test]
-    fn compacting_keeps_what_stands_in_strings() {
+    fn compacting_keeps_the_white_space_in_strings() {
         let compacted = compact("{ \"a b\" :\t[ 1 ,\r\n \"x \\\" y \\\\\" , true ] } ");
         assert_eq!(compacted, r#"{"a b":[1,"x \" y \\",true]}"#);
         assert!(matches!(compact(r#"{"a":" "}"#), Cow::Borrowed(_)));
         assert_eq!(compact("{ \"a b\" :\n [1.0 , \"\\\" \\\\\" ] }"), r#"{"a b":[1.0,"\" \\"]}"#);
-        // Joined, the first value would be another one.
+        // Without the space, `-1e9` and `99` would be one value.
         assert_eq!(compact(" -1e9\r99 true  7"), "-1e9 99 true 7");
         assert_eq!(compact("[1] [ 2 ]"), "[1][2]");
         assert_eq!(compact(": é"), ":é");

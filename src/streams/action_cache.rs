@@ -1,4 +1,4 @@
-//! Remembers the meaning of each action, because a reading has many events and few different actions.
+//! Remembers the results of the rules for each action, because many events have few different actions.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -18,15 +18,15 @@ use crate::text::Text;
 /// memory.
 const MOST_ACTIONS: usize = 1_000;
 
-/// The meaning of an action.
+/// The results of the rules for an action.
 pub(super) struct Action {
     /// The action in lower case.
     pub(super) lower_case: String,
     /// The rules for the `Data` of its events.
     pub(super) rows: Rows,
-    /// What decides the type of its events, if they are logins.
+    /// How the type of its events is determined, if they are logins.
     pub(super) login: Option<Login>,
-    /// Which users its events are done to.
+    /// Which addresses in `Data` are targets. `None` if its events have no targets.
     pub(super) targets: Option<Targets>,
     classification: Classification,
     /// The `event` of its documents as JSON.
@@ -34,7 +34,7 @@ pub(super) struct Action {
 }
 
 impl Action {
-    /// Finds the meaning of an action. `action` is spelled as in the record.
+    /// Applies the rules to an action, which is spelled as in the record.
     fn new(action: &str, constants: &Constants<'_>, timezone: &str) -> Self {
         let lower_case = action.to_lowercase();
         let mut action = Self {
@@ -64,12 +64,12 @@ impl Action {
     }
 }
 
-/// The meanings of actions, by the action as it is spelled in the record.
+/// The results for each action, by the action as it is spelled in the record.
 #[derive(Default)]
 pub(super) struct ActionCache(HashMap<String, Arc<Action>>);
 
 impl ActionCache {
-    /// Returns the meaning of an action. `constants` and `timezone` must always be the same.
+    /// Returns the results for an action. `constants` and `timezone` must always be the same.
     pub(super) fn get(&mut self, action: &str, constants: &Constants<'_>, timezone: &str) -> Arc<Action> {
         if let Some(known) = self.0.get(action) {
             return Arc::clone(known);

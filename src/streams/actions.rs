@@ -1,4 +1,4 @@
-//! What the action of an event says about it: category, type and outcome (ECS_MAPPING.md, §3.1).
+//! Classifies the action of an event: category, type and outcome (ECS_MAPPING.md, §3.1).
 
 /// `event.category`. If several rules match, the variant that is listed last wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -175,7 +175,7 @@ mod tests {
     use super::super::testing::{acted, field};
     use super::*;
 
-    fn told(action: &str) -> (Value, Value, Value) {
+    fn classified(action: &str) -> (Value, Value, Value) {
         let source = acted(action, "a b");
         let of = |name| field(&source, name);
         (of("/event/category"), of("/event/type"), of("/event/outcome"))
@@ -223,7 +223,7 @@ mod tests {
         reporting||info|unknown";
 
     #[test]
-    fn each_action_is_told_in_any_letter_case_and_inside_other_text() {
+    fn each_action_is_classified_in_any_letter_case_and_inside_other_text() {
         assert_eq!(TABLE.lines().count(), ACTIONS.iter().map(|rule| rule.substrings.len()).sum::<usize>());
         for line in TABLE.lines() {
             let [action, category, kind, outcome] = line.trim().split('|').collect::<Vec<_>>()[..] else {
@@ -232,13 +232,13 @@ mod tests {
             let category = if category.is_empty() { Value::Null } else { json!([category]) };
             let expected = (category, json!(kind.split(',').collect::<Vec<_>>()), json!(outcome));
             for action in [action.to_owned(), action.to_uppercase(), format!("x{action}y")] {
-                assert_eq!(told(&action), expected, "{action}");
+                assert_eq!(classified(&action), expected, "{action}");
             }
         }
     }
 
     #[test]
-    fn of_several_rules_each_field_takes_the_one_that_stands_last() {
+    fn if_several_rules_match_each_field_takes_the_last_value() {
         for (action, category, kind, outcome) in [
             ("reporting failed login attempt", json!(["authentication"]), json!(["info"]), "unknown"),
             ("Failed Login Attempt Reporting", json!(["authentication"]), json!(["info"]), "unknown"),
@@ -255,16 +255,16 @@ mod tests {
             ("remove admin employee account created", json!(["iam"]), json!(["deletion"]), "success"),
             ("remove admin create group", json!(["iam"]), json!(["group", "creation"]), "success"),
         ] {
-            assert_eq!(told(action), (category, kind, json!(outcome)), "{action}");
+            assert_eq!(classified(action), (category, kind, json!(outcome)), "{action}");
         }
     }
 
     #[test]
-    fn blanks_count_and_words_do_not() {
+    fn blanks_matter_and_word_boundaries_do_not() {
         let nothing = (Value::Null, Value::Null, Value::Null);
         for action in ["log  in", "login", "log out", "log\tin", "", "unheard of"] {
-            assert_eq!(told(action), nothing, "{action}");
+            assert_eq!(classified(action), nothing, "{action}");
         }
-        assert_eq!(told("Catalog Info"), told("log in"));
+        assert_eq!(classified("Catalog Info"), classified("log in"));
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Number, Value};
 
 use super::value::FieldValue;
 
-/// Writes a value for the `_id`: in the same way, however a PHP back end spelled it.
+/// Writes a value for the `_id`, the same for every spelling that a PHP back end has for it.
 ///
 /// No value, `null` and `""` are empty. Numbers are their digits and booleans `1` and `0`, so that `5` and `"5"` are
 /// the same, and so are `true`, `1` and `"1"`. A list or an object is compact JSON of such texts, with sorted keys and
@@ -38,7 +38,7 @@ pub(super) fn canonical_field<'v>(value: Option<&'v FieldValue<'_>>) -> Cow<'v, 
 /// Writes the digits of a number, without an exponent, and without a fraction that is zero.
 fn digits(number: &Number) -> String {
     match number.as_f64() {
-        // Adding zero makes -0 the 0 that it equals.
+        // Adding zero turns -0 into 0.
         Some(float) if number.is_f64() => (float + 0.0).to_string(),
         Some(_) | None => number.to_string(),
     }
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_spelling_of_a_value_is_not_seen() {
+    fn every_spelling_of_a_value_has_the_same_text() {
         let is = |value: Value, expected: &str| assert_eq!(canonical(Some(&value)), expected, "{value}");
         for value in [Value::Null, json!("")] {
             is(value, "");

@@ -1,7 +1,7 @@
-//! The conversion of values to the types of their fields (ECS_MAPPING.md, §1.1, §4 and §5).
+//! Converts values to the types of their fields (ECS_MAPPING.md, §1.1, §4 and §5).
 //!
-//! Takes every spelling that a PHP back end has for a value. What only the language of the integration's pipelines
-//! takes (hexadecimal, other scripts' digits, `12f`, `NaN`) is of the wrong type here.
+//! Accepts every spelling that a PHP back end has for a value. Spellings that only the language of the integration's
+//! pipelines accepts (hexadecimal, other scripts' digits, `12f`, `NaN`) are of the wrong type here.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -97,7 +97,7 @@ fn long(value: &Value) -> Option<i64> {
 fn double(value: &Value) -> Option<Number> {
     match value {
         Value::Number(number) => Number::from_f64(number.as_f64()?),
-        // JSON has no number for `nan`, `inf` and what is too large.
+        // JSON has no number for `nan`, `inf` and numbers that are too large.
         Value::String(text) => Number::from_f64(trim(text).parse().ok()?),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
@@ -123,7 +123,7 @@ fn trim(text: &str) -> &str {
     text.trim_matches(|c: char| c <= ' ')
 }
 
-/// Tells whether `text` is an IPv4 address, or an IPv6 address with or without a zone.
+/// Returns whether `text` is an IPv4 address, or an IPv6 address with or without a zone.
 fn is_ip(text: &str) -> bool {
     if text.parse::<Ipv4Addr>().is_ok() {
         return true;
@@ -135,7 +135,7 @@ fn is_ip(text: &str) -> bool {
     }
 }
 
-/// Tells whether `text` is an IPv6 address. Its groups may have more leading zeros than they need.
+/// Returns whether `text` is an IPv6 address. Its groups may have more leading zeros than they need.
 fn is_ipv6(text: &str) -> bool {
     if text.parse::<Ipv6Addr>().is_ok() {
         return true;
@@ -195,13 +195,13 @@ mod tests {
         ApiZone::new("UTC").expect("a zone")
     }
 
-    fn all(to: Type<'_>, cases: impl IntoIterator<Item = (Value, Value)>) {
+    fn check_converted(to: Type<'_>, cases: impl IntoIterator<Item = (Value, Value)>) {
         for (value, expected) in cases {
             assert_eq!(convert(value.clone(), to), Ok(Some(expected)), "{to:?}: {value}");
         }
     }
 
-    fn none(to: Type, values: impl IntoIterator<Item = Value>) {
+    fn check_refused(to: Type, values: impl IntoIterator<Item = Value>) {
         for value in values {
             assert_eq!(convert(value.clone(), to), Err(WrongType), "{to:?}: {value}");
         }
@@ -213,13 +213,16 @@ mod tests {
             for value in [Value::Null, json!(""), json!([])] {
                 assert_eq!(convert(value, to), Ok(None));
             }
-            none(to, [json!({}), json!({ "a": 1 }), json!([""]), json!([null]), json!([[]]), json!(" "), json!("x")]);
+            check_refused(
+                to,
+                [json!({}), json!({ "a": 1 }), json!([""]), json!([null]), json!([[]]), json!(" "), json!("x")],
+            );
         }
     }
 
     #[test]
     fn longs() {
-        all(
+        check_converted(
             Type::Long,
             [
                 (json!(7), json!(7)),
@@ -232,7 +235,7 @@ mod tests {
                 (json!([1, "2"]), json!([1, 2])),
             ],
         );
-        none(
+        check_refused(
             Type::Long,
             [
                 json!("12.0"),
@@ -257,7 +260,7 @@ mod tests {
 
     #[test]
     fn doubles() {
-        all(
+        check_converted(
             Type::Double,
             [
                 (json!(99), json!(99.0)),
@@ -273,7 +276,7 @@ mod tests {
                 (json!([1, "2.5"]), json!([1.0, 2.5])),
             ],
         );
-        none(
+        check_refused(
             Type::Double,
             [
                 json!("85,5"),
@@ -297,15 +300,15 @@ mod tests {
     #[test]
     fn booleans() {
         for value in [json!(true), json!("true"), json!("TRUE"), json!("tRuE"), json!(1), json!("1")] {
-            all(Type::Boolean, [(value, json!(true))]);
+            check_converted(Type::Boolean, [(value, json!(true))]);
         }
         for value in [json!(false), json!("false"), json!("False"), json!(0), json!("0")] {
-            all(Type::Boolean, [(value, json!(false))]);
+            check_converted(Type::Boolean, [(value, json!(false))]);
         }
-        all(Type::Boolean, [(json!(["true", false, 0]), json!([true, false, false]))]);
+        check_converted(Type::Boolean, [(json!(["true", false, 0]), json!([true, false, false]))]);
         let others = ["yes", "no", "t", "Y", "on", " true", "true ", "01", "1.0", "2", "-1"];
-        none(Type::Boolean, others.map(Value::from));
-        none(Type::Boolean, [json!(2), json!(-1), json!(1.0), json!(0.0), json!(["true", "x"])]);
+        check_refused(Type::Boolean, others.map(Value::from));
+        check_refused(Type::Boolean, [json!(2), json!(-1), json!(1.0), json!(0.0), json!(["true", "x"])]);
     }
 
     #[test]
@@ -326,9 +329,9 @@ mod tests {
             "fe80::1%eth0",
             "fe80::1%1",
         ] {
-            all(Type::Ip, [(json!(ip), json!(ip))]);
+            check_converted(Type::Ip, [(json!(ip), json!(ip))]);
         }
-        all(Type::Ip, [(json!(["::1", "192.0.2.1"]), json!(["::1", "192.0.2.1"]))]);
+        check_converted(Type::Ip, [(json!(["::1", "192.0.2.1"]), json!(["::1", "192.0.2.1"]))]);
         for text in [
             " 192.0.2.1",
             "192.0.2.1 ",
@@ -355,15 +358,15 @@ mod tests {
             "localhost",
             "3232235521",
         ] {
-            none(Type::Ip, [json!(text), json!(["::1", text])]);
+            check_refused(Type::Ip, [json!(text), json!(["::1", text])]);
         }
-        none(Type::Ip, [json!(3_232_235_521_u32), json!(true), json!(["::1", null])]);
+        check_refused(Type::Ip, [json!(3_232_235_521_u32), json!(true), json!(["::1", null])]);
     }
 
     #[test]
     fn times_of_users_are_utc() {
-        all(Type::Date(&utc()), [(json!("2014-03-12 10:02:56"), json!("2014-03-12T10:02:56.000Z"))]);
-        none(
+        check_converted(Type::Date(&utc()), [(json!("2014-03-12 10:02:56"), json!("2014-03-12T10:02:56.000Z"))]);
+        check_refused(
             Type::Date(&utc()),
             [
                 json!("2014-03-12"),

@@ -53,7 +53,7 @@ struct Permissions<'r> {
     hide_password: Option<FieldValue<'r>>,
 }
 
-/// One of these fields.
+/// Returns one of these fields, to be set.
 type Field = for<'d, 'r> fn(&'d mut Data<'r>) -> &'d mut Option<FieldValue<'r>>;
 
 /// A rule for the `Data` of all actions that contain one of `substrings`.
@@ -71,11 +71,11 @@ enum Form {
     /// A line that matches one of `patterns` as a whole. The text of the first group goes to the first of `fields`, and
     /// so on. The first line that matches any pattern is used.
     Line { patterns: &'static [&'static str], fields: &'static [Field] },
-    /// The same, after the last space of the text, which must have one, was replaced by a comma.
-    LineBehindLastSpace { patterns: &'static [&'static str], fields: &'static [Field] },
+    /// The same, after a comma has replaced the last space of the text, which must contain a space.
+    LineWithComma { patterns: &'static [&'static str], fields: &'static [Field] },
 }
 
-use Form::{FirstLine, Line, LineBehindLastSpace, List};
+use Form::{FirstLine, Line, LineWithComma, List};
 
 /// The fields that several rows share.
 const DELETED_SITE: Field = |data| &mut data.deleted_site;
@@ -156,7 +156,7 @@ const ROWS: &[Row] = &[
     Row {
         substrings: &["move from shared folder"],
         form: Line {
-            // The first is what LastPass writes for a folder that is gone: it has no name to keep.
+            // LastPass writes the first text for a folder that no longer exists. It contains no name.
             patterns: &[" from INVALID SHARED FOLDER", "<W>from<W>(.*?)", "(.*)<W>from<W>(.*?)"],
             fields: &[FOLDER, SITE, FOLDER],
         },
@@ -167,7 +167,7 @@ const ROWS: &[Row] = &[
     },
     Row {
         substrings: &["limit shared folder"],
-        form: LineBehindLastSpace { patterns: &["(.*?),(<EMAIL>)"], fields: &[FOLDER, USER] },
+        form: LineWithComma { patterns: &["(.*?),(<EMAIL>)"], fields: &[FOLDER, USER] },
     },
     Row {
         substrings: &["removed from shared folder"],
@@ -189,7 +189,7 @@ static PATTERNS: [OnceLock<Option<Regex>>; ROWS.len()] = [const { OnceLock::new(
 fn pattern(form: &Form) -> Option<Regex> {
     let patterns = match form {
         List { .. } | FirstLine(_) => return None,
-        Line { patterns, .. } | LineBehindLastSpace { patterns, .. } => patterns.join("|"),
+        Line { patterns, .. } | LineWithComma { patterns, .. } => patterns.join("|"),
     };
     let pattern = patterns.replace("<W>?", &format!("(?:{W})?")).replace("<W>", W).replace("<EMAIL>", EMAIL);
     Some(Regex::new(&format!("(?m)^(?:{pattern})$")).expect("a pattern of the table is a regular expression"))
@@ -205,8 +205,8 @@ pub(super) struct Rows(Vec<usize>);
 
 /// Finds the rows that match an action, which is in lower case.
 pub(super) fn rows(action: &str) -> Rows {
-    let holds = |row: &Row| row.substrings.iter().any(|substring| action.contains(substring));
-    Rows(ROWS.iter().enumerate().filter(|(_, row)| holds(row)).map(|(index, _)| index).collect())
+    let matches = |row: &Row| row.substrings.iter().any(|substring| action.contains(substring));
+    Rows(ROWS.iter().enumerate().filter(|(_, row)| matches(row)).map(|(index, _)| index).collect())
 }
 
 impl Rows {
@@ -221,25 +221,26 @@ impl Rows {
 }
 
 impl<'r> Data<'r> {
-    /// Sets the fields that an action finds in `data`, and returns the e-mail addresses among them.
+    /// Sets the fields that `rows` find in `data`, and returns the e-mail addresses among them.
     ///
     /// # Errors
     /// [`NoSpace`] if the action limits a shared folder and `data` has no space that could end the folder's name.
     pub(super) fn fill(&mut self, rows: &Rows, data: Option<&Text<'r>>) -> Result<Vec<Text<'r>>, NoSpace> {
-        let limits = |row: &Row| matches!(row.form, LineBehindLastSpace { .. });
+        let needs_space = |row: &Row| matches!(row.form, LineWithComma { .. });
         // The integration inserts the comma before it reads any line, so without a space it reads none.
-        let stops = rows.iter().any(|(row, _)| limits(row)) && !data.is_some_and(|data| data.as_str().contains(' '));
+        let stops =
+            rows.iter().any(|(row, _)| needs_space(row)) && !data.is_some_and(|data| data.as_str().contains(' '));
         for (row, pattern) in rows.iter() {
             let Some(data) = data else { break };
             match row.form {
                 List { field, .. } => *field(self) = Some(FieldValue::Texts(parts(data))),
-                FirstLine(_) | Line { .. } | LineBehindLastSpace { .. } if stops => break,
+                FirstLine(_) | Line { .. } | LineWithComma { .. } if stops => break,
                 FirstLine(field) => {
                     let text = data.as_str();
                     *field(self) = Some(data.part(0..text.find('\n').unwrap_or(text.len())).into());
                 }
                 Line { fields, .. } => self.fill_line(fields, pattern, data),
-                LineBehindLastSpace { fields, .. } => {
+                LineWithComma { fields, .. } => {
                     let (folder, email) = data.as_str().rsplit_once(' ').unwrap_or((data.as_str(), ""));
                     self.fill_line(fields, pattern, &format!("{folder},{email}").into());
                 }
@@ -311,7 +312,7 @@ mod tests {
     use super::super::testing::{acted, errors, field};
     use super::*;
 
-    /// What an action finds in `data`, and the users that the document is about.
+    /// Returns the fields that an action finds in `data`, and the users of the document.
     fn found(action: &str, data: &Value) -> (Value, Value) {
         let source = acted(action, data.clone());
         assert_eq!(errors(&source), 0, "{action}: {data}");
@@ -344,7 +345,7 @@ mod tests {
         for row in ROWS {
             let fields = match row.form {
                 List { .. } | FirstLine(_) => 0,
-                Line { fields, .. } | LineBehindLastSpace { fields, .. } => fields.len(),
+                Line { fields, .. } | LineWithComma { fields, .. } => fields.len(),
             };
             assert_eq!(
                 pattern(&row.form).map_or(0, |pattern| pattern.captures_len() - 1),
@@ -370,13 +371,13 @@ mod tests {
             check(action, "", json!({}));
             check(action, ",", json!({}));
         }
-        // The field keeps what stands twice, the users do not.
+        // The field keeps repeated entries, the users do not.
         let (fields, users) = found("employee invited", &"a@b,a@b,A@b".into());
         assert_eq!((fields, users), (json!({ "user_email": ["a@b", "a@b", "A@b"] }), json!(["a@b", "A@b"])));
     }
 
     #[test]
-    fn one_line_is_taken_whole() {
+    fn the_first_line_is_the_whole_value() {
         for (action, name) in [
             ("log in", "login_site"),
             ("saml login", "saml_login"),
@@ -401,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_one_or_nothing_is_found() {
+    fn only_a_valid_address_is_found() {
         let long = format!("ab@{}.example", "x".repeat(63));
         let too_long = format!("ab@{}.example", "x".repeat(64));
         for action in [
@@ -587,7 +588,7 @@ mod tests {
             assert_eq!(field(&source, "/lastpass/event_report/data/original"), data);
             assert_eq!((field(&source, "/user"), field(&source, "/related")), (Value::Null, Value::Null));
         }
-        // The rows before the first that looks at lines still hold, the others do not.
+        // Only the rows before the first row that reads lines apply.
         let source = acted("limit shared folder deleted sites log in", "a,b");
         assert_eq!(
             field(&source, "/lastpass/event_report/data"),

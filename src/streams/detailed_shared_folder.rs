@@ -135,7 +135,7 @@ fn split(key: &str, record: &str) -> Vec<String> {
     entries.into_iter().map(record_of).collect()
 }
 
-/// Tells whether an object is a map of users and not a user itself.
+/// Returns whether an object is a map of users and not a user itself.
 fn is_map_of_users(entries: &Map<String, Value>) -> bool {
     entries.values().any(Value::is_object) && USER_FIELDS.iter().all(|field| !entries.contains_key(*field))
 }
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn by_default_nothing_stands_twice() {
+    fn by_default_no_value_is_repeated() {
         let folder = json!({ "users": [{ "username": "a", "give": true }] });
         let documents = documents(&plain_mapper(), &stamps(), &snapshot(), "101", &folder.to_string());
         let user = field(&source(&documents[0]), "/lastpass/detailed_shared_folder/user");
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn users_stand_in_a_list_or_in_a_map() {
+    fn users_are_a_list_or_a_map() {
         let users = |users: Value| {
             let sources = map_folder(&json!({ "users": users }));
             sources.iter().map(|source| field(source, "/user/email")).collect::<Vec<_>>()
@@ -326,12 +326,12 @@ mod tests {
         assert_eq!(users(json!([ann, bob])), [json!("ann"), json!("bob")]);
         assert_eq!(users(json!({ "0": ann, "7": bob })), [json!("ann"), json!("bob")]);
         assert_eq!(users(ann), [json!("ann")]);
-        // One whose only field is an object is a user all the same.
+        // An entry whose only field is an object is a user, not a map of users.
         assert_eq!(users(json!({ "sites": { "0": "a.example" } })), [Value::Null]);
     }
 
     #[test]
-    fn what_is_no_user_stops_the_mapping_of_its_document() {
+    fn an_entry_that_is_not_a_user_stops_the_mapping_of_its_document() {
         for users in [json!(""), json!("ann"), json!(5), json!(true)] {
             let folder = json!({ "sharedfoldername": "F", "deleted": false, "score": 1, "users": users });
             let [source] = &map_folder(&folder)[..] else { panic!("one") };
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record_is_kept_whole() {
+    fn a_record_that_cannot_be_mapped_is_kept_whole() {
         for (record, kind) in
             [("[1]", "pipeline_error"), ("7", "pipeline_error"), ("{", "pipeline_error"), ("null", "state")]
         {
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_character_costs_its_field_alone() {
+    fn a_lone_surrogate_removes_only_its_field() {
         let record = r#"{"sharedfoldername":"F","score":1,"x":"\udfff","users":[{"username":"a\ud83d","give":1},{"username":"b","sites":["s\ud83d"],"\ud83d":1},{"username":"c"},{"username":"a\ud83e","give":1}]}"#;
         let documents = documents(&mapper(), &stamps(), &snapshot(), "101", record);
         let sources: Vec<Value> = documents.iter().map(source).collect();

@@ -1,13 +1,13 @@
 //! The scheme of the `_id`.
 //!
 //! An `_id` is the letter `a` and the first 23 characters of the URL-safe base64 of a SHA-256 (138 bits, and 18 bytes
-//! once Elasticsearch has packed them). What is hashed is a list of texts, each behind its length in bytes as 8 bytes,
-//! big end first:
+//! in Elasticsearch's encoding). The hash is that of a list of texts. In front of each text is its length in bytes, as a
+//! big-endian number of 8 bytes:
 //!
 //! | document | texts |
 //! | --- | --- |
 //! | event | account number, dataset, `Time`, `Username`, `IP_Address`, `Action` in lower case, `Data`, ordinal |
-//! | event that is no object | account number, dataset, the record, ordinal |
+//! | event that is not an object | account number, dataset, the record, ordinal |
 //! | user | account number, dataset, scheduled time, key |
 //! | change | account number, `lastpass.change`, stream, scheduled times of both snapshots, `event.action`, key (folder, user) |
 //! | folder × user | account number, dataset, scheduled time, key, `username`, ordinal |
@@ -39,19 +39,20 @@ use crate::document::{DocId, Stream};
 /// The letter that every `_id` of this scheme begins with.
 const SCHEME: &str = "a";
 
-/// Characters of the hash in an `_id`: 138 bits, with the letter a multiple of four, which Elasticsearch packs best.
+/// Characters of the hash in an `_id`: 138 bits. With the letter, the length is a multiple of four, which Elasticsearch
+/// encodes in the fewest bytes.
 const HASH_CHARACTERS: usize = 23;
 
-/// Bytes of the hash that these characters are of, and some bits more.
+/// Bytes of the hash that are encoded: enough for these characters.
 const HASHED_BYTES: usize = 18;
 
-/// Room for an `_id` while it is made: the letter, and a character more than is kept.
+/// Initial capacity of an `_id`: the letter, and the 24 characters of the encoded bytes.
 const ID_BYTES: usize = 25;
 
 /// Initial capacity for the texts of an `_id` in bytes. Chosen: those of an event take about 200.
 const TEXTS_BYTES: usize = 384;
 
-/// The texts of an `_id`, each behind its length, as they are hashed.
+/// The texts of an `_id` in the form that is hashed: in front of each text is its length.
 pub(super) struct IdParts(Vec<u8>);
 
 impl IdParts {
@@ -85,7 +86,7 @@ impl IdParts {
         self
     }
 
-    /// Makes the `_id` of these texts.
+    /// Builds the `_id` of these texts.
     pub(super) fn finish(self) -> DocId {
         of_digest(self.digest())
     }
@@ -99,7 +100,7 @@ fn of_digest(digest: [u8; 32]) -> DocId {
     let mut id = String::with_capacity(ID_BYTES);
     id.push_str(SCHEME);
     URL_SAFE_NO_PAD.encode_string(digest.get(..HASHED_BYTES).unwrap_or_default(), &mut id);
-    // Of ASCII alone.
+    // Every character is one byte.
     id.truncate(SCHEME.len() + HASH_CHARACTERS);
     DocId(id)
 }
@@ -112,7 +113,7 @@ pub(super) struct Ordinals {
 }
 
 impl Ordinals {
-    /// Makes the `_id` of the next record with these texts.
+    /// Builds the `_id` of the next record with these texts.
     pub(super) fn next_id(&mut self, parts: IdParts) -> DocId {
         let length = parts.0.len();
         let mut first = parts.with("0");

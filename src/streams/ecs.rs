@@ -1,10 +1,9 @@
 //! The part of a document that all streams share: its ECS fields, its tags and errors, and the removal of empty fields.
 //!
-//! There are two kinds of failure (ECS_MAPPING.md, §7). A value of the wrong type is
-//! rejected: the document lacks its field and has all others. A record that cannot be
-//! mapped [stops](EcsDocument::stop) the mapping: the document is a `pipeline_error`, and nothing is removed from it.
-//! Both write the reason to `error.message` and keep `event.original`, whatever the settings, because the value is
-//! nowhere else.
+//! There are two kinds of failure (ECS_MAPPING.md, §7). A value of the wrong type is rejected: the document lacks its field
+//! and has all others. A record that cannot be mapped [stops](EcsDocument::stop) the mapping: the document is a
+//! `pipeline_error`, and nothing is removed from it. Both write the reason to `error.message` and keep `event.original`,
+//! whatever the settings, because the value is nowhere else.
 
 use std::borrow::Cow;
 
@@ -60,7 +59,7 @@ pub(super) trait CustomFields: Default + PartialEq + Serialize {
     /// Removes the empty values of the fields.
     fn remove_empties(&mut self);
 
-    /// Removes the fields whose values an ECS field has, too.
+    /// Removes the fields that are copied to an ECS field.
     fn remove_duplicates(&mut self);
 }
 
@@ -84,7 +83,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Makes the values of the documents of a dataset.
+    /// Builds the values of the documents of a dataset.
     pub(super) fn new(mapper: &Mapper, dataset: &str) -> Self {
         let Organization { id, name } = &mapper.organization;
         let organization = OrganizationFields { id: id.as_deref(), name: name.as_deref() };
@@ -97,7 +96,7 @@ impl Shared {
 }
 
 impl<'m> Constants<'m> {
-    /// Makes the constants of the documents of `stream`.
+    /// Builds the constants of the documents of `stream`.
     pub(super) fn new(mapper: &'m Mapper, stamps: &Stamps, stream: Stream) -> Self {
         let mut tags: Vec<&str> = mapper.tags.iter().map(String::as_str).collect();
         if mapper.preserve_original_event {
@@ -167,7 +166,7 @@ pub(super) struct Event<'r> {
 }
 
 impl<'r> Event<'r> {
-    /// Makes an `event` with the fields that every document has.
+    /// Builds an `event` with the fields that every document has.
     pub(super) fn new(constants: &'r Constants<'_>) -> Self {
         let Constants { stream, created, ingested, .. } = constants;
         Self {
@@ -242,7 +241,7 @@ pub(super) struct Related<'r> {
 }
 
 impl<'r, L: CustomFields> EcsDocument<'r, L> {
-    /// Makes a document with the fields that every document has.
+    /// Builds a document with the fields that every document has.
     pub(super) fn new(constants: &'r Constants<'_>, timestamp: Timestamp) -> Self {
         let Constants { shared: Shared { ecs, data_stream, organization }, tags, .. } = constants;
         Self {
@@ -265,15 +264,15 @@ impl<'r, L: CustomFields> EcsDocument<'r, L> {
         add_tag(&mut self.tags, tag);
     }
 
-    /// Makes the document a `pipeline_error`, for the given reason.
+    /// Marks the document as a `pipeline_error`, for the given reason.
     pub(super) fn stop(&mut self, reason: &str) {
         self.event.kind = PIPELINE_ERROR;
         self.event.json = None;
         self.error.message.push(reason.to_owned());
     }
 
-    /// Removes empty and unwanted fields and writes the document as one line of JSON. `record` is what it was
-    /// made from, which `event.original` keeps on one line.
+    /// Removes empty and unwanted fields, and writes the document as one line of JSON. `event.original` is `record` on one
+    /// line.
     pub(super) fn finish(&mut self, record: &'r str) -> String {
         if self.event.kind == PIPELINE_ERROR {
             self.add_tag(PRESERVE_ORIGINAL);
@@ -349,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_and_tags_say_what_is_kept() {
+    fn settings_and_tags_determine_the_fields_that_are_kept() {
         let kept = |mapper: &Mapper| {
             let source = finish(mapper, |_| {});
             (source["event"].get("original").is_some(), source.get("lastpass").is_some(), source.get("tags").cloned())
@@ -359,7 +358,7 @@ mod tests {
             kept(&Mapper { tags: vec!["a".into(), "b".into()], ..mapper() }),
             (true, true, Some(json!(["a", "b", "preserve_original_event", "preserve_duplicate_custom_fields"])))
         );
-        // The integration knows these settings by their tags, so that a tag alone does as well.
+        // The integration reads these settings from the tags, so the tag without the setting has the same effect.
         let tagged = |tag: &str| Mapper { tags: vec![tag.into()], ..plain_mapper() };
         assert!(kept(&tagged("preserve_original_event")).0);
         assert!(kept(&tagged("preserve_duplicate_custom_fields")).1);
@@ -391,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn empties_go_depth_first() {
+    fn empty_values_are_removed_depth_first() {
         let source = finish(&plain_mapper(), |document| {
             document.user.id = json_value(json!(["", null, "Ops"]));
             document.user.email = json_value(json!([""]));

@@ -68,7 +68,7 @@ pub struct Event {
     /// Its record: one value of the response's `data`, as LastPass wrote it. The key of the record there is a position
     /// and not part of the record.
     pub record: String,
-    /// The instant that its `Time` means; `None` if `Time` is missing or cannot be read.
+    /// The instant of its `Time`; `None` if `Time` is missing or cannot be read.
     pub time: Option<EventTime>,
 }
 
@@ -82,7 +82,7 @@ pub fn documents(mapper: &Mapper, stamps: &Stamps, events: &[Event]) -> Vec<Docu
     each(mapper, stamps, events.iter().cloned()).collect()
 }
 
-/// Maps events as [`documents`] does, each when it is needed.
+/// Maps events as [`documents`] does, lazily.
 pub fn each<'m, I: IntoIterator<Item = Event>>(
     mapper: &'m Mapper,
     stamps: &Stamps,
@@ -104,8 +104,8 @@ pub fn each<'m, I: IntoIterator<Item = Event>>(
 struct Mapped {
     /// Its `@timestamp`.
     timestamp: Timestamp,
-    /// The earliest moment at which it can have happened, because another reading may choose the other pass of a
-    /// repeated hour.
+    /// The earliest moment at which the event can have happened. In a repeated hour, that is the first pass, because
+    /// another reading may choose either.
     since: Option<Timestamp>,
     source: String,
 }
@@ -128,7 +128,7 @@ pub fn remap(mapper: &Mapper, stamps: &Stamps, identity: Identity, original: &st
     Document { id, timestamp, source, original: original.to_owned(), since }
 }
 
-/// The values that the events of one reading share, and the meanings of their actions.
+/// The values that the events of one reading share, and the results of the rules for their actions.
 struct Mapping<'m> {
     zone: &'m ApiZone,
     read_at: Timestamp,
@@ -144,7 +144,7 @@ struct Parsed<'r> {
     record: Option<Record<'r>>,
     /// The text of the record.
     text: &'r str,
-    /// The `@timestamp` if `Time` has none; `None` means that of the reading.
+    /// The `@timestamp` of an event without a readable `Time`; `None` stands for the time of the reading.
     without_time: Option<Timestamp>,
 }
 
@@ -162,7 +162,7 @@ impl<'m> Mapping<'m> {
         }
     }
 
-    /// Returns the meaning of the action of a record.
+    /// Returns the results of the rules for the action of a record.
     fn action(&mut self, record: Option<&Record<'_>>) -> Arc<Action> {
         let text = record.and_then(|record| record.get("Action")).and_then(FieldValue::as_text);
         self.actions.get(text.map_or("", Text::as_str), &self.constants, self.zone.name())
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn by_default_nothing_stands_twice() {
+    fn by_default_no_value_is_repeated() {
         let document = text(
             r#"{"Time":"2025-07-17 09:51:51","Username":"ann@example.com","IP_Address":"::1","Action":"Adding user to group","Data":"bob@example.com - G"}"#,
         );
@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_stands_once_and_keeps_its_first_place() {
+    fn each_user_is_listed_once_at_its_first_place() {
         let users = |username: Value, data: &str| {
             let source = mapped(&json!({ "Username": username, "Action": "employee invited", "Data": data }));
             assert_eq!(field(&source, "/user/email"), field(&source, "/related/user"));
@@ -425,7 +425,6 @@ mod tests {
         assert_eq!(users(Value::Null, "a@x"), json!(["a@x"]));
     }
 
-    /// Searched one by one, they would take minutes.
     #[test]
     fn the_actor_is_the_username_as_a_text() {
         let name =
@@ -437,15 +436,16 @@ mod tests {
         }
     }
 
+    /// Comparing each user with all others would take minutes.
     #[test]
-    fn an_event_that_names_very_many_users_is_mapped_at_once() {
+    fn an_event_that_names_very_many_users_is_mapped_quickly() {
         let users: Vec<String> = (0..100_000).map(|user| format!("{user}@x.org")).collect();
         let source = mapped(&json!({ "Action": "employee invited", "Data": users.join(",") }));
         assert_eq!(field(&source, "/user/email"), json!(users));
     }
 
     #[test]
-    fn a_wrong_type_costs_its_field_alone() {
+    fn a_wrong_type_removes_only_its_field() {
         let record = json!({ "Time": "yesterday", "Username": ["a", "b"], "IP_Address": "nowhere", "Action": "log in", "Data": "x" });
         let source = mapped(&record);
         assert_eq!(errors(&source), 3);
@@ -463,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_where_one_text_belongs() {
+    fn lists_in_place_of_texts() {
         let source = mapped(&json!({ "Action": ["Log in"], "IP_Address": ["::1", "192.0.2.1"], "Username": "a" }));
         assert_eq!(errors(&source), 2);
         assert_eq!(field(&source, "/source/ip"), json!(["::1", "192.0.2.1"]));
@@ -490,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record_is_kept_whole() {
+    fn a_record_that_cannot_be_mapped_is_kept_whole() {
         for record in ["[1]", "\"x\"", "7", "true", "{", "NaN", r#"{"Action":"a","Action":"b"}"#] {
             let document = text(record);
             let source = source(&document);
@@ -509,7 +509,7 @@ mod tests {
     }
 
     #[test]
-    fn the_settled_time_is_taken_and_a_guess_is_said() {
+    fn a_settled_time_is_used_and_a_guess_is_tagged() {
         let record = r#"{"Time":"2025-11-02 01:30:00","Action":"Log in"}"#;
         let local = mapper().zone.read(Some(&json!("2025-11-02 01:30:00"))).expect("readable").expect("a time");
         let map = |time| map_one_event(&plain_mapper(), &stamps(), &Event { record: record.to_owned(), time });
@@ -549,7 +549,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_events_are_told_apart_by_their_ordinal() {
+    fn equal_events_are_distinguished_by_their_ordinal() {
         let record = r#"{"Time":"2025-07-17 09:51:51","Username":"ann@example.com","IP_Address":"192.0.2.1","Action":"Log in","Data":"exämple.com"}"#;
         let spelled = r#"{"Extra":[],"Action":"LOG IN","Data":"ex\u00e4mple.com","Username":"ann@example.com", "IP_Address":"192.0.2.1","Time":"2025-07-17 09:51:51"}"#;
         let other = r#"{"Time":"2025-07-17 09:51:52"}"#;
@@ -559,7 +559,7 @@ mod tests {
     }
 
     #[test]
-    fn no_setting_is_in_the_id_but_the_account() {
+    fn the_account_is_the_only_setting_in_the_id() {
         let record = event(r#"{"Action":"Log in"}"#);
         let with = |mapper: Mapper| map_one_event(&mapper, &stamps(), &record).id;
         let other = Mapper {
@@ -587,7 +587,7 @@ mod tests {
             let event = Event { record: record.to_owned(), time };
             let first = map_one_event(&mapper(), &stamps(), &event);
             assert_eq!(remap(&mapper(), &stamps(), identity_of(&first), &first.original), first, "{record}");
-            // Read at another time, it still is the document of that instant.
+            // If the record is read at another time, the document keeps its `_id` and instant.
             let later = Stamps { created: at("2031-06-01T00:00:00Z"), ..stamps() };
             let second = remap(&mapper(), &later, identity_of(&first), &first.original);
             assert_eq!((&second.id, second.timestamp), (&first.id, first.timestamp), "{record}");
@@ -608,7 +608,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_character_costs_its_field_alone() {
+    fn a_lone_surrogate_removes_only_its_field() {
         let time = r#""Time":"2025-07-17 09:51:51""#;
         let rest = r#""IP_Address":"192.0.2.1""#;
         for (record, count, gone) in [
@@ -674,14 +674,14 @@ mod tests {
     }
 
     #[test]
-    fn half_characters_tell_events_apart_as_whole_ones_do() {
+    fn lone_surrogates_distinguish_events() {
         let id = |user: &str| id(&format!(r#"{{"Time":"2025-07-17 09:51:51","Username":"{user}","Action":"Log in"}}"#));
-        assert_eq!(id(r"\ud83d"), id(r"\uD83D"), "a spelling is no difference");
+        assert_eq!(id(r"\ud83d"), id(r"\uD83D"), "the spelling does not matter");
         assert_ne!(id(r"\ud83d"), id(r"\ud83e"));
         assert_ne!(id(r"\ud83d"), id(""));
         assert_ne!(id(r"\ud83d"), id(r"\ufffd"));
         let other = r#"{"Time":"2025-07-17 09:51:51", "Username":"\ud83d","Action":"LOG IN","Extra":"\ud83d"}"#;
-        assert_eq!(id(r"\ud83d"), text(other).id.as_str(), "another field is no difference");
+        assert_eq!(id(r"\ud83d"), text(other).id.as_str(), "other fields do not matter");
         let record = r#"{"Time":"2025-07-17 09:51:51","Username":"\ud83d"}"#;
         let twins = documents(&plain_mapper(), &stamps(), &[record, record].map(event));
         assert_ne!(twins[0].id, twins[1].id);

@@ -1,4 +1,4 @@
-//! The fields of a record, moved or converted to fields of a document (ECS_MAPPING.md, §1).
+//! Moves or converts the fields of a record to fields of a document (ECS_MAPPING.md, §1).
 
 use serde_json::Value;
 
@@ -38,7 +38,7 @@ impl<'r, 'e> Input<'r, 'e> {
 
     /// Takes a field that Elastic's integration does not read. Leaves out a broken one without an error, because such a
     /// document has no error in the integration.
-    pub(super) fn only_here(&mut self, name: &str) -> Option<FieldValue<'r>> {
+    pub(super) fn extra(&mut self, name: &str) -> Option<FieldValue<'r>> {
         self.take(name).filter(|value| !matches!(value, FieldValue::Broken(_)))
     }
 

@@ -1,5 +1,5 @@
-//! What a login was to: LastPass itself, or a site whose password is in the vault. LastPass reports both as `Log in`, and
-//! only `Data` distinguishes them. Elastic's integration does not.
+//! Finds the type of a login: to LastPass itself, or to a site whose password is in the vault. LastPass reports both as
+//! `Log in`, and only `Data` distinguishes them. Elastic's integration does not distinguish them.
 
 use super::actions::first_match;
 use crate::text::Text;
@@ -13,12 +13,12 @@ pub(super) enum LoginType {
     Site,
 }
 
-/// What decides the type of the logins of an action.
+/// How the type of the logins of an action is determined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Login {
-    /// The action.
+    /// All logins of the action have this type.
     Always(LoginType),
-    /// `Data`.
+    /// `Data` determines the type.
     ByData,
 }
 
@@ -39,7 +39,7 @@ const VIA: &str = "lastpass via";
 /// LastPass's own sites, which `Data` of a failed login names.
 const OWN_SITES: &[&str] = &["lastpass", "lastpass.com", "lastpass.eu", "www.lastpass.com", "www.lastpass.eu"];
 
-/// Finds what decides the type of the logins of an action, which is in lower case. `None` if it is no login.
+/// Finds how the type of the logins of an action, which is in lower case, is determined. `None` if it is no login.
 pub(super) fn login(action: &str) -> Option<Login> {
     first_match(LOGINS, action)
 }
@@ -77,7 +77,7 @@ mod tests {
 
     use super::super::testing::{acted, field};
 
-    fn told(action: &str, data: impl Into<Value>) -> Value {
+    fn login_type(action: &str, data: impl Into<Value>) -> Value {
         field(&acted(action, data), "/lastpass/event_report/data/login_type")
     }
 
@@ -106,12 +106,12 @@ mod tests {
             ("Login to Admin Console", "ann@example.com", "lastpass"),
             ("LastPass Login", "", "lastpass"),
         ] {
-            assert_eq!(told(action, data), expected, "{action}: {data:?}");
+            assert_eq!(login_type(action, data), expected, "{action}: {data:?}");
         }
     }
 
     #[test]
-    fn what_shows_nothing_has_no_type() {
+    fn other_actions_and_other_data_have_no_type() {
         for (action, data) in [
             ("Log in", json!("")),
             ("Log in", json!(" \n")),
@@ -122,7 +122,7 @@ mod tests {
             ("Site Added", json!("github.com")),
             ("", json!("github.com")),
         ] {
-            assert_eq!(told(action, data.clone()), Value::Null, "{action}: {data}");
+            assert_eq!(login_type(action, data.clone()), Value::Null, "{action}: {data}");
         }
     }
 }

@@ -23,9 +23,9 @@ pub struct Mapper {
     pub user_zone: ApiZone,
     /// `tags` of every document. The two settings below add their own.
     pub tags: Vec<String>,
-    /// Keeps `event.original` in every document, not only in documents with an error.
+    /// Whether every document keeps `event.original`, not only documents with an error.
     pub preserve_original_event: bool,
-    /// Keeps the `lastpass.*` fields whose values an ECS field has, too.
+    /// Whether documents keep `lastpass.*` fields that are copied to an ECS field.
     pub preserve_duplicate_custom_fields: bool,
 }
 

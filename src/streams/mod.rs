@@ -13,8 +13,9 @@
 //! - `input`: moves and converts fields of a record to fields of a document; `value` and `convert`: values and their
 //!   types
 //! - `ecs`: the struct of a document, its ECS fields, and the removal of empty fields
-//! - `actions` and `data`: the rules for the actions of events; `action_cache`: remembers what they say about an action
-//! - `logins` and `targets`: what an event says beyond the integration: what was logged in to, and who was acted upon
+//! - `actions` and `data`: the rules for the actions of events; `action_cache`: remembers their results for each action
+//! - `logins` and `targets`: fields that the integration does not have: the type of a login, and the users whom an action
+//!   was done to
 //! - `doc_id` and `canonical`: the scheme of the `_id`, and the texts of values in it
 //! - `mapper`: the settings and times that documents depend on
 //! - `change`: what differs between the documents of two snapshots

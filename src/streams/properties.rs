@@ -1,4 +1,4 @@
-//! What holds for any record, however it looks.
+//! Properties of any record, whatever it looks like.
 
 use std::collections::BTreeSet;
 
@@ -102,7 +102,7 @@ fn event_record() -> impl Strategy<Value = Map<String, Value>> {
     })
 }
 
-/// All documents that any stream makes of `record`.
+/// Maps `record` with every stream and returns all documents.
 fn map(record: &str) -> Vec<Document> {
     let mut documents = Vec::new();
     for mapper in [mapper(), plain_mapper()] {
@@ -144,7 +144,7 @@ fn ids(records: &[String]) -> Vec<DocId> {
     event_report::documents(&mapper(), &stamps(), &events).into_iter().map(|document| document.id).collect()
 }
 
-/// The same JSON with its keys the other way round, white space, and each character of its texts escaped.
+/// Returns the same JSON with its keys in reverse order, white space, and each character of its texts escaped.
 fn respell(value: &Value) -> String {
     let string = |text: &str| {
         let units: String = text.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect();
@@ -186,13 +186,13 @@ proptest! {
     }
 
     #[test]
-    fn equal_events_have_an_id_each(record in json(), count in 1_usize..20) {
+    fn equal_events_have_different_ids(record in json(), count in 1_usize..20) {
         let ids = ids(&vec![record.to_string(); count]);
         prop_assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), count);
     }
 
     #[test]
-    fn ids_do_not_see_how_json_is_spelled(record in event_record(), unknown in json(), name in "[a-z]{1,8}") {
+    fn ids_do_not_depend_on_the_spelling_of_json(record in event_record(), unknown in json(), name in "[a-z]{1,8}") {
         let mut extended = Map::new();
         extended.insert(name, unknown.clone());
         extended.extend(record.clone());
@@ -203,7 +203,7 @@ proptest! {
     }
 
     #[test]
-    fn ids_see_each_of_the_five_fields(record in event_record(), field in 0_usize..5, text in "[a-z]{1,8}") {
+    fn ids_depend_on_each_of_the_five_fields(record in event_record(), field in 0_usize..5, text in "[a-z]{1,8}") {
         let mut changed = record.clone();
         if let Some(value) = changed.values_mut().nth(field) {
             *value = format!("{value} and {text}").to_lowercase().into();

@@ -2,7 +2,7 @@
 //!
 //! Notices duplicate keys, because the integration refuses a record with one and `serde_json` would silently keep the
 //! last value. Reads such a record nevertheless, so that its `_id` still comes from its fields. A value with a lone
-//! surrogate makes its field [broken](FieldValue::Broken), and no other.
+//! surrogate makes only its field [broken](FieldValue::Broken).
 
 use std::{cell::Cell, collections::HashSet, fmt};
 
@@ -15,7 +15,7 @@ use crate::{
     text::{Text, compact},
 };
 
-/// The number of fields from which duplicate keys are found with a set. Chosen: an event has five, a user about twenty.
+/// From this number of fields on, duplicate keys are found with a set. Chosen: an event has five, a user about twenty.
 const MANY_FIELDS: usize = 32;
 
 /// A record whose text is JSON.
@@ -41,12 +41,12 @@ pub(super) enum Form<'r> {
 pub(super) struct Fields<'r>(Vec<(Text<'r>, FieldValue<'r>)>);
 
 impl<'r> Fields<'r> {
-    /// Returns the field `name`, and the last one if the key is duplicate.
+    /// Returns the field `name`, or the last one if the key is duplicate.
     pub(super) fn get(&self, name: &str) -> Option<&FieldValue<'r>> {
         self.0.iter().rev().find(|(key, _)| key.as_str() == name).map(|(_, value)| value)
     }
 
-    /// Takes the field `name`, and the last one if the key is duplicate.
+    /// Takes the field `name`, or the last one if the key is duplicate.
     pub(super) fn take(&mut self, name: &str) -> Option<FieldValue<'r>> {
         let at = self.0.iter().rposition(|(key, _)| key.as_str() == name)?;
         Some(self.0.swap_remove(at).1)
@@ -72,7 +72,7 @@ impl From<Map<String, Value>> for Fields<'_> {
 }
 
 impl Fields<'_> {
-    /// Makes the fields of an object that was read from a marked text.
+    /// Builds the fields of an object that was read from a marked text.
     pub(super) fn from_marked(fields: Map<String, Value>) -> Self {
         let value = |value| {
             if surrogates::is_marked(&value) { FieldValue::Broken(Box::new(value)) } else { value.into() }
@@ -133,7 +133,7 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    /// Writes another value as this record was written.
+    /// Writes another value, with lone surrogates as escapes if this record has any.
     pub(super) fn write(&self, value: &Value) -> String {
         let text = value.to_string();
         if self.is_marked { surrogates::unmark(&text) } else { text }
@@ -155,11 +155,11 @@ fn parse_strictly(text: &str) -> Option<Tree> {
     Some(Tree { value, has_duplicate_key: duplicate.get(), is_marked: false })
 }
 
-/// The content of a record that can or cannot be mapped.
+/// The content of a record, or the reason why it cannot be mapped.
 pub(super) enum Content<'r> {
     /// Its fields; none if it is `null` or empty.
     Fields(Fields<'r>),
-    /// JSON that is not an object, with the reason for the refusal.
+    /// A record that is JSON but not an object, with the reason.
     Other(&'static str),
     /// A record that the integration would not read, with the reason.
     Refused(&'static str),
@@ -343,7 +343,7 @@ mod tests {
     use super::{super::canonical::canonical_field, *};
 
     #[test]
-    fn a_key_that_stands_twice_is_noticed_at_any_depth() {
+    fn a_duplicate_key_is_detected_at_any_depth() {
         for text in [r#"{"a":1,"a":2}"#, r#"{"a":{"b":1,"b":1}}"#, r#"[{"a":1,"\u0061":2}]"#] {
             assert!(parse(text).expect("JSON").has_duplicate_key, "{text}");
         }
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_not_read() {
+    fn a_text_that_is_not_json_is_not_read() {
         for text in ["{", r#"{"a":}"#, "NaN", r#"{"a":1,}"#, "'a'", r#"{"a":"\ud80"}"#, &"[".repeat(200_000)] {
             assert!(parse(text).is_none(), "{text:.20}");
         }
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_surrogate_costs_its_field_and_no_other() {
+    fn a_lone_surrogate_breaks_only_its_field() {
         let Some(Record { form: Form::Fields(fields), .. }) =
             read(r#"{"a":"\ud83d","b":{"\ud83d":1},"c":"\ud83d\ude00"}"#)
         else {

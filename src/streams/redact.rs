@@ -110,8 +110,8 @@ fn strip_object(value: &str, place: Place) -> Option<Cow<'_, str>> {
     for (key, field) in &fields {
         let name = unescaped(key.get()).trim_matches('"').to_ascii_lowercase();
         let is_attributes = name.starts_with(ATTRIBUTES);
-        let is_gone = name == PASSWORD || (place.in_attributes || is_attributes) && is_secret(&name);
-        let stripped = if is_gone { None } else { strip(field.get(), place.inside(is_attributes)) };
+        let is_removed = name == PASSWORD || (place.in_attributes || is_attributes) && is_secret(&name);
+        let stripped = if is_removed { None } else { strip(field.get(), place.inside(is_attributes)) };
         changed |= !matches!(stripped, Some(Cow::Borrowed(_)));
         kept.extend(stripped.map(|field| format!("{}:{field}", key.get())));
     }
@@ -134,13 +134,13 @@ fn strip_text(text: &str, place: Place) -> Option<Cow<'_, str>> {
     (!is_secret(&inner)).then_some(Cow::Borrowed(text))
 }
 
-/// Tells whether a value is a text that may be the name of a secret.
+/// Returns whether a value is a text that may be the name of a secret.
 fn names_a_secret(value: &RawValue) -> bool {
     let text = value.get();
     text.starts_with('"') && text.len() <= LONGEST_NAME && is_secret(&unescaped(text))
 }
 
-/// Tells whether a text mentions a secret.
+/// Returns whether a text mentions a secret.
 fn is_secret(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     SECRETS.iter().any(|word| text.contains(word))

@@ -13,7 +13,7 @@ pub(super) enum Targets {
     All,
     /// The last, because the name of a folder or group before it may contain an address.
     Last,
-    /// All but the actor, because `Data` names the account that was used.
+    /// All except the actor, because `Data` names the account that was used.
     Others,
 }
 
@@ -55,14 +55,14 @@ const ACTIONS: &[(&str, Targets)] = &[
 /// The separator of address and folder in the `Data` of a new account: `ann@example.com-Shared-Finance`.
 const SHARED: &str = "-shared-";
 
-/// Finds which addresses in the `Data` of an action, which is in lower case, are targets. `None` if it is done to nobody.
+/// Finds which addresses in the `Data` of an action, which is in lower case, are targets. `None` if it has no targets.
 pub(super) fn targets(action: &str) -> Option<Targets> {
     first_match(ACTIONS, action)
 }
 
 impl Targets {
-    /// Lists the targets of an event, each once. `named` are the addresses that the integration finds in `data`. Where it
-    /// finds none, because its pattern fits no other form, any address in `data` is used.
+    /// Lists the targets of an event, each once. `named` are the addresses that the integration finds in `data`. If there are
+    /// none, because its pattern fits only one form of `data`, the addresses in `data` are used.
     pub(super) fn of<'r>(
         self,
         named: &[Text<'r>],
@@ -94,7 +94,7 @@ fn addresses<'r>(data: &Text<'r>) -> Vec<Text<'r>> {
     let separates = |c: char| c.is_whitespace() || ",;".contains(c);
     let words = text.split(separates).scan(0, |at, word| {
         let begin = *at;
-        // Each separator is one character, whose length is that of the text between this word and the next.
+        // Exactly one separator is between this word and the next.
         let after = begin + word.len();
         *at = after + text.get(after..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
         Some((begin, word))
@@ -104,15 +104,15 @@ fn addresses<'r>(data: &Text<'r>) -> Vec<Text<'r>> {
         .collect()
 }
 
-/// Returns the place and length of the address in a word. `None` if the word is none.
+/// Returns the position and length of the address in a word. `None` if the word contains none.
 fn address(word: &str) -> Option<(usize, usize)> {
-    const AROUND: &[char] = &['\'', '"', '(', ')', '<', '>', '[', ']', '{', '}'];
+    const ENCLOSING: &[char] = &['\'', '"', '(', ')', '<', '>', '[', ']', '{', '}'];
     let at = word.find('@')?;
     let (name, host) = (word.get(..at)?, word.get(at + 1..)?);
     // A folder and an address without a blank between them: 'Finance''ann@example.com'.
-    let name = name.rsplit_once("''").map_or(name, |(_, name)| name).trim_start_matches(AROUND);
+    let name = name.rsplit_once("''").map_or(name, |(_, name)| name).trim_start_matches(ENCLOSING);
     let shared = host.to_ascii_lowercase().find(SHARED);
-    let host = shared.and_then(|end| host.get(..end)).unwrap_or(host).trim_end_matches('.').trim_end_matches(AROUND);
+    let host = shared.and_then(|end| host.get(..end)).unwrap_or(host).trim_end_matches('.').trim_end_matches(ENCLOSING);
     let is_host = !host.is_empty() && host.chars().all(|c| c.is_alphanumeric() || "-.".contains(c));
     (!name.is_empty() && is_host).then_some((at - name.len(), name.len() + 1 + host.len()))
 }
@@ -130,7 +130,7 @@ mod tests {
 
     use super::super::testing::{acted, errors, field};
 
-    /// The targets of an action by `actor@example.com`.
+    /// Returns the targets of an action by `actor@example.com`.
     fn of(action: &str, data: impl Into<Value>) -> Value {
         let source = acted(action, data);
         assert_eq!(errors(&source), 0, "{action}");
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_done_to_nobody_has_no_target() {
+    fn other_actions_and_other_data_have_no_target() {
         for (action, data) in [
             ("Login to Admin Console", json!("actor@example.com")),
             ("Make Admin", json!("user4")),
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn very_many_targets_are_listed_at_once() {
+    fn very_many_targets_are_listed_quickly() {
         let users: Vec<String> = (0..100_000).map(|user| format!("{user}@x.org")).collect();
         assert_eq!(of("Re-invite User", users.join(" ")), json!(users));
     }

@@ -47,7 +47,7 @@ pub(super) fn snapshot() -> Snapshot {
     Snapshot { scheduled_time: at("2025-07-17T12:00:00Z"), timestamp: at("2025-07-17T12:00:03.25Z") }
 }
 
-/// Makes an event whose instant is that of its `Time`.
+/// Builds an event whose instant is that of its `Time`.
 pub(super) fn event(record: &str) -> Event {
     Event { record: record.to_owned(), time: None }
 }

@@ -180,14 +180,14 @@ fn map_fields<'r>(fields: Fields<'r>, dates: &ApiZone, document: &mut EcsDocumen
         last_password_change: input.converted("last_pw_change", Date(dates)),
         linked: input.moved("linked"),
         master_password_strength: input.converted("mpstrength", Long),
-        multifactor: input.only_here("multifactor").filter(is_plain),
+        multifactor: input.extra("multifactor").filter(is_plain),
         never_logged_in: input.converted("neverloggedin", Boolean),
         note: input.converted("notes", Long),
         password_reset_required: input.converted("password_reset_required", Boolean),
         sites: input.moved("sites"),
         total_score: input.converted("totalscore", Double),
     };
-    let is_admin = input.only_here("admin").and_then(|admin| convert_field(admin, Boolean).ok().flatten());
+    let is_admin = input.extra("admin").and_then(|admin| convert_field(admin, Boolean).ok().flatten());
     document.user = ecs::User {
         id: copy(user.id.as_ref()),
         email: copy(user.user_name.as_ref()),
@@ -201,8 +201,8 @@ fn map_fields<'r>(fields: Fields<'r>, dates: &ApiZone, document: &mut EcsDocumen
     document.lastpass = LastPass { user };
 }
 
-/// Tells whether a value names second factors: a text, a number, a flag, or a list of these. The index would refuse an
-/// object, and an object, also one in a text, may contain more than names.
+/// Returns whether a value names second factors: a text, a number, a flag, or a list of these. The index would refuse an
+/// object. An object, even inside a text, may also contain secrets.
 fn is_plain(value: &FieldValue<'_>) -> bool {
     let is_name = |text: &str| !text.trim_start().starts_with(['{', '[']);
     let is_plain_json = |value: &Value| match value {
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn by_default_nothing_stands_twice() {
+    fn by_default_no_value_is_repeated() {
         let document = document(&plain_mapper(), &stamps(), &snapshot(), "101", &record().to_string());
         let source = source(&document);
         for name in ["id", "user_name", "full_name", "group"] {
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_factor_is_the_wire_value_if_the_index_takes_it() {
+    fn the_second_factor_is_kept_as_sent_unless_it_is_an_object() {
         let secret = "otpauth://totp/x?secret=GEZDGNBV";
         for (multifactor, kept) in [
             (json!("lastpassauth"), json!("lastpassauth")),
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn each_wrong_type_is_told_and_costs_its_field_alone() {
+    fn each_wrong_type_is_reported_and_removes_only_its_field() {
         let source = map_user(&json!({
             "username": "a", "created": "then", "applications": "x", "disabled": "maybe", "totalscore": {}, "notes": [1, null],
         }));
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record_is_kept_whole() {
+    fn a_record_that_cannot_be_mapped_is_kept_whole() {
         for (record, kind) in [("[1]", "pipeline_error"), ("7", "pipeline_error"), ("null", "state")] {
             let source = source(&document(&mapper(), &stamps(), &snapshot(), "101", record));
             assert_eq!(field(&source, "/event/kind"), json!(kind), "{record}");
@@ -468,7 +468,7 @@ mod tests {
                 assert!(first.original.contains(kept), "{record}\n{}", first.original);
                 let without = document(&mapper, &stamps(), &snapshot(), "101", r#"{"username":"a"}"#);
                 assert_eq!(first.id, without.id);
-                // A letter of an older version has it still.
+                // A dead letter of an older version still contains the password.
                 let again = remap(&mapper, &stamps(), identity_of(&first), record);
                 assert!(!format!("{again:?}").contains(SECRET), "{record}");
             }
@@ -497,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_character_costs_its_field_alone() {
+    fn a_lone_surrogate_removes_only_its_field() {
         let record = r#"{"username":"ann\ud83d","fullname":"Ann","groups":["Ops","\uDE00x"],"sites":"7","x\ud83d":"\ud83d","attribs":{"a":"\ud83d"}}"#;
         let first = document(&plain_mapper(), &stamps(), &snapshot(), "101", record);
         let source = source(&first);

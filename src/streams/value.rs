@@ -30,7 +30,7 @@ pub(super) enum FieldValue<'r> {
 
 use FieldValue::{Broken, Json, Texts};
 
-/// Says why a field with a lone surrogate is missing.
+/// Returns the error for a missing field with a lone surrogate.
 pub(super) fn broken(field: &str) -> String {
     format!("{field} contains half of a character (a lone surrogate)")
 }
@@ -53,7 +53,7 @@ impl<'r> FieldValue<'r> {
         }
     }
 
-    /// Removes `null`, empty texts, and lists and objects that are or become empty. Tells whether nothing is left.
+    /// Removes `null`, empty texts, and lists and objects that are or become empty. Returns whether nothing is left.
     fn remove_empties(&mut self) -> bool {
         match self {
             FieldValue::Text(text) => text.as_str().is_empty(),
@@ -85,12 +85,12 @@ impl From<Value> for FieldValue<'_> {
 
 /// Copies a value to a field that repeats it. Returns `None` for `null` and empty text.
 pub(super) fn copy<'r>(value: Option<&FieldValue<'r>>) -> Option<FieldValue<'r>> {
-    let says_nothing = |value: &&FieldValue<'_>| match value {
+    let is_blank = |value: &&FieldValue<'_>| match value {
         FieldValue::Text(text) => text.as_str().is_empty(),
         Json(value) => value.is_null(),
         Texts(_) | Broken(_) => false,
     };
-    value.filter(|value| !says_nothing(value)).cloned()
+    value.filter(|value| !is_blank(value)).cloned()
 }
 
 /// Removes the empty values inside fields, depth first, and the fields of which nothing is left (ECS_MAPPING.md, §6).
@@ -133,7 +133,7 @@ fn remove_empty_json(value: &mut Value) -> bool {
     }
 }
 
-/// Tells whether an object of a document has no fields.
+/// Returns whether an object of a document has no fields.
 pub(super) fn is_empty<T: Default + PartialEq>(object: &T) -> bool {
     *object == T::default()
 }

@@ -59,7 +59,7 @@ impl Rights {
         }
     }
 
-    /// Names the rights that are known on both sides and differ.
+    /// Names the rights that are known in both snapshots and differ.
     fn changed(self, current: Self) -> Vec<&'static str> {
         let pairs = [
             ("read_only", self.read_only, current.read_only),
@@ -104,7 +104,7 @@ pub struct Folder {
     current: Option<Facts>,
 }
 
-/// What a snapshot says about a folder.
+/// The compared values of a folder in one snapshot.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Facts {
     is_deleted: Option<bool>,
@@ -145,7 +145,7 @@ impl Folder {
         let (previous, current) = match (self.previous, self.current) {
             (Some(previous), Some(current)) => (previous, current),
             (None, Some(_)) => return vec![self.change(Action::FolderCreated, Details::default())],
-            // It was reported when it was deleted, and is now gone for good.
+            // The deletion was reported when the folder was marked as deleted.
             (Some(Facts { is_deleted: Some(true), .. }), None) | (None, None) => return Vec::new(),
             (Some(_), None) => return vec![self.change(Action::FolderDeleted, Details::default())],
         };
@@ -223,25 +223,28 @@ mod tests {
         json!({"lastpass": {"detailed_shared_folder": fields}})
     }
 
-    fn told(previous: Option<Value>, current: Option<Value>) -> Vec<(&'static str, Option<String>, Option<String>)> {
+    fn found_changes(
+        previous: Option<Value>,
+        current: Option<Value>,
+    ) -> Vec<(&'static str, Option<String>, Option<String>)> {
         let (previous, current) = (previous.map(folder), current.map(folder));
         let changes = Folder::new("9", previous.as_ref(), current.as_ref()).changes();
         changes.into_iter().map(|c| (c.action.words().0, c.details.previous, c.details.current)).collect()
     }
 
     #[test]
-    fn folders_come_go_and_come_back() {
+    fn folders_are_created_deleted_and_restored() {
         let named = |deleted: Value, score: Value| Some(json!({"name": "F", "deleted": deleted, "score": score}));
         let there = || named(json!(false), json!(90));
         let deleted = || named(json!(true), json!(90));
         let values = |before: &str, after: &str| (Some(before.to_owned()), Some(after.to_owned()));
         let one = |action, (before, after)| vec![(action, before, after)];
-        assert_eq!(told(None, there()), one("shared-folder-created", (None, None)));
-        assert_eq!(told(there(), None), one("shared-folder-deleted", (None, None)));
-        assert_eq!(told(there(), deleted()), one("shared-folder-deleted", values("false", "true")));
-        assert_eq!(told(deleted(), there()), one("shared-folder-restored", values("true", "false")));
+        assert_eq!(found_changes(None, there()), one("shared-folder-created", (None, None)));
+        assert_eq!(found_changes(there(), None), one("shared-folder-deleted", (None, None)));
+        assert_eq!(found_changes(there(), deleted()), one("shared-folder-deleted", values("false", "true")));
+        assert_eq!(found_changes(deleted(), there()), one("shared-folder-restored", values("true", "false")));
         let lower = named(json!(false), json!(89.5));
-        assert_eq!(told(there(), lower.clone()), one("shared-folder-score-decreased", values("90", "89.5")));
+        assert_eq!(found_changes(there(), lower.clone()), one("shared-folder-score-decreased", values("90", "89.5")));
         for (previous, current) in [
             (deleted(), None),
             (None, None),
@@ -250,7 +253,7 @@ mod tests {
             (named(json!(null), json!(null)), named(json!(true), json!(0))),
             (there(), named(json!("false"), json!("90.0"))),
         ] {
-            assert_eq!(told(previous.clone(), current.clone()), [], "{previous:?} {current:?}");
+            assert_eq!(found_changes(previous.clone(), current.clone()), [], "{previous:?} {current:?}");
         }
     }
 
@@ -261,7 +264,7 @@ mod tests {
     #[test]
     fn access_is_granted_revoked_and_changed() {
         let f = Folder::new("9", Some(&folder(json!({"name": "Old"}))), Some(&folder(json!({"name": "New"}))));
-        let told = |previous: Option<Share>, current: Option<Share>| {
+        let found_changes = |previous: Option<Share>, current: Option<Share>| {
             f.share_change("bob@x.org", previous.as_ref(), current.as_ref()).map(|change| {
                 assert_eq!(change.key, ["9", "bob@x.org"]);
                 assert_eq!(change.target.email, Some(json!("bob@x.org")));
@@ -273,13 +276,13 @@ mod tests {
         };
         let (reader, admin) = (json!({"read_only": true, "give": false}), json!({"read_only": false, "give": false}));
         let (none, of) = (json!({}), |rights: &Value| Some(share(rights.clone())));
-        assert_eq!(told(None, of(&reader)), Some(("share-granted", vec![], none.clone(), reader.clone())));
-        assert_eq!(told(of(&reader), None), Some(("share-revoked", vec![], reader.clone(), none)));
+        assert_eq!(found_changes(None, of(&reader)), Some(("share-granted", vec![], none.clone(), reader.clone())));
+        assert_eq!(found_changes(of(&reader), None), Some(("share-revoked", vec![], reader.clone(), none)));
         let changed = Some(("share-changed", vec!["read_only"], reader.clone(), admin.clone()));
-        assert_eq!(told(of(&reader), of(&admin)), changed);
-        assert_eq!(told(of(&reader), of(&json!({"read_only": "true", "give": null}))), None);
-        assert_eq!(told(of(&json!({"super_admin": null})), of(&json!({"super_admin": true}))), None);
-        assert_eq!(told(None, None), None);
+        assert_eq!(found_changes(of(&reader), of(&admin)), changed);
+        assert_eq!(found_changes(of(&reader), of(&json!({"read_only": "true", "give": null}))), None);
+        assert_eq!(found_changes(of(&json!({"super_admin": null})), of(&json!({"super_admin": true}))), None);
+        assert_eq!(found_changes(None, None), None);
     }
 
     #[test]

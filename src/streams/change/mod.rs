@@ -1,8 +1,8 @@
 //! Changes: what differs between two snapshots of users or of shared folders. Each has one document.
 //!
-//! Reads the documents of the snapshots, not LastPass's records: they are what a reader of the changes can look up. A value
-//! that a document lacks, because the record had none or an unreadable one, is no change. An administrator's role is the
-//! exception: who has no role is no administrator.
+//! Reads the documents of the snapshots, not LastPass's records, because a reader of the changes can look up the documents.
+//! A value that one of the two documents lacks, because the record had none or an unreadable one, is no change, except the
+//! role and the second factor: a user without a role is no administrator.
 
 pub mod folders;
 #[cfg(test)]
@@ -25,15 +25,15 @@ use crate::document::{Document, Stream};
 /// The dataset of changes.
 const DATASET: &str = "lastpass.change";
 
-/// Returns the key of the entry of a record, which its document lacks because its mapping stopped, or because it became a
-/// dead letter. `None` if the record cannot be read.
+/// Returns the key of an entry from its record, for a document that lacks the key because its mapping stopped or because it
+/// became a dead letter. `None` if the record cannot be read.
 #[must_use]
 pub fn entry_of(original: &str) -> Option<String> {
     let record: Value = serde_json::from_str(original).ok()?;
     record.get("id")?.as_str().map(str::to_owned)
 }
 
-/// What happened.
+/// The action of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
     UserCreated,
@@ -104,7 +104,7 @@ pub(super) struct Target {
 /// The part of `lastpass.change` that depends on the change.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(super) struct Details {
-    /// What changed.
+    /// The names of the fields that changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     field: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -207,7 +207,7 @@ pub struct Pair {
     pub current: Snapshot,
 }
 
-/// Makes the documents of the changes between two snapshots.
+/// Builds the documents of the changes between two snapshots.
 pub struct Documents<'m> {
     mapper: &'m Mapper,
     pair: Pair,
@@ -217,7 +217,7 @@ pub struct Documents<'m> {
 }
 
 impl<'m> Documents<'m> {
-    /// Makes documents that are sent at `sent`.
+    /// Builds documents that are sent at `sent`.
     #[must_use]
     pub fn new(mapper: &'m Mapper, pair: Pair, sent: Timestamp) -> Self {
         let Pair { stream, previous, current } = pair;
@@ -228,7 +228,7 @@ impl<'m> Documents<'m> {
         Self { mapper, pair, shared: Shared::new(mapper, DATASET), id_parts, sent }
     }
 
-    /// Makes the document of a change.
+    /// Builds the document of a change.
     #[must_use]
     pub fn document(&self, change: &Change) -> Document {
         let Pair { stream, previous, current } = self.pair;
@@ -288,7 +288,8 @@ fn text(source: &Value, pointer: &str) -> Option<String> {
     (!texts.is_empty()).then(|| texts.join(", "))
 }
 
-/// Returns the values of a field, whether or not it is a list. With synthetic `_source`, a list of one may be its value.
+/// Returns the values of a field, whether or not it is a list. Synthetic `_source` may return a list of one value
+/// as the value itself.
 fn list(source: &Value, pointer: &str) -> Vec<Value> {
     match found(source, pointer) {
         None => Vec::new(),

@@ -1,4 +1,4 @@
-//! What holds for any two snapshots: whoever carries out the changes between them on the first has the second.
+//! Properties of any two snapshots: applying the changes between them to the first one gives the second.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -111,8 +111,8 @@ impl Rights {
     }
 }
 
-/// Changes a user as `changes` say. A change from nothing has no details, so a new user is `new`.
-fn carry_out(user: Option<User>, changes: &[Change], new: Option<&User>) -> Option<User> {
+/// Applies `changes` to a user. The change for a new user has no details, so the result is `new`.
+fn apply(user: Option<User>, changes: &[Change], new: Option<&User>) -> Option<User> {
     changes.iter().fold(user, |user, change| {
         let value = change.details.current.as_deref();
         match (change.action, user) {
@@ -181,7 +181,7 @@ proptest! {
                 strength: before.map_or(after.strength, |before| before.strength.min(after.strength)),
                 ..after.clone()
             });
-            prop_assert_eq!(carry_out(before.cloned(), &changes, after), expected);
+            prop_assert_eq!(apply(before.cloned(), &changes, after), expected);
             all.extend(changes);
         }
         check_ids(Stream::User, &all)?;

@@ -84,8 +84,8 @@ mod tests {
         user
     }
 
-    /// The names of the changes from one state of a user to another, with their values.
-    fn told(previous: Value, current: Value) -> Vec<(&'static str, Option<String>, Option<String>)> {
+    /// Returns the names of the changes from one state of a user to another, with their values.
+    fn found_changes(previous: Value, current: Value) -> Vec<(&'static str, Option<String>, Option<String>)> {
         let changes = changes("7", Some(&user(previous)), Some(&user(current)));
         changes.into_iter().map(|c| (c.action.words().0, c.details.previous, c.details.current)).collect()
     }
@@ -113,12 +113,12 @@ mod tests {
             ),
             (json!({}), json!({"master_password_strength": 79}), "password-strength-decreased", values("80", "79")),
         ] {
-            assert_eq!(told(previous, current), [(action, before, after)], "{action}");
+            assert_eq!(found_changes(previous, current), [(action, before, after)], "{action}");
         }
     }
 
     #[test]
-    fn what_only_is_spelled_otherwise_or_unknown_is_no_change() {
+    fn another_spelling_or_an_unknown_value_is_no_change() {
         for (previous, current) in [
             (json!({}), json!({})),
             (json!({"disabled": null}), json!({"disabled": true})),
@@ -133,20 +133,20 @@ mod tests {
             (json!({}), json!({"master_password_strength": null})),
             (json!({"master_password_strength": "80"}), json!({"master_password_strength": 80.0})),
         ] {
-            assert_eq!(told(previous.clone(), current.clone()), [], "{previous} {current}");
+            assert_eq!(found_changes(previous.clone(), current.clone()), [], "{previous} {current}");
         }
     }
 
     #[test]
     fn one_user_may_change_in_several_ways_at_once() {
         let all = json!({"disabled": true, "roles": ["admin"], "multifactor": "", "master_password_strength": 0});
-        let names: Vec<_> = told(json!({}), all).into_iter().map(|(name, ..)| name).collect();
+        let names: Vec<_> = found_changes(json!({}), all).into_iter().map(|(name, ..)| name).collect();
         let expected = ["user-disabled", "administrator-granted", "multifactor-changed", "password-strength-decreased"];
         assert_eq!(names, expected);
     }
 
     #[test]
-    fn users_come_and_go() {
+    fn users_are_created_and_deleted() {
         let ann = user(json!({"roles": ["admin"]}));
         let only = |previous, current| match &changes("7", previous, current)[..] {
             [change] => (change.action, change.key.clone(), change.target.clone()),

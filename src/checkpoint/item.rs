@@ -518,7 +518,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_item_is_far_below_4_kilobytes() {
+    fn the_largest_item_is_below_4_kilobytes() {
         // Counts like DynamoDB: names and values in UTF-8, one byte for two digits of a number plus one, 3 bytes for a
         // map or list, and 1 byte for each of its entries.
         fn size(attributes: &Attributes) -> usize {

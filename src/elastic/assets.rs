@@ -1,8 +1,8 @@
 //! The index assets in `assets/elasticsearch`, which are part of the program: component templates, index templates and the
 //! GeoIP pipeline.
 //!
-//! Component templates named `logs@custom` and `logs-lastpass.<stream>@custom` belong to the user: our index templates name
-//! them after our own, and nothing writes them.
+//! Component templates named `logs@custom` and `logs-lastpass.<stream>@custom` belong to the user. Our index templates list
+//! them last, so that they take precedence. This program never writes them.
 
 use serde_json::Value;
 
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_index_template_has_the_priority_that_others_are_held_against() {
+    fn every_index_template_has_the_priority_of_the_constant() {
         for stream in &STREAMS {
             assert_eq!(parsed(stream.index_template)["priority"], PRIORITY, "{}", stream.name);
         }
@@ -219,7 +219,7 @@ mod tests {
         for stream in &STREAMS {
             for (name, field) in mapping(stream) {
                 if name == "event.original" {
-                    // Index mode logsdb would ignore one of more than 8,191 characters.
+                    // By default, index mode logsdb ignores keywords of more than 8,191 characters.
                     let whole = json!({
                         "type": "keyword", "index": false, "doc_values": false, "ignore_above": i32::MAX,
                     });
@@ -263,7 +263,7 @@ mod tests {
             assert_eq!(template["template"], json!({"data_stream_options": {"failure_store": {"enabled": false}}}));
         }
         let settings = |stream: &StreamAssets| parsed(stream.component_template)["template"].get("settings").cloned();
-        // Index mode logsdb would take a malformed value, and index nothing of it.
+        // By default, index mode logsdb accepts a malformed value without indexing it.
         let mapping = json!({"ignore_malformed": false});
         let with_pipeline = json!({"index": {"final_pipeline": GEOIP.name, "mapping": mapping}});
         assert_eq!(settings(&STREAMS[0]), Some(with_pipeline));
@@ -272,9 +272,9 @@ mod tests {
         assert!(STREAMS[1..].iter().all(|stream| settings(stream).as_ref() == Some(&index)));
     }
 
-    /// A change of the assets needs a new version, else `setup` leaves the data streams that exist as they are.
+    /// Without a new version, `setup` would not update existing data streams.
     #[test]
-    fn the_assets_are_those_of_their_version() {
+    fn assets_change_only_with_a_new_version() {
         let mut hash = Sha256::new();
         let pairs = STREAMS.iter().flat_map(|stream| [stream.component_template, stream.index_template]);
         for json in pairs.chain([LIFECYCLE.json, GEOIP.json]) {
@@ -284,13 +284,13 @@ mod tests {
         }
         for stream in &STREAMS {
             let mappings = &parsed(stream.component_template)["template"]["mappings"];
-            assert_eq!(version(mappings), Some(VERSION), "a backing index shows what made it");
+            assert_eq!(version(mappings), Some(VERSION), "the mapping of a backing index names the version");
         }
         let hash: String = hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(
             (VERSION, hash.as_str()),
             (6, "e30a8662549224aa"),
-            "raise the version of the assets, then freeze them here again"
+            "raise the version of the assets, then update the hash here"
         );
     }
 }

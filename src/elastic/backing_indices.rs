@@ -1,10 +1,12 @@
 //! Lists the backing indices of data streams, each with the time at which it ended.
 //!
-//! An index is written to until the next one is created. An index that ended before a document can have been written does
-//! not hold the document and is not asked for it. So an old index that is closed or lacks a shard stops only the runs that
-//! need it. The creation date of the next index says when an index ended. The newest document in the index must agree: it
-//! has times from LastPass and from the function, as the documents that are looked for have. Only indices with the names
-//! that Elasticsearch gives are left out: nothing says what a restored, shrunk or added index under another name holds.
+//! Elasticsearch writes to an index until it creates the next one. An index that ended before a document can have been
+//! written cannot hold the document and is not searched for it. Therefore an old index that is closed or lacks a shard stops
+//! only the runs that need it.
+//!
+//! An index ended when the next one was created, or at the time of its newest document if that is later: this time does not
+//! depend on the clock of the cluster. Only indices with the names that Elasticsearch gives are left out, because the content
+//! of a restored, shrunk or added index under another name is unknown.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -41,13 +43,13 @@ pub(super) struct BackingIndex {
 }
 
 impl BackingIndex {
-    /// Creates one of which only the name is known.
+    /// Creates an index of which only the name is known.
     #[cfg(test)]
     pub(super) fn of_name(name: &str) -> Self {
         Self { name: name.to_owned(), ended: None }
     }
 
-    /// Creates one that ended then.
+    /// Creates an index that ended at this time.
     #[cfg(test)]
     pub(super) fn ended(name: &str, ended: Option<Timestamp>) -> Self {
         Self { name: name.to_owned(), ended }
@@ -89,7 +91,7 @@ impl BackingIndices {
     /// [`Error`].
     pub(super) async fn list(&self, data_stream: &str) -> Result<Vec<BackingIndex>, Error> {
         let names = index_names(&self.client, data_stream).await?;
-        // A single index is always asked.
+        // A single index is always searched.
         if names.len() > 1 && !names.iter().all(|name| self.learned().created.contains_key(name)) {
             let mut dates = creation_dates(&self.client, data_stream).await?;
             self.learned().created.extend(names.iter().map(|name| (name.clone(), dates.remove(name))));
@@ -225,7 +227,7 @@ async fn newest_documents(client: &Client, indices: &[&str]) -> Result<Vec<Optio
         "aggs": {"event": max("@timestamp"), "reading": max("event.created")},
     });
     let searches: String = indices.iter().map(|index| format!("{}\n{query}\n", json!({ "index": index }))).collect();
-    // Writing into memory cannot fail. If it did, nothing would have been asked.
+    // Writing into memory cannot fail. If it did, no request would have been sent.
     let body = gzip(searches.as_bytes()).map_err(|_| client.unreachable(Operation::FindIds, Unanswered::Connection))?;
     let request = Request {
         query: &[("filter_path", "responses._shards.failed,responses.aggregations,responses.status")],
@@ -307,7 +309,7 @@ mod tests {
         format!(".ds-{DATA_STREAM}-{rest}")
     }
 
-    /// The ends of indices of these names, some of which were made at a time that is known.
+    /// Returns the ends of indices with these names. `made` has the known creation dates.
     fn ends(names: &[&str], made: &[(&str, &str)]) -> Vec<Option<Timestamp>> {
         let made = made.iter().map(|(rest, time)| (name(rest), Some(at(time)))).collect();
         let names = names.iter().map(|rest| rest.strip_prefix('=').map_or_else(|| name(rest), str::to_owned));
@@ -315,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_ended_when_the_next_was_made() {
+    fn an_index_ended_when_the_next_one_was_created() {
         let names = ["2026.01.01-000001", "2026.02.01-000002", "2026.03.01-000003"];
         let made = [
             (names[0], "2026-01-01T08:00:00Z"),
@@ -323,16 +325,16 @@ mod tests {
             (names[2], "2026-03-01T10:00:00Z"),
         ];
         assert_eq!(ends(&names, &made), [Some(at(made[1].1)), Some(at(made[2].1)), None]);
-        // By the day, where that is all that is known.
+        // Without a creation date, the day in the name counts.
         assert_eq!(ends(&names, &made[..2]), [Some(at(made[1].1)), Some(at("2026-03-02T00:00:00Z")), None]);
-        // One that was deleted leaves its predecessor a later end.
+        // After an index is deleted, its predecessor appears to have ended later.
         assert_eq!(ends(&[names[0], names[2]], &made), [Some(at(made[2].1)), None]);
         assert_eq!(ends(&names[..1], &[]), [None]);
         assert_eq!(ends(&[], &[]), []);
     }
 
     #[test]
-    fn nothing_tells_when_an_index_of_another_name_ended() {
+    fn the_end_of_an_index_with_another_name_is_unknown() {
         let foreign = [
             "=restored-.ds-logs-lastpass.user-default-2026.01.01-000001",
             "=shrink-abcd-.ds-logs-lastpass.user-default-2026.01.01-000001",
@@ -347,18 +349,18 @@ mod tests {
             let names = [foreign, "2026.02.01-000002", "2026.03.01-000003"];
             assert_eq!(ends(&names, &[]), [None, Some(at("2026-03-02T00:00:00Z")), None], "{foreign}");
         }
-        // Nor has one ended that is written to, whatever it is called.
+        // The write index has not ended, whatever its name is.
         assert_eq!(ends(&["2026.03.01-000003", "2026.02.01-000002"], &[]), [None, None]);
     }
 
     #[test]
-    fn the_order_of_generations_is_that_of_their_numbers() {
+    fn generations_are_ordered_by_number() {
         let names = ["2026.01.01-999999", "2026.02.01-1000000", "2026.03.01-1000001"];
         assert_eq!(ends(&names, &[])[0], Some(at("2026-02-02T00:00:00Z")));
     }
 
     #[test]
-    fn an_index_can_hold_what_was_written_before_its_end_by_any_clock() {
+    fn an_index_can_hold_documents_until_its_end_plus_the_clock_error() {
         let ended = |ended| BackingIndex { name: String::new(), ended };
         let end = at("2026-02-01T00:00:00Z");
         assert!(ended(None).can_hold(Some(Timestamp::MAX)));

@@ -1,4 +1,4 @@
-//! One `_bulk` request: sends documents with the operation `create`, and reads what became of each.
+//! One `_bulk` request: sends documents with the operation `create`, and reads the outcome of each.
 
 use std::ops::ControlFlow;
 
@@ -26,7 +26,7 @@ const NO_TEMPLATE: &str = "no index template matches the name of the data stream
 const PIPELINE: &str = "documents were refused before they reached an index, which happens if the template names an \
     ingest pipeline that does not exist (index.final_pipeline, perhaps in a @custom component template) or that fails";
 
-/// What became of a document for good.
+/// The final outcome of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fate {
     Created,
@@ -34,14 +34,15 @@ pub(super) enum Fate {
     Dead(Refusal),
 }
 
-/// What became of the documents of one request.
+/// The outcomes of the documents of one request.
 pub(super) struct Outcomes {
-    /// The fate of each, in order. None if it has to be sent again.
+    /// The fate of each document, in order. None if the document has to be sent again.
     pub(super) fates: Vec<Option<Fate>>,
-    /// Those that were created in a doubtful index: their positions, and the last such index.
+    /// The positions of the documents that were created in a doubtful index.
     pub(super) doubtful: Vec<usize>,
+    /// The last doubtful index.
     pub(super) doubtful_index: Option<String>,
-    /// Why some have to be sent again.
+    /// Why some documents have to be sent again.
     pub(super) cause: Option<Error>,
 }
 
@@ -59,7 +60,7 @@ impl BulkApi {
     /// # Errors
     /// [`Error`]: it is unknown which documents were created.
     pub(super) async fn create<'a>(&self, lines: impl Iterator<Item = Line<'a>> + Clone) -> Result<Response, Error> {
-        // Writing into memory cannot fail. If it did, nothing would have been sent.
+        // Writing into memory cannot fail. If it did, no request would have been sent.
         let body = bulk_body(lines).map_err(|_| self.client.unreachable(self.operation, Unanswered::Connection))?;
         let request = Request {
             query: &[

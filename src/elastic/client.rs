@@ -1,7 +1,6 @@
-//! Asks Elasticsearch: retries requests that may be repeated, and turns responses that say "no" into an [`Error`].
+//! Sends requests to Elasticsearch, retries those that are safe to repeat, and turns refusals into an [`Error`].
 //!
-//! Knows statuses and error types, not documents. Decides about repetition of requests that are safe to repeat
-//! ([`Client::ask`]); `send` decides about `_bulk`.
+//! Knows statuses and error types, not documents. A `_bulk` request is not safe to repeat, so its retries are in `send`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -16,7 +16,7 @@ use crate::{
     text::compact,
 };
 
-/// The first letter of a dead letter's `_id`, which names the scheme. The scheme never changes.
+/// The first character of a dead letter's `_id`, which names the scheme. The scheme never changes.
 const ID_SCHEME: &str = "d";
 
 /// The origin of documents, which their dead letters name.
@@ -40,7 +40,7 @@ pub(super) fn letter_id(target: &str, document_id: &DocId) -> DocId {
     DocId(format!("{ID_SCHEME}{}", URL_SAFE_NO_PAD.encode(hash.finalize())))
 }
 
-/// What a dead letter tells.
+/// The content of a dead letter.
 pub(super) struct Letter<'a> {
     /// The data stream of the dead letters.
     pub(super) letters: &'a DataStream,
@@ -103,9 +103,9 @@ pub(super) fn letter_source(letter: &Letter<'_>) -> String {
 mod tests {
     use super::*;
 
-    /// Frozen: another value would make a second letter of a record that has one.
+    /// Another value would create a second dead letter for a record that has one.
     #[test]
-    fn the_id_of_a_letter_never_changes() {
+    fn the_id_of_a_dead_letter_never_changes() {
         let id = |target, document: &str| letter_id(target, &DocId(document.to_owned())).0;
         assert_eq!(id("logs-lastpass.user-default", "u1"), "dhJ1F_4gWgBI2pcgpti_sFSgpZCfYVtFQfjq5G23MZ6E");
         assert_ne!(id("logs-lastpass.user-default", "u1"), id("logs-lastpass.user-other", "u1"));

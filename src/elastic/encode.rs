@@ -95,7 +95,7 @@ pub(super) fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
     body.finish()
 }
 
-/// Returns an encoder for a body of so many bytes.
+/// Returns an encoder for a body of this size before compression.
 fn encoder(bytes: usize) -> GzEncoder<Vec<u8>> {
     GzEncoder::new(Vec::with_capacity(bytes / COMPRESSION_RATIO), LEVEL)
 }
@@ -130,9 +130,8 @@ mod tests {
         assert_eq!(gunzip(&bulk_body(lines[..1].iter().copied()).unwrap()).len(), lines[0].body_bytes());
     }
 
-    /// The official client is an independent witness of the format.
     #[test]
-    fn a_bulk_body_is_what_the_official_client_writes() {
+    fn a_bulk_body_equals_that_of_the_official_client() {
         let sources = [r#"{"x":1}"#, r#"{"x":"\u00e4 \"quoted\" ","y":{"z":[1,2.5,null]}}"#]
             .map(|text| serde_json::from_str::<serde_json::Value>(text).unwrap());
         let ids = ["a1", "quo\"te \\ ä"].map(|id| DocId(id.to_owned()));

@@ -1,7 +1,7 @@
-//! A stand-in for Elasticsearch in the tests of this module, for what a real one can't be made to do at will: it cuts
-//! connections, answers as a proxy would, refuses single items, and rolls a data stream over at the worst moment.
+//! A stand-in for Elasticsearch in the tests of this module. Unlike a real cluster, it fails on request: it cuts connections,
+//! responds as a proxy would, refuses single items, and rolls a data stream over at the worst moment.
 //!
-//! It has backing indices and documents, so that a test can ask what would be stored, once or twice.
+//! It keeps backing indices with their documents, so that a test can count duplicates.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Read as _;
@@ -12,38 +12,38 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// The key that the fake takes for valid.
+/// The only valid key.
 pub(super) const KEY: &str = "ZmFrZS1pZDpmYWtlLXNlY3JldA==";
 
-/// What happens to the next request whose path holds a given word.
+/// A fault of one request.
 pub(super) enum Fault {
-    /// It isn't carried out; this is the answer.
+    /// Sends this response without performing the request.
     Answer(u16, &'static str),
-    /// It isn't carried out; this is the answer, with this header.
+    /// Sends this response, with this header, without performing the request.
     AnswerWith(u16, (&'static str, &'static str), &'static str),
-    /// It isn't carried out, and the connection is cut.
+    /// Cuts the connection without performing the request.
     Cut,
-    /// It is carried out, and the connection is cut before the answer.
+    /// Performs the request, then cuts the connection before the response.
     TakeThenCut,
-    /// It is carried out, and a proxy answers.
+    /// Performs the request, then sends this response, as a proxy would.
     TakeThenAnswer(u16, &'static str),
-    /// It is carried out, and the connection is cut in the midst of the answer.
+    /// Performs the request, then cuts the connection in the middle of the response.
     TakeThenCutBody,
-    /// These items of a bulk are refused with a status and an `error.type`; the others are carried out.
+    /// Refuses these items of a bulk with this status and `error.type`, and creates the others.
     RefuseItems(Vec<usize>, u16, &'static str),
-    /// All data streams are rolled over, then it is carried out.
+    /// Rolls all data streams over, then performs the request.
     RollOver,
-    /// Another writer does the same just before, and the data streams are rolled over between the two.
+    /// Performs the request of another writer with the same documents, rolls all data streams over, then performs the request.
     AnotherWriter,
-    /// One like it that was cut before is carried out just now in the oldest backing index, then this one.
+    /// Performs an earlier request with the same documents late, in the oldest backing index, then performs the request.
     LateInOldest,
-    /// It is carried out, and its answer changed.
+    /// Performs the request, and changes the response.
     Change(fn(&mut Value)),
-    /// Nothing is answered.
+    /// Never responds.
     Hang,
 }
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
     pub(super) method: String,
@@ -52,12 +52,12 @@ pub(super) struct Seen {
     pub(super) body: String,
 }
 
-/// A name, and the documents by `_id`.
+/// The name of a backing index, and its documents by `_id`.
 type BackingIndex = (String, BTreeMap<String, Value>);
 
 #[derive(Default)]
 pub(super) struct State {
-    /// Each data stream's backing indices, oldest first, with their documents.
+    /// The backing indices of each data stream, oldest first.
     streams: BTreeMap<String, Vec<BackingIndex>>,
     faults: VecDeque<(&'static str, Fault)>,
     seen: Vec<Seen>,
@@ -96,7 +96,7 @@ impl Fake {
         self.state.lock().unwrap()
     }
 
-    /// What happens to the next request whose path holds `word`, after the faults set before.
+    /// Adds a fault for the next request whose path contains `word`, after the faults added before.
     pub(super) fn fault(&self, word: &'static str, fault: Fault) {
         self.state().faults.push_back((word, fault));
     }
@@ -105,12 +105,12 @@ impl Fake {
         self.state().faults.len()
     }
 
-    /// The requests whose path holds `word`.
+    /// Returns the received requests whose path contains `word`.
     pub(super) fn seen(&self, word: &str) -> Vec<Seen> {
         self.state().seen.iter().filter(|seen| seen.path.contains(word)).cloned().collect()
     }
 
-    pub(super) fn be_of_version(&self, version: &str) {
+    pub(super) fn set_version(&self, version: &str) {
         self.state().version = Some(version.to_owned());
     }
 
@@ -127,7 +127,7 @@ impl Fake {
         let _ = self.state().create(data_stream, id, Value::Null);
     }
 
-    /// The documents of all backing indices, in their order, an `_id` twice if it is in two.
+    /// Returns the documents of all backing indices, oldest first. A duplicate is listed once for each index.
     pub(super) fn documents(&self, data_stream: &str) -> Vec<(String, Value)> {
         let state = self.state();
         let indices = state.streams.get(data_stream).into_iter().flatten();
@@ -154,7 +154,7 @@ impl State {
         indices.push((name, BTreeMap::new()));
     }
 
-    /// Creates a document in the write index; its name, and whether the document is new there.
+    /// Creates a document in the write index. Returns the name of the index, and whether the document is new there.
     fn create(&mut self, data_stream: &str, id: &str, source: Value) -> (String, bool) {
         if !self.streams.contains_key(data_stream) {
             self.roll_over(data_stream);
@@ -259,7 +259,7 @@ impl State {
             }
             ("GET", [data_stream, "_settings", "index.creation_date"]) => {
                 let names = self.streams.get(*data_stream).into_iter().flatten().map(|(name, _)| name);
-                // One was made each day, the first on the day that all have in their names.
+                // The indices were created a day apart, the first one on the day in the names.
                 let made = |age: usize| 1_795_392_000_000_u64 + 86_400_000 * age as u64;
                 let of = |age| json!({"settings": {"index": {"creation_date": made(age).to_string()}}});
                 (
@@ -275,7 +275,7 @@ impl State {
                 let found = json!({"_shards": {"failed": 0}, "aggregations": {"event": {"value": null}}});
                 (200, json!({"responses": vec![found; seen.body.lines().count() / 2]}))
             }
-            // Made by an older version of ours, where a test says nothing else.
+            // By default, an older version of the assets created the index.
             ("GET", [index, "_mapping"]) => (
                 200,
                 self.puts.get(&path).cloned().unwrap_or_else(|| {

@@ -25,7 +25,7 @@ use crate::document::{DataStream, Namespace, Stream};
 /// Number of documents whose ignored fields are listed. Chosen: a mapping has about as many fields.
 const SAMPLE: usize = 100;
 
-/// Types whose values are only ignored because of their length. Source: Elasticsearch, "ignore_above".
+/// Types whose values are ignored only if they are too long. Source: Elasticsearch, "ignore_above".
 const OF_ANY_FORM: [&str; 5] = ["keyword", "constant_keyword", "wildcard", "flattened", "text"];
 
 const READ_REMEDY: &str = "check whether the data stream can be searched in Kibana's Discover";

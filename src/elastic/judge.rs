@@ -25,7 +25,7 @@ pub(super) struct Item<'a> {
     failure_store: Option<Text<'a>>,
 }
 
-/// What became of one item.
+/// The outcome of one item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ItemOutcome {
     /// The document was written.
@@ -97,7 +97,7 @@ enum Verdict {
     Stop(StopCause),
 }
 
-/// Which results have which verdict.
+/// Assigns a verdict to some results.
 struct Rule {
     statuses: std::ops::RangeInclusive<u16>,
     /// Empty: any.
@@ -230,13 +230,13 @@ mod tests {
     }
 
     #[test]
-    fn created_and_known_documents_are_acknowledged() {
+    fn created_and_existing_documents_are_acknowledged() {
         assert_eq!(item(serde_json::json!({"_index": BACKING, "status": 201})).judge(STREAM), ItemOutcome::Created);
         assert_eq!(refused(409, BACKING, "version_conflict_engine_exception"), ItemOutcome::AlreadyThere);
     }
 
     #[test]
-    fn what_passes_is_sent_again() {
+    fn a_temporary_failure_is_retried() {
         for (status, error_type) in [
             (429, "es_rejected_execution_exception"),
             (429, "circuit_breaking_exception"),
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nobodys_fault_among_the_documents_stops() {
+    fn a_failure_that_no_document_caused_stops_the_run() {
         for (status, index, error_type, cause) in [
             (401, STREAM, "security_exception", StopCause::Unauthorized),
             (403, STREAM, "security_exception", StopCause::Forbidden),
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_type_without_the_form_of_one_is_not_repeated() {
+    fn a_malformed_error_type_is_not_repeated() {
         for error_type in ["ann@example.com", "a\nb", "", "Exception of secret", &"x".repeat(200)] {
             let ItemOutcome::Stop { error_type, .. } = refused(400, BACKING, error_type) else { panic!("a stop") };
             assert_eq!(error_type, "unreadable_error_type");
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_says_nothing_stops() {
+    fn a_meaningless_status_stops_the_run() {
         for status in [0, 200, 204, 301] {
             let outcome = item(serde_json::json!({"_index": BACKING, "status": status})).judge(STREAM);
             assert_eq!(stop_cause(&outcome), Some(StopCause::Unknown), "{status}");

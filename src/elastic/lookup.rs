@@ -217,11 +217,11 @@ struct Entry<'a> {
     error: Option<Box<Cause>>,
 }
 
-/// The questions about documents: whether an index has one.
+/// A lookup: asks for each wanted document in each backing index.
 struct Inquiry<'a> {
     wanted: &'a [Wanted<'a>],
     indices: &'a [BackingIndex],
-    /// How many are done.
+    /// The number of combinations of document and index that are done.
     asked: usize,
 }
 
@@ -262,7 +262,7 @@ async fn mget(client: &Client, batch: &[Question<'_>]) -> Result<Response, Error
         Questions::Ids(_) => Ok(Body::Json(body)),
         Questions::Docs(_) => Ok(Body::GzipJson(gzip(&body)?)),
     });
-    // Writing into memory cannot fail. If it did, nothing would have been asked.
+    // Writing into memory cannot fail. If it did, no request would have been sent.
     let body = body.map_err(|_| client.unreachable(Operation::FindIds, Unanswered::Connection))?;
     let request = Request {
         query: &[

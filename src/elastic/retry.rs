@@ -14,12 +14,12 @@ pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// Longest pause before a request is repeated.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// How long an unreachable cluster is retried that has not responded in this invocation. Chosen: longer than a proxy takes
-/// to restart, and short enough that a wrong address is reported soon.
+/// How long to retry an unreachable cluster that has not responded in this invocation. Chosen: longer than a proxy takes to
+/// restart, and short enough that a wrong address is reported soon.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long a cluster is retried that has responded in this invocation: until the deadline. It is probably restarting, and
-/// a run that fails in the meantime raises an alarm.
+/// How long to retry an unreachable cluster that has responded in this invocation: until the deadline. The cluster is
+/// probably restarting, and a run that fails in the meantime raises an alarm.
 pub(super) const PATIENCE_IN_A_RESTART: Duration = Duration::MAX;
 
 /// The pauses between the attempts of one request, and when to give up.
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_unreachable_cluster_is_asked_until_patience_ends() {
+    async fn an_unreachable_cluster_is_retried_until_patience_ends() {
         let patience = Duration::from_millis(200);
         let started = Instant::now();
         let mut pauses = Pauses::new(Duration::from_millis(10), patience, long());
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_deadline_cut_short_is_told_by_what_came_before() {
+    async fn an_attempt_cut_off_by_the_deadline_reports_the_error_before_it() {
         let out_of_time = || Error::OutOfTime { host: "es.example.com".to_owned(), operation: Operation::Write };
         let mut pauses = Pauses::new(Duration::from_millis(1), PATIENCE, long());
         assert!(pauses.before_repeating(out_of_time()).await.unwrap_err().is_out_of_time());

@@ -1,10 +1,11 @@
-//! Writes documents to one data stream, each exactly once, and returns what became of each.
+//! Writes documents to one data stream, each exactly once, and returns the outcome of each.
 //!
-//! The invariant: before a document is sent, also again, every backing index that can hold it is asked for it. It gets a
-//! fate only from a complete response of Elasticsearch about that document. So a rollover between two runs, between two bulk
-//! requests, or between the lookup and the write duplicates nothing that existed at the lookup. What remains is a second
-//! writer of the same document (or an interrupted bulk request that still runs) together with a rollover in those
-//! milliseconds. The documents are then looked up once more, and duplicates are reported.
+//! The invariant: before each attempt to send a document, it is looked up in every backing index that can hold it. It gets a
+//! fate only from a complete response of Elasticsearch about that document. Therefore a rollover between two runs, between
+//! two bulk requests, or between the lookup and the write duplicates no document that existed at the lookup.
+//!
+//! One case remains: a second writer of the same document, or an interrupted bulk request that still runs, together with a
+//! rollover between the lookup and the write. The documents are then looked up once more, and duplicates are reported.
 
 use std::collections::VecDeque;
 use std::ops::{ControlFlow, Range};
@@ -102,8 +103,8 @@ impl StreamWriter {
         self.duplicates.load(Ordering::Relaxed)
     }
 
-    /// Splits `lines` into chunks for [`StreamWriter::send_chunk`]. Each is cut when it is needed, by the limit that
-    /// responses have taught by then.
+    /// Splits `lines` into chunks for [`StreamWriter::send_chunk`]. Each chunk is cut only when it is needed, because a
+    /// response may have lowered the limit by then.
     pub(super) fn chunks<'a>(&'a self, lines: &'a [Line<'a>]) -> impl Iterator<Item = Range<usize>> {
         let mut start = 0;
         std::iter::from_fn(move || {
@@ -201,8 +202,8 @@ impl StreamWriter {
         Ok(indices)
     }
 
-    /// Lists the backing indices, and returns those of `positions` whose documents are in one of them. The indices of the
-    /// last list are asked meanwhile, and those that are new since then afterwards.
+    /// Lists the backing indices, and returns those of `positions` whose documents are in one of them. Searches the indices
+    /// of the previous list at the same time, and new indices afterwards.
     async fn list_and_find(
         &self,
         lines: &[Line<'_>],

@@ -26,8 +26,8 @@ use crate::document::{AccountNumber, DataStream, Organization};
 const PAGE: usize = 1_000;
 /// How long Elasticsearch keeps a point in time after a request. Chosen: longer than the pauses of a request.
 const KEEP_ALIVE: &str = "5m";
-/// The copies of the shards that are refreshed and then searched, because a refresh of one copy does not refresh the other.
-const COPIES: &str = "lastpass-elastic";
+/// The `preference` of refreshes and searches, so that both use the same copy of a shard: each copy is refreshed separately.
+const PREFERENCE: &str = "lastpass-elastic";
 /// IDs that are asked for in each index, so that every shard is refreshed: each ID belongs to one. Chosen: eight for each
 /// shard of a data stream with eight.
 const IDS_FOR_A_REFRESH: usize = 64;
@@ -55,7 +55,7 @@ pub struct SnapshotQuery {
     pub fields: &'static [&'static str],
 }
 
-/// What one snapshot consists of.
+/// A summary of one snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overview {
     /// The number of its documents.
@@ -87,7 +87,7 @@ impl<'a> Snapshots<'a> {
         if indices.is_empty() {
             return Ok(None);
         }
-        // A dead letter was written after the first page of its snapshot was read.
+        // A dead letter is newer than the first page of its snapshot, so the same time applies.
         let mut letters = backing_indices.list(query.letters.as_str()).await?;
         letters.retain(|index| index.can_hold(Some(query.timestamps[0])));
         let names: Vec<&str> = indices.iter().chain(&letters).map(|index| index.name.as_str()).collect();
@@ -219,7 +219,7 @@ impl<'a> Snapshots<'a> {
         };
         let response = self.client.ask(&request).await?;
         if response.status == 404 {
-            // Its node restarted. The next run opens another.
+            // The node of the point in time restarted. The next run opens a new one.
             return Err(self.client.unreachable(Operation::SearchDocuments, Unanswered::Status(404)));
         }
         if !response.status.is_success() {
@@ -307,7 +307,7 @@ struct HitOf<S> {
     sort: Vec<Value>,
 }
 
-/// A document of which nothing is needed.
+/// A document whose fields are not needed.
 #[derive(Deserialize)]
 struct Source {}
 
@@ -332,8 +332,8 @@ fn sort_by(field: &str) -> Value {
     json!({field: {"order": "asc", "missing": "_last", "unmapped_type": "keyword"}})
 }
 
-/// Refreshes the shards of `indices`, which needs only the privilege to read: a document that is read without `realtime` is
-/// read after a refresh, if the request says so.
+/// Refreshes the shards of `indices` by reading documents with `refresh=true` and without `realtime`, because the key has no
+/// other privilege that allows a refresh.
 ///
 /// Source: <https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-mget>
 async fn refresh(client: &Client, indices: &[&str]) -> Result<(), Error> {
@@ -346,7 +346,7 @@ async fn refresh(client: &Client, indices: &[&str]) -> Result<(), Error> {
         query: &[
             ("refresh", "true"),
             ("realtime", "false"),
-            ("preference", COPIES),
+            ("preference", PREFERENCE),
             ("_source", "false"),
             ("filter_path", "docs.error.type"),
         ],
@@ -363,7 +363,7 @@ async fn open(client: &Client, indices: &[&str]) -> Result<String, Error> {
         id: String,
     }
     let request = Request {
-        query: &[("keep_alive", KEEP_ALIVE), ("preference", COPIES), ("ignore_unavailable", "true")],
+        query: &[("keep_alive", KEEP_ALIVE), ("preference", PREFERENCE), ("ignore_unavailable", "true")],
         ..Request::new(Operation::SearchDocuments, Method::POST, OpenPointInTimeParts::Index(indices).url())
     };
     Ok(client.read::<Opened>(&request, READ_REMEDY).await?.id)
@@ -374,13 +374,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_what_the_entry_was_sorted_by() {
+    fn a_key_consists_of_the_first_sort_values() {
         let sort = [json!("7"), Value::Null, json!(42)];
         assert_eq!(key(&sort, 2), [Some("7".to_owned()), None]);
     }
 
     #[test]
-    fn a_time_is_that_of_the_document_whatever_its_nanoseconds() {
+    fn a_time_is_compared_in_milliseconds_as_stored() {
         let time = "2026-01-02T03:04:05.678901234Z".parse().expect("a time");
         assert_eq!(at("@timestamp", time)["range"]["@timestamp"]["gte"], 1_767_323_045_678_i64);
     }

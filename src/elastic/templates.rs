@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mapping_says_who_made_it() {
+    fn a_mapping_names_its_creator() {
         let ours = json!({"_meta": {"lastpass_elastic": {"version": 1}}});
         assert_eq!(owner_in(&ours), None);
         for (mappings, words) in [

@@ -1,4 +1,4 @@
-//! The writer and `setup` against the in-process stand-in: what happens when things go wrong.
+//! Tests the writer and `setup` against the in-process stand-in, mostly with faults.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -105,7 +105,7 @@ async fn documents_are_created_once_and_answered_in_their_order() {
 }
 
 #[tokio::test]
-async fn a_bulk_is_asked_as_elasticsearch_wants_it() {
+async fn a_bulk_request_has_the_form_that_elasticsearch_requires() {
     let fake = Fake::start().await;
     deliver(&writer(&fake), &documents(0..1)).await.unwrap();
     let bulk = &fake.seen("_bulk")[0];
@@ -118,7 +118,7 @@ async fn a_bulk_is_asked_as_elasticsearch_wants_it() {
 }
 
 #[tokio::test]
-async fn the_key_is_in_no_debug_and_no_error() {
+async fn no_debug_output_and_no_error_contains_the_key() {
     let key = "c2VjcmV0LWtleQ==";
     let fake = Fake::start().await;
     let client = client_with_key(&fake.url, key);
@@ -140,7 +140,7 @@ async fn the_key_is_in_no_debug_and_no_error() {
 }
 
 #[tokio::test]
-async fn only_the_items_that_were_not_taken_are_sent_again() {
+async fn only_items_that_were_not_accepted_are_sent_again() {
     let fake = Fake::start().await;
     fake.fault("_bulk", Wrong::RefuseItems(vec![1, 3], 429, "es_rejected_execution_exception"));
     fake.fault("_bulk", Wrong::RefuseItems(vec![0], 503, "unavailable_shards_exception"));
@@ -158,7 +158,7 @@ async fn items_that_stay_throttled_end_at_the_deadline() {
     for _ in 0..200 {
         fake.fault("_bulk", Wrong::RefuseItems(vec![0], 429, "es_rejected_execution_exception"));
     }
-    // Long enough for a first answer on a busy machine.
+    // Long enough for a first response on a busy machine.
     let deadline = Deadline::after(Duration::from_secs(3));
     let error = writer_until(&fake, deadline).deliver(&documents(0..1), Timestamp::MIN).await.unwrap_err();
     assert_eq!(error.error_type(), "Elasticsearch.Throttled", "{error}");
@@ -176,7 +176,7 @@ async fn items_that_stay_unavailable_end_with_patience() {
 }
 
 #[tokio::test]
-async fn a_throttled_cluster_is_asked_again_when_it_says() {
+async fn a_throttled_request_is_retried_after_the_requested_pause() {
     let fake = Fake::start().await;
     let busy = "{\"error\": {\"type\": \"es_rejected_execution_exception\", \"reason\": \"busy\"}, \"status\": 429}";
     fake.fault("_bulk", Wrong::AnswerWith(429, ("retry-after", "1"), busy));
@@ -191,7 +191,7 @@ async fn a_throttled_cluster_is_asked_again_when_it_says() {
 }
 
 #[tokio::test]
-async fn a_bulk_whose_answer_was_lost_adds_nothing_twice() {
+async fn a_bulk_whose_response_was_lost_duplicates_nothing() {
     for lost in [
         Wrong::TakeThenCut,
         Wrong::TakeThenCutBody,
@@ -206,19 +206,19 @@ async fn a_bulk_whose_answer_was_lost_adds_nothing_twice() {
         let fake = Fake::start().await;
         let documents = documents(0..3);
         fake.fault("_bulk", lost);
-        // The repetition asks every backing index, and the rollover came before.
+        // The data stream is rolled over before the retry, which has to look into every backing index.
         fake.fault("_resolve", Wrong::Change(|_| {}));
         fake.fault("_resolve", Wrong::RollOver);
         let deliveries = deliver(&writer(&fake), &documents).await.unwrap();
         assert_eq!(deliveries, [Delivery::AlreadyThere; 3]);
         assert_eq!(fake.ids(USERS), ids(&documents));
-        assert_eq!(fake.seen("_bulk").len(), 1, "found by _mget, so not sent again");
+        assert_eq!(fake.seen("_bulk").len(), 1, "found by the lookup, so not sent again");
         assert_eq!(fake.faults_left(), 0);
     }
 }
 
 #[tokio::test]
-async fn a_bulk_that_was_cut_before_it_was_taken_is_sent_again() {
+async fn a_bulk_that_was_not_performed_is_sent_again() {
     for lost in [Wrong::Cut, Wrong::Answer(503, "{\"error\": {\"type\": \"x\"}, \"status\": 503}")] {
         let fake = Fake::start().await;
         fake.fault("_bulk", lost);
@@ -228,7 +228,7 @@ async fn a_bulk_that_was_cut_before_it_was_taken_is_sent_again() {
 }
 
 #[tokio::test]
-async fn what_an_older_backing_index_has_is_not_sent() {
+async fn a_document_in_an_older_backing_index_is_not_sent() {
     let fake = Fake::start().await;
     for id in ["id0001", "id0002"] {
         fake.insert(USERS, id);
@@ -240,11 +240,11 @@ async fn what_an_older_backing_index_has_is_not_sent() {
     assert_eq!(fake.documents(USERS).len(), 4);
     let asked = &fake.seen("_mget")[0];
     assert_eq!(asked.body.matches("_index").count(), 12, "three backing indices, four documents");
-    assert_eq!(fake.seen("_bulk")[0].body.lines().count(), 4, "two are known");
+    assert_eq!(fake.seen("_bulk")[0].body.lines().count(), 4, "two of the four exist");
 }
 
 #[tokio::test]
-async fn a_rollover_between_asking_and_writing_doubles_nothing_that_was_there() {
+async fn a_rollover_between_lookup_and_write_duplicates_no_existing_document() {
     let fake = Fake::start().await;
     fake.insert(USERS, "id0001");
     fake.fault("_bulk", Wrong::RollOver);
@@ -256,7 +256,7 @@ async fn a_rollover_between_asking_and_writing_doubles_nothing_that_was_there() 
 }
 
 #[tokio::test]
-async fn a_double_of_two_writers_and_a_rollover_at_once_is_counted() {
+async fn a_duplicate_by_two_writers_and_a_rollover_is_counted() {
     let fake = Fake::start().await;
     fake.insert(USERS, "id0001");
     fake.fault("_bulk", Wrong::AnotherWriter);
@@ -264,13 +264,13 @@ async fn a_double_of_two_writers_and_a_rollover_at_once_is_counted() {
     deliver(&writer, &documents(0..3)).await.unwrap();
     assert_eq!(fake.documents(USERS).len(), 5);
     assert_eq!(writer.rollover_duplicates(), 2);
-    // Known from here on, in either index.
+    // Later deliveries find the documents, in either index.
     assert_eq!(deliver(&writer, &documents(0..3)).await.unwrap(), [Delivery::AlreadyThere; 3]);
     assert_eq!(writer.rollover_duplicates(), 2);
 }
 
 #[tokio::test]
-async fn a_double_of_a_bulk_that_was_cut_off_and_a_rollover_is_counted() {
+async fn a_duplicate_by_an_interrupted_bulk_and_a_rollover_is_counted() {
     let fake = Fake::start().await;
     for _ in 0..2 {
         fake.roll_over(USERS);
@@ -297,7 +297,7 @@ async fn a_rollover_with_new_documents_reports_nothing() {
 
 #[tokio::test]
 async fn an_entry_with_an_error_is_not_taken_for_absent() {
-    /// The older index is asked for last.
+    /// Replaces the last entry, which is about the older index.
     fn error(answer: &mut Value, error_type: &str) {
         let entry = answer["docs"].as_array_mut().unwrap().last_mut().unwrap();
         *entry = json!({"_index": entry["_index"], "_id": entry["_id"], "error": {"type": error_type}});
@@ -320,37 +320,37 @@ async fn an_entry_with_an_error_is_not_taken_for_absent() {
     assert!(fake.seen("_bulk").is_empty());
 }
 
-/// The fake made one index a day, from this day on.
+/// Sets the earliest time of the documents. The fake creates its indices a day apart, from 2026-11-23 on.
 fn since(documents: Vec<Document>, time: &str) -> Vec<Document> {
     documents.into_iter().map(|document| Document { since: time.parse().ok(), ..document }).collect()
 }
 
 #[tokio::test]
-async fn an_index_that_ended_before_a_document_happened_is_not_asked_for_it() {
+async fn an_index_that_ended_before_a_document_existed_is_not_searched_for_it() {
     let fake = Fake::start().await;
     for id in ["id0001", "id0002"] {
         fake.insert(USERS, id);
         fake.roll_over(USERS);
     }
     let writer = writer(&fake);
-    // Since before the end of the second index, and after that of the first.
+    // After the end of the first index, and before that of the second.
     let recent = since(documents(2..4), "2026-11-24T00:20:00Z");
     let (created, there) = (Delivery::Created, Delivery::AlreadyThere);
     assert_eq!(deliver(&writer, &recent).await.unwrap(), [there, created]);
     let asked: Vec<String> = fake.seen("_mget").iter().map(|seen| seen.body.clone()).collect();
     assert!(!asked.iter().any(|body| body.contains("000001")), "{asked:?}");
     assert!(asked.iter().any(|body| body.contains("000002")), "{asked:?}");
-    // Its newest document says otherwise, whatever the cluster's clock said.
+    // The newest document of the first index is later than the end by the cluster's clock.
     fn newer(answer: &mut Value) {
         answer["responses"][0]["aggregations"]["reading"] = json!({"value": 1_795_485_600_000_u64});
     }
     fake.fault("_msearch", Wrong::Change(newer));
     let doubtful = since(documents(1..2), "2026-11-24T02:10:00Z");
     assert_eq!(deliver(&self::writer(&fake), &doubtful).await.unwrap(), [there]);
-    // Those of which nothing is known, and older ones, are looked for everywhere.
+    // Documents without an earliest time, and older ones, are looked for in every index.
     assert_eq!(deliver(&writer, &documents(1..2)).await.unwrap(), [there]);
     assert_eq!(deliver(&writer, &since(documents(1..2), "2026-11-24T00:10:00Z")).await.unwrap(), [there]);
-    assert_eq!((fake.seen("_settings").len(), fake.seen("_msearch").len()), (2, 2), "what is known is not asked again");
+    assert_eq!((fake.seen("_settings").len(), fake.seen("_msearch").len()), (2, 2), "facts about indices are requested only once");
     assert_eq!(fake.documents(USERS).len(), 3);
 }
 
@@ -392,7 +392,7 @@ async fn a_backing_index_deleted_meanwhile_is_left_out() {
         fake.insert(USERS, id);
         fake.roll_over(USERS);
     }
-    // Listed before the deletion, asked after it.
+    // The list still contains the deleted index.
     fake.fault(
         "_resolve",
         Wrong::Change(|answer| {
@@ -406,7 +406,7 @@ async fn a_backing_index_deleted_meanwhile_is_left_out() {
 }
 
 #[tokio::test]
-async fn a_refused_document_is_kept_whole_as_dead_letter_once() {
+async fn a_refused_document_is_kept_as_one_dead_letter() {
     let fake = Fake::start().await;
     let writer = writer(&fake);
     let documents = documents(0..3);
@@ -433,15 +433,15 @@ async fn a_refused_document_is_kept_whole_as_dead_letter_once() {
             }},
         })
     );
-    // The others are known, so it is sent alone.
+    // The other two exist, so only this document is sent.
     fake.fault("_bulk", Wrong::RefuseItems(vec![0], 400, "document_parsing_exception"));
     assert_eq!(deliver(&writer, &documents).await.unwrap(), [Delivery::AlreadyThere; 3]);
     assert_eq!(fake.ids(LETTERS).len(), 1);
-    assert_eq!(writer.requests(), 3, "the letter is known as well");
+    assert_eq!(writer.requests(), 3, "the lookup finds the dead letter as well");
 }
 
 #[tokio::test]
-async fn what_is_redelivered_adds_no_dead_letter_however_much_is_refused() {
+async fn a_redelivery_writes_no_dead_letters_even_if_most_documents_are_refused() {
     let fake = Fake::start().await;
     fake.insert(USERS, "id0000");
     fake.fault("_bulk", Wrong::RefuseItems((0..22).collect(), 400, "document_parsing_exception"));
@@ -484,7 +484,7 @@ async fn a_refused_dead_letter_stops() {
 }
 
 #[tokio::test]
-async fn most_of_a_bulk_refused_stops_and_puts_nothing_aside() {
+async fn a_bulk_that_is_mostly_refused_stops_without_dead_letters() {
     let fake = Fake::start().await;
     fake.fault("_bulk", Wrong::RefuseItems((0..11).collect(), 400, "document_parsing_exception"));
     let error = deliver(&writer(&fake), &documents(0..20)).await.unwrap_err();
@@ -515,7 +515,7 @@ async fn a_bulk_that_is_too_large_is_halved_and_the_limit_learned() {
 }
 
 #[tokio::test]
-async fn a_document_too_large_alone_is_a_dead_letter() {
+async fn a_document_that_exceeds_the_limit_by_itself_is_a_dead_letter() {
     let fake = Fake::start().await;
     fake.fault("user-default/_bulk", Wrong::Answer(413, ""));
     fake.fault("user-default/_bulk", Wrong::Answer(413, ""));
@@ -545,7 +545,7 @@ async fn a_document_in_a_failure_store_stops() {
 }
 
 #[tokio::test]
-async fn a_lasting_refusal_stops_at_once_with_its_name() {
+async fn a_permanent_refusal_stops_at_once_with_its_error_type() {
     let whole = [
         (401, "security_exception", "Elasticsearch.Unauthorized"),
         (403, "security_exception", "Elasticsearch.Forbidden"),
@@ -583,7 +583,7 @@ async fn a_lasting_refusal_stops_at_once_with_its_name() {
 }
 
 #[tokio::test]
-async fn what_isnt_elasticsearch_is_unreachable() {
+async fn a_response_of_something_else_counts_as_unreachable() {
     for (status, body) in [
         (200, "<html>Sign in</html>"),
         (200, "{\"ok\": true}"),
@@ -616,7 +616,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_too_late_is_the_deadlines_doing() {
+async fn a_response_after_the_deadline_is_out_of_time() {
     let fake = Fake::start().await;
     fake.fault("_bulk", Wrong::Hang);
     let deadline = Deadline::after(Duration::from_millis(300));
@@ -629,7 +629,7 @@ async fn an_answer_that_comes_too_late_is_the_deadlines_doing() {
 }
 
 #[tokio::test]
-async fn an_unreachable_cluster_is_said_to_be_one_before_the_deadline() {
+async fn an_unreachable_cluster_is_reported_before_the_deadline() {
     let url = {
         let fake = Fake::start().await;
         fake.url.clone()
@@ -676,7 +676,7 @@ async fn setup_installs_every_asset_and_can_be_repeated() {
 }
 
 #[tokio::test]
-async fn templates_of_a_newer_version_will_do_and_older_ones_will_not() {
+async fn templates_of_a_newer_version_suffice_and_older_ones_do_not() {
     let fake = Fake::start().await;
     let client = client(&fake);
     for (version, is_enough) in [(assets::VERSION - 1, false), (assets::VERSION, true), (assets::VERSION + 1, true)] {
@@ -704,7 +704,7 @@ async fn without_a_geoip_processor_no_template_names_the_pipeline() {
 }
 
 #[tokio::test]
-async fn a_cluster_without_failure_stores_gets_templates_without_their_switch() {
+async fn a_cluster_without_failure_stores_gets_templates_that_do_not_mention_them() {
     let fake = Fake::start().await;
     let unknown = r#"{"error": {"type": "x_content_parse_exception", "reason": "[1:79] [index_template] failed to parse field [template]"}, "status": 400}"#;
     for _ in names() {
@@ -733,7 +733,7 @@ async fn a_retention_is_set_and_stays() {
     assert_eq!(lifecycle(), json!({"enabled": true, "data_retention": "365d"}));
     setup(&client, &SetupOptions::default()).await.unwrap();
     assert_eq!(lifecycle(), json!({"enabled": true, "data_retention": "365d"}));
-    // What the user made of it stays as well.
+    // A change by the user stays as well.
     fake.put(path, json!({"template": {"lifecycle": {"enabled": false}}}));
     setup(&client, &SetupOptions::default()).await.unwrap();
     assert_eq!(lifecycle(), json!({"enabled": false}));
@@ -748,7 +748,7 @@ async fn a_retention_is_set_and_stays() {
 }
 
 #[tokio::test]
-async fn data_streams_made_by_other_templates_are_rolled_over_once() {
+async fn data_streams_with_an_older_template_version_are_rolled_over_once() {
     let fake = Fake::start().await;
     let client = client(&fake);
     let mapping = |version: u64, at: usize| {
@@ -769,12 +769,12 @@ async fn data_streams_made_by_other_templates_are_rolled_over_once() {
 }
 
 #[tokio::test]
-async fn data_streams_of_others_are_taken_over_only_when_setup_is_told_to() {
+async fn data_streams_of_others_are_taken_over_only_on_request() {
     const TEAM_B: &str = "logs-lastpass.event_report-team_b";
     let fleet = json!({"package": {"name": "lastpass"}, "managed_by": "fleet", "managed": true});
     for (data_stream, meta, words) in [
         (USERS, fleet.clone(), "created by Fleet for the integration \"lastpass\", index template logs-lastpass"),
-        // Of another namespace: it would be taken over at its next rollover.
+        // In another namespace: its next rollover would use our template.
         (TEAM_B, fleet, "created by Fleet"),
         (LETTERS, json!({"managed_by": "somebody"}), "created by \"somebody\""),
         ("logs-lastpass.detailed_shared_folder-default", Value::Null, "created by another index template"),
@@ -805,16 +805,16 @@ async fn data_streams_of_others_are_taken_over_only_when_setup_is_told_to() {
         let options = SetupOptions { take_over: true, ..SetupOptions::default() };
         assert_eq!(setup(&client, &options).await.unwrap().len(), 12);
         assert_eq!(fake.seen("_rollover").len(), 1);
-        // It is ours now.
+        // `setup` no longer needs permission.
         setup(&client, &SetupOptions::default()).await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn setup_leaves_a_cluster_alone_that_is_too_old() {
+async fn setup_changes_nothing_in_a_cluster_that_is_too_old() {
     let fake = Fake::start().await;
     for version in ["7.17.29", "8.12.2", "8.12.2-SNAPSHOT"] {
-        fake.be_of_version(version);
+        fake.set_version(version);
         let error = setup(&client(&fake), &SetupOptions::default()).await.unwrap_err();
         assert_eq!(error.error_type(), "Elasticsearch.Refused");
         let text = error.to_string();
@@ -822,12 +822,12 @@ async fn setup_leaves_a_cluster_alone_that_is_too_old() {
     }
     assert!(fake.seen("lastpass-elastic").is_empty());
     for version in ["8.13.0", "9.1.0-SNAPSHOT"] {
-        fake.be_of_version(version);
+        fake.set_version(version);
         setup(&client(&fake), &SetupOptions::default()).await.unwrap();
     }
 }
 
-/// The privileges of the questions that were asked, on the cluster and on indices.
+/// Returns the privileges in the last `_has_privileges` request, on the cluster and on indices.
 fn asked_privileges(fake: &Fake) -> Vec<String> {
     let questions = fake.seen("_has_privileges");
     let question: Value = serde_json::from_str(&questions.last().unwrap().body).unwrap();
@@ -865,14 +865,14 @@ async fn a_serverless_project_is_asked_only_about_privileges_that_it_knows() {
         missing_rights(&client, role, &namespace).await.unwrap();
         assert!(asked_privileges(&fake).iter().all(|privilege| known.contains(&privilege.as_str())));
     }
-    // Elsewhere nothing is left out.
+    // Other clusters are asked about all privileges.
     fake.fault("_has_privileges", Wrong::Answer(200, nothing));
     excess_rights(&client, &cluster(false), &namespace).await.unwrap();
     assert!(["manage_ilm", "grant_api_key"].iter().all(|it| asked_privileges(&fake).contains(&(*it).to_owned())));
 }
 
 #[tokio::test]
-async fn a_refused_template_is_told_with_its_reason() {
+async fn a_refused_template_is_reported_with_its_reason() {
     let fake = Fake::start().await;
     let refusal =
         r#"{"error": {"type": "illegal_argument_exception", "reason": "same priority [350]"}, "status": 400}"#;
@@ -883,13 +883,13 @@ async fn a_refused_template_is_told_with_its_reason() {
 }
 
 #[tokio::test]
-async fn a_data_stream_that_is_deleted_during_setup_is_none_of_its_business() {
+async fn a_data_stream_deleted_during_setup_is_skipped() {
     const FORBIDDEN: &str = r#"{"error": {"type": "security_exception", "reason": "no"}, "status": 403}"#;
     const GONE: &str = r#"{"error": {"type": "index_not_found_exception", "reason": "no"}, "status": 404}"#;
     let fake = Fake::start().await;
     let client = client(&fake);
     fake.insert(USERS, "a");
-    // Both where it is seen whose it is, and where it is updated.
+    // Deleted before its creator is read, and before it is updated.
     for _ in 0..2 {
         fake.fault("_mapping", Wrong::Answer(403, FORBIDDEN));
         fake.fault("_resolve/index/logs-lastpass.user-default", Wrong::Answer(404, GONE));
@@ -897,14 +897,14 @@ async fn a_data_stream_that_is_deleted_during_setup_is_none_of_its_business() {
     setup(&client, &SetupOptions::default()).await.unwrap();
     assert!(fake.seen("_rollover").is_empty());
 
-    // Rolled over meanwhile: the index that is the newest now is looked at.
+    // After a rollover in the meantime, the new write index is checked.
     fake.fault("_mapping", Wrong::Answer(403, FORBIDDEN));
     fake.fault("_resolve/index/logs-lastpass.user-default", Wrong::RollOver);
     setup(&client, &SetupOptions::default()).await.unwrap();
     assert_eq!(fake.seen("_mapping").last().unwrap().path, format!("/.ds-{USERS}-2026.11.23-000002/_mapping"));
     assert_eq!(fake.faults_left(), 0);
 
-    // A right that is really missing is still said to be.
+    // A privilege that is really missing is still reported.
     fake.fault("_mapping", Wrong::Answer(403, FORBIDDEN));
     let error = setup(&client, &SetupOptions::default()).await.unwrap_err();
     assert_eq!(error.error_type(), "Elasticsearch.Forbidden");

@@ -163,7 +163,7 @@ pub struct WaitingLetters<'a> {
 }
 
 impl<'a> WaitingLetters<'a> {
-    /// Prepares to read those in `letters` that match `filter`.
+    /// Prepares to read the dead letters in `letters` that match `filter`.
     #[must_use]
     pub fn new(client: &'a Client, letters: DataStream, filter: &LetterFilter) -> Self {
         let mut filters = vec![json!({"term": {TARGET: filter.target}}), of_account(&filter.account)];
@@ -174,7 +174,7 @@ impl<'a> WaitingLetters<'a> {
         Self { pages, finder: Finder::new(client.clone()), ids: VecDeque::new() }
     }
 
-    /// Reads the next ones. Empty at the end. This is a search, which may not see a letter of the last second.
+    /// Reads the next dead letters. Empty at the end. This is a search, which may not see a letter of the last second.
     ///
     /// # Errors
     /// [`Error`].
@@ -305,7 +305,7 @@ mod tests {
     use crate::document::Document;
 
     #[test]
-    fn a_letter_of_a_deeply_nested_record_keeps_when_it_was_read() {
+    fn the_letter_of_a_deeply_nested_record_keeps_the_times_of_its_reading() {
         let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
         let source =
             format!(r#"{{"event":{{"action":{deep},"created":"2025-01-01T00:00:00Z"}},"tags":["eu"],"x":{deep}}}"#);

@@ -32,7 +32,7 @@ const LETTER_REFUSED_REMEDY: &str = "the dead letter of a document was refused a
 const CHANGE_REFUSED_REMEDY: &str = "a change between two snapshots was refused, so the comparison is not complete: check the \
     mapping of its data stream and the @custom component templates, and invoke the function with {\"action\": \"setup\"}";
 
-/// What became of a document.
+/// The outcome of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
     /// It was written by this request.
@@ -43,7 +43,7 @@ pub enum Delivery {
     DeadLetter,
 }
 
-/// What became of documents that had a dead letter each.
+/// The outcome of documents that already had dead letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redelivered {
     /// The outcome of each, in their order. [`Delivery::DeadLetter`] means that it was refused again.
@@ -82,7 +82,7 @@ impl BulkWriter {
         self.documents.prepare().await;
     }
 
-    /// Delivers `documents`, and returns what became of each, in their order. `now` is the time of a refusal.
+    /// Delivers `documents`, and returns the outcome of each, in their order. `now` is the time of a refusal.
     ///
     /// # Errors
     /// [`Error`]: some of the documents may have been written. Delivering them again does no harm. If

@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_throttled_run_asks_until_its_deadline_and_not_often() {
+    fn a_throttled_run_retries_until_its_deadline_with_long_pauses() {
         let long = tries(None, 290);
         assert!((10..18).contains(&long.len()), "{long:?}");
         assert!(long.windows(2).all(|pair| pair[1] - pair[0] <= 60.0), "{long:?}");
@@ -75,14 +75,14 @@ mod tests {
     }
 
     #[test]
-    fn work_that_can_wait_leaves_the_first_turns_to_the_live_run() {
+    fn low_priority_work_retries_later_than_a_live_run() {
         let (waiting, live) = (tries_from(FIRST_LOW_PRIORITY_PAUSE, None, 290), tries(None, 290));
         assert!(live.iter().filter(|at| **at < waiting[0]).count() >= 3, "{live:?} {waiting:?}");
         assert_eq!(waiting.last(), Some(&270.0), "{waiting:?}");
     }
 
     #[test]
-    fn retry_after_is_kept_but_for_one_try_before_the_deadline() {
+    fn retry_after_is_respected_except_by_the_last_try_before_the_deadline() {
         assert_eq!(tries(Some(600), 290), [270.0]);
         assert_eq!(tries(Some(100), 290), [100.0, 200.0, 270.0]);
         let short = tries(Some(1), 290);

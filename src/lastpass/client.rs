@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lastpass_said_is_left_out_when_it_echoes_the_hash() {
+    fn a_reason_that_echoes_the_hash_is_left_out() {
         let hash = &SecretString::from("0123456789abcdef0123456789abcdef");
         for echo in [
             format!("bad hash {}", hash.expose_secret()),

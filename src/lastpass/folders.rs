@@ -83,14 +83,14 @@ mod tests {
     }
 
     #[test]
-    fn folders_stand_at_the_top_of_the_answer() {
+    fn folders_are_fields_of_the_response_itself() {
         let page = parse_page(r#"{"status":"success","101":{"sharedfoldername": "x"}}"#);
         assert_eq!(page, Ok(Page { folders: vec![("101".to_owned(), r#"{"sharedfoldername":"x"}"#.to_owned())] }));
         assert_eq!(parse_page("[]"), Ok(Page::default()));
     }
 
     #[test]
-    fn a_status_alone_ends_the_pages_and_is_no_account_without_folders() {
+    fn a_response_with_only_a_status_is_valid_only_after_the_first_page() {
         let status = r#"{"status":"OK"}"#;
         assert!(parse_page(status).is_err());
         assert_eq!(super::parse_page(status, PageRequest { size: 2, index: 1 }), Ok(Page::default()));

@@ -182,7 +182,7 @@ fn each_command_accepts_only_the_form_of_its_own_answer() {
 }
 
 #[test]
-fn a_refusal_is_known_in_every_spelling_of_xml() {
+fn a_refusal_is_recognized_in_every_spelling_of_xml() {
     for body in [
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<lastpass rc=\"Authorization Error\"/>",
         "<lastpass rc=\"Authorization Error\"/>",
@@ -220,7 +220,7 @@ fn a_refusal_is_known_in_every_spelling_of_xml() {
 }
 
 #[test]
-fn a_web_page_stays_a_web_page_whatever_it_says() {
+fn a_web_page_is_never_a_refusal_whatever_its_text() {
     let zone = ApiZone::new("US/Eastern").expect("a zone");
     for body in [
         "<html><head><title>Authorization Error</title></head></html>",
@@ -244,7 +244,7 @@ fn a_web_page_stays_a_web_page_whatever_it_says() {
 }
 
 #[test]
-fn a_403_that_is_not_the_apis_is_waited_for_like_a_429() {
+fn a_403_without_a_response_of_the_api_counts_as_throttling() {
     let zone = ApiZone::new("US/Eastern").expect("a zone");
     let page = "<HTML><HEAD><TITLE>Access Denied</TITLE></HEAD><BODY><H1>Access Denied</H1>You don't have permission to access this server. Reference #18.2d</BODY></HTML>";
     for body in [
@@ -269,7 +269,7 @@ fn a_403_that_is_not_the_apis_is_waited_for_like_a_429() {
 }
 
 #[test]
-fn half_a_character_costs_no_page() {
+fn a_lone_surrogate_does_not_make_a_page_unreadable() {
     let zone = ApiZone::new("US/Eastern").expect("a zone");
     let event = r#"{"Time":"2025-07-17 09:51:51","Username":"\ud83d","\uDC00":1}"#;
     let body = format!(r#"{{"status":"OK","\ud83d":1,"data":{{"Event\udc00":{event},"Event2":{event}}}}}"#);

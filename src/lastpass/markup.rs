@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_and_texts_are_what_xml_says() {
+    fn the_message_of_xml_consists_of_attributes_and_texts() {
         for (answer, expected) in [
             ("<lastpass rc=\"Authorization Error\"/>", xml(true, "Authorization Error")),
             ("<?xml version='1.0'?>\n<r xmlns:x='urn:x'><LastPass rc='a > b' code=7/></r>", xml(true, "a > b; 7")),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_known_by_its_type_or_by_its_first_element() {
+    fn a_web_page_is_recognized_by_its_doctype_or_first_element() {
         for page in [
             "<!DOCTYPE html>",
             "<!doctype HTML PUBLIC \"-//W3C//DTD\">",

@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_that_is_wrong_in_either_direction_is_told_with_its_offset() {
+    fn a_wrong_zone_is_detected_in_either_direction_with_the_right_offset() {
         let polls = polls();
         for (account, set, offset) in [
             ("US/Pacific", "US/Eastern", -7.0),
@@ -442,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn every_quarter_of_an_hour_is_told_from_every_other() {
+    fn offsets_a_quarter_of_an_hour_apart_are_distinguished() {
         let polls = polls();
         for quarters in -48..=56 {
             let name = |quarters: i32| {
@@ -458,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn one_event_of_ours_where_it_has_to_be_agrees() {
+    fn one_event_at_the_expected_time_confirms_the_setting() {
         let polls = polls();
         let account = Account::new("US/Eastern", "US/Eastern").polled([sent(&polls)[0]]);
         assert_eq!(account.judge(&polls[..2]), Verdict::Agrees);
@@ -539,7 +539,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_later_than_the_clock_would_be_refutes_an_offset() {
+    fn an_event_in_the_future_refutes_an_offset() {
         let polls = polls();
         let mut account = Account::new("US/Pacific", "US/Eastern").polled(visible(&polls));
         // At the offset of our events, this event would be in the future.
@@ -548,7 +548,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_judged_while_a_clock_is_set() {
+    fn nothing_is_judged_near_a_clock_change() {
         for clock in ["2025-11-02T04:30:00Z", "2025-11-02T05:30:00Z", "2025-11-02T06:30:00Z", "2025-03-09T07:30:00Z"] {
             let polls = polls_from(at(clock));
             for account in ["US/Eastern", "US/Central", "UTC"] {
@@ -559,7 +559,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_off_by_minutes_is_no_zone() {
+    fn a_clock_error_of_minutes_is_not_taken_for_another_zone() {
         let polls = polls();
         for seconds in [40, 300, 420, 600, 840] {
             for sign in [1, -1] {
@@ -571,14 +571,14 @@ mod tests {
     }
 
     #[test]
-    fn slow_requests_tell_nothing() {
+    fn slow_requests_prove_nothing() {
         let polls: Vec<Poll> = polls().iter().map(|poll| Poll { answered: later(poll.sent, 5_001), ..*poll }).collect();
         let account = Account::new("US/Pacific", "US/Eastern").polled(visible(&polls));
         assert_eq!(account.judge(&polls), Verdict::Unknown);
     }
 
     #[test]
-    fn our_events_are_known_by_their_action_their_username_or_our_name() {
+    fn events_of_our_requests_are_recognized_by_action_username_or_api_user() {
         let polls = polls();
         let with = |username: &str, action: &str, data: &str, api_user| {
             let mut account = Account::new("US/Pacific", "US/Eastern");

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn no_page_is_asked_for_in_vain_where_the_total_is_known() {
+    fn a_known_total_saves_the_request_after_the_last_page() {
         assert_eq!(read(Counts::Given, 12, 2_000, Some(12)).1, 1);
         assert_eq!(read(Counts::Given, 12, 2_000, None).1, 2);
         assert_eq!(read(Counts::Given, 0, 2_000, None).1, 1);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn half_as_many_are_asked_for_until_one_is_left() {
+    fn the_page_size_is_halved_down_to_one() {
         let mut paging = Paging::from(PageRequest { size: 5, index: 3 }, 15);
         let mut sizes = Vec::new();
         while paging.shrink() {

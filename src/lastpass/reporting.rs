@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn all_events_of_all_users_are_asked_for() {
+    fn a_request_is_for_all_events_of_all_users() {
         let at = |text: &str| text.parse().expect("a time");
         let request = Request { from: at("2025-07-17T13:51:51Z"), to: at("2025-07-17T14:00:00Z"), next_us: Some(5) };
         let expected =
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_is_looked_at_is_the_one_that_would_be_read() {
+    fn the_fast_path_reads_the_same_time_as_the_parser() {
         let zone = ApiZone::new("US/Eastern").expect("a zone");
         let time = "2015-07-17 09:51:51";
         let begins = format!(r#"{{"Time":"{time}""#);

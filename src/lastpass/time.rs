@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn the_skipped_hour_is_moved_on_by_the_gap() {
+    fn a_time_in_the_skipped_hour_is_moved_forward_by_the_gap() {
         let time = read("US/Eastern", "2025-03-09 02:30:00").expect("readable");
         assert_eq!((time.earliest(), time.is_repeated()), (at("2025-03-09T07:30:00Z"), false));
     }

@@ -105,7 +105,7 @@ proptest! {
     }
 
     #[test]
-    fn ends_of_windows_lie_outside_folds_and_enclose_what_was_asked_for((name, instant) in zoned_instants()) {
+    fn the_ends_of_a_window_are_outside_folds_and_enclose_the_requested_range((name, instant) in zoned_instants()) {
         let zone = zone(name);
         let (begin, end) = (zone.begin_outside_fold(instant), zone.end_outside_fold(instant));
         prop_assert!(begin <= instant && instant <= end);

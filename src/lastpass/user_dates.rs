@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn too_little_is_said() {
+    fn too_little_evidence_proves_no_zone() {
         assert_eq!(compare_in("US/Eastern", "UTC", "UTC", 0), Fit::Unknown { compared: 0 });
         // Only one user supports this zone.
         assert_eq!(compare_in("US/Eastern", "Asia/Tokyo", "UTC", 1), Fit::Unknown { compared: 1 });

@@ -89,14 +89,14 @@ mod tests {
     }
 
     #[test]
-    fn users_of_a_list_have_keys_of_their_own() {
+    fn users_in_a_list_have_distinct_keys() {
         let body = r#"{"total":5,"Users":[{"username":"a"},{"id":7,"username":"b"},{"id":"8"},{},{"username":""}]}"#;
         let page = super::parse_page(body, PageRequest { size: 5, index: 2 }).expect("a page");
         assert_eq!(page.users.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["a", "7", "8", "13", "14"]);
     }
 
     #[test]
-    fn an_answer_without_users_must_say_that_there_are_none() {
+    fn a_response_without_users_must_have_an_empty_list_of_users() {
         // A page after the last one may be empty.
         assert_eq!(super::parse_page("[]", PageRequest { size: 2, index: 1 }), Ok(Page::default()));
         assert!(parse_page("[]").is_err());

@@ -449,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_behind_next_shows_a_zone_too_far_west() {
+    fn the_page_that_next_leads_to_proves_a_zone_too_far_west() {
         let next = at("2025-07-01T14:00:00Z").as_microsecond();
         let pages = |name: &str| {
             let zone = ApiZone::new(name).expect("a zone");
@@ -513,7 +513,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_in_which_a_page_was_cut_is_counted_in_one_answer() {
+    fn the_second_in_which_a_page_is_truncated_is_counted_in_one_response() {
         let end = at("2025-11-02T06:10:00.999999Z").as_microsecond();
         let every = ["10:00", "10:00", "20:00", "30:00", "50:00"].map(str::to_owned).to_vec();
         // `next` is the position of the last event on the page, of the newest remaining event, or their second.
@@ -526,7 +526,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_pass_that_has_not_come_is_not_requested() {
+    fn a_second_pass_in_the_future_is_not_requested() {
         let zone = zone();
         let boundary = at("2025-11-02T05:10:00Z");
         // The second pass of 01:10:00 is at 06:10:00.
@@ -544,7 +544,7 @@ mod tests {
     }
 
     #[test]
-    fn a_joined_page_shows_a_zone_too_far_west() {
+    fn a_joined_page_proves_a_zone_too_far_west() {
         // The setting is US/Pacific and the API uses US/Eastern: `next` is three hours before the events as they are
         // read.
         let zone = ApiZone::new("US/Pacific").expect("a zone");
@@ -571,7 +571,7 @@ mod tests {
     }
 
     #[test]
-    fn a_visible_jump_back_tells_the_pass() {
+    fn a_visible_jump_back_determines_the_pass() {
         let zone = zone();
         for reversed in [false, true] {
             let mut reading = WindowReader::new(&zone, at("2025-11-01T04:00:00Z"), at("2025-11-03T04:00:00Z"));
@@ -595,7 +595,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_one_step_in_the_repeated_hour_has_the_order_of_the_others() {
+    fn a_page_without_an_order_of_its_own_takes_the_order_of_the_others() {
         let zone = zone();
         let fold = |time: &str, data| event(&zone, &format!("2025-11-02 01:{time}"), data);
         let next = at("2025-11-02T06:00:00Z").as_microsecond();
@@ -613,7 +613,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_between_pages_tells_no_pass() {
+    fn a_jump_between_pages_determines_no_pass() {
         let zone = zone();
         let next = at("2025-11-02T06:10:00Z").as_microsecond();
         // Each page is sorted by wall time. The middle one has events of both passes.
@@ -633,7 +633,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_tells_the_pass_in_its_own_repeated_hour_alone() {
+    fn a_jump_determines_the_pass_only_in_its_own_repeated_hour() {
         let zone = zone();
         let mut reading = WindowReader::new(&zone, at("2024-11-01T04:00:00Z"), at("2025-11-03T04:00:00Z"));
         let events = [
@@ -662,7 +662,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_tells_the_pass_while_only_the_first_could_have_happened() {
+    fn the_clock_determines_the_pass_before_the_second_pass_begins() {
         let zone = zone();
         for (clock, ambiguous) in [("2025-11-02T05:45:00Z", false), ("2025-11-02T06:45:00Z", true)] {
             let mut reading = WindowReader::new(&zone, at("2025-11-01T04:00:00Z"), at("2025-11-03T04:00:00Z"));
@@ -674,7 +674,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_without_a_readable_time_is_kept_and_decides_nothing() {
+    fn an_event_without_a_readable_time_is_kept_and_sets_no_boundary() {
         let zone = zone();
         let mut reading = WindowReader::new(&zone, at("2025-07-01T04:00:00Z"), at("2025-07-02T04:00:00Z"));
         let page = Page {
@@ -714,7 +714,7 @@ mod tests {
     }
 
     #[test]
-    fn a_next_that_leads_nowhere_is_refused() {
+    fn a_next_that_does_not_advance_is_refused() {
         let zone = zone();
         let mut reading = WindowReader::new(&zone, at("2025-07-01T04:00:00Z"), at("2025-07-01T14:00:01Z"));
         let next = at("2025-07-01T14:00:00Z").as_microsecond();

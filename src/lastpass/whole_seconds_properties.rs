@@ -117,7 +117,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_500))]
 
     #[test]
-    fn every_event_of_a_window_is_given_out_once_and_its_second_whole(
+    fn every_event_of_a_window_is_returned_once_with_its_whole_second(
         world in worlds(),
         restart_after in 1..4_usize,
     ) {
@@ -188,7 +188,7 @@ fn read_fold(offsets: &[i64], habits: Habits) -> (usize, usize) {
 }
 
 #[test]
-fn four_equal_events_at_the_border_of_two_pages_are_four() {
+fn four_equal_events_at_the_boundary_of_two_pages_count_as_four() {
     let offsets: Vec<i64> = (-40..40).flat_map(|step| [step * 80; 4]).collect();
     for next in Next::REPEATING {
         for order in [Order::Descending, Order::AscendingByTime, Order::Shuffled] {
@@ -201,7 +201,7 @@ fn four_equal_events_at_the_border_of_two_pages_are_four() {
 }
 
 #[test]
-fn a_page_that_holds_both_passes_of_the_wall_time_it_is_cut_in_takes_one_more_request() {
+fn a_page_truncated_in_a_wall_time_of_which_it_holds_both_passes_costs_one_more_request() {
     // Every minute of both passes has two equal events, so a page of 140 events spans an hour and ten minutes.
     let offsets: Vec<i64> = (-60..60).flat_map(|minute| [minute * 60; 2]).collect();
     for next in Next::REPEATING {
@@ -215,7 +215,7 @@ fn a_page_that_holds_both_passes_of_the_wall_time_it_is_cut_in_takes_one_more_re
 }
 
 #[test]
-fn a_second_that_fills_many_pages_takes_a_request_for_each() {
+fn a_second_that_fills_many_pages_costs_one_request_for_each() {
     for (offset, after) in [(-3_600, None), (-3_600, Some(-1)), (-10, None), (0, None), (3_599, None)] {
         let offsets = [vec![offset; 50], after.into_iter().collect()].concat();
         let habits = Habits { page_size: 5, next: Next::OfPage, ..Habits::PLAIN };

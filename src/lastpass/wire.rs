@@ -362,14 +362,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_api_is_told_apart() {
+    fn a_body_that_is_not_from_the_api_is_distinguished_from_a_refusal() {
         for answer in ["", "  ", "<html>", "\"text\"", "[1]", r#"{"data":{"#, "null"] {
             assert!(matches!(Answer::read(answer), Err(Problem::NotTheApi(_))), "{answer}");
         }
     }
 
     #[test]
-    fn a_field_that_comes_twice_is_none() {
+    fn a_field_that_occurs_twice_is_none() {
         assert_eq!(field(r#"{"Time":"x","Data":{"Time":1}}"#, "Time"), Some(Value::from("x")));
         assert_eq!(field(r#"{"Time":"x","Time":"y"}"#, "Time"), None);
         assert_eq!(field("[1]", "Time"), None);

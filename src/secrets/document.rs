@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_no_part_of_the_document() {
+    fn a_byte_order_mark_is_ignored() {
         let document = with("note", "x".into());
         for mark in ["\u{feff}", "\u{feff}\r\n ", " \u{feff}", "\u{feff}\u{feff}", "\u{ef}\u{bb}\u{bf}"] {
             let credentials = parse(&format!("{mark}{document}")).unwrap();
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_pasted_with_a_hash_is_found_before_lastpass_refuses_it() {
+    fn characters_pasted_with_a_hash_are_detected() {
         for pasted in [format!("\"{HASH}\""), format!("'{HASH}'"), format!("{HASH} {HASH}"), format!("{HASH}\n{HASH}")]
         {
             let found = problems(&with("provisioning_hash", pasted.into()));
@@ -351,14 +351,14 @@ mod tests {
     }
 
     #[test]
-    fn unknown_fields_are_left_alone() {
+    fn unknown_fields_are_ignored() {
         for value in [serde_json::json!({"a": [1, {}]}), serde_json::json!([null, true, 1.5]), serde_json::json!(-1)] {
             assert!(parse(&with("note", value)).is_ok());
         }
     }
 
     #[test]
-    fn a_setup_key_may_be_left_out_empty_or_unfilled() {
+    fn a_setup_key_may_be_missing_empty_or_the_placeholder() {
         for value in [serde_json::Value::Null, "".into(), " ".into(), PLACEHOLDER.into()] {
             assert!(parse(&with("elastic_setup_api_key", value)).unwrap().elastic_setup_api_key.is_none());
         }
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_placeholder_in_a_required_field_is_a_state_of_its_own() {
+    fn a_placeholder_in_a_required_field_is_a_separate_error() {
         for name in REQUIRED {
             // Even if another field is wrong, the error is that the secret is not filled in yet.
             let document = with(name, PLACEHOLDER.into()).replace(KEY, "id:key");
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_is_said_at_once() {
+    fn all_problems_are_reported_at_once() {
         let found = problems(r#"{"account_number": "12a", "provisioning_hash": "", "elastic_api_key": ["x"]}"#);
         let (hash, key) = (PROVISIONING_HASH, ELASTIC_API_KEY);
         assert_eq!(found, [Problem::NotDigits, Problem::Lacks { field: hash }, Problem::NotText { field: key }]);
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_number_that_is_no_number_of_digits_is_refused() {
+    fn an_account_number_with_other_characters_than_digits_is_refused() {
         for value in [serde_json::json!(-5), serde_json::json!(1.5), serde_json::json!(true)] {
             assert_eq!(problems(&with("account_number", value)), [Problem::NotText { field: ACCOUNT_NUMBER }]);
         }
@@ -416,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_that_is_no_json_object_is_refused_by_its_place() {
+    fn a_document_that_is_not_a_json_object_is_refused_with_the_position() {
         assert_eq!(problems("{\n\"provisioning_hash\": \"x"), [Problem::NotJson { line: 2, column: 23 }]);
         assert_eq!(problems("{“account_number”: 7}"), [Problem::NotJson { line: 1, column: 2 }]);
         for document in ["[\"1\", \"hash\", \"key\"]", "\"hash\"", "null", "7", "", "f00dfeed", "'{}'"] {
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn an_api_key_is_wanted_as_kibana_encodes_it() {
+    fn an_api_key_must_be_in_its_encoded_form() {
         let unpadded = KEY.trim_end_matches('=');
         assert_eq!(api_key_form(KEY), KeyForm::Encoded);
         assert_eq!(api_key_form(unpadded), KeyForm::Encoded);
@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_and_no_debug_quotes_the_document() {
+    fn no_text_and_no_debug_output_quotes_the_document() {
         let whole = parse(&with("elastic_setup_api_key", KEY.into())).unwrap();
         let mut printed = format!("{whole:?} {whole:#?}");
         let secret = "s3cr3t-value";

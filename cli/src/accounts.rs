@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stack_of_one_account_takes_no_name() {
+    fn a_stack_of_one_account_refuses_account_names() {
         assert_eq!(Targets::resolve(&stack(None), &Selection::Unspecified), Ok(Targets::Stack));
         for selection in [named(&["a"]), Selection::All] {
             let text = Targets::resolve(&stack(None), &selection).expect_err("refused").to_string();

@@ -1,7 +1,7 @@
-//! The answers of the function and of the state machine, as far as the command line reads them.
+//! The fields that the command line reads from the answers of the function and of the state machine.
 //!
-//! A field that a later version adds is ignored. An answer of another form fails to parse, so that the caller can say so
-//! or print all of it.
+//! Fields that a later version adds are ignored. An answer of another form fails to parse. The caller then reports this or
+//! prints the whole answer.
 
 use std::collections::BTreeMap;
 

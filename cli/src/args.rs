@@ -77,7 +77,7 @@ pub enum Command {
     Check,
     /// Show the progress of each stream and backfill
     Status {
-        /// Show it again and again, until Ctrl-C
+        /// Refresh the display every few seconds, until Ctrl-C
         #[arg(long)]
         watch: bool,
     },
@@ -196,7 +196,7 @@ pub struct ContentInstall {
     /// ID of the space; default: the one in the URL, or default
     #[arg(long, value_name = "ID")]
     pub space: Option<String>,
-    /// Also replace what you changed in the rules; they stay enabled or disabled
+    /// Also replace values that you changed in the rules; rules stay enabled or disabled
     #[arg(long)]
     pub overwrite: bool,
 }

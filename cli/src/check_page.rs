@@ -9,26 +9,23 @@ use crate::{
     output, paint, table,
 };
 
-/// What to do first about a failed check, beside what its message says. `{}` stands for the options that select the stack.
-/// Checks without an entry say everything in their messages.
+/// The next step after a failed check, in addition to its message. `{}` is replaced by the options that select the stack.
+/// For checks without an entry, the message is sufficient.
 const NEXT_STEPS: &[(&str, &str)] = &[
     ("settings", "correct the parameter, and deploy again"),
     ("secret", "lastpass-elastic connect{}"),
     ("checkpoint", "docs/errors.md explains the errors that begin with `Checkpoint.`"),
     ("checkpoint_destination", "undo the change, or move each stream: lastpass-elastic reset STREAM --to TIME{}"),
-    (
-        "lastpass_event_report",
-        "if the provisioning hash is not valid any more: lastpass-elastic connect --rotate-hash{}",
-    ),
+    ("lastpass_event_report", "if the provisioning hash is no longer valid: lastpass-elastic connect --rotate-hash{}"),
     ("lastpass_time_zone", "set the parameter LastPassTimeZone (or `time_zone` in the secret), and deploy again"),
     (
         "lastpass_user_time_zone",
         "set the parameter LastPassUserTimeZone (or `user_time_zone` in the secret), and deploy again",
     ),
-    ("elasticsearch", "if the API key is not valid any more: lastpass-elastic connect --rotate-key{}"),
+    ("elasticsearch", "if the API key is no longer valid: lastpass-elastic connect --rotate-key{}"),
     ("elasticsearch_rights", "lastpass-elastic connect --rotate-key{}"),
     ("elasticsearch_excess_rights", "lastpass-elastic connect --rotate-key{}"),
-    ("elasticsearch_setup_rights", "take `elastic_setup_api_key` out of the secret: `connect` needs none there"),
+    ("elasticsearch_setup_rights", "remove `elastic_setup_api_key` from the secret: `connect` does not need it"),
     ("index_templates", "lastpass-elastic connect{}"),
     ("ignored_values", "docs/reliability.md, \"Values that Elasticsearch ignores\""),
     ("other_writers", "docs/from-elastics-integration.md"),
@@ -48,7 +45,7 @@ pub fn render(check: &Value, status: Option<&Value>, stack: &str) -> String {
     let head = check["account"].as_str().map_or_else(String::new, |account| format!("account {account}\n"));
     let faults = match Exit::of_answer(check) {
         Exit::Done => String::new(),
-        _ => format!("\n\n{}", paint::bad("not everything works: do what is written under each failed check")),
+        _ => format!("\n\n{}", paint::bad("some checks failed: follow the instructions under each of them")),
     };
     // The account is in the head of the page.
     let status = status.map(|status| {

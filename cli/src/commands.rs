@@ -94,7 +94,7 @@ async fn check(options: &StackOptions, format: Format) -> Result<Exit, Error> {
         return session.invoke(&targets, &request, format).await;
     }
     let (checks, exit) = session.ask(&targets, &request).await?;
-    // The faults matter more than a status that cannot be read.
+    // The checks are shown even if the status cannot be read.
     let statuses =
         session.ask(&targets, &json!({"action": "status"})).await.map_or_else(|_| Vec::new(), |(all, _)| all);
     let page = |(nth, check)| check_page::render(check, statuses.get(nth), &session.stack.name);

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn several_accounts_end_as_the_worst_of_them() {
+    fn the_worst_exit_of_several_accounts_counts() {
         assert_eq!(Exit::Done.worse(Exit::Unfinished), Exit::Unfinished);
         assert_eq!(Exit::Failed.worse(Exit::Unfinished), Exit::Failed);
         assert_eq!(Exit::Failed.worse(Exit::Aws), Exit::Aws);

@@ -1,4 +1,4 @@
-//! The JSON that the function is invoked with.
+//! The JSON payload of an invocation of the function.
 
 use std::{fs, io};
 

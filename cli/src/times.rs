@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn an_age_means_the_same_range_all_day() {
+    fn an_age_means_the_same_time_all_day() {
         for word in ["90d", "4w", "today", "yesterday"] {
             assert_eq!(parse(word, at("2025-06-15T00:00:00Z")), parse(word, at("2025-06-15T23:59:59Z")), "{word}");
         }

@@ -1,4 +1,4 @@
-//! `status --watch`: shows the status again and again.
+//! `status --watch`: shows the status, and refreshes it regularly.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
 /// The pause between two requests. Chosen: a page takes the function about this long, so each refresh can show progress.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Shows the status until Ctrl-C, or until nobody reads the output. An outage of the network is shown and survived.
+/// Shows the status until Ctrl-C is pressed or the reader of the output closes it. Retries after an outage of the network.
 ///
 /// # Errors
 /// [`Error`].
@@ -43,7 +43,7 @@ async fn refresh(session: &Session, format: Format) -> Result<Exit, Error> {
         if is_page {
             terminal.clear_screen().map_err(output::Error::from)?;
         }
-        let hint = if is_page { "\n\nCtrl-C ends this" } else { "" };
+        let hint = if is_page { "\n\nPress Ctrl-C to quit" } else { "" };
         if output::print_line(&format!("{text}{hint}"))? == Reader::Closed {
             return Ok(Exit::Done);
         }

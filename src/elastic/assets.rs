@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn constants_are_those_of_the_stream() {
+    fn constant_fields_have_the_values_of_their_stream() {
         for (stream, dataset) in
             STREAMS.iter().zip(["event_report", "user", "detailed_shared_folder", "dead_letter", "change"])
         {
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn index_templates_name_their_parts_and_the_users_hooks_last() {
+    fn index_templates_list_the_component_templates_of_the_user_last() {
         for stream in &STREAMS {
             let template = parsed(stream.index_template);
             let custom = format!("{}@custom", stream.data_streams.trim_end_matches("-*"));

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_error_in_elasticsearchs_form_is_one() {
+    fn an_error_is_recognized_only_in_the_form_of_elasticsearch() {
         let typed = r#"{"error":{"root_cause":[{"type":"x_exception","reason":"r"}],"type":"x_exception","reason":"r","header":{"WWW-Authenticate":["ApiKey"]}},"status":400}"#;
         assert_eq!(response(typed).error_type(), "x_exception");
         assert_eq!(response(r#"{"error":"no handler found for uri [/x]","status":400}"#).error_type(), "no_handler");

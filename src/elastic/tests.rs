@@ -350,7 +350,7 @@ async fn an_index_that_ended_before_a_document_existed_is_not_searched_for_it() 
     // Documents without an earliest time, and older ones, are looked for in every index.
     assert_eq!(deliver(&writer, &documents(1..2)).await.unwrap(), [there]);
     assert_eq!(deliver(&writer, &since(documents(1..2), "2026-11-24T00:10:00Z")).await.unwrap(), [there]);
-    assert_eq!((fake.seen("_settings").len(), fake.seen("_msearch").len()), (2, 2), "facts about indices are requested only once");
+    assert_eq!((fake.seen("_settings").len(), fake.seen("_msearch").len()), (2, 2), "each is requested only once");
     assert_eq!(fake.documents(USERS).len(), 3);
 }
 

@@ -6,8 +6,8 @@ use crate::clock::Backoff;
 
 /// First pause after a fault. Chosen: a connection that was cut is usable again after half a second.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// First pause of low-priority work after LastPass throttled it. Chosen: until then, a live run, which retries after
-/// [`FIRST_PAUSE`], has had its turns.
+/// First pause of low-priority work after LastPass throttled it. Chosen: long enough that a live run, which retries after
+/// [`FIRST_PAUSE`], comes first.
 pub(super) const FIRST_LOW_PRIORITY_PAUSE: Duration = Duration::from_secs(15);
 /// Longest pause between two tries while LastPass throttles. Chosen: one request a minute is no load, and the client
 /// notices within a minute that the limit is lifted.
@@ -20,7 +20,7 @@ const LAST_TRY: Duration = Duration::from_secs(20);
 /// because the next invocation could only wait too, and a failed invocation leaves a message for an operator.
 pub(super) struct Throttled {
     backoff: Backoff,
-    /// How long before the deadline the last try is, once known.
+    /// The time between the last try and the deadline. None until it is chosen.
     last_try: Option<Duration>,
     is_last: bool,
 }
@@ -30,8 +30,8 @@ impl Throttled {
         Self { backoff: Backoff::new(first_pause, LONGEST_THROTTLED_PAUSE), last_try: None, is_last: false }
     }
 
-    /// Returns the pause before the next try, or `None` after the last one. Respects `Retry-After`, except for one last
-    /// try before the time that `remains` is over.
+    /// Returns the pause before the next try, or `None` after the last one. Respects `Retry-After`, except for the last
+    /// try before the deadline, which is `remains` from now.
     pub(super) fn pause(&mut self, retry_after: Option<Duration>, remains: Duration) -> Option<Duration> {
         if self.is_last {
             return None;

@@ -61,7 +61,7 @@ pub struct Client {
     history: Arc<History>,
 }
 
-/// What all clones of a client have done.
+/// The requests of a client and all its clones.
 #[derive(Default)]
 struct History {
     requests: AtomicU64,
@@ -139,8 +139,8 @@ impl Client {
         self.history.requests.load(Ordering::Relaxed)
     }
 
-    /// Returns how many requests LastPass throttled: with 429, with a 403 that is not its API's, or with a message that
-    /// there are too many requests.
+    /// Returns how many requests LastPass throttled: with 429, with a 403 that its API did not send, or with a message
+    /// that there are too many requests.
     #[must_use]
     pub fn throttled(&self) -> u64 {
         self.history.throttled.load(Ordering::Relaxed)
@@ -150,7 +150,7 @@ impl Client {
     ///
     /// # Errors
     /// Every [`Error`] but `WrongTimeZone`. Faults are retried with backoff while the deadline allows. A response that
-    /// `read` rejects as not the API's is such a fault. Credentials that were refused once are not sent again.
+    /// the API did not send is such a fault. Credentials that were refused once are not sent again.
     pub(super) async fn call<T>(
         &self,
         command: Command,
@@ -283,7 +283,7 @@ impl Client {
         match problem {
             wire::Problem::NotTheApi(why) => Fault::BadAnswer { why },
             wire::Problem::Throttled => Fault::Throttled { limit: Limit::Said, retry_after: None },
-            wire::Problem::Fail { reason } if speaks_of_credentials(&reason) => self.unauthorized(&reason),
+            wire::Problem::Fail { reason } if is_about_credentials(&reason) => self.unauthorized(&reason),
             wire::Problem::Fail { reason } => {
                 let said = Said::new(&reason, &self.account.provisioning_hash);
                 Fault::Final(Error::Refused { command, said })
@@ -340,7 +340,7 @@ fn text_of(body: &[u8]) -> Cow<'_, str> {
 
 /// Returns whether the reason of a `FAIL` is about the credentials. The wording is not documented. The result only
 /// chooses between two errors that are treated alike: both make the function read the secret again.
-fn speaks_of_credentials(reason: &str) -> bool {
+fn is_about_credentials(reason: &str) -> bool {
     const WORDS: &[&str] =
         &["auth", "hash", "credential", "cid", "account number", "secret", "denied", "permission", "login", "api key"];
     let reason = reason.to_lowercase();

@@ -1,4 +1,4 @@
-//! What proves that a response, or the zone setting, cannot be correct.
+//! The proof that a response, or the zone setting, cannot be correct.
 
 use jiff::{SignedDuration, Timestamp};
 

@@ -280,7 +280,7 @@ fn a_lone_surrogate_does_not_make_a_page_unreadable() {
     let page = Answers::default().events((200, body.as_bytes()), &zone).expect("a page");
     assert!(page.events[0].time.is_err(), "a time that can't be read is not none: {page:?}");
     let body = r#"{"status":"OK","next":"\ud83d","data":[]}"#;
-    assert!(Answers::default().events((200, body.as_bytes()), &zone).is_err(), "no end is seen in it");
+    assert!(Answers::default().events((200, body.as_bytes()), &zone).is_err(), "an unreadable `next` is not the end");
 
     let body = r#"{"total":2,"count":2,"Users":{"\ud83d":{"username":"\ud83d"},"\uDE00":{}},"Groups":{"\ud83d":[]}}"#;
     let users = Answers::default().users((200, body.as_bytes())).expect("a page").users;

@@ -39,7 +39,7 @@ impl PageRequest {
     }
 }
 
-/// How far reading has come after a page.
+/// The progress of reading after a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
     /// The first response holds all entries.
@@ -157,7 +157,7 @@ mod tests {
                 return (paging.read(), requests);
             }
         }
-        panic!("it comes to no end: {counts:?}, {entries} entries, {cap} a page");
+        panic!("reading never ends: {counts:?}, {entries} entries, {cap} a page");
     }
 
     #[test]
@@ -175,7 +175,7 @@ mod tests {
                 }
             }
         }
-        // A LastPass that always returns the first page gives no other entries.
+        // If LastPass always returns the first page, the other entries cannot be read.
         assert_eq!(read(Counts::First, 700, 500, None).0, 500);
     }
 

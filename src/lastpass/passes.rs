@@ -78,12 +78,12 @@ fn orders_of(pages: &[Vec<Event>]) -> Option<Vec<Order>> {
         return None;
     }
     if orders.contains(&Order::Either) {
-        let told = match (orders.contains(&Order::Ascending), orders.contains(&Order::Descending)) {
+        let common = match (orders.contains(&Order::Ascending), orders.contains(&Order::Descending)) {
             (true, false) => Order::Ascending,
             (false, true) => Order::Descending,
             _ => return None,
         };
-        orders.iter_mut().filter(|order| **order == Order::Either).for_each(|order| *order = told);
+        orders.iter_mut().filter(|order| **order == Order::Either).for_each(|order| *order = common);
     }
     Some(orders)
 }

@@ -1,4 +1,4 @@
-//! Judges responses that are not what was asked for: a refusal, throttling, or something else than the API.
+//! Classifies unexpected responses: a refusal, throttling, or a body that the API did not send.
 
 use serde_json::Value;
 
@@ -26,7 +26,7 @@ pub(super) const LIST: Problem = Problem::NotTheApi("it is a list");
 pub(super) fn judge_markup(answer: &str) -> Problem {
     match markup::read(answer) {
         Markup::Html => Problem::NotTheApi("it is an HTML page"),
-        Markup::Xml { said, .. } if speaks_of_throttling(&said) => Problem::Throttled,
+        Markup::Xml { said, .. } if reports_throttling(&said) => Problem::Throttled,
         Markup::Xml { is_lastpass: true, said } if !said.is_empty() && !is_good_word(&said) => {
             Problem::Fail { reason: said }
         }
@@ -42,7 +42,7 @@ pub(super) fn judge_text(answer: &str) -> Problem {
     let said = answer.trim().trim_matches('"');
     if said.len() > LONGEST {
         TEXT
-    } else if speaks_of_throttling(said) {
+    } else if reports_throttling(said) {
         Problem::Throttled
     } else if is_refusal(said) {
         Problem::Fail { reason: said.to_owned() }
@@ -57,7 +57,7 @@ pub(super) fn is_good_word(word: &str) -> bool {
 }
 
 /// Returns whether a text says that there were too many requests.
-pub(super) fn speaks_of_throttling(text: &str) -> bool {
+pub(super) fn reports_throttling(text: &str) -> bool {
     const WORDS: &[&str] = &["too many", "rate limit", "rate-limit", "ratelimit", "rate_limit", "throttl", "slow down"];
     let text = text.to_lowercase();
     WORDS.iter().any(|word| text.contains(word)) || text.split(|c: char| !c.is_alphanumeric()).any(|word| word == "429")

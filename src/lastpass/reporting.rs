@@ -168,7 +168,7 @@ mod tests {
         let zone = ApiZone::new("US/Eastern").expect("a zone");
         let time = "2015-07-17 09:51:51";
         let begins = format!(r#"{{"Time":"{time}""#);
-        assert_eq!(first_time(&format!(r#"{begins},"Data":"Time"}}"#)), None, "a text that may be a key");
+        assert_eq!(first_time(&format!(r#"{begins},"Data":"Time"}}"#)), None, "a value that may be a key");
         assert_eq!(first_time(&format!(r#"{begins},"Data":"x"}}"#)), Some(time));
         assert_eq!(first_time(&format!("{begins}}}")), Some(time));
         for rest in [

@@ -1,4 +1,4 @@
-//! A small LastPass for properties: it pages, orders and bounds in any way.
+//! A small LastPass for property tests, with any kind of paging, order and bounds.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 

@@ -47,7 +47,7 @@ pub struct WindowReader<'z> {
     /// The kept events of joined pages, newest first.
     held: Vec<Part>,
     /// Events of the wall times that were requested separately.
-    told: Vec<(Event, EventTime)>,
+    separate: Vec<(Event, EventTime)>,
     /// The second in which the next page to be joined begins: no event of that page is newer.
     top: Timestamp,
     /// The `next` of the request for that page.
@@ -123,7 +123,7 @@ impl<'z> WindowReader<'z> {
             from,
             position: to,
             held: Vec::new(),
-            told: Vec::new(),
+            separate: Vec::new(),
             top: Timestamp::MAX,
             next_us: None,
             whole_from: None,
@@ -151,7 +151,7 @@ impl<'z> WindowReader<'z> {
         let latest_right = clock.saturating_add(CLOCK_TOLERANCE).unwrap_or(clock);
         self.top = self.top.min(Timestamp::from_second(latest_right.as_second()).unwrap_or(latest_right));
         let cut = page.next_us.is_some() || page.events.len() >= PAGE_MAX_EVENTS;
-        // Events without a time belong to no second. They are returned each time a response contains them.
+        // Events without a time belong to no second. They are returned whenever a response contains them.
         let mut timed = page.events;
         let timeless = timed.extract_if(.., |event| local_time(event).is_none());
         let mut events: Vec<(Event, Option<EventTime>)> = timeless.map(|event| (event, None)).collect();
@@ -178,7 +178,7 @@ impl<'z> WindowReader<'z> {
         let inside = |time: &LocalTime| window.contains(&time.earliest());
         let held = std::mem::take(&mut self.held);
         let mut settled = settle(held.into_iter().map(|part| part.events).collect(), clock);
-        settled.append(&mut self.told);
+        settled.append(&mut self.separate);
         settled.sort_by_key(|(_, time)| time.timestamp);
         events.reserve(settled.len());
         let kept = settled.into_iter().filter(|(event, _)| local_time(event).is_some_and(|time| inside(&time)));
@@ -267,32 +267,32 @@ impl<'z> WindowReader<'z> {
                 if let Some(next_us) = next_us
                     && second_of(next_us).is_some_and(|second| second >= doubt.time.earliest())
                 {
-                    doubt.go_on(next_us);
+                    doubt.choose_next_request(next_us);
                     return self.doubts.push(doubt);
                 }
             }
         }
-        let is_meant = |event: &Event| local_time(event).is_some_and(|time| time.civil() == doubt.time.civil());
-        let mut told = settle(doubt.pages, clock);
-        told.retain(|(event, _)| is_meant(event));
+        let has_wall_time = |event: &Event| local_time(event).is_some_and(|time| time.civil() == doubt.time.civil());
+        let mut settled = settle(doubt.pages, clock);
+        settled.retain(|(event, _)| has_wall_time(event));
         if doubt.about == About::Boundary {
-            self.held.iter_mut().for_each(|part| part.events.retain(|event| !is_meant(event)));
+            self.held.iter_mut().for_each(|part| part.events.retain(|event| !has_wall_time(event)));
         } else if let Some(Part { events, .. }) = self.held.last_mut() {
-            if told.len() >= events.iter().filter(|event| is_meant(event)).count() {
+            if settled.len() >= events.iter().filter(|event| has_wall_time(event)).count() {
                 // The page repeats nothing of this second, so it repeats nothing older either.
                 self.doubts.retain(|other| other.about == About::Boundary);
                 return;
             }
-            for (event, settled) in &mut told {
-                *settled = local_time(event).map_or(*settled, |time| time.first_pass());
+            for (event, time) in &mut settled {
+                *time = local_time(event).map_or(*time, |local| local.first_pass());
             }
-            events.retain(|event| !is_meant(event));
+            events.retain(|event| !has_wall_time(event));
         }
-        self.told.append(&mut told);
+        self.separate.append(&mut settled);
     }
 
     /// Returns whether a time is in the requested range. Other times must not determine a boundary.
-    fn is_asked_for(&self) -> impl Fn(&LocalTime) -> bool + use<> {
+    fn is_requested(&self) -> impl Fn(&LocalTime) -> bool + use<> {
         let Request { from, to, .. } = self.request();
         move |time| (from..=to).contains(&time.earliest())
     }
@@ -300,7 +300,7 @@ impl<'z> WindowReader<'z> {
     /// Returns the instant from which a truncated page is complete: after its oldest second, or after the fold that
     /// contains it.
     fn whole_from(&self, page: &[Event]) -> Option<Timestamp> {
-        let times = page.iter().filter_map(local_time).filter(self.is_asked_for());
+        let times = page.iter().filter_map(local_time).filter(self.is_requested());
         let oldest = times.map(|time| time.earliest()).min()?;
         Some(match self.zone.fold_at(oldest) {
             Some(fold) => fold.end,
@@ -334,7 +334,7 @@ impl<'z> WindowReader<'z> {
         if self.request().next_us.is_some_and(|before| next_us >= before) {
             return Err(Contradiction::NextStands);
         }
-        let times = page.events.iter().filter_map(local_time).filter(self.is_asked_for());
+        let times = page.events.iter().filter_map(local_time).filter(self.is_requested());
         let oldest = times.map(|time| time.latest()).min();
         if let (Ok(next), Some(oldest)) = (Timestamp::from_microsecond(next_us), oldest)
             && next > oldest.saturating_add(CLOCK_TOLERANCE).unwrap_or(oldest)
@@ -356,7 +356,7 @@ impl Doubt {
 
     /// Chooses the next request after a response that was truncated inside the first pass of the wall time. Tries a
     /// proof once, unless `next` is a whole second and so names no event within it. Otherwise joins the pages.
-    fn go_on(&mut self, cut_us: i64) {
+    fn choose_next_request(&mut self, cut_us: i64) {
         if self.about == About::Boundary && self.proof == Proof::NotTried && cut_us % SECOND_US != 0 {
             self.proof = Proof::WithoutSecondPass { cut_us };
             self.next_us -= SECOND_US;

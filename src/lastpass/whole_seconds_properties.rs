@@ -1,4 +1,4 @@
-//! Properties of reading whole seconds, against a small LastPass that pages, orders and bounds in any way.
+//! Properties of reading whole seconds, against a small LastPass with any kind of paging, order and bounds.
 
 use std::collections::BTreeMap;
 
@@ -78,7 +78,7 @@ impl World {
     }
 
     /// Returns the records of the window, each with its true instant.
-    fn held(&self) -> BTreeMap<String, Timestamp> {
+    fn expected(&self) -> BTreeMap<String, Timestamp> {
         self.inside().map(|entry| (self.lastpass.record(entry), entry.instant)).collect()
     }
 
@@ -89,7 +89,7 @@ impl World {
     /// Returns whether repeats can be distinguished from twins. That requires that no second holds a page of events.
     /// For a repeated wall time, it also requires that a page holds both its passes and everything between them, or
     /// that its second pass is empty and other events follow its first pass before the clock is set back.
-    fn can_be_told(&self) -> bool {
+    fn are_repeats_distinguishable(&self) -> bool {
         let Habits { next, page_size, .. } = *self.lastpass.habits();
         if !Next::REPEATING.contains(&next) {
             return true;
@@ -99,7 +99,7 @@ impl World {
         let count = |from: Timestamp, to: Timestamp| {
             self.lastpass.entries().filter(|entry| (from..=to).contains(&entry.instant)).count()
         };
-        let is_told = |first: Timestamp| {
+        let is_distinguishable = |first: Timestamp| {
             let Some(fold) = self.lastpass.zone.fold_at(first).filter(|fold| first < fold.set_back) else {
                 return true;
             };
@@ -109,7 +109,7 @@ impl World {
             is_empty && newer == 0 && next != Next::WholeSecond || is_apart && count(first, again) + newer < page_size
         };
         let mut instants = self.lastpass.entries().map(|entry| entry.instant);
-        instants.all(|instant| count(instant, instant) + newer < page_size && is_told(instant))
+        instants.all(|instant| count(instant, instant) + newer < page_size && is_distinguishable(instant))
     }
 }
 
@@ -121,15 +121,15 @@ proptest! {
         world in worlds(),
         restart_after in 1..4_usize,
     ) {
-        if !world.can_be_told() { return Ok(()); }
+        if !world.are_repeats_distinguishable() { return Ok(()); }
         let is_shuffled = world.lastpass.habits().order == Order::Shuffled;
         let answers = world.read(restart_after);
-        let held = world.held();
+        let expected = world.expected();
 
         let mut given: Vec<&String> =
             answers.iter().flat_map(|whole| &whole.events).map(|(event, _)| &event.record).collect();
         given.sort();
-        prop_assert_eq!(given, held.keys().collect::<Vec<_>>());
+        prop_assert_eq!(given, expected.keys().collect::<Vec<_>>());
 
         // All events of one wall time are returned in one piece, because their ordinals are counted there.
         let mut pieces: BTreeMap<_, usize> = BTreeMap::new();
@@ -140,7 +140,7 @@ proptest! {
                 // The instant is the true one unless it is marked as ambiguous. A shuffled page can look ordered.
                 let time = time.expect("a time");
                 if !time.ambiguous && !is_shuffled {
-                    prop_assert_eq!(time.timestamp, held[&event.record]);
+                    prop_assert_eq!(time.timestamp, expected[&event.record]);
                 }
             }
         }
@@ -152,18 +152,18 @@ proptest! {
         restart_after in 1..4_usize,
     ) {
         // A `next` without a fraction cannot split a second, so it does not advance inside one.
-        prop_assume!(world.lastpass.habits().next != Next::WholeSecond || world.can_be_told());
-        let (mut given, mut held) = (BTreeMap::new(), BTreeMap::new());
+        prop_assume!(world.lastpass.habits().next != Next::WholeSecond || world.are_repeats_distinguishable());
+        let (mut given, mut expected) = (BTreeMap::new(), BTreeMap::new());
         for (event, _) in world.read(restart_after).iter().flat_map(|whole| &whole.events) {
             *given.entry(event.record.clone()).or_insert(0) += 1;
         }
         for entry in world.inside() {
-            *held.entry(world.lastpass.record(entry)).or_insert(0) += 1;
+            *expected.entry(world.lastpass.record(entry)).or_insert(0) += 1;
         }
-        if world.can_be_told() {
-            prop_assert_eq!(given, held);
+        if world.are_repeats_distinguishable() {
+            prop_assert_eq!(given, expected);
         } else {
-            for (record, count) in held {
+            for (record, count) in expected {
                 prop_assert!(given.get(&record).is_some_and(|given| *given >= count), "{} of {}", count, record);
             }
         }

@@ -15,7 +15,7 @@ use serde::{
 use serde_json::{Value, value::RawValue};
 
 pub use super::problem::Problem;
-use super::problem::{CUT, LIST, Reasons, is_good_word, is_refusal, judge_markup, judge_text, speaks_of_throttling};
+use super::problem::{CUT, LIST, Reasons, is_good_word, is_refusal, judge_markup, judge_text, reports_throttling};
 use crate::surrogates::{self, Key};
 
 /// The byte order mark that some systems write before a text. It does not count as white space.
@@ -249,7 +249,7 @@ impl<'a> Answer<'a> {
         }
         let Reasons { errors, messages } = reasons;
         let said = [errors.clone(), messages].concat().join("; ");
-        if speaks_of_throttling(&said) {
+        if reports_throttling(&said) {
             Problem::Throttled
         } else if self.has_failed() || !errors.is_empty() || is_refusal(&said) {
             Problem::Fail { reason: said }

@@ -25,7 +25,7 @@ use crate::clock::Deadline;
 
 /// How long a warm sandbox caches the credentials. Chosen: a rotated secret takes effect after this time even if the
 /// old credentials still work. If credentials are refused, the secret is read again at once.
-const KEPT: SignedDuration = SignedDuration::from_mins(15);
+const CACHE_TIME: SignedDuration = SignedDuration::from_mins(15);
 
 /// Most time for the retries of one call. Chosen: half a minute is longer than throttling, but not longer than an
 /// outage.
@@ -38,11 +38,11 @@ const GET: &str = "secretsmanager:GetSecretValue";
 pub struct Secrets {
     client: Client,
     /// The cached credentials, by secret ID.
-    kept: Mutex<HashMap<String, Kept>>,
+    kept: Mutex<HashMap<String, Cached>>,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct Cached {
     credentials: Arc<Credentials>,
     read_at: Timestamp,
 }
@@ -93,11 +93,11 @@ impl Secret<'_> {
         self.read(&mut kept, now).await
     }
 
-    async fn read(&self, kept: &mut HashMap<String, Kept>, now: Timestamp) -> Result<Arc<Credentials>, Error> {
+    async fn read(&self, kept: &mut HashMap<String, Cached>, now: Timestamp) -> Result<Arc<Credentials>, Error> {
         kept.remove(self.id);
         let document = self.fetch().await?;
         let credentials = Arc::new(Credentials::parse(&document, self.id)?);
-        kept.insert(self.id.to_owned(), Kept { credentials: Arc::clone(&credentials), read_at: now });
+        kept.insert(self.id.to_owned(), Cached { credentials: Arc::clone(&credentials), read_at: now });
         Ok(credentials)
     }
 
@@ -110,10 +110,10 @@ impl Secret<'_> {
     }
 }
 
-impl Kept {
+impl Cached {
     /// Returns whether the credentials may still be used. They may not if the clock was set back.
     fn is_fresh(&self, now: Timestamp) -> bool {
-        (SignedDuration::ZERO..KEPT).contains(&now.duration_since(self.read_at))
+        (SignedDuration::ZERO..CACHE_TIME).contains(&now.duration_since(self.read_at))
     }
 }
 
@@ -133,7 +133,7 @@ mod tests {
             elastic_setup_api_key: None,
             profile: Profile::default(),
         };
-        let kept = Kept { credentials: Arc::new(credentials), read_at: at("2024-05-01T12:00:00Z") };
+        let kept = Cached { credentials: Arc::new(credentials), read_at: at("2024-05-01T12:00:00Z") };
         assert!(kept.is_fresh(at("2024-05-01T12:00:00Z")));
         assert!(kept.is_fresh(at("2024-05-01T12:14:59Z")));
         assert!(!kept.is_fresh(at("2024-05-01T12:15:00Z")));

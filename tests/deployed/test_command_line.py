@@ -701,7 +701,7 @@ def test_a_terminal_gets_colours_unless_they_are_switched_off(command_line, stac
 def test_the_status_is_shown_until_ctrl_c(command_line, stack):
     line = [command_line.path, "status", "--watch", "--stack", stack.stack_name]
     terminal = Terminal(line, width=160, env=os.environ | {"TERM": "xterm"})
-    terminal.read(until=r"(?s)\x1b\[2J.*read up to.*Ctrl-C ends this.*\x1b\[2J.*read up to.*Ctrl-C ends this")
+    terminal.read(until=r"(?s)\x1b\[2J.*read up to.*Ctrl-C to quit.*\x1b\[2J.*read up to.*Ctrl-C to quit")
     terminal.press(CTRL_C)
     assert terminal.end() == DONE
     # For a script, one line of JSON each time.

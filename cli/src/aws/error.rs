@@ -1,4 +1,4 @@
-//! The error of an AWS call: judges the failures of all services, and says how to fix each.
+//! The error of an AWS call: classifies the failures of all services, and names the remedy of each.
 
 use std::error::Error as StdError;
 

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn the_progress_is_that_of_the_same_range() {
+    fn the_progress_is_read_for_the_same_range() {
         let half =
             json!({"from": "2025-01-01T00:00:00Z", "to": "2025-01-03T00:00:00Z", "position": "2025-01-02T00:00:00Z"});
         let found = Progress::parse(&status(&json!({"total": 4, "complete": 1, "unfinished": [half]})), range());

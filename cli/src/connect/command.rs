@@ -1,4 +1,4 @@
-//! The course of `connect`.
+//! Runs `connect`: plans, stores and confirms the changes, and starts the first runs.
 
 use std::{cell::Cell, future::Future};
 
@@ -33,7 +33,7 @@ use crate::{
 /// unless `args` say what to change.
 ///
 /// # Errors
-/// [`CommandError`]. Before the secret is stored, nothing remains of what was done.
+/// [`CommandError`]. If it occurs before the secret is stored, an API key that was created is invalidated again.
 pub async fn connect(options: &StackOptions, args: &ConnectArgs, format: Format) -> Result<Exit, CommandError> {
     let input = Input::read(args)?;
     let session = Session::open(options).await?;
@@ -68,7 +68,7 @@ struct Connection<'a> {
     function: Function,
 }
 
-/// What was stored.
+/// The content of the secret before and after it was stored.
 struct Stored {
     before: Document,
     after: Document,
@@ -88,7 +88,7 @@ impl Connection<'_> {
         let status = self.ask("status").await?;
         let mut check = None;
         if plan.is_none() {
-            let answer = later(self.ask("check")).await?;
+            let answer = until_interrupted(self.ask("check")).await?;
             plan.elasticsearch.templates = lacks_templates(&answer);
             check = Some(answer);
         }
@@ -96,12 +96,12 @@ impl Connection<'_> {
             Some(check) if plan.is_none() => (before, check, Vec::new()),
             _ => {
                 let stored = self.store(plan, before).await?;
-                let checked = later(self.confirm(plan, &stored)).await;
-                let (check, changed) = checked.inspect_err(|_| self.tell_of_former(plan, &stored))?;
+                let checked = until_interrupted(self.confirm(plan, &stored)).await;
+                let (check, changed) = checked.inspect_err(|_| self.report_former_key(plan, &stored))?;
                 (stored.after, check, changed)
             }
         };
-        let report = later(self.finish(&document, check, changed, status)).await?;
+        let report = until_interrupted(self.finish(&document, check, changed, status)).await?;
         Ok(report.print(format)?)
     }
 
@@ -156,8 +156,8 @@ impl Connection<'_> {
         Err(error.into())
     }
 
-    /// Says that both API keys are valid, where a rotation was not completed.
-    fn tell_of_former(&self, plan: Plan, stored: &Stored) {
+    /// Reports that the former API key is still valid if a rotation failed after the new key was stored.
+    fn report_former_key(&self, plan: Plan, stored: &Stored) {
         if plan.elasticsearch.key && !stored.is_restored.get() && stored.before.get(Field::WriterKey).is_some() {
             output::print_message(&format!(
                 "the new API key is stored, and the former one is still valid: {}",
@@ -166,8 +166,8 @@ impl Connection<'_> {
         }
     }
 
-    /// Has the function prove a change, completes it, and describes it. If the function cannot use the new API key in place
-    /// of a former one, stores the former one again.
+    /// Lets the function check the new credentials, invalidates the former API key, and describes the changes. If the function
+    /// cannot use the new API key, stores the former one again.
     async fn confirm(&self, plan: Plan, stored: &Stored) -> Result<(Value, Vec<String>), CommandError> {
         let check = self.ask("check").await?;
         let mut changed = Vec::new();
@@ -237,8 +237,8 @@ impl Connection<'_> {
     }
 }
 
-/// Runs a part after the secret was stored until it ends, or until Ctrl-C.
-async fn later<T>(part: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
+/// Runs a step in which nothing is stored any more, until it ends or Ctrl-C is pressed.
+async fn until_interrupted<T>(part: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
     tokio::select! {
         done = part => done,
         _ = tokio::signal::ctrl_c() => Err(Error::InterruptedLater.into()),
@@ -262,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn templates_are_missing_only_where_elasticsearch_answers() {
+    fn templates_count_as_missing_only_if_elasticsearch_answers() {
         let check = |elasticsearch: &str, templates: &str| {
             json!({"checks": [{"name": "elasticsearch", "status": elasticsearch, "message": "why"},
                 {"name": "index_templates", "status": templates, "message": "missing"}]})

@@ -22,7 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest time in which Elasticsearch must respond at all. Chosen: a wrong address is then reported soon.
 const REACH_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// The part of the work that is to be done in Elasticsearch.
+/// The work to be done in Elasticsearch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Work {
     /// The function gets a new API key.
@@ -32,7 +32,7 @@ pub struct Work {
 }
 
 impl Work {
-    /// Whether there is none.
+    /// Whether nothing is to be done.
     pub const fn is_none(self) -> bool {
         !self.key && !self.templates
     }
@@ -50,7 +50,7 @@ pub struct Elasticsearch<'a> {
 pub enum Access {
     /// A user, who creates the writer key.
     User(elastic::Client),
-    /// Two keys from Kibana: that of the function, and one that installs the templates. Each only if it is needed.
+    /// Two keys from Kibana, for the function and for installing the templates. Each is present only if it is needed.
     Keys { writer: Option<SecretString>, installer: Option<elastic::Client> },
 }
 
@@ -129,7 +129,7 @@ impl Elasticsearch<'_> {
         Ok(Access::Keys { writer, installer })
     }
 
-    /// Shows the roles to paste, unless the keys are there already.
+    /// Shows the roles to paste.
     fn show_roles(&self) {
         output::print_message(
             "Create these API keys in Kibana under Stack Management > API keys (serverless: Project settings > API keys), each \

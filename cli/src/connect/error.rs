@@ -18,7 +18,7 @@ pub enum Error {
     AccountName(String),
     /// Values are missing, and nobody can be asked.
     #[error(
-        "nobody can be asked, because standard input or standard error is no terminal: set {}; or pass --secrets-from-stdin with a JSON document that has {}",
+        "nobody can be asked, because standard input or standard error is not a terminal: set {}; or pass --secrets-from-stdin with a JSON document that has {}",
         input::describe(.missing), .missing.iter().map(|field| field.name()).collect::<Vec<_>>().join(", ")
     )]
     NoTerminal {
@@ -50,7 +50,7 @@ pub enum Error {
     InterruptedLater,
     /// LastPass refused the credentials.
     #[error(
-        "LastPass refused the account number {account} or the provisioning hash{said}: compare both with the LastPass Admin Console, the number on the Dashboard and the hash under Advanced > Enterprise API, and run the command again. If they are right, see whether an IP restriction of the account or a proxy keeps this machine out. Nothing was stored"
+        "LastPass refused the account number {account} or the provisioning hash{said}: compare both with the LastPass Admin Console, the number on the Dashboard and the hash under Advanced > Enterprise API, and run the command again. If they are correct, check whether an IP restriction of the account or a proxy blocks this machine. Nothing was stored"
     )]
     LastPassRefused {
         /// The account number.

@@ -86,7 +86,7 @@ pub fn describe(fields: &[Field]) -> String {
     fields.iter().map(|field| field.describe()).collect::<Vec<_>>().join(", ")
 }
 
-/// The given values. Those that are missing are asked for.
+/// The given values. Missing ones are asked for.
 pub struct Input {
     values: BTreeMap<Field, SecretString>,
     can_ask: bool,
@@ -156,7 +156,7 @@ impl Input {
     }
 }
 
-/// Removes what was pasted beside a value. Only in a password, white space may belong to the value.
+/// Removes white space that was pasted with a value. In a password, it may belong to the value.
 fn clean(field: Field, value: String) -> SecretString {
     match field {
         Field::Password => value.into(),

@@ -1,4 +1,4 @@
-//! An API key that `connect` has created, and that it invalidates again if the connection fails.
+//! An API key that `connect` creates, and invalidates again if the connection fails.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ impl CreatedKey {
     /// # Errors
     /// [`Error`]. The key may exist nevertheless, if the response was lost.
     pub async fn create(&mut self, client: &elastic::Client, name: &str, stack: &str) -> Result<SecretString, Error> {
-        // Noted before, so that the key is invalidated even if its response is lost.
+        // Stored before the request, so that the key is invalidated even if the response is lost.
         self.0 = Some((client.clone(), name.to_owned()));
         let metadata = json!({"created_by": "lastpass-elastic connect", "stack": stack});
         Ok(elastic::create_writer_key(client, name, &metadata).await?)

@@ -1,4 +1,4 @@
-//! Gets the credentials that are missing or to be changed, and proves them, before anything is stored in AWS.
+//! Gets missing and changed credentials, and proves them, before anything is stored in AWS.
 
 use jiff::Timestamp;
 use lastpass_elastic::{clock, document::Namespace, elastic::SetupOptions};
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::args::ConnectArgs;
 
-/// What a command changes.
+/// The changes that a command makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
     pub number: bool,
@@ -57,8 +57,8 @@ pub struct Preparation<'a> {
 }
 
 impl Preparation<'_> {
-    /// Gets and proves all credentials, installs the index templates, and returns the new content of the secret. A key that
-    /// it creates is noted in `created`.
+    /// Gets and proves all credentials, installs the index templates, and returns the new content of the secret. Stores a new
+    /// key in `created`.
     ///
     /// # Errors
     /// [`Error`]. Nothing is stored in AWS.
@@ -137,7 +137,7 @@ mod tests {
     use crate::args::{Args, Command};
 
     #[test]
-    fn only_what_is_missing_or_named_is_changed() {
+    fn only_missing_and_named_credentials_are_changed() {
         let args = |words: &[&str]| match Args::parse_from([&["lastpass-elastic", "connect"], words].concat()).command {
             Command::Connect(args) => args,
             other => panic!("{other:?}"),

@@ -10,7 +10,7 @@ use crate::{
     paint, payload, table,
 };
 
-/// What `connect` did and found.
+/// The changes that `connect` made, and the state after them.
 pub struct Report<'a> {
     pub stack: &'a str,
     pub account: Option<&'a str>,
@@ -49,7 +49,7 @@ impl Report<'_> {
     fn exit(&self) -> Exit {
         let of_run = |run: &Value| match run["reason"].as_str() {
             _ if !run["error"].is_null() => Exit::Failed,
-            // A schedule was faster.
+            // A scheduled run is already reading the stream.
             Some("lease_held") => Exit::Done,
             _ => Exit::of_answer(run),
         };

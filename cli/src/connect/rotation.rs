@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{aws::Aws, output};
 
-/// What to do about a key that this command does not invalidate.
+/// The remedy for a key that this command does not invalidate.
 pub const BY_HAND: &str = "delete it in Kibana under Stack Management > API keys";
 
 /// Invalidates the former key with the login that created the new one. A failure is a message: the new key is in use.
@@ -31,16 +31,18 @@ pub async fn invalidate_former(former: &SecretString, created: &CreatedKey, shar
         return false;
     }
     let Some(client) = created.client() else {
-        output::print_message(&format!("the former API key is not used any more: {BY_HAND}"));
+        output::print_message(&format!("the former API key is no longer used: {BY_HAND}"));
         return false;
     };
     let Some(id) = elastic::key_id(former) else {
-        output::print_message(&format!("the former API key has a form whose ID is not known: {BY_HAND}"));
+        output::print_message(&format!(
+            "the ID of the former API key is unknown, because the key has another form: {BY_HAND}"
+        ));
         return false;
     };
     let client = client.until(Deadline::after(TIMEOUT));
     let invalidated = match elastic::invalidate_keys(&client, Keys::WithId(&id)).await {
-        // A user without `manage_api_key` may invalidate a key of his own.
+        // A user without `manage_api_key` may invalidate only keys that this user created.
         Err(elastic::Error::UserForbidden { .. }) => elastic::invalidate_keys(&client, Keys::OwnWithId(&id)).await,
         invalidated => invalidated,
     };
@@ -82,7 +84,7 @@ pub async fn accounts_with_key(
             continue;
         }
         let Some(text) = Secret::new(aws, &id, None, false).fetch().await? else { continue };
-        // A secret that cannot be parsed is no account in use.
+        // No account uses a secret that cannot be parsed.
         let Ok(document) = Document::parse(&text, &id, &settings.config) else { continue };
         if document.get(Field::WriterKey).is_some_and(|other| other.expose_secret() == key.expose_secret()) {
             found.push(account.clone());

@@ -1,4 +1,4 @@
-//! The dashboards and detection rules of this version. The files are those that a release also has for an import by hand.
+//! The dashboards and detection rules of this version. A release also contains these files, for manual import.
 
 use serde_json::{Map, Value};
 

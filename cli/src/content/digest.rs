@@ -20,19 +20,19 @@ impl Published {
     pub fn has(&self, rule_id: &str, field: &str, value: &Value) -> bool {
         match self.0.get(rule_id).and_then(|fields| fields.get(field)) {
             Some(digests) => digests.contains(&digest(value)),
-            None => is_empty(&plain(value)),
+            None => is_empty(&normalized(value)),
         }
     }
 }
 
 /// Whether two values mean the same to Kibana.
 pub fn is_same(one: &Value, other: &Value) -> bool {
-    let (one, other) = (plain(one), plain(other));
+    let (one, other) = (normalized(one), normalized(other));
     one == other || (is_empty(&one) && is_empty(&other))
 }
 
 fn digest(value: &Value) -> String {
-    let value = plain(value);
+    let value = normalized(value);
     let hash = Sha256::digest(if is_empty(&value) { Value::Null.to_string() } else { value.to_string() });
     hash[..BYTES].iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
@@ -50,17 +50,17 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// Returns a value in the form in which values are compared, with its fields in alphabetical order. Kibana adds empty fields,
-/// and drops white space.
-fn plain(value: &Value) -> Value {
+/// Normalizes a value for comparison: sorts its fields, drops empty ones, which Kibana adds, and trims texts, as Kibana does.
+fn normalized(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
-            let sorted: BTreeMap<&String, Value> = fields.iter().map(|(name, inner)| (name, plain(inner))).collect();
-            let has_value = |inner: &Value| !matches!(inner, Value::String(_)) && is_empty(inner);
-            let kept = sorted.into_iter().filter(|(_, inner)| !has_value(inner));
+            let sorted: BTreeMap<&String, Value> =
+                fields.iter().map(|(name, inner)| (name, normalized(inner))).collect();
+            let is_dropped = |inner: &Value| !matches!(inner, Value::String(_)) && is_empty(inner);
+            let kept = sorted.into_iter().filter(|(_, inner)| !is_dropped(inner));
             Value::Object(kept.map(|(name, inner)| (name.clone(), inner)).collect::<Map<_, _>>())
         }
-        Value::Array(entries) => Value::Array(entries.iter().map(plain).collect()),
+        Value::Array(entries) => Value::Array(entries.iter().map(normalized).collect()),
         Value::String(text) => Value::String(text.trim().to_owned()),
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }
@@ -74,7 +74,7 @@ mod tests {
     use crate::content::bundle;
 
     #[test]
-    fn digests_are_those_of_the_script() {
+    fn digests_equal_those_of_the_script() {
         let published: Published = serde_json::from_str(bundle::PUBLISHED).expect("digests");
         for rule in bundle::lines(bundle::RULES).expect("rules") {
             let id = rule["rule_id"].as_str().expect("an ID");
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_kibana_adds_is_no_change() {
+    fn additions_by_kibana_are_not_changes() {
         let threat = |subtechnique: Value| json!([{"tactic": {"id": "TA0001"}, "technique": [{"id": "T1", "subtechnique": subtechnique}]}]);
         assert!(is_same(&threat(json!([])), &json!([{"technique": [{"id": "T1"}], "tactic": {"id": "TA0001"}}])));
         assert!(is_same(&json!("FROM x\n"), &json!("FROM x")));

@@ -18,11 +18,11 @@ pub enum Error {
     )]
     Url(&'static str),
     /// The URL and the option name different spaces.
-    #[error("the URL of --kibana names another space than --space: leave one of them out")]
+    #[error("the URL of --kibana names another space than --space: omit one of them")]
     TwoSpaces,
     /// The ID of the space is invalid.
     #[error(
-        "--space is not the ID of a space: it consists of lower-case letters, digits, _ and -, and stands in the URL after /s/"
+        "--space is not the ID of a space: it consists of lower-case letters, digits, _ and -, and follows /s/ in the URL"
     )]
     SpaceName,
     /// There is no API key.
@@ -61,7 +61,7 @@ pub enum Error {
     Forbidden { action: &'static str, message: String },
     /// There is no such space.
     #[error(
-        "there is no space {0} in this Kibana: spaces are listed under Stack Management > Spaces, and their ID stands in the URL after /s/"
+        "there is no space {0} in this Kibana: spaces are listed under Stack Management > Spaces, and their ID follows /s/ in the URL"
     )]
     NoSpace(String),
     /// Kibana is too old.
@@ -76,12 +76,12 @@ pub enum Error {
     /// Kibana refuses a request for another reason.
     #[error("Kibana refused to {action} with HTTP {status}: {message}")]
     Refused { action: &'static str, status: u16, message: String },
-    /// Kibana took a file, but not all that is in it.
+    /// Kibana accepted a file, but not all of its content.
     #[error("Kibana did not {action}: {reasons}")]
     Incomplete { action: &'static str, reasons: String },
-    /// A response is not what Kibana's API description says.
+    /// A response does not have the form in Kibana's API description.
     #[error(
-        "Kibana answered the request to {action} in a form that is not known: update lastpass-elastic, or import the files by hand \
+        "Kibana answered the request to {action} in an unknown form: update lastpass-elastic, or import the files by hand \
              (docs/dashboards.md)"
     )]
     Answer { action: &'static str },

@@ -1,4 +1,4 @@
-//! The requests to Kibana, and what its refusals mean.
+//! The requests to Kibana, and the meaning of its refusals.
 //!
 //! Sources: Kibana's API description, <https://www.elastic.co/docs/api/doc/kibana/>, the operations `get-status`,
 //! `get-spaces-space-id`, `post-saved-objects-import`, `readrule`, `importrules` and `patchrule`.
@@ -108,7 +108,7 @@ impl Kibana {
     /// Installs the dashboards, and replaces those that are there. Returns the IDs of those that were there.
     ///
     /// # Errors
-    /// [`Error::Incomplete`] if Kibana did not take all of them; otherwise [`Error`].
+    /// [`Error::Incomplete`] if Kibana did not accept all of them; otherwise [`Error`].
     pub async fn import_dashboards(&self) -> Result<Vec<String>, Error> {
         const ACTION: &str = "import the dashboards";
         let url = self.address.api("api/saved_objects/_import?overwrite=true");
@@ -125,7 +125,7 @@ impl Kibana {
     /// Installs rules that are not there.
     ///
     /// # Errors
-    /// [`Error::Incomplete`] if Kibana did not take all of them; otherwise [`Error`].
+    /// [`Error::Incomplete`] if Kibana did not accept all of them; otherwise [`Error`].
     pub async fn import_rules(&self, rules: &[&Map<String, Value>]) -> Result<(), Error> {
         const ACTION: &str = "import all detection rules";
         let lines: Vec<String> = rules.iter().map(|rule| format!("{}\n", Value::Object((*rule).clone()))).collect();
@@ -211,7 +211,7 @@ impl Kibana {
     }
 }
 
-/// Whether Kibana, or a proxy in front of it, cannot answer for the moment.
+/// Whether Kibana, or a proxy in front of it, is temporarily unavailable.
 fn is_unready(status: StatusCode) -> bool {
     matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
 }
@@ -241,7 +241,7 @@ fn reasons(errors: &Value) -> String {
 fn reason(error: &reqwest::Error) -> String {
     match TlsFault::of(error) {
         Some(TlsFault::UnknownAuthority) => {
-            "its certificate is of an authority that is not trusted. Set SSL_CERT_FILE to a file with the certificate of the authority"
+            "its certificate was issued by an authority that is not trusted. Set SSL_CERT_FILE to a file with the certificate of that authority"
                 .to_owned()
         }
         Some(fault) => fault.to_string(),
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_of_an_import_is_told() {
+    fn every_reason_of_an_import_is_reported() {
         let errors = json!([{"rule_id": "r1", "error": {"status_code": 409, "message": "exists"}},
             {"id": "d1", "type": "dashboard", "error": {"type": "missing_references"}}, {}]);
         assert_eq!(reasons(&errors), "r1: exists; d1: missing_references; unknown: no reason given");

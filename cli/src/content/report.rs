@@ -19,7 +19,7 @@ pub fn render(answer: &Value, width: Option<u16>) -> String {
     parts.join("\n\n")
 }
 
-/// What the user should know about the rules.
+/// Returns notes for the user about the rules.
 fn notes(rules: &[Value]) -> Vec<&'static str> {
     let is = |status: &str| rules.iter().any(|rule| rule["status"] == status);
     let keeps = rules.iter().any(|rule| !entries(&rule["kept"]).is_empty());

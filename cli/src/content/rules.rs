@@ -1,4 +1,4 @@
-//! What happens to each detection rule. Rules that a user changed stay as the user wants them.
+//! Plans the installation or update of each detection rule. Values that a user changed are kept.
 
 use serde_json::{Map, Value, json};
 
@@ -23,7 +23,7 @@ const DETECTION: [&str; 13] = [
     "to",
 ];
 
-/// What is to be done with a rule.
+/// The plan for a rule.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Plan {
     /// It is not in Kibana.
@@ -82,7 +82,7 @@ mod tests {
         serde_json::from_str(include_str!("testing/published.json")).expect("digests")
     }
 
-    /// The plan for [`NEW`] where [`OLD`] was installed, and then changed like this.
+    /// Returns the changed and the kept fields if [`OLD`] was installed with these changes by a user, and [`NEW`] replaces it.
     fn changed(changes: &Value, overwrite: bool) -> (Vec<String>, Vec<String>) {
         let mut installed = rule(OLD);
         installed.extend(changes.as_object().expect("fields").clone());
@@ -108,14 +108,14 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_threshold_stays_with_all_that_belongs_to_it() {
+    fn a_changed_threshold_keeps_the_whole_detection() {
         let (fields, kept) = changed(&json!({"threshold": {"value": 50, "field": []}}), false);
         assert_eq!(fields, ["name", "note"]);
         assert_eq!(kept, ["query", "threshold"]);
     }
 
     #[test]
-    fn what_the_user_added_to_the_detection_keeps_it() {
+    fn a_field_that_the_user_added_to_the_detection_keeps_the_detection() {
         for added in [
             json!({"filters": [{"query": {}}, 1]}),
             json!({"alert_suppression": {"group_by": ["user.name"]}}),
@@ -126,14 +126,14 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_text_stays_alone() {
+    fn a_changed_text_keeps_only_itself() {
         let (fields, kept) = changed(&json!({"name": "Ours", "tags": ["a", "team"]}), false);
         assert_eq!(fields, ["query", "threshold", "note"]);
         assert_eq!(kept, ["name", "tags"]);
     }
 
     #[test]
-    fn overwriting_keeps_nothing_but_what_is_the_users() {
+    fn overwriting_keeps_only_the_fields_that_belong_to_the_user() {
         let (fields, kept) = changed(&json!({"threshold": {"value": 50}, "tags": ["team"], "enabled": true}), true);
         assert_eq!(fields, ["name", "query", "threshold", "note", "tags"]);
         assert!(kept.is_empty());

@@ -7,7 +7,7 @@ fixes each of them; its docstring states the behaviour of AWS and of the unpatch
 deployed.
 
 The patches use internal names of the emulator. Its version is therefore pinned, any other version is refused, and
-`test_local_aws.py` fails if a patch has no effect any more.
+`test_local_aws.py` fails if a patch no longer has an effect.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ def set_up_logs_of_state_machines() -> None:
     def checked(stock, properties_at: int):
         def call(*arguments: object, **rest: object) -> tuple:
             properties = arguments[properties_at]
-            logging_of_machine = with_small_initials(properties.get("LoggingConfiguration"))
+            logging_of_machine = with_lower_case_initials(properties.get("LoggingConfiguration"))
             if logging_of_machine and logging_of_machine.get("level", "OFF") != "OFF":
                 if missing := DELIVERS_LOGS - allowed_on_everything(properties.get("RoleArn", "")):
                     text = "The state machine IAM Role is not authorized to access the Log Destination"
@@ -203,11 +203,11 @@ def set_up_logs_of_state_machines() -> None:
     replace_handlers("AWS::StepFunctions::StateMachine", "update", lambda stock: checked(stock, 2))
 
 
-def with_small_initials(value: object) -> object:
+def with_lower_case_initials(value: object) -> object:
     """Converts a template property to the spelling of the API."""
     if isinstance(value, dict):
-        return {name[:1].lower() + name[1:]: with_small_initials(part) for name, part in value.items()}
-    return [with_small_initials(part) for part in value] if isinstance(value, list) else value
+        return {name[:1].lower() + name[1:]: with_lower_case_initials(part) for name, part in value.items()}
+    return [with_lower_case_initials(part) for part in value] if isinstance(value, list) else value
 
 
 def allowed_on_everything(role_arn: str) -> set[str]:
@@ -366,7 +366,7 @@ def judge_alarms_as_cloudwatch_does() -> None:
             try:
                 publish_queue_lengths()
                 for scope, alarm in list(cloudwatch._alarms._data.items()):
-                    act_for(scope)
+                    use_scope_of(scope)
                     judge_alarm(alarm)
             except Exception:  # one bad alarm must not end the sweep of all others
                 log.exception("the sweep of queues and alarms failed")
@@ -374,7 +374,7 @@ def judge_alarms_as_cloudwatch_does() -> None:
     threading.Thread(target=sweep_forever, name="alarm-sweep", daemon=True).start()
 
 
-def act_for(scope: tuple) -> None:
+def use_scope_of(scope: tuple) -> None:
     """Sets this thread's account and region to those of a stored object."""
     account, region, _name = scope
     set_request_account_id(account)
@@ -384,7 +384,7 @@ def act_for(scope: tuple) -> None:
 def publish_queue_lengths() -> None:
     """Publishes the number of receivable messages of each queue."""
     for scope, queue in list(sqs._queues._data.items()):
-        act_for(scope)
+        use_scope_of(scope)
         now = time.time()
         visible = sum(1 for message in queue.get("messages", []) if message.get("visible_at", 0) <= now)
         cloudwatch.record_metric(

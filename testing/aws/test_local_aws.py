@@ -1,4 +1,4 @@
-"""Each patch of local_aws.py has its effect. Fails if a new version of the emulator breaks one.
+"""Tests that each patch of local_aws.py has its effect, because a new version of the emulator may break one.
 
     .tools/venv/bin/python -m pytest testing/aws
 
@@ -155,7 +155,7 @@ def test_a_log_line_in_the_embedded_metric_format_becomes_a_metric(aws, schedule
     assert total(aws, "Test", "Read", "stream", "user") == 14
 
 
-def test_an_alarm_on_the_failure_queue_rings_by_itself(aws, scheduled_failure):
+def test_an_alarm_on_the_failure_queue_goes_to_alarm(aws, scheduled_failure):
     def alarm_in_state_alarm():
         alarms = aws("cloudwatch").describe_alarms(AlarmNames=["failures"])["MetricAlarms"]
         return [alarm for alarm in alarms if alarm["StateValue"] == "ALARM"]
@@ -194,7 +194,7 @@ def test_a_state_machine_may_be_written_in_yaml(aws):
 
 
 def test_a_task_starts_a_function_in_the_background(aws, background):
-    """Lambda retries and reports its failure. It is not the task's."""
+    """Lambda retries the function and reports its failure. The task itself succeeds."""
     task = invoking("background", InvocationType="Event", Payload={"some": "payload"})
     execution = ended(aws, started(aws, machine(aws, "background", {"Start": task | {"End": True}})))
     assert (execution["status"], json.loads(execution["output"])["StatusCode"]) == ("SUCCEEDED", 202)
@@ -205,15 +205,14 @@ def test_a_task_starts_a_function_in_the_background(aws, background):
     assert eventually(called)
 
 
-def test_a_task_cannot_start_a_function_that_is_not_there(aws):
+def test_a_task_cannot_start_a_missing_function(aws):
     task = invoking("nowhere", InvocationType="Event", Payload={})
     execution = ended(aws, started(aws, machine(aws, "nowhere", {"Start": task | {"End": True}})))
     assert (execution["status"], execution["error"]) == ("FAILED", "Lambda.ResourceNotFoundException")
 
 
 def test_a_distributed_map_may_be_written_in_jsonata(aws):
-    """The variables of its items stay inside. A definition whose items read an outer variable is rejected, see below.
-    """
+    """Variables that an item assigns are not visible outside."""
     item = {
         "Assign": {"Type": "Pass", "Assign": {"inner": "{% $states.input %}"}, "Next": "Return"},
         "Return": {"Type": "Pass", "Output": {"item": "{% $inner %}"}, "End": True},
@@ -237,7 +236,7 @@ def test_a_distributed_map_may_be_written_in_jsonata(aws):
     assert output == {"map": {"results": results, "input": [4, 5]}, "variables": ["outer", 2, False]}
 
 
-def test_an_execution_that_is_stopped_begins_nothing_more(aws, background):
+def test_a_stopped_execution_starts_no_further_states(aws, background):
     machines = aws("stepfunctions")
     # Each item waits for a second, then calls the function.
     item = {"Pause": {"Type": "Wait", "Seconds": 50, "Next": "Start"}, "Start": invoking("background", Payload={}) | {"End": True}}
@@ -259,7 +258,7 @@ def test_an_execution_that_is_stopped_begins_nothing_more(aws, background):
     assert total(aws, "AWS/Lambda", "Invocations", "FunctionName", "background") == before
 
 
-def test_an_item_that_is_stopped_leaves_the_others_alone(aws):
+def test_a_stopped_item_does_not_affect_the_others(aws):
     machines = aws("stepfunctions")
     item = {"Pause": {"Type": "Wait", "Seconds": 50, "Next": "End"}, "End": {"Type": "Pass", "End": True}}
     states = {"Map": distributed(item) | {"Items": [1, 2], "ToleratedFailurePercentage": 100, "End": True}}
@@ -298,7 +297,7 @@ REFUSED = [(SHADOWED, "the variable waits is assigned in an outer scope"), (READ
 
 
 @pytest.mark.parametrize(("states", "text"), REFUSED)
-def test_a_definition_that_step_functions_refuses_makes_no_state_machine(aws, states, text):
+def test_a_definition_that_step_functions_refuses_creates_no_state_machine(aws, states, text):
     with pytest.raises(aws("stepfunctions").exceptions.InvalidDefinition, match=text):
         machine(aws, "refused", states)
     names = [made["name"] for made in aws("stepfunctions").list_state_machines()["stateMachines"]]
@@ -330,7 +329,7 @@ def test_a_definition_that_step_functions_refuses_rolls_the_stack_back(aws, stat
     assert not [url for url in aws("sqs").list_queues().get("QueueUrls", []) if stack_name in url]
 
 
-def test_what_is_retained_but_on_creation_outlives_a_stack_that_was_made(aws):
+def test_a_resource_with_retain_except_on_create_outlives_a_created_stack(aws):
     stacks = aws("cloudformation")
     queue = {"Type": "AWS::SQS::Queue", "DeletionPolicy": "RetainExceptOnCreate", "Properties": {"QueueName": "retained"}}
     stacks.create_stack(StackName="retained", TemplateBody=json.dumps({"Resources": {"Queue": queue}}))

@@ -113,14 +113,14 @@ def documents(template, writer):
     assert items[0]["_index"].startswith(f".ds-{STREAM}-")
 
 
-def test_nobody_gets_in_without_valid_credentials(url):
+def test_requests_without_valid_credentials_are_refused(url):
     assert Client(url).status("GET", "/") == 401
     assert Client(url, basic("elastic", "wrong")).status("GET", "/") == 401
     unknown = Client(url, "ApiKey " + base64.b64encode(b"bad:bad").decode())
     assert unknown.bulk()[0] == 401
 
 
-def test_the_owner_sees_version_licence_and_itself(owner):
+def test_the_superuser_sees_version_licence_and_its_own_name(owner):
     status, root = owner.call("GET", "/")
     assert (status, root["version"]["number"]) == (200, os.environ["LOCAL_ELASTICSEARCH_VERSION"])
     assert len(root["cluster_uuid"]) == 22
@@ -137,7 +137,7 @@ def test_a_writer_creates_reads_and_monitors(writer):
     assert writer.status("GET", "/") == 200
 
 
-def test_a_data_stream_takes_only_creations(writer):
+def test_a_data_stream_accepts_only_the_operation_create(writer):
     status, items = writer.bulk(operation="index")
     assert (status, {item["status"] for item in items}) == (200, {400})
 
@@ -175,7 +175,7 @@ def test_a_revoked_key_is_refused_at_once(owner, url):
     assert client.status("GET", "/_cluster/health") == 401
 
 
-def test_roles_and_users_work_as_keys_do(owner, url):
+def test_users_with_roles_have_the_same_privileges_as_keys(owner, url):
     role = {"cluster": ["monitor"], "indices": [{"names": ["logs-lastpass.*-*"], "privileges": ["read"]}]}
     assert owner.status("PUT", f"/_security/role/reader-{MINE}", role) == 200
     user = {"password": "correct-horse", "roles": [f"reader-{MINE}"]}
@@ -226,7 +226,7 @@ def test_esql_answers_a_key_that_may_only_read(owner, url):
 
 
 @needs_esql
-def test_esql_applies_the_filter_beside_the_query(owner):
+def test_esql_applies_the_filter_of_the_request(owner):
     """A rule or a panel gives its time range there."""
     span = {"range": {"@timestamp": {"gte": "2026-01-01T00:00:01Z", "lt": "2026-01-01T00:00:02Z"}}}
     query = f"FROM {STREAM} METADATA _id | KEEP @timestamp, _id"

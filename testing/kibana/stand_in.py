@@ -1,11 +1,11 @@
-"""A stand-in for Kibana: the requests of `content install`, checked against what Kibana's API description says of them.
+"""A stand-in for Kibana that checks the requests of `content install` against Kibana's API description.
 
     with Kibana.start() as kibana:
         kibana.url, kibana.spaces, kibana.rules, kibana.requests
 
-It keeps saved objects and detection rules in memory, by space. Kibana cannot be had for tests, so this proves only that our
-requests have the described form and that our program understands the described responses. `api.schema.json` has the forms,
-with their sources.
+It keeps saved objects and detection rules in memory, by space. Kibana itself is not available in tests, so this proves only
+that our requests have the described form and that our program understands the described responses. `api.schema.json` has the
+forms, with their sources.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ import jsonschema
 
 SCHEMAS = json.loads(Path(__file__).with_name("api.schema.json").read_text())
 KEY = "VGVzdDpub3QtYS1zZWNyZXQ="
-# The values with which Kibana fills what a request leaves out, and what it adds.
+# The values of fields that a request omits, and the fields that Kibana adds.
 DEFAULTS = {"filters": [], "risk_score_mapping": [], "severity_mapping": [], "related_integrations": [], "required_fields": [],
             "setup": "", "immutable": False, "rule_source": {"type": "internal"}, "revision": 0, "created_by": "someone"}
 
 
-def valid(name: str, value: object) -> str | None:
-    """Returns why a value has not the form `name` of the API description; `None` if it has."""
+def fault_in(name: str, value: object) -> str | None:
+    """Returns why a value does not have the form `name` of the API description; `None` if it does."""
     validator = jsonschema.Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": SCHEMAS["$defs"]})
     fault = next(validator.iter_errors(value), None)
     return None if fault is None else f"[request body.{'.'.join(map(str, fault.absolute_path))}]: {fault.message[:200]}"
@@ -40,7 +40,7 @@ def valid(name: str, value: object) -> str | None:
 
 @dataclass
 class Kibana:
-    """A running stand-in. Tests change its fields to change what it answers."""
+    """A running stand-in. Tests change its fields to change its answers."""
 
     version: str = "8.19.5"
     url: str = ""
@@ -48,7 +48,7 @@ class Kibana:
     # Kibana feature privileges of the API key.
     privileges: set[str] = field(default_factory=lambda: {"dashboard", "indexPatterns", "siem"})
     has_security: bool = True
-    # An answer to all requests in place of the usual ones: status, headers, body.
+    # If set, the answer to every request: status, headers, body.
     instead: tuple[int, dict, str] | None = None
     # Rules that the import refuses, with the reason.
     refused_rules: dict[str, str] = field(default_factory=dict)
@@ -109,7 +109,7 @@ class Kibana:
         return 200, {"id": name, "name": name, "disabledFeatures": []}
 
     def import_objects(self, space: str, query: dict, headers, body: bytes) -> tuple[int, object]:
-        if fault := valid("import_objects_query", query):
+        if fault := fault_in("import_objects_query", query):
             return self.bad(fault)
         lines, fault = self.file(headers, body)
         if fault:
@@ -121,7 +121,7 @@ class Kibana:
         held, errors, results = self.objects.setdefault(space, {}), [], []
         there = held.keys() | {entry["id"] for entry in lines}
         for entry in lines:
-            if fault := valid("saved_object", entry):
+            if fault := fault_in("saved_object", entry):
                 return self.bad(fault)
             absent = [reference for reference in entry["references"] if reference["id"] not in there]
             described = {"id": entry["id"], "type": entry["type"], "meta": {"title": entry["attributes"]["title"]}}
@@ -144,7 +144,7 @@ class Kibana:
                                              " privileges [securitySolution]")
         held = self.rules.setdefault(space, {})
         if (method, path) == ("GET", "/api/detection_engine/rules"):
-            if fault := valid("read_rule_query", query):
+            if fault := fault_in("read_rule_query", query):
                 return self.bad(fault)
             rule = held.get(query["rule_id"])
             return (200, rule) if rule else (404, {"message": f'rule_id: "{query["rule_id"]}" not found', "status_code": 404})
@@ -156,12 +156,12 @@ class Kibana:
 
     def import_rules(self, held: dict, query: dict, headers, body: bytes) -> tuple[int, object]:
         lines, fault = self.file(headers, body)
-        if fault := fault or valid("import_rules_query", query):
+        if fault := fault or fault_in("import_rules_query", query):
             return self.bad(fault)
         errors = []
         for rule in lines:
             rule_id = rule.get("rule_id", "(unknown id)")
-            if fault := valid("rule", rule):
+            if fault := fault_in("rule", rule):
                 self.faults.append(fault)
                 errors.append({"rule_id": rule_id, "error": {"status_code": 400, "message": fault}})
             elif rule_id in self.refused_rules:
@@ -183,7 +183,7 @@ class Kibana:
             return self.bad("a PATCH needs application/json")
         if rule is None:
             return 404, {"message": f'rule_id: "{changes.get("rule_id")}" not found', "status_code": 404}
-        if fault := valid("rule_patch", changes) or valid("rule", {**stripped(rule), **changes}):
+        if fault := fault_in("rule_patch", changes) or fault_in("rule", {**stripped(rule), **changes}):
             return self.bad(fault)
         rule |= changes | {"revision": rule["revision"] + 1}
         return 200, rule
@@ -209,7 +209,7 @@ class Kibana:
 
 
 def stripped(rule: dict) -> dict:
-    """Returns an installed rule without what Kibana added."""
+    """Returns an installed rule without the fields that Kibana added."""
     return {key: value for key, value in rule.items() if key not in DEFAULTS and key != "id"}
 
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "testing" / "kibana"), str(ROOT / "scripts")]
 
 import published  # noqa: E402
-from stand_in import KEY, Kibana, valid  # noqa: E402
+from stand_in import KEY, Kibana, fault_in  # noqa: E402
 
 COMMAND_LINE = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "debug" / "lastpass-elastic"
 VARIABLE = "LASTPASS_ELASTIC_KIBANA_API_KEY"
@@ -73,7 +73,7 @@ def publish_before(kibana: Kibana, rule: dict, **values) -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["name"])
 def test_every_rule_has_the_form_that_kibana_describes(rule):
-    assert valid("rule", rule) is None
+    assert fault_in("rule", rule) is None
 
 
 def test_everything_is_installed_and_rules_are_disabled(kibana):

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "testing" / "kibana"))
 
-from stand_in import KEY, Kibana, valid  # noqa: E402
+from stand_in import KEY, Kibana, fault_in  # noqa: E402
 
 RULES = [json.loads(line) for line in (ROOT / "detections" / "compiled" / "lastpass-rules.ndjson").read_text().splitlines()]
 ANY = RULES[0]
@@ -77,7 +77,7 @@ def test_a_missing_reference_is_told():
 @pytest.mark.parametrize("field", ["rule_id", "name", "description", "risk_score", "severity", "type"])
 def test_a_rule_without_a_required_field_is_refused(field):
     rule = {name: value for name, value in ANY.items() if name != field}
-    assert valid("rule", rule) is not None
+    assert fault_in("rule", rule) is not None
     answer = ask("POST", IMPORT, upload(rule), **FORM)[1]
     assert not answer["success"] and answer["errors"][0]["error"]["status_code"] == 400
 
@@ -100,4 +100,4 @@ def test_a_rule_without_a_required_field_is_refused(field):
 )
 def test_a_rule_with_a_wrong_field_is_refused(kind, changes):
     rule = next(rule for rule in RULES if rule["type"] == kind)
-    assert valid("rule", rule) is None and valid("rule", rule | changes) is not None
+    assert fault_in("rule", rule) is None and fault_in("rule", rule | changes) is not None

@@ -129,7 +129,7 @@ DATA = [
 
 @dataclass(frozen=True)
 class Reading:
-    """The time at which events were read, and the time at which they are sent, if detection rules use it."""
+    """The times at which events were read and are sent, the latter only if detection rules use it."""
 
     created: datetime
     ingested: datetime | None

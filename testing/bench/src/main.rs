@@ -35,7 +35,7 @@ use crate::{
 /// Number of runs of each small benchmark. The median counts.
 const REPEATED: usize = 5;
 /// From this many events, one run is long enough to be exact.
-const MADE_ONCE: usize = 500_000;
+const RUN_ONCE_FROM: usize = 500_000;
 /// Number of cold starts.
 const COLD_STARTS: usize = 15;
 /// Events of the first invocation after a cold start: a quarter of an hour in a large company.
@@ -175,7 +175,7 @@ async fn cold_starts(function: &Path, python: &Path, variables: &BTreeMap<String
 /// Measures runs of all contestants with this number of events, alternating, and the floor.
 async fn measure(stage: &Stage, contestants: &[Contestant; 2], events: usize) -> Result<Series, Error> {
     let payload = stage.backfill();
-    let times = if events < MADE_ONCE { REPEATED } else { 1 };
+    let times = if events < RUN_ONCE_FROM { REPEATED } else { 1 };
     let mut runs: [Vec<Run>; 2] = [Vec::new(), Vec::new()];
     for _ in 0..times {
         for (contestant, runs) in contestants.iter().zip(&mut runs) {
@@ -185,7 +185,7 @@ async fn measure(stage: &Stage, contestants: &[Contestant; 2], events: usize) ->
         }
     }
     let mut bulks = [Vec::new(), Vec::new()];
-    let are_compared = events < MADE_ONCE;
+    let are_compared = events < RUN_ONCE_FROM;
     for (contestant, bulks) in contestants.iter().zip(&mut bulks).take(if are_compared { 2 } else { 1 }) {
         *bulks = contestant.run(stage, &payload, true).await?.traffic.elasticsearch.bulks;
     }

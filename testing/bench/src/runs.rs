@@ -1,7 +1,7 @@
 //! `make bench-run`: scheduled runs, which are short, with the delays of a real network.
 //!
-//! Each run is compared with the shortest chain of calls that can keep the promises: lease, LastPass, bulk request,
-//! checkpoint; in a cold sandbox, the secret before them.
+//! Each run is compared with the shortest chain of calls that a reliable run needs: lease, LastPass, bulk request and
+//! checkpoint. In a cold sandbox, the chain begins with the secret.
 
 use std::{fmt::Write as _, path::Path, time::Duration};
 
@@ -21,7 +21,7 @@ const DELAYS: Delays = Delays {
     elasticsearch: Duration::from_millis(40),
     aws: Duration::from_millis(8),
 };
-/// How often each run is made; the median counts.
+/// The number of runs of each case. The median counts.
 const REPEATED: usize = 15;
 /// Scheduled runs a month: the event report and `resume` every 5 minutes.
 const RUNS_A_MONTH: f64 = 30.0 * 24.0 * 12.0;
@@ -42,7 +42,7 @@ struct Case {
     chain: Duration,
 }
 
-/// What the runs of one case took: medians, and the calls of the last run.
+/// The measurements of the runs of one case: medians, and the calls of the last run.
 struct Taken {
     wall: Duration,
     cpu: Duration,
@@ -98,7 +98,7 @@ pub(crate) async fn measure(function: &Path, python: &Path) -> Result<(), Error>
     report::write_block(Path::new("docs"), Block::BenchRun, &tables(&rows))
 }
 
-/// Makes the runs of a case, after one that is not measured.
+/// Measures the runs of a case, after one that is not measured.
 async fn runs(case: &Case, function: &mut Function, stage: &Stage) -> Result<Taken, Error> {
     let (mut walls, mut cpus) = (Vec::new(), Vec::new());
     let mut traffic = Traffic::default();
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn less_memory_lengthens_the_cpu_time_alone() {
+    fn less_memory_lengthens_only_the_cpu_time() {
         let taken = |wall, cpu| Taken {
             wall: Duration::from_millis(wall),
             cpu: Duration::from_millis(cpu),

@@ -19,7 +19,7 @@ const PROVISIONING_HASH: &str = "bench-provisioning-hash";
 const API_KEY: &str = "YmVuY2gtYmVuY2gtYmVuY2g6YmVuY2gtYmVuY2gtYmVuY2gtYg==";
 /// The time of the last event. Chosen: the month before it has no repeated hour, which Python does not handle.
 const END: &str = "2025-07-01T00:00:00Z";
-/// After this time, the present second is over. Chosen: a second, and a reserve.
+/// The wait after which the present second is over. Chosen: a second, and a reserve.
 const SECOND_IS_OVER: Duration = Duration::from_millis(1_100);
 /// Days in which the events happened.
 const DAYS: u32 = 30;
@@ -98,7 +98,7 @@ impl Stage {
         Ok(Self { simulator, sink, aws, begin, end })
     }
 
-    /// Lets requests for the event report be no events any more, so that a run may find nothing new.
+    /// Stops turning requests for the event report into events, so that a run can find nothing new.
     pub(crate) fn hide_requests(&self) {
         self.simulator.set_quirks(Quirks { reporting_events: false, ..self.simulator.quirks() });
     }

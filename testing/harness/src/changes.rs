@@ -1,7 +1,7 @@
-//! Compares what happened in LastPass between two snapshots with the documents of changes.
+//! Compares the changes in LastPass between two snapshots with the documents of the stream `change`.
 //!
-//! Both are written as one line that says what happened to what, so that equal ones are counted. The truth is the
-//! simulator's own history; nothing here compares snapshots.
+//! Each change is written as one line, on both sides, so that equal changes can be counted. The truth is the simulator's own
+//! history. This module does not compare snapshots.
 
 use std::collections::BTreeMap;
 
@@ -24,9 +24,9 @@ pub fn compare_changes(truth: &[Happening], documents: &[StoredDocument]) -> Com
     for document in documents {
         counts.entry(of_document(document)).or_default()[1] += 1;
     }
-    for (line, [happened, told]) in counts {
-        comparison.lost.extend(std::iter::repeat_n(line.clone(), happened.saturating_sub(told)));
-        let surplus = std::iter::repeat_n(line, told.saturating_sub(happened));
+    for (line, [happened, documented]) in counts {
+        comparison.lost.extend(std::iter::repeat_n(line.clone(), happened.saturating_sub(documented)));
+        let surplus = std::iter::repeat_n(line, documented.saturating_sub(happened));
         if happened == 0 { &mut comparison.extra } else { &mut comparison.doubled }.extend(surplus);
     }
     comparison

@@ -35,8 +35,8 @@ pub struct Comparison {
     pub extra: Vec<String>,
     /// Documents with the ambiguity tag, whatever their instant.
     pub ambiguous_time: usize,
-    /// Request events without a document. They do not count as lost, because the last run cannot have the events of its
-    /// own requests. The caller checks that all events shown before a run have a document.
+    /// Events of requests that have no document yet. They do not count as lost, because the last run cannot read the events
+    /// of its own requests. The caller checks that all events shown before a run have a document.
     pub polls_to_come: usize,
 }
 
@@ -102,7 +102,7 @@ pub fn compare_events(truth: &[TruthEvent], documents: &[StoredDocument]) -> Com
             comparison.extra.extend(documents.iter().map(|(instant, _)| name(&record, *instant)));
             continue;
         }
-        // Match equal instants first, so that as few as possible remain.
+        // Matches equal instants first, so that as few documents as possible count as mistimed.
         documents.retain(|(instant, _)| {
             let equal = truth.iter().position(|held| Some(*held) == *instant);
             equal.map(|index| truth.swap_remove(index)).is_none()
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_events_are_told_apart_by_their_number() {
+    fn equal_events_are_compared_by_their_number() {
         let truth = [event(FIRST, "a"), event(FIRST, "a"), event(SECOND, "a"), event(FIRST, "b")];
         let [a, again, later, b] =
             [(FIRST, "a"), (FIRST, "a"), (SECOND, "a"), (FIRST, "b")].map(|(at, user)| document(at, user, &[]));
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn events_of_requests_may_be_to_come_but_are_there_once() {
+    fn events_of_requests_may_be_missing_but_not_duplicated() {
         let poll = TruthEvent { is_poll: true, ..event(FIRST, "") };
         let truth = [poll.clone(), poll];
         let one = document(FIRST, "", &[]);
@@ -205,14 +205,14 @@ mod tests {
     }
 
     #[test]
-    fn what_lastpass_does_not_hold_is_extra() {
+    fn a_document_without_an_event_is_extra() {
         let no_record =
             StoredDocument { id: "1".to_owned(), index: ".ds".to_owned(), source: json!({"@timestamp": FIRST}) };
         assert_eq!(numbers(&[], &[document(FIRST, "c", &[]), no_record]), [0, 0, 0, 2, 0]);
     }
 
     #[test]
-    fn a_record_without_a_readable_time_is_at_no_instant() {
+    fn a_record_without_a_readable_time_is_never_mistimed() {
         let held = TruthEvent { record: r#"{"Time":"soon"}"#.to_owned(), ..event(FIRST, "") };
         let source = json!({"@timestamp": SECOND, "event": {"original": r#"{"Time":"soon"}"#}});
         let kept = StoredDocument { id: "1".to_owned(), index: ".ds".to_owned(), source };

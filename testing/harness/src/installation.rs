@@ -129,7 +129,7 @@ fn role(text: &str) -> Result<Value, Error> {
     serde_json::from_str(text).map_err(|source| Error::Json { what: "assets/roles".to_owned(), source })
 }
 
-/// One installation. Its functions reach every system through a proxy of [`Installation::calls`].
+/// One installation. Its functions reach every system through a proxy, which records the calls in [`Installation::calls`].
 pub struct Installation {
     binary: PathBuf,
     /// The services behind the proxies.

@@ -1,10 +1,9 @@
 //! The test harness that the integration tests and the soak use to run the product.
 //!
 //! A [`Function`] runs the real binary in its own process behind a Lambda Runtime API ([`Invocation`] → [`Outcome`])
-//! and kills it as Lambda does. An [`Installation`] is everything that one installation needs: a namespace, a table, a
-//! secret, API keys and a LastPass simulator, all for it only. Every outside call of its functions goes through a proxy
-//! and is counted in [`Calls`], where a [`Rule`] can apply a [`Fault`]. [`compare_events`] and [`compare_snapshot`]
-//! report lost, doubled and mistimed records. A [`Watch`] searches everything that the functions write, return and send
+//! and kills it as Lambda does. An [`Installation`] has its own namespace, table, secret, API keys and LastPass
+//! simulator. Every outside call of its functions goes through a proxy and is counted in [`Calls`], where a [`Rule`]
+//! can apply a [`Fault`]. [`compare_events`] and [`compare_snapshot`] report lost, doubled and mistimed records. A [`Watch`] searches everything that the functions write, return and send
 //! for secrets, and fails the test if it finds one.
 //!
 //! The harness shares no code with the product, so that neither can hide a misunderstanding of the other.

@@ -48,9 +48,9 @@ pub(crate) struct Proxy {
     server: JoinHandle<()>,
 }
 
-/// The state of each connection.
+/// The state that all connections of a proxy share.
 #[derive(Debug, Clone)]
-struct Way {
+struct Route {
     upstream: Upstream,
     /// `host:port`.
     to: Arc<Mutex<String>>,
@@ -65,12 +65,12 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(Error::Listen)?;
         let address = listener.local_addr().map_err(Error::Listen)?;
         let to = Arc::new(Mutex::new(authority(url)?));
-        let way = Way { upstream, to: Arc::clone(&to), calls, watch, http: Http::new() };
+        let route = Route { upstream, to: Arc::clone(&to), calls, watch, http: Http::new() };
         let server = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             loop {
                 tokio::select! {
-                    Ok((stream, _)) = listener.accept() => { connections.spawn(serve(stream, way.clone())); }
+                    Ok((stream, _)) = listener.accept() => { connections.spawn(serve(stream, route.clone())); }
                     Some(_) = connections.join_next() => {}
                 }
             }
@@ -102,20 +102,20 @@ fn authority(url: &str) -> Result<String, Error> {
     authority.ok_or_else(|| Error::Answer(format!("{url} is no address of a service")))
 }
 
-async fn serve(stream: TcpStream, way: Way) {
+async fn serve(stream: TcpStream, route: Route) {
     // Small responses must not wait for an acknowledgement. A failure only makes them slower.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(|request| answer(request, &way));
+    let service = service_fn(|request| answer(request, &route));
     // hyper reports a connection that was closed on purpose as an error.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-async fn answer(request: Request<Incoming>, way: &Way) -> Result<Response<Body>, Cut> {
+async fn answer(request: Request<Incoming>, route: &Route) -> Result<Response<Body>, Cut> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
-    let (system, operation) = what_is_asked(way.upstream, &head, &body);
-    look_for_secrets(way, &operation, &head, &body);
-    let (number, fault) = way.calls.begin(system, operation, body.clone());
+    let (system, operation) = operation_of(route.upstream, &head, &body);
+    look_for_secrets(route, &operation, &head, &body);
+    let (number, fault) = route.calls.begin(system, operation, body.clone());
     match &fault {
         Some(Fault::Kill(killer, Moment::Before)) => {
             killer.kill();
@@ -123,12 +123,12 @@ async fn answer(request: Request<Incoming>, way: &Way) -> Result<Response<Body>,
         }
         Some(Fault::Cut(Moment::Before)) => return Err(Cut),
         Some(Fault::Answer(answer)) => {
-            way.calls.answered(number, answer.status);
+            route.calls.answered(number, answer.status);
             return scripted(answer);
         }
         Some(Fault::Reply(reply)) => {
             let answer = reply(&body);
-            way.calls.answered(number, answer.status);
+            route.calls.answered(number, answer.status);
             return scripted(&answer);
         }
         Some(Fault::Delay(delay)) => tokio::time::sleep(*delay).await,
@@ -139,7 +139,7 @@ async fn answer(request: Request<Incoming>, way: &Way) -> Result<Response<Body>,
     let mut forwarded = Request::new(Full::new(body));
     *forwarded.method_mut() = head.method.clone();
     // Only the address changes. The client's `Host` header is kept, because AWS requests are signed with it.
-    *forwarded.uri_mut() = format!("http://{}{path}", lock(&way.to)).parse().map_err(|_| Cut)?;
+    *forwarded.uri_mut() = format!("http://{}{path}", lock(&route.to)).parse().map_err(|_| Cut)?;
     *forwarded.headers_mut() = head.headers;
     forwarded.headers_mut().remove(CONNECTION);
     if matches!(fault, Some(Fault::Change(_))) {
@@ -147,7 +147,7 @@ async fn answer(request: Request<Incoming>, way: &Way) -> Result<Response<Body>,
         forwarded.headers_mut().remove(ACCEPT_ENCODING);
     }
     // If the system closes the connection without a response, the function sees the same.
-    let answer = way.http.forward(forwarded).await.map_err(|_| Cut)?;
+    let answer = route.http.forward(forwarded).await.map_err(|_| Cut)?;
     let mut answer = match answer {
         Ok(answer) => answer,
         Err(head) => return Ok(broken(head.map(|()| Bytes::new()))),
@@ -166,7 +166,7 @@ async fn answer(request: Request<Incoming>, way: &Way) -> Result<Response<Body>,
         }
         Some(Fault::Answer(_) | Fault::Reply(_) | Fault::Delay(_) | Fault::Hold(_)) | None => {}
     }
-    way.calls.answered(number, answer.status().as_u16());
+    route.calls.answered(number, answer.status().as_u16());
     // The length of the body, which may have changed, is set again.
     answer.headers_mut().remove(CONTENT_LENGTH);
     answer.headers_mut().remove(TRANSFER_ENCODING);
@@ -175,8 +175,8 @@ async fn answer(request: Request<Incoming>, way: &Way) -> Result<Response<Body>,
 }
 
 /// Searches a request for secrets. The credential of its destination is allowed in its proper place.
-fn look_for_secrets(way: &Way, operation: &str, head: &hyper::http::request::Parts, body: &Bytes) {
-    let Way { upstream, watch, .. } = way;
+fn look_for_secrets(route: &Route, operation: &str, head: &hyper::http::request::Parts, body: &Bytes) {
+    let Route { upstream, watch, .. } = route;
     let of = |part: &str| format!("{part} of a request to {upstream:?} ({operation})");
     watch.look(&of("the address"), head.uri.to_string().as_bytes());
     for (name, value) in &head.headers {
@@ -197,7 +197,7 @@ fn look_for_secrets(way: &Way, operation: &str, head: &hyper::http::request::Par
 }
 
 /// Returns the system and the operation of a call.
-fn what_is_asked(upstream: Upstream, head: &hyper::http::request::Parts, body: &Bytes) -> (System, String) {
+fn operation_of(upstream: Upstream, head: &hyper::http::request::Parts, body: &Bytes) -> (System, String) {
     match upstream {
         Upstream::LastPass => {
             let command = serde_json::from_slice::<Value>(body).ok();

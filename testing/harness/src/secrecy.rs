@@ -81,10 +81,9 @@ struct Searcher {
 
 impl Searcher {
     fn new(secrets: &Secrets) -> Self {
-        let needles =
-            secrets.0.iter().enumerate().flat_map(|(number, secret)| {
-                disguises(&secret.value).into_iter().map(move |disguise| (number, disguise))
-            });
+        let needles = secrets.0.iter().enumerate().flat_map(|(number, secret)| {
+            encoded_forms(&secret.value).into_iter().map(move |disguise| (number, disguise))
+        });
         let (secrets, needles): (Vec<usize>, Vec<String>) = needles.unzip();
         // It fails only for more needles than fit in memory.
         let needles = AhoCorasick::builder().ascii_case_insensitive(false).build(needles).ok();
@@ -98,8 +97,8 @@ impl Searcher {
     }
 }
 
-/// Returns the encodings of a value in logs, URLs, forms, byte dumps, JSON and Base64.
-fn disguises(value: &str) -> BTreeSet<String> {
+/// Returns the forms that a value can have in logs, URLs, byte dumps, JSON and Base64, and both halves of a long value.
+fn encoded_forms(value: &str) -> BTreeSet<String> {
     let hex: String = value.bytes().map(|byte| format!("{byte:02x}")).collect();
     let percent = |upper: bool| {
         let escape = |byte: u8| match byte {
@@ -119,7 +118,7 @@ fn disguises(value: &str) -> BTreeSet<String> {
         percent(false),
         hex.to_uppercase(),
         hex,
-        // `{:?}` of bytes, and bytes as JSON.
+        // Bytes as `{:?}` prints them, and as JSON.
         numbers.join(", "),
         numbers.join(","),
     ]);
@@ -263,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_found_in_every_disguise() {
+    fn a_secret_is_found_in_every_encoding() {
         let value = "s3cret/>>?hash~~\"";
         let secrets = Secrets::default().with("hash", value);
         for before in ["", "a", "ab", "abc"] {
@@ -274,7 +273,7 @@ mod tests {
                 let hex: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
                 let url: String = url_encoded(&text);
                 let escaped = json.replace('/', "\\/").replace("\\\"", "\"");
-                for disguised in [
+                for spelling in [
                     text.clone(),
                     STANDARD.encode(&text),
                     URL_SAFE.encode(&text),
@@ -287,7 +286,7 @@ mod tests {
                     format!("{bytes:?}"),
                     Value::from(bytes).to_string(),
                 ] {
-                    assert_eq!(secrets.found_in(&format!("said {disguised}!")), ["hash"], "{disguised}");
+                    assert_eq!(secrets.found_in(&format!("said {spelling}!")), ["hash"], "{spelling}");
                 }
             }
         }
@@ -324,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_packed_is_unpacked() {
+    fn compressed_content_is_searched() {
         let watch = Watch::default();
         watch.add("hash", "s3cret-hash", Lock::LastPass);
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_gives_one_company() {
+    fn equal_seeds_give_equal_companies() {
         let size = CompanySize { events: 300, ..CompanySize::default() };
         let texts = |seed| {
             let world = World::company(seed, &size, end());

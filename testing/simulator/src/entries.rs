@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_stayed_counts_as_there_throughout() {
+    fn only_unchanged_entries_existed_throughout() {
         let mut entries = Entries::default();
         entries.put("stays", json!(1));
         entries.put("goes", json!(2));

@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_by_number_count_from_their_adding() {
+    fn rules_by_number_count_from_their_addition() {
         let mut plan = FaultPlan::default();
         plan.add(FaultRule::nth(2, Fault::status(503)).times(2));
         plan.add(FaultRule::every(3, Fault::status(502)));
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn draws_are_the_same_for_the_same_seed() {
+    fn equal_seeds_give_equal_random_faults() {
         let drawn = |seed| {
             let mut plan = FaultPlan::default();
             plan.add(FaultRule::random(0.3, seed, Fault::status(503)));
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delay_goes_together_with_another_fault() {
+    fn a_delay_can_meet_another_fault() {
         let mut plan = FaultPlan::default();
         plan.add(FaultRule::next(Fault::Delay { milliseconds: 5 }));
         plan.add(FaultRule::next(Fault::CutBeforeAnswer));

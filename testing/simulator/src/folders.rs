@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cap_cuts_pages_which_are_counted_by_either_size() {
+    fn capped_pages_are_counted_by_either_size() {
         let mut world = World::default();
         for key in ["1", "2", "3", "4", "5"] {
             world.folders.put(key, json!(key));
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn super_admins_are_shown_to_whoever_asks_for_all() {
+    fn super_admins_are_listed_only_with_data_all() {
         let mut world = World::default();
         world
             .folders
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn all_or_a_page_or_always_all() {
+    fn folders_are_served_all_at_once_or_in_pages() {
         let mut world = World::default();
         assert_eq!(body(&world, &json!("all"), &Quirks::default()), "[]");
         for key in ["1", "2", "3"] {

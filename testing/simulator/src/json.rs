@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strings_read_back_as_they_were() {
+    fn strings_survive_a_round_trip() {
         for text in ["", "plain", "q\"uo\\te", "line\nbreak\t\r\u{1}", "Équipe 営業 😀", "a/b"] {
             let mut out = String::new();
             push_string(&mut out, text);

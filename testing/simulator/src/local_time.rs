@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn one_writer_follows_the_offset_over_a_change() {
+    fn local_times_follow_a_change_of_the_offset() {
         let zone = TimeZone::get("Australia/Lord_Howe").unwrap();
         let mut local = LocalTime::new(&zone);
         let start = Timestamp::from_second("2025-04-05T13:00:00Z".parse::<Timestamp>().unwrap().as_second()).unwrap();
@@ -101,13 +101,13 @@ mod tests {
     }
 
     #[test]
-    fn a_time_in_the_repeated_hour_is_of_the_pass_asked_for() {
+    fn a_time_in_the_repeated_hour_means_the_requested_pass() {
         assert_eq!(read("2025-11-02 01:30:00", "US/Eastern", Pass::First), "2025-11-02T05:30:00Z");
         assert_eq!(read("2025-11-02 01:30:00", "US/Eastern", Pass::Second), "2025-11-02T06:30:00Z");
     }
 
     #[test]
-    fn a_time_in_the_skipped_hour_is_moved_on_by_the_gap() {
+    fn a_bound_in_the_skipped_hour_is_moved_forward_by_the_gap() {
         for pass in [Pass::First, Pass::Second] {
             assert_eq!(read("2025-03-09 02:30:00", "US/Eastern", pass), "2025-03-09T07:30:00Z");
             assert_eq!(read("2025-10-05 02:15:00", "Australia/Lord_Howe", pass), "2025-10-04T15:45:00Z");

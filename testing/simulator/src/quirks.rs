@@ -327,7 +327,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn switches_are_read_one_by_one_and_unknown_ones_refused_by_name() {
+    fn each_switch_is_optional_and_unknown_ones_are_refused_by_name() {
         let changes = json!({
             "time_zone": "Europe/London", "order": {"shuffled": 7}, "next_repeats": {"events": 3}, "to": "exclusive"
         });

@@ -17,7 +17,7 @@ const HTML: &str = "text/html; charset=utf-8";
 /// Replaces the hash in a recorded request that has it in the wrong place.
 const REDACTED: &str = "[redacted]";
 
-/// A change of the world that follows a page.
+/// A change of the world after a page was served.
 type Change = Box<dyn FnOnce(&mut World) + Send>;
 
 /// The state of the simulator.
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn each_request_for_events_is_an_event_of_the_next_answer() {
+    fn each_request_for_events_is_an_event_in_the_next_response() {
         let mut state = state();
         state.clock = Clock::Fixed("2025-07-02T16:00:00Z".parse().unwrap());
         assert_eq!(ask(&mut state, &reporting(None))["data"], json!([]));
@@ -278,7 +278,7 @@ mod tests {
         assert_eq!(ask(&mut state, &reporting(Some("siem")))["data"], json!({"Event1": own("")}));
         let third = ask(&mut state, &reporting(None));
         assert_eq!((&third["data"]["Event1"], &third["data"]["Event2"]), (&own("API: siem"), &own("")));
-        // A refused request, or one that never reached the API, is no event. A request whose response was lost is one.
+        // A refused request, or one that never reached the API, does not become an event. A request whose response was lost does.
         state.faults.add(FaultRule::next(Fault::throttled(None)));
         state.respond(reporting(None).to_string().as_bytes());
         state.respond(json!({"cid": 8, "provhash": "x", "cmd": "reporting"}).to_string().as_bytes());
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn the_world_changes_after_the_page_it_was_told() {
+    fn the_world_changes_after_the_chosen_page() {
         let mut state = state();
         state.after_page(
             Command::GetUserData,
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn records_hold_what_was_asked_but_no_hash() {
+    fn recorded_requests_contain_no_hash() {
         let mut state = state();
         ask(&mut state, &users_page(0));
         ask(&mut state, &json!({"cid": 7, "provhash": "good-hash", "cmd": "good-hash", "data": {"x": "good-hash"}}));
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_answer_in_place_of_the_page() {
+    fn faults_replace_the_page() {
         let mut state = state();
         state.faults.add(FaultRule::next(Fault::throttled(Some(3))));
         state.faults.add(FaultRule::next(Fault::Fail { key: "errors".into(), value: json!({"a": "b"}) }));

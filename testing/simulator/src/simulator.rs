@@ -190,7 +190,7 @@ impl Simulator {
         self.state.lock().requests.clear();
     }
 
-    /// Returns every event that the API shows by now, oldest first. Ignores retention.
+    /// Returns every event that the API has begun to show, oldest first. Ignores retention.
     pub fn truth_events(&self) -> Vec<TruthEvent> {
         let state = self.state.lock();
         truth_events(&state.world.events, &state.quirks, state.clock.now())

@@ -19,7 +19,7 @@ pub struct TruthEvent {
     pub is_poll: bool,
 }
 
-/// Returns every event that the API shows by `now`, oldest first. Ignores retention.
+/// Returns every event that the API has begun to show at `now`, oldest first. Ignores retention.
 pub(crate) fn truth_events(timeline: &Timeline, quirks: &Quirks, now: Timestamp) -> Vec<TruthEvent> {
     let mut records = Records::new(quirks);
     let shown = timeline.all().iter().map(|placed| &placed.event).filter(|event| event.appears_at <= now);

@@ -1,17 +1,17 @@
-//! What happens to the users and shared folders of a company between two snapshots, and the history of it.
+//! Changes the users and shared folders of a company between two snapshots, and records the history of these changes.
 //!
-//! Each entry changes in one way at most at a time, so that the history says exactly what differs afterwards. Some values
-//! are only spelled in another way, as PHP does, and some fields change that no history tells of.
+//! Each entry changes in at most one way at a time, so that the history states every difference. In addition, some values
+//! only change their spelling, as PHP does, and some fields change that the history does not cover.
 
 use serde_json::{Map, Value, json};
 
 use crate::rng::Rng;
 use crate::world::World;
 
-/// One thing that happened.
+/// One recorded change.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Happening {
-    /// What happened, such as `share-granted`.
+    /// The kind of change, such as `share-granted`.
     pub action: &'static str,
     /// The key of the user or folder.
     pub key: String,
@@ -211,7 +211,7 @@ impl World {
     }
 }
 
-/// Returns up to `count` different ones of `keys`.
+/// Returns up to `count` distinct elements of `keys`.
 fn picked(rng: &mut Rng, mut keys: Vec<String>, count: usize) -> Vec<String> {
     rng.shuffle(&mut keys);
     keys.truncate(count);
@@ -238,7 +238,7 @@ fn member(rng: &mut Rng, number: usize) -> Value {
     })
 }
 
-/// Tells whether a flag is set, in any of PHP's spellings.
+/// Returns whether a flag is set, in any of PHP's spellings.
 fn is_set(flag: &Value) -> bool {
     match flag {
         Value::Bool(flag) => *flag,
@@ -266,7 +266,7 @@ mod tests {
     use crate::company::CompanySize;
 
     #[test]
-    fn everything_happens_in_time_and_a_seed_gives_one_history() {
+    fn every_kind_of_change_occurs_and_equal_seeds_give_equal_histories() {
         let size = CompanySize { events: 0, users: 60, folders: 40, ..CompanySize::default() };
         let history = || {
             let mut world = World::company(2, &size, "2026-01-01T00:00:00Z".parse().unwrap());

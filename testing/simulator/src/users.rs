@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cap_below_the_page_size_wins_and_totals_follow_their_switches() {
+    fn the_smaller_of_cap_and_page_size_applies_and_totals_follow_their_switches() {
         let quirks = Quirks { user_page_cap: 2, totals_as_strings: true, ..Quirks::default() };
         let page = body(&five(), &json!({"pagesize": "2000", "pageindex": "2"}), &quirks);
         assert_eq!((&page["total"], &page["count"]), (&json!("5"), &json!("1")));

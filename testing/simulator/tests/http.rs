@@ -58,9 +58,9 @@ fn start(events: usize) -> Simulator {
 }
 
 #[test]
-fn events_read_over_http_are_the_truth() {
+fn events_served_over_http_equal_the_truth() {
     let simulator = start(500);
-    // After the request, it is an event too.
+    // Read before the request, which becomes an event itself.
     let mut held: Vec<String> = simulator.truth_events().into_iter().map(|event| event.record).collect();
     let received = ask(&simulator, &reporting());
     assert_eq!(received.status, Some(200));
@@ -109,7 +109,7 @@ fn statuses_and_headers_of_faults_arrive() {
 }
 
 #[test]
-fn a_delay_holds_the_answer_back() {
+fn a_delay_holds_the_response_back() {
     let simulator = start(1);
     simulator.add_fault(FaultRule::next(Fault::Delay { milliseconds: 150 }));
     let begun = Instant::now();
@@ -119,7 +119,7 @@ fn a_delay_holds_the_answer_back() {
 }
 
 #[test]
-fn other_programs_can_ask_and_tell_everything() {
+fn the_admin_endpoints_read_and_change_everything() {
     let simulator = start(20);
     let truth = admin(&simulator, "GET", "truth/events", &Value::Null);
     let lines: Vec<Value> = truth.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -164,7 +164,7 @@ fn other_programs_can_ask_and_tell_everything() {
 }
 
 #[test]
-fn it_stops_with_its_last_handle_inside_asynchronous_code_too() {
+fn dropping_the_last_handle_stops_the_simulator_even_in_asynchronous_code() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let address = runtime.block_on(async {
         let simulator = start(1);
@@ -181,7 +181,7 @@ fn it_stops_with_its_last_handle_inside_asynchronous_code_too() {
 }
 
 #[test]
-fn a_full_page_out_of_a_long_history_is_served_in_time() {
+fn a_full_page_of_a_long_history_is_served_within_two_seconds() {
     let simulator = start(60_000);
     simulator.push_events([Event::at("2025-11-09T00:00:00Z".parse().unwrap())]);
     let begun = Instant::now();

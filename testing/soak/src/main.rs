@@ -24,7 +24,7 @@ use crate::scenarios::{SCENARIOS, Scenario};
 use crate::stage::Context;
 use crate::tally::Tally;
 
-/// Longest time of one scenario with one seed. If it takes longer, it hangs.
+/// Longest time of one scenario with one seed. A scenario that takes longer counts as hanging.
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// Plays seeded mixes of faults and counts lost, doubled and mistimed records.
@@ -109,7 +109,7 @@ async fn soak(options: &Options) -> Result<bool, Error> {
     let wanted = SCENARIOS.iter().filter(|known| options.scenario.is_none_or(|name| name == known.name));
     let turns = Arc::new(Semaphore::new(options.jobs));
     let mut playing = JoinSet::new();
-    // Seed by seed, so that a run that ends early has played every scenario.
+    // Plays all scenarios with one seed before the next seed, so that a run that ends early has played every scenario.
     for seed in seeds {
         for scenario in wanted.clone() {
             let context = Context {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::worlds::whole_second;
 
-/// Share of the users that change between two snapshots: one in so many.
+/// One in this many users changes between two snapshots.
 const ONE_IN: usize = 100;
 const TIMEOUT: Duration = Duration::from_secs(890);
 

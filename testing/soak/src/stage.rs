@@ -285,20 +285,20 @@ impl Stage {
         for outcome in outcomes {
             self.tally.invocations += 1;
             match outcome {
-                Outcome::Answer(answer) => self.look_at_answer(answer),
+                Outcome::Answer(answer) => self.check_answer(answer),
                 Outcome::Error { error_type, error_message } => {
                     if !self.accepted.contains(&error_type.as_str()) {
                         self.tally.fail(format!("{error_type}: {error_message}"));
                     }
                 }
-                Outcome::Died { how } => self.tally.expect(self.may_be_killed, || format!("it died: {how}")),
+                Outcome::Died { how } => self.tally.expect(self.may_be_killed, || format!("the process ended: {how}")),
                 Outcome::TimedOut => {}
             }
         }
-        self.look_at_checkpoints(before).await
+        self.check_checkpoints(before).await
     }
 
-    fn look_at_answer(&mut self, answer: &Value) {
+    fn check_answer(&mut self, answer: &Value) {
         for run in answer["resumed"].as_array().into_iter().flatten().chain([answer]) {
             let number = |name: &str| run[name].as_u64().unwrap_or_default();
             if number("fetched") != number("created") + number("duplicates") + number("dead_letters") {
@@ -309,17 +309,17 @@ impl Stage {
 
     /// Checks that everything that the checkpoints declare as acknowledged is in the data stream or among the dead
     /// letters.
-    async fn look_at_checkpoints(&mut self, before: &Before) -> Result<(), Error> {
+    async fn check_checkpoints(&mut self, before: &Before) -> Result<(), Error> {
         let after = self.reached().await?;
         let live = |checkpoints: &BTreeMap<String, Reached>| checkpoints.get(LIVE).copied().unwrap_or_default();
         let (live_before, live_after) = (live(&before.checkpoints), live(&after));
         if let (Some((begin, end)), Some(watermark)) = (self.repeated_hour, live_after.watermark) {
             let is_inside = begin < watermark && watermark < end;
-            self.tally.expect(!is_inside, || format!("the watermark {watermark} lies in the repeated hour"));
+            self.tally.expect(!is_inside, || format!("the watermark {watermark} is in the repeated hour"));
         }
         let mut claims = Vec::new();
         if let Some(to) = live_after.watermark.filter(|_| live_after.watermark != live_before.watermark) {
-            // Events that appeared behind the reader are left to the next run, which reads the overlap.
+            // Events that appeared in seconds that were already read are left to the next run, which reads the overlap.
             let shown = if live_before.window.is_some() { &self.shown_to_window } else { &before.shown };
             claims.push(Claim { what: format!("the watermark {to}"), from: self.begin, to, shown });
         }

@@ -98,7 +98,7 @@ fn pages_run_from_newest_to_oldest_whatever_the_order_inside() {
 }
 
 #[test]
-fn each_bound_is_inclusive_or_exclusive_alone() {
+fn each_bound_is_inclusive_or_exclusive_independently() {
     let at = |second: i64| Event::at(instant("2025-06-01T12:00:00Z") + SignedDuration::from_secs(second));
     let timeline = {
         let mut timeline = Timeline::default();
@@ -119,7 +119,7 @@ fn each_bound_is_inclusive_or_exclusive_alone() {
 }
 
 #[test]
-fn next_repeats_what_is_asked_and_still_comes_to_an_end() {
+fn next_repeats_the_configured_events_and_paging_still_ends() {
     let timeline = crowded();
     for next_repeats in [
         Repeats::Nothing,
@@ -149,7 +149,7 @@ fn next_repeats_what_is_asked_and_still_comes_to_an_end() {
 }
 
 #[test]
-fn a_next_that_was_never_sent_is_an_instant_like_any_other() {
+fn a_next_that_was_never_returned_is_a_valid_instant() {
     let timeline = crowded();
     // 25 events in 12:00:04, the last second; 8 in 12:00:03.
     let third = instant("2025-06-01T12:00:03Z").as_microsecond();
@@ -254,7 +254,7 @@ fn spellings_follow_their_switches() {
 }
 
 #[test]
-fn user_and_search_narrow_the_answer() {
+fn user_and_search_filter_the_events() {
     let mut asked = window(CROWDED.0, CROWDED.1);
     asked["user"] = json!("4-3");
     assert_eq!(ask(&crowded(), &asked, &utc()).0.len(), 1);

@@ -160,26 +160,28 @@ pub async fn wrong_zone(context: Context) -> Result<Tally, Error> {
     let mut stage = context.stage_with(World::of_events(events), quirks, &[("LASTPASS_TIME_ZONE", &wrong)]).await?;
     let mut function = stage.function().await;
     stage.accepted = vec!["LastPass.WrongTimeZone"];
-    let (mut runs, mut said) = (0, 0);
-    while said <= MORE_RUNS && runs < MOST_RUNS + MORE_RUNS {
+    let (mut runs, mut reports) = (0, 0);
+    while reports <= MORE_RUNS && runs < MOST_RUNS + MORE_RUNS {
         if runs > 0 {
             stage.set_now(stage.now() + SignedDuration::from_mins(5));
             function.set_clock(stage.ahead()).await;
         }
         runs += 1;
         let outcome = stage.invoke(&mut function, Invocation::new(collect_events()).with_timeout(CALM)).await?;
-        let is_said = matches!(&outcome, Outcome::Error { error_type, error_message }
+        let is_reported = matches!(&outcome, Outcome::Error { error_type, error_message }
             if error_type == "LastPass.WrongTimeZone" && error_message.contains("LASTPASS_TIME_ZONE"));
-        said += usize::from(is_said);
-        let may_be_unknown = late_seconds > 0 && said == 0 && runs < MOST_RUNS;
-        stage.tally.expect(is_said || may_be_unknown, || format!("run {runs}, {wrong} set for {right}: {outcome:?}"));
+        reports += usize::from(is_reported);
+        let may_be_unknown = late_seconds > 0 && reports == 0 && runs < MOST_RUNS;
+        stage
+            .tally
+            .expect(is_reported || may_be_unknown, || format!("run {runs}, {wrong} set for {right}: {outcome:?}"));
     }
     if late_seconds == 0 {
         let check = function.ask(serde_json::json!({"action": "check"})).await?;
         let checks = check["checks"].as_array().cloned().unwrap_or_default();
         let zone = checks.into_iter().find(|check| check["name"] == "lastpass_time_zone").unwrap_or_default();
-        let is_told = zone["status"] == "failed" && zone["message"].as_str().is_some_and(|text| text.contains(&wrong));
-        stage.tally.expect(is_told, || format!("{wrong} set for {right}: {check}"));
+        let is_named = zone["status"] == "failed" && zone["message"].as_str().is_some_and(|text| text.contains(&wrong));
+        stage.tally.expect(is_named, || format!("{wrong} set for {right}: {check}"));
     }
     let delivered = stage.events().await?.len();
     stage.tally.expect(delivered == 0, || format!("{delivered} events were delivered at a wrong instant"));

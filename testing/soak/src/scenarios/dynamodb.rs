@@ -49,7 +49,7 @@ pub async fn dynamodb_faults(context: Context) -> Result<Tally, Error> {
         for _ in 0..2 {
             let outcome = stage.invoke(&mut function, invocation.clone()).await?;
             let is_lost = matches!(&outcome, Outcome::Answer(answer) if answer["reason"] == "lease_lost");
-            stage.tally.expect(!is_lost, || format!("nobody else was there to lose the lease to: {outcome:?}"));
+            stage.tally.expect(!is_lost, || format!("the lease was lost without another run: {outcome:?}"));
         }
         more_events(&stage, &mut rng);
     }

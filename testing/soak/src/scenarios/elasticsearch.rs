@@ -190,8 +190,8 @@ pub async fn cluster_emptied(context: Context) -> Result<Tally, Error> {
     stage.accepted = vec!["Checkpoint.DestinationChanged", "Elasticsearch.NotSetUp"];
     for _ in 0..3 {
         let outcome = stage.invoke(&mut function, collect.clone()).await?;
-        let went_on = matches!(&outcome, Outcome::Answer(answer) if answer["status"] != "skipped");
-        stage.tally.expect(!went_on, || format!("it went on in an empty cluster: {outcome:?}"));
+        let has_continued = matches!(&outcome, Outcome::Answer(answer) if answer["status"] != "skipped");
+        stage.tally.expect(!has_continued, || format!("the run continued in an empty cluster: {outcome:?}"));
     }
     let still = stage.installation.watermark("event_report").await?;
     stage.tally.expect(still == watermark, || format!("the watermark went from {watermark:?} to {still:?}"));

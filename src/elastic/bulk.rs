@@ -108,7 +108,7 @@ impl BulkApi {
         match response.status.as_u16() {
             200 => {}
             413 => return Ok(ControlFlow::Break(())),
-            status => return Err(self.whole_refused(status, response.error_type())),
+            status => return Err(self.request_refused(status, response.error_type())),
         }
         let items = self.client.parse::<Items<'_>>(response)?.items;
         let sent = ids.len();
@@ -144,7 +144,7 @@ impl BulkApi {
                 ItemOutcome::AlreadyThere => Some(Fate::AlreadyThere),
                 ItemOutcome::DeadLetter(refusal) => Some(Fate::Dead(refusal)),
                 ItemOutcome::RetryLater { status, error_type } => {
-                    // A single item that is not just throttled decides how long the request is retried.
+                    // Another cause than throttling takes precedence, because it limits the retries.
                     if outcomes.cause.as_ref().is_none_or(|cause| matches!(cause, Error::Throttled { .. })) {
                         outcomes.cause = Some(self.retry_cause(status, error_type));
                     }
@@ -163,8 +163,8 @@ impl BulkApi {
         }
     }
 
-    /// Returns the error of a whole request that was refused.
-    fn whole_refused(&self, status: u16, error_type: String) -> Error {
+    /// Returns the error of a request that was refused as a whole.
+    fn request_refused(&self, status: u16, error_type: String) -> Error {
         let cause = match error_type.as_str() {
             CLUSTER_BLOCK => StopCause::Blocked,
             SHARD_LIMIT => StopCause::ShardLimit,

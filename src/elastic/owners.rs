@@ -46,7 +46,7 @@ pub(super) async fn others(client: &Client) -> Result<Others, Error> {
                 Some(templates) => templates,
                 none => none.insert(index_templates(client, "*").await?),
             };
-            let theirs = templates.iter().filter(|template| template.is_anothers_for(&name));
+            let theirs = templates.iter().filter(|template| template.is_foreign_and_matches(&name));
             match theirs.max_by_key(|template| template.priority()) {
                 Some(template) if template.overrides_ours(&name) => found.left_alone.push(name),
                 Some(template) => {

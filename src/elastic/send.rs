@@ -157,7 +157,7 @@ impl StreamWriter {
         let Batch { positions: mut pending, mut unknown } = batch;
         let mut pauses = self.bulk.client.pauses_of(self.limits.first_pause, self.limits.patience);
         loop {
-            // The write index too, though `create` returns 409 there: a rollover may come before the write.
+            // Includes the write index, although `create` returns 409 there, because a rollover may come before the write.
             let (indices, found) = self.list_and_find(lines, &pending).await?;
             for position in found {
                 fates[position] = Some(Fate::AlreadyThere);
@@ -166,6 +166,7 @@ impl StreamWriter {
             if pending.is_empty() {
                 return Ok(None);
             }
+            // An index is doubtful if it is newer than the lookup, or if an earlier request may have written to another one.
             let is_doubtful = |index: &str| unknown || indices.iter().all(|known| known.name != index);
             let cause = match self.post(lines, &pending, is_doubtful).await {
                 Ok(ControlFlow::Break(())) => return Ok(self.halve(lines, pending, unknown, fates)),
@@ -217,7 +218,7 @@ impl StreamWriter {
         Ok((indices, found))
     }
 
-    /// Sends one `_bulk` request for the documents at `positions`. Breaks if it was too large.
+    /// Sends one `_bulk` request for the documents at `positions`. Returns `Break` if it was too large.
     async fn post(
         &self,
         lines: &[Line<'_>],
@@ -264,8 +265,8 @@ impl StreamWriter {
         Ok(found.into_iter().map(|at| positions[at]).collect())
     }
 
-    /// Looks for documents that were created in a doubtful index in the other indices, and reports those that are there
-    /// too: the key has no privilege to delete one.
+    /// Looks for the documents that were created in a doubtful index in the other indices. Duplicates are only reported,
+    /// because the key has no privilege to delete them.
     async fn report_duplicates(&self, lines: &[Line<'_>], sent: &[usize], outcomes: &Outcomes) -> Result<(), Error> {
         let Some(write_index) = &outcomes.doubtful_index else { return Ok(()) };
         let positions: Vec<usize> = outcomes.doubtful.iter().map(|at| sent[*at]).collect();

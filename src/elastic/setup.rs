@@ -119,7 +119,7 @@ impl Setup<'_> {
     async fn put_lifecycle(&self, retention: Option<&str>) -> Result<(), Error> {
         let mut body = parsed(LIFECYCLE.json);
         let path = ClusterGetComponentTemplateParts::Name(&[LIFECYCLE.name]).url();
-        // Error texts name the privilege to install it, which includes reading it.
+        // Named like an installation in error texts, because the privilege to install includes reading.
         let request = Request::new(Operation::InstallTemplate, Method::GET, path);
         let response = self.client.ask(&request).await?;
         if response.status != 404 {

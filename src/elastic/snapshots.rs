@@ -64,7 +64,7 @@ pub struct Overview {
     pub dead_letters: u64,
     /// The versions of the mappings of its indices. `None` for a mapping that is not ours.
     pub mappings: BTreeSet<Option<u64>>,
-    /// The records of documents whose mapping stopped, and of dead letters.
+    /// The records of documents that could not be mapped completely, and of dead letters.
     pub unreadable: Vec<String>,
 }
 
@@ -76,7 +76,7 @@ pub struct Snapshots<'a> {
 }
 
 impl<'a> Snapshots<'a> {
-    /// Refreshes the indices that can hold the snapshots, and opens a point in time. `None` if there is none.
+    /// Refreshes the indices that can hold the snapshots, and opens a point in time. `None` if there is no such index.
     ///
     /// # Errors
     /// [`Error`].
@@ -120,7 +120,7 @@ impl<'a> Snapshots<'a> {
         struct Bucket {
             key: String,
         }
-        let stopped = json!({"term": {"event.kind": "pipeline_error"}});
+        let not_mapped = json!({"term": {"event.kind": "pipeline_error"}});
         let counted = self
             .search::<Source>(&json!({
                 "size": 0,
@@ -141,7 +141,7 @@ impl<'a> Snapshots<'a> {
             .search::<Original>(&json!({
                 "size": MOST_WITHOUT_KEY,
                 "_source": ["event.original"],
-                "query": self.snapshot(side, &[stopped]),
+                "query": self.snapshot(side, &[not_mapped]),
             }))
             .await?;
         overview.unreadable = unreadable.hits.hits.into_iter().map(|hit| hit.source.event.original).collect();
@@ -327,7 +327,7 @@ fn at(field: &str, time: Timestamp) -> Value {
     json!({"range": {field: {"gte": milliseconds, "lte": milliseconds, "format": "epoch_millis"}}})
 }
 
-/// Returns the sort by a field. An index without the field gives no values, which is noticed.
+/// Returns the sort by a field. In an index without the field, the value is missing, and the caller refuses the entry.
 fn sort_by(field: &str) -> Value {
     json!({field: {"order": "asc", "missing": "_last", "unmapped_type": "keyword"}})
 }

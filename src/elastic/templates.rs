@@ -75,7 +75,7 @@ pub(super) struct IndexTemplate {
 impl IndexTemplate {
     /// Whether it is not ours, and Elasticsearch prefers it to ours for this data stream.
     pub(super) fn overrides_ours(&self, data_stream: &str) -> bool {
-        self.priority() >= PRIORITY && self.is_anothers_for(data_stream)
+        self.priority() >= PRIORITY && self.is_foreign_and_matches(data_stream)
     }
 
     pub(super) fn priority(&self) -> u64 {
@@ -83,10 +83,10 @@ impl IndexTemplate {
     }
 
     /// Whether it is not ours, and matches this data stream.
-    pub(super) fn is_anothers_for(&self, data_stream: &str) -> bool {
+    pub(super) fn is_foreign_and_matches(&self, data_stream: &str) -> bool {
         let patterns = self.index_template["index_patterns"].as_array().into_iter().flatten();
-        let is_for_it = patterns.filter_map(Value::as_str).any(|pattern| matches(pattern, data_stream));
-        !self.name.starts_with(PREFIX) && is_for_it
+        let is_match = patterns.filter_map(Value::as_str).any(|pattern| matches(pattern, data_stream));
+        !self.name.starts_with(PREFIX) && is_match
     }
 }
 

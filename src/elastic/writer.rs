@@ -97,7 +97,7 @@ impl BulkWriter {
         Ok(deliveries.into_iter().flatten().collect())
     }
 
-    /// Delivers `documents` that have a dead letter each. Those that are refused again keep it.
+    /// Delivers `documents`, each of which has a dead letter. A document that is refused again keeps its dead letter.
     ///
     /// # Errors
     /// As [`deliver`](Self::deliver).
@@ -116,7 +116,7 @@ impl BulkWriter {
         Ok(Redelivered { deliveries, refused })
     }
 
-    /// Delivers `documents` that have no dead letters, because nothing could make them again.
+    /// Delivers `documents` without writing dead letters, because a redrive could not recreate these documents.
     ///
     /// # Errors
     /// As [`deliver`](Self::deliver), and [`Error::Refused`] if a document is refused for good.

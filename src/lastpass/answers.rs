@@ -1,6 +1,6 @@
 //! Feeds responses to a client without a server.
 
-#![allow(clippy::expect_used, reason = "for tests alone")]
+#![allow(clippy::expect_used, reason = "only for tests")]
 
 use std::time::Duration;
 

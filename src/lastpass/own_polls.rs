@@ -103,7 +103,7 @@ const MOST_NAMED: usize = 3;
 pub struct Poll {
     /// When the request was sent.
     pub sent: Timestamp,
-    /// When its response had been read.
+    /// When its response was read completely.
     pub answered: Timestamp,
 }
 

@@ -85,7 +85,7 @@ impl Credentials {
     pub(crate) fn parse(document: &SecretString, secret_id: &str) -> Result<Self, Error> {
         let invalid = |problems| Error::Invalid { secret_id: secret_id.to_owned(), problems: Problems(problems) };
         let text = without_byte_order_mark(document.expose_secret());
-        // For a document that was never meant to be an object, the position of the JSON error is no help.
+        // If the document is not an object at all, the position of the JSON error does not help.
         let is_plain = !text.trim_start().starts_with('{');
         let fields = serde_json::from_str(text).map_err(|error| {
             invalid(vec![if is_plain || error.is_data() {

@@ -1,4 +1,4 @@
-//! Tells a user's changes to a rule from ours, by the digests of all values that were ever published.
+//! Distinguishes a user's changes to a rule from ours, by the digests of all values that were ever published.
 //!
 //! `scripts/published.py` writes the digests, and computes them in the same way.
 

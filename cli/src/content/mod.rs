@@ -3,7 +3,7 @@
 //! - `address`: the address of Kibana and the space in it
 //! - `api_key`: the API key, from the environment or a hidden prompt
 //! - `bundle`: the content to install
-//! - `digest`: tells a user's changes to a rule from ours
+//! - `digest`: distinguishes a user's changes to a rule from ours
 //! - `kibana`: the requests, and the meaning of a refusal
 //! - `rules`: the plan for each rule
 //! - `report`: the answer

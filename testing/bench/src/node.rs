@@ -79,7 +79,7 @@ pub(crate) async fn measure(function: &Path, events: usize) -> Result<(), Error>
         "  CPU time: function {own:.3} s, node {nodes:.3} s; the function's share {:.1} %",
         own / (own + nodes) * 100.0
     );
-    println!("  duration: function {wall:.3} s, the same bulk bodies alone {bare:.3} s; {:.2} ×", wall / bare);
+    println!("  duration: function {wall:.3} s, only the same bulk bodies {bare:.3} s; {:.2} ×", wall / bare);
     Ok(())
 }
 

@@ -3,8 +3,9 @@
 //! A [`Function`] runs the real binary in its own process behind a Lambda Runtime API ([`Invocation`] → [`Outcome`])
 //! and kills it as Lambda does. An [`Installation`] has its own namespace, table, secret, API keys and LastPass
 //! simulator. Every outside call of its functions goes through a proxy and is counted in [`Calls`], where a [`Rule`]
-//! can apply a [`Fault`]. [`compare_events`] and [`compare_snapshot`] report lost, doubled and mistimed records. A [`Watch`] searches everything that the functions write, return and send
-//! for secrets, and fails the test if it finds one.
+//! can apply a [`Fault`]. [`compare_events`] and [`compare_snapshot`] report lost, doubled and mistimed records. A
+//! [`Watch`] searches everything that the functions write, return and send for secrets, and fails the test if it finds
+//! one.
 //!
 //! The harness shares no code with the product, so that neither can hide a misunderstanding of the other.
 

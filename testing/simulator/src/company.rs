@@ -55,7 +55,7 @@ pub(crate) struct Company {
     names: Vec<Arc<str>>,
     total_weight: u32,
     api: Arc<str>,
-    nobody: Arc<str>,
+    empty: Arc<str>,
 }
 
 impl World {
@@ -79,7 +79,7 @@ impl Company {
             names: ACTIONS.iter().map(|action| Arc::from(action.name)).collect(),
             total_weight: ACTIONS.iter().map(|action| action.weight).sum(),
             api: Arc::from("API"),
-            nobody: Arc::from(""),
+            empty: Arc::from(""),
         }
     }
 
@@ -124,12 +124,12 @@ impl Company {
         let username = match action.actor {
             Actor::Person => self.people[who].username.clone(),
             Actor::Api => self.api.clone(),
-            Actor::Anyone if self.rng.chance(0.1) => self.nobody.clone(),
+            Actor::Anyone if self.rng.chance(0.1) => self.empty.clone(),
             Actor::Anyone if self.rng.chance(0.1) => format!("guess{}@example.org", self.rng.below(50)).into(),
             Actor::Anyone => self.people[who].username.clone(),
         };
         if self.rng.chance(0.03) {
-            ip = self.nobody.clone();
+            ip = self.empty.clone();
         }
         let data = data(action.form, self);
         Event::at(instant).by(username).from_ip(ip).doing(self.names[index].clone()).with_data(data)

@@ -48,7 +48,7 @@ impl World {
             return;
         };
         let address = user["username"].as_str().unwrap_or_default().to_owned();
-        let mut tell = |action, field: Option<&str>, values: [Option<String>; 2]| {
+        let mut record = |action, field: Option<&str>, values: [Option<String>; 2]| {
             let field = field.map(str::to_owned);
             happened.push(Happening {
                 action,
@@ -62,7 +62,7 @@ impl World {
         match rng.below(9) {
             0 => {
                 self.users.remove(key);
-                return tell("user-deleted", None, [None, None]);
+                return record("user-deleted", None, [None, None]);
             }
             1 => {
                 let number = 1_000_000 + rng.below(1_000_000_000);
@@ -86,14 +86,14 @@ impl World {
                 let before = is_set(&user["disabled"]);
                 user["disabled"] = flag(rng, !before);
                 let action = if before { "user-enabled" } else { "user-disabled" };
-                tell(action, Some("disabled"), [Some(before.to_string()), Some((!before).to_string())]);
+                record(action, Some("disabled"), [Some(before.to_string()), Some((!before).to_string())]);
             }
             3 => {
                 let before = is_set(&user["admin"]);
                 user["admin"] = flag(rng, !before);
                 let role = |is: bool| is.then(|| "admin".to_owned());
                 let action = if before { "administrator-revoked" } else { "administrator-granted" };
-                tell(action, Some("roles"), [role(before), role(!before)]);
+                record(action, Some("roles"), [role(before), role(!before)]);
             }
             4 => {
                 let before = user["multifactor"].as_str().unwrap_or_default().to_owned();
@@ -101,7 +101,7 @@ impl World {
                 let after = *rng.pick(&others);
                 user["multifactor"] = after.into();
                 let value = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-                tell("multifactor-changed", Some("multifactor"), [value(&before), value(after)]);
+                record("multifactor-changed", Some("multifactor"), [value(&before), value(after)]);
             }
             5 => {
                 let before: usize = user["mpstrength"].as_str().and_then(|text| text.parse().ok()).unwrap_or(0);
@@ -109,7 +109,7 @@ impl World {
                     let after = rng.below(before);
                     user["mpstrength"] = after.to_string().into();
                     let values = [Some(before.to_string()), Some(after.to_string())];
-                    tell("password-strength-decreased", Some("master_password_strength"), values);
+                    record("password-strength-decreased", Some("master_password_strength"), values);
                 }
             }
             6 => user["mpstrength"] = "100".into(),
@@ -126,7 +126,7 @@ impl World {
         };
         let mut members = members(&folder);
         let count = members.len();
-        let tell = |action, key: &str, user: Option<String>, field: Option<&str>, values, users| {
+        let happening = |action, key: &str, user: Option<String>, field: Option<&str>, values, users| {
             let (key, field) = (key.to_owned(), field.map(str::to_owned));
             Happening { action, key, user, field, values, users: Some(users) }
         };
@@ -135,19 +135,26 @@ impl World {
             0 => {
                 self.folders.remove(key);
                 if !is_set(&folder["deleted"]) {
-                    happened.push(tell("shared-folder-deleted", key, None, None, none.clone(), [count, 0]));
+                    happened.push(happening("shared-folder-deleted", key, None, None, none.clone(), [count, 0]));
                 }
                 for user in members.iter().map(name) {
-                    happened.push(tell("share-revoked", key, Some(user), None, none.clone(), [count, 0]));
+                    happened.push(happening("share-revoked", key, Some(user), None, none.clone(), [count, 0]));
                 }
                 return;
             }
             1 => {
                 let number = (1_000_000 + rng.below(1_000_000_000)).to_string();
                 let users: Vec<Value> = (0..rng.below(4)).map(|user| member(rng, user)).collect();
-                happened.push(tell("shared-folder-created", &number, None, None, none.clone(), [0, users.len()]));
+                happened.push(happening("shared-folder-created", &number, None, None, none.clone(), [0, users.len()]));
                 for user in users.iter().map(name) {
-                    happened.push(tell("share-granted", &number, Some(user), None, none.clone(), [0, users.len()]));
+                    happened.push(happening(
+                        "share-granted",
+                        &number,
+                        Some(user),
+                        None,
+                        none.clone(),
+                        [0, users.len()],
+                    ));
                 }
                 let new = json!({"sharedfoldername": "New", "score": 50, "deleted": false, "users": users});
                 self.folders.put(number, new);
@@ -158,7 +165,7 @@ impl World {
                 folder["deleted"] = flag(rng, !before);
                 let action = if before { "shared-folder-restored" } else { "shared-folder-deleted" };
                 let values = [Some(before.to_string()), Some((!before).to_string())];
-                happened.push(tell(action, key, None, Some("deleted"), values, [count, count]));
+                happened.push(happening(action, key, None, Some("deleted"), values, [count, count]));
             }
             3 => {
                 let score = &folder["score"];
@@ -167,7 +174,7 @@ impl World {
                     let after = rng.below(before);
                     folder["score"] = after.into();
                     let values = [Some(before.to_string()), Some(after.to_string())];
-                    happened.push(tell(
+                    happened.push(happening(
                         "shared-folder-score-decreased",
                         key,
                         None,
@@ -182,12 +189,12 @@ impl World {
             6 => {
                 let number = 1_000 + rng.below(1_000_000);
                 let new = member(rng, number);
-                happened.push(tell("share-granted", key, Some(name(&new)), None, none, [count, count + 1]));
+                happened.push(happening("share-granted", key, Some(name(&new)), None, none, [count, count + 1]));
                 members.push(new);
             }
             7 if count > 0 => {
                 let gone = members.remove(rng.below(count));
-                happened.push(tell("share-revoked", key, Some(name(&gone)), None, none, [count, count - 1]));
+                happened.push(happening("share-revoked", key, Some(name(&gone)), None, none, [count, count - 1]));
             }
             8 if count > 0 => {
                 let (at, right) = (rng.below(count), *rng.pick(&RIGHTS));
@@ -195,7 +202,7 @@ impl World {
                 members[at][right] = flag(rng, !before);
                 let values = [Some(before.to_string()), Some((!before).to_string())];
                 let user = Some(name(&members[at]));
-                happened.push(tell("share-changed", key, user, Some(right), values, [count, count]));
+                happened.push(happening("share-changed", key, user, Some(right), values, [count, count]));
             }
             _ if count > 0 => members[0]["sites"] = json!(["another.example"]),
             _ => {}

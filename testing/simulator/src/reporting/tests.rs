@@ -37,7 +37,7 @@ fn read_all(timeline: &Timeline, data: &Value, quirks: &Quirks) -> Vec<Vec<(Stri
     loop {
         let (page, next) = ask(timeline, &data, quirks);
         pages.push(page);
-        assert!(pages.len() < 1_000, "paging goes on for ever");
+        assert!(pages.len() < 1_000, "paging never ends");
         if next.is_null() {
             return pages;
         }

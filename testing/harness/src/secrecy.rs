@@ -81,9 +81,11 @@ struct Searcher {
 
 impl Searcher {
     fn new(secrets: &Secrets) -> Self {
-        let needles = secrets.0.iter().enumerate().flat_map(|(number, secret)| {
-            encoded_forms(&secret.value).into_iter().map(move |disguise| (number, disguise))
-        });
+        let needles = secrets
+            .0
+            .iter()
+            .enumerate()
+            .flat_map(|(number, secret)| encoded_forms(&secret.value).into_iter().map(move |form| (number, form)));
         let (secrets, needles): (Vec<usize>, Vec<String>) = needles.unzip();
         // It fails only for more needles than fit in memory.
         let needles = AhoCorasick::builder().ascii_case_insensitive(false).build(needles).ok();

@@ -327,7 +327,7 @@ def test_logs_go_to_the_stacks_group(probed):
         ({"ElasticsearchUrl": NO_ELASTICSEARCH, "LastPassUrl": "https://lastpass.com.evil.example/"}, "goes into OtherLastPassUrl"),
         ({"ElasticsearchUrl": NO_ELASTICSEARCH, "LastPassUrl": "https://lastpass.com@evil.example/"}, "goes into OtherLastPassUrl"),
         ({"ElasticsearchUrl": NO_ELASTICSEARCH, "OtherLastPassUrl": "http://gateway.example/"}, "must be empty or an https://"),
-        ({"ElasticsearchUrl": NO_ELASTICSEARCH, "EventReportFreshness": "60"}, "rings each autumn"),
+        ({"ElasticsearchUrl": NO_ELASTICSEARCH, "EventReportFreshness": "60"}, "ALARM each autumn"),
         ({"ElasticsearchUrl": NO_ELASTICSEARCH, "EventReportRate": "5 minutes"}, "must be rate(n minutes)"),
     ],
 )

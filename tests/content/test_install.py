@@ -63,8 +63,8 @@ def held(kibana: Kibana, rule: dict, space: str = "default") -> dict:
     return kibana.rules[space][rule["rule_id"]]
 
 
-def publish_before(kibana: Kibana, rule: dict, **values) -> None:
-    """Makes an earlier version of a rule the one that is installed."""
+def change_installed(kibana: Kibana, rule: dict, **values) -> None:
+    """Changes fields of an installed rule."""
     held(kibana, rule).update(values)
 
 
@@ -117,13 +117,13 @@ def test_a_threshold_that_the_user_changed_stays(kibana):
     installed(kibana)
     rule = of_type("threshold")
     held(kibana, rule)["threshold"] = rule["threshold"] | {"value": 77}
-    publish_before(kibana, rule, enabled=True)
+    change_installed(kibana, rule, enabled=True)
     again = installed(kibana)[rule["rule_id"]]
     assert (again["status"], again["kept"], again["enabled"]) == ("kept", ["threshold"], True)
     assert held(kibana, rule)["threshold"]["value"] == 77 and held(kibana, rule)["enabled"]
 
 
-def test_overwriting_replaces_it_and_keeps_what_is_the_users(kibana):
+def test_overwriting_replaces_a_threshold_and_keeps_actions_and_exceptions(kibana):
     installed(kibana)
     rule = of_type("threshold")
     actions, exceptions = [{"id": "slack", "action_type_id": ".slack"}], [{"id": "office", "list_id": "office"}]
@@ -163,7 +163,7 @@ def test_whatever_the_user_changed_stays(kibana, kind, changes):
     assert again["status"] == ("kept" if changes.keys() <= rule.keys() else "unchanged")
 
 
-def test_what_only_kibana_adds_is_no_change(kibana):
+def test_fields_that_only_kibana_adds_are_not_changes(kibana):
     installed(kibana)
     for rule in RULES:
         held(kibana, rule).update(query=rule["query"] + "\n", revision=7, version=4, updated_by="someone")
@@ -195,7 +195,7 @@ def test_a_rule_cannot_change_its_type():
 # Refusals.
 
 
-def test_the_key_is_asked_for_on_a_terminal_and_stays_hidden(kibana):
+def test_a_terminal_prompts_for_the_key_and_hides_it(kibana):
     screen, inside = pty.openpty()
     env = {name: value for name, value in os.environ.items() if name != VARIABLE}
     process = subprocess.Popen([COMMAND_LINE, "content", "install", "--kibana", kibana.url], env=env, stdin=inside, stdout=inside,
@@ -212,7 +212,7 @@ def test_the_key_is_asked_for_on_a_terminal_and_stays_hidden(kibana):
     assert KEY not in shown and "are disabled" in shown and kibana.rules["default"]
 
 
-def test_no_key_and_keys_of_another_form(kibana):
+def test_a_missing_or_malformed_key_is_refused(kibana):
     address = ("--kibana", kibana.url)
     code, kind, message = failed(*address, key=None)
     assert (code, kind) == (USAGE, "Usage.Invalid") and VARIABLE in message
@@ -222,7 +222,7 @@ def test_no_key_and_keys_of_another_form(kibana):
     assert kibana.requests == []
 
 
-def test_the_key_is_no_option(kibana):
+def test_the_key_cannot_be_passed_as_an_option(kibana):
     ran = run("--kibana", kibana.url, "--api-key", "x")
     assert ran.returncode == USAGE and kibana.requests == []
 
@@ -236,7 +236,7 @@ def test_the_key_is_no_option(kibana):
         ("https://kibana.example.com/s/SOC", "--space is not the ID of a space"),
     ],
 )
-def test_a_wrong_address_is_told_before_anyone_is_asked(address, told):
+def test_a_wrong_address_is_reported_before_any_request(address, told):
     code, kind, message = failed("--kibana", address)
     assert (code, kind) == (USAGE, "Usage.Invalid") and told in message and "f00dfeed" not in message
 
@@ -261,7 +261,7 @@ def test_an_old_kibana(kibana, version):
 
 
 @pytest.mark.parametrize("version", ["8.19.0", "9.0.1", "9.5.3", "10.0.0"])
-def test_later_versions_are_taken(kibana, version):
+def test_later_versions_are_accepted(kibana, version):
     kibana.version = version
     assert installed(kibana)
 
@@ -283,7 +283,7 @@ def test_a_missing_privilege_is_named(kibana, privileges, told, wrote):
     assert (kibana.objects.get("default", {}) != {}) == wrote and kibana.rules.get("default", {}) == {}
 
 
-def test_without_security_the_dashboards_are_installed_and_that_is_told(kibana):
+def test_without_security_the_dashboards_are_installed_and_the_error_says_so(kibana):
     kibana.has_security = False
     code, kind, message = failed("--kibana", kibana.url)
     assert (code, kind) == (FAILED, "Kibana.NoSecurity") and "the dashboards are installed" in message
@@ -314,12 +314,12 @@ def test_a_rule_that_kibana_refuses_is_named_and_the_next_run_installs_it(kibana
         ((500, {}, '{"statusCode":500}'), "Kibana.NotKibana", "HTTP 500"),
     ],
 )
-def test_what_is_not_kibana_is_told_apart(kibana, instead, kind, told):
+def test_another_server_than_kibana_is_recognized(kibana, instead, kind, told):
     kibana.instead = instead
     code, found, message = failed("--kibana", kibana.url)
     assert (code, found) == (FAILED, kind) and told in message
 
 
-def test_nobody_there():
+def test_kibana_that_cannot_be_reached():
     code, kind, message = failed("--kibana", "http://127.0.0.1:9")
     assert (code, kind) == (FAILED, "Kibana.Unreachable") and "http://127.0.0.1:9 cannot be reached" in message

@@ -39,7 +39,7 @@ def ask(method: str, path: str, body: str = "", without: str = "", **headers: st
             return refused.code, json.load(refused)
 
 
-def test_what_is_described_is_taken():
+def test_a_described_request_is_accepted():
     assert ask("POST", OBJECTS, upload(VIEW), **FORM)[1]["success"]
     assert ask("POST", IMPORT, upload(ANY), **FORM)[1]["success"]
 
@@ -64,11 +64,11 @@ def test_what_is_described_is_taken():
         ("GET", "/api/elsewhere", "", {}, 404),
     ],
 )
-def test_anything_else_is_refused(method, path, body, options, status):
+def test_any_other_request_is_refused(method, path, body, options, status):
     assert ask(method, path, body, **options)[0] == status
 
 
-def test_a_missing_reference_is_told():
+def test_a_missing_reference_is_reported():
     board = {**VIEW, "type": "dashboard", "references": [{"id": "gone", "name": "n", "type": "index-pattern"}]}
     answer = ask("POST", OBJECTS, upload(board), **FORM)[1]
     assert not answer["success"] and answer["errors"][0]["error"]["type"] == "missing_references"

@@ -208,7 +208,7 @@ def test_status_says_how_each_account_is(land):
 
 
 @pytest.mark.parametrize("account", HEALTHY)
-def test_a_healthy_account_has_each_event_once_in_a_place_of_its_own(land, account):
+def test_a_healthy_account_has_each_event_once_in_its_own_namespace(land, account):
     documents = land.assert_exact(account)
     organization = ORGANIZATION if account == NAMED else {"name": account}
     zone = ZONE if account == FAR else DEFAULT_ZONE
@@ -217,7 +217,7 @@ def test_a_healthy_account_has_each_event_once_in_a_place_of_its_own(land, accou
     assert own == {(json.dumps(organization), zone, namespace)}
 
 
-def test_nothing_is_anywhere_else(land):
+def test_no_other_namespace_has_documents(land):
     """No other namespace has documents: neither those of the two failed accounts nor that of the setting."""
     everywhere = land.cluster.count(f"logs-lastpass.*-{land.stack.parameters['Namespace']}*")
     assert everywhere == sum(len(land.documents(account)) for account in HEALTHY) == SIZE.events * len(HEALTHY)
@@ -226,13 +226,13 @@ def test_nothing_is_anywhere_else(land):
 def test_the_failure_queue_has_the_two_requests_and_what_to_do(land):
     failures = {failure["requestPayload"].get("account"): failure for failure in land.failures}
     assert len(land.failures) == len(failures)
-    told = {
+    expected_errors = {
         DEAD: ("LastPass.Unauthorized", f"account {DEAD}: LastPass refused the account number", "Advanced > Enterprise API"),
         THROTTLED: ("LastPass.Throttled", f"account {THROTTLED}: LastPass throttles `reporting`", "the next run continues"),
     }
-    assert failures.keys() == told.keys()
+    assert failures.keys() == expected_errors.keys()
     request = {"action": "collect", "stream": "event_report", "scheduled_time": rfc3339(land.due)}
-    for account, (error_type, beginning, remedy) in told.items():
+    for account, (error_type, beginning, remedy) in expected_errors.items():
         assert failures[account]["requestPayload"] == {**request, "account": account}
         said = failures[account]["responsePayload"]
         assert said["errorType"] == error_type
@@ -260,7 +260,7 @@ def test_log_lines_have_the_account(land):
     assert metrics.keys() == set(NAMES)
 
 
-def test_check_tries_what_is_the_accounts_own(land):
+def test_check_uses_the_key_of_the_account(land):
     """Each key can write only to the data streams of its own namespace."""
     for account in (NAMED, FAR, NAMED):
         answer = land.stack.invoke({"action": "check", "account": account})
@@ -268,7 +268,7 @@ def test_check_tries_what_is_the_accounts_own(land):
         assert land.accounts[account].namespace in json.dumps(answer["checks"])
 
 
-def test_what_was_repaired_is_brought_up_to_date_by_the_next_run(land):
+def test_the_next_run_brings_a_repaired_account_up_to_date(land):
     dead, throttled = land.accounts[DEAD], land.accounts[THROTTLED]
     land.stack.put_account_secret(DEAD, dead.secret())
     throttled.company.repair()
@@ -304,21 +304,21 @@ def test_a_backfill_is_of_one_account(land):
     assert (end["status"], end["error"]) == ("FAILED", "Request.Invalid") and "`account` is missing" in end["cause"], end
 
 
-def test_each_account_was_asked_with_its_own_credentials(land):
-    """Whatever accounts the same process has run before. After a change, the new credentials are used."""
+def test_each_request_has_the_credentials_of_its_account(land):
+    """Also if the same process has served other accounts before. After a change, the new credentials are used."""
     own = {(account.company.account_number, account.company.provisioning_hash) for account in land.accounts.values()}
     assert land.provider.asked_with == own | {(land.accounts[DEAD].company.account_number, DEAD_HASH)}
 
 
 @pytest.mark.parametrize("account", ["", "../other", "acme/", "a/b", "*", "acme\n", "arn:aws:secretsmanager", "a" * 65, 7])
-def test_what_is_no_name_is_refused(land, account):
+def test_an_invalid_account_name_is_refused(land, account):
     """No request may read a secret outside the prefix."""
     with pytest.raises(FunctionError) as error:
         land.stack.invoke({"action": "collect", "stream": "event_report", "account": account})
     assert error.value.error_type == "Request.Invalid"
 
 
-def test_an_account_without_a_secret_is_told_what_to_make(land):
+def test_the_error_of_an_account_without_a_secret_names_the_secret(land):
     with pytest.raises(FunctionError) as error:
         land.stack.invoke({"action": "collect", "stream": "user", "account": "nobody"})
     assert error.value.error_type == "Secret.Unreachable"
@@ -351,7 +351,7 @@ def probed_pair(probe) -> Iterator[Deployment]:
 @pytest.mark.parametrize(
     ("suffix", "allowed"), [("/acme", True), ("/0wonka", True), ("", False), ("-other/acme", False), ("2/acme", False)]
 )
-def test_the_function_may_read_the_secrets_below_its_prefix_alone(probed_pair, suffix, allowed):
+def test_the_function_may_read_only_the_secrets_below_its_prefix(probed_pair, suffix, allowed):
     secrets = client("secretsmanager")
     arn = secrets.create_secret(Name=f"{probed_pair.parameters['SecretPrefix']}{suffix}", SecretString="{}")["ARN"]
     try:

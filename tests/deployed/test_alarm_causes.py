@@ -50,7 +50,7 @@ class Watched:
 
     stack: Deployment
     company: Company
-    told: list[tuple[str, str]] = field(default_factory=list)
+    changes: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def namespace(self) -> str:
@@ -85,7 +85,7 @@ class Topic:
     """An SNS topic with a queue that receives its messages."""
 
     def __init__(self) -> None:
-        self.arn = client("sns").create_topic(Name=name("bell"))["TopicArn"]
+        self.arn = client("sns").create_topic(Name=name("alarms"))["TopicArn"]
         self.queue = queue_behind(self.arn)
 
     def hand_out(self, watched: list[Watched]) -> None:
@@ -98,7 +98,7 @@ class Topic:
                 for one in watched:
                     if change["AlarmName"].startswith(f"{one.stack.stack_name}-"):
                         alarm = change["AlarmName"].removeprefix(f"{one.stack.stack_name}-")
-                        one.told.append((alarm, change["NewStateValue"]))
+                        one.changes.append((alarm, change["NewStateValue"]))
 
 
 @dataclass
@@ -115,7 +115,7 @@ class Story:
     def until(self, expected: dict[str, set[str]], work) -> None:
         """Calls `work` until exactly these alarms of each stack are in ALARM. A failure lists the actual states."""
         wanted = {
-            stack: {alarm: "ALARM" if alarm in ringing else "OK" for alarm in ALARMS} for stack, ringing in expected.items()
+            stack: {alarm: "ALARM" if alarm in in_alarm else "OK" for alarm in ALARMS} for stack, in_alarm in expected.items()
         }
         deadline = time.monotonic() + PATIENCE_S
         missing = set(expected)
@@ -169,7 +169,7 @@ def story(bootstrap, simulator, cluster, short):
             context.__exit__(None, None, None)
 
 
-def test_the_copy_differs_in_the_periods_alone(short):
+def test_the_copy_differs_only_in_the_periods(short):
     def plain(path) -> dict:
         return json.loads(json.dumps(cfn_yaml.load(str(path))))
 
@@ -181,12 +181,12 @@ def test_the_copy_differs_in_the_periods_alone(short):
     assert copy == original
 
 
-def test_before_a_stream_was_read_its_freshness_rings(story):
+def test_the_freshness_alarm_is_in_alarm_before_a_stream_was_read(story):
     """Missing data counts as late."""
     story.until({"silent": FRESHNESS | {"no-run"}}, lambda: None)
 
 
-def test_none_rings_once_every_stream_was_read(story, cluster):
+def test_every_alarm_is_ok_once_every_stream_was_read(story, cluster):
     for one in story.all:
         keys = credentials(one.company, cluster)
         one.stack.put_secret({**keys, "elastic_setup_api_key": cluster.create_api_key("installer")})
@@ -202,7 +202,7 @@ def test_none_rings_once_every_stream_was_read(story, cluster):
     story.until({"silent": set(), "failing": set(), "refusing": set()}, work)
 
 
-def test_each_cause_rings_its_alarm_and_no_other(story, cluster):
+def test_each_cause_raises_its_alarm_and_no_other(story, cluster):
     failing, refusing = story.failing, story.refusing
     failing.company.accept("another one")
     for stream, hours in (("event_report", 5), ("user", 30), ("detailed_shared_folder", 30)):
@@ -236,7 +236,7 @@ def test_each_cause_rings_its_alarm_and_no_other(story, cluster):
         assert failing.lag_s(stream) > threshold_s
 
 
-def test_each_is_over_when_its_cause_is_repaired(story):
+def test_each_alarm_returns_to_ok_when_its_cause_is_fixed(story):
     failing, refusing = story.failing, story.refusing
     failing.company.accept(failing.company.provisioning_hash)
     # At least one message, and no other error.
@@ -257,18 +257,18 @@ def test_each_is_over_when_its_cause_is_repaired(story):
 
 
 @pytest.mark.parametrize("alarm", sorted(ALARMS))
-def test_its_topic_was_told_that_it_rang_and_that_it_is_over(story, alarm):
+def test_the_topic_was_notified_of_alarm_and_ok(story, alarm):
     """In the stack with its cause."""
     where = story.refusing if alarm in DEAD_LETTERS else story.silent if alarm in FRESHNESS | {"no-run"} else story.failing
-    states = [state for told, state in where.told if told == alarm]
+    states = [state for name, state in where.changes if name == alarm]
     # An alarm that treats missing data as breaching was also in ALARM before the first run.
     assert states.count("ALARM") >= (2 if where is story.silent else 1)
     assert states[-1] == "OK"
 
 
-def test_no_other_alarm_has_told_anything(story):
+def test_no_other_alarm_notified_the_topic(story):
     """Except those that are in ALARM until a stream has been read."""
     first = FRESHNESS | {"no-run"}
-    rang = {what: {told for told, state in getattr(story, what).told if state == "ALARM"} - first
+    raised = {what: {name for name, state in getattr(story, what).changes if state == "ALARM"} - first
             for what in ("silent", "failing", "refusing")}
-    assert rang == {"silent": set(), "failing": {"errors", "failure-queue"}, "refusing": DEAD_LETTERS}
+    assert raised == {"silent": set(), "failing": {"errors", "failure-queue"}, "refusing": DEAD_LETTERS}

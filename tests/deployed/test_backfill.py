@@ -200,11 +200,11 @@ def test_a_range_is_split_by_what_it_holds_and_every_event_is_there_once(whole, 
     held = tuple(sum(instant(s["from"]) <= at < instant(s["to"]) for at in instants) for s in slices)
     assert held == HELD
     assert_copied(whole, cluster, company)
-    told = status(whole)
-    assert (told["status"], told["slices"]["total"], told["slices"]["complete"]) == ("complete", len(HELD), len(HELD))
+    progress = status(whole)
+    assert (progress["status"], progress["slices"]["total"], progress["slices"]["complete"]) == ("complete", len(HELD), len(HELD))
 
 
-def test_the_same_again_asks_lastpass_nothing(whole, company):
+def test_a_repetition_sends_lastpass_no_request(whole, company):
     before = len(company.requests())
     answer = answer_of(start(whole, RANGE))
     assert (answer["status"], answer["slices"], counters(answer)) == ("complete", len(HELD), (0,) * len(COUNTERS))
@@ -237,13 +237,13 @@ def continued(interrupted, company) -> dict:
     # One request to measure each slice, two for the first slice, and one for the second.
     delay(company, nth=len(HELD) + 2 + 1 + 1)
     first = start(interrupted, RANGE)
-    told = until(lambda: (told := planned(interrupted)) and told["complete"] == 1 and told["unfinished"] and told)
+    progress = until(lambda: (found := planned(interrupted)) and found["complete"] == 1 and found["unfinished"] and found)
     client("stepfunctions").stop_execution(executionArn=first)
     slices = slices_of(interrupted)
     before = requests(company, slices)
     answer = answer_of(start(interrupted, RANGE))
     asked = [after - earlier for after, earlier in zip(requests(company, slices), before)]
-    return {"first": first, "unfinished": told["unfinished"], "slices": slices, "answer": answer, "asked": asked}
+    return {"first": first, "unfinished": progress["unfinished"], "slices": slices, "answer": answer, "asked": asked}
 
 
 def planned(stack: Deployment) -> dict | None:
@@ -261,23 +261,23 @@ def test_stopped_and_started_again_it_reads_only_what_is_missing(continued):
     assert answer["duplicates"] == 0
 
 
-def test_another_run_of_the_same_slice_is_waited_for(continued, interrupted):
+def test_a_slice_waits_for_another_run_of_it(continued, interrupted):
     """A run responded `skipped` at least once, and the slice was read nevertheless."""
     assert run_ends(interrupted)["skipped"] >= 1
     assert continued["slices"][1]["from"] not in {failed["from"] for failed in continued["answer"]["failed"]}
 
 
-def test_a_slice_that_fails_for_good_is_named_and_stops_no_other(continued, interrupted):
+def test_a_slice_that_fails_permanently_is_named_and_stops_no_other(continued, interrupted):
     answer = continued["answer"]
     (failed,) = answer["failed"]
     assert answer["status"] == "incomplete" and answer["slices"] == len(HELD)
     assert {key: failed[key] for key in ("from", "to")} == continued["slices"][2]
     assert failed["error_type"] == "Elasticsearch.Refused" and "@custom component templates" in failed["message"]
-    told = status(interrupted)["slices"]
-    assert told["complete"] == 3 and [s["from"] for s in told["unfinished"]] == [failed["from"]]
+    progress = status(interrupted)["slices"]
+    assert progress["complete"] == 3 and [s["from"] for s in progress["unfinished"]] == [failed["from"]]
 
 
-def test_once_repaired_the_next_start_reads_that_slice_alone(continued, interrupted, cluster, company):
+def test_after_the_fix_the_next_start_reads_only_that_slice(continued, interrupted, cluster, company):
     """LastPass throttles one run completely, and gives the next one at most a page."""
     repair(cluster, "event_report", interrupted.parameters["Namespace"])
     # The run retries before its deadline, then it fails.
@@ -309,8 +309,8 @@ api = f"http://{{os.environ['AWS_LAMBDA_RUNTIME_API']}}/2018-06-01/runtime/invoc
 while True:
     with urlopen(api + "next") as call:
         request_id, payload = call.headers["Lambda-Runtime-Aws-Request-Id"], call.read()
-    with urlopen(Request(os.environ["ELASTICSEARCH_URL"], payload, method="POST")) as told:
-        what, body = json.load(told)
+    with urlopen(Request(os.environ["ELASTICSEARCH_URL"], payload, method="POST")) as answer:
+        what, body = json.load(answer)
     if what == "exit":
         os._exit(1)
     urlopen(Request(api + request_id + "/" + what, json.dumps(body).encode(), method="POST")).read()
@@ -344,7 +344,7 @@ class Script:
 
     def play(self, slices: dict[int, list], plan: list | None = None) -> None:
         self.payloads: list[dict] = []
-        self._plan, self._slices = list(plan or []), {SLICES[number]["from"]: list(told) for number, told in slices.items()}
+        self._plan, self._slices = list(plan or []), {SLICES[number]["from"]: list(results) for number, results in slices.items()}
         self._planned = [SLICES[number] for number in slices]
 
     def next(self, payload: dict) -> tuple[str, object]:
@@ -355,8 +355,8 @@ class Script:
                 given = {"window": window, "slices": self._planned, "lastpass_requests": 2}
                 what, body = self._plan.pop(0) if self._plan else answered()
                 return what, body | given if what == "response" else body
-            told = self._slices[payload["from"]]
-            return told.pop(0) if told else answered()
+            results = self._slices[payload["from"]]
+            return results.pop(0) if results else answered()
 
     def runs(self, number: int) -> int:
         """Returns how often the function was invoked for a slice."""
@@ -367,7 +367,7 @@ class Script:
 
 
 @pytest.fixture(scope="module")
-def script() -> Iterator[tuple[Script, str]]:
+def script_server() -> Iterator[tuple[Script, str]]:
     script = Script()
 
     class Handler(BaseHTTPRequestHandler):
@@ -390,35 +390,37 @@ def script() -> Iterator[tuple[Script, str]]:
 
 
 @pytest.fixture(scope="module")
-def scripted(script, tmp_path_factory) -> Iterator[Deployment]:
+def scripted(script_server, tmp_path_factory) -> Iterator[Deployment]:
     """Yields a stack with the scripted function that backfills all slices at once."""
     path = tmp_path_factory.mktemp("scripted") / "bootstrap"
     path.write_text(SCRIPTED)
     path.chmod(0o755)
-    with Deployment.create(name("scripted"), QUIET | {"ElasticsearchUrl": script[1], "BackfillConcurrency": 10}, path) as stack:
+    parameters = QUIET | {"ElasticsearchUrl": script_server[1], "BackfillConcurrency": 10}
+    with Deployment.create(name("scripted"), parameters, path) as stack:
         yield stack
 
 
 @pytest.fixture
-def told(script) -> Script:
-    return script[0]
+def script(script_server) -> Script:
+    return script_server[0]
 
 
-PASSES = (
+TEMPORARY_ERRORS = (
     "LastPass.Throttled", "LastPass.Unreachable", "LastPass.BadAnswer", "Elasticsearch.Throttled", "Elasticsearch.Unreachable",
     "Checkpoint.Unreachable", "Secret.Unreachable", "Lambda.TooManyRequestsException", "Sandbox.Timedout", "Lambda.Unknown",
 )
 
 
-def test_what_passes_by_itself_is_repeated(scripted, told):
-    told.play({number: [failed(error_type)] for number, error_type in enumerate(PASSES)} | {len(PASSES): [EXIT, EXIT]})
+def test_temporary_errors_are_retried(scripted, script):
+    lost_runs = {len(TEMPORARY_ERRORS): [EXIT, EXIT]}
+    script.play({number: [failed(error_type)] for number, error_type in enumerate(TEMPORARY_ERRORS)} | lost_runs)
     answer = answer_of(start(scripted, YEAR))
     assert (answer["status"], answer["failed"]) == ("complete", [])
-    assert [told.runs(number) for number in range(len(SLICES))] == [2] * len(PASSES) + [3]
+    assert [script.runs(number) for number in range(len(SLICES))] == [2] * len(TEMPORARY_ERRORS) + [3]
 
 
-def test_what_does_not_pass_is_named_and_stops_no_other(scripted, told):
-    told.play({
+def test_a_permanent_error_is_named_and_stops_no_other_slice(scripted, script):
+    script.play({
         0: [],
         1: [failed("LastPass.Refused", "what to do")],
         2: [failed("Elasticsearch.Refused", LONG)],
@@ -440,48 +442,48 @@ def test_what_does_not_pass_is_named_and_stops_no_other(scripted, told):
     }
     assert found == {SLICES[number]["from"]: (SLICES[number]["to"], *why) for number, why in expected.items()}
     assert "check" in expected[3][1]
-    assert [told.runs(number) for number in range(7)] == [1, 1, 1, 1, 1, 2, 1]
+    assert [script.runs(number) for number in range(7)] == [1, 1, 1, 1, 1, 2, 1]
     # Two slices were read once, and the plan took two requests.
     read = {counter: 2 * count for counter, count in READ.items()}
     assert (answer["status"], answer["slices"]) == ("incomplete", 7)
     assert counters(answer) == counters(read | {"lastpass_requests": 2 * READ["lastpass_requests"] + 2})
 
 
-def test_a_slice_is_asked_for_until_it_is_complete(scripted, told):
+def test_a_slice_is_requested_until_it_is_complete(scripted, script):
     partial = [answered("partial", checkpoint=f"2026-11-{day}T00:00:00Z") for day in (20, 10)]
     busy, complete = (answered("skipped", reason=reason, **NOTHING_READ) for reason in ("lease_held", "already_complete"))
-    told.play({
+    script.play({
         0: [*partial, busy, partial[1], failed("LastPass.Throttled"), complete],
         1: [busy, busy],
     })
     answer = answer_of(start(scripted, YEAR | {"account": "north", "alert": True}))
-    assert (answer["status"], answer["account"], told.runs(0), told.runs(1)) == ("complete", "north", 6, 3)
+    assert (answer["status"], answer["account"], script.runs(0), script.runs(1)) == ("complete", "north", 6, 3)
     assert answer["created"] == 4 * READ["created"]
     common = {"stream": "event_report", "account": "north"}
-    sent = {json.dumps(payload, sort_keys=True) for payload in told.payloads}
+    sent = {json.dumps(payload, sort_keys=True) for payload in script.payloads}
     backfill = common | {"action": "backfill", "skip_completed": True, "alert": True}
     expected = [common | {"action": "plan", **YEAR}, backfill | SLICES[0], backfill | SLICES[1]]
     assert sent == {json.dumps(payload, sort_keys=True) for payload in expected}
 
 
-def test_a_plan_is_asked_for_until_it_is_complete(scripted, told):
-    told.play({0: []}, [EXIT, answered("partial"), answered("skipped", reason="lease_held"), failed("LastPass.Throttled")])
+def test_a_plan_is_requested_until_it_is_complete(scripted, script):
+    script.play({0: []}, [EXIT, answered("partial"), answered("skipped", reason="lease_held"), failed("LastPass.Throttled")])
     answer = answer_of(start(scripted, YEAR))
-    assert (answer["status"], answer["slices"], told.plans()) == ("complete", 1, 5)
+    assert (answer["status"], answer["slices"], script.plans()) == ("complete", 1, 5)
     assert answer["lastpass_requests"] == 3 * 2 + READ["lastpass_requests"]
 
 
-def test_a_plan_that_cannot_be_made_fails_at_once_with_its_text(scripted, told):
-    told.play({0: []}, [failed("Checkpoint.Forbidden", LONG)])
+def test_a_plan_that_cannot_be_made_fails_at_once_with_its_text(scripted, script):
+    script.play({0: []}, [failed("Checkpoint.Forbidden", LONG)])
     assert failure_of(start(scripted, YEAR)) == ("Checkpoint.Forbidden", LONG)
-    assert len(told.payloads) == 1
+    assert len(script.payloads) == 1
 
 
-def test_a_slice_that_is_stopped_is_lost_and_stops_no_other(scripted, told):
+def test_a_slice_that_is_stopped_is_lost_and_stops_no_other(scripted, script):
     busy = answered("skipped", reason="lease_held", **NOTHING_READ)
-    told.play({0: [busy] * 5, 1: [busy] * 50, 2: []})
+    script.play({0: [busy] * 5, 1: [busy] * 50, 2: []})
     execution, machines = start(scripted, YEAR), client("stepfunctions")
-    until(lambda: told.runs(0) and told.runs(1))
+    until(lambda: script.runs(0) and script.runs(1))
     (run,) = machines.list_map_runs(executionArn=execution)["mapRuns"]
     items = machines.list_executions(mapRunArn=run["mapRunArn"], statusFilter="RUNNING")["executions"]
     given = {item["executionArn"]: json.loads(describe(item["executionArn"])["input"]) for item in items}
@@ -516,7 +518,7 @@ def test_an_hour_without_progress_ends_a_slice(waits, following):
         assert tried(state_of_a_slice("IsRead"), given, waits=waits, checkpoint=stuck["checkpoint"])["nextState"] == following
 
 
-def test_a_slice_that_gets_further_is_never_given_up():
+def test_a_slice_that_makes_progress_is_never_given_up():
     given = {"status": "partial", "reason": None, "checkpoint": "2026-11-20T00:00:00Z"}
     assert tried(state_of_a_slice("IsRead"), given, waits=120, checkpoint="2026-11-21T00:00:00Z")["nextState"] == "Read"
 

@@ -309,7 +309,7 @@ def test_every_shell_has_completions(command_line, shell):
         (["local", "collect", "user", "--secret-file", "-", "--from", "3d"], "omit --from and --to"),
     ],
 )
-def test_wrong_usage_is_told_before_anyone_is_asked(command_line, words, told):
+def test_wrong_usage_is_reported_before_any_request(command_line, words, told):
     nobody = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
     code, error_type, message = command_line.run(*words, "--output", "json", env=nobody).error
     assert (code, error_type) == (USAGE, "Usage.Invalid") and told in message
@@ -318,7 +318,7 @@ def test_wrong_usage_is_told_before_anyone_is_asked(command_line, words, told):
 
 
 @pytest.mark.parametrize("words", [[], ["backfil"], ["backfill"], ["reset", "vault", "--to", "3d"], ["status", "--all"]])
-def test_a_command_line_that_cannot_be_read_is_told_how_it_is_written(command_line, words):
+def test_a_wrong_command_line_gets_its_usage(command_line, words):
     ran = command_line.run(*words)
     assert (ran.code, ran.out) == (USAGE, "") and "Usage:" in ran.err or "possible values: event_report" in ran.err
 
@@ -326,7 +326,7 @@ def test_a_command_line_that_cannot_be_read_is_told_how_it_is_written(command_li
 # Missing prerequisites for a stack.
 
 
-def test_a_wrong_name_is_told_with_the_right_one(command_line, stack):
+def test_an_unknown_stack_is_reported_with_the_existing_ones(command_line, stack):
     code, error_type, message = command_line.run("status", "--stack", "lastpas", "--output", "json").error
     assert (code, error_type) == (AWS, "Stack.Missing")
     assert "no stack lastpas in us-east-1 of AWS account 000000000000: set its name with --stack" in message
@@ -343,7 +343,7 @@ def test_another_region_is_named(command_line, stack):
     assert nowhere.error[:2] == (AWS, "Aws.NoRegion") and "--region eu-west-1" in nowhere.error[2]
 
 
-def test_a_stack_of_something_else_is_not_taken(command_line):
+def test_a_stack_of_another_product_is_refused(command_line):
     cloudformation, other = client("cloudformation"), name("other")
     template = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}
     cloudformation.create_stack(StackName=other, TemplateBody=json.dumps(template))
@@ -358,7 +358,7 @@ def refusal(code, message):
     return f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
 
 
-BEING_MADE = """<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>lastpass</StackName>
+IN_CREATION = """<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>lastpass</StackName>
 <CreationTime>2026-01-01T00:00:00Z</CreationTime><StackStatus>CREATE_IN_PROGRESS</StackStatus></member></Stacks>
 </DescribeStacksResult></DescribeStacksResponse>"""
 
@@ -366,7 +366,7 @@ BEING_MADE = """<DescribeStacksResponse><DescribeStacksResult><Stacks><member><S
 @pytest.mark.parametrize(
     ("status", "body", "error_type", "told"),
     [
-        (200, BEING_MADE, "Stack.NotReady", "is CREATE_IN_PROGRESS"),
+        (200, IN_CREATION, "Stack.NotReady", "is CREATE_IN_PROGRESS"),
         (403, refusal("ExpiredToken", "The security token is expired"), "Aws.Expired", "log in again (`aws sso login`"),
         (403, refusal("SignatureDoesNotMatch", "…"), "Aws.WrongCredentials", "`aws sts get-caller-identity`"),
         (400, refusal("Throttling", "Rate exceeded"), "Aws.Throttled", "try again in a minute"),
@@ -374,7 +374,7 @@ BEING_MADE = """<DescribeStacksResponse><DescribeStacksResult><Stacks><member><S
         (407, "Proxy Authentication Required", "Aws.Unreachable", "proxy"),
     ],
 )
-def test_what_aws_says_is_told_with_what_fixes_it(command_line, status, body, error_type, told):
+def test_an_error_of_aws_is_reported_with_its_remedy(command_line, status, body, error_type, told):
     with answering(status, body) as env:
         ran = command_line.run("status", "--output", "json", env=env)
     assert ran.error[:2] == (AWS, error_type) and told in ran.error[2]
@@ -383,14 +383,14 @@ def test_what_aws_says_is_told_with_what_fixes_it(command_line, status, body, er
 NO_LOGIN = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 
-def test_nobody_logged_in_is_told_how_to(command_line, stack):
+def test_without_credentials_the_error_says_how_to_log_in(command_line, stack):
     code, error_type, message = command_line.on(stack)("status", "--output", "json", without=NO_LOGIN).error
     assert (code, error_type) == (AWS, "Aws.NoCredentials")
     assert all(way in message for way in ("`aws login`", "`aws sso login`", "`aws configure`", "--profile"))
 
 
-def test_no_machine_of_aws_is_waited_for(command_line, stack):
-    """As on a laptop: the address from which an AWS machine gets its credentials does not respond."""
+def test_the_metadata_service_is_not_waited_for(command_line, stack):
+    """Only machines of AWS have that service. On a laptop, its address does not respond."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         env = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://127.0.0.1:{listener.getsockname()[1]}"}
         begun = time.monotonic()
@@ -399,13 +399,13 @@ def test_no_machine_of_aws_is_waited_for(command_line, stack):
     assert time.monotonic() - begun < NO_ANSWER_SECONDS / 2
 
 
-def test_a_key_that_aws_does_not_know(command_line, stack):
+def test_an_unknown_access_key_is_reported(command_line, stack):
     wrong = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "wrong"}
     ran = command_line.on(stack)("status", env=wrong)
     assert ran.code == AWS and ran.err.startswith("error: AWS refuses the credentials: ")
 
 
-def test_no_rights_are_told_by_action_and_resource(command_line, stack):
+def test_a_missing_permission_is_named_with_its_resource(command_line, stack):
     on = command_line.on(stack)
     nothing, looks = as_user(), as_user("cloudformation:DescribeStacks")
     machine = stack.outputs["BackfillStateMachineArn"]
@@ -420,7 +420,7 @@ def test_no_rights_are_told_by_action_and_resource(command_line, stack):
         assert message.startswith(f"the permission {action} on {resource} is missing: have it added")
 
 
-def test_a_profile_goes_before_the_environment(command_line, stack, tmp_path):
+def test_a_profile_takes_precedence_over_the_environment(command_line, stack, tmp_path):
     on, user, config = command_line.on(stack), as_user(), tmp_path / "config"
     config.write_text("[profile nobody]\n" + "".join(f"{name.lower()} = {value}\n" for name, value in user.items()))
     env = {"AWS_CONFIG_FILE": str(config)}
@@ -452,7 +452,7 @@ def test_check_and_status_are_tables_for_people_and_json_for_scripts(command_lin
     assert table.code == DONE and "read up to" in table.out and "pending dead letters: 0" in table.out
 
 
-def test_what_the_function_refuses_is_told_in_its_own_words(command_line, stack):
+def test_an_error_of_the_function_is_printed_unchanged(command_line, stack):
     on = command_line.on(stack)
     for words, told in [
         (["invoke", '{"action": "colect"}'], 'unknown action "colect"'),
@@ -464,7 +464,7 @@ def test_what_the_function_refuses_is_told_in_its_own_words(command_line, stack)
         assert on(*words).err == f"error: Request.Invalid: {message}\n"
 
 
-def test_a_failed_check_ends_so(command_line, stack, company):
+def test_a_failed_check_has_exit_code_1_and_a_next_step(command_line, stack, company):
     company.accept("another")
     try:
         ran = command_line.on(stack)("check")
@@ -504,7 +504,7 @@ def slow(company):
     company.repair()
 
 
-def test_a_backfill_is_started_followed_left_alone_and_taken_up_again(command_line, stack, cluster, company, slow):
+def test_a_backfill_is_started_followed_left_and_followed_again(command_line, stack, cluster, company, slow):
     """Without a terminal, on a terminal, while AWS is unavailable, and to its end."""
     on, backfill = command_line.on(stack), ["backfill", *EVERYTHING]
     started = on(*backfill, "--output", "json")
@@ -538,7 +538,7 @@ def test_a_backfill_is_started_followed_left_alone_and_taken_up_again(command_li
     assert once_more.code == DONE and re.search(r"^ complete +1 +0 +0", once_more.out, re.MULTILINE)
 
 
-def test_alerts_are_asked_for(command_line, stack):
+def test_the_option_alert_is_passed_on(command_line, stack):
     started = command_line.on(stack)("backfill", "--from", "4d", "--to", "3d", "--alert", "--output", "json")
     execution = client("stepfunctions").describe_execution(executionArn=started.answer["execution"])
     assert json.loads(execution["input"]) == {"from": rfc3339(midnight(4)), "to": rfc3339(midnight(3)), "alert": True}
@@ -617,21 +617,21 @@ def local(command_line, company, stack, secret_file):
     )
 
 
-def test_the_documents_that_would_be_sent_are_those_that_are(local, stack, cluster):
+def test_a_dry_run_prints_the_documents_that_the_function_sends(local, stack, cluster):
     """Needs the documents of the backfill and of the user snapshot above."""
     namespace = stack.parameters["Namespace"]
     events = local("event_report", *EVERYTHING, "--dry-run")
-    looked_at = [json.loads(line) for line in events.out.splitlines()]
-    assert events.code == DONE and alike(looked_at) == alike(documents(cluster, "event_report", namespace))
+    printed = [json.loads(line) for line in events.out.splitlines()]
+    assert events.code == DONE and alike(printed) == alike(documents(cluster, "event_report", namespace))
     assert "(UTC, end exclusive)" in events.err
     users = local("user", "--dry-run")
-    looked_at = [json.loads(line) for line in users.out.splitlines()]
-    assert len(looked_at) == SIZE.users
+    printed = [json.loads(line) for line in users.out.splitlines()]
+    assert len(printed) == SIZE.users
     # A snapshot has its own time, and a live run adds the time of sending.
-    assert alike(looked_at, SNAPSHOT) == alike(documents(cluster, "user", namespace), SNAPSHOT)
+    assert alike(printed, SNAPSHOT) == alike(documents(cluster, "user", namespace), SNAPSHOT)
 
 
-def test_what_they_come_to_is_told(local, company):
+def test_the_documents_are_summarized(local, company):
     answer = local("event_report", *EVERYTHING, "--output", "json").answer
     events = company.events()
     assert (answer["documents"], answer["with_error"], sum(answer["actions"].values())) == (len(events), 0, len(events))
@@ -669,7 +669,7 @@ def test_lastpass_out_of_reach(unanswered):
 # Output.
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(command_line, stack, company, secret_file):
+def test_a_closed_pipe_is_not_an_error(command_line, stack, company, secret_file):
     env = os.environ | {"LASTPASS_URL": company.url}
     for words in [
         ["local", "collect", "event_report", *EVERYTHING, "--secret-file", secret_file, "--dry-run"],
@@ -684,7 +684,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(command_line, stack, company,
         assert ran.returncode == (AWS if "no-such-stack" in words else DONE) and "panicked" not in ran.stderr, words
 
 
-def test_a_full_disk_is(command_line):
+def test_a_full_disk_is_an_error(command_line):
     with open("/dev/full", "w") as full:
         ran = subprocess.run([command_line.path, "completions", "bash"], stdout=full, stderr=subprocess.PIPE, text=True)
     assert ran.returncode == FAILED and ran.stderr.startswith("error: the output cannot be written: No space left")
@@ -698,7 +698,7 @@ def test_a_terminal_gets_colours_unless_they_are_switched_off(command_line, stac
         assert terminal.end() == DONE and "\x1b" not in terminal.text and "read up to" in terminal.text
 
 
-def test_the_status_is_shown_until_ctrl_c(command_line, stack):
+def test_the_status_is_repeated_until_ctrl_c(command_line, stack):
     line = [command_line.path, "status", "--watch", "--stack", stack.stack_name]
     terminal = Terminal(line, width=160, env=os.environ | {"TERM": "xterm"})
     terminal.read(until=r"(?s)\x1b\[2J.*read up to.*Ctrl-C to quit.*\x1b\[2J.*read up to.*Ctrl-C to quit")
@@ -718,7 +718,7 @@ def test_a_narrow_terminal_gets_narrow_tables(command_line, stack):
     assert max(len(line) for line in command_line.on(stack)("check").out.splitlines()) > 60
 
 
-def test_aws_that_never_answers_is_given_up(unanswered):
+def test_aws_that_does_not_respond_times_out(unanswered):
     ran, seconds = unanswered["AWS"].result()
     assert ran.error[:2] == (AWS, "Aws.Unreachable") and "network" in ran.error[2]
     assert seconds < NO_ANSWER_SECONDS

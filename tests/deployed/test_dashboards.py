@@ -115,7 +115,7 @@ def test_filters_by_user_and_folder_work_on_every_dashboard_that_shows_them(copi
     assert one.values("lastpass.shared_folder_name") == [name_of_one]
 
 
-def test_a_namespace_and_an_organization_are_told_apart(copied):
+def test_namespaces_and_organizations_are_kept_apart(copied):
     panel = "collector: Data streams (datatable)"
     other = f"{copied.namespace}_other"
     event = {

@@ -207,7 +207,7 @@ def test_the_readme_has_few_commands():
     ],
     ids=["number", "hash", "not-a-number", "no-hash", "password", "user"],
 )
-def test_a_wrong_answer_is_told_and_leaves_nothing(cluster, stack, connect, answers, told):
+def test_a_wrong_answer_is_reported_and_leaves_nothing(cluster, stack, connect, answers, told):
     ran = connect(answers=answers)
     assert ran.code == FAILED or answers == {HASH: ""}
     assert told in ran.text and ran.code != DONE, ran.text
@@ -215,13 +215,13 @@ def test_a_wrong_answer_is_told_and_leaves_nothing(cluster, stack, connect, answ
 
 
 @pytest.mark.parametrize(("user", "lacks"), [("bob", "manage_index_templates"), ("eve", "manage_own_api_key")])
-def test_a_user_without_a_privilege_is_told_which(cluster, stack, connect, user, lacks):
+def test_a_missing_privilege_is_named(cluster, stack, connect, user, lacks):
     ran = connect(user=user)
     assert ran.code == FAILED and lacks in ran.text, ran.text
     assert_nothing_remains(cluster, stack)
 
 
-def test_a_wrong_stack_is_told_before_anything_is_asked(stack, connect):
+def test_a_wrong_stack_is_reported_before_any_prompt(stack, connect):
     ran = connect(stack_name="lastpas")
     assert (ran.code, ran.prompts) == (AWS, []) and "there is no stack lastpas in us-east-1" in ran.text
     ran = connect("--region", "eu-west-1")
@@ -272,7 +272,7 @@ def setting(stack, **changed):
         lambdas.update_function_configuration(FunctionName=function, Environment=before)
 
 
-def test_a_cluster_out_of_reach_is_told_before_a_password_is_asked(cluster, stack, connect):
+def test_an_unreachable_cluster_is_reported_before_the_prompt_for_the_password(cluster, stack, connect):
     with setting(stack, ELASTICSEARCH_URL=NO_ELASTICSEARCH):
         ran = connect()
     assert (ran.code, ran.prompts) == (FAILED, []) and "Elasticsearch at 127.0.0.1:9 could not be reached" in ran.text
@@ -280,7 +280,7 @@ def test_a_cluster_out_of_reach_is_told_before_a_password_is_asked(cluster, stac
     assert_nothing_remains(cluster, stack)
 
 
-def test_a_cluster_that_is_too_old_is_told(cluster, stack, connect):
+def test_a_cluster_that_is_too_old_is_reported(cluster, stack, connect):
     old = {"cluster_name": "old", "cluster_uuid": "x", "version": {"number": "7.17.29", "build_flavor": "default"}}
     with standing_in(lambda *_: (200, json.dumps(old).encode())) as url, setting(stack, ELASTICSEARCH_URL=url):
         ran = connect()
@@ -288,7 +288,7 @@ def test_a_cluster_that_is_too_old_is_told(cluster, stack, connect):
     assert_nothing_remains(cluster, stack)
 
 
-def test_a_certificate_that_is_not_trusted_is_told(cluster, stack, connect, tmp_path):
+def test_a_certificate_that_is_not_trusted_is_reported(cluster, stack, connect, tmp_path):
     certificate = tmp_path / "certificate.pem"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2",
                     "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", certificate, "-out", tmp_path / "certificate"],
@@ -302,7 +302,7 @@ def test_a_certificate_that_is_not_trusted_is_told(cluster, stack, connect, tmp_
 
 
 @pytest.mark.parametrize("permission", PERMISSIONS)
-def test_a_missing_permission_is_told_by_its_name(cluster, stack, connect, monkeypatch, permission):
+def test_a_missing_permission_is_named(cluster, stack, connect, monkeypatch, permission):
     for variable, value in as_user(*(other for other in PERMISSIONS if other != permission)).items():
         monkeypatch.setenv(variable, value)
     ran = connect()
@@ -388,7 +388,7 @@ def test_a_new_user_has_documents_of_all_streams_after_one_command(
     assert found_in([ran.text, *seen, *written_below(tmp_path)], confidential) == set()
 
 
-def test_a_second_run_asks_nothing_and_changes_nothing(cluster, stack, connect):
+def test_a_second_run_has_no_prompt_and_changes_nothing(cluster, stack, connect):
     before = stack.secret(), keys_of(cluster, stack), arrived(cluster, stack)
     again = connect()
     assert (again.code, again.prompts) == (DONE, []), again.text

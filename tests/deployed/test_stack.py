@@ -157,7 +157,7 @@ def test_an_existing_secret_is_used_and_the_only_one_readable(probe):
         secrets.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)
 
 
-def test_a_key_of_ones_own_comes_later_and_the_credentials_stay(probe):
+def test_the_credentials_survive_a_later_kms_key(probe):
     """The emulator writes a secret's value as CloudFormation does: only if `SecretString` itself has changed."""
     key = client("kms").create_key()["KeyMetadata"]["Arn"]
     with Deployment.create(name("key"), QUIET, probe) as stack:
@@ -207,7 +207,7 @@ def test_the_function_has_the_chosen_architecture(probed, probe):
         assert architecture(stack) == ["arm64"]
 
 
-def test_the_dashboard_shows_the_alarms_that_there_are(probed, probe):
+def test_the_dashboard_shows_the_existing_alarms(probed, probe):
     def shown_and_there(stack) -> tuple[set, set]:
         body = json.loads(client("cloudwatch").get_dashboard(DashboardName=stack.stack_name)["DashboardBody"])
         (alarms,) = [w["properties"]["alarms"] for w in body["widgets"] if w["type"] == "alarm"]
@@ -222,7 +222,7 @@ def test_the_dashboard_shows_the_alarms_that_there_are(probed, probe):
         assert [arn for arn in there if arn.endswith("-user-freshness")]
 
 
-def test_alarms_tell_those_who_are_given(probed, probe):
+def test_alarms_notify_the_address_and_the_topic_of_the_parameters(probed, probe):
     def actions(stack) -> list[list[str]]:
         alarms = client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{stack.stack_name}-")["MetricAlarms"]
         return [a[kind] for a in alarms for kind in ("AlarmActions", "OKActions")]
@@ -234,7 +234,7 @@ def test_alarms_tell_those_who_are_given(probed, probe):
     assert actions(probed) == [[]] * 12
     assert "AlarmTopic" not in probed.resources
     topic = client("sns").create_topic(Name=name("topic"))["TopicArn"]
-    with Deployment.create(name("told"), QUIET | {"AlarmTopicArn": topic}, probe) as stack:
+    with Deployment.create(name("notified"), QUIET | {"AlarmTopicArn": topic}, probe) as stack:
         assert actions(stack) == [[topic]] * 12
         stack.update({"AlarmEmail": "security@example.com"}, probe)
         own = stack.resources["AlarmTopic"]
@@ -245,7 +245,7 @@ def test_alarms_tell_those_who_are_given(probed, probe):
         assert subscriptions(own) == [("email", "soc@example.com")]
 
 
-def test_what_an_alarm_tells_reaches_the_topic_of_the_address_and_the_other(probe):
+def test_an_alarm_notifies_the_topic_of_the_stack_and_the_given_one(probe):
     other = client("sns").create_topic(Name=name("topic"))["TopicArn"]
     both = {"AlarmEmail": "security@example.com", "AlarmTopicArn": other}
     with Deployment.create(name("both"), QUIET | both, probe) as stack:
@@ -255,8 +255,8 @@ def test_what_an_alarm_tells_reaches_the_topic_of_the_address_and_the_other(prob
         client("cloudwatch").set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="tried")
         for queue in queues:
             (message,) = client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=10)["Messages"]
-            told = json.loads(json.loads(message["Body"])["Message"])
-            assert (told["AlarmName"], told["NewStateValue"]) == (alarm, "ALARM")
+            change = json.loads(json.loads(message["Body"])["Message"])
+            assert (change["AlarmName"], change["NewStateValue"]) == (alarm, "ALARM")
 
 
 def test_a_ca_in_one_line_arrives_as_pem(probe):

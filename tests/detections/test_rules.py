@@ -14,10 +14,10 @@ PLAYS = [play.rule for play in (*plays_of_events(), *plays_of_snapshots())]
 def check(stage, rule: dict, slug: str) -> None:
     play, start = stage.plays[slug]
     alerts = stage.alerts(rule, play, start)
-    told = "\n".join(f"{alert.at:%H:%M} {alert.content}" for alert in alerts)
+    listed = "\n".join(f"{alert.at:%H:%M} {alert.content}" for alert in alerts)
     for word in play.finds:
-        assert sum(alert.names(word) for alert in alerts) == 1, f"alerts for {word} in:\n{told}"
-    assert len(alerts) == len(play.finds), f"a near miss alerts:\n{told}"
+        assert sum(alert.names(word) for alert in alerts) == 1, f"alerts for {word} in:\n{listed}"
+    assert len(alerts) == len(play.finds), f"a near miss alerts:\n{listed}"
 
 
 @pytest.mark.parametrize("slug", PLAYS)

@@ -68,15 +68,15 @@ def test_settings_are_the_templates_parameters(template):
     assert {row[0] for row in rows} - {""} == set(variables) - {"CHECKPOINT_TABLE"}
 
 
-def test_a_permissions_boundary_is_told_all_that_the_roles_need(template):
-    told = re.findall(r"`(\w+:\w+)`", section("docs/deploy.md", "A permissions boundary"))
+def test_the_permissions_boundary_lists_all_that_the_roles_need(template):
+    listed = re.findall(r"`(\w+:\w+)`", section("docs/deploy.md", "A permissions boundary"))
     roles = [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::IAM::Role"]
     needed = set()
     for statement in (s for role in roles for s in role["Policies"][0]["PolicyDocument"]["Statement"]):
         branches = statement["Fn::If"][1:] if "Fn::If" in statement else [statement]
         for allowed in (branch for branch in branches if branch.get("Effect") == "Allow"):
             needed |= {allowed["Action"]} if isinstance(allowed["Action"], str) else set(allowed["Action"])
-    assert set(told) == needed and len(told) == len(needed)
+    assert set(listed) == needed and len(listed) == len(needed)
 
 
 def test_the_key_policy_names_every_log_group(template):
@@ -131,54 +131,54 @@ def test_the_table_of_the_archive_names_its_files():
     sys.path.insert(0, str(ROOT / "scripts"))
     import release
 
-    told = {name for row in table(PAGES["docs/deploy.md"], "file") for name in re.findall(r"[\w./-]+", row[0].replace("`", ""))}
+    listed = {name for row in table(PAGES["docs/deploy.md"], "file") for name in re.findall(r"[\w./-]+", row[0].replace("`", ""))}
     made = {"template.yaml", release.FUNCTION_ARCHIVE, release.COMMAND_LINE, "sbom.cdx.json", "licences/", release.SUMS}
-    assert told == made | {folder or pattern.rpartition("/")[2] for pattern, folder in release.COPIED.items()}
+    assert listed == made | {folder or pattern.rpartition("/")[2] for pattern, folder in release.COPIED.items()}
 
 
 def test_errors_are_those_of_the_code():
-    told = [row[0] for row in table(PAGES["docs/errors.md"], "`errorType`")]
+    listed = [row[0] for row in table(PAGES["docs/errors.md"], "`errorType`")]
     systems = "Request|Config|Secret|Checkpoint|LastPass|Elasticsearch"
     in_code = set()
     for file in (ROOT / "src").rglob("*.rs"):
         in_code |= set(re.findall(rf'"((?:{systems})\.[A-Z][A-Za-z]+)"', file.read_text()))
-    assert sorted(told) == sorted(set(told))
-    assert set(told) == in_code
+    assert sorted(listed) == sorted(set(listed))
+    assert set(listed) == in_code
 
 
 def test_reasons_for_how_a_run_ended_are_those_of_the_code():
-    told = {row[0] for row in table(PAGES["docs/operate.md"], "reason")}
+    listed = {row[0] for row in table(PAGES["docs/operate.md"], "reason")}
     source = (ROOT / "src" / "answer" / "run.rs").read_text()
     variants = source[source.index("pub enum Reason"):].split("}")[0]
     in_code = {re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower() for name in re.findall(r"^    (\w+),$", variants, re.MULTILINE)}
-    assert told == in_code
+    assert listed == in_code
 
 
 def test_metrics_are_those_of_the_code():
-    told = [(row[0], row[1]) for row in table(PAGES["docs/operate.md"], "metric")]
+    listed = [(row[0], row[1]) for row in table(PAGES["docs/operate.md"], "metric")]
     source = (ROOT / "src" / "telemetry.rs").read_text()
     in_code = re.findall(r'Metric = Metric \{ name: "(\w+)", unit: "(\w+)" \};', source)
-    assert told == [(name, unit.lower()) for name, unit in in_code] and len(told) == 6
+    assert listed == [(name, unit.lower()) for name, unit in in_code] and len(listed) == 6
 
 
 def test_optional_fields_of_the_secret_are_those_of_the_code():
-    told = {row[0] for row in table(PAGES["docs/accounts.md"], "optional field")}
+    listed = {row[0] for row in table(PAGES["docs/accounts.md"], "optional field")}
     source = (ROOT / "src" / "secrets" / "fields.rs").read_text()
     in_code = set(re.findall(r'^pub(?:\(super\))? const \w+: &str = "(\w+)";$', source, re.MULTILINE))
     in_credentials = set(re.findall(r'^ +"(\w+)":', section("docs/deploy.md", "Credentials by hand"), re.MULTILINE))
-    assert told and told == in_code - in_credentials - {"REPLACE_ME"}
+    assert listed and listed == in_code - in_credentials - {"REPLACE_ME"}
 
 
 def test_errors_of_a_slice_are_those_of_the_state_machine():
-    told = {row[0] for row in table(PAGES["docs/operate.md"], "`error_type`")}
+    listed = {row[0] for row in table(PAGES["docs/operate.md"], "`error_type`")}
     source = (ROOT / "statemachines" / "backfill.asl.yaml").read_text()
-    assert told == set(re.findall(r"(?:Error: |error_type: |'error_type': ')([A-Z]\w+)", source))
+    assert listed == set(re.findall(r"(?:Error: |error_type: |'error_type': ')([A-Z]\w+)", source))
 
 
 def test_exit_codes_are_those_of_the_command_line():
-    told = [row[0] for row in table(PAGES["docs/command-line.md"], "exit code")]
+    listed = [row[0] for row in table(PAGES["docs/command-line.md"], "exit code")]
     source = (ROOT / "cli" / "src" / "exit.rs").read_text()
-    assert told and told == re.findall(r'Self::\w+ => (\d+),', source)
+    assert listed and listed == re.findall(r'Self::\w+ => (\d+),', source)
 
 
 def test_payloads_are_those_in_events():
@@ -201,9 +201,9 @@ def test_the_role_for_kibana_is_that_in_assets():
 
 
 def test_errors_of_kibana_are_those_of_the_command_line():
-    told = {row[0] for row in table(section("docs/dashboards.md", "Install"), "error")}
+    listed = {row[0] for row in table(section("docs/dashboards.md", "Install"), "error")}
     source = (ROOT / "cli" / "src" / "content" / "error.rs").read_text().split("fn error_type")[1].split("fn exit")[0]
-    assert told == set(re.findall(r'"([A-Z][a-zA-Z]+\.[A-Z][a-zA-Z]+)"', source)) - {"Content.Invalid"}
+    assert listed == set(re.findall(r'"([A-Z][a-zA-Z]+\.[A-Z][a-zA-Z]+)"', source)) - {"Content.Invalid"}
 
 
 def test_every_dashboard_has_its_picture():

@@ -48,7 +48,7 @@ def test_ci_fails_where_the_list_cannot_be_fetched(run, ci, declared):
     ({}, "GitHub could not be reached"),
     ({"CI": "false"}, "GitHub could not be reached"),
 ])
-def test_a_run_that_checked_nothing_says_so_at_its_end(run, variables, said):
+def test_a_run_that_checked_nothing_reports_it_at_its_end(run, variables, said):
     assert run("check", **variables).returncode == 0
     reported = run("report")
     assert reported.returncode == 0
@@ -74,7 +74,7 @@ def test_the_report_is_the_last_thing_that_a_run_does():
     assert (ROOT / "scripts" / "lint.sh").read_text().count("scripts/advisories.sh check") == 1
 
 
-def test_what_is_not_checked_here_is_declared_on_purpose():
+def test_the_accepted_gap_of_ci_has_a_reason():
     """A comment gives the reason, and no other file of the project accepts it."""
     lines = (ROOT / ".ci" / "run").read_text().splitlines()
     declared = lines.index("export ADVISORIES_UNREACHABLE=accepted")

@@ -22,7 +22,7 @@ def check(folder: Path, said: str | None) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.parametrize("said", ["SAM CLI, version 1.156.0", "SAM CLI, version 1.170.0", "SAM CLI, version 2.0.0"])
-def test_a_sam_cli_that_can_build_rust_is_taken(tmp_path, said):
+def test_a_sam_cli_that_can_build_rust_is_accepted(tmp_path, said):
     assert check(tmp_path, said).returncode == 0
 
 
@@ -33,7 +33,7 @@ def test_any_other_is_refused_with_the_version_that_is_needed(tmp_path, said):
     assert f"{'.'.join(MINIMUM)} or later" in refused.stderr and "install-sam-cli" in refused.stderr
 
 
-def test_it_is_stated_where_the_sam_cli_is_asked_for():
+def test_the_version_is_stated_where_the_docs_require_the_sam_cli():
     text = (ROOT / "docs" / "deploy.md").read_text().split("\n## Build from the sources\n")[1]
     stated = re.findall(r"SAM CLI\]?(?:\([^)]*\))? (\d+)\.(\d+) or later", text)
     assert stated == [MINIMUM]

@@ -146,7 +146,7 @@ def test_the_command_line_needs_no_library_and_starts(unpacked, tmp_path):
 
 
 def test_the_command_line_starts_in_an_empty_root(unpacked, tmp_path):
-    """Whatever the machine has: there is no glibc, no musl, no /proc and no /etc."""
+    """It depends on nothing of the machine: no glibc, no musl, no /proc, no /etc."""
     command_line(unpacked, tmp_path)
     alone = ["unshare", "--user", "--map-root-user", "--root", tmp_path, "/lastpass-elastic", "--help"]
     ran = subprocess.run(alone, env={}, capture_output=True, text=True)

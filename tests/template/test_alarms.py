@@ -110,7 +110,7 @@ def given(parameter: str) -> dict:
     return {"Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, ""]}]}
 
 
-def test_each_alarm_tells_its_beginning_and_its_end_by_mail_and_to_the_topic(template, alarms):
+def test_each_alarm_notifies_the_address_and_the_topic_of_alarm_and_ok(template, alarms):
     """Notifies both if both are given, and nobody if neither is."""
     assert template["Conditions"]["NotifiesEmail"] == given("AlarmEmail")
     assert template["Conditions"]["NotifiesTopic"] == given("AlarmTopicArn")
@@ -123,7 +123,7 @@ def test_each_alarm_tells_its_beginning_and_its_end_by_mail_and_to_the_topic(tem
         assert "ActionsEnabled" not in alarm["Properties"], name
 
 
-def test_the_topic_of_the_stack_tells_the_address(resources):
+def test_the_topic_of_the_stack_notifies_the_address(resources):
     """CloudWatch cannot publish to a topic that is encrypted with an AWS managed key."""
     topic, subscription = resources["AlarmTopic"], resources["AlarmSubscription"]
     assert topic["Condition"] == subscription["Condition"] == "NotifiesEmail"
@@ -152,7 +152,7 @@ def test_each_alarm_says_what_it_means_and_what_to_do_first(root, alarms, sample
 
 
 @pytest.mark.parametrize("resource", STREAMS)
-def test_a_late_stream_says_that_it_rings_until_it_was_read_once(alarms, resource):
+def test_a_freshness_alarm_says_that_it_is_in_alarm_until_the_stream_was_read_once(alarms, resource):
     text = alarms[f"{resource}FreshnessAlarm"]["Properties"]["AlarmDescription"]["Fn::Sub"]
     assert "until the credentials are in the secret, setup has run and the stream was read once" in text
     assert f"""--cli-binary-format raw-in-base64-out --payload '{{"stream":"{STREAMS[resource][0]}"}}' /dev/stdout""" in text
@@ -164,7 +164,7 @@ def test_refused_records_are_delivered_again_by_the_streams_own_payload(alarms, 
     assert f"""invoke the function with {{"action":"redrive","stream":"{STREAMS[resource][0]}"}}""" in text
 
 
-def test_the_repeated_hour_of_daylight_saving_time_rings_none(template):
+def test_the_repeated_hour_of_daylight_saving_time_raises_no_alarm(template):
     """The largest lag: the hour twice, the pause until the next run, and the longest duration of that run."""
     parameters = template["Parameters"]
     minutes = int(re.fullmatch(r"rate\((\d+) minutes\)", parameters["EventReportRate"]["Default"])[1])
@@ -226,7 +226,7 @@ def test_the_dashboard_shows_the_threshold_beside_each_freshness(template, widge
     }
 
 
-def test_the_dashboard_shows_every_alarm_there_is(resources, alarms):
+def test_the_dashboard_shows_every_alarm(resources, alarms):
     _, variables = resources["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
     _, shown = variables["Alarms"]["Fn::Join"]
     nothing = {"Ref": "AWS::NoValue"}

@@ -211,7 +211,7 @@ def test_each_setting_reaches_its_environment_variable(function):
         assert parameter in references(variables[variable]), variable
 
 
-def test_settings_are_handed_on_unchanged(function):
+def test_settings_are_passed_on_unchanged(function):
     changed = {"ElasticsearchCa", "SecretArn"}
     variables = function["Environment"]["Variables"]
     for parameter, variable in SETTINGS.items():
@@ -232,7 +232,7 @@ def test_no_parameter_takes_a_secret(template):
     assert [name for name in names if secret.search(name)] == []
 
 
-def test_each_parameter_says_what_it_is_its_default_and_how_to_repair_it(template):
+def test_each_parameter_has_a_default_in_its_description_and_a_remedy(template):
     for name, parameter in template["Parameters"].items():
         assert "Default:" in parameter["Description"], name
         assert parameter["ConstraintDescription"].startswith("must "), name
@@ -250,31 +250,31 @@ def cases(position: int) -> list[tuple[str, str]]:
     return [(name, value) for name, values in VALUES.items() for value in values[position]]
 
 
-def takes(parameter: dict, value: str) -> bool:
+def accepts(parameter: dict, value: str) -> bool:
     return re.fullmatch(parameter["AllowedPattern"], value) is not None and len(value) <= parameter.get("MaxLength", 4096)
 
 
 @pytest.mark.parametrize(("name", "value"), cases(0))
-def test_right_values_are_taken(template, name, value):
-    assert takes(template["Parameters"][name], value)
+def test_right_values_are_accepted(template, name, value):
+    assert accepts(template["Parameters"][name], value)
 
 
 @pytest.mark.parametrize(("name", "value"), cases(1))
 def test_wrong_values_are_refused(template, name, value):
-    assert not takes(template["Parameters"][name], value)
+    assert not accepts(template["Parameters"][name], value)
 
 
-def test_each_default_is_taken(template):
+def test_each_default_is_accepted(template):
     for name, parameter in template["Parameters"].items():
         if "AllowedPattern" in parameter:
-            assert takes(parameter, parameter["Default"]), name
+            assert accepts(parameter, parameter["Default"]), name
         elif "AllowedValues" in parameter:
             assert parameter["Default"] in parameter["AllowedValues"], name
         else:
             assert parameter["MinValue"] <= parameter["Default"] <= parameter["MaxValue"], name
 
 
-def test_exactly_one_address_of_elasticsearch_is_asked_for(template):
+def test_exactly_one_address_of_elasticsearch_is_required(template):
     url, cloud = ({"Fn::Equals": [{"Ref": name}, ""]} for name in ("ElasticsearchUrl", "ElasticCloudId"))
     asserts = [assertion["Assert"] for assertion in template["Rules"]["OneElasticsearch"]["Assertions"]]
     assert asserts == [{"Fn::Not": [{"Fn::And": [url, cloud]}]}, {"Fn::Or": [url, cloud]}]

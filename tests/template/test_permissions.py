@@ -153,7 +153,7 @@ def test_nothing_else_grants_permissions(resources, function):
     assert "Policies" not in function
 
 
-def test_roles_can_be_taken_by_their_service_alone(resources):
+def test_only_its_service_can_assume_a_role(resources):
     for name, rest in PRINCIPALS.items():
         statements = resources[name]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
         assert statements == [{"Effect": "Allow", "Action": "sts:AssumeRole", **rest}]

@@ -49,14 +49,14 @@ def test_resources_are_the_listed_ones_in_this_order(resources):
     assert [(name, r["Type"]) for name, r in resources.items()] == [(name, kind) for name, (kind, _) in RESOURCES.items()]
 
 
-def test_what_cannot_be_made_again_is_retained(resources):
+def test_the_secret_and_the_table_are_retained(resources):
     """Except if its stack could not be created, so it was never used. `UpdateReplacePolicy` has no such exception."""
     for name, (_, policy) in RESOURCES.items():
         assert resources[name].get("DeletionPolicy") == policy, name
         assert resources[name].get("UpdateReplacePolicy") == ("Retain" if policy == KEPT else policy), name
 
 
-def test_the_secret_is_made_only_where_none_is_given(template):
+def test_the_secret_is_created_only_if_none_is_given(template):
     arn, prefix = ({"Fn::Equals": [{"Ref": name}, ""]} for name in ("SecretArn", "SecretPrefix"))
     assert template["Conditions"]["MakesSecret"] == {"Fn::And": [arn, prefix]}
     assert template["Resources"]["Secret"]["Condition"] == "MakesSecret"
@@ -85,7 +85,7 @@ def test_the_table_is_on_demand_encrypted_and_recoverable(resources):
     }
 
 
-def test_a_failed_request_is_repeated_once_then_kept(function, resources):
+def test_a_failed_request_is_retried_once_then_kept(function, resources):
     assert function["EventInvokeConfig"] == {
         "MaximumRetryAttempts": 1,
         "MaximumEventAgeInSeconds": 3600,
@@ -118,7 +118,7 @@ def test_a_state_machine_logs_its_errors_without_the_data(resources, name):
     }
 
 
-def test_the_logs_of_the_state_machines_take_no_room_in_the_policy_of_all_deliveries(resources):
+def test_the_logs_of_the_state_machines_need_no_entry_in_the_policy_of_all_deliveries(resources):
     """https://docs.aws.amazon.com/step-functions/latest/dg/bp-cwl.html"""
     assert resources["StateMachineLogGroup"]["Properties"] == {
         "LogGroupName": {"Fn::Sub": "/aws/vendedlogs/states/${AWS::StackName}"},

@@ -46,7 +46,7 @@ def test_payload_is_the_sample_at_the_scheduled_time(schedules, samples, event):
 
 
 @pytest.mark.parametrize("event", SCHEDULES)
-def test_a_start_that_fails_is_repeated_then_kept(schedules, event):
+def test_a_start_that_fails_is_retried_then_kept(schedules, event):
     assert schedules[event]["FlexibleTimeWindow"] == {"Mode": "OFF"}
     target = schedules[event]["Target"]
     assert target["RetryPolicy"] == {"MaximumRetryAttempts": 3, "MaximumEventAgeInSeconds": 900}
@@ -54,11 +54,11 @@ def test_a_start_that_fails_is_repeated_then_kept(schedules, event):
 
 
 @pytest.mark.parametrize("event", SCHEDULES)
-def test_it_starts_the_function_or_that_of_each_account(schedules, event):
+def test_it_starts_the_function_or_the_state_machine_for_each_account(schedules, event):
     accounts, function = {"Ref": "AccountsStateMachine"}, {"Fn::GetAtt": ["Function", "Arn"]}
     assert schedules[event]["Target"]["Arn"] == {"Fn::If": ["HasSeveralAccounts", accounts, function]}
 
 
-def test_the_description_tells_how_long_a_stack_name_may_be(template):
+def test_the_description_states_how_long_a_stack_name_may_be(template):
     longest = max(len("-" + end) for end, *_ in SCHEDULES.values())
     assert f"Stack names may have up to {NAME_MAX_CHARS - longest} characters" in " ".join(template["Description"].split())

@@ -54,7 +54,7 @@ def test_each_variable_that_is_read_was_assigned(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_cfn_lint_takes_it_as_well(path):
+def test_cfn_lint_accepts_it_as_well(path):
     properties = {"RoleArn": "arn:aws:iam::123456789012:role/any", "Definition": definition(path)}
     template = {"Resources": {"Machine": {"Type": "AWS::StepFunctions::StateMachine", "Properties": properties}}}
     assert [match.message for match in lint_all(json.dumps(template))] == []

@@ -1,4 +1,4 @@
-# What can be done with this checkout: `make help`.
+# `make help` lists the targets.
 #
 # Tools go to .tools/ (or TOOLS_DIR), build results to target/ (or CARGO_TARGET_DIR); nothing is installed on the machine.
 
@@ -19,7 +19,7 @@ help: ## List these targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
 	  printf '%-14s %s\n' "$$name" "$$text"; done
 
-# Everything starts with Python, so its absence is told by the shell.
+# Every target needs Python, so the shell reports if it is missing.
 python-here:
 	@command -v $(PYTHON) >/dev/null || { echo "This machine lacks Python 3.11 or later: Debian and Ubuntu have it as" \
 	  "\`python3 python3-venv\`, others at https://www.python.org/downloads/" >&2; exit 1; }
@@ -64,7 +64,7 @@ test-logsdb: python-here ## Integration tests and a short soak in index.mode log
 	@for mode in logsdb logsdb-synthetic synthetic; do \
 	  $(STACK) run --es $(or $(ES),8) --iam --index-mode $$mode -- scripts/test_index_mode.sh || exit 1; done
 
-soak: python-here ## Every fault by turns, SEEDS=20 of each scenario; one again: SCENARIO=name SEED=n
+soak: python-here ## Scenarios with faults, SEEDS=20 of each; only one: SCENARIO=name SEED=n
 	@$(PYTHON) scripts/tools.py rust python es8
 	@echo "==> building the release binary, and the soak"
 	@cargo build --release --locked --bin bootstrap
@@ -88,13 +88,13 @@ bench-node: python-here ## EVENTS=100000 through the function into a real node: 
 	@$(STACK) run --without aws -- env NODE=1 EVENTS=$(or $(EVENTS),100000) BOOTSTRAP=$(TARGET)/release/bootstrap \
 	  $(TARGET)/tools/bench
 
-bench-changes: python-here ## Snapshots of USERS="5000 100000" and their comparison: peak memory, and the time that it adds
+bench-changes: python-here ## Snapshots of USERS="5000 100000" and their comparison: time and peak memory
 	@$(PYTHON) scripts/tools.py rust python es8
 	@cargo build --release --locked --bin bootstrap
 	@cargo build --workspace --bins --locked
 	@$(STACK) run --iam -- env USERS="$(or $(USERS),5000 100000)" BOOTSTRAP=$(TARGET)/release/bootstrap $(TARGET)/debug/soak
 
-fuzz: python-here ## INPUTS=100000 hostile answers, payloads, secrets and settings for each target; one of them: TARGET=name
+fuzz: python-here ## INPUTS=100000 hostile responses, payloads, secrets and settings for each target; only one: TARGET=name
 	@$(PYTHON) scripts/tools.py rust cargo-fuzz
 	@scripts/fuzz.sh
 
@@ -126,12 +126,12 @@ package: python-here ## Build dist/lastpass-elastic-x86_64.zip for the runtime p
 	@$(TOOLS)/venv/bin/python scripts/check_glibc.py $(TARGET)/release/bootstrap
 	@$(TOOLS)/venv/bin/python scripts/package.py $(TARGET)/release/bootstrap dist/lastpass-elastic-x86_64.zip
 
-release: python-here ## Build dist/lastpass-elastic-<version>-<processor>.tar.gz for both, or ARCHITECTURES=x86_64: all that users deploy
+release: python-here ## Build the release archives of both processors in dist/; only one: ARCHITECTURES=x86_64
 	@$(PYTHON) scripts/tools.py rust python release
 	@$(TOOLS)/venv/bin/python scripts/release.py $(ARCHITECTURES)
 
 local-up: python-here ## Start Elasticsearch and the AWS emulator, and leave them running
 	@$(STACK) up
 
-local-down: python-here ## Stop what local-up has started, and remove its data
+local-down: python-here ## Stop the services that local-up has started, and remove their data
 	@$(STACK) down

@@ -1,9 +1,8 @@
-"""An attack for each detection rule, and what comes close to it without being one.
+"""Plays for the detection rules: an attack that the rule must find, and near misses that it must not find.
 
-Each play has a time of its own, so that a rule sees only its own play. Times are minutes from the start of the play; the
-history before it has negative ones. `finds` are the words that an alert must contain, once each; nothing else may raise an
-alert. The other users, addresses and folders of a play are its near misses: one less than the threshold, another user, a
-minute too late.
+The plays do not overlap in time, so that a rule sees only its own play. Times are minutes from the start of the play, and
+negative before it. `finds` lists words, each of which must be in exactly one alert; there must be no other alert. The other
+users, addresses and folders of a play are its near misses: one less than the threshold, another user, a minute too late.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from datetime import datetime, timedelta
 DAY = 24 * 60
 HOME = "198.51.100."
 ABROAD = "203.0.113."
-# The addresses of these tests, by their beginnings. The ingest pipeline of the local node maps them.
+# Beginning of an address -> its country, for an ingest pipeline of the local node.
 COUNTRIES = {HOME: "CH", ABROAD: "BR", "192.0.2.": "US"}
 VIA = "LastPass via Chrome v4.134.0"
 
@@ -108,13 +107,13 @@ def verification_mails() -> Play:
 
 def single(rule: str, word: str, data: str, *near: tuple[str, str]) -> Play:
     """A play whose attack is one event. Its near misses are other events."""
-    play = Play(rule, (word,)).event(5, word, *DATA[rule])
+    play = Play(rule, (word,)).event(5, word, *SINGLE_ATTACKS[rule])
     for number, (action, text) in enumerate(near):
         play.event(6, f"near{number}", action, text)
     return play
 
 
-DATA = {
+SINGLE_ATTACKS = {
     "second-factor-disabled": ("Disabled Multifactor Authentication", ""),
     "policy-weakened": ("Delete Policy", "Prohibit export of vault"),
     "recovery-or-key-strength": ("master password reverted", ""),
@@ -245,7 +244,7 @@ def action_never_seen() -> Play:
 
 
 def plays_of_events() -> list[Play]:
-    """Returns the plays for rules on events alone."""
+    """Returns the plays for rules that read only events."""
     return [
         failed_logins(), login_after_failed_logins(), password_spray(), login_from_new_country(),
         logins_from_two_countries(), verification_mails(), *single_events(), new_administrator_acts(),
@@ -264,7 +263,7 @@ def takeover(victim: str, ip: str) -> Play:
     return play.event(-2, victim, "Data export", "", ip)
 
 
-# --- rules that need snapshots, which can be taken now only ---
+# --- rules that need snapshots, which can only be taken at the current time ---
 
 EMPLOYEES = 60
 
@@ -295,7 +294,7 @@ def access_without_audit_event() -> Play:
 
 
 def plays_of_snapshots() -> list[Play]:
-    """Returns the plays for rules that compare with snapshots, and those whose attack is in the snapshots alone."""
+    """Returns the plays for rules that also read snapshots or their changes."""
     return [
         dormant_account(), shared_with_outsider(), access_without_audit_event(),
         Play("folder-most-users-can-read", ("Everybody",)),
@@ -376,7 +375,7 @@ def changes_of_folders(all_users: int) -> dict[str, dict]:
     }
 
 
-# What each play contains, for docs/detections.md: the attack that the rule finds, and what it must not find.
+# The attack and the near misses of each play in words, for docs/detections.md.
 STORIES = {
     "failed-logins": ("15 failed logins in half an hour: one alert", "9 failed logins; 10 within 72 minutes; 10 users with one each"),
     "login-after-failed-logins": (

@@ -36,7 +36,7 @@ def main() -> int:
     faults = 0
     rules = [json.loads(line) for line in COMPILED.read_text().splitlines()]
     queries = [(rule["name"], rule["query"]) for rule in rules if rule["type"] == "esql"]
-    # The placeholder of an address is no address.
+    # ES|QL accepts only an IP address in place of ADDRESS.
     triage = ((rule["name"], rule["note"].split("```")[1].strip().replace("ADDRESS", "203.0.113.7")) for rule in rules)
     queries += [(f"triage of {name}", query) for name, query in triage]
     for version in VERSIONS:
@@ -44,7 +44,7 @@ def main() -> int:
             try:
                 with esql.ParserConfig(schema=schema, min_stack_version=version):
                     esql.parse_query(query)
-            except Exception as fault:  # the tool has no common class of its errors
+            except Exception as fault:  # the errors of the tool have no common class
                 faults += 1
                 print(f"{version}: {name}: {fault}", file=sys.stderr)
     print(f"==> {len(queries)} ES|QL queries checked for {', '.join(VERSIONS)}: {faults} faults")

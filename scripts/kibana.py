@@ -1,10 +1,10 @@
 """Runs compiled detection rules on the local node as Kibana's detection engine runs them.
 
 A rule is a line of `detections/compiled/lastpass-rules.ndjson`. `Engine.run(now)` is one of its scheduled runs, and
-returns the new alerts. What it follows, from Kibana's sources (`rule_types/`) and documentation:
+returns the new alerts. It follows this behaviour from Kibana's sources (`rule_types/`) and documentation:
 
 - A run reads the documents of [`from`, `to`]. With `timestamp_override`, their time is that field, or `@timestamp` where
-  they lack it (`buildTimeRangeFilter`).
+  they lack the field (`buildTimeRangeFilter`).
 - An alert of a `query` or `new_terms` rule, and of an ES|QL query without `STATS`, has an ID that is made of the document's,
   so overlapping runs do not repeat it. An aggregating ES|QL query has no such ID: every run alerts again
   (`esql/utils/generate_alert_id.ts`).

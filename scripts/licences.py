@@ -1,7 +1,7 @@
 """Collects the licence texts that a release has to contain: of every crate in its binaries, of Rust's standard library
 and of musl.
 
-The permissive licences in `deny.toml` ask that a binary is passed on together with their text.
+The permissive licences in `deny.toml` require that a binary is distributed together with their text.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def texts_of(package: dict) -> Iterator[str]:
     """
     folder = Path(package["manifest_path"]).parent
     files = [file for file in sorted(folder.rglob("*")) if file.is_file() and NAMES.match(file.name)]
-    # Sources such as `license.rs` are no texts.
+    # Source files such as `license.rs` are not licence texts.
     texts = [file.read_text(errors="replace").strip() for file in files if file.suffix.lower() in ("", ".md", ".txt")
              or NAMES.match(file.suffix[1:]) or file.suffix[1:].isupper()]
     if texts:
@@ -75,7 +75,7 @@ def of_crates(binaries: dict[str, str]) -> str:
         crates |= set(sbom.tree(package, target)[0])
     users: dict[str, list[str]] = {}
     for crate in sorted(crates):
-        # Our own are under the LICENSE of the release.
+        # Our own crates are covered by the LICENSE of the release.
         if described[crate]["source"]:
             for text in texts_of(described[crate]):
                 users.setdefault(text, []).append(" ".join(crate))

@@ -26,7 +26,7 @@ step "template.yaml"
 AWS_DEFAULT_REGION=us-east-1 "$tools/venv/bin/cfn-lint" template.yaml
 
 step "workflows of GitHub Actions"
-# shellcheck and pyflakes are not among the tools, and a machine that has them must not find other faults.
+# Without shellcheck and pyflakes, so that the result is the same on a machine that has them.
 "$tools/actionlint/actionlint" -shellcheck= -pyflakes=
 
 scripts/advisories.sh report

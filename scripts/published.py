@@ -1,4 +1,4 @@
-"""Records what every published detection rule says, so that an upgrade can tell a user's changes from ours.
+"""Records the values of every published detection rule, so that an upgrade can tell a user's changes from ours.
 
     python3 scripts/published.py            adds the compiled rules to detections/compiled/published.json
     python3 scripts/published.py --check    fails if a compiled rule is missing there
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 COMPILED = ROOT / "detections" / "compiled"
 RULES = COMPILED / "lastpass-rules.ndjson"
 PUBLISHED = COMPILED / "published.json"
-# What belongs to the user from the beginning, and what Kibana sets.
+# Fields that belong to the user, and fields that Kibana sets.
 NOT_OURS = {"rule_id", "version", "enabled", "actions", "exceptions_list"}
 DIGEST_CHARACTERS = 12
 EMPTY = (None, [], {}, "")
@@ -53,7 +53,7 @@ def with_rules(published: dict, rules: list[dict]) -> dict:
         is_new = rule["rule_id"] not in published
         fields = published.setdefault(rule["rule_id"], {})
         for name in sorted((fields.keys() | rule.keys()) - NOT_OURS):
-            # A field that was added to a rule was absent before. One that was taken out is absent now.
+            # An absent field has a digest too: before the field was added to a rule, and after it was removed.
             known = fields.setdefault(name, [] if is_new else [digest(None)])
             known += [found for found in [digest(rule.get(name))] if found not in known]
         if len(fields["type"]) > 1:

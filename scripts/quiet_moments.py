@@ -1,4 +1,4 @@
-"""When the ES|QL rules can alert in a quiet year.
+"""The moments of a quiet year after which an ES|QL rule can alert.
 
 A year has 35,000 runs of a rule, and in most of them nothing has happened that the rule could report. For each rule there is a
 weaker condition than its query, computed from few documents: a run that alerts follows within its interval on one of these

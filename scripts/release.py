@@ -45,7 +45,7 @@ COPIED = {
     "events/*.json": "events/",
     "statemachines/*.asl.yaml": "statemachines/",
     "assets/roles/*.json": "roles/",
-    # To import by hand what `content install` installs.
+    # The content of `content install`, for an import by hand.
     "dashboards/compiled/lastpass-dashboards.ndjson": "kibana/",
     "detections/compiled/lastpass-rules.ndjson": "kibana/",
     "assets/release/samconfig.toml": "",
@@ -84,7 +84,7 @@ def is_musl_replaced(architecture: str) -> bool:
     if os.environ.get("MUSL_UNREACHABLE") != "accepted":
         return False
     musl = f"{package.ARCHITECTURES[architecture]}-unknown-linux-musl"
-    # Does nothing, and needs no network, where it is installed.
+    # If the target is installed, this does nothing and needs no network.
     return subprocess.run(["rustup", "--quiet", "target", "add", musl], cwd=ROOT).returncode != 0
 
 
@@ -106,7 +106,7 @@ def compile_binary(name: str, binary: str, profile: str, target: str, how: str =
     print(f"==> building {binary} for {target}", flush=True)
     # zig is a Python package of the environment in which this script runs.
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    # The place of the crates' sources is part of the texts of panics, and differs from machine to machine.
+    # Panic messages contain the path of the crates' sources, which differs from machine to machine.
     crates = os.environ.get("CARGO_HOME") or Path.home() / ".cargo"
     environment = os.environ | {"PATH": path, "RUSTFLAGS": f"--remap-path-prefix={crates}=/cargo {flags}".rstrip()}
     subprocess.run(["cargo", how, "--locked", "--profile", profile, "--target", target,
@@ -142,7 +142,7 @@ def contents(architecture: str, function_archive: Path, command_line: Path) -> d
         "template.yaml": (READABLE, template(architecture).encode()),
         FUNCTION_ARCHIVE: (READABLE, function_archive.read_bytes()),
         COMMAND_LINE: (EXECUTABLE, command_line.read_bytes()),
-        # That of the function is in its own archive.
+        # The SBOM of the function is in its own archive.
         "sbom.cdx.json": (READABLE, sbom.sbom(sbom.COMMAND_LINE, binaries[sbom.COMMAND_LINE]).encode()),
     }
     for pattern, folder in COPIED.items():

@@ -3,8 +3,8 @@
     python3 scripts/rules.py            writes detections/compiled/lastpass-rules.ndjson, and the table in docs/detections.md
     python3 scripts/rules.py --check    fails if one of them is out of date
 
-A rule is one TOML file. `[thresholds]` holds the numbers that a team may want to change, each with its reason; `${name}`
-stands for such a number, and `${since_last_run}` for the time in which an aggregating ES|QL query has to look for the
+A rule is one TOML file. `[thresholds]` holds the numbers that a team may want to change, each with its reason; `${name}` is
+replaced by such a number, and `${since_last_run}` by the time in which an aggregating ES|QL query has to look for the
 event that completes the pattern. `[rule]` holds the rest. Unknown and missing fields are errors.
 """
 

@@ -204,7 +204,9 @@ class Stack:
         return self.folder / "stack.json"
 
     def save(self) -> None:
-        """Written completely after each start, so that `down` can clean up after an interrupted start."""
+        """Writes the description of the stack. This follows each start of a service, so that `down` can clean up after an
+        interrupted start.
+        """
         processes = [{"name": s.name, "pid": s.pid, "started": s.started, "log": str(s.log)} for s in self.services]
         if self.ends_with_us:
             self.launcher = (os.getpid(), birth_of(os.getpid()) or "")
@@ -416,7 +418,7 @@ def start(stack: Stack, options: argparse.Namespace) -> None:
 
     stack.folder.mkdir(parents=True, exist_ok=True)
     stack.environment["PATH"] = f"{tools.VENV / 'bin'}:{os.environ.get('PATH', os.defpath)}"
-    # Gives a function its own clock.
+    # With this library, a test gives a function its own clock.
     packages = tools.VENV.glob("lib/python*/site-packages/libfaketime")
     stack.environment |= {"LOCAL_FAKETIME": str(file) for path in packages for file in path.rglob("libfaketime.so.1")}
     started = time.monotonic()

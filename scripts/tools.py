@@ -47,9 +47,9 @@ OLDEST_GO = (1, 25)
 
 VENV = TOOLS / "venv"
 PYTHON = VENV / "bin" / "python"
-# The libraries of the Python function that `make bench` measures, in a separate environment.
-# The shells whose completions are tested, where the machine has none of its own.
+# The shells whose completions are tested, if the machine lacks them.
 SHELLS = TOOLS / "shells"
+# The libraries of the Python function that `make bench` measures, in a separate environment.
 BENCH_VENV = TOOLS / "bench" / "venv"
 # The compiler of the dashboards, in a separate environment, because it needs a newer Python.
 CONTENT_VENV = TOOLS / "content" / "venv"
@@ -132,7 +132,7 @@ def missing_content_python() -> list[str]:
         return []
     oldest = ".".join(map(str, OLDEST_PYTHON_OF_CONTENT))
     return [f"Python {oldest} or later with its venv module, for the compiler of the dashboards: install it from your"
-            " distribution, python.org or with pyenv; it may stand beside an older one"]
+            " distribution, python.org or with pyenv; it can be installed beside an older one"]
 
 
 def missing_maven() -> list[str]:
@@ -376,7 +376,7 @@ class Step:
 STEPS = {
     step.name: step
     for step in (
-        Step("rust", "Rust (only looked for)", None, None, missing=(missing_rust,)),
+        Step("rust", "Rust (only checked)", None, None, missing=(missing_rust,)),
         Step("python", "Python packages: AWS emulator, SAM, cfn-lint, pytest", VENV / ".complete-python", install_python,
              missing=(missing_python,), inputs=("scripts/requirements.txt",),
              # A virtual environment works only in its original folder and with its original interpreter.

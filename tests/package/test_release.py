@@ -83,7 +83,7 @@ def test_it_names_no_machine_user_or_time(unpacked):
     for entry, _ in unpacked.values():
         assert (entry.mtime, entry.uid, entry.gid, entry.uname, entry.gname) == (0, 0, 0, "root", "root"), entry.name
     for binary in (function(unpacked), unpacked["lastpass-elastic"][1]):
-        # Such as ~/.cargo and ~/.rustup. A crate may have a folder `root`, as the home of CI is called.
+        # With the dot, as in ~/.cargo: the home of CI is /root, and a crate may have a folder `root`.
         assert f"{Path.home()}/.".encode() not in binary
         assert str(ROOT).encode() not in binary
 

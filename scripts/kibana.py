@@ -53,7 +53,7 @@ def span(text: str) -> timedelta:
     return timedelta(**{UNITS[text[-1]]: int(text[:-1])})
 
 
-def told(moment: datetime) -> str:
+def rfc3339_ms(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03}Z"
 
 
@@ -161,7 +161,7 @@ class Engine:
 
     def rows(self, query: str, since: datetime, until: datetime, now: datetime) -> list[dict]:
         """Returns the rows of an ES|QL query over the documents of a time."""
-        query = re.sub(r"\bNOW\(\)", f'TO_DATETIME("{told(now)}")', self.narrowed(query))
+        query = re.sub(r"\bNOW\(\)", f'TO_DATETIME("{rfc3339_ms(now)}")', self.narrowed(query))
         body = {"query": f"{query} | limit {self.rule['max_signals'] + 1}", "filter": self.within(since, until)}
         answer = self.cluster.ask("POST", "_query?drop_null_columns=true", body)
         names = [column["name"] for column in answer["columns"]]
@@ -197,7 +197,7 @@ class Engine:
 
     def within(self, since: datetime, until: datetime) -> dict:
         primary = self.rule["timestamp_override"]
-        limits = {"gte": told(since), "lte": told(until), "format": "strict_date_optional_time"}
+        limits = {"gte": rfc3339_ms(since), "lte": rfc3339_ms(until), "format": "strict_date_optional_time"}
         lacks = {"bool": {"must_not": {"exists": {"field": primary}}}}
         fallback = {"bool": {"filter": [{"range": {"@timestamp": limits}}, lacks]}}
         return {"bool": {"should": [{"range": {primary: limits}}, fallback], "minimum_should_match": 1}}

@@ -166,7 +166,7 @@ class QuietCompany:
         for _ in range(self._poisson(GUESSES_FROM_OUTSIDE_OF_DAY)):
             ip = f"203.0.113.{self.rng.randrange(250)}"
             moment = day + timedelta(seconds=self.rng.randrange(SECONDS_OF_DAY))
-            yield told(moment, self.rng.choice(self.people).address, ip, "Failed Login Attempt", VIA[3])
+            yield event_of(moment, self.rng.choice(self.people).address, ip, "Failed Login Attempt", VIA[3])
         if works:
             yield from self._work(day)
         if day.weekday() == 1:
@@ -176,25 +176,25 @@ class QuietCompany:
         rng, ip, via = self.rng, person.ip(moment, self.rng), self.rng.choice(VIA)
         if rng.random() < FAILURE_SHARE:
             while True:
-                yield told(moment, person.address, ip, "Failed Login Attempt", via)
+                yield event_of(moment, person.address, ip, "Failed Login Attempt", via)
                 moment += timedelta(seconds=rng.randrange(5, 60))
                 if rng.random() >= ANOTHER_FAILURE:
                     break
         if rng.random() < VERIFICATION_SHARE:
             while True:
-                yield told(moment, person.address, ip, "Login Verification Email Sent", "")
+                yield event_of(moment, person.address, ip, "Login Verification Email Sent", "")
                 moment += timedelta(seconds=rng.randrange(20, 180))
                 if rng.random() >= ANOTHER_MAIL:
                     break
-        yield told(moment, person.address, ip, "Log in", via)
+        yield event_of(moment, person.address, ip, "Log in", via)
         sites = min(MOST_SITES_OF_SESSION, int(rng.expovariate(1 / SITES_OF_SESSION) + 0.5))
         for _ in range(sites):
             moment += timedelta(seconds=rng.randrange(20, 900))
             # The same few sites most of the time.
             site = f"VID: {person.number * 100 + int(rng.paretovariate(0.9)) % 60}"
-            yield told(moment, person.address, ip, "Log in", site)
+            yield event_of(moment, person.address, ip, "Log in", site)
         if rng.random() < NOTE_SHARE:
-            yield told(moment, person.address, ip, "Open Secure Note", f"Secure Note (note {rng.randrange(15)})")
+            yield event_of(moment, person.address, ip, "Open Secure Note", f"Secure Note (note {rng.randrange(15)})")
 
     def _programs(self, day: datetime, share: float) -> Iterator[dict]:
         """The collector, whose addresses change, and two programs of the company, whose addresses stay."""
@@ -202,16 +202,16 @@ class QuietCompany:
         polls = POLLS_OF_DAY if share == 1.0 else 1
         for number in range(polls):
             moment = day + timedelta(seconds=number * SECONDS_OF_DAY / polls + 7)
-            yield told(moment, "API: lastpass-elastic", own, "Reporting", "Enterprise API")
+            yield event_of(moment, "API: lastpass-elastic", own, "Reporting", "Enterprise API")
         for action in ("Get User Data", "Get Shared Folder Data"):
-            yield told(day + timedelta(hours=3, minutes=1), "API", own, action, "Initiated by API")
+            yield event_of(day + timedelta(hours=3, minutes=1), "API", own, action, "Initiated by API")
         moves = [day > self.start + timedelta(days=self.days * (number + 1) / (PROGRAM_MOVES + 1)) for number in range(PROGRAM_MOVES)]
         calls = PROGRAM_CALLS_OF_DAY if share == 1.0 else 1
         moved = sum(moves) if share == 1.0 and self.days > 100 else 0
         for program, action in enumerate(("Get User Data", "Reporting")):
             for number in range(calls):
                 moment = day + timedelta(seconds=number * SECONDS_OF_DAY / calls + 60 * program)
-                yield told(moment, "API", f"198.51.100.{10 * program + moved + 1}", action, "Initiated by API")
+                yield event_of(moment, "API", f"198.51.100.{10 * program + moved + 1}", action, "Initiated by API")
 
     def _work(self, day: datetime) -> Iterator[dict]:
         """What administrators, the help desk and the owners of folders do on a working day."""
@@ -222,15 +222,15 @@ class QuietCompany:
 
         for admin in rng.sample(self.administrators, 3):
             moment = self._moment(day)
-            yield told(moment, admin.address, admin.ip(moment, rng), "Login to Admin Console", admin.address)
+            yield event_of(moment, admin.address, admin.ip(moment, rng), "Login to Admin Console", admin.address)
         for moment in times(RESETS_OF_WORKDAY):
             helper, person = rng.choice(self.help_desk), anyone()
             ip = helper.ip(moment, rng)
-            yield told(moment, helper.address, ip, "Master Password Reset by Super Admin", person.address)
+            yield event_of(moment, helper.address, ip, "Master Password Reset by Super Admin", person.address)
             yield from self._session(person, moment + timedelta(minutes=rng.randrange(2, 30)))
         for moment in times(SHARES_OF_WORKDAY):
             owner = anyone()
-            yield told(moment, owner.address, owner.ip(moment, rng), "Add to Shared Folder",
+            yield event_of(moment, owner.address, owner.ip(moment, rng), "Add to Shared Folder",
                        f"'{folder(rng)}' '{anyone().address}'")
         for moment in times(RIGHTS_CHANGES_OF_WORKDAY):
             yield self._right(anyone(), moment, folder(rng))
@@ -249,19 +249,19 @@ class QuietCompany:
         ):
             for moment in times(mean):
                 person = anyone()
-                yield told(moment, person.address, person.ip(moment, rng), action, data())
+                yield event_of(moment, person.address, person.ip(moment, rng), action, data())
 
     def _right(self, owner: Person, moment: datetime, name: str) -> dict:
         rng = self.rng
         right = f"'Read only:{rng.choice(('yes', 'no'))} Admin:{'yes' if rng.random() < 0.2 else 'no'} Hide PW:no'"
         data = f"'{name}' '{rng.choice(self.people).address}' {right}"
-        return told(moment, owner.address, owner.ip(moment, rng), "Update Folder Permissions", data)
+        return event_of(moment, owner.address, owner.ip(moment, rng), "Update Folder Permissions", data)
 
     def _leavers(self, day: datetime) -> Iterator[dict]:
         admin, moment = self.rng.choice(self.administrators), self._moment(day)
         for number in range(self._poisson(LEAVERS_OF_WEEK)):
             leaver = f"leaver{day:%y%m%d}{number}@{DOMAIN}"
-            yield told(moment, admin.address, admin.office, "Employee Account Deleted", leaver)
+            yield event_of(moment, admin.address, admin.office, "Employee Account Deleted", leaver)
             moment += timedelta(seconds=self.rng.randrange(30, 300))
 
     def _rare(self) -> Iterator[dict]:
@@ -278,31 +278,32 @@ class QuietCompany:
             yield from self._session(person, moment + timedelta(minutes=5))
         for number, (admin, moment, ip) in enumerate(by(self.administrators, JOINERS)):
             joiner = f"joiner{self.start:%y%m%d}{number}@{DOMAIN}"
-            yield told(moment, admin.address, ip, "Employee Invited", joiner)
-            yield told(moment + timedelta(hours=2), joiner, ip, "Created LastPass Account", f"{joiner}-Shared-{folder(rng)}")
-            yield told(moment + timedelta(hours=2, minutes=1), joiner, ip, "Multifactor Enabled", "LastPass Authenticator")
-            yield told(moment + timedelta(hours=2, minutes=5), joiner, ip, "Log in", VIA[0])
-            yield told(moment + timedelta(hours=3), admin.address, ip, "Adding User to Group", f"{joiner} - Support")
+            yield event_of(moment, admin.address, ip, "Employee Invited", joiner)
+            yield event_of(moment + timedelta(hours=2), joiner, ip, "Created LastPass Account", f"{joiner}-Shared-{folder(rng)}")
+            yield event_of(moment + timedelta(hours=2, minutes=1), joiner, ip, "Multifactor Enabled", "LastPass Authenticator")
+            yield event_of(moment + timedelta(hours=2, minutes=5), joiner, ip, "Log in", VIA[0])
+            yield event_of(moment + timedelta(hours=3), admin.address, ip, "Adding User to Group", f"{joiner} - Support")
         for person, moment, ip in by(self.people, NEW_PHONES):
-            yield told(moment, person.address, ip, "Disabled Multifactor Authentication", "")
-            yield told(moment + timedelta(minutes=4), person.address, ip, "Multifactor Enabled", "LastPass Authenticator")
+            yield event_of(moment, person.address, ip, "Disabled Multifactor Authentication", "")
+            yield event_of(moment + timedelta(minutes=4), person.address, ip, "Multifactor Enabled", "LastPass Authenticator")
         policies = ("Require use of any multifactor option", "Prohibit export of vault", "Show the welcome page", "Default language")
         for admin, moment, ip in by(self.administrators, POLICY_CHANGES):
-            yield told(moment, admin.address, ip, "Edit Policy", f"{rng.choice(policies)} New value: 1")
+            yield event_of(moment, admin.address, ip, "Edit Policy", f"{rng.choice(policies)} New value: 1")
         for admin, moment, ip in by(self.administrators, NEW_ADMINISTRATORS):
-            yield told(moment, admin.address, ip, "Make Admin", rng.choice(self.people).address)
-            yield told(moment + timedelta(days=1), admin.address, ip, "Remove Admin", rng.choice(self.people).address)
+            yield event_of(moment, admin.address, ip, "Make Admin", rng.choice(self.people).address)
+            yield event_of(moment + timedelta(days=1), admin.address, ip, "Remove Admin", rng.choice(self.people).address)
         for person, moment, ip in by(self.people, OUTSIDE_SHARES):
-            yield told(moment, person.address, ip, "Add to Shared Folder", f"'{folder(rng)}' 'agent{rng.randrange(9)}@supplier.example'")
+            yield event_of(moment, person.address, ip, "Add to Shared Folder",
+                           f"'{folder(rng)}' 'agent{rng.randrange(9)}@supplier.example'")
         for person, moment, ip in by(self.people, TEAM_REORGANIZATIONS):
             for minute in range(rng.randrange(3, 9)):
                 yield self._right(person, moment + timedelta(minutes=minute), "Team")
         for person, moment, ip in by(self.people, FOLDER_DELETIONS):
             for minute in range(1 + (rng.random() < 0.15) + (rng.random() < 0.05)):
-                yield told(moment + timedelta(minutes=minute), person.address, ip, "Deleted Shared Folder", folder(rng))
+                yield event_of(moment + timedelta(minutes=minute), person.address, ip, "Deleted Shared Folder", folder(rng))
         for person, moment, ip in by(self.people, TIDY_DAYS):
             sites = ",".join(f"old{n}.example.net" for n in range(rng.randrange(8, 40)))
-            yield told(moment, person.address, ip, "Deleted Sites", sites)
+            yield event_of(moment, person.address, ip, "Deleted Sites", sites)
         for action, of_year, people in (
             ("Data export", EXPORTS, self.people), ("Enterprise API Secret regenerated", SECRET_ROTATIONS, self.administrators),
             ("SCIM Provisioning Hash Updated", PROVISIONING_CHANGES, self.administrators),
@@ -311,13 +312,13 @@ class QuietCompany:
             ("Restored Shared Folder", 12, self.people), ("Reactivated User", 12, self.administrators),
         ):
             for person, moment, ip in by(people, of_year):
-                yield told(moment, person.address, ip, action, "")
+                yield event_of(moment, person.address, ip, action, "")
 
 
 def folder(rng: random.Random) -> str:
     return f"Team {rng.randrange(300)}"
 
 
-def told(moment: datetime, username: str, ip: str, action: str, data: str) -> dict:
+def event_of(moment: datetime, username: str, ip: str, action: str, data: str) -> dict:
     """Returns an event in the simulator's form."""
     return {"instant": moment.strftime("%Y-%m-%dT%H:%M:%SZ"), "username": username, "ip": ip, "action": action, "data": data}

@@ -29,7 +29,7 @@ from cluster import Cluster, ClusterError
 from company import Company, CompanyError, Size, rfc3339
 from demo import DemoFailed, set_up, step, table, tell, until_complete
 from deployment import ROOT, Deployment, DeploymentError, FunctionError
-from kibana import Alert, Engine, load_rules, parsed, slug, span, told, values
+from kibana import Alert, Engine, load_rules, parsed, slug, span, rfc3339_ms, values
 from quiet_company import COUNTRIES, DAYS_OF_YEAR, EVENTS_OF_YEAR, QuietCompany, USERS
 from quiet_moments import Moments, OLDEST_LOGIN, Recorded
 
@@ -165,8 +165,8 @@ def report(alerts: dict[str, list[Alert]], days: int) -> int:
         names = Counter(name for name, found in alerts.items() for alert in found if alert.at.date() == day)
         tell(f"{day}: {count} alerts: {', '.join(f'{name} {n}' for name, n in names.items())}")
     if file := os.environ.get("QUIET_ALERTS"):
-        lines = [json.dumps({"rule": name, "at": told(alert.at), "content": alert.content}) for name, found in alerts.items()
-                 for alert in found]
+        lines = [json.dumps({"rule": name, "at": rfc3339_ms(alert.at), "content": alert.content})
+                 for name, found in alerts.items() for alert in found]
         Path(file).write_text("\n".join(lines) + "\n")
     # A few days may have more by chance: three standard deviations.
     by_chance = 3 * math.sqrt(MOST_ALERTS_A_DAY * days) if days < DAYS_OF_YEAR else 0
@@ -201,19 +201,19 @@ def restamp_users(cluster: Cluster, namespace: str, events: list[dict], start: d
     data_stream = f"logs-lastpass.user-{namespace}"
     documents = [document for document in cluster.documents(data_stream) if "@" in str(values(document, "user.email"))]
     # The history has too few logins to know the last one of each user.
-    logins = {document["user"]["email"]: told(start - OLDEST_LOGIN * (number % 60) / 60 - SNAPSHOT_EVERY)
+    logins = {document["user"]["email"]: rfc3339_ms(start - OLDEST_LOGIN * (number % 60) / 60 - SNAPSHOT_EVERY)
               for number, document in enumerate(documents)}
-    events = [event for event in events if event["instant"] >= told(start - SNAPSHOT_EVERY)]
+    events = [event for event in events if event["instant"] >= rfc3339_ms(start - SNAPSHOT_EVERY)]
     position, moment = 0, start - SNAPSHOT_EVERY
     while moment < end:
-        while position < len(events) and events[position]["instant"] < told(moment):
+        while position < len(events) and events[position]["instant"] < rfc3339_ms(moment):
             event = events[position]
             if event["action"] == "Log in" and event["data"].startswith("LastPass via"):
                 logins[event["username"]] = event["instant"]
             position += 1
         cluster.bulk(data_stream, [{
-            **document, "@timestamp": told(moment),
-            "event": {**document["event"], "created": told(moment), "ingested": told(moment)},
+            **document, "@timestamp": rfc3339_ms(moment),
+            "event": {**document["event"], "created": rfc3339_ms(moment), "ingested": rfc3339_ms(moment)},
             "lastpass": {"user": {**document["lastpass"]["user"], "last_login": logins[document["user"]["email"]]}},
         } for document in documents])
         moment += SNAPSHOT_EVERY
@@ -227,7 +227,7 @@ def write_changes(cluster: Cluster, namespace: str, events: list[dict]) -> None:
 
     def change(event: dict, action: str, email: str, name: str | None = None) -> None:
         day = parsed(event["instant"]).replace(hour=SNAPSHOT_HOUR, minute=0, second=0)
-        moment = told(day + timedelta(days=1) if parsed(event["instant"]) >= day else day)
+        moment = rfc3339_ms(day + timedelta(days=1) if parsed(event["instant"]) >= day else day)
         details: dict = {"snapshot": {"current": moment}}
         if name:
             granted = action == "share-granted"

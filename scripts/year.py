@@ -84,7 +84,7 @@ def main() -> int:
         print(f"\n{error}", file=sys.stderr)
         return 1
     step("Both years")
-    rows = [(name, *(told(getattr(seen, field)) for seen in (few, many))) for field, name in FIELDS.items()]
+    rows = [(name, *(with_one_decimal(getattr(seen, field)) for seen in (few, many))) for field, name in FIELDS.items()]
     table(("", f"{FEW_EVENTS:,} events", f"{options.events:,} events"), rows)
     ratio = many.peak_mb / few.peak_mb
     tell(f"memory: {ratio:.2f} times that of the smaller year")
@@ -95,7 +95,7 @@ def main() -> int:
     return 0
 
 
-def told(number: float) -> int | str:
+def with_one_decimal(number: float) -> int | str:
     return number if isinstance(number, int) else f"{number:,.1f}"
 
 
@@ -136,7 +136,7 @@ def year(events: int, seed: int) -> Year:
         with Deployment.create(name, parameters, binaries / "bootstrap") as deployment:
             set_up(deployment, company, cluster)
             wait_for_live_run(deployment, since=end)
-            with going_on(company), watched(deployment) as memory:
+            with new_events(company), watched(deployment) as memory:
                 began = time.monotonic()
                 answer = backfill(target / "debug" / "lastpass-elastic", name, end)
                 seconds = time.monotonic() - began
@@ -176,11 +176,11 @@ def backfill(program: Path, stack_name: str, end: datetime) -> dict:
 
 
 @contextmanager
-def going_on(company: Company) -> Iterator[None]:
+def new_events(company: Company) -> Iterator[None]:
     """Adds events, always two at once, until the context ends."""
     over = threading.Event()
 
-    def happen() -> None:
+    def add_events_until_over() -> None:
         number = 0
         while not over.wait(EVENT_EVERY_SECONDS):
             number += 1
@@ -189,7 +189,7 @@ def going_on(company: Company) -> Iterator[None]:
             for _ in range(2):
                 company.add_event(now, f"user{number % 7}@example.com", "Failed Login Attempt", late_s)
 
-    with running(happen, over):
+    with running(add_events_until_over, over):
         yield
 
 

@@ -1,4 +1,4 @@
-"""The compiled dashboards fit their sources, and what Kibana 8.19 and later import."""
+"""The compiled dashboards are up to date, and have the form that Kibana 8.19 and later import."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_every_dashboard_filters_by_organization_and_namespace(source):
 
 
 def test_a_filter_of_a_dashboard_never_follows_to_another():
-    """A drilldown carries the filters of its dashboard along."""
+    """A drilldown passes the filters of its dashboard on to the target."""
     for source in panels.dashboards():
         assert "filters" not in source.source and "query" not in source.source
 

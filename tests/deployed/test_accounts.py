@@ -22,7 +22,7 @@ from stacks import QUIET, name
 HEALTHY = ["acme", "globex.eu", "initech_2", "Umbrella", "hooli-1", "soylent", "0wonka", "stark"]
 DEAD, THROTTLED = "cyberdyne", "tyrell"
 NAMES = [*HEALTHY[:4], DEAD, *HEALTHY[4:], THROTTLED]
-# An account whose API uses another time zone, and one whose secret names its organisation.
+# An account whose API uses another time zone, and one whose secret names its organization.
 FAR, NAMED = "soylent", "acme"
 ZONE, ORGANIZATION = "Asia/Kolkata", {"id": "4711", "name": "Acme Ltd"}
 DEFAULT_ZONE = "US/Eastern"

@@ -258,7 +258,7 @@ def test_each_alarm_returns_to_ok_when_its_cause_is_fixed(story):
 
 @pytest.mark.parametrize("alarm", sorted(ALARMS))
 def test_the_topic_was_notified_of_alarm_and_ok(story, alarm):
-    """In the stack with its cause."""
+    """Of the stack in which the alarm's cause occurred."""
     where = story.refusing if alarm in DEAD_LETTERS else story.silent if alarm in FRESHNESS | {"no-run"} else story.failing
     states = [state for name, state in where.changes if name == alarm]
     # An alarm that treats missing data as breaching was also in ALARM before the first run.

@@ -39,7 +39,7 @@ END = datetime.now(UTC).replace(microsecond=0)
 STREAMS = ("event_report", "user", "detailed_shared_folder")
 MOST_PROMPTS = 5
 MOST_COMMANDS = 6
-NUMBER, HASH, USER, ITS_PASSWORD, WRITER, INSTALLER = (
+NUMBER, HASH, USER, PASSWORD_PROMPT, WRITER, INSTALLER = (
     "LastPass account number", "LastPass provisioning hash", "Elasticsearch user", "Password of this user", "Writer API key",
     "Installer API key",
 )
@@ -96,7 +96,7 @@ def command_line(command_line_path):
 @pytest.fixture(scope="module")
 def stack(sam, cluster, company, command_line):
     """Yields a stack that the command of the README has deployed, and a cluster that lacks the current index templates."""
-    age_templates(cluster)
+    remove_current_templates(cluster)
     parameters = {"ElasticsearchUrl": cluster.url, "LastPassUrl": company.url, "Namespace": name("day").replace("-", "_"),
                   **SCHEDULES_OFF}
     stack = Deployment(name("day"), parameters)
@@ -109,8 +109,8 @@ def stack(sam, cluster, company, command_line):
         stack.said += command_line.printed
 
 
-def age_templates(cluster):
-    """Removes the index templates. Elasticsearch keeps those of existing data streams: makes them those of an older version."""
+def remove_current_templates(cluster):
+    """Removes the index templates, or marks them as an older version where Elasticsearch keeps them for a data stream."""
     for stream in (*STREAMS, "dead_letter"):
         template = f"_index_template/lastpass-elastic.{stream}"
         with contextlib.suppress(ClusterError):
@@ -154,7 +154,7 @@ def connect(command_line, stack, company, users):
     """Returns a function that runs `connect` with the right answers, unless it is given others."""
 
     def run(*words, answers=None, user="ann", stack_name=stack.stack_name, start_only=False, **options):
-        typed = {NUMBER: company.account_number, HASH: company.provisioning_hash, USER: users[user], ITS_PASSWORD: PASSWORD}
+        typed = {NUMBER: company.account_number, HASH: company.provisioning_hash, USER: users[user], PASSWORD_PROMPT: PASSWORD}
         line = [command_line.path, "connect", *words, "--stack", stack_name]
         connecting = Connecting(line, typed | (answers or {}), **options)
         if start_only:
@@ -202,7 +202,7 @@ def test_the_readme_has_few_commands():
         ({HASH: "0" * 32}, "Advanced > Enterprise API"),
         ({NUMBER: "twelve"}, "`account_number` must consist of 1 to 20 digits"),
         ({HASH: ""}, "provisioning_hash is empty: run the command again"),
-        ({ITS_PASSWORD: "wrong"}, "or the password: try both in Kibana"),
+        ({PASSWORD_PROMPT: "wrong"}, "or the password: try both in Kibana"),
         ({USER: "nobody"}, 'refused the user "nobody"'),
     ],
     ids=["number", "hash", "not-a-number", "no-hash", "password", "user"],
@@ -333,13 +333,13 @@ def test_an_aborted_command_leaves_no_core(cluster, stack, connect, tmp_path):
 def killed(connect, folder):
     """Starts `connect` in a folder, and yields its process ID while it holds the hash and asks for the password."""
     connecting = connect(start_only=True, cwd=folder)
-    connecting.type_until(ITS_PASSWORD)
+    connecting.type_until(PASSWORD_PROMPT)
     yield connecting.process.pid
     connecting.process.returncode = -signal.SIGABRT
     os.close(connecting.screen)
 
 
-@pytest.mark.parametrize("prompt", [NUMBER, ITS_PASSWORD])
+@pytest.mark.parametrize("prompt", [NUMBER, PASSWORD_PROMPT])
 def test_ctrl_c_at_a_prompt_leaves_nothing_and_a_usable_terminal(cluster, stack, connect, prompt):
     ran = connect(answers={prompt: CTRL_C})
     assert ran.code == UNFINISHED and "interrupted: nothing was stored" in ran.text
@@ -374,7 +374,7 @@ def test_a_new_user_has_documents_of_all_streams_after_one_command(
     record_property("prompts", len(ran.prompts))
     record_property("seconds", round(ran.seconds))
     print(f"connect: {len(ran.prompts)} prompts, {ran.seconds:.0f} s")
-    assert ran.prompts == [NUMBER, HASH, USER, ITS_PASSWORD] and len(ran.prompts) <= MOST_PROMPTS
+    assert ran.prompts == [NUMBER, HASH, USER, PASSWORD_PROMPT] and len(ran.prompts) <= MOST_PROMPTS
     assert arrived(cluster, stack) == truth(company)
     for stream, count in truth(company).items():
         assert re.search(rf"{stream} +\S*complete\S* +{count:,}", ran.text), ran.text
@@ -398,9 +398,9 @@ def test_a_second_run_has_no_prompt_and_changes_nothing(cluster, stack, connect)
 
 def test_what_is_missing_is_completed_and_nothing_else(cluster, stack, connect):
     before = stack.secret(), keys_of(cluster, stack)
-    age_templates(cluster)
+    remove_current_templates(cluster)
     ran = connect()
-    assert (ran.code, ran.prompts) == (DONE, [USER, ITS_PASSWORD]), ran.text
+    assert (ran.code, ran.prompts) == (DONE, [USER, PASSWORD_PROMPT]), ran.text
     assert (stack.secret(), keys_of(cluster, stack)) == before
 
 
@@ -451,7 +451,7 @@ def test_the_key_is_rotated_in_the_middle_of_a_run(cluster, stack, company, conn
     former = keys_of(cluster, stack)
     with run_in_progress(cluster, stack, company, "key"):
         ran = connect("--rotate-key")
-        assert (ran.code, ran.prompts) == (DONE, [USER, ITS_PASSWORD]), ran.text
+        assert (ran.code, ran.prompts) == (DONE, [USER, PASSWORD_PROMPT]), ran.text
         assert "the former API key is invalid" in ran.text
     ((now, _),) = keys_of(cluster, stack).items()
     assert now not in former
@@ -459,7 +459,7 @@ def test_the_key_is_rotated_in_the_middle_of_a_run(cluster, stack, company, conn
 
 def test_a_rotation_that_fails_changes_nothing(cluster, stack, connect):
     before = stack.secret(), keys_of(cluster, stack)
-    for words, answers in ((["--rotate-hash"], {HASH: "f" * 32}), (["--rotate-key"], {ITS_PASSWORD: "wrong"})):
+    for words, answers in ((["--rotate-hash"], {HASH: "f" * 32}), (["--rotate-key"], {PASSWORD_PROMPT: "wrong"})):
         ran = connect(*words, answers=answers)
         assert ran.code == FAILED, ran.text
     assert (stack.secret(), keys_of(cluster, stack)) == before
@@ -498,7 +498,7 @@ def test_a_script_passes_secrets_in_the_environment_or_in_standard_input(cluster
     assert by_input.answer["check"]["status"] == "ok" and by_input.answer["runs"] == []
     now = keys_of(cluster, stack)
     assert len(now) == 1 and now.keys().isdisjoint(former)
-    # That of another user needs a privilege of its own.
+    # Invalidating the key of another user needs another privilege.
     env = {"LASTPASS_ELASTIC_USER": users["ann"], "LASTPASS_ELASTIC_PASSWORD": PASSWORD,
            "LASTPASS_ELASTIC_PROVISIONING_HASH": company.provisioning_hash}
     both = on("connect", "--rotate-key", "--rotate-hash", "--output", "json", env=env)
@@ -510,7 +510,7 @@ def test_a_script_passes_secrets_in_the_environment_or_in_standard_input(cluster
 def test_two_keys_from_kibana_take_the_place_of_a_user(cluster, stack, connect, command_line):
     """As serverless projects require. The roles to paste are shown."""
     writer, installer = cluster.create_api_key("writer"), cluster.create_api_key("installer")
-    age_templates(cluster)
+    remove_current_templates(cluster)
     for answers, told in (
         ({USER: "", WRITER: installer}, "the writer key lacks"),
         ({USER: "", WRITER: writer, INSTALLER: writer}, "the installer key lacks"),

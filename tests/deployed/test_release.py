@@ -87,7 +87,7 @@ def test_the_line_of_the_readme_deploys_it_and_its_samconfig_changes_it(sam, fol
         assert ran.returncode == 0, ran.stdout + ran.stderr
         stack._read_stack()
         assert "AlarmTopic" in stack.resources
-        # What it does not name stays as it was deployed.
+        # Parameters that it does not name keep their values.
         variables = client("lambda").get_function(FunctionName=stack.outputs["FunctionName"])["Configuration"]["Environment"]["Variables"]
         assert (variables["ELASTIC_CLOUD_ID"], variables["LOG_LEVEL"]) == (CLOUD_ID, "debug")
     finally:

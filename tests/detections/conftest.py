@@ -1,4 +1,4 @@
-"""One company in which every attack is played, copied by the deployed function into the local node."""
+"""One company in which every attack takes place, copied by the deployed function into the local node."""
 
 import os
 import sys
@@ -99,7 +99,7 @@ def take_snapshots(company: Company, deployment: Deployment, now: datetime) -> N
     """Takes three snapshots of users and two of folders, a minute apart."""
     company.change_users(attacks.users(now))
     company.change_folders(attacks.folders())
-    # Elasticsearch refuses one of the users. The rules count those of the last two days, also who is gone.
+    # Elasticsearch rejects one of the users. The rules count the users of the last two days, including deleted ones.
     folders = [attacks.changes_of_folders(len(company.users()) - 1), None]
     for number, (users, changed) in enumerate(zip([None, *attacks.changes_of_users()], [None, *folders])):
         moment = rfc3339(now - timedelta(minutes=3 - number))

@@ -50,7 +50,7 @@ def test_a_stream_that_stays_silent_alerts_in_the_first_two_hours_and_then_daily
 
 @pytest.mark.parametrize("slug", load_rules())
 def test_the_triage_query_runs(stage, slug):
-    """It is in the note of the rule, for whoever looks at the alert."""
+    """The query is in the note of the rule, for the person who investigates the alert."""
     rule = stage.rules[slug]
     query = rule["note"].split("```")[1]
     replaced = {"ADDRESS": "203.0.113.66", "USER": "ann@example.com", "DOMAIN": "example.com"}
@@ -70,20 +70,20 @@ def broken(slug: str, **changes: object) -> tuple:
 
 
 @pytest.mark.parametrize(("slug", "changes"), [
-    # It no longer finds its attack.
+    # The rule no longer finds its attack.
     broken("failed-logins", query='event.action: "failed login attempts"'),
     broken("failed-logins", threshold={"field": ["user.name"], "value": 16, "cardinality": []}),
     broken("failed-logins", index=["logs-lastpass.user-*"]),
     broken("failed-logins", **{"from": "now-6m"}),
     broken("vault-exported", query='event.action: "Data export"'),
     broken("action-never-seen", new_terms_fields=["user.name"]),
-    # It finds a near miss too.
+    # The rule also finds a near miss.
     broken("failed-logins", threshold={"field": ["user.name"], "value": 9, "cardinality": []}),
     broken("failed-logins", **{"from": "now-2h"}),
     broken("password-spray", threshold={"field": ["source.ip"], "value": 10, "cardinality": []}),
     broken("administrator-added", query='event.action: "make admin" or event.action: "remove admin"'),
     broken("action-never-seen", history_window_start="now-30d"),
-    # It cannot run.
+    # The query is invalid.
     broken("vault-exported", query='event.action: "data export'),
     broken("policy-weakened", query="FROM logs-lastpass.event_report-* | WHERE event.actoin == \"delete policy\""),
 ])

@@ -59,6 +59,6 @@ def test_it_starts_the_function_or_the_state_machine_for_each_account(schedules,
     assert schedules[event]["Target"]["Arn"] == {"Fn::If": ["HasSeveralAccounts", accounts, function]}
 
 
-def test_the_description_states_how_long_a_stack_name_may_be(template):
+def test_the_description_states_the_longest_stack_name(template):
     longest = max(len("-" + end) for end, *_ in SCHEDULES.values())
     assert f"Stack names may have up to {NAME_MAX_CHARS - longest} characters" in " ".join(template["Description"].split())

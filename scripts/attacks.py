@@ -105,7 +105,7 @@ def verification_mails() -> Play:
         every(6, 14), "slowly", "Login Verification Email Sent")
 
 
-def single(rule: str, word: str, data: str, *near: tuple[str, str]) -> Play:
+def single(rule: str, word: str, *near: tuple[str, str]) -> Play:
     """A play whose attack is one event. Its near misses are other events."""
     play = Play(rule, (word,)).event(5, word, *SINGLE_ATTACKS[rule])
     for number, (action, text) in enumerate(near):
@@ -127,14 +127,14 @@ SINGLE_ATTACKS = {
 
 def single_events() -> list[Play]:
     return [
-        single("second-factor-disabled", "disarmed", "", ("Multifactor Enabled", "Duo"), ("Disabled", "")),
-        single("policy-weakened", "weakener", "", ("Delete Policy", "Show the welcome page"),
+        single("second-factor-disabled", "disarmed", ("Multifactor Enabled", "Duo"), ("Disabled", "")),
+        single("policy-weakened", "weakener", ("Delete Policy", "Show the welcome page"),
                ("Add Policy", "Prohibit export of vault")),
-        single("recovery-or-key-strength", "recovered", "", ("Master Password Changed", "")),
-        single("provisioning-changed", "provisioner", "", ("Provisioning sync happened", "")),
-        single("administrator-added", "promoter", "", ("Remove Admin", address("chosen")), ("Login to Admin Console", "")),
-        single("api-secret-regenerated", "rotator", "", ("Get User Data", "Initiated by API")),
-        single("vault-exported", "exporter", "", ("Data import", ""), ("Reporting", "Data export")),
+        single("recovery-or-key-strength", "recovered", ("Master Password Changed", "")),
+        single("provisioning-changed", "provisioner", ("Provisioning sync happened", "")),
+        single("administrator-added", "promoter", ("Remove Admin", address("chosen")), ("Login to Admin Console", "")),
+        single("api-secret-regenerated", "rotator", ("Get User Data", "Initiated by API")),
+        single("vault-exported", "exporter", ("Data import", ""), ("Reporting", "Data export")),
     ]
 
 
@@ -238,7 +238,7 @@ def many_sites_deleted() -> Play:
 
 
 def action_never_seen() -> Play:
-    play = single("action-never-seen", "pioneer", "")
+    play = single("action-never-seen", "pioneer")
     play.finds = ("vault teleported",)
     return play.event(-80 * DAY, "ann", "Rare Thing").event(10, "ann", "Rare Thing").event(30, "bob", "Vault Teleported")
 

@@ -159,11 +159,11 @@ pub(crate) fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build()
 }
 
-/// Makes a call and retries it while its fault is [`Verdict::Transient`], for at most `patience` and never past
+/// Makes a call and retries it while its fault is [`Verdict::Transient`], for at most `retry_timeout` and never past
 /// `deadline`.
 pub(crate) async fn call<T, E, Fut>(
     action: &'static str,
-    patience: Duration,
+    retry_timeout: Duration,
     deadline: Deadline,
     mut attempt: impl FnMut() -> Fut,
 ) -> Result<T, Fault>
@@ -171,7 +171,7 @@ where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     Fut: Future<Output = Result<T, SdkError<E>>>,
 {
-    let stop = deadline.instant().min(Instant::now() + patience);
+    let stop = deadline.instant().min(Instant::now() + retry_timeout);
     let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     let mut last = None;
     loop {

@@ -17,7 +17,7 @@ const SHORTEST_PART: usize = 8;
 /// shows the first or last few characters, and words of eight letters are rare in a hexadecimal hash.
 const ECHO_LENGTH: usize = 8;
 /// The replacement for a secret.
-const REPLACEMENT: &str = "[taken out]";
+const REPLACEMENT: &str = "[redacted]";
 
 /// Returns the forms of a secret inside a longer text in Base64. The first byte of the secret can be any of the three
 /// in a group. Characters that also encode neighboring bytes are left out.
@@ -78,7 +78,7 @@ impl SecretParts {
     }
 
     /// Replaces the secrets in a response body.
-    pub(crate) fn take_out_of(&self, body: Vec<u8>) -> Vec<u8> {
+    pub(crate) fn redact(&self, body: Vec<u8>) -> Vec<u8> {
         if !self.0.is_match(&body) {
             return body;
         }
@@ -124,18 +124,18 @@ mod tests {
         let encoded = STANDARD.encode("id-of-a-key:the-key-itself");
         let parts = SecretParts::of(&SecretString::from(encoded.as_str()));
         let said = format!("ApiKey {encoded} is id-of-a-key and the-key-itself");
-        let clean = parts.take_out_of(said.into_bytes());
-        assert_eq!(clean, b"ApiKey [taken out] is [taken out] and [taken out]");
+        let clean = parts.redact(said.into_bytes());
+        assert_eq!(clean, b"ApiKey [redacted] is [redacted] and [redacted]");
         for before in ["", "x", "xy"] {
             let said = STANDARD.encode(format!("{before}ApiKey {encoded} and the-key-itself"));
-            let clean = String::from_utf8(parts.take_out_of(said.into_bytes())).expect("a text");
+            let clean = String::from_utf8(parts.redact(said.into_bytes())).expect("a text");
             for part in [encoded.as_str(), "the-key-itself"] {
                 assert!(!echoes(&clean, &SecretString::from(part)), "{clean}");
             }
         }
-        assert_eq!(parts.take_out_of(vec![0xff, b'a']), [0xff, b'a']);
+        assert_eq!(parts.redact(vec![0xff, b'a']), [0xff, b'a']);
         let unreadable = SecretParts::of(&SecretString::from("not a key"));
-        assert_eq!(unreadable.take_out_of(b"not a key, no more".to_vec()), b"[taken out], no more");
+        assert_eq!(unreadable.redact(b"not a key, no more".to_vec()), b"[redacted], no more");
     }
 
     #[test]

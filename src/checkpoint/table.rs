@@ -29,7 +29,7 @@ use crate::aws::{self, Fault};
 use crate::clock::Deadline;
 
 /// Most time for the retries of one call. After that the lease has expired, and the result of the call is out of date.
-const PATIENCE: Duration = LEASE_TIME;
+const RETRY_TIMEOUT: Duration = LEASE_TIME;
 
 const GET: &str = "dynamodb:GetItem";
 const UPDATE: &str = "dynamodb:UpdateItem";
@@ -109,7 +109,7 @@ impl Table {
 
     pub(super) async fn get(&self, pk: &str) -> Result<Option<Attributes>, Error> {
         let request = self.get_request(pk);
-        let answer = aws::call(GET, PATIENCE, self.deadline, || request.clone().send()).await;
+        let answer = aws::call(GET, RETRY_TIMEOUT, self.deadline, || request.clone().send()).await;
         Ok(answer.map_err(|fault| Error::of_call(fault, GET, &self.name))?.item)
     }
 
@@ -118,8 +118,9 @@ impl Table {
     pub(super) async fn server_time(&self, pk: &str) -> Result<Option<Timestamp>, Error> {
         let date = DateHeader::default();
         let request = self.get_request(pk);
-        let answer =
-            aws::call(GET, PATIENCE, self.deadline, || request.clone().customize().interceptor(date.clone()).send());
+        let answer = aws::call(GET, RETRY_TIMEOUT, self.deadline, || {
+            request.clone().customize().interceptor(date.clone()).send()
+        });
         answer.await.map_err(|fault| Error::of_call(fault, GET, &self.name))?;
         Ok(date.seen())
     }
@@ -136,7 +137,7 @@ impl Table {
         loop {
             let request =
                 self.client.scan().table_name(&self.name).consistent_read(true).set_exclusive_start_key(start);
-            let answer = aws::call(SCAN, PATIENCE, self.deadline, || request.clone().send()).await;
+            let answer = aws::call(SCAN, RETRY_TIMEOUT, self.deadline, || request.clone().send()).await;
             let page = answer.map_err(|fault| Error::of_call(fault, SCAN, &self.name))?;
             // DynamoDB always returns a list, which may be empty.
             let found = page.items.ok_or_else(|| {
@@ -163,7 +164,7 @@ impl Table {
         // DynamoDB may leave keys unprocessed. It returns them.
         while let Some(keys) = wanted.filter(|keys| !keys.is_empty()) {
             let request = self.client.batch_get_item().set_request_items(Some(keys));
-            let answer = aws::call(BATCH_GET, PATIENCE, self.deadline, || request.clone().send()).await;
+            let answer = aws::call(BATCH_GET, RETRY_TIMEOUT, self.deadline, || request.clone().send()).await;
             let page = answer.map_err(|fault| Error::of_call(fault, BATCH_GET, &self.name))?;
             items.extend(page.responses.unwrap_or_default().into_values().flatten());
             wanted = page.unprocessed_keys;
@@ -213,7 +214,7 @@ impl Table {
     }
 
     async fn call_update(&self, request: UpdateItemFluentBuilder) -> Result<Outcome, Error> {
-        let answer = aws::call(UPDATE, PATIENCE, self.deadline, || {
+        let answer = aws::call(UPDATE, RETRY_TIMEOUT, self.deadline, || {
             let sent = request.clone().send();
             async {
                 match sent.await {

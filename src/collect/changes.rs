@@ -18,7 +18,7 @@ use crate::{
     checkpoint::{Comparison, ComparisonProgress, CompleteSnapshot, SkipReason, SnapshotPosition, State},
     clock::now,
     document::DataStream,
-    elastic::{BulkWriter, MOST_WITHOUT_KEY, Overview, SnapshotQuery, Snapshots},
+    elastic::{BulkWriter, MAX_UNREADABLE, Overview, SnapshotQuery, Snapshots},
     error::Error,
     streams::{
         self,
@@ -182,7 +182,7 @@ fn comparable(
         return Err(SkipReason::OtherMapping);
     }
     let originals = before.unreadable.iter().chain(&after.unreadable);
-    let is_listed = |overview: &Overview| overview.unreadable.len() < MOST_WITHOUT_KEY;
+    let is_listed = |overview: &Overview| overview.unreadable.len() < MAX_UNREADABLE;
     let keys: Option<HashSet<String>> = originals.map(|original| change::entry_of(original)).collect();
     keys.filter(|_| is_listed(before) && is_listed(after)).ok_or(SkipReason::UnreadableEntries)
 }
@@ -243,7 +243,7 @@ mod tests {
                 good(),
                 (
                     complete(3, None),
-                    Overview { unreadable: vec!["{\"id\":\"1\"}".into(); MOST_WITHOUT_KEY], ..overview(3) },
+                    Overview { unreadable: vec!["{\"id\":\"1\"}".into(); MAX_UNREADABLE], ..overview(3) },
                 ),
                 SkipReason::UnreadableEntries,
             ),

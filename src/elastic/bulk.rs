@@ -185,7 +185,7 @@ impl BulkApi {
                 let remedy = known_remedy(&error_type).unwrap_or(UNKNOWN_REMEDY);
                 refused(host, error_type, remedy)
             }
-            StopCause::Unauthorized => Error::Unauthorized { host, why: KeyFault::Unsaid },
+            StopCause::Unauthorized => Error::Unauthorized { host, why: KeyFault::Unknown },
             StopCause::Forbidden => Error::Forbidden { host, operation },
             StopCause::NoTemplate => Error::NotSetUp { host, operation, missing: NO_TEMPLATE },
             StopCause::Pipeline => Error::NotSetUp { host, operation, missing: PIPELINE },

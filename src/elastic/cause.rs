@@ -7,7 +7,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyFault {
     /// Elasticsearch did not say.
-    Unsaid,
+    Unknown,
     /// It has expired.
     Expired,
     /// It was invalidated.
@@ -23,7 +23,7 @@ pub enum KeyFault {
 impl fmt::Display for KeyFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Unsaid => "",
+            Self::Unknown => "",
             Self::Expired => ", which has expired",
             Self::Invalidated => ", which has been invalidated",
             Self::NoSuchKey => ", which this cluster does not know (does it belong to another cluster?)",

@@ -16,7 +16,7 @@ use super::login::Login;
 use super::operation::Operation;
 use super::remedy::{CLUSTER_BLOCK, LICENCE_REMEDY, known_remedy};
 use super::response::Response;
-use super::retry::{FIRST_PAUSE, PATIENCE, PATIENCE_IN_A_RESTART, Pauses};
+use super::retry::{FIRST_PAUSE, Pauses, RESTART_RETRY_TIMEOUT, RETRY_TIMEOUT};
 use super::transport::{Failure, Request, Transport};
 use crate::clock::Deadline;
 use crate::endpoint::Endpoint;
@@ -103,12 +103,12 @@ impl Client {
     /// Returns the pauses between the attempts of a request that may be repeated.
     pub(super) fn pauses(&self) -> Pauses {
         let has_responded = self.has_responded.load(Ordering::Relaxed);
-        self.pauses_of(FIRST_PAUSE, if has_responded { PATIENCE_IN_A_RESTART } else { PATIENCE })
+        self.pauses_of(FIRST_PAUSE, if has_responded { RESTART_RETRY_TIMEOUT } else { RETRY_TIMEOUT })
     }
 
-    /// Returns pauses that begin with about `first`, until an unreachable cluster is given up after `patience`.
-    pub(super) fn pauses_of(&self, first: Duration, patience: Duration) -> Pauses {
-        Pauses::new(first, patience, self.deadline)
+    /// Returns pauses that begin with about `first`, until an unreachable cluster is given up after `retry_timeout`.
+    pub(super) fn pauses_of(&self, first: Duration, retry_timeout: Duration) -> Pauses {
+        Pauses::new(first, retry_timeout, self.deadline)
     }
 
     /// Sends `request`, and retries while Elasticsearch is overloaded or unreachable. Only for requests that are safe to

@@ -88,8 +88,8 @@ mod tests {
         assert_eq!(header, "Basic YW5uOmNvcnJlY3QgaG9yc2U6IGJhdHRlcnk=");
         assert!(header.is_sensitive());
         assert_eq!(format!("{login:?}"), "User(\"ann\")");
-        let echo = login.parts().take_out_of(b"no correct horse: battery for ann".to_vec());
-        assert_eq!(echo, b"no [taken out] for ann");
+        let echo = login.parts().redact(b"no correct horse: battery for ann".to_vec());
+        assert_eq!(echo, b"no [redacted] for ann");
         assert_eq!(Login::Anonymous.authorization("es.example.com").expect("no header"), None);
     }
 }

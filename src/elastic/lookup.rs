@@ -21,7 +21,7 @@ use super::error::Error;
 use super::operation::Operation;
 use super::remedy::CLUSTER_BLOCK;
 use super::response::{Response, read_error_type};
-use super::retry::{FIRST_PAUSE, PATIENCE};
+use super::retry::{FIRST_PAUSE, RETRY_TIMEOUT};
 use super::transport::{Body, Request};
 use crate::document::DocId;
 use crate::text::Text;
@@ -79,7 +79,7 @@ impl Finder {
         let write_index = indices.last().map(|index| index.name.clone());
         let mut pauses = self.client.pauses();
         // While a cluster restarts, its write index cannot be read either, so older ones are given up sooner.
-        let mut pauses_for_older = self.client.pauses_of(FIRST_PAUSE, PATIENCE);
+        let mut pauses_for_older = self.client.pauses_of(FIRST_PAUSE, RETRY_TIMEOUT);
         loop {
             match self.try_find(wanted, &indices).await? {
                 Attempt::Found(found) => return Ok(found),

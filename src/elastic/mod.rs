@@ -56,7 +56,7 @@ pub use operation::Operation;
 pub use owners::other_writers;
 pub use rights::{ClusterInfo, Role, cluster_info, excess_rights, missing_rights};
 pub use setup::{SetupOptions, setup};
-pub use snapshots::{Entry, MOST_WITHOUT_KEY, Overview, Reader, SnapshotQuery, Snapshots};
+pub use snapshots::{Entry, MAX_UNREADABLE, Overview, Reader, SnapshotQuery, Snapshots};
 pub use templates::{is_set_up, stale_assets};
 pub use waiting_letters::{DeadLetter, LetterFilter, WaitingLetters, waiting_dead_letters};
 pub use writer::{BulkWriter, Delivery, Redelivered};

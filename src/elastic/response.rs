@@ -50,9 +50,9 @@ impl Response {
         ];
         let error = self.error();
         let Some(text) = error.as_ref().and_then(|error| error.detail("additional_unsuccessful_credentials")) else {
-            return KeyFault::Unsaid;
+            return KeyFault::Unknown;
         };
-        WORDS.iter().find(|(words, _)| text.contains(words)).map_or(KeyFault::Unsaid, |(_, fault)| *fault)
+        WORDS.iter().find(|(words, _)| text.contains(words)).map_or(KeyFault::Unknown, |(_, fault)| *fault)
     }
 
     /// Returns the feature that the cluster's licence does not cover, if that is the reason of a refusal.

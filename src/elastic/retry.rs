@@ -16,32 +16,32 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// How long to retry an unreachable cluster that has not responded in this invocation. Chosen: longer than a proxy takes to
 /// restart, and short enough that a wrong address is reported soon.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long to retry an unreachable cluster that has responded in this invocation: until the deadline. The cluster is
 /// probably restarting, and a run that fails in the meantime raises an alarm.
-pub(super) const PATIENCE_IN_A_RESTART: Duration = Duration::MAX;
+pub(super) const RESTART_RETRY_TIMEOUT: Duration = Duration::MAX;
 
 /// The pauses between the attempts of one request, and when to give up.
 pub(super) struct Pauses {
     backoff: Backoff,
     first_failure: Option<Instant>,
     last: Option<Error>,
-    patience: Duration,
+    retry_timeout: Duration,
     deadline: Deadline,
 }
 
 impl Pauses {
-    /// Starts with a pause of about `first`, and gives up on an unreachable cluster after `patience`, and on any at
+    /// Starts with a pause of about `first`, and gives up on an unreachable cluster after `retry_timeout`, and on any at
     /// `deadline`.
-    pub(super) const fn new(first: Duration, patience: Duration, deadline: Deadline) -> Self {
-        Self { backoff: Backoff::new(first, LONGEST_PAUSE), first_failure: None, last: None, patience, deadline }
+    pub(super) const fn new(first: Duration, retry_timeout: Duration, deadline: Deadline) -> Self {
+        Self { backoff: Backoff::new(first, LONGEST_PAUSE), first_failure: None, last: None, retry_timeout, deadline }
     }
 
     /// Waits before the request that failed with `error` is repeated.
     ///
     /// # Errors
-    /// `error` if it cannot be retried, if the patience is exhausted, or if the pause would not end before the deadline. If
+    /// `error` if it cannot be retried, if the retry timeout is over, or if the pause would not end before the deadline. If
     /// the deadline interrupted an attempt, the error that made the attempt necessary, because it says more.
     pub(super) async fn before_repeating(&mut self, error: Error) -> Result<(), Error> {
         let mut pause = self.backoff.pause();
@@ -49,15 +49,16 @@ impl Pauses {
             Error::Throttled { retry_after, .. } => pause = pause.max(retry_after.unwrap_or_default()),
             Error::Unreachable { fault, .. } => {
                 let since = *self.first_failure.get_or_insert_with(Instant::now);
-                let patience = if fault.may_be_a_restart() { self.patience } else { self.patience.min(PATIENCE) };
-                if since.elapsed() + pause > patience {
+                let retry_timeout =
+                    if fault.may_be_a_restart() { self.retry_timeout } else { self.retry_timeout.min(RETRY_TIMEOUT) };
+                if since.elapsed() + pause > retry_timeout {
                     return Err(error);
                 }
             }
             // The index may become readable, for example when a node with its shards has restarted.
             Error::IndexUnreadable { why: Unreadable::NotNow { .. }, .. } => {
                 let since = *self.first_failure.get_or_insert_with(Instant::now);
-                if since.elapsed() + pause > self.patience {
+                if since.elapsed() + pause > self.retry_timeout {
                     return Err(error);
                 }
             }
@@ -102,22 +103,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_unreachable_cluster_is_retried_until_patience_ends() {
-        let patience = Duration::from_millis(200);
+    async fn an_unreachable_cluster_is_retried_until_the_retry_timeout() {
+        let retry_timeout = Duration::from_millis(200);
         let started = Instant::now();
-        let mut pauses = Pauses::new(Duration::from_millis(10), patience, long());
+        let mut pauses = Pauses::new(Duration::from_millis(10), retry_timeout, long());
         let mut calls = 1;
         while pauses.before_repeating(unreachable(503)).await.is_ok() {
             calls += 1;
         }
-        assert!(started.elapsed() <= patience);
+        assert!(started.elapsed() <= retry_timeout);
         assert!((3..15).contains(&calls), "{calls}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn no_pause_passes_the_deadline() {
         let deadline = Deadline::after(Duration::from_secs(59));
-        let mut pauses = Pauses::new(FIRST_PAUSE, PATIENCE, deadline);
+        let mut pauses = Pauses::new(FIRST_PAUSE, RETRY_TIMEOUT, deadline);
         let throttled = |retry_after| Error::Throttled {
             host: "es.example.com".to_owned(),
             operation: Operation::Write,
@@ -134,7 +135,7 @@ mod tests {
     #[tokio::test]
     async fn an_attempt_cut_off_by_the_deadline_reports_the_error_before_it() {
         let out_of_time = || Error::OutOfTime { host: "es.example.com".to_owned(), operation: Operation::Write };
-        let mut pauses = Pauses::new(Duration::from_millis(1), PATIENCE, long());
+        let mut pauses = Pauses::new(Duration::from_millis(1), RETRY_TIMEOUT, long());
         assert!(pauses.before_repeating(out_of_time()).await.unwrap_err().is_out_of_time());
         pauses.before_repeating(unreachable(502)).await.unwrap();
         let error = pauses.before_repeating(out_of_time()).await.unwrap_err();

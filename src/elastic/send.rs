@@ -24,7 +24,7 @@ use super::error::Error;
 use super::judge::Refusal;
 use super::lookup::{Finder, Wanted};
 use super::operation::Operation;
-use super::retry::{FIRST_PAUSE, PATIENCE_IN_A_RESTART};
+use super::retry::{FIRST_PAUSE, RESTART_RETRY_TIMEOUT};
 use crate::document::DataStream;
 
 /// The size of a bulk request, and how long an unreachable cluster is retried. It has responded before, to the lookup.
@@ -33,7 +33,7 @@ pub(super) struct Limits {
     pub(super) max_bytes: usize,
     pub(super) max_documents: usize,
     pub(super) first_pause: Duration,
-    pub(super) patience: Duration,
+    pub(super) retry_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -42,7 +42,7 @@ impl Default for Limits {
             max_bytes: MAX_BULK_BYTES,
             max_documents: MAX_BULK_DOCUMENTS,
             first_pause: FIRST_PAUSE,
-            patience: PATIENCE_IN_A_RESTART,
+            retry_timeout: RESTART_RETRY_TIMEOUT,
         }
     }
 }
@@ -155,7 +155,7 @@ impl StreamWriter {
         fates: &mut [Option<Fate>],
     ) -> Result<Option<(Batch, Batch)>, Error> {
         let Batch { positions: mut pending, mut unknown } = batch;
-        let mut pauses = self.bulk.client.pauses_of(self.limits.first_pause, self.limits.patience);
+        let mut pauses = self.bulk.client.pauses_of(self.limits.first_pause, self.limits.retry_timeout);
         loop {
             // Includes the write index, although `create` returns 409 there, because a rollover may come before the write.
             let (indices, found) = self.list_and_find(lines, &pending).await?;

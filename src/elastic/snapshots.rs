@@ -32,7 +32,7 @@ const PREFERENCE: &str = "lastpass-elastic";
 /// shard of a data stream with eight.
 const IDS_FOR_A_REFRESH: usize = 64;
 /// Most documents and dead letters without a key. Chosen: more are a fault of the mapping.
-pub const MOST_WITHOUT_KEY: usize = 1_000;
+pub const MAX_UNREADABLE: usize = 1_000;
 
 const READ_REMEDY: &str = "see whether the data stream can be searched in Kibana's Discover";
 
@@ -139,7 +139,7 @@ impl<'a> Snapshots<'a> {
         }
         let unreadable = self
             .search::<Original>(&json!({
-                "size": MOST_WITHOUT_KEY,
+                "size": MAX_UNREADABLE,
                 "_source": ["event.original"],
                 "query": self.snapshot(side, &[not_mapped]),
             }))
@@ -152,7 +152,7 @@ impl<'a> Snapshots<'a> {
     /// Adds the dead letters of a snapshot.
     async fn add_letters(&mut self, side: usize, overview: &mut Overview) -> Result<(), Error> {
         let body = json!({
-            "size": MOST_WITHOUT_KEY,
+            "size": MAX_UNREADABLE,
             "track_total_hits": true,
             "_source": ["event.original"],
             "query": {"bool": {"filter": [

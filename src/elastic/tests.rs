@@ -43,7 +43,7 @@ fn origin() -> Origin {
 }
 
 fn limits() -> Limits {
-    Limits { first_pause: Duration::from_millis(2), patience: Duration::from_millis(200), ..Limits::default() }
+    Limits { first_pause: Duration::from_millis(2), retry_timeout: Duration::from_millis(200), ..Limits::default() }
 }
 
 fn writer_of(client: &Client, limits: Limits) -> BulkWriter {

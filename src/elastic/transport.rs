@@ -112,7 +112,7 @@ impl Transport {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Response { operation: request.operation, status, retry_after, body: self.secret.take_out_of(body) })
+        Ok(Response { operation: request.operation, status, retry_after, body: self.secret.redact(body) })
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::{
     backoff::{FIRST_LOW_PRIORITY_PAUSE, FIRST_PAUSE, Throttled},
     command::{Command, MAX_ANSWER_BYTES},
-    error::{Error, Limit, Said},
+    error::{Error, Limit, Reason},
     wire,
 };
 use crate::{
@@ -36,7 +36,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(16);
 /// Most time spent in pauses before an unreachable host is given up. Chosen: about five tries. After that, the next
 /// scheduled run is the better retry.
-const FAULT_PATIENCE: Duration = Duration::from_secs(10);
+const FAULT_RETRY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest part of an error's body that is read. Chosen: LastPass's own refusals are one line.
 const MAX_REFUSAL_BYTES: usize = 64 << 10;
 
@@ -67,7 +67,7 @@ struct History {
     requests: AtomicU64,
     throttled: AtomicU64,
     /// The reason that LastPass gave when it refused these credentials. They are not sent again.
-    refused: OnceLock<Said>,
+    refused: OnceLock<Reason>,
 }
 
 /// Prints neither the hash nor the path of the URL.
@@ -182,7 +182,7 @@ impl Client {
                 Fault::Unreachable { .. } | Fault::BadAnswer { .. } => {
                     let pause = backoff.pause();
                     paused += pause;
-                    Some(pause).filter(|pause| paused <= FAULT_PATIENCE && self.deadline.allows(*pause))
+                    Some(pause).filter(|pause| paused <= FAULT_RETRY_TIMEOUT && self.deadline.allows(*pause))
                 }
                 Fault::Final(_) => None,
             };
@@ -272,7 +272,7 @@ impl Client {
             }
             _ if status.is_redirection() => Fault::BadAnswer { why: "it redirects to another address" },
             _ => {
-                let said = Said::new(&code, &self.account.provisioning_hash);
+                let said = Reason::new(&code, &self.account.provisioning_hash);
                 Fault::Final(Error::Refused { command, said })
             }
         })
@@ -282,10 +282,10 @@ impl Client {
     fn fault(&self, command: Command, problem: wire::Problem) -> Fault {
         match problem {
             wire::Problem::NotTheApi(why) => Fault::BadAnswer { why },
-            wire::Problem::Throttled => Fault::Throttled { limit: Limit::Said, retry_after: None },
+            wire::Problem::Throttled => Fault::Throttled { limit: Limit::Reported, retry_after: None },
             wire::Problem::Fail { reason } if is_about_credentials(&reason) => self.unauthorized(&reason),
             wire::Problem::Fail { reason } => {
-                let said = Said::new(&reason, &self.account.provisioning_hash);
+                let said = Reason::new(&reason, &self.account.provisioning_hash);
                 Fault::Final(Error::Refused { command, said })
             }
         }
@@ -304,7 +304,7 @@ impl Client {
     }
 
     fn unauthorized(&self, reason: &str) -> Fault {
-        let said = Said::new(reason, &self.account.provisioning_hash);
+        let said = Reason::new(reason, &self.account.provisioning_hash);
         Fault::Final(Error::Unauthorized { account: self.account.number.clone(), said })
     }
 }
@@ -411,9 +411,9 @@ mod tests {
             "the hash 01234567… is unknown".to_owned(),
             "the hash ********89ABCDEF is unknown".to_owned(),
         ] {
-            assert_eq!(Said::new(&echo, hash).to_string(), "", "{echo}");
+            assert_eq!(Reason::new(&echo, hash).to_string(), "", "{echo}");
         }
-        assert_eq!(Said::new("no", &SecretString::from("")).to_string(), " (it said: \"no\")");
-        assert_eq!(Said::new("Authorization\nError", hash).to_string(), " (it said: \"Authorization Error\")");
+        assert_eq!(Reason::new("no", &SecretString::from("")).to_string(), " (it said: \"no\")");
+        assert_eq!(Reason::new("Authorization\nError", hash).to_string(), " (it said: \"Authorization Error\")");
     }
 }

@@ -23,13 +23,13 @@ pub enum Contradiction {
         /// The page's oldest event in the zone of the setting, as UTC.
         oldest: Timestamp,
     },
-    /// `next` (absolute) is earlier than the newest event of the page that it leads to (local).
+    /// `next` (absolute) is earlier than an event of the page that it leads to (local).
     NextBeforePage {
         /// `next` as UTC.
         next: Timestamp,
-        /// The newest of the remaining events, in the zone of the setting, as UTC.
-        newest: Timestamp,
+        /// The event, in the zone of the setting, as UTC.
+        event: Timestamp,
     },
-    /// `next` does not advance: it is not older than the previous one.
-    NextStands,
+    /// `next` is not older than the previous one.
+    NextNotAdvancing,
 }

@@ -27,7 +27,7 @@ pub enum Error {
         /// The account number that was sent.
         account: AccountNumber,
         /// The reason that LastPass gave, quoted, or nothing.
-        said: Said,
+        said: Reason,
     },
     /// LastPass understood the command and refused it. Not retried; the checkpoint is unchanged.
     #[error(
@@ -37,7 +37,7 @@ pub enum Error {
         /// The command that was refused.
         command: Command,
         /// The reason that LastPass gave, quoted, or nothing.
-        said: Said,
+        said: Reason,
     },
     /// LastPass limits the rate of requests. Retried while the deadline allows.
     #[error(
@@ -118,14 +118,14 @@ pub enum Limit {
     /// HTTP 403 without a response of the API. LastPass's front end also limits rates in this way.
     Forbidden,
     /// A message in a response with status 200.
-    Said,
+    Reported,
 }
 
 impl Limit {
     /// Names other possible causes and their remedies.
     const fn remedy(self) -> &'static str {
         match self {
-            Self::TooManyRequests | Self::Said => "",
+            Self::TooManyRequests | Self::Reported => "",
             Self::Forbidden => {
                 ". An IP restriction of the account or a proxy may also be the cause: allow the function's address \
                  there. If neither is the cause, compare `account_number` and `provisioning_hash` in the secret with \
@@ -143,16 +143,16 @@ impl std::fmt::Display for Limit {
                 "HTTP 403 with a page that does not come from its API, which its front end sends when \
                                 it limits the rate of requests"
             }
-            Self::Said => "it reported too many requests",
+            Self::Reported => "it reported too many requests",
         })
     }
 }
 
 /// The reason that LastPass gave, safe to print: short, one line, and without the provisioning hash.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Said(Option<String>);
+pub struct Reason(Option<String>);
 
-impl Said {
+impl Reason {
     /// Most characters of a reason that are kept. Chosen: a sentence or two.
     const MAX_CHARS: usize = 200;
 
@@ -164,7 +164,7 @@ impl Said {
     }
 }
 
-impl std::fmt::Display for Said {
+impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.0 {
             Some(reason) => write!(f, " (it said: {reason:?})"),
@@ -185,11 +185,11 @@ impl Error {
                 "LastPass says that its next page begins at {next:.0} or earlier, but the zone places the previous \
                  page at {oldest}"
             ),
-            Contradiction::NextBeforePage { next, newest } => format!(
+            Contradiction::NextBeforePage { next, event } => format!(
                 "LastPass says that its next page begins at {next:.0} or earlier, but the zone places an event of \
-                 that page at {newest}"
+                 that page at {event}"
             ),
-            Contradiction::NextStands => {
+            Contradiction::NextNotAdvancing => {
                 return Self::BadAnswer { command: Command::Reporting, why: "its `next` does not advance" };
             }
         };

@@ -32,7 +32,7 @@ pub fn judge_follow_up(page: &Page, next_us: i64, follow_up: &Page) -> Result<bo
         return Ok(false);
     }
     if newest > next.saturating_add(CLOCK_TOLERANCE).unwrap_or(next) {
-        return Err(Contradiction::NextBeforePage { next, newest });
+        return Err(Contradiction::NextBeforePage { next, event: newest });
     }
     Ok(true)
 }

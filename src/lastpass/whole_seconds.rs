@@ -189,7 +189,7 @@ impl<'z> WindowReader<'z> {
 
     /// Joins a truncated page, and determines where the next page begins.
     fn join(&mut self, page: Vec<Event>, next_us: i64) -> Result<(), Contradiction> {
-        let boundary = second_of(next_us).ok_or(Contradiction::NextStands)?;
+        let boundary = second_of(next_us).ok_or(Contradiction::NextNotAdvancing)?;
         let is_newer = |time: LocalTime| time.instants().any(|instant| boundary < instant && instant <= self.top);
         if page.iter().filter_map(local_time).any(is_newer) {
             let may_be_boundary = |time: &LocalTime| time.earliest() == boundary && is_newer(*time);
@@ -316,8 +316,8 @@ impl<'z> WindowReader<'z> {
         }
         let oldest = page.events.iter().filter_map(local_time).map(|time| time.earliest()).min();
         match oldest {
-            Some(newest) if newest > self.top.saturating_add(CLOCK_TOLERANCE).unwrap_or(self.top) => {
-                Err(Contradiction::NextBeforePage { next: self.top, newest })
+            Some(event) if event > self.top.saturating_add(CLOCK_TOLERANCE).unwrap_or(self.top) => {
+                Err(Contradiction::NextBeforePage { next: self.top, event })
             }
             _ => Ok(()),
         }
@@ -332,7 +332,7 @@ impl<'z> WindowReader<'z> {
             return Ok(());
         };
         if self.request().next_us.is_some_and(|before| next_us >= before) {
-            return Err(Contradiction::NextStands);
+            return Err(Contradiction::NextNotAdvancing);
         }
         let times = page.events.iter().filter_map(local_time).filter(self.is_requested());
         let oldest = times.map(|time| time.latest()).min();
@@ -469,7 +469,7 @@ mod tests {
         assert_eq!(judge_follow_up(&page, next, &Page::default()), Ok(false));
         let (page, follow_up) = pages("US/Pacific");
         let newest = at("2025-07-01T16:59:58Z");
-        let expected = Contradiction::NextBeforePage { next: at("2025-07-01T14:00:00Z"), newest };
+        let expected = Contradiction::NextBeforePage { next: at("2025-07-01T14:00:00Z"), event: newest };
         assert_eq!(judge_follow_up(&page, next, &follow_up), Err(expected));
     }
 
@@ -555,7 +555,7 @@ mod tests {
         assert_eq!(whole.expect("whole seconds").events, []);
         let again = reading.take(Page { events: vec![second("b"), second("c")], next_us: None }, at(NOW));
         let newest = at("2025-07-01T17:00:04Z");
-        assert_eq!(again, Err(Contradiction::NextBeforePage { next: at("2025-07-01T14:00:04Z"), newest }));
+        assert_eq!(again, Err(Contradiction::NextBeforePage { next: at("2025-07-01T14:00:04Z"), event: newest }));
     }
 
     #[test]
@@ -720,9 +720,9 @@ mod tests {
         let next = at("2025-07-01T14:00:00Z").as_microsecond();
         let page = || Page { events: vec![event(&zone, "2025-07-01 10:00:00", "")], next_us: Some(next) };
         assert!(reading.take(page(), at(NOW)).is_ok());
-        assert_eq!(reading.take(page(), at(NOW)), Err(Contradiction::NextStands));
+        assert_eq!(reading.take(page(), at(NOW)), Err(Contradiction::NextNotAdvancing));
         // Two pages must not lead to each other, because they would be read and held forever.
         let newer = Page { next_us: Some(next + 1), ..page() };
-        assert_eq!(reading.take(newer, at(NOW)), Err(Contradiction::NextStands));
+        assert_eq!(reading.take(newer, at(NOW)), Err(Contradiction::NextNotAdvancing));
     }
 }

@@ -29,7 +29,7 @@ const CACHE_TIME: SignedDuration = SignedDuration::from_mins(15);
 
 /// Most time for the retries of one call. Chosen: half a minute is longer than throttling, but not longer than an
 /// outage.
-const PATIENCE: Duration = Duration::from_secs(30);
+const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
 
 const GET: &str = "secretsmanager:GetSecretValue";
 
@@ -103,7 +103,7 @@ impl Secret<'_> {
 
     async fn fetch(&self) -> Result<SecretString, Error> {
         let request = self.secrets.client.get_secret_value().secret_id(self.id);
-        let answer = aws::call(GET, PATIENCE, self.deadline, || request.clone().send()).await;
+        let answer = aws::call(GET, RETRY_TIMEOUT, self.deadline, || request.clone().send()).await;
         let answer = answer.map_err(|fault| Error::of_call(fault, self.id))?;
         let binary = || Error::Invalid { secret_id: self.id.to_owned(), problems: Problems(vec![Problem::Binary]) };
         Ok(SecretString::from(answer.secret_string.ok_or_else(binary)?))

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_another_form_is_not_repeated() {
+    fn an_unreadable_error_type_is_not_quoted() {
         let error_type = |text: &str| response(&serde_json::json!({"error": {"type": text}}).to_string()).error_type();
         assert_eq!(error_type("security_exception"), "security_exception");
         for text in ["ann@example.com", "a\nb", "", "Exception of secret", &"x".repeat(200)] {

@@ -386,7 +386,7 @@ async fn a_lookup_that_is_too_large_is_halved_down_to_one() {
 }
 
 #[tokio::test]
-async fn a_backing_index_deleted_meanwhile_is_left_out() {
+async fn a_backing_index_deleted_after_the_listing_is_skipped() {
     let fake = Fake::start().await;
     for id in ["id0000", "id0001"] {
         fake.insert(USERS, id);
@@ -500,7 +500,7 @@ async fn a_bulk_that_is_mostly_refused_stops_without_dead_letters() {
 }
 
 #[tokio::test]
-async fn a_bulk_that_is_too_large_is_halved_and_the_limit_learned() {
+async fn a_bulk_that_is_too_large_is_halved_and_the_limit_is_remembered() {
     let fake = Fake::start().await;
     fake.fault("_bulk", Wrong::Answer(413, "<html>Too large</html>"));
     fake.fault("_bulk", Wrong::Answer(413, ""));
@@ -721,7 +721,7 @@ async fn a_cluster_without_failure_stores_gets_templates_that_do_not_mention_the
 }
 
 #[tokio::test]
-async fn a_retention_is_set_and_stays() {
+async fn a_retention_is_set_and_kept() {
     let fake = Fake::start().await;
     let client = client(&fake);
     let path = "/_component_template/lastpass-elastic@lifecycle";

@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_document_is_read() {
+    fn a_complete_document_is_read() {
         let credentials = parse(&with("elastic_setup_api_key", KEY.into())).unwrap();
         assert_eq!(credentials.account_number.as_str(), "1234567");
         assert_eq!(credentials.provisioning_hash.expose_secret(), HASH);

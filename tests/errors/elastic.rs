@@ -422,10 +422,10 @@ async fn other_calls() -> Vec<Case> {
     let error = setup(&client, &year).await.unwrap_err();
     push("setup: a retention that is refused", error, refused);
 
-    fake.be_of_version("8.12.2");
+    fake.set_version("8.12.2");
     let error = setup(&client, &options).await.unwrap_err();
     push("setup: a cluster of a version that is too old", error, refused);
-    fake.be_of_version("8.19.21");
+    fake.set_version("8.19.21");
     fake.insert("logs-lastpass.event_report-default", "a");
     let fleet = json!({"package": {"name": "lastpass"}, "managed_by": "fleet"});
     let index = ".ds-logs-lastpass.event_report-default-2026.11.23-000001";

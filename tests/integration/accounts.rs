@@ -118,7 +118,7 @@ async fn each_account_has_its_own_documents_and_checkpoints_and_none_touches_ano
 }
 
 #[tokio::test]
-async fn an_account_that_is_not_named_or_not_there_is_told() -> Result<(), Error> {
+async fn a_missing_or_unknown_account_is_named() -> Result<(), Error> {
     let Some(mut accounts) = Accounts::make("no_account").await? else { return Ok(()) };
     let mut function = accounts.installation.function();
     let text = refused(&mut function, collect("user"), "Request.Invalid").await?;
@@ -145,7 +145,7 @@ async fn an_account_that_is_not_named_or_not_there_is_told() -> Result<(), Error
 }
 
 #[tokio::test]
-async fn resume_takes_up_the_work_of_its_own_account_alone() -> Result<(), Error> {
+async fn resume_continues_the_work_of_its_own_account_only() -> Result<(), Error> {
     let Some(mut accounts) = Accounts::make("resumed").await? else { return Ok(()) };
     for account in ["globex", "acme"] {
         accounts.add(account, json!({})).await?;

@@ -19,7 +19,7 @@ async fn complete(function: &mut Function, request: Value) -> Result<Value, Erro
 }
 
 #[tokio::test]
-async fn a_backfill_holds_its_range_and_a_second_one_adds_nothing() -> Result<(), Error> {
+async fn a_backfill_stores_its_range_and_a_second_one_adds_nothing() -> Result<(), Error> {
     let Some((services, plan)) = plan("range").await else { return Ok(()) };
     let installation = plan.world(company(3, 2_000, 20)).make(&services).await?;
     let mut function = installation.function();
@@ -42,7 +42,7 @@ async fn a_backfill_holds_its_range_and_a_second_one_adds_nothing() -> Result<()
 }
 
 #[tokio::test]
-async fn a_range_that_reached_into_the_future_is_read_again_though_it_was_complete() -> Result<(), Error> {
+async fn a_complete_backfill_that_reached_into_the_future_is_read_again() -> Result<(), Error> {
     let Some((services, plan)) = plan("future").await else { return Ok(()) };
     let installation = plan.world(company(7, 100, 2)).make(&services).await?;
     let mut function = installation.function();
@@ -92,7 +92,7 @@ async fn a_rollover_between_two_readings_doubles_nothing() -> Result<(), Error> 
 }
 
 #[tokio::test]
-async fn a_backfill_is_no_alert_unless_it_is_asked_for() -> Result<(), Error> {
+async fn a_backfill_raises_alerts_only_on_request() -> Result<(), Error> {
     let Some((services, plan)) = plan("alert").await else { return Ok(()) };
     let installation = plan.world(company(6, 200, 10)).make(&services).await?;
     let mut function = installation.function();

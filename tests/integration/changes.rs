@@ -42,7 +42,7 @@ async fn two_snapshots(installation: &Installation, function: &mut Function) -> 
 }
 
 #[tokio::test]
-async fn what_changed_between_two_snapshots_is_told_once() -> Result<(), Error> {
+async fn each_change_between_two_snapshots_is_written_once() -> Result<(), Error> {
     let Some((services, plan)) = plan("changes").await else { return Ok(()) };
     let installation = plan.world(world(120, 60)).make(&services).await?;
     let mut function = installation.function();
@@ -233,7 +233,7 @@ async fn a_snapshot_that_was_abandoned_half_way_is_never_compared() -> Result<()
 }
 
 #[tokio::test]
-async fn an_entry_that_elasticsearch_refused_is_not_told_as_gone() -> Result<(), Error> {
+async fn an_entry_that_elasticsearch_refused_is_not_reported_as_deleted() -> Result<(), Error> {
     let Some((services, plan)) = plan("change_refused").await else { return Ok(()) };
     let user = |sites: Value| json!({"username": "ann@example.com", "sites": sites});
     let mut world = World::default();
@@ -255,7 +255,7 @@ async fn an_entry_that_elasticsearch_refused_is_not_told_as_gone() -> Result<(),
 }
 
 #[tokio::test]
-async fn changes_can_be_switched_off_and_on() -> Result<(), Error> {
+async fn changes_can_be_switched_off() -> Result<(), Error> {
     let Some((services, plan)) = plan("change_off").await else { return Ok(()) };
     let installation = plan.world(world(50, 20)).variable("SNAPSHOT_CHANGES", "false").make(&services).await?;
     let mut function = installation.function();
@@ -269,7 +269,7 @@ async fn changes_can_be_switched_off_and_on() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn after_an_update_the_snapshot_before_is_not_known_and_this_is_reported() -> Result<(), Error> {
+async fn an_unknown_previous_snapshot_is_reported_after_an_update() -> Result<(), Error> {
     let Some((services, plan)) = plan("change_update").await else { return Ok(()) };
     let installation = plan.world(world(20, 5)).make(&services).await?;
     let mut function = installation.function();

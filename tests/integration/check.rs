@@ -128,7 +128,7 @@ async fn the_documented_roles_pass_every_check() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn a_right_that_is_missing_is_named() -> Result<(), Error> {
+async fn a_missing_privilege_is_named() -> Result<(), Error> {
     let world = company(102, 5, 5);
     let Some((installation, mut function)) = prepare("check_lacks", world, Quirks::default()).await? else {
         return Ok(());
@@ -164,7 +164,7 @@ async fn a_right_that_is_missing_is_named() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn a_key_that_can_do_too_much_is_found() -> Result<(), Error> {
+async fn a_key_with_too_many_privileges_is_found() -> Result<(), Error> {
     let world = company(103, 5, 5);
     let Some((installation, mut function)) = prepare("check_excess", world, Quirks::default()).await? else {
         return Ok(());
@@ -344,7 +344,7 @@ async fn a_clock_that_is_off_is_found() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn each_system_is_told_apart() -> Result<(), Error> {
+async fn a_fault_of_one_system_fails_only_its_own_check() -> Result<(), Error> {
     let Some((installation, mut function)) = prepare("check_systems", company(107, 5, 5), Quirks::default()).await?
     else {
         return Ok(());
@@ -398,7 +398,7 @@ async fn each_system_is_told_apart() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn checkpoints_of_another_place_and_data_streams_of_other_templates_are_found() -> Result<(), Error> {
+async fn checkpoints_of_another_destination_and_data_streams_of_other_templates_are_found() -> Result<(), Error> {
     let Some((installation, mut function)) = prepare("check_places", company(108, 5, 5), Quirks::default()).await?
     else {
         return Ok(());
@@ -433,7 +433,7 @@ async fn checkpoints_of_another_place_and_data_streams_of_other_templates_are_fo
 }
 
 #[tokio::test]
-async fn values_that_elasticsearch_ignored_are_found_and_told_apart() -> Result<(), Error> {
+async fn malformed_values_that_elasticsearch_ignored_fail_the_check_and_long_ones_do_not() -> Result<(), Error> {
     let Some((installation, mut function)) = prepare("check_ignored", company(109, 5, 5), Quirks::default()).await?
     else {
         return Ok(());

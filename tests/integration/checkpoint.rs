@@ -144,7 +144,7 @@ macro_rules! table {
 }
 
 #[tokio::test]
-async fn what_one_run_saves_the_next_one_finds() {
+async fn the_next_run_finds_what_a_run_saved() {
     let table = table!();
     let store = table.store();
     assert_eq!(store.load(KEY).await.unwrap(), None);
@@ -198,7 +198,7 @@ async fn what_one_run_saves_the_next_one_finds() {
 }
 
 #[tokio::test]
-async fn of_several_runs_at_once_one_works() {
+async fn only_one_of_several_concurrent_runs_gets_the_lease() {
     let table = table!();
     let store = table.store();
     for round in 0..3 {
@@ -228,7 +228,7 @@ async fn the_same_request_takes_its_lease_over_at_once() {
 }
 
 #[tokio::test]
-async fn a_lease_that_has_run_out_is_taken_over_and_its_owner_changes_nothing_more() {
+async fn an_expired_lease_is_taken_over_and_its_owner_changes_nothing_more() {
     let table = table!();
     let store = table.store();
     let old = hold(&store, "old", now()).await;
@@ -251,7 +251,7 @@ async fn a_lease_that_has_run_out_is_taken_over_and_its_owner_changes_nothing_mo
 }
 
 #[tokio::test]
-async fn a_lease_that_has_run_out_is_still_its_owners_while_nobody_took_it() {
+async fn an_expired_lease_is_still_its_owners_until_another_run_takes_it() {
     let table = table!();
     let store = table.store();
     let lease = hold(&store, "slow", now()).await;
@@ -298,7 +298,7 @@ async fn renewals_and_saves_at_once_all_succeed() {
 }
 
 #[tokio::test]
-async fn a_write_whose_answer_was_lost_counts_as_done_and_is_done_once() {
+async fn a_write_whose_response_was_lost_takes_effect_once() {
     let table = table!();
     let mut version = 0;
     for fault in [Fault::CutAfter, Fault::CutInAnswer] {
@@ -329,7 +329,7 @@ async fn a_write_whose_answer_was_lost_counts_as_done_and_is_done_once() {
 }
 
 #[tokio::test]
-async fn an_answer_that_never_comes_is_given_up_for_another_attempt() {
+async fn a_write_without_a_response_is_retried() {
     let table = table!();
     let (store, proxy) = table.store_behind_proxy().await;
     let lease = hold(&store, "run", now()).await;
@@ -340,7 +340,7 @@ async fn an_answer_that_never_comes_is_given_up_for_another_attempt() {
 }
 
 #[tokio::test]
-async fn a_write_whose_end_nobody_waited_for_does_not_cost_the_lease() {
+async fn an_abandoned_write_does_not_lose_the_lease() {
     let table = table!();
     let (store, proxy) = table.store_behind_proxy().await;
     let lease = hold(&store, "run", now()).await;
@@ -365,7 +365,7 @@ async fn a_write_whose_end_nobody_waited_for_does_not_cost_the_lease() {
 }
 
 #[tokio::test]
-async fn a_write_that_comes_late_does_not_undo_a_newer_one() {
+async fn a_late_write_does_not_undo_a_newer_one() {
     let table = table!();
     let (store, proxy) = table.store_behind_proxy().await;
     let lease = hold(&store, "run", now()).await;
@@ -379,7 +379,7 @@ async fn a_write_that_comes_late_does_not_undo_a_newer_one() {
 }
 
 #[tokio::test]
-async fn an_item_that_was_deleted_and_made_anew_is_not_taken_for_the_old_one() {
+async fn a_recreated_item_is_not_mistaken_for_the_deleted_one() {
     let table = table!();
     let (store, proxy) = table.store_behind_proxy().await;
     let other = table.store();
@@ -410,7 +410,7 @@ async fn an_item_that_was_deleted_and_made_anew_is_not_taken_for_the_old_one() {
 }
 
 #[tokio::test]
-async fn another_run_between_the_reading_and_the_writing_is_seen() {
+async fn another_run_between_read_and_write_is_noticed() {
     let table = table!();
     let (store, proxy) = table.store_behind_proxy().await;
     hold(&store, "old", now()).await.release(state(1), now()).await.unwrap();
@@ -441,7 +441,7 @@ async fn another_run_between_the_reading_and_the_writing_is_seen() {
 }
 
 #[tokio::test]
-async fn throttling_and_server_errors_are_waited_out() {
+async fn throttling_and_server_errors_are_retried() {
     let table = table!();
     let (store, proxy) = table.store_behind_proxy().await;
     let broken = Fault::Answer { status: 500, code: "InternalServerError", message: "sorry" };
@@ -457,7 +457,7 @@ async fn throttling_and_server_errors_are_waited_out() {
 }
 
 #[tokio::test]
-async fn waiting_ends_with_the_deadline() {
+async fn retries_end_at_the_deadline() {
     let table = table!();
     let (store, proxy) = table.store_behind_proxy_until(Deadline::after(Duration::from_secs(1))).await;
     proxy.order("GetItem", [THROTTLED; 100]);
@@ -471,7 +471,7 @@ async fn waiting_ends_with_the_deadline() {
 }
 
 #[tokio::test]
-async fn what_the_role_may_not_do_is_said_at_once() {
+async fn a_missing_permission_is_reported_without_a_retry() {
     let table = table!();
     let (store, proxy) = table.store_behind_proxy().await;
     let denied = Fault::Answer { status: 400, code: "AccessDeniedException", message: "not authorized" };
@@ -516,7 +516,7 @@ async fn another_cluster_namespace_or_account_stops_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_checkpoint_that_does_not_know_its_cluster_learns_it_and_keeps_it() {
+async fn a_checkpoint_without_a_cluster_uuid_stores_and_keeps_the_first_one() {
     let table = table!();
     let of_cluster = |uuid: Option<&str>| {
         table.store_of(Destination { cluster_uuid: uuid.map(str::to_owned), ..destination("cluster.example") })
@@ -535,7 +535,7 @@ async fn a_checkpoint_that_does_not_know_its_cluster_learns_it_and_keeps_it() {
 }
 
 #[tokio::test]
-async fn a_backfill_that_is_complete_begins_anew_for_another_cluster_and_one_that_is_not_stops() {
+async fn a_complete_backfill_restarts_for_another_cluster_and_an_unfinished_one_stops() {
     let table = table!();
     let key = Key::Backfill { stream: Stream::EventReport, from: later(-900), to: later(0) };
     let new = table.store_of(destination("new.example"));
@@ -583,7 +583,7 @@ async fn a_complete_backfill_is_kept_for_ninety_days_but_not_deleted_under_a_run
 }
 
 #[tokio::test]
-async fn an_item_that_was_deleted_is_not_made_again_by_its_old_owner() {
+async fn a_deleted_item_is_not_recreated_by_its_old_owner() {
     let table = table!();
     let store = table.store();
     let lease = hold(&store, "run", now()).await;
@@ -607,7 +607,7 @@ async fn attributes_of_a_newer_version_stay() {
 }
 
 #[tokio::test]
-async fn a_broken_item_is_named_and_does_not_hold_up_the_others() {
+async fn a_broken_item_is_named_and_does_not_block_the_others() {
     let table = table!();
     let store = table.store();
     hold(&store, "run", now()).await.release(state(1), now()).await.unwrap();
@@ -641,7 +641,7 @@ async fn all_pages_of_a_large_table_are_listed() {
 }
 
 #[tokio::test]
-async fn a_reset_sets_watermark_and_destination_unless_a_run_works() {
+async fn a_reset_sets_watermark_and_destination_unless_a_run_is_in_progress() {
     let table = table!();
     let old = table.store();
     let lease = hold(&old, "run", now()).await;

@@ -12,7 +12,7 @@ fn assert_exact(comparison: &Comparison, what: &str) {
 }
 
 #[tokio::test]
-async fn all_three_streams_arrive_whole() -> Result<(), Error> {
+async fn all_three_streams_arrive_completely() -> Result<(), Error> {
     let Some((services, plan)) = plan("streams").await else { return Ok(()) };
     let size = CompanySize { events: 3_000, days: 20, users: 300, folders: 40, ..CompanySize::default() };
     let world = World::company(7, &size, lastpass_harness::now());
@@ -36,7 +36,7 @@ async fn all_three_streams_arrive_whole() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn a_second_read_adds_nothing_and_what_is_new_arrives() -> Result<(), Error> {
+async fn a_second_run_adds_only_new_events() -> Result<(), Error> {
     let Some((services, plan)) = plan("again").await else { return Ok(()) };
     let installation = plan.world(company(2, 500, 10)).make(&services).await?;
     let recent = Event::at(ago(SignedDuration::from_mins(3))).by("twin@example.com").doing("Log in");
@@ -120,7 +120,7 @@ async fn a_page_that_ends_inside_a_second_loses_nothing_in_any_order() -> Result
 }
 
 #[tokio::test]
-async fn bounds_that_belong_to_their_range_or_not_make_no_difference() -> Result<(), Error> {
+async fn inclusive_and_exclusive_bounds_make_no_difference() -> Result<(), Error> {
     if plan("pages").await.is_none() {
         return Ok(());
     }
@@ -136,7 +136,7 @@ async fn bounds_that_belong_to_their_range_or_not_make_no_difference() -> Result
 }
 
 #[tokio::test]
-async fn a_second_that_holds_more_events_than_a_page_is_read_whole() -> Result<(), Error> {
+async fn a_second_with_more_events_than_a_page_is_read_completely() -> Result<(), Error> {
     if plan("pages").await.is_none() {
         return Ok(());
     }
@@ -149,7 +149,7 @@ async fn a_second_that_holds_more_events_than_a_page_is_read_whole() -> Result<(
 
 /// PHP passes on half of a surrogate pair if a text was truncated.
 #[tokio::test]
-async fn half_a_character_costs_a_field_and_no_event() -> Result<(), Error> {
+async fn a_lone_surrogate_loses_one_field_and_no_event() -> Result<(), Error> {
     let Some((services, plan)) = plan("surrogates").await else { return Ok(()) };
     let instant = ago(SignedDuration::from_hours(2));
     let event = |user: &str, data: &str| {
@@ -180,7 +180,7 @@ async fn half_a_character_costs_a_field_and_no_event() -> Result<(), Error> {
 
 /// The largest possible response. The memory limit of the soak applies here too, if `BOOTSTRAP` sets one.
 #[tokio::test]
-async fn a_page_just_below_the_limit_of_an_answer_is_taken() -> Result<(), Error> {
+async fn a_page_just_below_the_response_limit_is_read() -> Result<(), Error> {
     let Some((services, plan)) = plan("large_page").await else { return Ok(()) };
     let (begin, data) = (ago(SignedDuration::from_hours(9)), "d".repeat(2_600));
     let events = (0..9_000).map(|second| {

@@ -6,7 +6,7 @@ use lastpass_harness::{Answer, Error, Fault, Installation, Invocation, Moment, R
 use lastpass_simulator::Quirks;
 use serde_json::json;
 
-use crate::stage::{SHORT, collect, company, let_the_lease_run_out, number, plan, slow_pages, until_complete};
+use crate::stage::{SHORT, collect, company, expire_the_lease, number, plan, slow_pages, until_complete};
 
 const EVENTS: usize = 400;
 
@@ -67,7 +67,7 @@ async fn killed_after_a_write_and_retried_at_once() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn another_invocation_takes_over_once_the_lease_has_run_out() -> Result<(), Error> {
+async fn another_invocation_takes_over_once_the_lease_has_expired() -> Result<(), Error> {
     let Some(installation) = installation().await? else { return Ok(()) };
     let mut function = installation.function();
     let kill = Fault::Kill(function.killer(), Moment::After);
@@ -78,14 +78,14 @@ async fn another_invocation_takes_over_once_the_lease_has_run_out() -> Result<()
     assert_eq!((&early["status"], &early["reason"]), (&"skipped".into(), &"lease_held".into()), "{early}");
     assert!(early["lease_expires"].is_string(), "{early}");
 
-    let_the_lease_run_out(&installation).await?;
+    expire_the_lease(&installation).await?;
     let other = function.ask(collect("event_report")).await?;
     assert_eq!(other["status"], "complete", "{other}");
     assert_whole(&installation, "another request id").await
 }
 
 #[tokio::test]
-async fn a_page_in_the_middle_that_was_refused_is_not_passed_over() -> Result<(), Error> {
+async fn a_refused_page_in_the_middle_is_not_skipped() -> Result<(), Error> {
     let Some(installation) = installation().await? else { return Ok(()) };
     let mut function = installation.function();
     let refusal = json!({"error": {"type": "security_exception"}, "status": 403});
@@ -101,7 +101,7 @@ async fn a_page_in_the_middle_that_was_refused_is_not_passed_over() -> Result<()
 }
 
 #[tokio::test]
-async fn a_checkpoint_that_is_silent_ends_the_run_in_time_and_loses_nothing() -> Result<(), Error> {
+async fn a_checkpoint_table_that_never_responds_ends_the_run_in_time() -> Result<(), Error> {
     let Some(installation) = installation().await? else { return Ok(()) };
     let mut function = installation.function();
     installation.calls.add(Rule::on(System::DynamoDb, "UpdateItem", Fault::Silence).after(2).times(20));

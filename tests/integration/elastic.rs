@@ -262,7 +262,7 @@ async fn rollovers_at_any_moment_double_nothing() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_indexed_is_kept_whole_and_waits_until_it_is_delivered() {
+async fn a_document_that_cannot_be_indexed_is_kept_until_it_is_delivered() {
     let Some(node) = Node::find().await else { return };
     let client = node.client_as(&role("writer")).await;
     let writer = node.writer(&client);
@@ -316,7 +316,7 @@ async fn new_long_and_large_values_are_not_refused() {
 
 /// Runs in every index mode of the stack, because synthetic `_source` is rebuilt from indexed values.
 #[tokio::test]
-async fn every_golden_document_is_taken_whole_and_comes_back_as_it_was_sent() {
+async fn every_golden_document_is_stored_and_comes_back_as_it_was_sent() {
     let Some(node) = Node::find().await else { return };
     let client = node.client_as(&role("writer")).await;
     let mut differences = Vec::new();
@@ -360,7 +360,7 @@ async fn every_golden_document_is_taken_whole_and_comes_back_as_it_was_sent() {
 }
 
 #[tokio::test]
-async fn each_refusal_has_its_name_and_stores_nothing() {
+async fn each_refusal_has_its_error_type_and_stores_nothing() {
     let Some(node) = Node::find().await else { return };
     let client = node.client_as(&role("writer")).await;
     deliver(&node.writer(&client), &documents(0..1)).await;
@@ -428,7 +428,7 @@ async fn the_two_roles_have_all_rights_and_missing_ones_are_named() {
 }
 
 #[tokio::test]
-async fn setup_rolls_over_once_what_other_templates_made() {
+async fn setup_rolls_over_data_streams_of_other_templates_once() {
     let Some(node) = Node::find().await else { return };
     let users = node.users();
     let other = format!("integration-test-{}", node.namespace);

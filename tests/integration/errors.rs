@@ -120,7 +120,7 @@ async fn a_wrong_provisioning_hash() -> Result<(), Error> {
 
 /// LastPass's front end randomly returns this page when it throttles.
 #[tokio::test]
-async fn a_403_page_is_waited_for_and_told_where_it_stays() -> Result<(), Error> {
+async fn a_403_page_is_retried_and_reported_if_it_stays() -> Result<(), Error> {
     let Some(mut used) = Used::prepare("denied").await? else { return Ok(()) };
     let denied = FaultRule { times: Some(3), ..FaultRule::next(LastPassFault::AccessDenied) };
     used.installation.simulator.add_fault(denied);
@@ -197,7 +197,7 @@ async fn a_refusal_that_echoes_the_hash_does_not_print_it() -> Result<(), Error>
 }
 
 #[tokio::test]
-async fn an_api_key_that_is_wrong_or_lacks_a_right() -> Result<(), Error> {
+async fn an_api_key_that_is_wrong_or_lacks_a_privilege() -> Result<(), Error> {
     let Some(mut used) = Used::prepare("key").await? else { return Ok(()) };
     let unknown = "aWQtb2Ytbm8ta2V5OmtleS1vZi10aGlzLXRlc3QtMTIzNDU2Nzg5";
     used.installation.put_credential("elastic_api_key", Some(unknown)).await?;
@@ -343,7 +343,7 @@ async fn a_write_blocked_index() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn what_went_into_a_failure_store_is_not_written() -> Result<(), Error> {
+async fn a_document_in_a_failure_store_does_not_count_as_written() -> Result<(), Error> {
     let Some(mut used) = Used::prepare("failure_store").await? else { return Ok(()) };
     let change = |mut answer: Value| {
         for item in answer["items"].as_array_mut().into_iter().flatten() {
@@ -358,7 +358,7 @@ async fn what_went_into_a_failure_store_is_not_written() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn another_cluster_or_account_is_not_taken_for_the_same() -> Result<(), Error> {
+async fn another_namespace_stops_the_run() -> Result<(), Error> {
     let Some(mut used) = Used::prepare("destination").await? else { return Ok(()) };
     let own = used.installation.namespace.clone();
     used.function.set("NAMESPACE", "elsewhere").await;
@@ -381,7 +381,7 @@ async fn a_wrong_zone_is_found_and_stores_nothing() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn passing_faults_are_repeated_and_hurt_nobody() -> Result<(), Error> {
+async fn temporary_faults_are_retried_and_lose_nothing() -> Result<(), Error> {
     let Some(mut used) = Used::prepare("passing").await? else { return Ok(()) };
     let calls = used.installation.calls.clone();
     calls.add(Rule::on(System::LastPass, "", Fault::Cut(Moment::Inside)).times(1));

@@ -45,7 +45,7 @@ async fn destination(function: &mut Function) -> Result<String, Error> {
 
 /// Asserts that all streams, the backfill, the plan and the redrive work without a reset, and that nothing is missing
 /// or doubled.
-async fn assert_just_works(installation: &Installation, function: &mut Function) -> Result<(), Error> {
+async fn assert_works_without_reset(installation: &Installation, function: &mut Function) -> Result<(), Error> {
     let message = destination(function).await?;
     assert!(message.contains("no checkpoint is bound"), "{message}");
     let resumed = complete(function, json!({"action": "resume"})).await?;
@@ -84,7 +84,7 @@ async fn assert_all_refused(function: &mut Function, requests: Vec<Value>, expec
 }
 
 #[tokio::test]
-async fn a_mistyped_account_number_is_corrected_in_the_secret_alone() -> Result<(), Error> {
+async fn a_mistyped_account_number_is_corrected_in_the_secret_only() -> Result<(), Error> {
     let Some((services, plan)) = plan("first_number").await else { return Ok(()) };
     let installation = plan.world(company(191, EVENTS, 9)).make(&services).await?;
     let right = installation.credentials["account_number"].as_str().expect("a number").to_owned();
@@ -101,12 +101,12 @@ async fn a_mistyped_account_number_is_corrected_in_the_secret_alone() -> Result<
     assert!(destination(&mut function).await.is_ok());
 
     installation.put_credential("account_number", Some(&right)).await?;
-    assert_just_works(&installation, &mut installation.function()).await
+    assert_works_without_reset(&installation, &mut installation.function()).await
 }
 
 /// The API key has privileges for one namespace only. Rejected documents were not acknowledged.
 #[tokio::test]
-async fn a_mistyped_namespace_is_corrected_in_the_settings_alone() -> Result<(), Error> {
+async fn a_mistyped_namespace_is_corrected_in_the_settings_only() -> Result<(), Error> {
     let Some((services, plan)) = plan("first_namespace").await else { return Ok(()) };
     let installation = plan.world(company(192, EVENTS, 9)).make(&services).await?;
     let right = installation.namespace.clone();
@@ -124,12 +124,12 @@ async fn a_mistyped_namespace_is_corrected_in_the_settings_alone() -> Result<(),
     complete(&mut function, redrive()).await?;
 
     function.set("NAMESPACE", &right).await;
-    assert_just_works(&installation, &mut function).await
+    assert_works_without_reset(&installation, &mut function).await
 }
 
 /// The secret's own `namespace`, which overrides the setting, is mistyped.
 #[tokio::test]
-async fn a_mistyped_namespace_is_corrected_in_the_secret_alone() -> Result<(), Error> {
+async fn a_mistyped_namespace_is_corrected_in_the_secret_only() -> Result<(), Error> {
     let Some((services, plan)) = plan("first_profile").await else { return Ok(()) };
     let installation = plan.world(company(193, EVENTS, 9)).make(&services).await?;
     let right = installation.namespace.clone();
@@ -144,12 +144,12 @@ async fn a_mistyped_namespace_is_corrected_in_the_secret_alone() -> Result<(), E
     assert_all_refused(&mut function, STREAMS.map(collect).into(), "Elasticsearch.Forbidden").await?;
     secret["namespace"] = right.into();
     installation.put_secret(&secret.to_string()).await?;
-    assert_just_works(&installation, &mut installation.function()).await
+    assert_works_without_reset(&installation, &mut installation.function()).await
 }
 
 /// The cluster responds to every request but accepts no document.
 #[tokio::test]
-async fn another_cluster_that_answers_is_corrected_in_the_settings_alone() -> Result<(), Error> {
+async fn the_url_of_another_cluster_is_corrected_in_the_settings_only() -> Result<(), Error> {
     let Some((services, plan)) = plan("first_url").await else { return Ok(()) };
     let installation = plan.world(company(194, EVENTS, 9)).make(&services).await?;
     let right = installation.variable("ELASTICSEARCH_URL").to_owned();
@@ -163,11 +163,11 @@ async fn another_cluster_that_answers_is_corrected_in_the_settings_alone() -> Re
     installation.calls.clear();
 
     function.set("ELASTICSEARCH_URL", &right).await;
-    assert_just_works(&installation, &mut function).await
+    assert_works_without_reset(&installation, &mut function).await
 }
 
 #[tokio::test]
-async fn a_wrong_zone_is_corrected_in_the_settings_alone() -> Result<(), Error> {
+async fn a_wrong_zone_is_corrected_in_the_settings_only() -> Result<(), Error> {
     let Some((services, plan)) = plan("first_zone").await else { return Ok(()) };
     let mut world = company(195, EVENTS, 9);
     world.events.extend([Event::at(ago(SignedDuration::from_secs(90))).by("ann@example.com").doing("Log in")]);
@@ -187,7 +187,7 @@ async fn a_wrong_zone_is_corrected_in_the_settings_alone() -> Result<(), Error> 
 /// The page was acknowledged at the wrong destination, but no checkpoint was saved. Nothing is bound, and the right
 /// destination receives everything.
 #[tokio::test]
-async fn what_was_acknowledged_and_not_saved_binds_nothing_and_loses_nothing() -> Result<(), Error> {
+async fn an_acknowledged_page_without_a_saved_position_binds_nothing_and_loses_nothing() -> Result<(), Error> {
     let Some((services, plan)) = plan("first_lost").await else { return Ok(()) };
     let installation = plan.world(company(196, EVENTS, 9)).make(&services).await?;
     let right = installation.namespace.clone();
@@ -202,7 +202,7 @@ async fn what_was_acknowledged_and_not_saved_binds_nothing_and_loses_nothing() -
     installation.calls.clear();
     installation.let_leases_run_out().await?;
     function.set("NAMESPACE", &right).await;
-    assert_just_works(&installation, &mut function).await
+    assert_works_without_reset(&installation, &mut function).await
 }
 
 /// The first acknowledged page binds the checkpoint, even if its run is cut short right after it.
@@ -284,7 +284,7 @@ async fn secret_reads(installation: &Installation) -> usize {
 /// A sandbox caches the secret for a quarter of an hour. If its checkpoint belongs to another account, it reads the
 /// secret again.
 #[tokio::test]
-async fn a_number_or_namespace_that_is_set_back_is_in_use_at_once() -> Result<(), Error> {
+async fn a_corrected_number_or_namespace_takes_effect_at_once() -> Result<(), Error> {
     let Some((services, plan)) = plan("set_back").await else { return Ok(()) };
     let installation = plan.world(company(199, EVENTS, 9)).make(&services).await?;
     for stream in STREAMS {
@@ -310,7 +310,7 @@ async fn a_number_or_namespace_that_is_set_back_is_in_use_at_once() -> Result<()
 }
 
 #[tokio::test]
-async fn a_zone_that_is_set_back_in_the_secret_is_in_use_at_once() -> Result<(), Error> {
+async fn a_corrected_zone_in_the_secret_takes_effect_at_once() -> Result<(), Error> {
     let Some((services, plan)) = plan("zone_back").await else { return Ok(()) };
     let mut world = company(200, EVENTS, 9);
     world.events.extend([Event::at(ago(SignedDuration::from_secs(90))).by("ann@example.com").doing("Log in")]);

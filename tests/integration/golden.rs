@@ -249,7 +249,7 @@ fn differences(stream: &str, case: &Case, documents: &[Document]) -> Vec<String>
             if is_stopped != (case.expected["event"]["kind"] == "pipeline_error") {
                 found.push(format!("event.kind: ours {:?}", ours.get("event.kind")));
             }
-        } else if !is_plain_elsewhere(&case.raw) {
+        } else if !is_fully_readable(&case.raw) {
             found.push("error.message: ours has none".to_owned());
         }
     } else {
@@ -264,7 +264,7 @@ fn differences(stream: &str, case: &Case, documents: &[Document]) -> Vec<String>
 
 /// Returns whether a record is an error case that our mapping reads completely. Its meaning is clear, so it needs no
 /// error.
-fn is_plain_elsewhere(raw: &str) -> bool {
+fn is_fully_readable(raw: &str) -> bool {
     const FLAGS: &[&str] = &[
         "deleted",
         "disabled",

@@ -52,7 +52,7 @@ fn failed(outcomes: &[Outcome]) -> usize {
 }
 
 #[tokio::test]
-async fn a_lastpass_that_gives_the_request_back() -> Result<(), Error> {
+async fn lastpass_echoes_the_request() -> Result<(), Error> {
     let Some(installation) = installation("echo_lastpass").await? else { return Ok(()) };
     let shapes: [fn(&str) -> Answer; 7] = [
         |body| Answer {
@@ -83,7 +83,7 @@ async fn a_lastpass_that_gives_the_request_back() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn an_elasticsearch_that_gives_the_key_back() -> Result<(), Error> {
+async fn elasticsearch_echoes_the_key() -> Result<(), Error> {
     let Some(installation) = installation("echo_cluster").await? else { return Ok(()) };
     // Without a setup key, the writer's key is used for all requests.
     installation.put_credential("elastic_setup_api_key", None).await?;
@@ -120,7 +120,7 @@ async fn an_elasticsearch_that_gives_the_key_back() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn a_secrets_manager_that_breaks_off() -> Result<(), Error> {
+async fn secrets_manager_sends_broken_responses() -> Result<(), Error> {
     let Some(installation) = installation("echo_secret").await? else { return Ok(()) };
     for fault in [
         Fault::Cut(Moment::Inside),

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use lastpass_harness::{Error, Fault, Gate, Invocation, Rule, System};
 use serde_json::{Value, json};
 
-use crate::stage::{assert_accounted, collect, company, let_the_lease_run_out, number, plan};
+use crate::stage::{assert_accounted, collect, company, expire_the_lease, number, plan};
 
 #[tokio::test]
-async fn of_two_at_once_one_works_and_the_other_says_until_when() -> Result<(), Error> {
+async fn of_two_concurrent_runs_one_works_and_the_other_reports_the_lease() -> Result<(), Error> {
     let Some((services, plan)) = plan("lease").await else { return Ok(()) };
     let installation = plan.world(company(31, 300, 5)).make(&services).await?;
     let gate = Gate::closed();
@@ -37,7 +37,7 @@ async fn of_two_at_once_one_works_and_the_other_says_until_when() -> Result<(), 
 }
 
 #[tokio::test]
-async fn of_five_at_once_nothing_is_lost_or_doubled() -> Result<(), Error> {
+async fn five_concurrent_runs_lose_and_double_nothing() -> Result<(), Error> {
     let Some((services, plan)) = plan("five").await else { return Ok(()) };
     let installation = plan.world(company(32, 300, 5)).make(&services).await?;
     let (mut a, mut b, mut c, mut d, mut e) = (
@@ -73,7 +73,7 @@ async fn a_run_that_lost_its_lease_ends_partial_and_moves_nothing() -> Result<()
     let at_work = async { slow.invoke(Invocation::new(collect("event_report"))).await?.answer() };
     let meanwhile = async {
         gate.reached().await;
-        let_the_lease_run_out(&installation).await?;
+        expire_the_lease(&installation).await?;
         let answer = other.ask(collect("event_report")).await?;
         let item = installation.checkpoints().await?;
         gate.open();
@@ -95,7 +95,7 @@ async fn a_run_that_lost_its_lease_ends_partial_and_moves_nothing() -> Result<()
 }
 
 #[tokio::test]
-async fn a_run_that_lost_its_lease_leaves_that_of_the_other() -> Result<(), Error> {
+async fn a_run_that_lost_its_lease_does_not_release_that_of_the_other() -> Result<(), Error> {
     let Some((services, plan)) = plan("lost_at_work").await else { return Ok(()) };
     let installation = plan.world(company(34, 300, 5)).make(&services).await?;
     let (first, second) = (Gate::closed(), Gate::closed());
@@ -111,7 +111,7 @@ async fn a_run_that_lost_its_lease_leaves_that_of_the_other() -> Result<(), Erro
     };
     let worked = async {
         first.reached().await;
-        let_the_lease_run_out(&installation).await?;
+        expire_the_lease(&installation).await?;
         let request = Invocation::new(collect("event_report")).with_request_id("the-other");
         let let_on = async {
             second.reached().await;

@@ -167,7 +167,7 @@ async fn a_closed_index_of_the_last_day_stops_no_live_run_when_the_day_is_read_a
 }
 
 #[tokio::test]
-async fn an_index_within_the_overlap_stops_a_live_run_and_is_named() -> Result<(), Error> {
+async fn an_unreadable_index_within_the_overlap_stops_a_live_run_and_is_named() -> Result<(), Error> {
     let Some(mut stage) = Stage::make("old_recent", 213).await? else { return Ok(()) };
     stage.happen(&[minutes(1)]);
     stage.complete(collect("event_report")).await?;
@@ -224,7 +224,7 @@ async fn a_red_index_from_before_the_overlap_stops_no_live_run_and_is_named_by_a
 
 /// The node with the newest index is gone.
 #[tokio::test]
-async fn a_red_index_that_is_written_to_is_named() -> Result<(), Error> {
+async fn a_red_write_index_is_named() -> Result<(), Error> {
     let Some(mut stage) = Stage::make("old_write", 215).await? else { return Ok(()) };
     stage.complete(collect("event_report")).await?;
     let red = red_index(&stage).await?;
@@ -256,7 +256,7 @@ async fn rollovers_as_time_passes_double_nothing() -> Result<(), Error> {
 
 /// A record without a readable `Time`, read in two runs with a rollover between them.
 #[tokio::test]
-async fn a_record_without_a_time_is_found_in_an_older_index_and_stopped_by_none_that_is_older() -> Result<(), Error> {
+async fn a_record_without_a_time_is_found_after_a_rollover_despite_a_closed_older_index() -> Result<(), Error> {
     let Some(mut stage) = Stage::make("old_timeless", 217).await? else { return Ok(()) };
     stage.complete(collect("event_report")).await?;
     let closed = stage.retire("event_report").await?;
@@ -278,7 +278,7 @@ async fn a_record_without_a_time_is_found_in_an_older_index_and_stopped_by_none_
 
 /// Dead letters and their redrive need only the old indices that can hold them.
 #[tokio::test]
-async fn dead_letters_and_their_redrive_do_not_need_what_is_older() -> Result<(), Error> {
+async fn dead_letters_and_their_redrive_do_not_need_older_indices() -> Result<(), Error> {
     let Some(mut stage) = Stage::make("old_letters", 218).await? else { return Ok(()) };
     stage.complete(collect("event_report")).await?;
     let closed = stage.retire("event_report").await?;
@@ -307,7 +307,7 @@ async fn dead_letters_and_their_redrive_do_not_need_what_is_older() -> Result<()
 
 /// If the creation time of an index is not available, its name gives the day.
 #[tokio::test]
-async fn the_name_of_an_index_tells_its_day_where_its_settings_are_not_shown() -> Result<(), Error> {
+async fn the_name_of_an_index_gives_its_day_if_its_settings_are_hidden() -> Result<(), Error> {
     let Some(mut stage) = Stage::make("old_names", 219).await? else { return Ok(()) };
     stage.complete(collect("event_report")).await?;
     let closed = stage.retire("event_report").await?;

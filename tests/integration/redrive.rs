@@ -58,7 +58,7 @@ async fn comparable(installation: &Installation, stream: &str) -> Result<BTreeMa
 }
 
 #[tokio::test]
-async fn what_was_refused_is_delivered_again_as_it_would_have_been() -> Result<(), Error> {
+async fn redriven_records_become_the_documents_that_they_would_have_been() -> Result<(), Error> {
     let Some((services, plan_of_refused)) = plan("redrive").await else { return Ok(()) };
     let mut world = company(81, 12, 3);
     world.events.extend(twins(ago(SignedDuration::from_hours(2)), 3));
@@ -168,7 +168,7 @@ async fn users_and_folders_keep_the_moment_of_their_snapshot() -> Result<(), Err
 }
 
 #[tokio::test]
-async fn what_a_backfill_brought_is_no_alert_and_keeps_its_pass_of_a_repeated_hour() -> Result<(), Error> {
+async fn redriven_records_of_a_backfill_raise_no_alert_and_keep_their_pass_of_a_repeated_hour() -> Result<(), Error> {
     let Some((services, plan)) = plan("redrive_backfill").await else { return Ok(()) };
     let change: Timestamp = "2025-11-02T06:00:00Z".parse().expect("a time");
     let events = (-8..8_i64).map(|step| {
@@ -200,7 +200,7 @@ async fn what_a_backfill_brought_is_no_alert_and_keeps_its_pass_of_a_repeated_ho
 }
 
 #[tokio::test]
-async fn a_redrive_that_is_cut_gets_on_though_all_is_refused_again() -> Result<(), Error> {
+async fn an_interrupted_redrive_advances_even_if_all_records_are_refused_again() -> Result<(), Error> {
     let Some((services, plan)) = plan("redrive_cut").await else { return Ok(()) };
     // Pages small enough to become dead letters completely.
     let quirks = Quirks { page_size: 15, ..Quirks::default() };
@@ -243,7 +243,7 @@ async fn a_redrive_that_is_cut_gets_on_though_all_is_refused_again() -> Result<(
 }
 
 #[tokio::test]
-async fn letters_of_another_account_or_target_are_not_touched_and_older_ones_are_understood() -> Result<(), Error> {
+async fn letters_of_another_account_or_target_stay_and_letters_of_older_versions_are_read() -> Result<(), Error> {
     let Some((services, plan)) = plan("redrive_others").await else { return Ok(()) };
     let installation = plan.world(company(84, 4, 2)).make(&services).await?;
     let mut function = installation.function();
@@ -285,7 +285,7 @@ async fn letters_of_another_account_or_target_are_not_touched_and_older_ones_are
 }
 
 #[tokio::test]
-async fn of_two_redrives_at_once_one_works() -> Result<(), Error> {
+async fn two_concurrent_redrives_deliver_each_record_once() -> Result<(), Error> {
     let Some((services, plan)) = plan("redrive_twice").await else { return Ok(()) };
     let installation = plan.world(company(85, 12, 3)).make(&services).await?;
     spoil(&installation, "event_report", "event.action").await?;

@@ -22,7 +22,7 @@ fn assert_says(answer: &Value, words: &[&str]) {
 }
 
 #[tokio::test]
-async fn set_back_events_are_read_again_and_none_is_doubled() -> Result<(), Error> {
+async fn a_watermark_set_back_reads_events_again_and_doubles_none() -> Result<(), Error> {
     let Some((services, plan)) = plan("reset").await else { return Ok(()) };
     let installation = plan.world(company(91, 300, 10)).make(&services).await?;
     let mut function = installation.function();
@@ -47,7 +47,7 @@ async fn set_back_events_are_read_again_and_none_is_doubled() -> Result<(), Erro
 }
 
 #[tokio::test]
-async fn set_forward_events_between_wait_for_a_backfill() -> Result<(), Error> {
+async fn events_before_a_watermark_set_forward_need_a_backfill() -> Result<(), Error> {
     let Some((services, plan)) = plan("reset_forward").await else { return Ok(()) };
     let installation = plan.world(company(92, 300, 10)).make(&services).await?;
     let mut function = installation.function();
@@ -90,7 +90,7 @@ async fn a_reset_forgets_unfinished_work_and_begins_before_a_repeated_hour() -> 
 }
 
 #[tokio::test]
-async fn a_run_at_work_is_not_reset_and_the_future_is_refused() -> Result<(), Error> {
+async fn a_stream_is_not_reset_during_a_run_or_into_the_future() -> Result<(), Error> {
     let Some((services, plan)) = plan("reset_busy").await else { return Ok(()) };
     let installation = plan.world(company(94, 100, 5)).make(&services).await?;
     let (mut one, mut other) = (installation.function(), installation.function());
@@ -120,7 +120,7 @@ async fn a_run_at_work_is_not_reset_and_the_future_is_refused() -> Result<(), Er
 }
 
 #[tokio::test]
-async fn a_snapshot_that_is_reset_is_taken_again_by_its_scheduled_time_and_adds_nothing() -> Result<(), Error> {
+async fn a_snapshot_taken_again_after_a_reset_adds_nothing() -> Result<(), Error> {
     let Some((services, plan)) = plan("reset_users").await else { return Ok(()) };
     let installation = plan.world(company(95, 0, 5)).make(&services).await?;
     let mut function = installation.function();
@@ -141,7 +141,7 @@ async fn a_snapshot_that_is_reset_is_taken_again_by_its_scheduled_time_and_adds_
 }
 
 #[tokio::test]
-async fn another_namespace_is_confirmed_with_all_that_was_left_for_the_former_one() -> Result<(), Error> {
+async fn confirming_another_namespace_abandons_unfinished_work_for_the_former_one() -> Result<(), Error> {
     let Some((services, plan)) = plan("reset_namespace").await else { return Ok(()) };
     let quirks = Quirks { page_size: 30, ..Quirks::default() };
     let installation = plan.world(company(96, 300, 10)).quirks(quirks).make(&services).await?;

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::stage::{SHORT, ago, company, number, plan, slow_pages, until_complete};
 
 #[tokio::test]
-async fn an_unfinished_backfill_is_taken_up() -> Result<(), Error> {
+async fn an_unfinished_backfill_is_continued() -> Result<(), Error> {
     let Some((services, plan)) = plan("resume").await else { return Ok(()) };
     let quirks = Quirks { page_size: 30, ..Quirks::default() };
     let installation = plan.world(company(51, 400, 10)).quirks(quirks).make(&services).await?;
@@ -33,7 +33,7 @@ async fn an_unfinished_backfill_is_taken_up() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn an_unfinished_snapshot_is_taken_up_with_its_own_scheduled_time() -> Result<(), Error> {
+async fn an_unfinished_snapshot_is_continued_with_its_own_scheduled_time() -> Result<(), Error> {
     let Some((services, plan)) = plan("resume_users").await else { return Ok(()) };
     let size = CompanySize { events: 0, users: 100, folders: 1, ..CompanySize::default() };
     let quirks = Quirks { user_page_cap: 9, ..Quirks::default() };

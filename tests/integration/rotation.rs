@@ -32,7 +32,7 @@ fn rotate_hash_after_page(installation: &Installation, nth: u64) {
 }
 
 /// Invokes the function, and invalidates a key while its n-th bulk (from 0) waits.
-async fn invoke_while_key_goes(
+async fn invoke_and_invalidate_key(
     installation: &Installation,
     function: &mut Function,
     invocation: Invocation,
@@ -94,7 +94,7 @@ async fn the_api_key_is_rotated_between_two_calls_of_any_kind() -> Result<(), Er
         let new = installation.another_key().await?;
         installation.put_credential("elastic_api_key", Some(&new.encoded)).await?;
         let rotated = (nth, &installation.writer);
-        let outcome = invoke_while_key_goes(&installation, &mut function, event_report(), rotated).await?;
+        let outcome = invoke_and_invalidate_key(&installation, &mut function, event_report(), rotated).await?;
         assert_whole(&installation, &outcome.answer()?).await?;
     }
     Ok(())
@@ -141,7 +141,7 @@ async fn the_secret_is_changed_only_after_the_refusal() -> Result<(), Error> {
     installation.put_credential("provisioning_hash", Some(NEW_HASH)).await?;
     let new = installation.another_key().await?;
     let (error_type, text) =
-        invoke_while_key_goes(&installation, &mut function, first, (3, &installation.writer)).await?.error()?;
+        invoke_and_invalidate_key(&installation, &mut function, first, (3, &installation.writer)).await?.error()?;
     assert_eq!(error_type, "Elasticsearch.Unauthorized", "{text}");
     assert!(text.contains("`elastic_api_key`") && text.contains("Kibana"), "{text}");
 
@@ -159,7 +159,7 @@ async fn the_secret_is_changed_only_after_the_refusal() -> Result<(), Error> {
 
 /// LastPass rejects credentials with HTTP 200 and XML. They are not sent again, whatever the form of the response.
 #[tokio::test]
-async fn what_lastpass_refused_is_not_sent_again() -> Result<(), Error> {
+async fn rejected_credentials_are_not_sent_again() -> Result<(), Error> {
     for unauthorized_form in
         [UnauthorizedForm::Xml, UnauthorizedForm::XmlWithoutDeclaration, UnauthorizedForm::Json, UnauthorizedForm::Text]
     {
@@ -200,7 +200,7 @@ async fn what_lastpass_refused_is_not_sent_again() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn all_that_is_resumed_asks_a_lastpass_that_refuses_once() -> Result<(), Error> {
+async fn resume_sends_a_rejected_hash_only_once() -> Result<(), Error> {
     let Some((installation, mut function)) = warm("refused_resume").await? else { return Ok(()) };
     installation.calls.add(Rule::on(System::LastPass, "", Fault::Answer(Answer::json(400, &json!({})))));
     for stream in ["user", "detailed_shared_folder"] {
@@ -220,7 +220,7 @@ async fn all_that_is_resumed_asks_a_lastpass_that_refuses_once() -> Result<(), E
 
 /// A sandbox reads the secret once in 15 minutes. Until then the old key must be valid or be rejected.
 #[tokio::test]
-async fn a_new_key_is_used_within_a_quarter_of_an_hour_though_the_old_one_is_good() -> Result<(), Error> {
+async fn a_new_key_is_used_within_15_minutes_while_the_old_one_is_valid() -> Result<(), Error> {
     const TIMES: u32 = 30;
     const QUARTER: Duration = Duration::from_secs(15 * 60);
     let Some((mut installation, mut function)) = warm("overlap").await? else { return Ok(()) };

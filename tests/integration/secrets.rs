@@ -113,7 +113,7 @@ async fn the_secret_is_read_once_in_a_quarter_of_an_hour() {
 }
 
 #[tokio::test]
-async fn a_secret_that_was_refused_somewhere_is_read_again_at_once() {
+async fn a_reload_reads_the_secret_again_at_once() {
     let stored = stored!(&document(HASH));
     let secrets = stored.secrets();
     secrets.get(later(0), soon()).await.unwrap();
@@ -124,7 +124,7 @@ async fn a_secret_that_was_refused_somewhere_is_read_again_at_once() {
 }
 
 #[tokio::test]
-async fn each_secret_is_kept_for_itself() {
+async fn each_secret_is_cached_separately() {
     let stored = stored!(&document(HASH));
     let name = aws_emulator::unique("secret");
     stored.client.create_secret().name(&name).secret_string(document("other")).send().await.unwrap();
@@ -137,7 +137,7 @@ async fn each_secret_is_kept_for_itself() {
 }
 
 #[tokio::test]
-async fn credentials_that_were_refused_are_not_used_again_when_the_reading_fails() {
+async fn rejected_credentials_are_not_used_again_if_the_reload_fails() {
     let stored = stored!(&document(HASH));
     let secrets = stored.secrets();
     secrets.get(later(0), soon()).await.unwrap();
@@ -149,7 +149,7 @@ async fn credentials_that_were_refused_are_not_used_again_when_the_reading_fails
 }
 
 #[tokio::test]
-async fn a_secret_as_the_template_makes_it_is_told_apart_until_it_is_filled_in() {
+async fn a_placeholder_secret_is_recognized_until_it_is_filled_in() {
     let placeholder =
         r#"{"account_number":"REPLACE_ME","provisioning_hash":"REPLACE_ME","elastic_api_key":"REPLACE_ME"}"#;
     let stored = stored!(placeholder);
@@ -179,7 +179,7 @@ async fn a_missing_secret_is_named() {
 }
 
 #[tokio::test]
-async fn faults_that_may_go_away_are_waited_out() {
+async fn temporary_faults_are_retried() {
     let stored = stored!(&document(HASH));
     let throttled = Fault::Answer { status: 400, code: "ThrottlingException", message: "slow down" };
     let broken = Fault::Answer { status: 500, code: "InternalServiceError", message: "sorry" };
@@ -189,7 +189,7 @@ async fn faults_that_may_go_away_are_waited_out() {
 }
 
 #[tokio::test]
-async fn what_the_role_or_the_key_does_not_allow_is_said_at_once() {
+async fn a_permission_missing_for_secret_or_key_is_reported_without_a_retry() {
     let stored = stored!(&document(HASH));
     let denied = |message| Fault::Answer { status: 400, code: "AccessDeniedException", message };
     for (message, text) in [
@@ -220,7 +220,7 @@ impl Write for Log {
 }
 
 #[tokio::test]
-async fn nothing_of_the_secret_is_printed_at_any_log_level() {
+async fn the_secret_is_not_printed_at_any_log_level() {
     let stored = stored!(&document(HASH));
     let log = Log::default();
     let writer = log.clone();

@@ -71,7 +71,7 @@ async fn everything_works_on_a_serverless_project() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn a_key_of_a_serverless_project_that_can_do_too_much_is_found() -> Result<(), Error> {
+async fn a_key_of_a_serverless_project_with_too_many_privileges_is_found() -> Result<(), Error> {
     let Some((installation, mut function)) = stage("serverless_excess").await? else { return Ok(()) };
     serverless_rules().into_iter().for_each(|rule| installation.calls.add(rule));
     let role = json!({"cluster": ["all"], "indices": [{"names": ["*"], "privileges": ["all"]}]});
@@ -85,7 +85,7 @@ async fn a_key_of_a_serverless_project_that_can_do_too_much_is_found() -> Result
 
 /// As with a later version that has removed a privilege, or a project that supports fewer than today.
 #[tokio::test]
-async fn rights_that_cannot_be_asked_about_are_no_failure() -> Result<(), Error> {
+async fn privileges_that_cannot_be_checked_are_no_failure() -> Result<(), Error> {
     let Some((installation, mut function)) = stage("serverless_unknown").await? else { return Ok(()) };
     let reason = "Validation Failed: 1: unknown cluster privilege [manage_ilm];";
     let error = json!({"type": "action_request_validation_exception", "reason": reason});

@@ -43,7 +43,7 @@ fn calls(installation: &Installation) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_warm_run_makes_no_call_that_it_can_do_without() -> Result<(), Error> {
+async fn a_warm_run_makes_no_unnecessary_call() -> Result<(), Error> {
     let Some((installation, mut function)) = warm("warm", 501).await? else { return Ok(()) };
     let least = ["DynamoDb UpdateItem", "DynamoDb UpdateItem", "LastPass reporting"];
     let beside = ["Elasticsearch GET ", "Elasticsearch _resolve"];
@@ -68,7 +68,7 @@ async fn a_warm_run_makes_no_call_that_it_can_do_without() -> Result<(), Error> 
 }
 
 #[tokio::test]
-async fn resume_without_work_asks_dynamodb_once_and_nobody_else() -> Result<(), Error> {
+async fn resume_without_work_makes_one_call_to_dynamodb() -> Result<(), Error> {
     let Some((installation, mut function)) = warm("nothing_to_resume", 502).await? else { return Ok(()) };
     let (from, to) = (ago(SignedDuration::from_hours(40)), ago(SignedDuration::from_hours(20)));
     complete(&mut function, json!({"action": "backfill", "stream": "event_report", "from": from, "to": to})).await?;
@@ -136,7 +136,7 @@ async fn another_cluster_at_the_same_address_is_found_before_anything_is_written
 }
 
 #[tokio::test]
-async fn a_cluster_that_is_away_costs_nothing_but_the_run() -> Result<(), Error> {
+async fn an_unavailable_cluster_fails_the_run_and_loses_nothing() -> Result<(), Error> {
     let Some((installation, mut function)) = warm("cluster_away", 505).await? else { return Ok(()) };
     let away = Rule::when(|call| call.system == System::Elasticsearch, Fault::Answer(Answer::html(503)));
     let (error_type, message, _) = fail_once(&installation, &mut function, away).await?;
@@ -145,7 +145,7 @@ async fn a_cluster_that_is_away_costs_nothing_but_the_run() -> Result<(), Error>
 }
 
 #[tokio::test]
-async fn what_another_run_writes_into_a_new_index_after_the_listing_is_found() -> Result<(), Error> {
+async fn documents_in_an_index_created_after_the_listing_are_found() -> Result<(), Error> {
     let Some((installation, mut function)) = warm("new_index", 506).await? else { return Ok(()) };
     let instant = ago(SignedDuration::from_mins(2));
     installation.simulator.push_events(twins(instant, 3));

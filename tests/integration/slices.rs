@@ -48,7 +48,7 @@ async fn complete(function: &mut Function, invocation: Invocation) -> Result<Val
 }
 
 #[tokio::test]
-async fn a_range_is_split_by_what_it_holds_and_split_alike_again() -> Result<(), Error> {
+async fn a_range_is_split_by_its_events_and_a_second_plan_is_the_same() -> Result<(), Error> {
     let Some((services, plan)) = plan("split").await else { return Ok(()) };
     let installation = plan.world(company(61, EVENTS, DAYS)).make(&services).await?;
     let mut function = installation.function();
@@ -76,7 +76,7 @@ async fn a_range_is_split_by_what_it_holds_and_split_alike_again() -> Result<(),
 }
 
 #[tokio::test]
-async fn a_plan_that_was_cut_goes_on_where_it_was() -> Result<(), Error> {
+async fn an_interrupted_plan_continues_from_its_position() -> Result<(), Error> {
     let Some((services, plan)) = plan("cut_plan").await else { return Ok(()) };
     let installation = plan.world(company(62, EVENTS, DAYS)).make(&services).await?;
     let mut function = installation.function();
@@ -100,7 +100,7 @@ async fn a_plan_that_was_cut_goes_on_where_it_was() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn what_fits_in_a_page_is_one_slice_and_an_empty_range_as_well() -> Result<(), Error> {
+async fn a_range_of_at_most_one_page_is_one_slice() -> Result<(), Error> {
     let Some((services, plan)) = plan("one_slice").await else { return Ok(()) };
     let installation = plan.world(company(63, 500, 5)).make(&services).await?;
     let mut function = installation.function();

@@ -61,7 +61,7 @@ async fn pages_of_every_size_make_one_snapshot_of_one_moment() -> Result<(), Err
 }
 
 #[tokio::test]
-async fn users_that_come_while_pages_are_read_lose_nobody() -> Result<(), Error> {
+async fn no_user_is_lost_if_one_is_added_between_pages() -> Result<(), Error> {
     let Some((services, plan)) = plan("moving").await else { return Ok(()) };
     let quirks = Quirks { user_page_cap: 10, ..Quirks::default() };
     let installation = plan.world(world(35, 1)).quirks(quirks).make(&services).await?;
@@ -77,7 +77,7 @@ async fn users_that_come_while_pages_are_read_lose_nobody() -> Result<(), Error>
 }
 
 #[tokio::test]
-async fn users_that_go_while_pages_are_read_lose_nobody_else_though_the_total_stays() -> Result<(), Error> {
+async fn no_other_user_is_lost_if_one_is_replaced_between_pages() -> Result<(), Error> {
     let Some((services, plan)) = plan("going").await else { return Ok(()) };
     let quirks = Quirks { user_page_cap: 10, ..Quirks::default() };
     let installation = plan.world(world(35, 1)).quirks(quirks).make(&services).await?;
@@ -97,7 +97,7 @@ async fn users_that_go_while_pages_are_read_lose_nobody_else_though_the_total_st
 }
 
 #[tokio::test]
-async fn folders_that_go_while_pages_are_read_lose_no_other() -> Result<(), Error> {
+async fn no_other_folder_is_lost_if_one_is_removed_between_pages() -> Result<(), Error> {
     let Some((services, plan)) = plan("folders").await else { return Ok(()) };
     let mut world = World::default();
     for number in 0..1_200 {
@@ -116,7 +116,7 @@ async fn folders_that_go_while_pages_are_read_lose_no_other() -> Result<(), Erro
 }
 
 #[tokio::test]
-async fn a_snapshot_of_which_no_page_came_is_taken_by_resume() -> Result<(), Error> {
+async fn resume_takes_a_snapshot_of_which_no_page_was_read() -> Result<(), Error> {
     let Some((services, plan)) = plan("no_page").await else { return Ok(()) };
     let installation = plan.world(world(30, 1)).make(&services).await?;
     let mut function = installation.function();
@@ -179,7 +179,7 @@ async fn all_folders_and_their_super_admins_are_read_however_pages_are_cut_and_c
 }
 
 #[tokio::test]
-async fn a_folder_that_slips_into_the_only_page_is_not_lost() -> Result<(), Error> {
+async fn a_folder_that_moves_into_the_page_already_read_is_not_lost() -> Result<(), Error> {
     let Some((services, plan)) = plan("slips").await else { return Ok(()) };
     let mut world = World::default();
     for number in 0..8 {
@@ -216,7 +216,7 @@ async fn users_are_all_read_however_pages_are_cut_and_counted() -> Result<(), Er
 }
 
 #[tokio::test]
-async fn folders_that_are_too_large_for_one_page_are_read_by_fewer() -> Result<(), Error> {
+async fn large_folders_are_read_in_smaller_pages() -> Result<(), Error> {
     let Some((services, plan)) = plan("large").await else { return Ok(()) };
     let mut world = World::default();
     for number in 0..26 {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::stage::{SHORT, ago, collect, company, number, plan, slow_pages, spoil};
 
 #[tokio::test]
-async fn status_tells_how_far_everything_is() -> Result<(), Error> {
+async fn status_shows_the_progress_of_every_stream_and_backfill() -> Result<(), Error> {
     let Some((services, plan)) = plan("status").await else { return Ok(()) };
     let quirks = Quirks { page_size: 30, ..Quirks::default() };
     let installation = plan.world(company(111, 200, 10)).quirks(quirks).make(&services).await?;
@@ -68,7 +68,7 @@ async fn status_tells_how_far_everything_is() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn status_shows_what_waits_and_what_is_damaged() -> Result<(), Error> {
+async fn status_counts_dead_letters_and_names_damaged_checkpoints() -> Result<(), Error> {
     let Some((services, plan)) = plan("status_waits").await else { return Ok(()) };
     let installation = plan.world(company(112, 12, 3)).make(&services).await?;
     spoil(&installation, "event_report", "event.action").await?;

@@ -52,7 +52,7 @@ fn message<'a>(answer: &'a Value, name: &str) -> (&'a str, &'a str) {
 }
 
 #[tokio::test]
-async fn what_an_agent_writes_to_is_taken_over_only_where_setup_is_told_to() -> Result<(), Error> {
+async fn a_data_stream_of_an_agent_is_taken_over_only_on_request() -> Result<(), Error> {
     let Some((_node, installation, mut function)) = stage().await? else { return Ok(()) };
     let elasticsearch = &installation.services.elasticsearch;
     install_integration(elasticsearch).await?;
@@ -95,7 +95,7 @@ async fn what_an_agent_writes_to_is_taken_over_only_where_setup_is_told_to() -> 
 }
 
 #[tokio::test]
-async fn an_agent_that_goes_on_writing_is_found_in_every_namespace() -> Result<(), Error> {
+async fn an_agent_that_continues_writing_is_found_in_every_namespace() -> Result<(), Error> {
     let Some((_node, installation, mut function)) = stage().await? else { return Ok(()) };
     let elasticsearch = &installation.services.elasticsearch;
     // Assets of the integration without its data streams, such as dashboards, are no reason to fail.

@@ -160,7 +160,7 @@ async fn play(nth: u64, retry_after: RetryAfter, throttled_from: Duration) -> Re
 }
 
 #[tokio::test]
-async fn ten_minutes_of_429_leave_nothing_to_be_done() -> Result<(), Error> {
+async fn ten_minutes_of_429_need_no_manual_action() -> Result<(), Error> {
     let at_once = Duration::ZERO;
     let plays = [
         play(0, RetryAfter::None, at_once),

@@ -115,7 +115,7 @@ async fn an_authority_that_is_not_trusted() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn a_certificate_that_does_not_serve() -> Result<(), Error> {
+async fn a_certificate_or_protocol_that_cannot_be_used() -> Result<(), Error> {
     let authority = own()?;
     for (greeting, words) in [
         (

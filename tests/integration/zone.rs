@@ -81,7 +81,7 @@ async fn the_first_run_finds_a_wrong_zone_in_either_direction_and_stores_nothing
 }
 
 #[tokio::test]
-async fn the_events_of_requests_are_delivered_once_and_a_right_zone_takes_one_request_more() -> Result<(), Error> {
+async fn the_events_of_requests_are_delivered_once_and_a_right_zone_needs_one_more_request() -> Result<(), Error> {
     let Some((installation, mut function)) = prepare(("US/Eastern", "US/Eastern"), 0, company(42, 50, 2)).await? else {
         return Ok(());
     };
@@ -142,7 +142,7 @@ async fn events_that_appear_minutes_late_prove_the_zone_in_a_later_run() -> Resu
 }
 
 #[tokio::test]
-async fn where_nothing_is_proven_nothing_fails() -> Result<(), Error> {
+async fn a_zone_without_proof_is_no_failure() -> Result<(), Error> {
     // An account without such events, one in which others constantly request the report, and one that shows them hours
     // late.
     for (has_events, is_dense, late_seconds) in [(false, false, 0), (true, true, 0), (true, false, 20_000)] {

@@ -604,7 +604,7 @@ mod tests {
         assert_eq!(judge("written", "gone", 2), Refused::Written);
         assert_eq!(judge("lost", "token", 2), Refused::Behind { version: 3 });
         assert_eq!(judge("lost", "other", 2), theirs);
-        // The item is not newer, so its version cannot explain the refusal. Without this check the loop would not end.
+        // The item is not newer, so its version cannot explain the refusal. Otherwise the retries would never end.
         assert_eq!(judge("lost", "token", 3), theirs);
         assert_eq!(Refused::judge(None, "lost", "token", 2), Refused::Lost { expires: None });
     }

@@ -178,7 +178,7 @@ mod tests {
             .collect()
     }
 
-    /// Every field of a mapping with its definition.
+    /// Collects every field of a mapping with its definition.
     fn fields(properties: &Value, prefix: &str, into: &mut BTreeMap<String, Value>) {
         for (name, field) in properties.as_object().unwrap() {
             match field.get("properties") {

@@ -118,7 +118,7 @@ impl Fake {
         self.state().roll_over(data_stream);
     }
 
-    /// Drops the oldest backing index.
+    /// Deletes the oldest backing index.
     pub(super) fn drop_oldest(&self, data_stream: &str) {
         self.state().streams.get_mut(data_stream).unwrap().remove(0);
     }
@@ -368,7 +368,7 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) -> Option<()> {
     stream.shutdown().await.ok()
 }
 
-/// Reads one request, with its body unpacked.
+/// Reads one request, and decompresses its body.
 async fn read(stream: &mut TcpStream) -> Option<Seen> {
     let mut bytes = Vec::new();
     let head_end = loop {
@@ -382,7 +382,7 @@ async fn read(stream: &mut TcpStream) -> Option<Seen> {
     let head = String::from_utf8(bytes[..head_end].to_vec()).unwrap();
     let mut lines = head.lines();
     let mut first = lines.next()?.split(' ');
-    // The official client encodes this character, and no other that is in our names.
+    // Of the characters in our names, the official client encodes only this one.
     let (method, path) = (first.next()?.to_owned(), first.next()?.replace("%40", "@"));
     let headers: BTreeMap<String, String> = lines
         .filter_map(|line| line.split_once(": "))

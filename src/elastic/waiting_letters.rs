@@ -322,7 +322,7 @@ mod tests {
         let letter: DeadLetter = serde_json::from_str(&text).unwrap();
         assert_eq!(letter.created, "2025-01-01T00:00:00Z".parse().ok());
         assert_eq!(letter.tags, ["eu"]);
-        // As it comes back from an index with synthetic `_source`.
+        // An index with synthetic `_source` returns a list of one value as that value.
         let letter: DeadLetter = serde_json::from_str(&text.replace(r#"["eu"]"#, r#""eu""#)).unwrap();
         assert_eq!(letter.tags, ["eu"]);
     }

@@ -11,7 +11,7 @@ use super::{
     time::ApiZone,
 };
 
-/// The habits of a LastPass. Undocumented behavior is generated.
+/// The undocumented behavior of a LastPass. Properties hold for all of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Habits {
     pub(crate) page_size: usize,

@@ -181,7 +181,7 @@ mod tests {
         (of("/event/category"), of("/event/type"), of("/event/outcome"))
     }
 
-    /// The table of ECS_MAPPING.md, §3.1, written out a second time.
+    /// The table of ECS_MAPPING.md, §3.1, as one line for each substring.
     const TABLE: &str = "\
         login verification email sent|authentication|info|success
         multifactor enabled|authentication|info|success

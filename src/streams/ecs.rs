@@ -309,7 +309,7 @@ mod tests {
     use super::super::testing::{mapper, plain_mapper, stamps};
     use super::*;
 
-    /// The fields of a stream, of which an ECS field repeats one.
+    /// The fields of a stream. An ECS field has the value of `action` as well.
     #[derive(Debug, Default, PartialEq, Serialize)]
     struct Custom {
         #[serde(skip_serializing_if = "Option::is_none")]

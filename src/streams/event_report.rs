@@ -456,7 +456,7 @@ mod tests {
         }
         assert_eq!(field(&source, "/lastpass/event_report/user_name"), json!(["a", "b"]));
         assert_eq!(field(&source, "/lastpass/event_report/data/login_site"), json!("x"));
-        // By default the original is not kept, but here it is all that is left of the values.
+        // By default the original is not kept, but here only it has the values.
         let source = super::super::testing::source(&text(&record.to_string()));
         assert_eq!(field(&source, "/event/original"), json!(record.to_string()));
         assert_eq!(field(&source, "/tags"), Value::Null);
@@ -524,7 +524,7 @@ mod tests {
             assert_eq!(field(&source(&document), "/tags"), tags);
             assert_eq!(document.id, map(None).id);
         }
-        // A skipped hour is moved on by its length: ECS_MAPPING.md, §5.
+        // A time in a skipped hour is moved forward by the length of the gap: ECS_MAPPING.md, §5.
         assert_eq!(text(r#"{"Time":"2025-03-09 02:30:00"}"#).timestamp, at("2025-03-09T07:30:00Z"));
     }
 

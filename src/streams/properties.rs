@@ -17,7 +17,7 @@ use crate::{
     text::compact,
 };
 
-/// Texts that the rules look for, and others.
+/// Generates texts that the rules look for, and others.
 fn text() -> impl Strategy<Value = String> {
     let known = prop::sample::select(vec![
         "Log in",
@@ -91,7 +91,7 @@ fn json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// An event whose five fields hold anything.
+/// Generates an event whose five fields have any value.
 fn event_record() -> impl Strategy<Value = Map<String, Value>> {
     let value = || prop_oneof![4 => text().prop_map(Value::from), 1 => json()];
     (value(), value(), value(), value(), value()).prop_map(|(time, username, ip, action, data)| {

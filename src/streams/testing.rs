@@ -1,4 +1,4 @@
-//! The settings and shortcuts of the tests of the streams.
+//! Settings and helpers for the tests of the streams.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};

@@ -314,9 +314,9 @@ mod tests {
             ("US/Eastern", "2015-01-29 11:45:05", "2015-01-29T16:45:05.000Z"),
             ("Asia/Kathmandu", "2015-05-29 11:45:05", "2015-05-29T06:00:05.000Z"),
             ("+02:00", "2015-05-29 01:45:05", "2015-05-28T23:45:05.000Z"),
-            // Shown twice: the earlier one.
+            // The clock shows this time twice: the earlier instant.
             ("US/Eastern", "2025-11-02 01:30:00", "2025-11-02T05:30:00.000Z"),
-            // Skipped: moved on by an hour.
+            // The clock skips this time: moved forward by an hour.
             ("US/Eastern", "2025-03-09 02:30:00", "2025-03-09T07:30:00.000Z"),
         ] {
             assert_eq!(dated(zone, date), instant, "{zone}");

@@ -14,13 +14,13 @@ use crate::stage::{ago, complete, number, plan};
 
 const STREAMS: [&str; 2] = ["user", "detailed_shared_folder"];
 
-/// Returns the time `minutes` before the tests began, the same whenever it is asked for.
+/// Returns the time `minutes` before the tests began: the same time in every call.
 fn before(minutes: i64) -> Timestamp {
     static BEGUN: OnceLock<Timestamp> = OnceLock::new();
     *BEGUN.get_or_init(|| ago(SignedDuration::ZERO)) - SignedDuration::from_mins(minutes)
 }
 
-/// Takes the snapshot that was due at that time.
+/// Returns the request for the snapshot that was due `minutes` before the tests began.
 fn due(stream: &str, minutes: i64) -> Value {
     json!({"action": "collect", "stream": stream, "scheduled_time": before(minutes).to_string()})
 }
@@ -30,8 +30,11 @@ fn world(users: usize, folders: usize) -> World {
     World::company(23, &size, now())
 }
 
-/// Takes two snapshots of both streams, between which the company changes. Returns what happened.
-async fn two_snapshots(installation: &Installation, function: &mut Function) -> Result<Vec<Happening>, Error> {
+/// Takes the first snapshot of both streams, and then changes the company. Returns what happened.
+async fn snapshot_then_change_company(
+    installation: &Installation,
+    function: &mut Function,
+) -> Result<Vec<Happening>, Error> {
     for stream in STREAMS {
         let first = complete(function, due(stream, 90)).await?;
         assert_eq!(first.get("changes"), None, "the first snapshot has no changes: {first}");
@@ -46,12 +49,12 @@ async fn each_change_between_two_snapshots_is_written_once() -> Result<(), Error
     let Some((services, plan)) = plan("changes").await else { return Ok(()) };
     let installation = plan.world(world(120, 60)).make(&services).await?;
     let mut function = installation.function();
-    let mut happened = two_snapshots(&installation, &mut function).await?;
+    let mut happened = snapshot_then_change_company(&installation, &mut function).await?;
     for round in 0..4 {
         for stream in STREAMS {
             let answer = complete(&mut function, due(stream, 60 - round)).await?;
             assert_eq!(answer["changes"]["status"], "complete", "{answer}");
-            // A retry of the schedule adds nothing, and answers the same.
+            // A retry adds nothing, and has the same answer.
             let again = complete(&mut function, due(stream, 60 - round)).await?;
             assert_eq!(again["changes"], answer["changes"]);
         }
@@ -113,9 +116,9 @@ async fn an_interrupted_comparison_continues() -> Result<(), Error> {
     let Some((services, plan)) = plan("change_cut").await else { return Ok(()) };
     let installation = plan.world(world(120, 60)).make(&services).await?;
     let mut function = installation.function();
-    let happened = two_snapshots(&installation, &mut function).await?;
+    let happened = snapshot_then_change_company(&installation, &mut function).await?;
     for stream in STREAMS {
-        // The snapshot itself is written; the changes are not: first the search and then the bulk request fail.
+        // The snapshot is written, but its changes are not: first the search fails, then the bulk request.
         for call in ["_pit", "lastpass.change"] {
             let refusal = json!({"error": {"type": "illegal_argument_exception", "reason": "no"}, "status": 400});
             installation.calls.add(Rule::on(System::Elasticsearch, call, Fault::Answer(Answer::json(400, &refusal))));
@@ -149,7 +152,7 @@ async fn a_comparison_continues_from_its_position_after_a_deadline() -> Result<(
             world.users.remove(&number.to_string());
         }
     });
-    // Each page takes so long that the deadline comes in the midst of the comparison.
+    // The pages are so slow that the deadline ends the comparison before its last page.
     let search = |call: &lastpass_harness::Call| call.operation.ends_with(" /_search");
     installation.calls.add(Rule::when(search, Fault::Delay(Duration::from_millis(400))));
     let mut answers = Vec::new();
@@ -179,7 +182,7 @@ async fn a_snapshot_that_is_gone_or_has_another_mapping_gives_no_changes_and_is_
         let Some((services, plan)) = plan(name).await else { return Ok(()) };
         let installation = plan.world(world(50, 20)).make(&services).await?;
         let mut function = installation.function();
-        two_snapshots(&installation, &mut function).await?;
+        snapshot_then_change_company(&installation, &mut function).await?;
         for stream in STREAMS {
             let data_stream = installation.data_stream(stream);
             let elasticsearch = &services.elasticsearch;
@@ -216,7 +219,7 @@ async fn a_snapshot_that_was_abandoned_half_way_is_never_compared() -> Result<()
     let installation = plan.world(world).make(&services).await?;
     let mut function = installation.function();
     complete(&mut function, due("user", 3 * 24 * 60)).await?;
-    // One page of the next snapshot comes, and no other.
+    // LastPass returns only one page of the next snapshot.
     let refusal = Fault::Answer(Answer::json(400, &json!({})));
     installation.calls.add(Rule::on(System::LastPass, "", refusal).after(1));
     function.refuse(due("user", 2 * 24 * 60)).await?;
@@ -259,7 +262,7 @@ async fn changes_can_be_switched_off() -> Result<(), Error> {
     let Some((services, plan)) = plan("change_off").await else { return Ok(()) };
     let installation = plan.world(world(50, 20)).variable("SNAPSHOT_CHANGES", "false").make(&services).await?;
     let mut function = installation.function();
-    two_snapshots(&installation, &mut function).await?;
+    snapshot_then_change_company(&installation, &mut function).await?;
     for stream in STREAMS {
         let answer = complete(&mut function, due(stream, 60)).await?;
         assert_eq!(answer.get("changes"), None, "{answer}");

@@ -75,8 +75,8 @@ fn installer_role() -> Value {
     serde_json::from_str(include_str!("../../assets/roles/installer.json")).expect("a role")
 }
 
-/// Returns the role without one of its privileges. If no index privilege remains, `monitor` replaces it, which no role
-/// has.
+/// Returns the role without one of its privileges. A role needs an index privilege: if none remains, it gets `monitor`,
+/// which neither role has on indices.
 fn without(role: &Value, right: &str) -> Value {
     let whole = role;
     let mut role = role.clone();

@@ -105,8 +105,8 @@ fn later(seconds: i64) -> Timestamp {
     now() + SignedDuration::from_secs(seconds)
 }
 
-/// Lambda's longest run from [`now`], plus 5 s.
-fn at_most() -> Timestamp {
+/// Returns the latest time at which a lease may expire: the end of Lambda's longest run from [`now`], plus 5 s.
+fn latest_expiry() -> Timestamp {
     later(905)
 }
 
@@ -119,7 +119,7 @@ fn state(watermark_seconds: i64) -> State {
 }
 
 async fn acquire(store: &Store, request_id: &str, at: Timestamp) -> Result<Acquired, Error> {
-    store.acquire(KEY, request_id, at, at_most()).await
+    store.acquire(KEY, request_id, at, latest_expiry()).await
 }
 
 async fn hold(store: &Store, request_id: &str, at: Timestamp) -> Box<Lease> {
@@ -335,7 +335,7 @@ async fn a_write_without_a_response_is_retried() {
     let lease = hold(&store, "run", now()).await;
     proxy.order(UPDATE, [Fault::Stall]);
     lease.save(state(1), later(1)).await.unwrap();
-    // Two to take the lease of a new item, and two to save.
+    // Two writes take the lease of a new item, and two save.
     assert_eq!((proxy.count(UPDATE), table.version(KEY).await), (4, 2));
 }
 
@@ -447,7 +447,7 @@ async fn throttling_and_server_errors_are_retried() {
     let broken = Fault::Answer { status: 500, code: "InternalServerError", message: "sorry" };
     proxy.order(UPDATE, [THROTTLED, broken, Fault::CutBefore, Fault::Page]);
     hold(&store, "run", now()).await;
-    // Two to take the lease of a new item, after four in vain.
+    // Two writes take the lease of a new item, after four failed ones.
     assert_eq!((proxy.count("GetItem"), proxy.count(UPDATE)), (0, 6));
     proxy.order("GetItem", [THROTTLED, broken, Fault::CutBefore, Fault::Page]);
     assert!(store.load(KEY).await.unwrap().is_some());
@@ -543,11 +543,11 @@ async fn a_complete_backfill_restarts_for_another_cluster_and_an_unfinished_one_
     let cut = State { unfinished: Some(unfinished), ..State::default() };
     let done = State { complete: true, ..cut.clone() };
     for (left, stops) in [(cut, true), (done, false)] {
-        let Acquired::Held(lease) = table.store().acquire(key, "old", now(), at_most()).await.unwrap() else {
+        let Acquired::Held(lease) = table.store().acquire(key, "old", now(), latest_expiry()).await.unwrap() else {
             panic!("busy")
         };
         lease.release(left, now()).await.unwrap();
-        match new.acquire(key, "new", later(1), at_most()).await {
+        match new.acquire(key, "new", later(1), latest_expiry()).await {
             Err(Error::DestinationChanged { .. }) => assert!(stops),
             Ok(Acquired::Held(lease)) => {
                 assert!(!stops);
@@ -565,7 +565,7 @@ async fn a_complete_backfill_is_kept_for_ninety_days_but_not_deleted_under_a_run
     let table = table!();
     let store = table.store();
     let key = Key::Backfill { stream: Stream::EventReport, from: later(-900), to: later(0) };
-    let again = async |at| match store.acquire(key, "run", at, at_most()).await.unwrap() {
+    let again = async |at| match store.acquire(key, "run", at, latest_expiry()).await.unwrap() {
         Acquired::Held(lease) => lease,
         Acquired::Busy { .. } => panic!("busy"),
     };
@@ -612,7 +612,7 @@ async fn a_broken_item_is_named_and_does_not_block_the_others() {
     let store = table.store();
     hold(&store, "run", now()).await.release(state(1), now()).await.unwrap();
     let user = Key::Stream(Stream::User);
-    store.acquire(user, "run", now(), at_most()).await.unwrap();
+    store.acquire(user, "run", now(), latest_expiry()).await.unwrap();
     table.set(KEY, "watermark", AttributeValue::S("yesterday".into())).await;
 
     let is_broken = |error: &Error| matches!(error, Error::Broken { pk, attribute, .. } if pk == "stream#event_report" && attribute == "watermark");
@@ -633,7 +633,7 @@ async fn all_pages_of_a_large_table_are_listed() {
     for day in 0..8 {
         let (from, to) = (later(86_400 * day), later(86_400 * (day + 1)));
         let key = Key::Backfill { stream: Stream::EventReport, from, to };
-        store.acquire(key, "run", now(), at_most()).await.unwrap();
+        store.acquire(key, "run", now(), latest_expiry()).await.unwrap();
         table.set(key, "newer", AttributeValue::S("x".repeat(300_000))).await;
     }
     assert_eq!(store.list().await.unwrap().items.len(), 8);

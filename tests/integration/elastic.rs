@@ -377,7 +377,7 @@ async fn each_refusal_has_its_error_type_and_stores_nothing() {
     let all_bad: Vec<_> = (0..20).map(|id| document(&format!("b{id}"), json!({"lastpass": id}))).collect();
     assert_eq!(error_type(&writer, &all_bad).await, "Elasticsearch.Refused");
 
-    // The contents of an older backing index that is closed are unknown.
+    // It is unknown which documents a closed older backing index has.
     node.roll_over().await;
     let oldest = node.backing_indices().await.remove(0);
     node.ask("POST", &format!("{oldest}/_close"), Value::Null).await;

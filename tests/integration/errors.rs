@@ -286,7 +286,7 @@ async fn a_web_page_in_place_of_an_answer() -> Result<(), Error> {
     used.recovers().await
 }
 
-/// If a run has read pages and gives up in its last second, it is cut short without an error. This run has more time.
+/// The run has its whole time, because a run that has read pages and fails in its last second ends without an error.
 #[tokio::test]
 async fn a_web_page_in_place_of_an_answer_to_a_bulk() -> Result<(), Error> {
     let Some(mut used) = Used::prepare("bulk_page").await? else { return Ok(()) };
@@ -300,8 +300,7 @@ async fn a_web_page_in_place_of_an_answer_to_a_bulk() -> Result<(), Error> {
 async fn systems_that_throttle_for_too_long() -> Result<(), Error> {
     let Some(mut used) = Used::prepare("throttled").await? else { return Ok(()) };
     let rejected = json!({"error": {"type": "es_rejected_execution_exception"}, "status": 429});
-    // Longer than the run may take, so that it gives up at once. In its last second it would be cut short without an
-    // error.
+    // Longer than the run may take, so it fails at once. In its last second it would end without an error.
     let headers = vec![("Retry-After".to_owned(), "3600".to_owned())];
     let elasticsearch = Answer { headers, ..Answer::json(429, &rejected) };
     for (system, operation, answer, error_type) in [

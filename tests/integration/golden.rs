@@ -343,16 +343,16 @@ fn additions(stream: &str, case: &Case, map: fn(&Mapper, &str) -> Vec<Document>)
     of_stream.filter_map(|(_, path)| Some(((*path).to_owned(), ours.get(*path)?.clone()))).collect()
 }
 
-/// The records whose mapping stops before it reads the user: by their numbers.
+/// The numbers of the records whose mapping stops before it reads the user.
 const STOPPED: &[usize] = &[249, 250, 252, 253, 276, 277];
 
-/// The types of the logins among the records, written from their `Data`: the numbers of the records to LastPass itself, and
-/// of those to a site. All others have none.
-const LASTPASS: &[usize] = &[11, 12, 13, 122, 123, 124, 125, 126, 127, 128, 129, 130, 270];
-const SITES: [&[std::ops::RangeInclusive<usize>]; 2] =
+/// The numbers of the records that are logins to LastPass itself, determined by hand from their `Data`.
+const LASTPASS_LOGINS: &[usize] = &[11, 12, 13, 122, 123, 124, 125, 126, 127, 128, 129, 130, 270];
+/// The numbers of the records that are logins to a site. All others have no login type.
+const SITE_LOGINS: [&[std::ops::RangeInclusive<usize>]; 2] =
     [&[4..=4, 10..=10, 52..=55, 65..=71, 73..=78, 80..=86, 88..=88], &[91..=121, 259..=259]];
 
-/// The targets of the records of which the integration lists none, or of which the actor is one.
+/// The targets of the records for which the integration lists none, or in which the actor is a target.
 const TARGETS: &[(usize, &[&str])] = &[
     (43, &["test@example.com"]),
     (44, &["test@example.com"]),
@@ -388,8 +388,8 @@ fn expected_additions(case: &Case) -> Map<String, Value> {
     if let Some((_, written)) = TARGETS.iter().find(|(index, _)| *index == case.index) {
         targets = written.to_vec();
     }
-    let is_site = SITES.iter().copied().flatten().any(|range| range.contains(&case.index));
-    let login = LASTPASS.contains(&case.index).then_some("lastpass").or(is_site.then_some("site"));
+    let is_site = SITE_LOGINS.iter().copied().flatten().any(|range| range.contains(&case.index));
+    let login = LASTPASS_LOGINS.contains(&case.index).then_some("lastpass").or(is_site.then_some("site"));
 
     expected.extend(actor.map(|actor| ("user.name".to_owned(), json!(actor))));
     expected.extend((!targets.is_empty()).then(|| ("user.target.email".to_owned(), json!(targets))));

@@ -22,7 +22,7 @@ struct Stage {
 impl Stage {
     async fn make(name: &str, seed: u64) -> Result<Option<Self>, Error> {
         let Some((services, plan)) = plan(name).await else { return Ok(None) };
-        // The last hour has no events but those of the test: the overlap of a later run needs the index of no other.
+        // The last hour has only the events of the test, so the overlap of a later run needs no older index.
         let world = company_until(lastpass_harness::now() - hours(1), seed, 150, 6);
         let installation = plan.world(world).make(&services).await?;
         let function = installation.function();
@@ -31,7 +31,7 @@ impl Stage {
 
     /// Advances the clocks of LastPass and the function. The cluster's clock does not change, so its indices become
     /// older.
-    async fn pass(&mut self, time: SignedDuration) {
+    async fn advance(&mut self, time: SignedDuration) {
         self.ahead += time;
         self.installation.simulator.set_clock(Clock::OffsetSeconds(self.ahead.as_secs()));
         self.function.set_clock(self.ahead).await;
@@ -124,7 +124,7 @@ async fn a_closed_index_from_before_the_overlap_stops_no_live_run_and_is_named_b
     for index in &closed {
         stage.post(index, "_close").await?;
     }
-    stage.pass(hours(2)).await;
+    stage.advance(hours(2)).await;
     stage.happen(&[minutes(1), minutes(14)]);
     for stream in STREAMS {
         let answer = stage.complete(collect(stream)).await?;
@@ -147,12 +147,12 @@ async fn a_closed_index_of_the_last_day_stops_no_live_run_when_the_day_is_read_a
     stage.happen(&[minutes(30)]);
     stage.complete(collect("event_report")).await?;
     let closed = stage.retire("event_report").await?;
-    stage.pass(hours(2)).await;
+    stage.advance(hours(2)).await;
     stage.complete(collect("event_report")).await?;
-    stage.pass(hours(21)).await;
+    stage.advance(hours(21)).await;
     stage.complete(collect("event_report")).await?;
     stage.post(&closed, "_close").await?;
-    stage.pass(hours(2)).await;
+    stage.advance(hours(2)).await;
     stage.happen(&[minutes(2), hours(20)]);
     let answer = stage.complete(collect("event_report")).await?;
     assert_eq!(number(&answer, "created"), 2, "{answer}");
@@ -160,7 +160,7 @@ async fn a_closed_index_of_the_last_day_stops_no_live_run_when_the_day_is_read_a
     assert_eq!(number(&answer, "created"), 0, "{answer}");
     // When the index can be read again, the day is read again.
     stage.post(&closed, "_open").await?;
-    stage.pass(minutes(5)).await;
+    stage.advance(minutes(5)).await;
     let answer = stage.complete(collect("event_report")).await?;
     assert_eq!((number(&answer, "created"), number(&answer, "late")), (2, 2), "{answer}");
     stage.assert_exact().await
@@ -207,16 +207,16 @@ async fn a_red_index_from_before_the_overlap_stops_no_live_run_and_is_named_by_a
     let Some(mut stage) = Stage::make("old_red", 214).await? else { return Ok(()) };
     stage.complete(collect("event_report")).await?;
     let red = red_index(&stage).await?;
-    stage.pass(hours(3)).await;
+    stage.advance(hours(3)).await;
     stage.happen(&[minutes(1), minutes(14)]);
     let begun = Instant::now();
     let answer = stage.complete(collect("event_report")).await?;
     assert_eq!(number(&answer, "created"), 4, "{answer}");
     assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
 
+    // The error is not that of an unavailable cluster, because the user must learn the cause.
     let allocation = "GET _cluster/allocation/explain";
     stage.assert_named(stage.backfill(), &red, "Elasticsearch.Unreachable", allocation).await?;
-    // Not the error of an unavailable cluster, because the user must learn the cause.
     stage.settings(&red, json!({"index.routing.allocation.enable": null})).await?;
     stage.complete(stage.backfill()).await?;
     stage.assert_exact().await
@@ -243,7 +243,7 @@ async fn rollovers_as_time_passes_double_nothing() -> Result<(), Error> {
     stage.complete(collect("event_report")).await?;
     for hop in [minutes(3), minutes(12), minutes(25), hours(2), hours(26), hours(60)] {
         stage.retire("event_report").await?;
-        stage.pass(hop).await;
+        stage.advance(hop).await;
         stage.happen(&[minutes(1), minutes(10), minutes(19), hours(5)]);
         stage.complete(collect("event_report")).await?;
         stage.retire("event_report").await?;
@@ -260,10 +260,10 @@ async fn a_record_without_a_time_is_found_after_a_rollover_despite_a_closed_olde
     let Some(mut stage) = Stage::make("old_timeless", 217).await? else { return Ok(()) };
     stage.complete(collect("event_report")).await?;
     let closed = stage.retire("event_report").await?;
-    stage.pass(hours(2)).await;
+    stage.advance(hours(2)).await;
     stage.complete(collect("event_report")).await?;
     stage.post(&closed, "_close").await?;
-    stage.pass(minutes(30)).await;
+    stage.advance(minutes(30)).await;
     let at = stage.now() - minutes(2);
     let record =
         json!({"Time": "yesterday", "Username": "ann@example.com", "Action": "Log in", "Data": "", "IP_Address": ""});
@@ -283,7 +283,7 @@ async fn dead_letters_and_their_redrive_do_not_need_older_indices() -> Result<()
     stage.complete(collect("event_report")).await?;
     let closed = stage.retire("event_report").await?;
     stage.post(&closed, "_close").await?;
-    stage.pass(hours(4)).await;
+    stage.advance(hours(4)).await;
     stage.happen(&[minutes(1), minutes(14)]);
     spoil(&stage.installation, "event_report", "event.action").await?;
     stage.retire("event_report").await?;
@@ -312,7 +312,7 @@ async fn the_name_of_an_index_gives_its_day_if_its_settings_are_hidden() -> Resu
     stage.complete(collect("event_report")).await?;
     let closed = stage.retire("event_report").await?;
     stage.post(&closed, "_close").await?;
-    stage.pass(hours(50)).await;
+    stage.advance(hours(50)).await;
     stage.happen(&[minutes(1), minutes(14)]);
     let hidden = Answer::json(410, &json!({"error": {"type": "api_not_available_exception"}, "status": 410}));
     stage.installation.calls.add(Rule::on(System::Elasticsearch, "/_settings", Fault::Answer(hidden)));

@@ -87,8 +87,9 @@ async fn the_hash_is_rotated_between_two_pages() -> Result<(), Error> {
 
 #[tokio::test]
 async fn the_api_key_is_rotated_between_two_calls_of_any_kind() -> Result<(), Error> {
-    // A list of the backing indices, a bulk request, and the same with a lookup; not the first list, for which the run does
-    // not wait, and not the list after the first bulk request, without which its documents are counted as duplicates.
+    // The calls are lists of the backing indices, bulk requests, and lookups. The first list is left out, because the run does
+    // not wait for it. So is the list after the first bulk request, because without it the documents of that request count as
+    // duplicates.
     for nth in [1, 2, 4, 5, 8] {
         let Some((mut installation, mut function)) = warm("key_call").await? else { return Ok(()) };
         let new = installation.another_key().await?;

@@ -1,4 +1,4 @@
-//! A scheduled run makes no call that it can do without, and nothing is written before the calls beside it have answered.
+//! A scheduled run makes no unnecessary call. Some of its calls are concurrent; nothing is written before they succeeded.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use serde_json::json;
 
 use crate::stage::{ago, another_cluster, collect, company, complete, is_cluster_info, number, plan, twins};
 
-/// How long a call gets that must not come.
-const WHILE: Duration = Duration::from_secs(2);
+/// How long the tests wait for a call that must not be made.
+const QUIET_TIME: Duration = Duration::from_secs(2);
 
-/// An installation whose function has made its first run.
+/// Returns an installation whose function has made its first run.
 async fn warm(name: &str, seed: u64) -> Result<Option<(Installation, Function)>, Error> {
     let Some((services, plan)) = plan(name).await else { return Ok(None) };
     let installation = plan.world(company(seed, 50, 2)).make(&services).await?;
@@ -22,14 +22,14 @@ async fn warm(name: &str, seed: u64) -> Result<Option<(Installation, Function)>,
     Ok(Some((installation, function)))
 }
 
-/// So many new events of a minute ago.
+/// Adds `count` events of a minute ago.
 fn happen(installation: &Installation, count: usize) {
     let instant = ago(SignedDuration::from_mins(1));
     let event = |number| Event::at(instant).by(format!("user{number}@example.com")).doing("Log in");
     installation.simulator.push_events((0..count).map(event));
 }
 
-/// The calls since the first run, each as its system and the last part of its operation, sorted.
+/// Returns the calls since the last restart of the record, each as its system and the last part of its operation, sorted.
 fn calls(installation: &Installation) -> Vec<String> {
     let name = |system: System, operation: &str| {
         let api = operation.rsplit('/').find(|part| !part.is_empty()).unwrap_or_default();
@@ -46,15 +46,15 @@ fn calls(installation: &Installation) -> Vec<String> {
 async fn a_warm_run_makes_no_unnecessary_call() -> Result<(), Error> {
     let Some((installation, mut function)) = warm("warm", 501).await? else { return Ok(()) };
     let least = ["DynamoDb UpdateItem", "DynamoDb UpdateItem", "LastPass reporting"];
-    let beside = ["Elasticsearch GET ", "Elasticsearch _resolve"];
-    // What was read is looked up, also where an earlier run delivered all of it.
+    let concurrent = ["Elasticsearch GET ", "Elasticsearch _resolve"];
+    // Events that were read are looked up, even if an earlier run delivered all of them.
     let reading_back = ["Elasticsearch _mget", "Elasticsearch _resolve"];
     for new in [0, 20, 500, 0] {
         installation.calls.restart();
         happen(&installation, new);
         let answer = complete(&mut function, collect("event_report")).await?;
         assert_eq!(number(&answer, "created"), new as u64, "{answer}");
-        let mut expected: Vec<&str> = least.into_iter().chain(beside).collect();
+        let mut expected: Vec<&str> = least.into_iter().chain(concurrent).collect();
         if number(&answer, "fetched") > 0 {
             expected.extend(reading_back);
         }
@@ -90,7 +90,7 @@ async fn nothing_is_written_before_the_cluster_is_known() -> Result<(), Error> {
     let run = async { function.invoke(Invocation::new(collect("event_report"))).await?.answer() };
     let meanwhile = async {
         gate.reached().await;
-        tokio::time::sleep(WHILE).await;
+        tokio::time::sleep(QUIET_TIME).await;
         let (asked, written, saved) = (
             installation.calls.count_of(System::LastPass, "reporting"),
             installation.calls.count_of(System::Elasticsearch, "_bulk"),
@@ -155,14 +155,14 @@ async fn documents_in_an_index_created_after_the_listing_are_found() -> Result<(
     let mut other = installation.function();
     let meanwhile = async {
         gate.reached().await;
-        // The run has listed the indices by now. Another one writes the same events into the next index.
-        tokio::time::sleep(WHILE).await;
+        // The run has listed the indices by now. Another run writes the same events into the next index.
+        tokio::time::sleep(QUIET_TIME).await;
         let listed = installation.calls.count_of(System::Elasticsearch, "_resolve");
         installation.services.elasticsearch.roll_over(&installation.data_stream("event_report")).await?;
         let to = instant + SignedDuration::from_secs(1);
         let backfill = json!({"action": "backfill", "stream": "event_report", "from": instant, "to": to});
         let answer = complete(&mut other, backfill).await?;
-        // The write index would refuse what it has itself, so these are in the index before it.
+        // The write index would reject its own documents as duplicates, so they must be in the index before it.
         installation.services.elasticsearch.roll_over(&installation.data_stream("event_report")).await?;
         gate.open();
         Ok::<_, Error>((listed, answer))

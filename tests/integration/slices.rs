@@ -35,7 +35,7 @@ fn assert_whole(answer: &Value, (from, to): (Timestamp, Timestamp)) {
 }
 
 /// Returns the number of events in each slice.
-fn held(installation: &Installation, answer: &Value) -> Vec<usize> {
+fn events_per_slice(installation: &Installation, answer: &Value) -> Vec<usize> {
     let events = installation.simulator.truth_events();
     let count = |(from, to)| events.iter().filter(|event| (from..to).contains(&event.instant)).count();
     answer["slices"].as_array().expect("slices").iter().map(ends).map(count).collect()
@@ -56,14 +56,15 @@ async fn a_range_is_split_by_its_events_and_a_second_plan_is_the_same() -> Resul
 
     let first = complete(&mut function, split(from, to)).await?;
     assert_whole(&first, (from, to));
-    let held = held(&installation, &first);
-    assert_eq!(held.iter().sum::<usize>(), EVENTS, "{held:?}");
+    let events_per_slice = events_per_slice(&installation, &first);
+    assert_eq!(events_per_slice.iter().sum::<usize>(), EVENTS, "{events_per_slice:?}");
     // The oldest slice holds the rest.
     assert!(
-        held.len() >= 3 && held[..held.len() - 1].iter().all(|events| (25_000..100_000).contains(events)),
-        "{held:?}"
+        events_per_slice.len() >= 3
+            && events_per_slice[..events_per_slice.len() - 1].iter().all(|events| (25_000..100_000).contains(events)),
+        "{events_per_slice:?}"
     );
-    assert_eq!(number(&first, "lastpass_requests"), held.len() as u64, "{first}");
+    assert_eq!(number(&first, "lastpass_requests"), events_per_slice.len() as u64, "{first}");
     assert_eq!(installation.services.elasticsearch.count(&installation.data_stream("event_report")).await?, 0);
 
     let again = complete(&mut installation.function(), split(from, to)).await?;
@@ -71,7 +72,10 @@ async fn a_range_is_split_by_its_events_and_a_second_plan_is_the_same() -> Resul
     let status = function.ask(json!({"action": "status"})).await?;
     let backfills = status["backfills"].as_array().expect("backfills");
     assert_eq!(backfills.len(), 1, "{status}");
-    assert_eq!((&backfills[0]["status"], &backfills[0]["slices"]["total"]), (&json!("planned"), &json!(held.len())));
+    assert_eq!(
+        (&backfills[0]["status"], &backfills[0]["slices"]["total"]),
+        (&json!("planned"), &json!(events_per_slice.len()))
+    );
     Ok(())
 }
 

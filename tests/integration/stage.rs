@@ -200,12 +200,12 @@ pub async fn spoil(installation: &Installation, stream: &str, field: &str) -> Re
     installation.services.elasticsearch.request("PUT".parse().expect("PUT"), &path, Some(&template)).await.map(drop)
 }
 
-/// Whether a call asks which cluster answers.
+/// Returns whether a call reads the cluster info.
 pub fn is_cluster_info(call: &Call) -> bool {
     call.system == System::Elasticsearch && call.operation == "GET /"
 }
 
-/// Returns a rule that reports another cluster in `GET /`.
+/// Returns a rule that replaces the cluster's UUID in the cluster info.
 pub fn another_cluster() -> Rule {
     let change = |mut answer: Value| {
         assert!(answer["cluster_uuid"].is_string(), "{answer}");

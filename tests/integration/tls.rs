@@ -36,7 +36,7 @@ impl Safe {
     }
 
     /// Asserts that everything works.
-    async fn goes(&mut self) -> Result<(), Error> {
+    async fn works(&mut self) -> Result<(), Error> {
         let setting_up = SETTING_UP.lock().await;
         let setup = self.function.ask(json!({"action": "setup"})).await?;
         drop(setting_up);
@@ -88,7 +88,7 @@ async fn a_cluster_with_its_own_authority() -> Result<(), Error> {
     let authority = own()?;
     let greeting = || Ok::<_, Error>(Greeting::Tls(authority.certify("localhost")?));
     let Some(mut safe) = Safe::make("own_ca", greeting()?, authority.pem()).await? else { return Ok(()) };
-    safe.goes().await?;
+    safe.works().await?;
 
     // The second of several certificates, in one line as a console field has it.
     let several = format!("{}\n{}", Authority::make("Another")?.pem(), authority.pem());

@@ -42,7 +42,7 @@ fn answer(outcome: Outcome) -> Value {
 }
 
 /// Sets the clocks of LastPass and the function this far ahead of the machine's clock.
-async fn go_on(installation: &Installation, function: &mut Function, ahead: SignedDuration) {
+async fn set_clocks(installation: &Installation, function: &mut Function, ahead: SignedDuration) {
     installation.simulator.set_clock(Clock::OffsetSeconds(ahead.as_secs()));
     function.set_clock(ahead).await;
 }
@@ -106,7 +106,7 @@ async fn a_zone_that_becomes_wrong_is_found_within_a_day() -> Result<(), Error> 
     // The account's zone changes, and a day without events passes.
     let quirks = Quirks { time_zone: TimeZone::get("US/Pacific").expect("a zone"), ..installation.simulator.quirks() };
     installation.simulator.set_quirks(quirks);
-    go_on(&installation, &mut function, SignedDuration::from_hours(25)).await;
+    set_clocks(&installation, &mut function, SignedDuration::from_hours(25)).await;
     let before = installation.documents("event_report").await?.len();
     for _ in 0..2 {
         assert_wrong(&run(&mut function).await?, &["3 hours behind US/Eastern"]);
@@ -128,7 +128,7 @@ async fn events_that_appear_minutes_late_prove_the_zone_in_a_later_run() -> Resu
         assert_eq!((first["status"].as_str(), number(&first, "created")), (Some("complete"), 0), "{first}");
         // The error remains, even after the time by which an event may be late.
         for minutes in [5, 10, 60] {
-            go_on(&installation, &mut function, SignedDuration::from_mins(minutes)).await;
+            set_clocks(&installation, &mut function, SignedDuration::from_mins(minutes)).await;
             assert_wrong(&run(&mut function).await?, &words);
             assert_eq!(installation.documents("event_report").await?.len(), 0);
         }
@@ -159,7 +159,7 @@ async fn a_zone_without_proof_is_no_failure() -> Result<(), Error> {
             let quirks = Quirks { reporting_events: has_events, ..installation.simulator.quirks() };
             installation.simulator.set_quirks(quirks);
             for minutes in [0, 5] {
-                go_on(&installation, &mut function, SignedDuration::from_mins(minutes)).await;
+                set_clocks(&installation, &mut function, SignedDuration::from_mins(minutes)).await;
                 let answer = answer(run(&mut function).await?);
                 assert_eq!(answer["status"], "complete", "{answer}");
                 assert!(number(&answer, "lastpass_requests") <= 5, "{answer}");

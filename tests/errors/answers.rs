@@ -51,7 +51,7 @@ fn answers_of_lastpass() {
             "LastPass.Refused",
         ),
         ("throttling in words", Folders, 200, r#"{"error":"Too many requests"}"#, "LastPass.Throttled"),
-        ("a folder that is none", Folders, 200, r#"{"101":{"score":1},"102":null}"#, bad),
+        ("a folder that is null", Folders, 200, r#"{"101":{"score":1},"102":null}"#, bad),
         ("no users, though there are some", Users, 200, r#"{"total":5,"count":0,"Users":[]}"#, bad),
         ("403 by a firewall", Events, 403, "<html>Access denied</html>", "LastPass.Throttled"),
         (
@@ -112,7 +112,7 @@ fn answers_of_lastpass() {
         ("500", Events, 500, "", "LastPass.Unreachable"),
         ("502 of a proxy", Users, 502, "<html></html>", "LastPass.Unreachable"),
         ("503", Folders, 503, "", "LastPass.Unreachable"),
-        ("a maintenance page of 200", Events, 200, "<!DOCTYPE html><html>soon</html>", bad),
+        ("a maintenance page with status 200", Events, 200, "<!DOCTYPE html><html>soon</html>", bad),
         ("an empty body", Events, 200, "", bad),
         ("a text", Users, 200, "OK", bad),
         ("JSON that was cut", Users, 200, r#"{"Users":{"#, bad),
@@ -164,7 +164,7 @@ fn answers_of_lastpass() {
     let error = lastpass::Error::WrongTimeZone { zone: "US/Eastern".to_owned(), proof };
     cases.push(case("own requests at another offset", error, "LastPass.WrongTimeZone"));
     let error = lastpass::Error::BadAnswer { command: Command::Reporting, why: "its `next` does not advance" };
-    cases.push(case("a `next` that stands", error, "LastPass.BadAnswer"));
+    cases.push(case("a `next` that does not advance", error, "LastPass.BadAnswer"));
     review("lastpass", &cases);
 }
 
@@ -190,7 +190,7 @@ fn answers_of_secrets_manager() {
             "Secret.Forbidden",
         ),
         (
-            "credentials of the role that ran out",
+            "expired credentials of the role",
             400,
             Some("ExpiredTokenException"),
             "The security token included in the request is expired",
@@ -239,7 +239,7 @@ fn answers_of_secrets_manager() {
             "Secret.Unreachable",
         ),
         (
-            "an error of theirs",
+            "an internal error of the service",
             500,
             Some("InternalServiceError"),
             "An error occurred on the server side.",
@@ -272,7 +272,7 @@ fn answers_of_dynamodb() {
     let table: &[Failed<'_>] = &[
         ("no permission", 400, Some("AccessDeniedException"), role, "Checkpoint.Forbidden"),
         (
-            "credentials that are none",
+            "invalid credentials",
             400,
             Some("UnrecognizedClientException"),
             "The security token included in the request is invalid.",
@@ -293,7 +293,7 @@ fn answers_of_dynamodb() {
             "Checkpoint.Unreachable",
         ),
         (
-            "a table of another key",
+            "a table with another key",
             400,
             Some("ValidationException"),
             "The provided key element does not match the schema",
@@ -313,7 +313,13 @@ fn answers_of_dynamodb() {
             "Throughput exceeds the current throughput limit for your account.",
             "Checkpoint.Unreachable",
         ),
-        ("an error of theirs", 500, Some("InternalServerError"), "Internal server error", "Checkpoint.Unreachable"),
+        (
+            "an internal error of the service",
+            500,
+            Some("InternalServerError"),
+            "Internal server error",
+            "Checkpoint.Unreachable",
+        ),
         ("not available", 503, Some("ServiceUnavailable"), "unavailable", "Checkpoint.Unreachable"),
         ("a proxy's answer", 403, None, "", "Checkpoint.Unreachable"),
         ("a code that is new", 400, Some("NeverSeenException"), "new", "Checkpoint.Unreachable"),
@@ -338,7 +344,7 @@ fn answers_of_dynamodb() {
         ("no destination", "/destination", Value::Null),
         ("a destination that is a text", "/destination", json!({"S": "es.example"})),
         ("no host", "/destination/M/host", Value::Null),
-        ("a namespace that is none", "/destination/M/namespace/S", json!("A-B")),
+        ("an invalid namespace", "/destination/M/namespace/S", json!("A-B")),
         ("an account of letters", "/destination/M/account/S", json!("x")),
         ("no version", "/version", Value::Null),
         ("a version that is a text", "/version", json!({"S": "7"})),

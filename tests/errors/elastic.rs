@@ -106,7 +106,7 @@ fn whole_bulks() -> Vec<Case> {
         ("a key that isn't encoded", 401, unauthorized("API key: Illegal base64 character 3a"), gone),
         ("a key that is no key", 401, unauthorized("API key: invalid ApiKey value"), gone),
         (
-            "a key that was refused without a word",
+            "a key that was refused without a reason",
             401,
             refusal(401, "security_exception", "missing authentication credentials"),
             gone,
@@ -126,7 +126,7 @@ fn whole_bulks() -> Vec<Case> {
             refused,
         ),
         (
-            "a cluster that is read-only but for deletions",
+            "a cluster that allows only reads and deletions",
             403,
             refusal(
                 403,
@@ -241,7 +241,7 @@ fn whole_bulks() -> Vec<Case> {
         ("a traffic filter", 403, r#"{"ok":false,"message":"Forbidden"}"#.to_owned(), other),
         ("a deployment that doesn't exist", 404, r#"{"ok":false,"message":"Unknown resource."}"#.to_owned(), other),
         (
-            "Kibana in its place",
+            "Kibana instead of Elasticsearch",
             404,
             r#"{"statusCode":404,"error":"Not Found","message":"Not Found"}"#.to_owned(),
             other,
@@ -276,13 +276,13 @@ fn whole_bulks() -> Vec<Case> {
 }
 
 /// Connections without a response.
-fn ways() -> Vec<Case> {
+fn connections() -> Vec<Case> {
     let table: &[(&str, Unanswered)] = &[
         ("a connection that was cut", Unanswered::Connection),
         ("no answer in time", Unanswered::Timeout(Duration::from_secs(30))),
-        ("a redirect, as of Kibana", Unanswered::Redirect),
+        ("a redirect, as from Kibana", Unanswered::Redirect),
         (
-            "items that are not answered now",
+            "items that are temporarily unavailable",
             Unanswered::Items { status: 503, error_type: "unavailable_shards_exception".to_owned() },
         ),
     ];
@@ -290,7 +290,7 @@ fn ways() -> Vec<Case> {
     let unreachable = |(what, fault): &(&str, Unanswered)| {
         let error =
             Error::Unreachable { host: host(), operation: Operation::Write, fault: fault.clone(), source: None };
-        case(format!("way: {what}"), error, "Elasticsearch.Unreachable")
+        case(format!("connection: {what}"), error, "Elasticsearch.Unreachable")
     };
     let mut cases: Vec<Case> = table.iter().map(unreachable).collect();
     let other_name = TlsFault::OtherName { names: vec!["localhost".to_owned()] };
@@ -300,18 +300,18 @@ fn ways() -> Vec<Case> {
         ("a certificate that has expired", TlsFault::Expired),
         ("a certificate that isn't valid yet", TlsFault::NotYetValid),
         ("a certificate that isn't a server's", TlsFault::Certificate),
-        ("a server with TLS 1.1 alone", TlsFault::Version),
+        ("a server with only TLS 1.1", TlsFault::Version),
         ("https to a port of plain http", TlsFault::NotTls),
     ];
     for (what, fault) in untrusted {
         let error = Error::NotTrusted { host: host(), fault, source: None };
-        cases.push(case(format!("way: {what}"), error, "Elasticsearch.Unreachable"));
+        cases.push(case(format!("connection: {what}"), error, "Elasticsearch.Unreachable"));
     }
     let error = Error::OutOfTime { host: host(), operation: Operation::FindIds };
-    cases.push(case("way: the deadline", error, "Elasticsearch.Unreachable"));
+    cases.push(case("connection: the deadline", error, "Elasticsearch.Unreachable"));
     let endpoint = Endpoint::from_url("https://es.example").unwrap();
     let error = Client::new(crate::http::for_tests(), endpoint, &SecretString::from("a\nb"), deadline()).unwrap_err();
-    cases.push(case("way: a key that no header can carry", error, "Elasticsearch.Unauthorized"));
+    cases.push(case("connection: a key that no header can carry", error, "Elasticsearch.Unauthorized"));
     cases
 }
 
@@ -545,7 +545,7 @@ async fn deliveries() -> Vec<Case> {
 #[tokio::test]
 async fn answers_of_elasticsearch() {
     let mut cases = whole_bulks();
-    cases.extend(ways());
+    cases.extend(connections());
     cases.extend(other_calls().await);
     cases.extend(deliveries().await);
     review("elasticsearch", &cases);

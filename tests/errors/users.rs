@@ -53,7 +53,10 @@ fn wrong_payloads() {
             r#"{"action":"backfill","stream":"event_report","from":"2025-01-01","to":"2025-01-01"}"#,
         ),
         ("a backfill of a month", r#"{"action":"backfill","stream":"event_report","from":"2025-01","to":"2025-02"}"#),
-        ("a day that isn't", r#"{"action":"backfill","stream":"event_report","from":"2025-02-30","to":"2025-03-02"}"#),
+        (
+            "a day that does not exist",
+            r#"{"action":"backfill","stream":"event_report","from":"2025-02-30","to":"2025-03-02"}"#,
+        ),
         ("a German date", r#"{"action":"backfill","stream":"event_report","from":"01.02.2025","to":"2025-03-02"}"#),
         (
             "a flag that is a text",
@@ -110,8 +113,8 @@ fn wrong_secrets() {
     let table: Vec<(&str, String)> = vec![
         ("empty", String::new()),
         ("blanks", "  \n".to_owned()),
-        ("the hash alone", HASH.to_owned()),
-        ("the key alone, in quotes", format!("\"{KEY}\"")),
+        ("only the hash", HASH.to_owned()),
+        ("only the key, in quotes", format!("\"{KEY}\"")),
         ("lines of names and values", format!("account_number=1234567\nprovisioning_hash={HASH}")),
         ("YAML", format!("account_number: 1234567\nprovisioning_hash: {HASH}")),
         ("a list", format!("[\"1234567\",\"{HASH}\"]")),

@@ -28,8 +28,9 @@ pub async fn config() -> Option<SdkConfig> {
     None
 }
 
-/// Not `eprintln`, because the test harness hides the output of passing tests.
+/// Prints that a test is skipped.
 fn say_skipped(why: &str) {
+    // Not `eprintln`, because the test harness hides the output of passing tests.
     let test = std::thread::current().name().unwrap_or_default().to_owned();
     writeln!(std::io::stderr(), "SKIPPED {test}: {why}").expect("the terminal takes a line");
 }

@@ -10,7 +10,7 @@ enum Category {
 
 /// `event.type`. If several rules match, the variant that is listed last wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+enum EventType {
     Start,
     Admin,
     Change,
@@ -32,20 +32,20 @@ enum Outcome {
 struct Rule {
     substrings: &'static [&'static str],
     category: Option<Category>,
-    kind: Kind,
+    event_type: EventType,
     outcome: Outcome,
 }
 
 const fn rule(
     substrings: &'static [&'static str],
     category: Option<Category>,
-    (kind, outcome): (Kind, Outcome),
+    (event_type, outcome): (EventType, Outcome),
 ) -> Rule {
-    Rule { substrings, category, kind, outcome }
+    Rule { substrings, category, event_type, outcome }
 }
 
 use Category::{Authentication, Configuration, Iam};
-use Kind::{Admin, Change, Creation, Deletion, GroupCreation, Info, Start};
+use EventType::{Admin, Change, Creation, Deletion, GroupCreation, Info, Start};
 use Outcome::{Failure, Success, Unknown};
 
 /// The rules for `event.category`, `event.type` and `event.outcome`. They see the action in lower case, and a substring
@@ -102,7 +102,7 @@ pub(super) fn first_match<T: Copy>(rows: &[(&str, T)], action: &str) -> Option<T
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Classification {
     category: Option<Category>,
-    kind: Option<Kind>,
+    event_type: Option<EventType>,
     outcome: Option<Outcome>,
 }
 
@@ -111,7 +111,7 @@ pub(super) fn classify(action: &str) -> Classification {
     let mut found = Classification::default();
     for rule in ACTIONS.iter().filter(|rule| rule.substrings.iter().any(|substring| action.contains(substring))) {
         found.category = found.category.max(rule.category);
-        found.kind = found.kind.max(Some(rule.kind));
+        found.event_type = found.event_type.max(Some(rule.event_type));
         found.outcome = found.outcome.max(Some(rule.outcome));
     }
     found
@@ -125,7 +125,7 @@ impl Classification {
 
     /// Returns `event.type`.
     pub(super) fn event_type(self) -> &'static [&'static str] {
-        self.kind.map_or(&[], Kind::words)
+        self.event_type.map_or(&[], EventType::words)
     }
 
     /// Returns `event.outcome`.
@@ -144,7 +144,7 @@ impl Category {
     }
 }
 
-impl Kind {
+impl EventType {
     const fn words(self) -> &'static [&'static str] {
         match self {
             Start => &["start"],
@@ -226,11 +226,11 @@ mod tests {
     fn each_action_is_classified_in_any_letter_case_and_inside_other_text() {
         assert_eq!(TABLE.lines().count(), ACTIONS.iter().map(|rule| rule.substrings.len()).sum::<usize>());
         for line in TABLE.lines() {
-            let [action, category, kind, outcome] = line.trim().split('|').collect::<Vec<_>>()[..] else {
+            let [action, category, event_type, outcome] = line.trim().split('|').collect::<Vec<_>>()[..] else {
                 panic!("{line}");
             };
             let category = if category.is_empty() { Value::Null } else { json!([category]) };
-            let expected = (category, json!(kind.split(',').collect::<Vec<_>>()), json!(outcome));
+            let expected = (category, json!(event_type.split(',').collect::<Vec<_>>()), json!(outcome));
             for action in [action.to_owned(), action.to_uppercase(), format!("x{action}y")] {
                 assert_eq!(classified(&action), expected, "{action}");
             }
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn if_several_rules_match_each_field_takes_the_last_value() {
-        for (action, category, kind, outcome) in [
+        for (action, category, event_type, outcome) in [
             ("reporting failed login attempt", json!(["authentication"]), json!(["info"]), "unknown"),
             ("Failed Login Attempt Reporting", json!(["authentication"]), json!(["info"]), "unknown"),
             ("require password change get user data", json!(["iam"]), json!(["info"]), "unknown"),
@@ -255,7 +255,7 @@ mod tests {
             ("remove admin employee account created", json!(["iam"]), json!(["deletion"]), "success"),
             ("remove admin create group", json!(["iam"]), json!(["group", "creation"]), "success"),
         ] {
-            assert_eq!(classified(action), (category, kind, json!(outcome)), "{action}");
+            assert_eq!(classified(action), (category, event_type, json!(outcome)), "{action}");
         }
     }
 

@@ -100,7 +100,7 @@ fn of_digest(digest: [u8; 32]) -> DocId {
     let mut id = String::with_capacity(ID_BYTES);
     id.push_str(SCHEME);
     URL_SAFE_NO_PAD.encode_string(digest.get(..HASHED_BYTES).unwrap_or_default(), &mut id);
-    // Every character is one byte.
+    // The text is ASCII, so it can be cut anywhere.
     id.truncate(SCHEME.len() + HASH_CHARACTERS);
     DocId(id)
 }

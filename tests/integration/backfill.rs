@@ -1,21 +1,14 @@
 //! Backfills: beyond the live watermark, twice, and with other ranges.
 
 use jiff::{SignedDuration, Timestamp};
-use lastpass_harness::{Error, Function};
+use lastpass_harness::Error;
 use lastpass_simulator::Quirks;
 use serde_json::{Value, json};
 
-use crate::stage::{ago, assert_accounted, collect, company, number, plan, twins};
+use crate::stage::{ago, collect, company, complete, number, plan, twins};
 
 fn backfill(from: Timestamp, to: Timestamp) -> Value {
     json!({"action": "backfill", "stream": "event_report", "from": from, "to": to})
-}
-
-async fn complete(function: &mut Function, request: Value) -> Result<Value, Error> {
-    let answer = function.ask(request).await?;
-    assert_eq!(answer["status"], "complete", "{answer}");
-    assert_accounted(&answer);
-    Ok(answer)
 }
 
 #[tokio::test]

@@ -8,7 +8,9 @@ use lastpass_harness::{Error, Fault, Function, Installation, Invocation, Rule, S
 use lastpass_simulator::{CompanySize, Event, Quirks, World};
 use serde_json::{Value, json};
 
-use crate::stage::{SHORT, ago, assert_accounted, collect, company, number, plan, spoil, twins, until_complete};
+use crate::stage::{
+    SHORT, ago, assert_accounted, collect, company, complete, number, plan, spoil, twins, until_complete,
+};
 
 fn redrive(stream: &str) -> Value {
     json!({"action": "redrive", "stream": stream})
@@ -30,13 +32,6 @@ async fn waiting(installation: &Installation, function: &mut Function) -> Result
     // A search finds recent documents only after a refresh.
     letters(installation).await?;
     Ok(number(&function.ask(json!({"action": "status"})).await?, "dead_letters"))
-}
-
-async fn complete(function: &mut Function, request: Value) -> Result<Value, Error> {
-    let answer = function.ask(request).await?;
-    assert_accounted(&answer);
-    assert_eq!(answer["status"], "complete", "{answer}");
-    Ok(answer)
 }
 
 /// Returns the numbers of created, duplicate and rejected documents.

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, tz::TimeZone};
 use lastpass_harness::{Answer, Error, Fault, Function, Installation, Invocation, Rule, System, now};
-use lastpass_simulator::{Event, NextIs, Quirks, Repeats, World};
+use lastpass_simulator::{CompanySize, Event, NextIs, Quirks, Repeats, World};
 use serde_json::{Value, json};
 
 use crate::stage::{SETTING_UP, collect, company, plan};
@@ -307,9 +307,10 @@ async fn the_zone_of_the_dates_of_users_is_reported() -> Result<(), Error> {
     ] {
         let user_time_zone = dates.map(|zone| TimeZone::get(zone).expect("a zone"));
         let quirks = Quirks { user_time_zone, ..Quirks::default() };
-        let Some((_installation, mut function)) = prepare("check_dates", company(110, 400, 20), quirks).await? else {
-            return Ok(());
-        };
+        // The last logins of users are among the events.
+        let size = CompanySize { events: 400, days: 20, ..CompanySize::default() };
+        let world = World::company(110, &size, now());
+        let Some((_installation, mut function)) = prepare("check_dates", world, quirks).await? else { return Ok(()) };
         function.set("LASTPASS_USER_TIME_ZONE", set).await;
         let answer = check(&mut function).await?;
         let text = message(&answer, "lastpass_user_time_zone");

@@ -111,7 +111,7 @@ pub fn company(seed: u64, events: usize, days: u32) -> World {
 }
 
 /// Returns a company whose last event is before `end`. Its events are those of a Friday in New York, moved to `end`, so that a
-/// test has as many recent events at night as in office hours.
+/// test has as many recent events at night as in office hours. The last logins of its users are not among them.
 pub fn company_until(end: Timestamp, seed: u64, events: usize, days: u32) -> World {
     let size = CompanySize { events, days, ..CompanySize::default() };
     let friday: Timestamp = "2025-11-07T22:00:00Z".parse().expect("a time");

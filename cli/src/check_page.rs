@@ -91,6 +91,6 @@ mod tests {
         assert!(page.starts_with("account acme\n"), "{page}");
         assert!(page.contains("next: lastpass-elastic connect --stack prod --account acme"), "{page}");
         assert_eq!(page.matches("next: ").count(), 1, "{page}");
-        assert!(page.ends_with("do what is written under each failed check"), "{page}");
+        assert!(page.ends_with("follow the instructions under each of them"), "{page}");
     }
 }

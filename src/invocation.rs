@@ -19,7 +19,7 @@ use crate::{
         StatusAnswer,
     },
     aws_http, check,
-    checkpoint::{self, Key, Resumable, Scope, Store},
+    checkpoint::{self, Key, Listing, Scope, Store},
     clock,
     cluster::{Cluster, Remembered},
     collect::{self, Session},
@@ -262,12 +262,12 @@ impl<'a> Invocation<'a> {
         Ok(elastic::waiting_dead_letters(&elastic, &namespace, &account).await?)
     }
 
-    async fn list_checkpoints(&self, scope: Scope<'_>) -> Result<checkpoint::Listing, Error> {
+    async fn list_checkpoints(&self, scope: Scope<'_>) -> Result<Listing, Error> {
         let table = self.sandbox.config.checkpoint_table.clone();
         Ok(checkpoint::list(&self.sandbox.dynamodb, table, scope, self.limits.deadline).await?)
     }
 
-    async fn resumable(&self) -> Result<Resumable, Error> {
+    async fn resumable(&self) -> Result<Listing, Error> {
         let table = self.sandbox.config.checkpoint_table.clone();
         let account = self.call.request.account.as_ref();
         Ok(checkpoint::resumable(&self.sandbox.dynamodb, table, account, self.limits.deadline).await?)
@@ -275,8 +275,8 @@ impl<'a> Invocation<'a> {
 
     /// Records the watermark of every stream before anything else can fail. The alarm on late streams must go to ALARM
     /// for a stream whose own runs do not start, and must not go to ALARM because of another fault.
-    fn enter_watermarks(&self, resumable: &Resumable) {
-        for item in &resumable.listing.items {
+    fn enter_watermarks(&self, resumable: &Listing) {
+        for item in &resumable.items {
             if let (Key::Stream(stream), Some(watermark)) = (item.key, item.state.watermark) {
                 self.call.journal.enter_watermark(stream, watermark);
             }

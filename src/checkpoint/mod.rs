@@ -56,6 +56,6 @@ pub use self::error::Error;
 pub use self::item::{Holder, Item};
 pub use self::key::{Key, PartitionKey};
 pub use self::lease::Lease;
-pub use self::resumable::{Resumable, resumable};
+pub use self::resumable::resumable;
 pub use self::state::{LastRun, SnapshotPosition, State, Unfinished};
 pub use self::store::{Acquired, Listing, Reset, Scope, Store, list};

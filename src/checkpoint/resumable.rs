@@ -15,40 +15,36 @@ use crate::document::{AccountName, Stream};
 /// The attribute with the partition keys of the unfinished backfills.
 const KEYS: &str = "keys";
 
-/// The items that `resume` reads.
-#[derive(Debug, Default)]
-pub struct Resumable {
-    /// The items of the streams and redrives.
-    pub listing: Listing,
-    /// The keys of the unfinished backfills.
-    pub backfills: Vec<Key>,
-}
-
-/// Reads the items that `resume` needs, in one call.
+/// Reads the items that `resume` needs: those of the streams and redrives, and those of the unfinished backfills. One call
+/// if no backfill is unfinished, otherwise two.
 ///
 /// # Errors
-/// Errors of the call to DynamoDB.
+/// Errors of the calls to DynamoDB.
 pub async fn resumable(
     client: &Client,
     table: String,
     account: Option<&AccountName>,
     deadline: Deadline,
-) -> Result<Resumable, Error> {
+) -> Result<Listing, Error> {
     let pk = |key| PartitionKey { account: account.cloned(), key }.to_string();
     let keys = Stream::ALL.into_iter().flat_map(|stream| [Key::Stream(stream), Key::Redrive(stream)]);
     let index = unfinished_backfills(account);
     let pks: Vec<String> = keys.map(pk).chain([index.clone()]).collect();
     let table = Table::new(client, table, deadline);
-    let mut resumable = Resumable::default();
+    let mut listing = Listing::default();
+    let mut backfills = Vec::new();
     for attributes in table.get_all(&pks).await? {
         if super::item::pk_of(&attributes) == index {
-            let keys = attributes.get(KEYS).and_then(|keys| keys.as_ss().ok()).into_iter().flatten();
-            resumable.backfills.extend(keys.filter_map(|pk| Some(PartitionKey::parse(pk)?.key)));
-            continue;
+            backfills.extend(attributes.get(KEYS).and_then(|keys| keys.as_ss().ok()).into_iter().flatten().cloned());
+        } else {
+            listing.enter(&attributes, &table.name);
         }
-        resumable.listing.enter(&attributes, &table.name);
     }
-    Ok(resumable)
+    // If the item of a backfill was deleted by hand, its key remains here, and there is nothing to continue.
+    for attributes in table.get_all(&backfills).await? {
+        listing.enter(&attributes, &table.name);
+    }
+    Ok(listing)
 }
 
 impl Store {

@@ -31,6 +31,10 @@ use crate::clock::Deadline;
 /// Most time for the retries of one call. After that the lease has expired, and the result of the call is out of date.
 const RETRY_TIMEOUT: Duration = LEASE_TIME;
 
+/// Most items in one `BatchGetItem`. Source:
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>
+const BATCH_KEYS: usize = 100;
+
 const GET: &str = "dynamodb:GetItem";
 const UPDATE: &str = "dynamodb:UpdateItem";
 const SCAN: &str = "dynamodb:Scan";
@@ -151,23 +155,25 @@ impl Table {
         }
     }
 
-    /// Reads several items in one call. Items that do not exist are left out.
+    /// Reads several items, up to [`BATCH_KEYS`] in one call. Items that do not exist are left out.
     ///
     /// # Errors
-    /// Errors of the call to DynamoDB.
+    /// Errors of the calls to DynamoDB.
     #[expect(clippy::expect_used, reason = "the builder needs the keys, and they are set")]
     pub(super) async fn get_all(&self, pks: &[String]) -> Result<Vec<Attributes>, Error> {
         let key = |pk: &String| HashMap::from([(PK.to_owned(), AttributeValue::S(pk.clone()))]);
-        let keys = KeysAndAttributes::builder().consistent_read(true).set_keys(Some(pks.iter().map(key).collect()));
-        let mut wanted = Some(HashMap::from([(self.name.clone(), keys.build().expect("keys"))]));
         let mut items = Vec::new();
-        // DynamoDB may leave keys unprocessed. It returns them.
-        while let Some(keys) = wanted.filter(|keys| !keys.is_empty()) {
-            let request = self.client.batch_get_item().set_request_items(Some(keys));
-            let answer = aws::call(BATCH_GET, RETRY_TIMEOUT, self.deadline, || request.clone().send()).await;
-            let page = answer.map_err(|fault| Error::of_call(fault, BATCH_GET, &self.name))?;
-            items.extend(page.responses.unwrap_or_default().into_values().flatten());
-            wanted = page.unprocessed_keys;
+        for pks in pks.chunks(BATCH_KEYS) {
+            let keys = KeysAndAttributes::builder().consistent_read(true).set_keys(Some(pks.iter().map(key).collect()));
+            let mut wanted = Some(HashMap::from([(self.name.clone(), keys.build().expect("keys"))]));
+            // DynamoDB may leave keys unprocessed. It returns them.
+            while let Some(keys) = wanted.filter(|keys| !keys.is_empty()) {
+                let request = self.client.batch_get_item().set_request_items(Some(keys));
+                let answer = aws::call(BATCH_GET, RETRY_TIMEOUT, self.deadline, || request.clone().send()).await;
+                let page = answer.map_err(|fault| Error::of_call(fault, BATCH_GET, &self.name))?;
+                items.extend(page.responses.unwrap_or_default().into_values().flatten());
+                wanted = page.unprocessed_keys;
+            }
         }
         Ok(items)
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
 use lastpass_harness::{Answer, Error, Fault, Function, Gate, Installation, Invocation, Rule, System};
 use lastpass_simulator::Event;
@@ -78,6 +79,20 @@ async fn resume_without_work_makes_one_call_to_dynamodb() -> Result<(), Error> {
         assert_eq!(answer["resumed"], json!([]), "{answer}");
         assert_eq!(calls(&installation), ["DynamoDb BatchGetItem"]);
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_deleted_backfill_costs_resume_calls_to_dynamodb_only() -> Result<(), Error> {
+    let Some((installation, mut function)) = warm("deleted_backfills", 507).await? else { return Ok(()) };
+    // As if somebody had deleted the items of that many unfinished backfills: more than one call can read.
+    let pk = |number| format!("backfill#event_report#2024-01-01T00:00:00Z#2024-01-02T00:00:00.{number:03}Z");
+    let keys = AttributeValue::Ss((0..150).map(pk).collect());
+    let aws = &installation.services.aws;
+    aws.set_attribute(&installation.table, "unfinished_backfills", "keys", keys).await?;
+    let answer = complete(&mut function, json!({"action": "resume"})).await?;
+    assert_eq!(answer["resumed"], json!([]), "{answer}");
+    assert_eq!(calls(&installation), ["DynamoDb BatchGetItem"; 3]);
     Ok(())
 }
 

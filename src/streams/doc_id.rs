@@ -46,9 +46,6 @@ const HASH_CHARACTERS: usize = 23;
 /// Bytes of the hash that are encoded: enough for these characters.
 const HASHED_BYTES: usize = 18;
 
-/// Initial capacity of an `_id`: the letter, and the 24 characters of the encoded bytes.
-const ID_BYTES: usize = 25;
-
 /// Initial capacity for the texts of an `_id` in bytes. Chosen: those of an event take about 200.
 const TEXTS_BYTES: usize = 384;
 
@@ -97,11 +94,10 @@ impl IdParts {
 }
 
 fn of_digest(digest: [u8; 32]) -> DocId {
-    let mut id = String::with_capacity(ID_BYTES);
-    id.push_str(SCHEME);
-    URL_SAFE_NO_PAD.encode_string(digest.get(..HASHED_BYTES).unwrap_or_default(), &mut id);
+    let mut id = URL_SAFE_NO_PAD.encode(digest.get(..HASHED_BYTES).unwrap_or_default());
     // The text is ASCII, so it can be cut anywhere.
-    id.truncate(SCHEME.len() + HASH_CHARACTERS);
+    id.truncate(HASH_CHARACTERS);
+    id.insert_str(0, SCHEME);
     DocId(id)
 }
 

@@ -19,7 +19,7 @@ use crate::{
         StatusAnswer,
     },
     aws_http, check,
-    checkpoint::{self, Key, Listing, Scope, Store},
+    checkpoint::{self, Item, Key, Listing, Scope, Store},
     clock,
     cluster::{Cluster, Remembered},
     collect::{self, Session},
@@ -99,9 +99,12 @@ impl<'a> Invocation<'a> {
             Action::Work(work) => Task::Work(*work),
         };
         if matches!(task, Task::Work(Work::Resume)) {
-            let resumable = self.resumable().await?;
-            self.enter_watermarks(&resumable);
-            if !collect::has_pending_work(&resumable) {
+            let Listing { items, broken } = self.resumable().await?;
+            for error in broken {
+                tracing::error!(%error, "a checkpoint can't be read");
+            }
+            self.enter_watermarks(&items);
+            if !collect::has_pending_work(&items) {
                 return Ok(Answer::Resume(ResumeAnswer::ended(Vec::new())));
             }
         }
@@ -190,7 +193,7 @@ impl<'a> Invocation<'a> {
                 let lastpass_requests = self.call.journal.totals().lastpass_requests;
                 Answer::Plan(PlanAnswer { lastpass_requests, ..answer })
             }
-            Work::Resume => Answer::Resume(collect::resume(&session, self.resumable().await?).await?),
+            Work::Resume => Answer::Resume(collect::resume(&session, &self.resumable().await?.items).await?),
             Work::Reset { stream, to } => Answer::Reset(collect::reset(&session, stream, to).await?),
             Work::Redrive { stream } => Answer::Run(self.with_totals(collect::redrive(&session, stream).await?)),
         })
@@ -275,8 +278,8 @@ impl<'a> Invocation<'a> {
 
     /// Records the watermark of every stream before anything else can fail. The alarm on late streams must go to ALARM
     /// for a stream whose own runs do not start, and must not go to ALARM because of another fault.
-    fn enter_watermarks(&self, resumable: &Listing) {
-        for item in &resumable.items {
+    fn enter_watermarks(&self, items: &[Item]) {
+        for item in items {
             if let (Key::Stream(stream), Some(watermark)) = (item.key, item.state.watermark) {
                 self.call.journal.enter_watermark(stream, watermark);
             }

@@ -15,8 +15,8 @@ use crate::document::{AccountName, Stream};
 /// The attribute with the partition keys of the unfinished backfills.
 const KEYS: &str = "keys";
 
-/// Reads the items that `resume` needs: those of the streams and redrives, and those of the unfinished backfills. One call
-/// if no backfill is unfinished, otherwise two.
+/// Reads the items that `resume` needs: those of the streams and redrives, and those of the unfinished backfills. Makes one
+/// call if no backfill is unfinished.
 ///
 /// # Errors
 /// Errors of the calls to DynamoDB.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{Session, backfill::backfill, live::collect, redrive::redrive};
 use crate::{
     answer::ResumeAnswer,
-    checkpoint::{Item, Key, Listing, SnapshotPosition, Unfinished},
+    checkpoint::{Item, Key, SnapshotPosition, Unfinished},
     document::Stream,
     error::Error,
     request::Backfill,
@@ -26,19 +26,16 @@ enum PendingWork {
 /// Returns whether there is unfinished work. If there is none, neither the secret nor LastPass nor Elasticsearch is
 /// needed.
 #[must_use]
-pub fn has_pending_work(resumable: &Listing) -> bool {
-    resumable.items.iter().any(|item| pending_work(item).is_some())
+pub fn has_pending_work(items: &[Item]) -> bool {
+    items.iter().any(|item| pending_work(item).is_some())
 }
 
 /// Continues unfinished work until it is complete or the deadline comes. Skips work whose lease another run holds.
 ///
 /// # Errors
 /// The error of the first piece of work that fails, after the others were continued; see [`super::collect`].
-pub async fn resume(session: &Session<'_>, resumable: Listing) -> Result<ResumeAnswer, Error> {
-    for error in resumable.broken {
-        tracing::error!(%error, "a checkpoint can't be read");
-    }
-    let mut pending: Vec<PendingWork> = resumable.items.iter().filter_map(pending_work).collect();
+pub async fn resume(session: &Session<'_>, items: &[Item]) -> Result<ResumeAnswer, Error> {
+    let mut pending: Vec<PendingWork> = items.iter().filter_map(pending_work).collect();
     pending.sort_unstable();
     let mut resumed = Vec::new();
     let mut first_error = None;

@@ -1,5 +1,6 @@
 //! The function's own output: one summary line per invocation, and the metrics of the alarms and the dashboard.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use lastpass_harness::{Error, Function, now};
 use lastpass_simulator::{Event, Fault as LastPassFault, FaultRule, Quirks, World};
@@ -201,6 +202,24 @@ async fn the_repeated_hour_makes_a_stream_seem_two_hours_late_at_most() -> Resul
         }
     }
     assert!((6_900..7_260).contains(&latest), "at most {latest} s late");
+    Ok(())
+}
+
+#[tokio::test]
+async fn resume_reports_an_unreadable_backfill_even_without_other_work() -> Result<(), Error> {
+    let Some((services, plan)) = plan("unreadable_backfill").await else { return Ok(()) };
+    let installation = plan.world(World::default()).make(&services).await?;
+    let pk = "backfill#event_report#2024-01-01T00:00:00Z#2024-01-02T00:00:00Z";
+    let aws = &installation.services.aws;
+    aws.set_attribute(&installation.table, pk, "version", AttributeValue::S("x".to_owned())).await?;
+    let keys = AttributeValue::Ss(vec![pk.to_owned()]);
+    aws.set_attribute(&installation.table, "unfinished_backfills", "keys", keys).await?;
+    let mut function = installation.function();
+    function.ask(json!({"action": "resume"})).await?;
+    let (_, logs) = written(&mut function, &mut 0).await;
+    let errors: Vec<&Value> = logs.iter().filter(|line| line["level"] == "ERROR").collect();
+    let [error] = errors[..] else { panic!("not one error in {logs:?}") };
+    assert!(error["error"].as_str().is_some_and(|text| text.contains(pk)), "{error}");
     Ok(())
 }
 

@@ -266,7 +266,7 @@ async fn a_redrive_is_bound_by_its_first_page() -> Result<(), Error> {
     complete(&mut function, redrive()).await?;
 
     function.set("NAMESPACE", &right).await;
-    installation.calls.add(Rule::on(System::Elasticsearch, &bulk, Fault::Delay(Duration::from_millis(1_700))));
+    installation.calls.add(Rule::on(System::Elasticsearch, &bulk, Fault::Delay(Duration::from_millis(2_500))));
     let cut = function.invoke(Invocation::new(redrive()).with_timeout(SHORT)).await?.answer()?;
     assert_eq!(cut["status"], "partial", "{cut}");
     installation.calls.clear();

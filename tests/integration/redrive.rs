@@ -206,7 +206,7 @@ async fn an_interrupted_redrive_advances_even_if_all_records_are_refused_again()
     assert_eq!(letters(&installation).await?.len(), 90);
 
     let bulk = format!("{}/_bulk", installation.data_stream("event_report"));
-    installation.calls.add(Rule::on(System::Elasticsearch, &bulk, Fault::Delay(Duration::from_millis(1_700))));
+    installation.calls.add(Rule::on(System::Elasticsearch, &bulk, Fault::Delay(Duration::from_millis(2_500))));
     let first = function.invoke(Invocation::new(redrive("event_report")).with_timeout(SHORT)).await?.answer()?;
     assert_accounted(&first);
     assert_eq!(first["status"], "partial", "{first}");

@@ -87,7 +87,7 @@ async fn a_node_that_dies_and_stays_away_for_longer_than_a_run() -> Result<(), E
         }
         other => panic!("{other:?}"),
     }
-    let (error_type, text) = function.invoke(event_report(Duration::from_secs(5))).await?.error()?;
+    let (error_type, text) = function.invoke(event_report(Duration::from_secs(10))).await?.error()?;
     assert_eq!(error_type, "Elasticsearch.Unreachable", "{text}");
 
     node.start_again().await?;

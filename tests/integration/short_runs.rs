@@ -133,7 +133,7 @@ async fn fail_once(
     happen(installation, 20);
     let before = installation.watermark("event_report").await?;
     installation.calls.add(rule);
-    let invocation = Invocation::new(collect("event_report")).with_timeout(Duration::from_secs(5));
+    let invocation = Invocation::new(collect("event_report")).with_timeout(Duration::from_secs(10));
     let (error_type, message) = function.invoke(invocation).await?.error()?;
     let bulk_requests = installation.calls.count_of(System::Elasticsearch, "_bulk");
     assert_eq!(installation.watermark("event_report").await?, before);

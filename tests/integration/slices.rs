@@ -88,9 +88,9 @@ async fn an_interrupted_plan_continues_from_its_position() -> Result<(), Error> 
     let whole = complete(&mut function, split(from, to)).await?;
     installation.start_over().await?;
 
-    let slow = Rule::on(System::LastPass, "reporting", Fault::Delay(Duration::from_millis(1_500)));
+    let slow = Rule::on(System::LastPass, "reporting", Fault::Delay(Duration::from_millis(2_200)));
     installation.calls.add(slow);
-    let answers = until_complete(&mut function, &split(from, to).with_timeout(Duration::from_secs(4))).await?;
+    let answers = until_complete(&mut function, &split(from, to).with_timeout(Duration::from_secs(6))).await?;
     assert!(answers.len() >= 2 && answers[0]["status"] == "partial", "{answers:?}");
     let last = answers.last().expect("an answer");
     assert_eq!(last["slices"], whole["slices"]);

@@ -29,11 +29,11 @@ pub static SETTING_UP: Mutex<()> = Mutex::const_new(());
 static SET_UP: OnceCell<SetUp> = OnceCell::const_new();
 
 /// A timeout in which a run on a busy machine makes progress, but does not finish [`slow_pages`].
-pub const SHORT: Duration = Duration::from_secs(6);
+pub const SHORT: Duration = Duration::from_secs(8);
 
 /// Makes LastPass so slow that some pages take longer than [`SHORT`].
 pub fn slow_pages() -> Rule {
-    Rule::on(System::LastPass, "", Fault::Delay(Duration::from_millis(700)))
+    Rule::on(System::LastPass, "", Fault::Delay(Duration::from_secs(1)))
 }
 
 /// Returns the services of the local stack. `None` with a message on the terminal if there are none; a failure in CI.

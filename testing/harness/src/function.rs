@@ -16,6 +16,8 @@ use crate::{Error, Killer, Output, Watch};
 
 /// Longest time until a process requests its first invocation. Source: Lambda's limit for the init phase.
 const INIT_LIMIT: Duration = Duration::from_secs(10);
+/// `Timeout` in `template.yaml`.
+const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// An invocation of the function.
 #[derive(Debug, Clone)]
@@ -29,7 +31,7 @@ pub struct Invocation {
 }
 
 impl Invocation {
-    /// Returns an invocation with a new request ID and a timeout of 60 s.
+    /// Returns an invocation with a new request ID and the timeout of the template.
     #[must_use]
     pub fn new(payload: Value) -> Self {
         let bits = fastrand::u128(..);
@@ -41,7 +43,7 @@ impl Invocation {
             (bits >> 48) & 0xffff,
             bits & 0xffff_ffff_ffff
         );
-        Self { payload, request_id, timeout: Duration::from_secs(60) }
+        Self { payload, request_id, timeout: TIMEOUT }
     }
 
     /// Sets the request ID.

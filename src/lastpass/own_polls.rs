@@ -211,20 +211,26 @@ impl Evidence<'_> {
 /// other requests have events too. Only the last requests may lack their events, and only if nothing later has
 /// appeared.
 fn fit(polls: &[&Poll], event_ms: i64, seen: &BTreeSet<i64>) -> Option<i64> {
-    let mut shift = Shifts::of(polls.first()?, event_ms);
-    let mut matched = BTreeSet::from([event_ms]);
-    for poll in &polls[1..] {
-        let events = seen.range(ms(poll.sent) + shift.from - 1_000..=ms(poll.answered) + shift.to);
-        let fitting = events.filter_map(|event| Some((*event, shift.meet(&Shifts::of(poll, *event))?)));
-        let Some((event, narrower)) = fitting.max_by_key(|(_, shift)| shift.to - shift.from) else {
-            // If a later event has appeared, the event of this request is missing, not late.
-            let is_missing = seen.last().is_some_and(|newest| *newest > ms(poll.answered) + shift.to);
-            return (!is_missing).then_some(shift).filter(|_| matched.len() >= FEWEST_MATCHES).map(Shifts::middle);
-        };
-        matched.insert(event);
-        shift = narrower;
+    let (first, others) = polls.split_first()?;
+    fit_others(others, Shifts::of(first, event_ms), &BTreeSet::from([event_ms]), seen)
+}
+
+/// Does the same for the requests after those whose events are `matched`, which allow `shift`. Several events may belong to
+/// a request, and which of them does may show only later, so each is tried.
+fn fit_others(polls: &[&Poll], shift: Shifts, matched: &BTreeSet<i64>, seen: &BTreeSet<i64>) -> Option<i64> {
+    let proven = (matched.len() >= FEWEST_MATCHES).then(|| shift.middle());
+    let Some((poll, others)) = polls.split_first() else { return proven };
+    let events = seen.range(ms(poll.sent) + shift.from - 1_000..=ms(poll.answered) + shift.to);
+    let mut fitting = events.filter_map(|event| Some((*event, shift.meet(&Shifts::of(poll, *event))?))).peekable();
+    if fitting.peek().is_none() {
+        // If a later event has appeared, the event of this request is missing, not late.
+        let is_missing = seen.last().is_some_and(|newest| *newest > ms(poll.answered) + shift.to);
+        return proven.filter(|_| !is_missing);
     }
-    (matched.len() >= FEWEST_MATCHES).then(|| shift.middle())
+    fitting.find_map(|(event, narrower)| {
+        let matched = matched.iter().copied().chain([event]).collect();
+        fit_others(others, narrower, &matched, seen)
+    })
 }
 
 /// A range of shifts, in milliseconds.
@@ -344,6 +350,7 @@ pub fn known_zones() -> impl Iterator<Item = ApiZone> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -636,5 +643,31 @@ mod tests {
             "are 4 hours ahead of US/Eastern: UTC now, which UTC and Atlantic/Azores have"
         );
         assert_eq!(explain("UTC", -9_900), "are 2 hours and 45 minutes behind UTC: UTC-2:45 now");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5_000))]
+
+        /// The requests as a live run sends them: two at once, the others after random pauses.
+        #[test]
+        fn a_wrong_zone_is_detected_whenever_the_requests_are_sent(
+            begin in 0..1_000_i64,
+            pauses in prop::array::uniform3(1_200..2_800_i64),
+            durations in prop::array::uniform5(prop_oneof![1..100_i64, 100..3_000_i64]),
+            written in prop::array::uniform5(0..=100_i64),
+        ) {
+            let mut at = later(at("2025-07-02T12:00:00Z"), begin);
+            let (mut polls, mut events) = (Vec::new(), Vec::new());
+            let pauses = [0, 0].into_iter().chain(pauses);
+            for ((pause, duration), percent) in pauses.zip(durations).zip(written) {
+                let sent = later(at, pause);
+                at = later(sent, duration);
+                polls.push(Poll { sent, answered: at });
+                events.push(later(sent, duration * percent / 100));
+            }
+            events.pop();
+            let account = Account::new("US/Pacific", "US/Eastern").polled(events);
+            prop_assert_eq!(account.judge_at(&polls, at, None), differs(-7.0));
+        }
     }
 }

@@ -157,7 +157,8 @@ async fn an_answer_of_another_form_advances_nothing() -> Result<(), Error> {
             let mut payload = collect(stream);
             payload["scheduled_time"] = (now() + jiff::SignedDuration::from_mins(2)).to_string().into();
             let invocation = Invocation::new(payload);
-            let invocation = if error_type == "LastPass.Throttled" { invocation.with_timeout(SHORT) } else { invocation };
+            let invocation =
+                if error_type == "LastPass.Throttled" { invocation.with_timeout(SHORT) } else { invocation };
             let (given, text) = used.function.invoke(invocation).await?.error()?;
             assert_eq!(given, error_type, "{body}: {text}");
             assert_eq!(used.installation.watermark(stream).await?, before, "{body}");

@@ -9,19 +9,11 @@ use lastpass_simulator::{CompanySize, Event, Quirks, World};
 use serde_json::{Value, json};
 
 use crate::stage::{
-    SHORT, ago, assert_accounted, collect, company, complete, number, plan, spoil, twins, until_complete,
+    SHORT, ago, assert_accounted, collect, company, complete, number, plan, repair, spoil, twins, until_complete,
 };
 
 fn redrive(stream: &str) -> Value {
     json!({"action": "redrive", "stream": stream})
-}
-
-/// Undoes [`spoil`], as `setup` would: a new backing index with the product's own mapping.
-async fn repair(installation: &Installation, stream: &str) -> Result<(), Error> {
-    let elasticsearch = &installation.services.elasticsearch;
-    let path = format!("/_index_template/{}", installation.data_stream(stream));
-    elasticsearch.request("DELETE".parse().expect("DELETE"), &path, None).await?;
-    elasticsearch.roll_over(&installation.data_stream(stream)).await
 }
 
 async fn letters(installation: &Installation) -> Result<Vec<StoredDocument>, Error> {

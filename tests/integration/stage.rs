@@ -200,6 +200,14 @@ pub async fn spoil(installation: &Installation, stream: &str, field: &str) -> Re
     installation.services.elasticsearch.request("PUT".parse().expect("PUT"), &path, Some(&template)).await.map(drop)
 }
 
+/// Undoes [`spoil`], as `setup` would: a new backing index with the product's own mapping.
+pub async fn repair(installation: &Installation, stream: &str) -> Result<(), Error> {
+    let elasticsearch = &installation.services.elasticsearch;
+    let path = format!("/_index_template/{}", installation.data_stream(stream));
+    elasticsearch.request("DELETE".parse().expect("DELETE"), &path, None).await?;
+    elasticsearch.roll_over(&installation.data_stream(stream)).await
+}
+
 /// Returns whether a call reads the cluster info.
 pub fn is_cluster_info(call: &Call) -> bool {
     call.system == System::Elasticsearch && call.operation == "GET /"

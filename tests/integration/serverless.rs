@@ -57,7 +57,7 @@ async fn everything_works_on_a_serverless_project() -> Result<(), Error> {
     spoil(&installation, "user", "user.full_name").await?;
     installation.services.elasticsearch.roll_over(&installation.data_stream("user")).await?;
     let mut next_snapshot = collect("user");
-    next_snapshot["scheduled_time"] = ago(SignedDuration::from_mins(-10)).to_string().into();
+    next_snapshot["scheduled_time"] = ago(SignedDuration::from_mins(-2)).to_string().into();
     let letters = number(&complete(&mut function, next_snapshot).await?, "dead_letters");
     assert!((1..=15).contains(&letters), "{letters}");
     repair(&installation, "user").await?;

@@ -194,6 +194,7 @@ impl Run<'_> {
             }
             let (delivered, next) = tokio::join!(self.deliver(documents, window.late_before), self.fetch(&reading));
             delivered?;
+            self.progress.pages.fetch_add(1, Ordering::Relaxed);
             self.save_position(window, position).await?;
             if session.is_nearly_over() {
                 return Ok(Ended::DeadlineCame);
@@ -205,9 +206,7 @@ impl Run<'_> {
     pub(super) async fn fetch(&self, reading: &WindowReader<'_>) -> Result<Page, Error> {
         let session = self.session;
         self.yield_to_live_run().await;
-        let page = session.lastpass.fetch_events(&reading.request(), &session.mapper.zone).await?;
-        self.progress.pages.fetch_add(1, Ordering::Relaxed);
-        Ok(page)
+        Ok(session.lastpass.fetch_events(&reading.request(), &session.mapper.zone).await?)
     }
 
     /// Waits until no live run is in progress, if LastPass has throttled this invocation and the work can wait.

@@ -60,13 +60,13 @@ impl Run<'_> {
                 self.save(state).await?;
                 return Ok(Ended::Complete);
             };
-            self.progress.pages.fetch_add(1, Ordering::Relaxed);
             self.save_redrive(first.refused_at).await?;
             let documents: Vec<Document> =
                 letters.iter().map(|letter| document(session.mapper, stream, letter, now())).collect();
             let redelivered = self.writer.redeliver(&documents).await?;
             let timestamps = documents.iter().map(|document| document.timestamp);
             self.progress.count(timestamps.zip(redelivered.deliveries), None);
+            self.progress.pages.fetch_add(1, Ordering::Relaxed);
             for (error_type, count) in redelivered.refused {
                 *refused.entry(error_type).or_default() += count;
             }

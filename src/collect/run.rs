@@ -39,7 +39,7 @@ pub(super) enum Ended {
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     counters: Mutex<Counters>,
-    /// Responses of LastPass, or pages of dead letters, that were read.
+    /// Pages of LastPass, of dead letters or of snapshots that this run is done with.
     pub(super) pages: AtomicU64,
     /// New documents of changes between snapshots.
     pub(super) changes: AtomicU64,
@@ -191,11 +191,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Returns whether the deadline ended the run, rather than a fault. A run that has read a page made progress,
-    /// because the next run skips the documents that it delivered.
+    /// Returns whether the deadline ended the run, rather than a fault. A run that has finished a page or delivered a
+    /// document made progress. One that has only waited for a system failed.
     fn was_cut_short(&self, error: &Error) -> bool {
         let is_out_of_time = error.is_out_of_time() || (error.is_retryable() && self.session.is_nearly_over());
-        is_out_of_time && self.progress.pages.load(Ordering::Relaxed) > 0
+        is_out_of_time && (self.progress.pages.load(Ordering::Relaxed) > 0 || self.progress.counters().fetched > 0)
     }
 
     /// Returns the status of the run, or its error, and whether another run took over the lease.

@@ -7,6 +7,8 @@
 //! The checkpoint stores the slices. A repeated request therefore gets the same slices, and each slice keeps the
 //! checkpoint of its backfill.
 
+use std::sync::atomic::Ordering;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
@@ -78,6 +80,7 @@ impl Run<'_> {
             state.complete = start <= window.from;
             state.slice_starts.push(if state.complete { requested.from } else { start });
             self.save(state.clone()).await?;
+            self.progress.pages.fetch_add(1, Ordering::Relaxed);
             if !state.complete && self.session.is_nearly_over() {
                 return Ok(Ended::DeadlineCame);
             }

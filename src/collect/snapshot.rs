@@ -118,7 +118,6 @@ impl Run<'_> {
                 }
                 page => page?,
             };
-            self.progress.pages.fetch_add(1, Ordering::Relaxed);
             let timestamp = self.timestamp_of(&mut position).await?;
             let snapshot = streams::Snapshot { scheduled_time: position.scheduled_time, timestamp };
             position.total = page.total;
@@ -133,6 +132,7 @@ impl Run<'_> {
             position.read = paging.read();
             let new: Vec<_> = page.entries.into_iter().filter(|(key, _)| delivered.insert(fingerprint(key))).collect();
             self.deliver(self.snapshot_documents(of, &snapshot, &new), None).await?;
+            self.progress.pages.fetch_add(1, Ordering::Relaxed);
             let is_complete = match reach {
                 Reach::Whole => true,
                 // Without a total, only an empty page can follow once all entries of the previous pass were found again.

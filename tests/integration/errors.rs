@@ -289,13 +289,19 @@ async fn a_web_page_in_place_of_an_answer() -> Result<(), Error> {
     used.recovers().await
 }
 
-/// The run has its whole time, because a run that has read pages and fails in its last second ends without an error.
+/// A run that has read pages but delivered nothing before its deadline has failed.
 #[tokio::test]
-async fn a_web_page_in_place_of_an_answer_to_a_bulk() -> Result<(), Error> {
+async fn no_answer_to_a_bulk() -> Result<(), Error> {
     let Some(mut used) = Used::prepare("bulk_page").await? else { return Ok(()) };
-    used.installation.calls.add(Rule::on(System::Elasticsearch, "_bulk", Fault::Answer(Answer::html(200))));
-    used.refuses(event_report(), "Elasticsearch.Unreachable", &["ELASTICSEARCH_URL", "proxy"]).await?;
-    used.installation.calls.clear();
+    for (fault, words) in [
+        (Fault::Answer(Answer::html(200)), ["ELASTICSEARCH_URL", "proxy"]),
+        (Fault::Cut(Moment::Before), ["ELASTICSEARCH_URL", "next run"]),
+        (Fault::Silence, ["ELASTICSEARCH_URL", "did not respond in time"]),
+    ] {
+        used.installation.calls.add(Rule::on(System::Elasticsearch, "_bulk", fault));
+        used.gives_up("Elasticsearch.Unreachable", &words).await?;
+        used.installation.calls.clear();
+    }
     used.recovers().await
 }
 
@@ -303,12 +309,9 @@ async fn a_web_page_in_place_of_an_answer_to_a_bulk() -> Result<(), Error> {
 async fn systems_that_throttle_for_too_long() -> Result<(), Error> {
     let Some(mut used) = Used::prepare("throttled").await? else { return Ok(()) };
     let rejected = json!({"error": {"type": "es_rejected_execution_exception"}, "status": 429});
-    // Longer than the run may take, so it fails at once. In its last second it would end without an error.
-    let headers = vec![("Retry-After".to_owned(), "3600".to_owned())];
-    let elasticsearch = Answer { headers, ..Answer::json(429, &rejected) };
     for (system, operation, answer, error_type) in [
         (System::LastPass, "reporting", Answer::html(429), "LastPass.Throttled"),
-        (System::Elasticsearch, "_bulk", elasticsearch, "Elasticsearch.Throttled"),
+        (System::Elasticsearch, "_bulk", Answer::json(429, &rejected), "Elasticsearch.Throttled"),
     ] {
         used.installation.calls.add(Rule::on(system, operation, Fault::Answer(answer)));
         used.gives_up(error_type, &["429", "next run"]).await?;

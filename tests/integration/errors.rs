@@ -296,7 +296,7 @@ async fn no_answer_to_a_bulk() -> Result<(), Error> {
     for (fault, words) in [
         (Fault::Answer(Answer::html(200)), ["ELASTICSEARCH_URL", "proxy"]),
         (Fault::Cut(Moment::Before), ["ELASTICSEARCH_URL", "next run"]),
-        (Fault::Silence, ["ELASTICSEARCH_URL", "did not respond in time"]),
+        (Fault::Silence, ["deadline", "next run"]),
     ] {
         used.installation.calls.add(Rule::on(System::Elasticsearch, "_bulk", fault));
         used.gives_up("Elasticsearch.Unreachable", &words).await?;

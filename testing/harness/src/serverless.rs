@@ -26,12 +26,16 @@ const INDEX_SETTINGS: &str = "index.codec index.default_pipeline index.final_pip
     index.mapping.coerce index.mapping.ignore_above index.mapping.ignore_malformed index.mapping.source.mode \
     index.mapping.synthetic_source_keep index.mapping.total_fields.limit \
     index.mapping.total_fields.ignore_dynamic_beyond_limit index.lifecycle.origination_date";
-/// The project's APIs that a log writer may use. `*` matches one part of a path.
+/// The project's APIs that a log writer may use. `*` matches one part of a path. Source: the scope `PUBLIC` in Elasticsearch's REST
+/// handlers.
 const APIS: &[&str] = &[
     "/",
     "/_mget",
     "/_bulk",
     "/_search",
+    "/_msearch",
+    "/_pit",
+    "/*/_pit",
     "/*/_mget",
     "/*/_bulk",
     "/*/_search",

@@ -165,9 +165,8 @@ const DOCUMENT_BYTES: usize = 1_024;
 pub(super) fn to_line(document: &impl Serialize) -> String {
     let mut line = Vec::with_capacity(DOCUMENT_BYTES);
     serde_json::to_writer(&mut line, document).expect("a document is JSON");
-    // Thousands of documents wait for their bulk requests at once.
-    line.shrink_to_fit();
-    String::from_utf8(line).expect("JSON is UTF-8")
+    // A copy without spare capacity, because thousands of documents wait for their bulk requests at once.
+    str::from_utf8(&line).expect("JSON is UTF-8").to_owned()
 }
 
 /// Writes a part of a document as JSON.

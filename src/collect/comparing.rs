@@ -188,7 +188,7 @@ impl Work<'_> {
             {
                 smallest = Some(entry.key.clone());
             }
-            self.run.progress.pages.fetch_max(1, Ordering::Relaxed);
+            self.run.progress.finish_page();
         }
         Ok(smallest)
     }

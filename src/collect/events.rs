@@ -3,7 +3,7 @@
 //! The position is saved only after every document of the page was acknowledged. If the function is killed in between,
 //! the next run reads the page again and finds its documents by their `_id`.
 
-use std::{pin::pin, sync::atomic::Ordering, time::Duration};
+use std::{pin::pin, time::Duration};
 
 use futures_util::future;
 use jiff::Timestamp;
@@ -194,7 +194,7 @@ impl Run<'_> {
             }
             let (delivered, next) = tokio::join!(self.deliver(documents, window.late_before), self.fetch(&reading));
             delivered?;
-            self.progress.pages.fetch_add(1, Ordering::Relaxed);
+            self.progress.finish_page();
             self.save_position(window, position).await?;
             if session.is_nearly_over() {
                 return Ok(Ended::DeadlineCame);

@@ -3,7 +3,7 @@
 //! Each record is mapped again, so that a newer mapping can fix it. The document keeps the `_id` and the instant of the
 //! refused document. A document that is refused again remains a dead letter.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
@@ -66,7 +66,6 @@ impl Run<'_> {
             let redelivered = self.writer.redeliver(&documents).await?;
             let timestamps = documents.iter().map(|document| document.timestamp);
             self.progress.count(timestamps.zip(redelivered.deliveries), None);
-            self.progress.pages.fetch_add(1, Ordering::Relaxed);
             for (error_type, count) in redelivered.refused {
                 *refused.entry(error_type).or_default() += count;
             }

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -39,8 +39,8 @@ pub(super) enum Ended {
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     counters: Mutex<Counters>,
-    /// Pages of LastPass, of dead letters or of snapshots that this run is done with.
-    pub(super) pages: AtomicU64,
+    /// See [`Self::finish_page`].
+    finished_a_page: AtomicBool,
     /// New documents of changes between snapshots.
     pub(super) changes: AtomicU64,
     /// Comparisons of snapshots that were not possible.
@@ -50,6 +50,16 @@ pub(super) struct Progress {
 }
 
 impl Progress {
+    /// Notes that the run is done with a page of LastPass or of a snapshot, which may have no documents.
+    pub(super) fn finish_page(&self) {
+        self.finished_a_page.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether a page was finished or a document delivered.
+    fn was_made(&self) -> bool {
+        self.finished_a_page.load(Ordering::Relaxed) || self.counters().fetched > 0
+    }
+
     pub(super) fn counters(&self) -> Counters {
         *self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -191,11 +201,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Returns whether the deadline ended the run, rather than a fault. A run that has finished a page or delivered a
-    /// document made progress. One that has only waited for a system failed.
+    /// Returns whether the deadline ended the run, rather than a fault. A run that made no progress,
+    /// because it only waited for a system, failed.
     fn was_cut_short(&self, error: &Error) -> bool {
         let is_out_of_time = error.is_out_of_time() || (error.is_retryable() && self.session.is_nearly_over());
-        is_out_of_time && (self.progress.pages.load(Ordering::Relaxed) > 0 || self.progress.counters().fetched > 0)
+        is_out_of_time && self.progress.was_made()
     }
 
     /// Returns the status of the run, or its error, and whether another run took over the lease.

@@ -7,8 +7,6 @@
 //! The checkpoint stores the slices. A repeated request therefore gets the same slices, and each slice keeps the
 //! checkpoint of its backfill.
 
-use std::sync::atomic::Ordering;
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
@@ -80,7 +78,7 @@ impl Run<'_> {
             state.complete = start <= window.from;
             state.slice_starts.push(if state.complete { requested.from } else { start });
             self.save(state.clone()).await?;
-            self.progress.pages.fetch_add(1, Ordering::Relaxed);
+            self.progress.finish_page();
             if !state.complete && self.session.is_nearly_over() {
                 return Ok(Ended::DeadlineCame);
             }

@@ -8,7 +8,7 @@
 //! them moves into a page that was already read. No response shows this. A snapshot of several pages is therefore read
 //! in passes, until one pass finds the same entries as the pass before.
 
-use std::{collections::HashSet, sync::atomic::Ordering};
+use std::collections::HashSet;
 
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
@@ -132,7 +132,7 @@ impl Run<'_> {
             position.read = paging.read();
             let new: Vec<_> = page.entries.into_iter().filter(|(key, _)| delivered.insert(fingerprint(key))).collect();
             self.deliver(self.snapshot_documents(of, &snapshot, &new), None).await?;
-            self.progress.pages.fetch_add(1, Ordering::Relaxed);
+            self.progress.finish_page();
             let is_complete = match reach {
                 Reach::Whole => true,
                 // Without a total, only an empty page can follow once all entries of the previous pass were found again.

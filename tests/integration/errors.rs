@@ -10,7 +10,7 @@ use lastpass_harness::{Answer, Error, Fault, Function, Installation, Invocation,
 use lastpass_simulator::{Event, Fault as LastPassFault, FaultRule, Trigger};
 use serde_json::{Value, json};
 
-use crate::stage::{collect, company, number, plan};
+use crate::stage::{collect, company, next_snapshot, number, plan};
 
 /// For failures that are retried until the deadline: longer than the reserve that a run keeps, but short for a test.
 const SHORT: Duration = Duration::from_secs(10);
@@ -153,10 +153,7 @@ async fn an_answer_of_another_form_advances_nothing() -> Result<(), Error> {
         for stream in ["event_report", "user", "detailed_shared_folder"] {
             let before = used.installation.watermark(stream).await?;
             let documents = used.installation.documents(stream).await?.len();
-            // The next snapshot: later than the tolerance of a scheduled time.
-            let mut payload = collect(stream);
-            payload["scheduled_time"] = (now() + jiff::SignedDuration::from_mins(2)).to_string().into();
-            let invocation = Invocation::new(payload);
+            let invocation = Invocation::new(next_snapshot(stream));
             let invocation =
                 if error_type == "LastPass.Throttled" { invocation.with_timeout(SHORT) } else { invocation };
             let (given, text) = used.function.invoke(invocation).await?.error()?;

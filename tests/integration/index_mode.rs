@@ -7,7 +7,7 @@ use lastpass_harness::{Error, Function, IndexMode, Installation, Method, Node, S
 use lastpass_simulator::Event;
 use serde_json::json;
 
-use crate::stage::{ago, bootstrap, collect, company, complete, number, own_node, plan, spoil};
+use crate::stage::{ago, bootstrap, collect, company, complete, number, own_node, plan, repair, spoil};
 
 const STREAMS: [&str; 3] = ["event_report", "user", "detailed_shared_folder"];
 
@@ -91,9 +91,7 @@ async fn journey(mode: IndexMode) -> Result<(), Error> {
     assert!(letters.len() == 6 && letters.iter().any(is_long), "{}", letters.len());
 
     // After a redrive, a rollover and another read, each record is stored once.
-    let path = format!("/_index_template/{}", installation.data_stream("event_report"));
-    installation.services.elasticsearch.request(Method::DELETE, &path, None).await?;
-    installation.services.elasticsearch.roll_over(&installation.data_stream("event_report")).await?;
+    repair(&installation, "event_report").await?;
     let answer = complete(&mut function, json!({"action": "redrive", "stream": "event_report"})).await?;
     assert_eq!(number(&answer, "created"), 6, "{answer}");
     installation.services.elasticsearch.roll_over(&installation.data_stream("event_report")).await?;

@@ -8,7 +8,7 @@ use lastpass_harness::{Answer, Error, Fault, Function, Installation, Invocation,
 use lastpass_simulator::{Clock, Event};
 use serde_json::{Value, json};
 
-use crate::stage::{collect, company_until, complete, number, plan, spoil};
+use crate::stage::{collect, company_until, complete, number, plan, repair, spoil};
 
 const STREAMS: [&str; 3] = ["event_report", "user", "detailed_shared_folder"];
 
@@ -298,10 +298,7 @@ async fn dead_letters_and_their_redrive_do_not_need_older_indices() -> Result<()
     let status = stage.function.ask(json!({"action": "status"})).await?;
     assert_eq!(status["dead_letters"], 4, "{status}");
 
-    let elasticsearch = &stage.installation.services.elasticsearch;
-    let path = format!("/_index_template/{}", stage.installation.data_stream("event_report"));
-    elasticsearch.request(Method::DELETE, &path, None).await?;
-    stage.retire("event_report").await?;
+    repair(&stage.installation, "event_report").await?;
     let redriven = stage.complete(json!({"action": "redrive", "stream": "event_report"})).await?;
     assert_eq!(number(&redriven, "created"), 4, "{redriven}");
     Ok(())

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use lastpass_harness::{Answer, ApiKey, Error, Fault, Function, Gate, Installation, Invocation, Rule, System, now};
 use lastpass_simulator::{Command, ProvisioningHash, Quirks, UnauthorizedForm};
 use serde_json::{Value, json};
 
-use crate::stage::{assert_accounted, collect, company, number, plan};
+use crate::stage::{assert_accounted, collect, company, next_snapshot, number, plan};
 
 const EVENTS: usize = 400;
 const PAGE: usize = 110;
@@ -205,10 +204,8 @@ async fn resume_sends_a_rejected_hash_only_once() -> Result<(), Error> {
     let Some((installation, mut function)) = warm("refused_resume").await? else { return Ok(()) };
     installation.calls.add(Rule::on(System::LastPass, "", Fault::Answer(Answer::json(400, &json!({})))));
     for stream in ["user", "detailed_shared_folder"] {
-        let mut payload = collect(stream);
-        // Another snapshot than the current one, which `warm` has read.
-        payload["scheduled_time"] = (now() + SignedDuration::from_secs(1)).to_string().into();
-        function.refuse(payload).await?;
+        // `warm` has read the current one.
+        function.refuse(next_snapshot(stream)).await?;
     }
     installation.calls.clear();
     installation.simulator.set_provisioning_hash(NEW_HASH);

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use lastpass_harness::{Answer, Error, Fault, Function, Installation, Node, Rule, System, serverless_rules};
 use serde_json::{Value, json};
 
-use crate::stage::{ago, bootstrap, collect, company, complete, number, own_node, plan, repair, spoil};
+use crate::stage::{ago, bootstrap, collect, company, complete, next_snapshot, number, own_node, plan, repair, spoil};
 
 /// Uses a separate node, because the retention applies to all tests.
 async fn stage_of_its_own() -> Result<Option<(Node, Installation, Function)>, Error> {
@@ -55,9 +55,7 @@ async fn everything_works_on_a_serverless_project() -> Result<(), Error> {
     });
     spoil(&installation, "user", "user.full_name").await?;
     installation.services.elasticsearch.roll_over(&installation.data_stream("user")).await?;
-    let mut next_snapshot = collect("user");
-    next_snapshot["scheduled_time"] = ago(SignedDuration::from_mins(-2)).to_string().into();
-    let second = complete(&mut function, next_snapshot).await?;
+    let second = complete(&mut function, next_snapshot("user")).await?;
     let letters = number(&second, "dead_letters");
     assert!((1..=15).contains(&letters), "{second}");
     assert_eq!(second["changes"]["status"], "complete", "{second}");

@@ -182,6 +182,13 @@ pub fn collect(stream: &str) -> Value {
     json!({"action": "collect", "stream": stream})
 }
 
+/// Returns the request for another snapshot than that of the current minute. The function accepts a scheduled time that is up to
+/// five minutes ahead of its clock.
+pub fn next_snapshot(stream: &str) -> Value {
+    let scheduled_time = now() + SignedDuration::from_mins(2);
+    json!({"action": "collect", "stream": stream, "scheduled_time": scheduled_time.to_string()})
+}
+
 /// Gives the future data stream of a stream a mapping in which `field` is a number.
 pub async fn spoil(installation: &Installation, stream: &str, field: &str) -> Result<(), Error> {
     let properties = field.rsplit('.').fold(json!({"type": "long"}), |inner, name| match inner.get("type") {

@@ -144,7 +144,8 @@ impl Finder {
             return Err(mismatch());
         }
         for (question, entry) in batch.iter().zip(&entries) {
-            if entry.index.as_str() != question.index || entry.id.as_str() != question.id.as_str() {
+            let is_other_index = entry.index.as_ref().is_some_and(|index| index.as_str() != question.index);
+            if is_other_index || entry.id.as_str() != question.id.as_str() {
                 return Err(mismatch());
             }
             match (&entry.error, entry.found) {
@@ -208,8 +209,9 @@ struct Entries<'a> {
 
 #[derive(Deserialize)]
 struct Entry<'a> {
+    /// `None` if the path of the request names the index.
     #[serde(borrow, rename = "_index")]
-    index: Text<'a>,
+    index: Option<Text<'a>>,
     #[serde(borrow, rename = "_id")]
     id: Text<'a>,
     found: Option<bool>,
@@ -251,11 +253,14 @@ async fn mget(client: &Client, batch: &[Question<'_>]) -> Result<Response, Error
         Docs(&'a [Question<'a>]),
         Ids(Vec<&'a DocId>),
     }
-    // Most data streams have one backing index. Named once, in the path, it leaves a small body.
+    // Most data streams have one backing index. Named once, in the path, it leaves a small body and a small response.
     let one_index = batch.first().map(|first| first.index).filter(|first| batch.iter().all(|one| one.index == *first));
-    let (path, questions) = match one_index {
-        Some(index) => (MgetParts::Index(index), Questions::Ids(batch.iter().map(|question| question.id).collect())),
-        None => (MgetParts::None, Questions::Docs(batch)),
+    let (path, fields, questions) = match one_index {
+        Some(index) => {
+            let ids = batch.iter().map(|question| question.id).collect();
+            (MgetParts::Index(index), "docs._id,docs.found,docs.error.type", Questions::Ids(ids))
+        }
+        None => (MgetParts::None, "docs._index,docs._id,docs.found,docs.error.type", Questions::Docs(batch)),
     };
     let body = serde_json::to_vec(&questions).map_err(std::io::Error::from).and_then(|body| match &questions {
         // IDs are hashes, which hardly shrink.
@@ -265,11 +270,7 @@ async fn mget(client: &Client, batch: &[Question<'_>]) -> Result<Response, Error
     // Writing into memory cannot fail. If it did, no request would have been sent.
     let body = body.map_err(|_| client.unreachable(Operation::FindIds, Unanswered::Connection))?;
     let request = Request {
-        query: &[
-            ("_source", "false"),
-            ("realtime", "true"),
-            ("filter_path", "docs._index,docs._id,docs.found,docs.error.type"),
-        ],
+        query: &[("_source", "false"), ("realtime", "true"), ("filter_path", fields)],
         body,
         ..Request::new(Operation::FindIds, Method::POST, path.url())
     };

@@ -234,8 +234,9 @@ pub(super) struct Group<'r> {
 
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub(super) struct Related<'r> {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) ip: Vec<Text<'r>>,
+    /// A list of one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ip: Option<[Text<'r>; 1]>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) user: Vec<Text<'r>>,
 }
@@ -414,7 +415,7 @@ mod tests {
             ..plain_mapper()
         };
         let line = line(&mapper, |document| {
-            document.related = Related { ip: vec!["::1".into()], user: vec!["\u{1}\\\"ä\n".into()] };
+            document.related = Related { ip: Some(["::1".into()]), user: vec!["\u{1}\\\"ä\n".into()] };
             document.user.group.name = json_value(json!("c"));
             document.source.ip = json_value(json!("::1"));
             document.event.timezone = Some("UTC");

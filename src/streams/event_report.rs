@@ -267,7 +267,7 @@ impl<'m> Mapping<'m> {
             document.related.user = users;
         }
         match &document.source.ip {
-            Some(FieldValue::Text(ip)) => document.related.ip = vec![ip.clone()],
+            Some(FieldValue::Text(ip)) => document.related.ip = Some([ip.clone()]),
             Some(FieldValue::Texts(_) | FieldValue::Json(_) | FieldValue::Broken(_)) => {
                 input.reject("IP_Address is a list, so it is missing from related.ip".to_owned());
             }

@@ -50,9 +50,13 @@ impl Login {
         if let Always(known) = self {
             return Some(known);
         }
-        let data = data?.as_str().trim().to_lowercase();
-        let is_own = OWN_SITES.contains(&data.trim_end_matches('/'))
-            || data.strip_prefix(VIA).is_some_and(|client| !client.starts_with(char::is_alphanumeric));
+        let data = data?.as_str().trim();
+        let site = data.trim_end_matches('/');
+        let is_own_site = OWN_SITES.iter().any(|own| own.eq_ignore_ascii_case(site));
+        let is_own = is_own_site
+            || data.split_at_checked(VIA.len()).is_some_and(|(via, client)| {
+                via.eq_ignore_ascii_case(VIA) && !client.starts_with(char::is_alphanumeric)
+            });
         match (data.is_empty(), is_own) {
             (true, _) => None,
             (false, true) => Some(LoginType::LastPass),

@@ -95,13 +95,14 @@ async fn answer(
         }
         _ => body.to_vec(),
     };
-    let is_short = uri.query().is_some_and(|query| query.contains("filter_path"));
+    let asks_for = |parameter| uri.query().is_some_and(|query| query.contains(parameter));
+    let is_short = asks_for("filter_path");
     let (status, answer, documents) = match uri.path() {
         path if path.ends_with("_bulk") => {
             let (answer, documents) = bulk(&body, is_short);
             (StatusCode::OK, answer, documents)
         }
-        path if path.ends_with("_mget") => (StatusCode::OK, mget(&body), 0),
+        path if path.ends_with("_mget") => (StatusCode::OK, mget(&body, !is_short || asks_for("docs._index")), 0),
         path if path.starts_with("/_resolve/index") => match lock(&shared).has_stream {
             true => {
                 let found = json!([{"name": DATA_STREAM, "backing_indices": [BACKING_INDEX]}]);
@@ -200,8 +201,8 @@ fn bulk(body: &[u8], is_short: bool) -> (String, u64) {
     (answer, documents)
 }
 
-/// Returns a response in which no document is found.
-fn mget(body: &[u8]) -> String {
+/// Returns a response in which no document is found, with or without the name of each document's index.
+fn mget(body: &[u8], names_indices: bool) -> String {
     #[derive(Deserialize)]
     struct Question<'a> {
         #[serde(borrow, rename = "_index", default)]
@@ -219,7 +220,10 @@ fn mget(body: &[u8]) -> String {
     let Ok(asked) = serde_json::from_slice::<Questions<'_>>(body) else { return "{}".to_owned() };
     let all = asked.docs.iter().map(|question| (question.index.unwrap_or(BACKING_INDEX), question.id));
     let all = all.chain(asked.ids.iter().map(|id| (BACKING_INDEX, *id)));
-    let entries: Vec<String> =
-        all.map(|(index, id)| format!(r#"{{"_index":"{index}","_id":"{id}","found":false}}"#)).collect();
+    let entry = |(index, id)| match names_indices {
+        true => format!(r#"{{"_index":"{index}","_id":"{id}","found":false}}"#),
+        false => format!(r#"{{"_id":"{id}","found":false}}"#),
+    };
+    let entries: Vec<String> = all.map(entry).collect();
     format!(r#"{{"docs":[{}]}}"#, entries.join(","))
 }

@@ -48,6 +48,7 @@ mod state;
 mod store;
 mod table;
 #[cfg(test)]
+#[path = "../../tests/unit/checkpoint/testing.rs"]
 pub(crate) mod testing;
 
 pub use self::comparison::{Comparison, ComparisonProgress, CompleteSnapshot, SkipReason};

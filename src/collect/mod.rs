@@ -9,6 +9,7 @@ mod changes;
 mod comparing;
 mod events;
 #[cfg(test)]
+#[path = "../../tests/unit/collect/events_properties.rs"]
 mod events_properties;
 mod live;
 mod preview;

@@ -36,10 +36,13 @@ mod writer;
 #[path = "../../tests/errors/elastic.rs"]
 mod error_texts;
 #[cfg(test)]
+#[path = "../../tests/unit/elastic/fake.rs"]
 mod fake;
 #[cfg(test)]
+#[path = "../../tests/unit/elastic/testing.rs"]
 mod testing;
 #[cfg(test)]
+#[path = "../../tests/unit/elastic/tests.rs"]
 mod tests;
 
 pub use api_keys::{INSTALLER_ROLE, Keys, WRITER_ROLE, create_writer_key, invalidate_keys, key_id, reach};

@@ -5,6 +5,7 @@
 //! no other fact.
 
 #[cfg(test)]
+#[path = "../../tests/unit/lastpass/answers.rs"]
 pub(crate) mod answers;
 mod backoff;
 mod client;
@@ -14,6 +15,7 @@ mod error;
 pub mod folders;
 mod follow_up;
 #[cfg(test)]
+#[path = "../../tests/unit/lastpass/forms.rs"]
 mod forms;
 mod markup;
 pub mod own_polls;
@@ -22,14 +24,17 @@ mod passes;
 mod problem;
 pub mod reporting;
 #[cfg(test)]
+#[path = "../../tests/unit/lastpass/testing.rs"]
 pub(crate) mod testing;
 pub mod time;
 #[cfg(test)]
+#[path = "../../tests/unit/lastpass/time_properties.rs"]
 mod time_properties;
 pub mod user_dates;
 pub mod users;
 pub mod whole_seconds;
 #[cfg(test)]
+#[path = "../../tests/unit/lastpass/whole_seconds_properties.rs"]
 mod whole_seconds_properties;
 mod wire;
 

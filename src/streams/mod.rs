@@ -35,12 +35,14 @@ mod input;
 mod logins;
 mod mapper;
 #[cfg(test)]
+#[path = "../../tests/unit/streams/properties.rs"]
 mod properties;
 mod record;
 mod redact;
 mod remap;
 mod targets;
 #[cfg(test)]
+#[path = "../../tests/unit/streams/testing.rs"]
 pub(crate) mod testing;
 pub mod user;
 mod value;

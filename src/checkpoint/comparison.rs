@@ -94,6 +94,15 @@ impl Comparison {
         Self { previous, progress, changes: 0 }
     }
 
+    /// Returns the key of the last compared entry, if the comparison is pending and has begun.
+    #[must_use]
+    pub fn position(&self) -> Option<&str> {
+        match &self.progress {
+            ComparisonProgress::After(key) => key.as_deref(),
+            ComparisonProgress::Complete | ComparisonProgress::Skipped(_) => None,
+        }
+    }
+
     /// Returns whether the comparison is not complete and not skipped.
     #[must_use]
     pub const fn is_pending(&self) -> bool {

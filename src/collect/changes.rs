@@ -73,16 +73,7 @@ impl Run<'_> {
         current: CompleteSnapshot,
         comparison: Comparison,
     ) -> Result<Ended, Error> {
-        let mapper = self.session.mapper;
-        let query = SnapshotQuery {
-            data_stream: of.stream().data_stream(&mapper.namespace),
-            letters: DataStream::dead_letter(&mapper.namespace),
-            account: mapper.account.clone(),
-            organization: mapper.organization.clone(),
-            timestamps: [previous.timestamp, current.timestamp],
-            key: of.key(),
-            fields: of.compared_fields(),
-        };
+        let query = self.query(of, [previous.timestamp, current.timestamp]);
         let Some(mut snapshots) = Snapshots::open(self.session.elastic, query).await? else {
             return self.skip(of, SkipReason::PreviousGone).await;
         };
@@ -95,20 +86,12 @@ impl Run<'_> {
                 return self.skip(of, reason).await;
             }
         };
-        let snapshot = |complete: CompleteSnapshot| streams::Snapshot {
-            scheduled_time: complete.scheduled_time,
-            timestamp: complete.timestamp,
-        };
-        let pair = Pair { stream: of.stream(), previous: snapshot(previous), current: snapshot(current) };
-        let position = match &comparison.progress {
-            ComparisonProgress::After(Some(key)) => Some(key.as_str()),
-            ComparisonProgress::After(None) | ComparisonProgress::Complete | ComparisonProgress::Skipped(_) => None,
-        };
-        let letters = DataStream::dead_letter(&mapper.namespace);
+        let position = comparison.position();
+        let mapper = self.session.mapper;
         let writer = BulkWriter::new(
             self.session.elastic,
             DataStream::change(&mapper.namespace),
-            letters,
+            DataStream::dead_letter(&mapper.namespace),
             self.session.origin.clone(),
         );
         let mut work = Work {
@@ -117,7 +100,7 @@ impl Run<'_> {
             readers: [snapshots.reader(0, position), snapshots.reader(1, position)],
             snapshots,
             left_out,
-            documents: Documents::new(mapper, pair, now()),
+            documents: Documents::new(mapper, pair(of, previous, current), now()),
             writer,
             pending: Vec::new(),
             folder: None,
@@ -142,6 +125,20 @@ impl Run<'_> {
         }
     }
 
+    /// Returns the query for the two snapshots with these timestamps.
+    fn query(&self, of: SnapshotOf, timestamps: [Timestamp; 2]) -> SnapshotQuery {
+        let mapper = self.session.mapper;
+        SnapshotQuery {
+            data_stream: of.stream().data_stream(&mapper.namespace),
+            letters: DataStream::dead_letter(&mapper.namespace),
+            account: mapper.account.clone(),
+            organization: mapper.organization.clone(),
+            timestamps,
+            key: of.key(),
+            fields: of.compared_fields(),
+        }
+    }
+
     /// Saves that the snapshots cannot be compared, and reports it.
     async fn skip(&self, of: SnapshotOf, reason: SkipReason) -> Result<Ended, Error> {
         let state = self.lease.state();
@@ -162,6 +159,12 @@ impl Run<'_> {
             "two snapshots can't be compared; their changes are not known"
         );
     }
+}
+
+/// Returns the snapshots as their changes name them.
+fn pair(of: SnapshotOf, previous: CompleteSnapshot, current: CompleteSnapshot) -> Pair {
+    let snapshot = |CompleteSnapshot { scheduled_time, timestamp, .. }| streams::Snapshot { scheduled_time, timestamp };
+    Pair { stream: of.stream(), previous: snapshot(previous), current: snapshot(current) }
 }
 
 /// Returns the IDs of the entries to leave out, because a snapshot has no readable document of them. Fails with the reason

@@ -1,7 +1,6 @@
 //! Sends commands to the Enterprise API and judges the responses.
 
 use std::{
-    borrow::Cow,
     fmt,
     sync::{
         Arc, OnceLock,
@@ -243,7 +242,7 @@ impl Client {
         (status, headers, answer): (StatusCode, &header::HeaderMap, &[u8]),
         read: impl Fn(&str) -> Result<T, wire::Problem>,
     ) -> Result<T, Fault> {
-        let answer = text_of(answer);
+        let answer = wire::text_of(answer);
         if status.is_success() {
             return read(&answer).map_err(|problem| self.fault(command, problem));
         }
@@ -321,21 +320,6 @@ fn may_refuse(status: StatusCode) -> bool {
         StatusCode::TOO_MANY_REQUESTS,
     ];
     status.is_client_error() && !OTHERS.contains(&status)
-}
-
-/// Decodes a body. Replaces bytes that are not UTF-8, because a record with such a byte would make every later response
-/// that contains it unreadable. Recognizes UTF-16 only by its byte order mark.
-fn text_of(body: &[u8]) -> Cow<'_, str> {
-    let utf16 = |units: &[u8], unit: fn([u8; 2]) -> u16| {
-        let units: Vec<u16> = units.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
-        Cow::Owned(String::from_utf16_lossy(&units))
-    };
-    match body {
-        [0xff, 0xfe, units @ ..] => utf16(units, u16::from_le_bytes),
-        [0xfe, 0xff, units @ ..] => utf16(units, u16::from_be_bytes),
-        // Checks the whole body in one pass, which is faster than the lossy conversion.
-        _ => std::str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed),
-    }
 }
 
 /// Returns whether the reason of a `FAIL` is about the credentials. The wording is not documented. The result only

@@ -6,7 +6,7 @@
 //! Each command accepts only the form of its own response. Any other body is classified by its message, in any format:
 //! there were too many requests, the command or the credentials are refused, or the body is not LastPass's.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize, Deserializer,
@@ -153,6 +153,21 @@ impl<'de> Visitor<'de> for RecordsUnder<'_> {
             }
         }
         Ok(read)
+    }
+}
+
+/// Decodes a body. Replaces bytes that are not UTF-8, because a record with such a byte would make every later response
+/// that contains it unreadable. Recognizes UTF-16 only by its byte order mark.
+pub(super) fn text_of(body: &[u8]) -> Cow<'_, str> {
+    let utf16 = |units: &[u8], unit: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = units.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
+        Cow::Owned(String::from_utf16_lossy(&units))
+    };
+    match body {
+        [0xff, 0xfe, units @ ..] => utf16(units, u16::from_le_bytes),
+        [0xfe, 0xff, units @ ..] => utf16(units, u16::from_be_bytes),
+        // Checks the whole body in one pass, which is faster than the lossy conversion.
+        _ => std::str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed),
     }
 }
 

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use super::{
     document::Document,
     error::Error,
+    field::Field,
     first_runs,
-    input::{Field, Input},
+    input::Input,
     key::CreatedKey,
     kibana,
     prepare::{Plan, Preparation, key_name},

@@ -4,7 +4,7 @@ use lastpass_elastic::{collect::Preview, config::Config, error::Error as Library
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
 
-use super::{error::Error, input::Field};
+use super::{error::Error, field::Field};
 
 /// Takes the place of a key that is not known yet, where the library requires one.
 const UNKNOWN_KEY: &str = "unknown";

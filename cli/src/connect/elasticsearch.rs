@@ -11,10 +11,7 @@ use lastpass_elastic::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{
-    error::Error,
-    input::{Field, Input},
-};
+use super::{error::Error, field::Field, input::Input};
 use crate::output;
 
 /// Longest time of the requests to Elasticsearch with their retries. Chosen: somebody is waiting at the terminal.

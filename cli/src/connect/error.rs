@@ -4,7 +4,7 @@ use std::io;
 
 use lastpass_elastic::{elastic, error::Error as LibraryError};
 
-use super::input::{self, Field};
+use super::field::{self, Field};
 use crate::{aws, exit::Exit, failure::Failure};
 
 /// Why a stack could not be connected.
@@ -19,7 +19,7 @@ pub enum Error {
     /// Values are missing, and nobody can be asked.
     #[error(
         "nobody can be asked, because standard input or standard error is not a terminal: set {}; or pass --secrets-from-stdin with a JSON document that has {}",
-        input::describe(.missing), .missing.iter().map(|field| field.name()).collect::<Vec<_>>().join(", ")
+        field::describe(.missing), .missing.iter().map(|field| field.name()).collect::<Vec<_>>().join(", ")
     )]
     NoTerminal {
         /// The missing values.
@@ -32,7 +32,7 @@ pub enum Error {
         field: Field,
     },
     /// Standard input holds another document.
-    #[error("standard input is not a JSON document with some of the fields {}, each a text: {problem}", input::names())]
+    #[error("standard input is not a JSON document with some of the fields {}, each a text: {problem}", field::names())]
     Stdin {
         /// The problem, without a part of the document.
         problem: String,

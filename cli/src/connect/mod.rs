@@ -8,6 +8,7 @@ mod command;
 mod document;
 mod elasticsearch;
 mod error;
+mod field;
 mod first_runs;
 mod input;
 mod key;
@@ -23,5 +24,5 @@ pub use self::{
     ask::{ask, is_possible as can_ask},
     command::connect,
     error::Error,
-    input::{names, variables},
+    field::{names, variables},
 };

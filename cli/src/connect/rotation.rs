@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::{
     document::Document,
     error::Error,
-    input::Field,
+    field::Field,
     key::{CreatedKey, TIMEOUT},
     secret::Secret,
     settings::{self, Settings},

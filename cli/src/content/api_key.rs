@@ -2,11 +2,9 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::error::Error;
+use super::error::{Error, VARIABLE};
 use crate::connect;
 
-/// The environment variable with the API key.
-pub const VARIABLE: &str = "LASTPASS_ELASTIC_KIBANA_API_KEY";
 const PROMPT: &str = "API key for Kibana, encoded (stays hidden, and is not stored): ";
 
 /// Reads the API key from the environment, or asks for it on a terminal without showing it.

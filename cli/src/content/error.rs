@@ -2,8 +2,10 @@
 
 use std::io;
 
-use super::api_key::VARIABLE;
 use crate::{exit::Exit, failure::Failure, output};
+
+/// The environment variable with the API key.
+pub const VARIABLE: &str = "LASTPASS_ELASTIC_KIBANA_API_KEY";
 
 /// The privileges that a refusal names. docs/dashboards.md has the role.
 const PRIVILEGES: &str = "Kibana privileges All for Dashboards, for Data View Management and for the rules of Security, in this space; \

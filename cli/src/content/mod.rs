@@ -18,4 +18,8 @@ mod kibana;
 mod report;
 mod rules;
 
-pub use self::{api_key::VARIABLE, error::Error, install::install, report::render};
+pub use self::{
+    error::{Error, VARIABLE},
+    install::install,
+    report::render,
+};

@@ -1,6 +1,4 @@
-//! Measures each part of processing an event: `cargo bench --bench hot`.
-//!
-//! The page comes from the simulator. The sum of the parts is the function's own time for a page, without the network.
+//! Measures each part of processing an event up to its document: `cargo bench --bench hot`. The page comes from the simulator.
 
 #![allow(
     missing_docs,
@@ -13,8 +11,7 @@ use std::{hint::black_box, time::Duration};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;
 use lastpass_elastic::{
-    document::{AccountNumber, Document, Namespace, Organization},
-    elastic::bulk_of,
+    document::{AccountNumber, Namespace, Organization},
     lastpass::{
         reporting::{Page, parse_page},
         time::ApiZone,
@@ -27,8 +24,6 @@ use serde_json::json;
 
 /// Events of the page: one fewer than a full page, because a full page would count as truncated.
 const EVENTS: usize = 9_999;
-/// Documents per bulk request.
-const BULK: usize = 2_000;
 
 fn at(text: &str) -> Timestamp {
     text.parse().expect("a time")
@@ -75,8 +70,7 @@ fn hot(criterion: &mut Criterion) {
     let stamps = Stamps { created: end, ingested: None };
     let page = || parse_page(&answer, &mapper.zone).expect("a page");
     let events = whole(&mapper.zone, page(), end);
-    let documents: Vec<Document> = event_report::each(&mapper, &stamps, events.clone()).collect();
-    assert_eq!(documents.len(), EVENTS);
+    assert_eq!(event_report::each(&mapper, &stamps, events.clone()).count(), EVENTS);
 
     let mut group = criterion.benchmark_group("page");
     group.throughput(Throughput::Elements(EVENTS as u64)).measurement_time(Duration::from_secs(5)).sample_size(20);
@@ -90,9 +84,6 @@ fn hot(criterion: &mut Criterion) {
             |events| event_report::each(&mapper, &stamps, events).for_each(|document| drop(black_box(document))),
             criterion::BatchSize::LargeInput,
         );
-    });
-    group.bench_function("pack", |bencher| {
-        bencher.iter(|| documents.chunks(BULK).for_each(|bulk| drop(black_box(bulk_of(bulk)))));
     });
     group.finish();
 }

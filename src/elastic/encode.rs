@@ -77,14 +77,6 @@ pub(super) fn bulk_body<'a>(lines: impl Iterator<Item = Line<'a>> + Clone) -> io
     body.into_inner()?.finish()
 }
 
-/// Returns the compressed body of a `_bulk` request that creates `documents`. For the benches.
-///
-/// # Errors
-/// None in practice, because it writes into memory.
-pub fn bulk_of(documents: &[Document]) -> io::Result<Vec<u8>> {
-    bulk_body(documents.iter().map(Line::of))
-}
-
 /// Compresses a body.
 ///
 /// # Errors

@@ -49,8 +49,6 @@ pub use api_keys::{INSTALLER_ROLE, Keys, WRITER_ROLE, create_writer_key, invalid
 pub use cause::{KeyFault, Unanswered, Unreadable};
 pub use client::Client;
 pub use dead_letter::Origin;
-#[doc(hidden)]
-pub use encode::bulk_of;
 pub use error::{Error, OLDEST_VERSION};
 pub use ignored::{Ignored, IgnoredValues, ignored_values};
 pub use judge::{ItemOutcome, Refusal, StopCause};

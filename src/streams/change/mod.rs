@@ -6,6 +6,7 @@
 
 pub mod folders;
 #[cfg(test)]
+#[path = "../../../tests/unit/streams/change/properties.rs"]
 mod properties;
 pub mod users;
 

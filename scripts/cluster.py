@@ -38,7 +38,7 @@ class Cluster:
         self.version = os.environ["LOCAL_ELASTICSEARCH_VERSION"]
         self._login = base64.b64encode(login.encode()).decode()
 
-    def ask(self, method: str, path: str, body: object = None) -> dict:
+    def request(self, method: str, path: str, body: object = None) -> dict:
         headers = {"Authorization": f"Basic {self._login}", "Content-Type": "application/json"}
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.url}/{path}", data, headers, method=method)
@@ -55,17 +55,17 @@ class Cluster:
         """
         rights = json.loads((ROLES / f"{role}.json").read_text())
         body = {"name": f"lastpass-{role}", "role_descriptors": {f"lastpass-{role}": rights}}
-        return self.ask("POST", "_security/api_key", body)["encoded"]
+        return self.request("POST", "_security/api_key", body)["encoded"]
 
     def count(self, data_stream: str) -> int:
         """Returns the current number of documents; 0 if the data stream does not exist."""
-        self.ask("POST", f"{data_stream}/_refresh?ignore_unavailable=true")
-        return self.ask("GET", f"{data_stream}/_count?ignore_unavailable=true")["count"]
+        self.request("POST", f"{data_stream}/_refresh?ignore_unavailable=true")
+        return self.request("GET", f"{data_stream}/_count?ignore_unavailable=true")["count"]
 
     def document_with(self, data_stream: str, field: str) -> dict | None:
         """Returns the newest document that has this field."""
         body = {"size": 1, "sort": [{"@timestamp": "desc"}], "query": {"exists": {"field": field}}}
-        hits = self.ask("POST", f"{data_stream}/_search?ignore_unavailable=true", body)["hits"]["hits"]
+        hits = self.request("POST", f"{data_stream}/_search?ignore_unavailable=true", body)["hits"]["hits"]
         return hits[0]["_source"] if hits else None
 
     def add_countries(self, namespace: str, countries: dict[str, str]) -> None:
@@ -74,8 +74,8 @@ class Cluster:
         `countries` maps the beginnings of addresses to ISO codes.
         """
         pipeline = f"countries-{namespace}"
-        self.ask("PUT", f"_ingest/pipeline/{pipeline}", {"processors": [{"local_country": {"countries": countries}}]})
-        self.ask("PUT", f"_index_template/{pipeline}", {
+        self.request("PUT", f"_ingest/pipeline/{pipeline}", {"processors": [{"local_country": {"countries": countries}}]})
+        self.request("PUT", f"_index_template/{pipeline}", {
             "index_patterns": [f"logs-lastpass.event_report-{namespace}"],
             # Above the product's own priority, 350.
             "priority": 400,
@@ -95,10 +95,10 @@ class Cluster:
 
     def documents(self, data_stream: str) -> Iterator[dict]:
         """Yields all current documents."""
-        self.ask("POST", f"{data_stream}/_refresh?ignore_unavailable=true")
+        self.request("POST", f"{data_stream}/_refresh?ignore_unavailable=true")
         body = {"size": PAGE_DOCUMENTS, "sort": ["_doc"]}
-        answer = self.ask("POST", f"{data_stream}/_search?scroll=2m&ignore_unavailable=true", body)
+        answer = self.request("POST", f"{data_stream}/_search?scroll=2m&ignore_unavailable=true", body)
         while hits := answer["hits"]["hits"]:
             for hit in hits:
                 yield hit["_source"]
-            answer = self.ask("POST", "_search/scroll", {"scroll": "2m", "scroll_id": answer["_scroll_id"]})
+            answer = self.request("POST", "_search/scroll", {"scroll": "2m", "scroll_id": answer["_scroll_id"]})

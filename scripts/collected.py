@@ -51,7 +51,7 @@ def collected(simulator: Path, bootstrap: Path, cluster: Cluster, namespace: str
             until_complete(deployment, {"action": "collect", "stream": "event_report"})
             span = {"from": rfc3339(end - timedelta(days=SIZE.days)), "to": rfc3339(end)}
             until_complete(deployment, {"action": "backfill", "stream": "event_report", **span})
-            cluster.ask("POST", f"logs-lastpass.*-{namespace}/_refresh")
+            cluster.request("POST", f"logs-lastpass.*-{namespace}/_refresh")
             yield company
 
 
@@ -84,7 +84,7 @@ def users_of(folder: dict) -> list[dict]:
 
 def shared(company: Company) -> dict[str, dict]:
     """Returns the shared folders that have users and are not deleted."""
-    folders = company.held("folders")
+    folders = company.by_key("folders")
     return {key: folder for key, folder in folders.items() if users_of(folder) and str(folder.get("deleted")) not in ("1", "True")}
 
 
@@ -99,7 +99,7 @@ def invite_outsiders(company: Company) -> None:
 
 def change(company: Company) -> None:
     """Changes what a company changes from one day to the next."""
-    users = company.held("users")
+    users = company.by_key("users")
     keys = list(users)
     leaver, joiner, promoted, disabled = keys[3], keys[7], keys[11], keys[17]
     company.change_users({

@@ -111,7 +111,7 @@ class Company:
         folders = json.loads(self._read("folders"))["folders"]
         return [Record.of(record) for key, folder in folders.items() for record in split({**folder, "id": key})]
 
-    def held(self, what: str) -> dict[str, dict]:
+    def by_key(self, what: str) -> dict[str, dict]:
         """Returns the `users` or `folders` as LastPass holds them, by key."""
         return json.loads(self._read(what))[what]
 

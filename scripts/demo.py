@@ -49,7 +49,7 @@ class Stream:
 
     name: str
     title: str
-    held: Callable[[Company], list[Record]]
+    records: Callable[[Company], list[Record]]
 
     @property
     def data_stream(self) -> str:
@@ -100,15 +100,15 @@ def demo(end: datetime) -> int:
 
     step("A company in LastPass: the simulator serves its Enterprise API")
     with Company.start(binaries / "lastpass-simulator", SIZE, SEED, end, reporting_events=True) as company:
-        held = {stream: stream.held(company) for stream in STREAMS}
-        describe(held, end)
+        records = {stream: stream.records(company) for stream in STREAMS}
+        describe(records, end)
         with deploy(cluster, company, binaries / "bootstrap") as deployment:
             set_up(deployment, company, cluster)
             requests = collect(deployment, end)
-            held[EVENT_REPORT] = collect_own_requests(deployment, company)
+            records[EVENT_REPORT] = collect_own_requests(deployment, company)
 
             step("Is every record there exactly once?")
-            right = compare(held, cluster)
+            right = compare(records, cluster)
 
             step("Repeating everything: the same snapshots, the same scheduled run, the same range")
             right &= repeat(deployment, requests, cluster)
@@ -133,13 +133,13 @@ def demo(end: datetime) -> int:
     return 0
 
 
-def describe(held: dict[Stream, list[Record]], end: datetime) -> None:
-    equals = Counter(held[EVENT_REPORT])
+def describe(records: dict[Stream, list[Record]], end: datetime) -> None:
+    equals = Counter(records[EVENT_REPORT])
     twins = sum(count for count in equals.values() if count > 1)
     tell(f"{SIZE.events:,} events in the {SIZE.days} days before {rfc3339(end)}; {twins:,} of them have an equal one in the")
     tell("same second, and each is a separate event")
     tell(f"{SIZE.users:,} users; {SIZE.folders} shared folders with up to {SIZE.users_of_a_folder} users each, which makes"
-         f" {len(held[FOLDER]):,} documents")
+         f" {len(records[FOLDER]):,} documents")
 
 
 def deploy(cluster: Cluster, company: Company, bootstrap: Path) -> Deployment:
@@ -300,11 +300,11 @@ def attack(deployment: Deployment, company: Company, cluster: Cluster) -> int:
     return len(rows)
 
 
-def compare(held: dict[Stream, list[Record]], cluster: Cluster) -> bool:
+def compare(records: dict[Stream, list[Record]], cluster: Cluster) -> bool:
     rows = []
     for stream in STREAMS:
         documents = list(cluster.documents(stream.data_stream))
-        rows.append((stream.title, len(held[stream]), len(documents), equal(held[stream], documents)))
+        rows.append((stream.title, len(records[stream]), len(documents), equal(records[stream], documents)))
     table(("", "held by LastPass", "documents in Elasticsearch", "equal"), rows)
     tell("equal: the document's event.original is the record, and an event's @timestamp is its instant")
     refused = Counter(letter["error"]["type"] for letter in cluster.documents(DEAD_LETTERS))
@@ -313,13 +313,13 @@ def compare(held: dict[Stream, list[Record]], cluster: Cluster) -> bool:
     return all(there == documents == same for _, there, documents, same in rows)
 
 
-def equal(held: list[Record], documents: Iterable[dict]) -> int:
+def equal(records: list[Record], documents: Iterable[dict]) -> int:
     """Returns how many records have a document.
 
     If an event's pass of a repeated hour is ambiguous, either instant is right, so only the record is compared.
     """
     certain, either = Counter(), Counter()
-    is_timed = held[0].instant is not None
+    is_timed = records[0].instant is not None
     for document in documents:
         moment = instant(document["@timestamp"]) if is_timed else None
         record = Record.of(json.loads(document["event"]["original"]), moment)
@@ -327,7 +327,7 @@ def equal(held: list[Record], documents: Iterable[dict]) -> int:
             either[record.text] += 1
         else:
             certain[record] += 1
-    wanted = Counter(held)
+    wanted = Counter(records)
     rest = Counter()
     for record, count in (wanted - certain).items():
         rest[record.text] += count

@@ -163,14 +163,14 @@ class Engine:
         """Returns the rows of an ES|QL query over the documents of a time."""
         query = re.sub(r"\bNOW\(\)", f'TO_DATETIME("{rfc3339_ms(now)}")', self.narrowed(query))
         body = {"query": f"{query} | limit {self.rule['max_signals'] + 1}", "filter": self.within(since, until)}
-        answer = self.cluster.ask("POST", "_query?drop_null_columns=true", body)
+        answer = self.cluster.request("POST", "_query?drop_null_columns=true", body)
         names = [column["name"] for column in answer["columns"]]
         return [dict(zip(names, row)) for row in answer["values"]]
 
     def hits(self, since: datetime, until: datetime) -> list[Hit]:
         """Returns the documents of a time that the rule's KQL query finds, oldest first."""
         body = {"size": MOST_DOCUMENTS, "version": True, "query": self.found(since, until), "sort": [{"@timestamp": "asc"}]}
-        found = self.cluster.ask("POST", f"{self.indices}/_search?ignore_unavailable=true", body)["hits"]["hits"]
+        found = self.cluster.request("POST", f"{self.indices}/_search?ignore_unavailable=true", body)["hits"]["hits"]
         if len(found) == MOST_DOCUMENTS:
             raise AssertionError(f"{slug(self.rule)}: more than {MOST_DOCUMENTS} documents in one run")
         return [Hit((hit["_id"], hit["_index"], hit["_version"]), self.time(hit["_source"]), hit["_source"]) for hit in found]
@@ -183,7 +183,7 @@ class Engine:
         while True:
             composite = {"sources": sources, "size": MOST_DOCUMENTS, **after}
             body = {"size": 0, "query": self.found(since, until), "aggs": {"terms": {"composite": composite}}}
-            answer = self.cluster.ask("POST", f"{self.indices}/_search?ignore_unavailable=true", body)
+            answer = self.cluster.request("POST", f"{self.indices}/_search?ignore_unavailable=true", body)
             found = answer.get("aggregations", {}).get("terms", {"buckets": []})
             terms.update(tuple(bucket["key"].values()) for bucket in found["buckets"])
             if "after_key" not in found:

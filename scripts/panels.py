@@ -126,6 +126,6 @@ def run(cluster: Cluster, query: str, begin: datetime, end: datetime, filters: l
     body = {"query": query, "filter": {"bool": {"filter": [{"range": {"@timestamp": times}}, *filters]}}}
     if "?_tstart" in query:
         body["params"] = [{"_tstart": times["gte"]}, {"_tend": times["lte"]}]
-    answer = cluster.ask("POST", "_query", body)
+    answer = cluster.request("POST", "_query", body)
     types = {column["name"]: column["type"] for column in answer["columns"]}
     return Result(list(types), types, answer["values"])

@@ -43,10 +43,10 @@ class Recorded(Engine):
         needed = [*threshold["field"], *(limit["field"] for limit in threshold["cardinality"]), "user", "event.action", "source"]
         body = {"size": DOCUMENTS_OF_A_PAGE, "query": self.found(since, until), "sort": ["_doc"],
                 "_source": ["@timestamp", "event.ingested", *needed]}
-        answer = self.cluster.ask("POST", f"{self.indices}/_search?scroll=5m&ignore_unavailable=true", body)
+        answer = self.cluster.request("POST", f"{self.indices}/_search?scroll=5m&ignore_unavailable=true", body)
         while hits := answer["hits"]["hits"]:
             self.found_hits += [Hit((hit["_id"],), self.time(hit["_source"]), hit["_source"]) for hit in hits]
-            answer = self.cluster.ask("POST", "_search/scroll", {"scroll": "5m", "scroll_id": answer["_scroll_id"]})
+            answer = self.cluster.request("POST", "_search/scroll", {"scroll": "5m", "scroll_id": answer["_scroll_id"]})
         self.found_hits.sort(key=lambda hit: hit.time)
         self.times = [hit.time for hit in self.found_hits]
 
@@ -177,7 +177,7 @@ class Moments:
         """The runs that judge an hour in which a user did something twenty times."""
         query = (f"FROM logs-lastpass.event_report-{self.namespace} | STATS n = COUNT(*) BY user.name, hour = DATE_TRUNC(1 hour, @timestamp)"
                  ' | WHERE n >= 20 AND user.name LIKE "*@*" | STATS users = COUNT(*) BY hour | KEEP hour | LIMIT 10000')
-        hours = [parsed(row[0]) for row in self.cluster.ask("POST", "_query", {"query": query})["values"]]
+        hours = [parsed(row[0]) for row in self.cluster.request("POST", "_query", {"query": query})["values"]]
         return [hour + timedelta(minutes=minutes) for hour in hours for minutes in (90, 150)]
 
 

@@ -96,7 +96,7 @@ class Year:
         while True:
             ends = {"first": {"min": {"field": "@timestamp"}}, "last": {"max": {"field": "@timestamp"}}}
             composite = {"composite": {"sources": sources, "size": 10_000, **after}, "aggs": ends}
-            answer = self.cluster.ask("POST", f"{indices}/_search?ignore_unavailable=true", {"size": 0, "query": query, "aggs": {"all": composite}})
+            answer = self.cluster.request("POST", f"{indices}/_search?ignore_unavailable=true", {"size": 0, "query": query, "aggs": {"all": composite}})
             part = answer.get("aggregations", {}).get("all", {"buckets": []})
             found += part["buckets"]
             if "after_key" not in part:

@@ -59,13 +59,13 @@ def of_type(kind: str) -> dict:
     return next(rule for rule in RULES if rule["type"] == kind)
 
 
-def held(kibana: Kibana, rule: dict, space: str = "default") -> dict:
+def installed_rule(kibana: Kibana, rule: dict, space: str = "default") -> dict:
     return kibana.rules[space][rule["rule_id"]]
 
 
 def change_installed(kibana: Kibana, rule: dict, **values) -> None:
     """Changes fields of an installed rule."""
-    held(kibana, rule).update(values)
+    installed_rule(kibana, rule).update(values)
 
 
 # What is installed.
@@ -83,7 +83,7 @@ def test_everything_is_installed_and_rules_are_disabled(kibana):
     assert kibana.rules["default"].keys() == {rule["rule_id"] for rule in RULES} == rules.keys()
     assert not any(rule["enabled"] for rule in kibana.rules["default"].values())
     for rule in RULES:
-        assert held(kibana, rule).items() >= rule.items()
+        assert installed_rule(kibana, rule).items() >= rule.items()
 
 
 def test_a_repetition_changes_nothing(kibana):
@@ -116,21 +116,21 @@ def test_people_read_a_table(kibana):
 def test_a_threshold_that_the_user_changed_stays(kibana):
     installed(kibana)
     rule = of_type("threshold")
-    held(kibana, rule)["threshold"] = rule["threshold"] | {"value": 77}
+    installed_rule(kibana, rule)["threshold"] = rule["threshold"] | {"value": 77}
     change_installed(kibana, rule, enabled=True)
     again = installed(kibana)[rule["rule_id"]]
     assert (again["status"], again["kept"], again["enabled"]) == ("kept", ["threshold"], True)
-    assert held(kibana, rule)["threshold"]["value"] == 77 and held(kibana, rule)["enabled"]
+    assert installed_rule(kibana, rule)["threshold"]["value"] == 77 and installed_rule(kibana, rule)["enabled"]
 
 
 def test_overwriting_replaces_a_threshold_and_keeps_actions_and_exceptions(kibana):
     installed(kibana)
     rule = of_type("threshold")
     actions, exceptions = [{"id": "slack", "action_type_id": ".slack"}], [{"id": "office", "list_id": "office"}]
-    held(kibana, rule).update(threshold=rule["threshold"] | {"value": 77}, enabled=True, actions=actions, exceptions_list=exceptions)
+    installed_rule(kibana, rule).update(threshold=rule["threshold"] | {"value": 77}, enabled=True, actions=actions, exceptions_list=exceptions)
     again = installed(kibana, "--overwrite")[rule["rule_id"]]
     assert (again["status"], again["updated"], again["kept"]) == ("updated", ["threshold"], [])
-    now = held(kibana, rule)
+    now = installed_rule(kibana, rule)
     assert now["threshold"] == rule["threshold"]
     assert now["enabled"] and now["actions"] == actions and now["exceptions_list"] == exceptions
 
@@ -156,9 +156,9 @@ def test_overwriting_replaces_a_threshold_and_keeps_actions_and_exceptions(kiban
 def test_whatever_the_user_changed_stays(kibana, kind, changes):
     installed(kibana)
     rule = of_type(kind)
-    held(kibana, rule).update(changes)
+    installed_rule(kibana, rule).update(changes)
     again = installed(kibana)[rule["rule_id"]]
-    assert held(kibana, rule).items() >= changes.items()
+    assert installed_rule(kibana, rule).items() >= changes.items()
     assert again["updated"] == [] and set(again["kept"]) <= set(changes)
     assert again["status"] == ("kept" if changes.keys() <= rule.keys() else "unchanged")
 
@@ -166,7 +166,7 @@ def test_whatever_the_user_changed_stays(kibana, kind, changes):
 def test_fields_that_only_kibana_adds_are_not_changes(kibana):
     installed(kibana)
     for rule in RULES:
-        held(kibana, rule).update(query=rule["query"] + "\n", revision=7, version=4, updated_by="someone")
+        installed_rule(kibana, rule).update(query=rule["query"] + "\n", revision=7, version=4, updated_by="someone")
     assert {rule["status"] for rule in installed(kibana).values()} == {"unchanged"}
 
 

@@ -33,14 +33,14 @@ def spoil(cluster, stream: str, namespace: str, field: str) -> None:
         "ignore_missing_component_templates": ["logs@custom"],
         "template": {"mappings": properties},
     }
-    cluster.ask("PUT", f"_index_template/{data_stream}", template)
+    cluster.request("PUT", f"_index_template/{data_stream}", template)
 
 
 def repair(cluster, stream: str, namespace: str) -> None:
     """Undoes `spoil`: a new backing index with the product's own mapping."""
     data_stream = f"logs-lastpass.{stream}-{namespace}"
-    cluster.ask("DELETE", f"_index_template/{data_stream}")
-    cluster.ask("POST", f"{data_stream}/_rollover")
+    cluster.request("DELETE", f"_index_template/{data_stream}")
+    cluster.request("POST", f"{data_stream}/_rollover")
 
 
 def queue_behind(topic: str) -> str:

@@ -121,7 +121,7 @@ def key_for(cluster, namespace: str) -> str:
     for indices in rights["indices"]:
         indices["names"] = [f"logs-lastpass.*-{namespace}"]
     body = {"name": f"lastpass-{namespace}", "role_descriptors": {"writer": rights}}
-    return cluster.ask("POST", "_security/api_key", body)["encoded"]
+    return cluster.request("POST", "_security/api_key", body)["encoded"]
 
 
 def scheduled(stack: Deployment, stream: str) -> dict:

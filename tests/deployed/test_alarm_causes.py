@@ -218,7 +218,7 @@ def test_each_cause_raises_its_alarm_and_no_other(story, cluster):
 
     for stream, text in TEXTS.items():
         spoil(cluster, stream, refusing.namespace, text)
-        cluster.ask("POST", f"logs-lastpass.{stream}-{refusing.namespace}/_rollover")
+        cluster.request("POST", f"logs-lastpass.{stream}-{refusing.namespace}/_rollover")
         alarm = alarm_of(stream, "dead-letters")
 
         def refuse(stream=stream, alarm=alarm):

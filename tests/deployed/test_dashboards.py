@@ -78,7 +78,7 @@ def test_the_numbers_are_those_of_the_company(copied):
     failed = [record for record in recent if record.get("Action", "").lower() == "failed login attempt"]
     # An event at the very beginning of the range may be in or out.
     assert abs(copied.number("activity: Failed logins") - len(failed)) <= 1
-    users = copied.company.held("users").values()
+    users = copied.company.by_key("users").values()
     # The snapshot before the last change is in the range, too.
     assert copied.number("access: Users") - sum(not is_set(user.get("disabled")) for user in users) in (0, 1, 2)
     assert copied.number("collector: Duplicates") == 0
@@ -123,7 +123,7 @@ def test_namespaces_and_organizations_are_kept_apart(copied):
         "data_stream": {"type": "logs", "dataset": "lastpass.event_report", "namespace": other},
         "organization": {"name": "another company"},
     }
-    copied.cluster.ask("POST", f"logs-lastpass.event_report-{other}/_doc?refresh=true", event)
+    copied.cluster.request("POST", f"logs-lastpass.event_report-{other}/_doc?refresh=true", event)
     assert set(copied.run_in_all_namespaces(panel).values("data_stream.namespace")) == {copied.namespace, other}
     assert set(copied.run(panel).values("data_stream.namespace")) == {copied.namespace}
     by_name = {"term": {"organization.name": "another company"}}

@@ -83,8 +83,8 @@ def users(cluster):
     names = {}
     for kind, role in roles.items():
         names[kind] = user = name(kind)
-        cluster.ask("PUT", f"_security/role/{user}", role)
-        cluster.ask("PUT", f"_security/user/{user}", {"password": PASSWORD, "roles": [user]})
+        cluster.request("PUT", f"_security/role/{user}", role)
+        cluster.request("PUT", f"_security/user/{user}", {"password": PASSWORD, "roles": [user]})
     return names
 
 
@@ -114,12 +114,12 @@ def remove_current_templates(cluster):
     for stream in (*STREAMS, "dead_letter"):
         template = f"_index_template/lastpass-elastic.{stream}"
         with contextlib.suppress(ClusterError):
-            cluster.ask("DELETE", template)
+            cluster.request("DELETE", template)
             continue
         with contextlib.suppress(ClusterError):
-            (found,) = cluster.ask("GET", template)["index_templates"]
+            (found,) = cluster.request("GET", template)["index_templates"]
             found["index_template"]["_meta"]["lastpass_elastic"]["version"] = 0
-            cluster.ask("PUT", template, found["index_template"])
+            cluster.request("PUT", template, found["index_template"])
 
 
 class Connecting(Terminal):
@@ -168,7 +168,7 @@ def connect(command_line, stack, company, users):
 
 def keys_of(cluster, stack):
     """Returns the valid API keys that `connect` created for a stack: name -> ID."""
-    found = cluster.ask("GET", "_security/api_key")["api_keys"]
+    found = cluster.request("GET", "_security/api_key")["api_keys"]
     ours = f"lastpass-elastic {stack.stack_name} "
     return {key["name"]: key["id"] for key in found if key["name"].startswith(ours) and not key["invalidated"]}
 

@@ -7,8 +7,9 @@ use lastpass_fuzz::{check_no_secret, check_text, config};
 use libfuzzer_sys::{Corpus, fuzz_target};
 
 /// The settings that an error may name.
-const SETTINGS: [&str; 17] = [
+const SETTINGS: [&str; 19] = [
     "SECRET_ARN",
+    "SECRET_PREFIX",
     "CHECKPOINT_TABLE",
     "ELASTICSEARCH_URL",
     "ELASTIC_CLOUD_ID",
@@ -24,6 +25,7 @@ const SETTINGS: [&str; 17] = [
     "TAGS",
     "PRESERVE_ORIGINAL_EVENT",
     "PRESERVE_DUPLICATE_CUSTOM_FIELDS",
+    "SNAPSHOT_CHANGES",
     "LOG_LEVEL",
 ];
 

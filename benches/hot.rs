@@ -6,40 +6,31 @@
     reason = "criterion makes functions of its own; a bench may stop where it likes"
 )]
 
+#[path = "../tests/integration/mapper.rs"]
+mod mapper;
+
 use std::{hint::black_box, time::Duration};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;
 use lastpass_elastic::{
-    document::{AccountNumber, Namespace, Organization},
     lastpass::{
         reporting::{Page, parse_page},
         time::ApiZone,
         whole_seconds::WindowReader,
     },
-    streams::{Mapper, Stamps, event_report},
+    streams::{Stamps, event_report},
 };
 use lastpass_simulator::{CompanySize, World};
 use serde_json::json;
+
+use self::mapper::plain_mapper;
 
 /// Events of the page: one fewer than a full page, because a full page would count as truncated.
 const EVENTS: usize = 9_999;
 
 fn at(text: &str) -> Timestamp {
     text.parse().expect("a time")
-}
-
-fn mapper() -> Mapper {
-    Mapper {
-        account: AccountNumber::new("12345").expect("an account number"),
-        organization: Organization::default(),
-        namespace: Namespace::new("default").expect("a namespace"),
-        zone: ApiZone::new("US/Eastern").expect("a zone"),
-        user_zone: ApiZone::new("UTC").expect("a zone"),
-        tags: Vec::new(),
-        preserve_original_event: false,
-        preserve_duplicate_custom_fields: false,
-    }
 }
 
 /// Returns a LastPass response, newest event first.
@@ -65,7 +56,7 @@ fn whole(zone: &ApiZone, page: Page, end: Timestamp) -> Vec<event_report::Event>
 
 fn hot(criterion: &mut Criterion) {
     let end = at("2025-07-01T00:00:00Z");
-    let mapper = mapper();
+    let mapper = plain_mapper();
     let answer = answer(&mapper.zone, end);
     let stamps = Stamps { created: end, ingested: None };
     let page = || parse_page(&answer, &mapper.zone).expect("a page");

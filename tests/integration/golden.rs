@@ -9,11 +9,12 @@ use std::{fs, path::Path};
 
 use jiff::Timestamp;
 use lastpass_elastic::{
-    document::{AccountNumber, Document, Namespace, Organization},
-    lastpass::time::ApiZone,
+    document::{Document, Namespace},
     streams::{Identity, Mapper, Snapshot, Stamps, detailed_shared_folder, event_report, user},
 };
 use serde_json::{Map, Value, json};
+
+use crate::mapper::plain_mapper;
 
 /// The time of reading: the `@timestamp` of records without a time.
 const READ: &str = "2031-05-06T07:08:09.123Z";
@@ -88,14 +89,10 @@ fn object(value: Value) -> Map<String, Value> {
 fn mapper(tags: &[String]) -> Mapper {
     let has = |tag: &str| tags.iter().any(|set| set == tag);
     Mapper {
-        account: AccountNumber::new("12345").expect("a number"),
-        organization: Organization::default(),
         namespace: Namespace::new("golden").expect("a namespace"),
-        zone: ApiZone::new("US/Eastern").expect("a zone"),
-        user_zone: ApiZone::new("UTC").expect("a zone"),
-        tags: Vec::new(),
         preserve_original_event: has("preserve_original_event"),
         preserve_duplicate_custom_fields: has("preserve_duplicate_custom_fields"),
+        ..plain_mapper()
     }
 }
 

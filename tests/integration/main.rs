@@ -18,6 +18,7 @@ mod golden;
 mod index_mode;
 mod leaks;
 mod lease;
+mod mapper;
 mod official_client;
 mod old_indices;
 mod readme;

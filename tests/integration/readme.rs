@@ -4,15 +4,16 @@ use std::{fs, path::Path};
 
 use jiff::Timestamp;
 use lastpass_elastic::{
-    document::{AccountNumber, Document, Namespace, Organization, Stream},
-    lastpass::time::ApiZone,
+    document::{Document, Stream},
     streams::{
-        Mapper, Snapshot, Stamps,
+        Snapshot, Stamps,
         change::{Documents, Pair, users},
         detailed_shared_folder, event_report, user,
     },
 };
 use serde_json::Value;
+
+use crate::mapper::plain_mapper;
 
 const EVENT: &str = r#"{"Time":"2026-10-05 09:41:07","Username":"ann@example.com","IP_Address":"203.0.113.9",
     "Action":"Add to Shared Folder","Data":"'Finance' 'bob@example.com'"}"#;
@@ -29,30 +30,17 @@ fn at(text: &str) -> Timestamp {
     text.parse().expect("a time")
 }
 
-fn mapper() -> Mapper {
-    Mapper {
-        account: AccountNumber::new("12345").expect("an account number"),
-        organization: Organization::default(),
-        namespace: Namespace::new("default").expect("a namespace"),
-        zone: ApiZone::new("US/Eastern").expect("a zone"),
-        user_zone: ApiZone::new("UTC").expect("a zone"),
-        tags: Vec::new(),
-        preserve_original_event: false,
-        preserve_duplicate_custom_fields: false,
-    }
-}
-
 fn document(stream: Stream) -> Document {
     let stamps = Stamps { created: at("2026-10-05T13:45:00.182Z"), ingested: Some(at("2026-10-05T13:45:00.182Z")) };
     let snapshot = Snapshot { scheduled_time: at("2026-10-05T13:45:00Z"), timestamp: at("2026-10-05T13:45:00.182Z") };
     let mut documents = match stream {
         Stream::EventReport => {
             let events = [event_report::Event { record: EVENT.to_owned(), time: None }];
-            event_report::documents(&mapper(), &stamps, &events)
+            event_report::documents(&plain_mapper(), &stamps, &events)
         }
-        Stream::User => vec![user::document(&mapper(), &stamps, &snapshot, USER_KEY, USER)],
+        Stream::User => vec![user::document(&plain_mapper(), &stamps, &snapshot, USER_KEY, USER)],
         Stream::DetailedSharedFolder => {
-            detailed_shared_folder::documents(&mapper(), &stamps, &snapshot, FOLDER_KEY, FOLDER)
+            detailed_shared_folder::documents(&plain_mapper(), &stamps, &snapshot, FOLDER_KEY, FOLDER)
         }
     };
     documents.pop().expect("a document")
@@ -60,7 +48,7 @@ fn document(stream: Stream) -> Document {
 
 /// Returns the change of the user of the sample, who was no administrator in the snapshot before.
 fn change() -> Document {
-    let mapper = mapper();
+    let mapper = plain_mapper();
     let source = |record: &str| -> Value {
         let snapshot =
             Snapshot { scheduled_time: at("2026-10-05T13:45:00Z"), timestamp: at("2026-10-05T13:45:00.182Z") };

@@ -26,6 +26,7 @@ def test_settings_reach_the_function(probed):
     environment = probed.invoke({"environment": True})
     settings = {
         "SECRET_ARN": probed.outputs["SecretArn"],
+        "SECRET_PREFIX": "",
         "CHECKPOINT_TABLE": probed.outputs["TableName"],
         "ELASTICSEARCH_URL": NO_ELASTICSEARCH,
         "ELASTIC_CLOUD_ID": "",
@@ -33,6 +34,8 @@ def test_settings_reach_the_function(probed):
         "LASTPASS_URL": "https://lastpass.com/enterpriseapi.php",
         "OTHER_LASTPASS_URL": "",
         "LASTPASS_TIME_ZONE": "US/Eastern",
+        "LASTPASS_USER_TIME_ZONE": "UTC",
+        "LASTPASS_API_USER": "",
         "NAMESPACE": "default",
         "INITIAL_LOOKBACK": "24h",
         "OVERLAP": "15m",

@@ -1,6 +1,7 @@
 """The README and the pages in docs/ agree with the template, the code and the payloads."""
 
 import json
+import posixpath
 import re
 import sys
 import textwrap
@@ -134,6 +135,44 @@ def test_the_table_of_the_archive_names_its_files():
     listed = {name for row in table(PAGES["docs/deploy.md"], "file") for name in re.findall(r"[\w./-]+", row[0].replace("`", ""))}
     made = {"template.yaml", release.FUNCTION_ARCHIVE, release.COMMAND_LINE, "sbom.cdx.json", "licences/", release.SUMS}
     assert listed == made | {folder or pattern.rpartition("/")[2] for pattern, folder in release.COPIED.items()}
+
+
+def archived() -> dict[str, str]:
+    """Returns the files of the project that a release archive contains, with their names in it."""
+    sys.path.insert(0, str(ROOT / "scripts"))
+    import release
+
+    files = ((file, folder) for pattern, folder in release.COPIED.items() for file in ROOT.glob(pattern))
+    return {str(file.relative_to(ROOT)): folder + file.name for file, folder in files}
+
+
+def test_links_of_a_release_lead_to_its_files_or_to_the_folders_that_it_names():
+    """The folders of the sources are named in the description of the archive, so that nobody looks for them in it."""
+    files = archived()
+    outside = set()
+    for page in files.keys() & PAGES.keys():
+        for target in re.findall(r"\]\((?!https://|#)([^)#]+)", PAGES[page]):
+            linked = posixpath.normpath(posixpath.join(posixpath.dirname(files[page]), target))
+            if linked not in files.values():
+                outside.add(linked.split("/")[0] + "/")
+    sentence = r"^Links in these pages to (.+?) lead to files of this repository"
+    (named,) = re.findall(sentence, section("docs/deploy.md", "The release"), re.M | re.S)
+    assert files.keys() >= PAGES.keys() and outside == set(re.findall(r"`([^`]+)`", named))
+
+
+def test_checks_are_those_of_the_code():
+    listed = re.findall(r'"name": "(\w+)"', section("docs/deploy.md", "Check"))
+    source = (ROOT / "src" / "answer" / "check.rs").read_text()
+    variants = source[source.index("enum Name {"):].split("}")[0]
+    named = re.findall(r'(?:#\[serde\(rename = "(\w+)"\)\]\s+)?^    (\w+),$', variants, re.MULTILINE)
+    assert listed == [rename or re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower() for rename, name in named]
+
+
+def test_the_record_of_the_readme_is_that_of_its_document():
+    """The test of the document maps this record."""
+    record = re.findall(r"^```json\n(.*?)^```$", PAGES["README.md"], re.M | re.S)[0]
+    mapped = re.search(r'const EVENT: &str = r#"(.*?)"#;', (ROOT / "tests" / "integration" / "readme.rs").read_text(), re.S).group(1)
+    assert list(json.loads(record).items()) == list(json.loads(mapped).items())
 
 
 def test_errors_are_those_of_the_code():

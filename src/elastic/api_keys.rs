@@ -48,10 +48,7 @@ pub async fn create_writer_key(client: &Client, name: &str, metadata: &Value) ->
         body: Body::Json(body.to_string().into_bytes()),
         ..Request::new(Operation::CreateApiKey, Method::POST, path)
     };
-    let response = client.send(&request).await?;
-    if let Some(error) = client.general_error(&response) {
-        return Err(error);
-    }
+    let response = client.send_once(&request).await?;
     if !response.status.is_success() {
         return Err(client.refused(&response, REMEDY));
     }

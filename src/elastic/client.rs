@@ -119,14 +119,22 @@ impl Client {
     pub(super) async fn ask(&self, request: &Request<'_>) -> Result<Response, Error> {
         let mut pauses = self.pauses();
         loop {
-            let error = match self.send(request).await {
-                Ok(response) => match self.general_error(&response) {
-                    None => return Ok(response),
-                    Some(error) => error,
-                },
-                Err(error) => error,
-            };
-            pauses.before_repeating(error).await?;
+            match self.send_once(request).await {
+                Ok(response) => return Ok(response),
+                Err(error) => pauses.before_repeating(error).await?,
+            }
+        }
+    }
+
+    /// Sends `request` once. For requests that are not safe to repeat.
+    ///
+    /// # Errors
+    /// As [`Client::ask`]. After [`Error::Unreachable`], it is unknown whether Elasticsearch performed the request.
+    pub(super) async fn send_once(&self, request: &Request<'_>) -> Result<Response, Error> {
+        let response = self.send(request).await?;
+        match self.general_error(&response) {
+            None => Ok(response),
+            Some(error) => Err(error),
         }
     }
 
@@ -215,7 +223,9 @@ impl Client {
 
     fn http_error(&self, operation: Operation, error: reqwest::Error, timeout: Duration) -> Error {
         let host = self.host();
-        if error.is_timeout() && timeout < REQUEST_TIMEOUT {
+        // The connect timeout is much shorter, so a connection that takes too long is no late response.
+        let is_late = error.is_timeout() && !error.is_connect();
+        if is_late && timeout < REQUEST_TIMEOUT {
             return Error::OutOfTime { host, operation };
         }
         // While its cluster restarts, a proxy may lack its certificate.
@@ -223,7 +233,7 @@ impl Client {
         if let Some(fault) = TlsFault::of(&error).filter(|fault| !may_pass(fault)) {
             return Error::NotTrusted { host, fault, source: Some(error.without_url()) };
         }
-        let fault = if error.is_timeout() {
+        let fault = if is_late {
             Unanswered::Timeout(timeout)
         } else if error.is_decode() {
             Unanswered::NotElasticsearch

@@ -135,7 +135,7 @@ async fn count(client: &Client, data_stream: &DataStream, query: &Value) -> Resu
         "sort": [{"@timestamp": "desc"}],
         "query": query,
     });
-    let Hits { total, hits } = search::<Hit>(client, &[data_stream.as_str()], &body, READ_REMEDY).await?;
+    let Hits { total, hits } = search::<Hit>(client, &[data_stream.as_str()], &body, READ_REMEDY).await?.hits;
     let newest = hits.first().and_then(|hit| Timestamp::from_millisecond(*hit.sort.first()?).ok());
     let mut fields: Vec<String> = hits.into_iter().flat_map(|hit| hit.ignored).collect();
     fields.sort_unstable();

@@ -81,60 +81,52 @@ impl Finder {
         // While a cluster restarts, its write index cannot be read either, so older ones are given up sooner.
         let mut pauses_for_older = self.client.pauses_of(FIRST_PAUSE, RETRY_TIMEOUT);
         loop {
-            match self.try_find(wanted, &indices).await? {
+            let error = match self.try_find(wanted, &indices).await? {
                 Attempt::Found(found) => return Ok(found),
-                // Its lifecycle deleted it after it was listed: its documents are no longer in the data stream.
-                Attempt::Gone => {
-                    let listed = index_names(&self.client, data_stream).await?;
-                    indices.retain(|index| listed.contains(&index.name));
-                }
-                Attempt::NotNow { index, error_type } => {
-                    let is_older = write_index.as_ref() != Some(&index);
-                    let error = self.unreadable(index, Unreadable::NotNow { error_type });
-                    if is_older { &mut pauses_for_older } else { &mut pauses }.before_repeating(error).await?;
-                }
-                Attempt::Overloaded => {
-                    let (host, operation) = (self.client.host(), Operation::FindIds);
-                    let error = Error::Throttled { host, operation, retry_after: None };
-                    pauses.before_repeating(error).await?;
-                }
-            }
+                Attempt::Failed(error) => error,
+            };
+            let is_older =
+                matches!(&error, Error::IndexUnreadable { index, .. } if Some(index) != write_index.as_ref());
+            if is_older { &mut pauses_for_older } else { &mut pauses }.before_repeating(error).await?;
+            // The documents of an index that its lifecycle has deleted are no longer in the data stream.
+            let listed = index_names(&self.client, data_stream).await?;
+            indices.retain(|index| listed.contains(&index.name));
         }
     }
 
     async fn try_find(&self, wanted: &[Wanted<'_>], indices: &[BackingIndex]) -> Result<Attempt, Error> {
         let mut found = HashSet::new();
-        let mut questions = Inquiry { wanted, indices, asked: 0 };
+        let mut inquiry = Inquiry { wanted, indices, asked: 0 };
         loop {
-            let begin = questions.asked;
+            let begin = inquiry.asked;
             let most = self.max_lookups.load(Ordering::Relaxed);
-            let batch = questions.next(most, &found);
+            let batch = inquiry.next(most, &found);
             if batch.is_empty() {
                 return Ok(Attempt::Found(found));
             }
             let response = mget(&self.client, &batch).await?;
             if response.status == 413 && batch.len() > 1 {
                 self.max_lookups.fetch_min(batch.len() / 2, Ordering::Relaxed);
-                questions.asked = begin;
+                inquiry.asked = begin;
                 continue;
             }
             if !response.status.is_success() {
                 let remedy = if response.status == 413 { TOO_LARGE_REMEDY } else { FIND_REMEDY };
                 return Err(self.client.refused(&response, remedy));
             }
-            if let Some(ended) = self.read(&response, &batch, &mut found)? {
-                return Ok(ended);
+            if let Some(error) = self.read(&response, &batch, &mut found)? {
+                return Ok(Attempt::Failed(error));
             }
         }
     }
 
-    /// Adds the documents of `batch` that exist to `found`. Returns an attempt that has to be repeated or ends here.
+    /// Adds the documents of `batch` that exist to `found`. Returns the error of an entry.
     fn read(
         &self,
         response: &Response,
         batch: &[Question<'_>],
         found: &mut HashSet<usize>,
-    ) -> Result<Option<Attempt>, Error> {
+    ) -> Result<Option<Error>, Error> {
         let entries = self.client.parse::<Entries<'_>>(response)?.docs;
         let mismatch = || {
             let fault = Unanswered::ItemMismatch { sent: batch.len(), answered: entries.len() };
@@ -154,41 +146,32 @@ impl Finder {
                 }
                 (None, Some(false)) => {}
                 (None, None) => return Err(mismatch()),
-                (Some(error), _) => return self.read_error(error, question.index.to_owned()).map(Some),
+                (Some(error), _) => return Ok(Some(entry_error(&self.client, error, question.index))),
             }
         }
         Ok(None)
-    }
-
-    /// Returns what the error of one entry means for the whole lookup.
-    fn read_error(&self, error: &Cause, index: String) -> Result<Attempt, Error> {
-        let error_type = read_error_type(error.ty());
-        match error_type.as_str() {
-            "index_not_found_exception" => Ok(Attempt::Gone),
-            "security_exception" => Err(Error::Forbidden { host: self.client.host(), operation: Operation::FindIds }),
-            "index_closed_exception" => Err(self.unreadable(index, Unreadable::Closed)),
-            CLUSTER_BLOCK => Err(self.unreadable(index, Unreadable::Blocked)),
-            "es_rejected_execution_exception" => Ok(Attempt::Overloaded),
-            _ => Ok(Attempt::NotNow { index, error_type }),
-        }
-    }
-
-    fn unreadable(&self, index: String, why: Unreadable) -> Error {
-        Error::IndexUnreadable { host: self.client.host(), operation: Operation::FindIds, index, why }
     }
 }
 
 /// The outcome of one attempt to look documents up.
 enum Attempt {
     Found(HashSet<usize>),
-    /// A backing index was deleted.
-    Gone,
-    /// A backing index cannot be read at the moment.
-    NotNow {
-        index: String,
-        error_type: String,
-    },
-    Overloaded,
+    /// An entry was an error.
+    Failed(Error),
+}
+
+/// Returns the error of a lookup of which one entry, in `index`, is `error`.
+pub(super) fn entry_error(client: &Client, error: &Cause, index: &str) -> Error {
+    let (host, operation) = (client.host(), Operation::FindIds);
+    let error_type = read_error_type(error.ty());
+    let why = match error_type.as_str() {
+        "security_exception" => return Error::Forbidden { host, operation },
+        "es_rejected_execution_exception" => return Error::Throttled { host, operation, retry_after: None },
+        "index_closed_exception" => Unreadable::Closed,
+        CLUSTER_BLOCK => Unreadable::Blocked,
+        _ => Unreadable::NotNow { error_type },
+    };
+    Error::IndexUnreadable { host, operation, index: index.to_owned(), why }
 }
 
 #[derive(Serialize)]
@@ -294,10 +277,10 @@ mod tests {
         let since = [Some("2026-01-15T00:00:00Z"), Some("2026-02-15T00:00:00Z"), None];
         let wanted: Vec<Wanted<'_>> =
             ids.iter().zip(since).map(|(id, since)| Wanted { id, since: since.map(at) }).collect();
-        let mut questions = Inquiry { wanted: &wanted, indices: &indices, asked: 0 };
+        let mut inquiry = Inquiry { wanted: &wanted, indices: &indices, asked: 0 };
         let mut all = Vec::new();
         loop {
-            let batch = questions.next(2, &HashSet::new());
+            let batch = inquiry.next(2, &HashSet::new());
             if batch.is_empty() {
                 break;
             }

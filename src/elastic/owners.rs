@@ -4,7 +4,7 @@
 //! stream only if the request says so, and `check` looks for documents that an Elastic Agent writes.
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::assets::{STREAMS, StreamAssets};
@@ -12,12 +12,9 @@ use super::backing_indices::data_streams;
 use super::client::Client;
 use super::error::Error;
 use super::operation::Operation;
-use super::search::{Hits, search};
+use super::search::{by_index, search};
 use super::templates::{IndexTemplate, index_templates, mapping_of, owner_in};
 use crate::document::{Namespace, Stream};
-
-/// Number of documents of others that are read. Chosen: they only serve to name the data streams.
-const SAMPLE: usize = 200;
 
 const SEARCH_REMEDY: &str = "check whether the data streams logs-lastpass.* can be searched in Kibana's Discover";
 
@@ -114,22 +111,21 @@ pub async fn other_writers(client: &Client, namespace: &Namespace) -> Result<Opt
     let own: Vec<&str> = newest.iter().filter(|(_, name)| is_ours(name)).map(|(index, _)| index.as_str()).collect();
     let body = documents_of_others(&all, &own);
     let patterns = patterns.each_ref().map(String::as_str);
-    let Hits { total, hits } = search::<Hit>(client, &patterns, &body, SEARCH_REMEDY).await?;
-    let mut names: Vec<String> = hits
-        .into_iter()
-        .map(|hit| newest.iter().find(|(index, _)| *index == hit.index).map_or(hit.index, |(_, name)| name.clone()))
-        .collect();
+    let found = search::<IgnoredAny>(client, &patterns, &body, SEARCH_REMEDY).await?;
+    let with_documents: Vec<&str> = found.indices().collect();
+    let has_documents = |(index, _): &&(String, String)| with_documents.contains(&index.as_str());
+    let mut names: Vec<String> = newest.iter().filter(has_documents).map(|(_, name)| name.clone()).collect();
     names.sort_unstable();
-    names.dedup();
-    Ok((total.value > 0).then_some((total.value, names)))
+    let documents = found.hits.total.value;
+    Ok((documents > 0).then_some((documents, names)))
 }
 
 /// Returns the search for documents of other writers in the indices `all`, of which `own` are in our namespace.
 fn documents_of_others(all: &[&str], own: &[&str]) -> Value {
     json!({
-        "size": SAMPLE,
-        "_source": false,
+        "size": 0,
         "track_total_hits": true,
+        "aggs": by_index(),
         "query": {"bool": {
             "filter": [{"terms": {"_index": all}}, {"range": {"@timestamp": {"gte": "now-2d"}}}],
             "minimum_should_match": 1,
@@ -143,10 +139,4 @@ fn documents_of_others(all: &[&str], own: &[&str]) -> Value {
             ],
         }},
     })
-}
-
-#[derive(Deserialize)]
-struct Hit {
-    #[serde(rename = "_index")]
-    index: String,
 }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::cause::Unreadable;
 use super::error::Error;
 use crate::clock::{Backoff, Deadline};
 
@@ -25,7 +24,8 @@ pub(super) const RESTART_RETRY_TIMEOUT: Duration = Duration::MAX;
 /// The pauses between the attempts of one request, and when to give up.
 pub(super) struct Pauses {
     backoff: Backoff,
-    first_failure: Option<Instant>,
+    /// The first failure of the current kind, and how long failures of this kind are retried.
+    first_failure: Option<(Instant, Duration)>,
     last: Option<Error>,
     retry_timeout: Duration,
     deadline: Deadline,
@@ -44,43 +44,37 @@ impl Pauses {
     /// `error` if it cannot be retried, if the retry timeout is over, or if the pause would not end before the deadline. If
     /// the deadline interrupted an attempt, the error that made the attempt necessary, because it says more.
     pub(super) async fn before_repeating(&mut self, error: Error) -> Result<(), Error> {
-        let mut pause = self.backoff.pause();
-        match &error {
-            Error::Throttled { retry_after, .. } => pause = pause.max(retry_after.unwrap_or_default()),
-            Error::Unreachable { fault, .. } => {
-                let since = *self.first_failure.get_or_insert_with(Instant::now);
-                let retry_timeout =
-                    if fault.may_be_a_restart() { self.retry_timeout } else { self.retry_timeout.min(RETRY_TIMEOUT) };
-                if since.elapsed() + pause > retry_timeout {
-                    return Err(error);
-                }
-            }
-            // The index may become readable, for example when a node with its shards has restarted.
-            Error::IndexUnreadable { why: Unreadable::NotNow { .. }, .. } => {
-                let since = *self.first_failure.get_or_insert_with(Instant::now);
-                if since.elapsed() + pause > self.retry_timeout {
-                    return Err(error);
-                }
-            }
-            Error::OutOfTime { .. } => return Err(self.last.take().unwrap_or(error)),
-            Error::Unauthorized { .. }
-            | Error::Forbidden { .. }
-            | Error::UserUnauthorized { .. }
-            | Error::UserForbidden { .. }
-            | Error::NotTrusted { .. }
-            | Error::NotSetUp { .. }
-            | Error::IndexUnreadable { .. }
-            | Error::TooOld { .. }
-            | Error::OthersWrite { .. }
-            | Error::Refused { .. } => return Err(error),
+        if !error.is_retryable() {
+            return Err(error);
         }
-        if !self.deadline.allows(pause) {
+        let mut pause = self.backoff.pause();
+        let retry_timeout = match &error {
+            Error::OutOfTime { .. } => return Err(self.last.take().unwrap_or(error)),
+            Error::Throttled { retry_after, .. } => {
+                pause = pause.max(retry_after.unwrap_or_default());
+                None
+            }
+            Error::Unreachable { fault, .. } if !fault.may_be_a_restart() => {
+                Some(self.retry_timeout.min(RETRY_TIMEOUT))
+            }
+            // A cluster that restarts, or an index that becomes readable when a node with its shards has restarted.
+            _ => Some(self.retry_timeout),
+        };
+        if retry_timeout.is_some_and(|retry_timeout| self.since_first(retry_timeout) + pause > retry_timeout)
+            || !self.deadline.allows(pause)
+        {
             return Err(error);
         }
         tracing::warn!(error = %error, pause_ms = pause.as_millis() as u64, "Elasticsearch request failed; retrying");
         self.last = Some(error);
         tokio::time::sleep(pause).await;
         Ok(())
+    }
+
+    /// Returns the time since the first of the failures in a row that are retried for `retry_timeout`.
+    fn since_first(&mut self, retry_timeout: Duration) -> Duration {
+        let same = self.first_failure.filter(|(_, timeout)| *timeout == retry_timeout);
+        self.first_failure.insert(same.unwrap_or_else(|| (Instant::now(), retry_timeout))).0.elapsed()
     }
 }
 
@@ -113,6 +107,17 @@ mod tests {
         }
         assert!(started.elapsed() <= retry_timeout);
         assert!((3..15).contains(&calls), "{calls}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_kind_of_failure_has_a_retry_timeout_of_its_own() {
+        let mut pauses = Pauses::new(FIRST_PAUSE, RESTART_RETRY_TIMEOUT, long());
+        pauses.before_repeating(unreachable(503)).await.unwrap();
+        tokio::time::sleep(RETRY_TIMEOUT).await;
+        let started = Instant::now();
+        pauses.before_repeating(unreachable(500)).await.unwrap();
+        while pauses.before_repeating(unreachable(500)).await.is_ok() {}
+        assert!(started.elapsed() <= RETRY_TIMEOUT);
     }
 
     #[tokio::test(start_paused = true)]

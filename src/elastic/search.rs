@@ -4,14 +4,38 @@ use elasticsearch::SearchParts;
 use reqwest::Method;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::client::Client;
 use super::error::Error;
 use super::operation::Operation;
 use super::transport::{Body, Request};
 
+/// Maximum number of indices that are told apart. Chosen: more than a cluster has for one pattern.
+const MAX_INDICES: u32 = 10_000;
+
 /// The result of a search.
+#[derive(Deserialize)]
+pub(super) struct Found<H> {
+    pub(super) hits: Hits<H>,
+    #[serde(default)]
+    aggregations: Value,
+}
+
+impl<H> Found<H> {
+    /// Returns the names of the indices that [`by_index`] found.
+    pub(super) fn indices(&self) -> impl Iterator<Item = &str> {
+        let buckets = self.aggregations["indices"]["buckets"].as_array().into_iter().flatten();
+        buckets.filter_map(|bucket| bucket["key"].as_str())
+    }
+}
+
+/// Returns the aggregation of documents by their index.
+pub(super) fn by_index() -> Value {
+    json!({"indices": {"terms": {"field": "_index", "size": MAX_INDICES}}})
+}
+
+/// The documents of a search.
 #[derive(Deserialize)]
 pub(super) struct Hits<H> {
     pub(super) total: Total,
@@ -35,15 +59,11 @@ pub(super) async fn search<H: DeserializeOwned>(
     indices: &[&str],
     body: &Value,
     remedy: &'static str,
-) -> Result<Hits<H>, Error> {
-    #[derive(Deserialize)]
-    struct Found<H> {
-        hits: Hits<H>,
-    }
+) -> Result<Found<H>, Error> {
     let request = Request {
         query: &[("ignore_unavailable", "true")],
         body: Body::Json(body.to_string().into_bytes()),
         ..Request::new(Operation::SearchDocuments, Method::POST, SearchParts::Index(indices).url())
     };
-    Ok(client.read::<Found<H>>(&request, remedy).await?.hits)
+    client.read(&request, remedy).await
 }

@@ -189,17 +189,32 @@ impl Setup<'_> {
             let response = self.send(operation, Method::PUT, path, &lifecycle).await?;
             self.accept(&response, RETENTION_REMEDY)?;
         }
-        let created_by = match write_index {
-            Some(index) => version(&mapping_of(self.client, index, operation).await?),
-            None => None,
-        };
-        if created_by != Some(VERSION) {
-            let path = IndicesRolloverParts::Alias(name).url();
-            let response = self.send(operation, Method::POST, path, &json!({})).await?;
-            self.accept(&response, UPDATE_REMEDY)?;
-            tracing::info!(data_stream = name, "rolled over to the mapping of this version");
+        self.roll_over_if_outdated(name, write_index.cloned()).await
+    }
+
+    /// Rolls a data stream over unless its write index has the mapping of this version. A request whose response was lost
+    /// may have been performed, so the new write index is checked before it is sent again.
+    async fn roll_over_if_outdated(&self, name: &str, mut write_index: Option<String>) -> Result<(), Error> {
+        let operation = Operation::UpdateDataStream;
+        let request = request(operation, Method::POST, IndicesRolloverParts::Alias(name).url(), &json!({}));
+        let mut pauses = self.client.pauses();
+        loop {
+            if let Some(index) = &write_index
+                && version(&mapping_of(self.client, index, operation).await?) == Some(VERSION)
+            {
+                return Ok(());
+            }
+            match self.client.send_once(&request).await {
+                Ok(response) => {
+                    self.accept(&response, UPDATE_REMEDY)?;
+                    tracing::info!(data_stream = name, "rolled over to the mapping of this version");
+                    return Ok(());
+                }
+                Err(error) => pauses.before_repeating(error).await?,
+            }
+            let found = data_streams(self.client, name, operation).await?.pop();
+            write_index = found.and_then(|(_, mut indices)| indices.pop());
         }
-        Ok(())
     }
 
     async fn put_component_template(&self, name: &str, body: &Value, remedy: &'static str) -> Result<(), Error> {
@@ -215,9 +230,7 @@ impl Setup<'_> {
         path: Cow<'static, str>,
         body: &Value,
     ) -> Result<Response, Error> {
-        let request =
-            Request { body: Body::Json(body.to_string().into_bytes()), ..Request::new(operation, method, path) };
-        self.client.ask(&request).await
+        self.client.ask(&request(operation, method, path, body)).await
     }
 
     /// Returns an error unless the response is a success. The error contains Elasticsearch's reason, because `setup` sends
@@ -234,4 +247,8 @@ impl Setup<'_> {
         }
         Err(error)
     }
+}
+
+fn request(operation: Operation, method: Method, path: Cow<'static, str>, body: &Value) -> Request<'static> {
+    Request { body: Body::Json(body.to_string().into_bytes()), ..Request::new(operation, method, path) }
 }

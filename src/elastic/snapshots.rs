@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use elasticsearch::http::response::Cause;
 use elasticsearch::{ClosePointInTimeParts, MgetParts, OpenPointInTimeParts, SearchParts};
 use jiff::Timestamp;
 use reqwest::Method;
@@ -17,7 +18,9 @@ use super::backing_indices::BackingIndices;
 use super::cause::Unanswered;
 use super::client::Client;
 use super::error::Error;
+use super::lookup::entry_error;
 use super::operation::Operation;
+use super::retry::{FIRST_PAUSE, RETRY_TIMEOUT};
 use super::templates::mapping_of;
 use super::transport::{Body, Request};
 use crate::document::{AccountNumber, DataStream, Organization};
@@ -337,6 +340,16 @@ fn sort_by(field: &str) -> Value {
 ///
 /// Source: <https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-mget>
 async fn refresh(client: &Client, indices: &[&str]) -> Result<(), Error> {
+    #[derive(Deserialize)]
+    struct Entries {
+        docs: Vec<Entry>,
+    }
+    #[derive(Deserialize)]
+    struct Entry {
+        #[serde(rename = "_index")]
+        index: String,
+        error: Option<Cause>,
+    }
     let ids = 0..IDS_FOR_A_REFRESH;
     let docs: Vec<Value> = indices
         .iter()
@@ -348,12 +361,26 @@ async fn refresh(client: &Client, indices: &[&str]) -> Result<(), Error> {
             ("realtime", "false"),
             ("preference", PREFERENCE),
             ("_source", "false"),
-            ("filter_path", "docs.error.type"),
+            ("filter_path", "docs._index,docs.error.type"),
         ],
         body: Body::Json(json!({"docs": docs}).to_string().into_bytes()),
         ..Request::new(Operation::FindIds, Method::POST, MgetParts::None.url())
     };
-    client.read::<Value>(&request, READ_REMEDY).await.map(|_| ())
+    let mut pauses = client.pauses_of(FIRST_PAUSE, RETRY_TIMEOUT);
+    loop {
+        let docs = client.read::<Entries>(&request, READ_REMEDY).await?.docs;
+        let error = docs.iter().find_map(|Entry { index, error }| {
+            // The search leaves out an index that was deleted or is closed.
+            let is_left_out =
+                |error: &&Cause| matches!(error.ty(), Some("index_not_found_exception" | "index_closed_exception"));
+            Some(entry_error(client, error.as_ref().filter(|error| !is_left_out(error))?, index))
+        });
+        match error {
+            None => return Ok(()),
+            // On a shard that was not refreshed, the search would not see all documents.
+            Some(error) => pauses.before_repeating(error).await?,
+        }
+    }
 }
 
 /// Opens a point in time of `indices`, and returns its ID.

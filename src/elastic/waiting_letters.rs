@@ -181,7 +181,7 @@ impl<'a> WaitingLetters<'a> {
     pub async fn fetch(&mut self) -> Result<Vec<DeadLetter>, Error> {
         let client = self.pages.client;
         loop {
-            if self.ids.is_empty() {
+            while self.ids.is_empty() {
                 let page = self.pages.fetch().await?;
                 if page.is_empty() {
                     return Ok(Vec::new());

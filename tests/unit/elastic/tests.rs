@@ -643,6 +643,128 @@ async fn an_unreachable_cluster_is_reported_before_the_deadline() {
     assert!(!source.contains("http://"), "{source}");
 }
 
+/// A resolver that never answers.
+struct SilentResolver;
+
+impl reqwest::dns::Resolve for SilentResolver {
+    fn resolve(&self, _: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a client whose connect timeout is short")]
+#[tokio::test]
+async fn a_connection_that_is_not_established_in_time_is_no_late_response() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    for deadline in [Deadline::after(Duration::from_secs(10)), Deadline::after(Duration::from_secs(3_600))] {
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_millis(20))
+            .dns_resolver(std::sync::Arc::new(SilentResolver))
+            .build()
+            .unwrap();
+        let endpoint = Endpoint::from_url("https://es.example").unwrap();
+        let client = Client::new(http, endpoint, &SecretString::from(KEY), deadline).unwrap();
+        let request = transport::Request::new(Operation::ReadInfo, reqwest::Method::GET, "/".into());
+        let error = client.send(&request).await.map(drop).unwrap_err();
+        assert!(matches!(error, Error::Unreachable { fault: Unanswered::Connection, .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn snapshots_are_read_only_after_every_shard_was_refreshed() {
+    fn error(answer: &mut Value, error_type: &str) {
+        answer["docs"][7]["error"] = json!({"type": error_type});
+    }
+    let fake = Fake::start().await;
+    let client = client(&fake);
+    fake.insert(USERS, "a");
+    let namespace = Namespace::new("default").unwrap();
+    let query = SnapshotQuery {
+        data_stream: Stream::User.data_stream(&namespace),
+        letters: DataStream::dead_letter(&namespace),
+        account: AccountNumber::new("1234567").unwrap(),
+        organization: crate::document::Organization { id: None, name: None },
+        timestamps: [NOW.parse().unwrap(); 2],
+        key: &["user.id"],
+        fields: &["user.id"],
+    };
+    let mut requests = Vec::new();
+    for wrong in [
+        Wrong::Change(|answer| error(answer, "es_rejected_execution_exception")),
+        Wrong::Change(|answer| error(answer, "no_shard_available_action_exception")),
+        // The search leaves these indices out as well.
+        Wrong::Change(|answer| error(answer, "index_not_found_exception")),
+        Wrong::Change(|answer| error(answer, "index_closed_exception")),
+    ] {
+        let before = fake.seen("_mget").len();
+        fake.fault("_mget", wrong);
+        fake.fault("_pit", Wrong::Answer(200, r#"{"id": "p"}"#));
+        assert!(Snapshots::open(&client, query.clone()).await.unwrap().is_some());
+        requests.push(fake.seen("_mget").len() - before);
+    }
+    assert_eq!(requests, [2, 2, 1, 1]);
+    assert_eq!(fake.faults_left(), 0);
+}
+
+#[tokio::test]
+async fn every_data_stream_with_documents_of_others_is_named() {
+    const EVENTS: &str = "logs-lastpass.event_report-default";
+    let fake = Fake::start().await;
+    for data_stream in [USERS, EVENTS] {
+        fake.insert(data_stream, "a");
+    }
+    let index = |data_stream| format!(".ds-{data_stream}-2026.11.23-000001");
+    // More documents in one index than a search returns.
+    let answer = json!({
+        "hits": {"total": {"value": 301}, "hits": vec![json!({"_index": index(USERS), "_id": "a"}); 200]},
+        "aggregations": {"indices": {"buckets": [{"key": index(USERS)}, {"key": index(EVENTS)}]}},
+    });
+    fake.fault("_search", Wrong::Answer(200, answer.to_string().leak()));
+    let namespace = Namespace::new("default").unwrap();
+    let found = other_writers(&client(&fake), &namespace).await.unwrap();
+    assert_eq!(found, Some((301, vec![EVENTS.to_owned(), USERS.to_owned()])));
+}
+
+#[tokio::test]
+async fn a_deleted_index_that_is_still_listed_is_looked_up_with_pauses() {
+    fn gone(answer: &mut Value) {
+        answer["docs"][0]["error"] = json!({"type": "index_not_found_exception"});
+    }
+    let fake = Fake::start().await;
+    fake.insert(USERS, "id0000");
+    for _ in 0..200 {
+        fake.fault("_mget", Wrong::Change(gone));
+    }
+    let writer = writer_until(&fake, Deadline::after(Duration::from_secs(2)));
+    let error = deliver(&writer, &documents(0..1)).await.unwrap_err();
+    assert!(error.is_retryable(), "{error}");
+    assert!(fake.seen("_mget").len() < 20, "{}", fake.seen("_mget").len());
+}
+
+#[tokio::test]
+async fn delivered_letters_cost_no_search_for_letters() {
+    let fake = Fake::start().await;
+    let client = client(&fake);
+    fake.insert(USERS, "a");
+    let page = json!({"hits": {"total": {"value": 1}, "hits": [{
+        "_id": "l",
+        "_source": {"lastpass": {"dead_letter": {"data_stream": USERS, "document_id": "a"}}},
+        "sort": [0, USERS, "a"],
+    }]}});
+    let end = r#"{"hits": {"total": {"value": 1}, "hits": []}}"#;
+    let namespace = Namespace::new("default").unwrap();
+    let filter = LetterFilter {
+        target: Stream::User.data_stream(&namespace),
+        account: AccountNumber::new("1234567").unwrap(),
+        refused_from: None,
+    };
+    let mut letters = WaitingLetters::new(&client, DataStream::dead_letter(&namespace), &filter);
+    fake.fault("_search", Wrong::Answer(200, page.to_string().leak()));
+    fake.fault("_search", Wrong::Answer(200, end));
+    assert_eq!(letters.fetch().await.unwrap(), []);
+    assert_eq!(fake.seen("_search").len(), 2, "two pages");
+}
+
 #[test]
 fn a_delivery_can_move_between_threads() {
     fn is_send<T: Send>(_: T) {}
@@ -766,6 +888,22 @@ async fn data_streams_with_an_older_template_version_are_rolled_over_once() {
     mapping(assets::VERSION, 2);
     setup(&client, &SetupOptions::default()).await.unwrap();
     assert_eq!(fake.seen("_rollover").len(), 1);
+}
+
+#[tokio::test]
+async fn a_rollover_whose_response_was_lost_is_not_repeated() {
+    for (lost, rollovers) in
+        [(Wrong::TakeThenCut, 1), (Wrong::TakeThenAnswer(504, ""), 1), (Wrong::Cut, 2), (Wrong::Answer(503, ""), 2)]
+    {
+        let fake = Fake::start().await;
+        fake.insert(USERS, "a");
+        let newer = format!(".ds-{USERS}-2026.11.23-000002");
+        let meta = json!({"lastpass_elastic": {"version": assets::VERSION}});
+        fake.put(&format!("/{newer}/_mapping"), json!({newer: {"mappings": {"_meta": meta}}}));
+        fake.fault("_rollover", lost);
+        setup(&client(&fake), &SetupOptions::default()).await.unwrap();
+        assert_eq!(fake.seen("_rollover").len(), rollovers);
+    }
 }
 
 #[tokio::test]

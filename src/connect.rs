@@ -15,5 +15,5 @@ use crate::{
 pub fn elasticsearch(config: &Config, login: &Login, deadline: Deadline) -> Result<elastic::Client, Error> {
     let http = http::Clients::new(config.elasticsearch_ca.as_deref()).and_then(|clients| clients.for_elasticsearch());
     let http = http.map_err(config::Invalid::from)?;
-    Ok(elastic::Client::with_login(http, config.elasticsearch.clone(), login, deadline)?)
+    Ok(elastic::Client::new(http, config.elasticsearch.clone(), login, deadline)?)
 }

@@ -24,7 +24,7 @@ use crate::{
     cluster::{Cluster, Remembered},
     collect::{self, Session},
     config::{self, Config},
-    elastic::{self, Origin, SetupOptions},
+    elastic::{self, Login, Origin, SetupOptions},
     error::Error,
     http, lastpass,
     limits::Limits,
@@ -293,7 +293,8 @@ impl<'a> Invocation<'a> {
     fn elastic(&self, api_key: &SecretString) -> Result<elastic::Client, Error> {
         let http = self.sandbox.http.for_elasticsearch().map_err(config::Invalid::from)?;
         let endpoint = self.sandbox.config.elasticsearch.clone();
-        Ok(elastic::Client::new(http, endpoint, api_key, self.limits.deadline)?)
+        let login = Login::ApiKey(api_key.clone());
+        Ok(elastic::Client::new(http, endpoint, &login, self.limits.deadline)?)
     }
 
     fn lastpass(&self, credentials: &Credentials) -> Result<lastpass::Client, Error> {

@@ -18,7 +18,7 @@ use crate::{
     checkpoint::{Comparison, ComparisonProgress, CompleteSnapshot, SkipReason, SnapshotPosition, State},
     clock::now,
     document::DataStream,
-    elastic::{BulkWriter, MAX_UNREADABLE, Overview, SnapshotQuery, Snapshots},
+    elastic::{BulkWriter, MAX_UNREADABLE, Overview, Side, SnapshotQuery, Snapshots},
     error::Error,
     streams::{
         self,
@@ -77,8 +77,8 @@ impl Run<'_> {
         let Some(mut snapshots) = Snapshots::open(self.session.elastic, query).await? else {
             return self.skip(of, SkipReason::PreviousGone).await;
         };
-        let before = snapshots.overview(0).await?;
-        let after = snapshots.overview(1).await?;
+        let before = snapshots.overview(Side::Previous).await?;
+        let after = snapshots.overview(Side::Current).await?;
         let left_out = match comparable((previous, &before), (current, &after)) {
             Ok(left_out) => left_out,
             Err(reason) => {
@@ -97,7 +97,7 @@ impl Run<'_> {
         let mut work = Work {
             run: self,
             of,
-            readers: [snapshots.reader(0, position), snapshots.reader(1, position)],
+            readers: [Side::Previous, Side::Current].map(|side| snapshots.reader(side, position)),
             snapshots,
             left_out,
             documents: Documents::new(mapper, pair(of, previous, current), now()),

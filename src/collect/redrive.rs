@@ -16,7 +16,7 @@ use crate::{
     checkpoint::{Key, State, Unfinished},
     clock::now,
     document::{DataStream, Document, Stream},
-    elastic::{DeadLetter, LetterFilter, WaitingLetters},
+    elastic::{DeadLetter, Delivery, LetterFilter, WaitingLetters},
     error::Error,
     streams::{self, Identity, Mapper, Stamps, event_report::AMBIGUOUS_TIME},
 };
@@ -63,12 +63,14 @@ impl Run<'_> {
             self.save_redrive(first.refused_at).await?;
             let documents: Vec<Document> =
                 letters.iter().map(|letter| document(session.mapper, stream, letter, now())).collect();
-            let redelivered = self.writer.redeliver(&documents).await?;
-            let timestamps = documents.iter().map(|document| document.timestamp);
-            self.progress.count(timestamps.zip(redelivered.deliveries), None);
-            for (error_type, count) in redelivered.refused {
-                *refused.entry(error_type).or_default() += count;
-            }
+            let outcomes = self.writer.redeliver(&documents).await?.into_iter();
+            let deliveries = outcomes.map(|outcome| {
+                outcome.unwrap_or_else(|error_type| {
+                    *refused.entry(error_type).or_default() += 1;
+                    Delivery::DeadLetter
+                })
+            });
+            self.progress.count(documents.iter().map(|document| document.timestamp).zip(deliveries), None);
             if session.is_nearly_over() {
                 self.save_redrive(last.refused_at).await?;
                 return Ok(Ended::DeadlineCame);

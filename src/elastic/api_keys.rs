@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::error::Error;
 use super::operation::Operation;
-use super::transport::{Body, Request};
+use super::transport::Request;
 
 /// The role descriptor of the function's key, as `assets/roles/writer.json` has it.
 pub const WRITER_ROLE: &str = include_str!("../../assets/roles/writer.json");
@@ -44,15 +44,9 @@ pub async fn create_writer_key(client: &Client, name: &str, metadata: &Value) ->
     let role: Value = super::assets::parsed(WRITER_ROLE);
     let body = json!({"name": name, "role_descriptors": {"lastpass-writer": role}, "metadata": metadata});
     let path = SecurityCreateApiKeyParts::None.url();
-    let request = Request {
-        body: Body::Json(body.to_string().into_bytes()),
-        ..Request::new(Operation::CreateApiKey, Method::POST, path)
-    };
+    let request = Request::new(Operation::CreateApiKey, Method::POST, path).with_json(&body);
     let response = client.send_once(&request).await?;
-    if !response.status.is_success() {
-        return Err(client.refused(&response, REMEDY));
-    }
-    Ok(client.parse::<Created>(&response)?.encoded.into())
+    Ok(client.accepted::<Created>(&response, REMEDY)?.encoded.into())
 }
 
 /// Invalidates API keys, and returns how many were valid until then.
@@ -70,10 +64,7 @@ pub async fn invalidate_keys(client: &Client, keys: Keys<'_>) -> Result<usize, E
         Keys::OwnNamed(name) => json!({"name": name, "owner": true}),
     };
     let path = SecurityInvalidateApiKeyParts::None.url();
-    let request = Request {
-        body: Body::Json(body.to_string().into_bytes()),
-        ..Request::new(Operation::InvalidateApiKey, Method::DELETE, path)
-    };
+    let request = Request::new(Operation::InvalidateApiKey, Method::DELETE, path).with_json(&body);
     Ok(client.read::<Invalidated>(&request, REMEDY).await?.invalidated_api_keys.len())
 }
 

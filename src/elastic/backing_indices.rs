@@ -18,7 +18,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 use reqwest::Method;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::cause::Unanswered;
 use super::client::Client;
@@ -43,12 +43,6 @@ pub(super) struct BackingIndex {
 }
 
 impl BackingIndex {
-    /// Creates an index of which only the name is known.
-    #[cfg(test)]
-    pub(super) fn of_name(name: &str) -> Self {
-        Self { name: name.to_owned(), ended: None }
-    }
-
     /// Creates an index that ended at this time.
     #[cfg(test)]
     pub(super) fn ended(name: &str, ended: Option<Timestamp>) -> Self {
@@ -121,11 +115,8 @@ impl BackingIndices {
 /// # Errors
 /// [`Error`].
 pub(super) async fn index_names(client: &Client, data_stream: &str) -> Result<Vec<String>, Error> {
-    Ok(data_streams(client, data_stream, Operation::ListBackingIndices)
-        .await?
-        .pop()
-        .map(|found| found.1)
-        .unwrap_or_default())
+    let found = data_streams(client, data_stream, Operation::ListBackingIndices).await?.pop();
+    Ok(found.map(|(_, indices)| indices).unwrap_or_default())
 }
 
 /// Returns the data streams whose names match `pattern`, each with its backing indices. `operation` says why they are
@@ -152,10 +143,7 @@ pub(super) async fn data_streams(
     if response.status == 404 && response.error_type() == "index_not_found_exception" {
         return Ok(Vec::new());
     }
-    if !response.status.is_success() {
-        return Err(client.refused(&response, LIST_REMEDY));
-    }
-    let resolved: Resolved = client.parse(&response)?;
+    let resolved: Resolved = client.accepted(&response, LIST_REMEDY)?;
     Ok(resolved.data_streams.into_iter().map(|found| (found.name, found.backing_indices)).collect())
 }
 
@@ -164,18 +152,6 @@ pub(super) async fn data_streams(
 /// Source: <https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-indices-get-settings> (the privilege
 /// `view_index_metadata`; serverless has it as well).
 async fn creation_dates(client: &Client, data_stream: &str) -> Result<HashMap<String, Timestamp>, Error> {
-    #[derive(Deserialize)]
-    struct Found {
-        settings: Settings,
-    }
-    #[derive(Deserialize)]
-    struct Settings {
-        index: Index,
-    }
-    #[derive(Deserialize)]
-    struct Index {
-        creation_date: String,
-    }
     let path = IndicesGetSettingsParts::IndexName(&[data_stream], &["index.creation_date"]).url();
     let request = Request {
         query: &[("filter_path", "*.settings.index.creation_date")],
@@ -184,19 +160,16 @@ async fn creation_dates(client: &Client, data_stream: &str) -> Result<HashMap<St
     let response = match client.ask(&request).await {
         Ok(response) if response.status.is_success() => response,
         Ok(response) => {
-            tracing::debug!(
-                status = response.status.as_u16(),
-                "the creation dates of the backing indices could not \
-                be read"
-            );
+            tracing::debug!(status = response.status.as_u16(), "the creation dates of the backing indices are unknown");
             return Ok(HashMap::new());
         }
         Err(Error::Forbidden { .. }) => return Ok(HashMap::new()),
         Err(error) => return Err(error),
     };
-    let found: HashMap<String, Found> = client.parse(&response)?;
-    let date = |found: Found| Timestamp::from_millisecond(found.settings.index.creation_date.parse().ok()?).ok();
-    Ok(found.into_iter().filter_map(|(name, found)| Some((name, date(found)?))).collect())
+    let found: HashMap<String, Value> = client.parse(&response)?;
+    let date = |found: &Value| found.pointer("/settings/index/creation_date")?.as_str()?.parse().ok();
+    let created = |found: &Value| Timestamp::from_millisecond(date(found)?).ok();
+    Ok(found.into_iter().filter_map(|(name, found)| Some((name, created(&found)?))).collect())
 }
 
 /// Returns the time of the newest document in each of `indices`: the larger of `@timestamp` and `event.created`. None for
@@ -227,11 +200,9 @@ async fn newest_documents(client: &Client, indices: &[&str]) -> Result<Vec<Optio
         "aggs": {"event": max("@timestamp"), "reading": max("event.created")},
     });
     let searches: String = indices.iter().map(|index| format!("{}\n{query}\n", json!({ "index": index }))).collect();
-    // Writing into memory cannot fail. If it did, no request would have been sent.
-    let body = gzip(searches.as_bytes()).map_err(|_| client.unreachable(Operation::FindIds, Unanswered::Connection))?;
     let request = Request {
         query: &[("filter_path", "responses._shards.failed,responses.aggregations,responses.status")],
-        body: Body::GzipNdjson(body),
+        body: Body::GzipNdjson(gzip(searches.as_bytes())),
         ..Request::new(Operation::FindIds, Method::POST, MsearchParts::None.url())
     };
     let response = client.ask(&request).await?;

@@ -15,6 +15,7 @@ use super::operation::Operation;
 use super::remedy::{CLUSTER_BLOCK, SHARD_LIMIT, known_remedy};
 use super::response::Response;
 use super::transport::{Body, Request};
+use super::writer::Delivery;
 use crate::document::{DataStream, DocId};
 
 const FAILURE_STORE_REMEDY: &str = "documents went into the failure store of the data stream, where no search finds \
@@ -26,19 +27,15 @@ const NO_TEMPLATE: &str = "no index template matches the name of the data stream
 const PIPELINE: &str = "documents were refused before they reached an index, which happens if the template names an \
     ingest pipeline that does not exist (index.final_pipeline, perhaps in a @custom component template) or that fails";
 
-/// The final outcome of a document.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fate {
-    Created,
-    AlreadyThere,
-    Dead(Refusal),
-}
+/// The final outcome of a document: it was created or existed already, or it was rejected permanently.
+pub(super) type Outcome = Result<Delivery, Refusal>;
 
 /// The outcomes of the documents of one request.
-pub(super) struct Outcomes {
-    /// The fate of each document, in order. None if the document has to be sent again.
-    pub(super) fates: Vec<Option<Fate>>,
-    /// The positions of the documents that were created in a doubtful index.
+pub(super) struct BulkOutcomes {
+    /// The outcome of each document, in order. None if the document has to be sent again.
+    pub(super) outcomes: Vec<Option<Outcome>>,
+    /// The positions of the documents that were created in a doubtful index: one that is newer than the lookup, or any index
+    /// after a request whose response was lost, so that another index may contain the documents as well.
     pub(super) doubtful: Vec<usize>,
     /// The last doubtful index.
     pub(super) doubtful_index: Option<String>,
@@ -60,8 +57,6 @@ impl BulkApi {
     /// # Errors
     /// [`Error`]: it is unknown which documents were created.
     pub(super) async fn create<'a>(&self, lines: impl Iterator<Item = Line<'a>> + Clone) -> Result<Response, Error> {
-        // Writing into memory cannot fail. If it did, no request would have been sent.
-        let body = bulk_body(lines).map_err(|_| self.client.unreachable(self.operation, Unanswered::Connection))?;
         let request = Request {
             query: &[
                 ("require_data_stream", "true"),
@@ -75,7 +70,7 @@ impl BulkApi {
                      items.create.error.type,items.create.error.reason,items.create.error.caused_by",
                 ),
             ],
-            body: Body::GzipNdjson(body),
+            body: Body::GzipNdjson(bulk_body(lines)),
             ..Request::new(self.operation, Method::POST, BulkParts::Index(self.data_stream.as_str()).url())
         };
         self.client.send(&request).await
@@ -91,7 +86,7 @@ impl BulkApi {
         response: &Response,
         ids: impl ExactSizeIterator<Item = &'a DocId>,
         is_doubtful: impl Fn(&str) -> bool,
-    ) -> Result<ControlFlow<(), Outcomes>, Error> {
+    ) -> Result<ControlFlow<(), BulkOutcomes>, Error> {
         #[derive(Deserialize)]
         struct Items<'a> {
             #[serde(borrow)]
@@ -123,37 +118,37 @@ impl BulkApi {
         self.judge(items.into_iter().map(|action| action.create), is_doubtful).map(ControlFlow::Continue)
     }
 
-    /// Gives each item its fate.
+    /// Gives each item its outcome.
     fn judge<'a>(
         &self,
         items: impl ExactSizeIterator<Item = Item<'a>>,
         is_doubtful: impl Fn(&str) -> bool,
-    ) -> Result<Outcomes, Error> {
-        let fates = Vec::with_capacity(items.len());
-        let mut outcomes = Outcomes { fates, doubtful: Vec::new(), doubtful_index: None, cause: None };
+    ) -> Result<BulkOutcomes, Error> {
+        let outcomes = Vec::with_capacity(items.len());
+        let mut result = BulkOutcomes { outcomes, doubtful: Vec::new(), doubtful_index: None, cause: None };
         for (position, item) in items.enumerate() {
             let doubtful = is_doubtful(item.index()).then(|| item.index().to_owned());
-            outcomes.fates.push(match item.judge(self.data_stream.as_str()) {
+            result.outcomes.push(match item.judge(self.data_stream.as_str()) {
                 ItemOutcome::Created => {
                     if doubtful.is_some() {
-                        outcomes.doubtful.push(position);
-                        outcomes.doubtful_index = doubtful;
+                        result.doubtful.push(position);
+                        result.doubtful_index = doubtful;
                     }
-                    Some(Fate::Created)
+                    Some(Ok(Delivery::Created))
                 }
-                ItemOutcome::AlreadyThere => Some(Fate::AlreadyThere),
-                ItemOutcome::DeadLetter(refusal) => Some(Fate::Dead(refusal)),
+                ItemOutcome::AlreadyThere => Some(Ok(Delivery::AlreadyThere)),
+                ItemOutcome::DeadLetter(refusal) => Some(Err(refusal)),
                 ItemOutcome::RetryLater { status, error_type } => {
                     // Another cause than throttling takes precedence, because it limits the retries.
-                    if outcomes.cause.as_ref().is_none_or(|cause| matches!(cause, Error::Throttled { .. })) {
-                        outcomes.cause = Some(self.retry_cause(status, error_type));
+                    if result.cause.as_ref().is_none_or(|cause| matches!(cause, Error::Throttled { .. })) {
+                        result.cause = Some(self.retry_cause(status, error_type));
                     }
                     None
                 }
                 ItemOutcome::Stop { cause, status, error_type } => return Err(self.stop(cause, status, error_type)),
             });
         }
-        Ok(outcomes)
+        Ok(result)
     }
 
     fn retry_cause(&self, status: u16, error_type: String) -> Error {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -41,29 +40,11 @@ pub struct Client {
 }
 
 impl Client {
-    /// Creates a client for the cluster at `endpoint` with an API key in its encoded form. Its requests end at `deadline`.
-    ///
-    /// # Errors
-    /// [`Error::Unauthorized`] for a key that cannot be sent in a header, such as one with a line break.
-    pub fn new(
-        http: reqwest::Client,
-        endpoint: Endpoint,
-        api_key: &SecretString,
-        deadline: Deadline,
-    ) -> Result<Self, Error> {
-        Self::with_login(http, endpoint, &Login::ApiKey(api_key.clone()), deadline)
-    }
-
     /// Creates a client for the cluster at `endpoint` with `login`. Its requests end at `deadline`.
     ///
     /// # Errors
-    /// As [`Client::new`].
-    pub fn with_login(
-        http: reqwest::Client,
-        endpoint: Endpoint,
-        login: &Login,
-        deadline: Deadline,
-    ) -> Result<Self, Error> {
+    /// [`Error::Unauthorized`] for a key that cannot be sent in a header, such as one with a line break.
+    pub fn new(http: reqwest::Client, endpoint: Endpoint, login: &Login, deadline: Deadline) -> Result<Self, Error> {
         let (user, transport) = (login.user().map(Arc::from), Transport::new(http, endpoint, login)?);
         Ok(Self { transport, deadline, user, has_responded: Arc::default() })
     }
@@ -72,10 +53,6 @@ impl Client {
     #[must_use]
     pub fn until(&self, deadline: Deadline) -> Self {
         Self { deadline, ..self.clone() }
-    }
-
-    fn user(&self) -> Option<String> {
-        self.user.as_deref().map(str::to_owned)
     }
 
     pub(super) fn host(&self) -> String {
@@ -147,11 +124,19 @@ impl Client {
         request: &Request<'_>,
         remedy: &'static str,
     ) -> Result<T, Error> {
-        let response = self.ask(request).await?;
-        if !response.status.is_success() {
-            return Err(self.refused(&response, remedy));
-        }
-        self.parse(&response)
+        self.accepted(&self.ask(request).await?, remedy)
+    }
+
+    /// Parses the body of a response.
+    ///
+    /// # Errors
+    /// As [`Client::parse`], and [`Error::Refused`] with `remedy` unless the response is a success.
+    pub(super) fn accepted<'a, T: Deserialize<'a>>(
+        &self,
+        response: &'a Response,
+        remedy: &'static str,
+    ) -> Result<T, Error> {
+        if response.status.is_success() { self.parse(response) } else { Err(self.refused(response, remedy)) }
     }
 
     /// Parses the body of a success.
@@ -170,10 +155,11 @@ impl Client {
     /// a privilege, or the cluster is overloaded.
     pub(super) fn general_error(&self, response: &Response) -> Option<Error> {
         let (host, operation) = (self.host(), response.operation);
+        let user = self.user.as_deref().map(str::to_owned);
         match response.status.as_u16() {
             200..=299 => None,
             _ if response.is_from_kibana() => Some(self.unreachable(operation, Unanswered::Kibana)),
-            401 if response.error().is_some() => Some(match self.user() {
+            401 if response.error().is_some() => Some(match user {
                 Some(user) => Error::UserUnauthorized { host, user },
                 None => Error::Unauthorized { host, why: response.key_fault() },
             }),
@@ -189,7 +175,7 @@ impl Client {
                     reason: Some(format!("licensed feature: {feature}")),
                     remedy: LICENCE_REMEDY,
                 },
-                None => match self.user() {
+                None => match user {
                     Some(user) => Error::UserForbidden { host, user, operation },
                     None => Error::Forbidden { host, operation },
                 },

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
+use serde::Serialize;
 
 use crate::document::{DocId, Document};
 
@@ -61,30 +62,36 @@ pub(super) fn chunk_len(sizes: impl Iterator<Item = usize>, max_bytes: usize, ma
 }
 
 /// Returns the compressed body of a `_bulk` request that creates `lines`.
-///
-/// # Errors
-/// None in practice, because it writes into memory.
-pub(super) fn bulk_body<'a>(lines: impl Iterator<Item = Line<'a>> + Clone) -> io::Result<Vec<u8>> {
-    let bytes = lines.clone().map(|line| line.body_bytes()).sum();
-    let mut body = BufWriter::with_capacity(BUFFER_BYTES, encoder(bytes));
-    for line in lines {
-        body.write_all(b"{\"create\":{\"_id\":")?;
-        serde_json::to_writer(&mut body, line.id.as_str())?;
-        body.write_all(b"}}\n")?;
-        body.write_all(line.source.as_bytes())?;
-        body.write_all(b"\n")?;
-    }
-    body.into_inner()?.finish()
+pub(super) fn bulk_body<'a>(lines: impl Iterator<Item = Line<'a>> + Clone) -> Vec<u8> {
+    let write = || {
+        let bytes = lines.clone().map(|line| line.body_bytes()).sum();
+        let mut body = BufWriter::with_capacity(BUFFER_BYTES, encoder(bytes));
+        for line in lines {
+            body.write_all(b"{\"create\":{\"_id\":")?;
+            serde_json::to_writer(&mut body, line.id.as_str())?;
+            body.write_all(b"}}\n")?;
+            body.write_all(line.source.as_bytes())?;
+            body.write_all(b"\n")?;
+        }
+        body.into_inner()?.finish()
+    };
+    in_memory(write())
 }
 
 /// Compresses a body.
-///
-/// # Errors
-/// None in practice, because it writes into memory.
-pub(super) fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
+pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut body = encoder(bytes.len());
-    body.write_all(bytes)?;
-    body.finish()
+    in_memory(body.write_all(bytes).and_then(|()| body.finish()))
+}
+
+/// Writes a body as JSON.
+pub(super) fn json(body: &impl Serialize) -> Vec<u8> {
+    in_memory(serde_json::to_vec(body).map_err(io::Error::from))
+}
+
+#[expect(clippy::expect_used, reason = "memory accepts every write, and every key of our JSON is a text")]
+fn in_memory(written: io::Result<Vec<u8>>) -> Vec<u8> {
+    written.expect("a body is written into memory")
 }
 
 /// Returns an encoder for a body of this size before compression.
@@ -114,12 +121,12 @@ mod tests {
         let ids = [DocId("a1".to_owned()), DocId("quo\"te".to_owned())];
         let line = |id, source| Line { id, source, since: None };
         let lines = [line(&ids[0], r#"{"x":1}"#), line(&ids[1], r#"{"x":"ä"}"#)];
-        let body = gunzip(&bulk_body(lines.into_iter()).unwrap());
+        let body = gunzip(&bulk_body(lines.into_iter()));
         assert_eq!(
             body,
             "{\"create\":{\"_id\":\"a1\"}}\n{\"x\":1}\n{\"create\":{\"_id\":\"quo\\\"te\"}}\n{\"x\":\"ä\"}\n"
         );
-        assert_eq!(gunzip(&bulk_body(lines[..1].iter().copied()).unwrap()).len(), lines[0].body_bytes());
+        assert_eq!(gunzip(&bulk_body(lines[..1].iter().copied())).len(), lines[0].body_bytes());
     }
 
     #[test]
@@ -133,7 +140,7 @@ mod tests {
         }
         let sources = sources.each_ref().map(ToString::to_string);
         let lines = ids.iter().zip(&sources).map(|(id, source)| Line { id, source, since: None });
-        assert_eq!(gunzip(&bulk_body(lines).unwrap()).as_bytes(), operations.bytes().unwrap());
+        assert_eq!(gunzip(&bulk_body(lines)).as_bytes(), operations.bytes().unwrap());
     }
 
     fn chunks(sizes: &[usize], max_bytes: usize, max_documents: usize) -> Vec<Range<usize>> {

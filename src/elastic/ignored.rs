@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use elasticsearch::FieldCapsParts;
 use elasticsearch::indices::IndicesGetSettingsParts;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use reqwest::Method;
 use serde::Deserialize;
@@ -62,18 +62,13 @@ pub async fn ignored_values(client: &Client, namespace: &Namespace) -> Result<Ve
     let others = [DataStream::dead_letter(namespace), DataStream::change(namespace)];
     let data_streams: Vec<DataStream> =
         Stream::ALL.iter().map(|stream| stream.data_stream(namespace)).chain(others).collect();
-    let found: Vec<Option<IgnoredValues>> = stream::iter(&data_streams)
-        .map(|data_stream| find(client, data_stream))
-        .buffered(data_streams.len())
-        .try_collect()
-        .await?;
+    let found = try_join_all(data_streams.iter().map(|data_stream| find(client, data_stream))).await?;
     Ok(found.into_iter().flatten().collect())
 }
 
 async fn find(client: &Client, data_stream: &DataStream) -> Result<Option<IgnoredValues>, Error> {
-    let indices = index_names(client, data_stream.as_str()).await?;
-    let Some(write_index) = indices.last() else { return Ok(None) };
-    let takes_malformed = takes_malformed(client, write_index).await?;
+    let Some(write_index) = index_names(client, data_stream.as_str()).await?.pop() else { return Ok(None) };
+    let takes_malformed = takes_malformed(client, &write_index).await?;
     let any = count(client, data_stream, &json!({"exists": {"field": "_ignored"}})).await?;
     let (mut malformed, mut not_indexed) = (Ignored::default(), Ignored::default());
     if any.documents > 0 {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::backing_indices::{BackingIndex, BackingIndices, index_names};
 use super::cause::{Unanswered, Unreadable};
 use super::client::Client;
-use super::encode::gzip;
+use super::encode::{gzip, json};
 use super::error::Error;
 use super::operation::Operation;
 use super::remedy::CLUSTER_BLOCK;
@@ -46,7 +46,7 @@ pub(super) struct Wanted<'a> {
 #[derive(Debug)]
 pub(super) struct Finder {
     client: Client,
-    indices: BackingIndices,
+    pub(super) indices: BackingIndices,
     /// Less than [`MAX_LOOKUPS`] after a 413.
     max_lookups: AtomicUsize,
 }
@@ -55,14 +55,6 @@ impl Finder {
     /// Creates a finder that knows nothing yet.
     pub(super) fn new(client: Client) -> Self {
         Self { indices: BackingIndices::new(client.clone()), client, max_lookups: AtomicUsize::new(MAX_LOOKUPS) }
-    }
-
-    /// Returns the backing indices of `data_stream`, as [`BackingIndices::list`] does.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub(super) async fn backing_indices(&self, data_stream: &str) -> Result<Vec<BackingIndex>, Error> {
-        self.indices.list(data_stream).await
     }
 
     /// Returns the positions of those of `wanted` that are in one of `indices`.
@@ -245,13 +237,11 @@ async fn mget(client: &Client, batch: &[Question<'_>]) -> Result<Response, Error
         }
         None => (MgetParts::None, "docs._index,docs._id,docs.found,docs.error.type", Questions::Docs(batch)),
     };
-    let body = serde_json::to_vec(&questions).map_err(std::io::Error::from).and_then(|body| match &questions {
+    let body = match &questions {
         // IDs are hashes, which hardly shrink.
-        Questions::Ids(_) => Ok(Body::Json(body)),
-        Questions::Docs(_) => Ok(Body::GzipJson(gzip(&body)?)),
-    });
-    // Writing into memory cannot fail. If it did, no request would have been sent.
-    let body = body.map_err(|_| client.unreachable(Operation::FindIds, Unanswered::Connection))?;
+        Questions::Ids(_) => Body::Json(json(&questions)),
+        Questions::Docs(_) => Body::GzipJson(gzip(&json(&questions))),
+    };
     let request = Request {
         query: &[("_source", "false"), ("realtime", "true"), ("filter_path", fields)],
         body,

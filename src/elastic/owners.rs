@@ -3,7 +3,7 @@
 //! Elastic's own integration uses the same names. Our index templates have a higher priority, so `setup` takes over a data
 //! stream only if the request says so, and `check` looks for documents that an Elastic Agent writes.
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::future::try_join_all;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
@@ -87,11 +87,7 @@ async fn owner(
 pub async fn other_writers(client: &Client, namespace: &Namespace) -> Result<Option<(u64, Vec<String>)>, Error> {
     let operation = Operation::SearchDocuments;
     let patterns = Stream::ALL.map(|stream| format!("logs-lastpass.{stream}-*"));
-    let listed: Vec<Vec<(String, Vec<String>)>> = stream::iter(&patterns)
-        .map(|pattern| data_streams(client, pattern, operation))
-        .buffered(patterns.len())
-        .try_collect()
-        .await?;
+    let listed = try_join_all(patterns.iter().map(|pattern| data_streams(client, pattern, operation))).await?;
     // Only the newest index counts, because older ones may be from before the data stream was taken over. Where a template
     // overrides ours, others may write, except in this namespace, where their documents would duplicate ours.
     let templates = index_templates(client, "*").await?;

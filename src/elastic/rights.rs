@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use elasticsearch::InfoParts;
 use elasticsearch::security::SecurityHasPrivilegesParts;
 use reqwest::Method;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::client::Client;
 use super::error::{Error, OLDEST_VERSION};
 use super::operation::Operation;
-use super::transport::{Body, Request};
+use super::transport::Request;
 use crate::document::{DataStream, Namespace, Stream};
 
 const READ_REMEDY: &str = "check whether ELASTICSEARCH_URL or ELASTIC_CLOUD_ID is that of Elasticsearch, not of Kibana";
@@ -213,19 +214,6 @@ const OTHER_INDICES: [&str; 4] =
 /// Number of privileges that are named for one place. Chosen: the widest ones characterize the key; the rest is counted.
 const MOST_NAMED: usize = 4;
 
-/// The request body of `_has_privileges`.
-#[derive(Serialize)]
-struct Question {
-    cluster: Vec<&'static str>,
-    index: Vec<IndexQuestion>,
-}
-
-#[derive(Serialize)]
-struct IndexQuestion {
-    names: Vec<String>,
-    privileges: Vec<&'static str>,
-}
-
 /// The response of `_has_privileges`. Only an explicit `true` is a privilege: one that the response does not name counts as
 /// missing.
 #[derive(Deserialize)]
@@ -235,11 +223,9 @@ struct Rights {
 }
 
 impl Rights {
-    async fn ask(client: &Client, question: &Question) -> Result<Self, Error> {
-        let request = Request {
-            body: Body::Json(serde_json::json!(question).to_string().into_bytes()),
-            ..Request::new(Operation::CheckRights, Method::POST, SecurityHasPrivilegesParts::None.url())
-        };
+    async fn fetch(client: &Client, question: &Value) -> Result<Self, Error> {
+        let path = SecurityHasPrivilegesParts::None.url();
+        let request = Request::new(Operation::CheckRights, Method::POST, path).with_json(question);
         client.read(&request, READ_REMEDY).await
     }
 
@@ -259,11 +245,8 @@ impl Rights {
 pub async fn missing_rights(client: &Client, role: Role, namespace: &Namespace) -> Result<Vec<String>, Error> {
     let names = role.data_streams(namespace);
     let (cluster, index) = (role.cluster_privileges(), role.index_privileges());
-    let question = Question {
-        cluster: cluster.to_vec(),
-        index: vec![IndexQuestion { names: names.clone(), privileges: index.to_vec() }],
-    };
-    let rights = Rights::ask(client, &question).await?;
+    let question = json!({"cluster": cluster, "index": [{"names": names, "privileges": index}]});
+    let rights = Rights::fetch(client, &question).await?;
     let on_cluster = cluster
         .iter()
         .filter(|privilege| !rights.on_cluster(privilege))
@@ -295,14 +278,11 @@ pub async fn excess_rights(
     let others = OTHER_INDICES.map(str::to_owned);
     let is_beyond = |privilege: &&str| *privilege != INCLUDED_IN_READ && !role.index_privileges().contains(privilege);
     let beyond: Vec<&str> = index_privileges.iter().copied().filter(is_beyond).collect();
-    let question = Question {
-        cluster: cluster_privileges.clone(),
-        index: vec![
-            IndexQuestion { names: ours.clone(), privileges: beyond.clone() },
-            IndexQuestion { names: others.to_vec(), privileges: index_privileges.clone() },
-        ],
-    };
-    let rights = Rights::ask(client, &question).await?;
+    let question = json!({"cluster": cluster_privileges, "index": [
+        {"names": ours, "privileges": beyond},
+        {"names": others, "privileges": index_privileges},
+    ]});
+    let rights = Rights::fetch(client, &question).await?;
     let on_any = |names: &[String], privilege: &str| names.iter().any(|name| rights.on(name, privilege));
     let on_cluster = cluster_privileges.into_iter().filter(|privilege| rights.on_cluster(privilege));
     let on_ours = beyond.into_iter().filter(|privilege| on_any(&ours, privilege));

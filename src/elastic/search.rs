@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::error::Error;
 use super::operation::Operation;
-use super::transport::{Body, Request};
+use super::transport::Request;
 
 /// Maximum number of indices that are told apart. Chosen: more than a cluster has for one pattern.
 const MAX_INDICES: u32 = 10_000;
@@ -17,6 +17,8 @@ const MAX_INDICES: u32 = 10_000;
 /// The result of a search.
 #[derive(Deserialize)]
 pub(super) struct Found<H> {
+    /// The ID of the point in time that was searched.
+    pub(super) pit_id: Option<String>,
     pub(super) hits: Hits<H>,
     #[serde(default)]
     aggregations: Value,
@@ -38,19 +40,21 @@ pub(super) fn by_index() -> Value {
 /// The documents of a search.
 #[derive(Deserialize)]
 pub(super) struct Hits<H> {
+    /// 0 if the search does not count them.
+    #[serde(default)]
     pub(super) total: Total,
     /// The documents that the response contains.
     pub(super) hits: Vec<H>,
 }
 
 /// The number of documents that match.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct Total {
     pub(super) value: u64,
 }
 
-/// Runs a search on data streams, indices or patterns of them. Those that cannot be read are left out. `remedy` ends the
-/// error if Elasticsearch refuses the search.
+/// Runs a search on data streams, indices or patterns of them. Indices and shards that cannot be read are left out. `remedy`
+/// ends the error if Elasticsearch refuses the search.
 ///
 /// # Errors
 /// [`Error`].
@@ -60,10 +64,11 @@ pub(super) async fn search<H: DeserializeOwned>(
     body: &Value,
     remedy: &'static str,
 ) -> Result<Found<H>, Error> {
-    let request = Request {
-        query: &[("ignore_unavailable", "true")],
-        body: Body::Json(body.to_string().into_bytes()),
-        ..Request::new(Operation::SearchDocuments, Method::POST, SearchParts::Index(indices).url())
-    };
-    client.read(&request, remedy).await
+    client.read(&request(Operation::SearchDocuments, indices, body), remedy).await
+}
+
+/// Returns the request of [`search`] for another operation.
+pub(super) fn request(operation: Operation, indices: &[&str], body: &Value) -> Request<'static> {
+    let request = Request::new(operation, Method::POST, SearchParts::Index(indices).url());
+    Request { query: &[("ignore_unavailable", "true")], ..request.with_json(body) }
 }

@@ -1,13 +1,12 @@
 //! Writes documents to one data stream, each exactly once, and returns the outcome of each.
 //!
-//! The invariant: before each attempt to send a document, it is looked up in every backing index that can hold it. It gets a
-//! fate only from a complete response of Elasticsearch about that document. Therefore a rollover between two runs, between
+//! The invariant: before each attempt to send a document, it is looked up in every backing index that can hold it. It gets an
+//! outcome only from a complete response of Elasticsearch about that document. Therefore a rollover between two runs, between
 //! two bulk requests, or between the lookup and the write duplicates no document that existed at the lookup.
 //!
 //! One case remains: a second writer of the same document, or an interrupted bulk request that still runs, together with a
 //! rollover between the lookup and the write. The documents are then looked up once more, and duplicates are reported.
 
-use std::collections::VecDeque;
 use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -16,7 +15,7 @@ use std::time::Duration;
 use futures_util::try_join;
 
 use super::backing_indices::BackingIndex;
-use super::bulk::{BulkApi, Fate, Outcomes};
+use super::bulk::{BulkApi, BulkOutcomes, Outcome};
 use super::cause::Unanswered;
 use super::client::Client;
 use super::encode::{Line, MAX_BULK_BYTES, MAX_BULK_DOCUMENTS, chunk_len};
@@ -25,12 +24,12 @@ use super::judge::Refusal;
 use super::lookup::{Finder, Wanted};
 use super::operation::Operation;
 use super::retry::{FIRST_PAUSE, RESTART_RETRY_TIMEOUT};
+use super::writer::Delivery;
 use crate::document::DataStream;
 
-/// The size of a bulk request, and how long an unreachable cluster is retried. It has responded before, to the lookup.
+/// The number of documents of a bulk request, and how long an unreachable cluster is retried. It has responded before, to the lookup.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    pub(super) max_bytes: usize,
     pub(super) max_documents: usize,
     pub(super) first_pause: Duration,
     pub(super) retry_timeout: Duration,
@@ -38,12 +37,7 @@ pub(super) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            max_bytes: MAX_BULK_BYTES,
-            max_documents: MAX_BULK_DOCUMENTS,
-            first_pause: FIRST_PAUSE,
-            retry_timeout: RESTART_RETRY_TIMEOUT,
-        }
+        Self { max_documents: MAX_BULK_DOCUMENTS, first_pause: FIRST_PAUSE, retry_timeout: RESTART_RETRY_TIMEOUT }
     }
 }
 
@@ -55,7 +49,7 @@ pub(super) struct StreamWriter {
     /// The backing indices when they were last listed. Empty before that.
     listed: Mutex<Vec<BackingIndex>>,
     limits: Limits,
-    /// Less than the limit after a 413.
+    /// Less than [`MAX_BULK_BYTES`] after a 413.
     max_bytes: AtomicUsize,
     requests: AtomicU64,
     duplicates: AtomicU64,
@@ -65,19 +59,18 @@ pub(super) struct StreamWriter {
 struct Batch {
     positions: Vec<usize>,
     /// Whether an earlier bulk request whose response was lost may have created them.
-    unknown: bool,
+    may_exist: bool,
 }
 
 impl StreamWriter {
     /// Creates a writer for `data_stream`. `operation` says in error texts what is written.
     pub(super) fn new(client: Client, data_stream: DataStream, operation: Operation) -> Self {
-        let limits = Limits::default();
         Self {
             finder: Finder::new(client.clone()),
             listed: Mutex::default(),
             bulk: BulkApi { client, data_stream, operation },
-            limits,
-            max_bytes: AtomicUsize::new(limits.max_bytes),
+            limits: Limits::default(),
+            max_bytes: AtomicUsize::new(MAX_BULK_BYTES),
             requests: AtomicU64::new(0),
             duplicates: AtomicU64::new(0),
         }
@@ -86,7 +79,7 @@ impl StreamWriter {
     /// Returns this writer with other limits.
     #[cfg(test)]
     pub(super) fn with_limits(self, limits: Limits) -> Self {
-        Self { limits, max_bytes: AtomicUsize::new(limits.max_bytes), ..self }
+        Self { limits, ..self }
     }
 
     pub(super) fn data_stream(&self) -> &DataStream {
@@ -116,71 +109,70 @@ impl StreamWriter {
         })
     }
 
-    /// Writes `lines`, chunk by chunk, and returns the fate of each, in their order.
+    /// Writes `lines`, chunk by chunk, and returns the outcome of each, in their order.
     ///
     /// # Errors
     /// [`Error`]: some of the documents may have been written.
-    pub(super) async fn send(&self, lines: &[Line<'_>]) -> Result<Vec<Fate>, Error> {
-        let mut fates = Vec::with_capacity(lines.len());
+    pub(super) async fn send(&self, lines: &[Line<'_>]) -> Result<Vec<Outcome>, Error> {
+        let mut outcomes = Vec::with_capacity(lines.len());
         for chunk in self.chunks(lines) {
-            fates.extend(self.send_chunk(&lines[chunk]).await?);
+            outcomes.extend(self.send_chunk(&lines[chunk]).await?);
         }
-        Ok(fates)
+        Ok(outcomes)
     }
 
-    /// Writes the documents of one chunk, and returns the fate of each, in their order.
+    /// Writes the documents of one chunk, and returns the outcome of each, in their order.
     ///
     /// # Errors
     /// [`Error`]: some of the documents may have been written.
-    pub(super) async fn send_chunk(&self, lines: &[Line<'_>]) -> Result<Vec<Fate>, Error> {
-        let mut fates = vec![None; lines.len()];
-        let mut batches = VecDeque::from([Batch { positions: (0..lines.len()).collect(), unknown: false }]);
-        while let Some(batch) = batches.pop_front() {
-            if let Some((first, second)) = self.settle(lines, batch, &mut fates).await? {
-                batches.push_front(second);
-                batches.push_front(first);
-            }
+    pub(super) async fn send_chunk(&self, lines: &[Line<'_>]) -> Result<Vec<Outcome>, Error> {
+        let mut outcomes = vec![None; lines.len()];
+        // The batch to send next comes last.
+        let mut batches = vec![Batch { positions: (0..lines.len()).collect(), may_exist: false }];
+        while let Some(batch) = batches.pop() {
+            let halves = self.deliver_batch(lines, batch, &mut outcomes).await?;
+            batches.extend(halves.into_iter().rev());
         }
-        let answered = fates.iter().flatten().count();
+        let answered = outcomes.iter().flatten().count();
         let fault = Unanswered::ItemMismatch { sent: lines.len(), answered };
         let (client, operation) = (&self.bulk.client, self.bulk.operation);
-        fates.into_iter().collect::<Option<_>>().ok_or_else(|| client.unreachable(operation, fault))
+        outcomes.into_iter().collect::<Option<_>>().ok_or_else(|| client.unreachable(operation, fault))
     }
 
-    /// Gives every document of a batch its fate, or returns two halves if the batch is too large.
-    async fn settle(
+    /// Gives every document of a batch its outcome, or returns two halves if the batch is too large.
+    async fn deliver_batch(
         &self,
         lines: &[Line<'_>],
         batch: Batch,
-        fates: &mut [Option<Fate>],
-    ) -> Result<Option<(Batch, Batch)>, Error> {
-        let Batch { positions: mut pending, mut unknown } = batch;
+        outcomes: &mut [Option<Outcome>],
+    ) -> Result<Vec<Batch>, Error> {
+        let Batch { positions: mut pending, mut may_exist } = batch;
         let mut pauses = self.bulk.client.pauses_of(self.limits.first_pause, self.limits.retry_timeout);
         loop {
             // Includes the write index, although `create` returns 409 there, because a rollover may come before the write.
             let (indices, found) = self.list_and_find(lines, &pending).await?;
             for position in found {
-                fates[position] = Some(Fate::AlreadyThere);
+                outcomes[position] = Some(Ok(Delivery::AlreadyThere));
             }
-            pending.retain(|position| fates[*position].is_none());
+            pending.retain(|position| outcomes[*position].is_none());
             if pending.is_empty() {
-                return Ok(None);
+                return Ok(Vec::new());
             }
             // An index is doubtful if it is newer than the lookup, or if an earlier request may have written to another one.
-            let is_doubtful = |index: &str| unknown || indices.iter().all(|known| known.name != index);
+            let is_doubtful = |index: &str| may_exist || indices.iter().all(|known| known.name != index);
             let cause = match self.post(lines, &pending, is_doubtful).await {
-                Ok(ControlFlow::Break(())) => return Ok(self.halve(lines, pending, unknown, fates)),
-                Ok(ControlFlow::Continue(outcomes)) => {
-                    self.report_duplicates(lines, &pending, &outcomes).await?;
-                    for (position, fate) in pending.iter().zip(outcomes.fates) {
-                        fates[*position] = fate;
+                Ok(ControlFlow::Break(())) => return Ok(self.halve(lines, pending, may_exist, outcomes)),
+                Ok(ControlFlow::Continue(result)) => {
+                    self.report_duplicates(lines, &pending, &result).await?;
+                    for (position, outcome) in pending.iter().zip(result.outcomes) {
+                        outcomes[*position] = outcome;
                     }
-                    pending.retain(|position| fates[*position].is_none());
-                    let Some(cause) = outcomes.cause else { return Ok(None) };
+                    pending.retain(|position| outcomes[*position].is_none());
+                    let Some(cause) = result.cause else { return Ok(Vec::new()) };
                     cause
                 }
                 Err(error) => {
-                    unknown |= matches!(error, Error::Unreachable { .. });
+                    may_exist |= matches!(error, Error::Unreachable { .. });
                     error
                 }
             };
@@ -198,7 +190,7 @@ impl StreamWriter {
     }
 
     async fn list(&self) -> Result<Vec<BackingIndex>, Error> {
-        let indices = self.finder.backing_indices(self.data_stream().as_str()).await?;
+        let indices = self.finder.indices.list(self.data_stream().as_str()).await?;
         self.listed.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&indices);
         Ok(indices)
     }
@@ -224,7 +216,7 @@ impl StreamWriter {
         lines: &[Line<'_>],
         positions: &[usize],
         is_doubtful: impl Fn(&str) -> bool,
-    ) -> Result<ControlFlow<(), Outcomes>, Error> {
+    ) -> Result<ControlFlow<(), BulkOutcomes>, Error> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let lines = positions.iter().map(|position| lines[*position]);
         let response = self.bulk.create(lines.clone()).await?;
@@ -236,17 +228,17 @@ impl StreamWriter {
         &self,
         lines: &[Line<'_>],
         mut positions: Vec<usize>,
-        unknown: bool,
-        fates: &mut [Option<Fate>],
-    ) -> Option<(Batch, Batch)> {
+        may_exist: bool,
+        outcomes: &mut [Option<Outcome>],
+    ) -> Vec<Batch> {
         let bytes: usize = positions.iter().map(|position| lines[*position].body_bytes()).sum();
         self.max_bytes.fetch_min((bytes / 2).max(1), Ordering::Relaxed);
         if let [single] = positions[..] {
-            fates[single] = Some(Fate::Dead(too_large()));
-            return None;
+            outcomes[single] = Some(Err(too_large()));
+            return Vec::new();
         }
         let second = positions.split_off(positions.len() / 2);
-        Some((Batch { positions, unknown }, Batch { positions: second, unknown }))
+        [positions, second].map(|positions| Batch { positions, may_exist }).into()
     }
 
     /// Returns those of `positions` whose documents are in one of `indices`.
@@ -267,9 +259,9 @@ impl StreamWriter {
 
     /// Looks for the documents that were created in a doubtful index in the other indices. Duplicates are only reported,
     /// because the key has no privilege to delete them.
-    async fn report_duplicates(&self, lines: &[Line<'_>], sent: &[usize], outcomes: &Outcomes) -> Result<(), Error> {
-        let Some(write_index) = &outcomes.doubtful_index else { return Ok(()) };
-        let positions: Vec<usize> = outcomes.doubtful.iter().map(|at| sent[*at]).collect();
+    async fn report_duplicates(&self, lines: &[Line<'_>], sent: &[usize], result: &BulkOutcomes) -> Result<(), Error> {
+        let Some(write_index) = &result.doubtful_index else { return Ok(()) };
+        let positions: Vec<usize> = result.doubtful.iter().map(|at| sent[*at]).collect();
         let ids = |positions: &[usize]| {
             positions.iter().map(|position| lines[*position].id.as_str()).collect::<Vec<_>>().join(" ")
         };
@@ -303,7 +295,7 @@ impl StreamWriter {
         positions: &[usize],
         write_index: &str,
     ) -> Result<Vec<usize>, Error> {
-        let mut others = self.finder.backing_indices(self.data_stream().as_str()).await?;
+        let mut others = self.finder.indices.list(self.data_stream().as_str()).await?;
         others.retain(|index| index.name != write_index);
         self.find(lines, positions, &others).await
     }

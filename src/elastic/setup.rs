@@ -22,7 +22,7 @@ use super::owners::{self, Others};
 use super::response::Response;
 use super::rights::cluster_info;
 use super::templates::{INSTALL_REMEDY, UPDATE_REMEDY, mapping_of};
-use super::transport::{Body, Request};
+use super::transport::Request;
 
 const RETENTION_REMEDY: &str = "specify `retention` in Elasticsearch's format, such as 365d, and check whether the \
     cluster supports data stream lifecycles (8.13 or newer)";
@@ -250,5 +250,5 @@ impl Setup<'_> {
 }
 
 fn request(operation: Operation, method: Method, path: Cow<'static, str>, body: &Value) -> Request<'static> {
-    Request { body: Body::Json(body.to_string().into_bytes()), ..Request::new(operation, method, path) }
+    Request::new(operation, method, path).with_json(body)
 }

@@ -4,13 +4,14 @@
 //! document moves between two pages. Before it is opened, the shards that hold the documents are refreshed, because a
 //! search does not see documents just written.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use elasticsearch::http::response::Cause;
 use elasticsearch::{ClosePointInTimeParts, MgetParts, OpenPointInTimeParts, SearchParts};
 use jiff::Timestamp;
 use reqwest::Method;
 use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 
 use super::assets::version;
@@ -21,8 +22,9 @@ use super::error::Error;
 use super::lookup::entry_error;
 use super::operation::Operation;
 use super::retry::{FIRST_PAUSE, RETRY_TIMEOUT};
+use super::search::{Found, Hits, by_index};
 use super::templates::mapping_of;
-use super::transport::{Body, Request};
+use super::transport::Request;
 use crate::document::{AccountNumber, DataStream, Organization};
 
 /// Documents in one page. Chosen: about 400 bytes each.
@@ -34,7 +36,8 @@ const PREFERENCE: &str = "lastpass-elastic";
 /// IDs that are asked for in each index, so that every shard is refreshed: each ID belongs to one. Chosen: eight for each
 /// shard of a data stream with eight.
 const IDS_FOR_A_REFRESH: usize = 64;
-/// Most documents and dead letters without a key. Chosen: more are a fault of the mapping.
+/// Maximum number of unmapped documents and dead letters of a snapshot. With more, the snapshot is not compared. Chosen: more
+/// are a fault of the mapping.
 pub const MAX_UNREADABLE: usize = 1_000;
 
 const READ_REMEDY: &str = "see whether the data stream can be searched in Kibana's Discover";
@@ -56,6 +59,15 @@ pub struct SnapshotQuery {
     pub key: &'static [&'static str],
     /// The fields to return.
     pub fields: &'static [&'static str],
+}
+
+/// One of two snapshots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The earlier one.
+    Previous,
+    /// The later one.
+    Current,
 }
 
 /// A summary of one snapshot.
@@ -101,73 +113,52 @@ impl<'a> Snapshots<'a> {
 
     /// Releases the point in time. It would expire by itself.
     pub async fn close(self) {
-        let request = Request {
-            body: Body::Json(json!({"id": self.point_in_time}).to_string().into_bytes()),
-            ..Request::new(Operation::SearchDocuments, Method::DELETE, ClosePointInTimeParts::None.url())
-        };
+        let path = ClosePointInTimeParts::None.url();
+        let request = Request::new(Operation::SearchDocuments, Method::DELETE, path)
+            .with_json(&json!({"id": self.point_in_time}));
         if let Err(error) = self.client.send(&request).await {
             tracing::debug!(%error, "a point in time was not closed; it expires by itself");
         }
     }
 
-    /// Describes the earlier (0) or the later (1) snapshot.
+    /// Describes a snapshot.
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn overview(&mut self, side: usize) -> Result<Overview, Error> {
-        #[derive(Deserialize)]
-        struct Indices {
-            buckets: Vec<Bucket>,
+    pub async fn overview(&mut self, side: Side) -> Result<Overview, Error> {
+        let query = json!({
+            "size": 0,
+            "track_total_hits": true,
+            "query": self.snapshot(side, &[]),
+            "aggs": by_index(),
+        });
+        let counted = self.search::<IgnoredAny>(&query).await?;
+        let mut mappings = BTreeSet::new();
+        for index in counted.indices() {
+            mappings.insert(version(&mapping_of(self.client, index, Operation::ListBackingIndices).await?));
         }
-        #[derive(Deserialize)]
-        struct Bucket {
-            key: String,
-        }
-        let not_mapped = json!({"term": {"event.kind": "pipeline_error"}});
-        let counted = self
-            .search::<Source>(&json!({
-                "size": 0,
-                "track_total_hits": true,
-                "query": self.snapshot(side, &[]),
-                "aggs": {"indices": {"terms": {"field": "_index", "size": 1_000}}},
-            }))
-            .await?;
-        let mut overview =
-            Overview { documents: counted.hits.total.map_or(0, |total| total.value), ..Overview::default() };
-        let indices = counted.aggregations.get("indices").cloned().unwrap_or_default();
-        let indices: Indices = serde_json::from_value(indices).unwrap_or(Indices { buckets: Vec::new() });
-        for Bucket { key } in indices.buckets {
-            let mapping = mapping_of(self.client, &key, Operation::ListBackingIndices).await?;
-            overview.mappings.insert(version(&mapping));
-        }
-        let unreadable = self
-            .search::<Original>(&json!({
-                "size": MAX_UNREADABLE,
-                "_source": ["event.original"],
-                "query": self.snapshot(side, &[not_mapped]),
-            }))
-            .await?;
-        overview.unreadable = unreadable.hits.hits.into_iter().map(|hit| hit.source.event.original).collect();
-        self.add_letters(side, &mut overview).await?;
-        Ok(overview)
+        let not_mapped = self.snapshot(side, &[json!({"term": {"event.kind": "pipeline_error"}})]);
+        let (_, mut unreadable) = self.originals(not_mapped).await?;
+        let letters = json!({"bool": {"filter": [
+            {"term": {"lastpass.dead_letter.data_stream": self.query.data_stream}},
+            {"term": {"lastpass.dead_letter.account": self.query.account}},
+            at("lastpass.dead_letter.timestamp", self.query.timestamps[side as usize]),
+        ]}});
+        let (dead_letters, refused) = self.originals(letters).await?;
+        unreadable.extend(refused);
+        Ok(Overview { documents: counted.hits.total.value, dead_letters, mappings, unreadable })
     }
 
-    /// Adds the dead letters of a snapshot.
-    async fn add_letters(&mut self, side: usize, overview: &mut Overview) -> Result<(), Error> {
+    /// Counts the documents or dead letters that match `query`, and returns their records.
+    async fn originals(&mut self, query: Value) -> Result<(u64, Vec<String>), Error> {
         let body = json!({
             "size": MAX_UNREADABLE,
             "track_total_hits": true,
             "_source": ["event.original"],
-            "query": {"bool": {"filter": [
-                {"term": {"lastpass.dead_letter.data_stream": self.query.data_stream}},
-                {"term": {"lastpass.dead_letter.account": self.query.account}},
-                at("lastpass.dead_letter.timestamp", self.query.timestamps[side]),
-            ]}},
+            "query": query,
         });
-        let found = self.search::<Original>(&body).await?;
-        overview.dead_letters = found.hits.total.map_or(0, |total| total.value);
-        overview.unreadable.extend(found.hits.hits.into_iter().map(|hit| hit.source.event.original));
-        Ok(())
+        let Hits { total, hits } = self.search::<Hit<Original>>(&body).await?.hits;
+        Ok((total.value, hits.into_iter().map(|hit| hit.source.event.original).collect()))
     }
 
     /// Counts the documents of both snapshots that match `filters`.
@@ -176,17 +167,16 @@ impl<'a> Snapshots<'a> {
     /// [`Error`].
     pub async fn count(&mut self, filters: &[Value]) -> Result<[u64; 2], Error> {
         let mut counts = [0; 2];
-        for (side, count) in counts.iter_mut().enumerate() {
+        for side in [Side::Previous, Side::Current] {
             let query = json!({"size": 0, "track_total_hits": true, "query": self.snapshot(side, filters)});
-            let found = self.search::<Source>(&query).await?;
-            *count = found.hits.total.map_or(0, |total| total.value);
+            counts[side as usize] = self.search::<IgnoredAny>(&query).await?.hits.total.value;
         }
         Ok(counts)
     }
 
     /// Returns a reader of a snapshot that begins after the entries whose first key is `after`.
     #[must_use]
-    pub fn reader(&self, side: usize, after: Option<&str>) -> Reader {
+    pub fn reader(&self, side: Side, after: Option<&str>) -> Reader {
         let filters: Vec<Value> =
             after.map(|after| json!({"range": {self.query.key[0]: {"gt": after}}})).into_iter().collect();
         let sort: Vec<Value> = self.query.key.iter().map(|field| sort_by(field)).collect();
@@ -201,8 +191,8 @@ impl<'a> Snapshots<'a> {
     }
 
     /// Returns the query for the documents of a snapshot that match `filters`.
-    fn snapshot(&self, side: usize, filters: &[Value]) -> Value {
-        let mut all = vec![at("@timestamp", self.query.timestamps[side])];
+    fn snapshot(&self, side: Side, filters: &[Value]) -> Value {
+        let mut all = vec![at("@timestamp", self.query.timestamps[side as usize])];
         let Organization { id, name } = &self.query.organization;
         for (field, value) in [("organization.id", id), ("organization.name", name)] {
             all.extend(value.as_ref().map(|value| json!({"term": {field: value}})));
@@ -212,23 +202,19 @@ impl<'a> Snapshots<'a> {
     }
 
     /// Searches at the point in time.
-    async fn search<S: for<'d> Deserialize<'d>>(&mut self, body: &Value) -> Result<Found<S>, Error> {
+    async fn search<H: DeserializeOwned>(&mut self, body: &Value) -> Result<Found<H>, Error> {
         let mut body = body.clone();
         body["pit"] = json!({"id": self.point_in_time, "keep_alive": KEEP_ALIVE});
         let request = Request {
             query: &[("allow_partial_search_results", "false")],
-            body: Body::Json(body.to_string().into_bytes()),
-            ..Request::new(Operation::SearchDocuments, Method::POST, SearchParts::None.url())
+            ..Request::new(Operation::SearchDocuments, Method::POST, SearchParts::None.url()).with_json(&body)
         };
         let response = self.client.ask(&request).await?;
         if response.status == 404 {
             // The node of the point in time restarted. The next run opens a new one.
             return Err(self.client.unreachable(Operation::SearchDocuments, Unanswered::Status(404)));
         }
-        if !response.status.is_success() {
-            return Err(self.client.refused(&response, READ_REMEDY));
-        }
-        let found: Found<S> = self.client.parse(&response)?;
+        let found: Found<H> = self.client.accepted(&response, READ_REMEDY)?;
         if let Some(id) = &found.pit_id {
             self.point_in_time.clone_from(id);
         }
@@ -260,7 +246,7 @@ impl Reader {
     /// [`Error`].
     pub async fn peek(&mut self, snapshots: &mut Snapshots<'_>) -> Result<Option<&Entry>, Error> {
         if self.entries.is_empty() && !self.has_ended {
-            let hits = snapshots.search::<Value>(&self.body).await?.hits.hits;
+            let hits = snapshots.search::<Hit<Value>>(&self.body).await?.hits.hits;
             self.has_ended = hits.len() < PAGE;
             if let Some(last) = hits.last() {
                 self.body["search_after"] = json!(last.sort);
@@ -289,30 +275,12 @@ fn key(sort: &[Value], keys: usize) -> Vec<Option<String>> {
 }
 
 #[derive(Deserialize)]
-struct Found<S> {
-    pit_id: Option<String>,
-    hits: PageOf<S>,
-    #[serde(default)]
-    aggregations: BTreeMap<String, Value>,
-}
-
-#[derive(Deserialize)]
-struct PageOf<S> {
-    total: Option<super::search::Total>,
-    hits: Vec<HitOf<S>>,
-}
-
-#[derive(Deserialize)]
-struct HitOf<S> {
+struct Hit<S> {
     #[serde(rename = "_source")]
     source: S,
     #[serde(default)]
     sort: Vec<Value>,
 }
-
-/// A document whose fields are not needed.
-#[derive(Deserialize)]
-struct Source {}
 
 #[derive(Deserialize)]
 struct Original {
@@ -363,8 +331,7 @@ async fn refresh(client: &Client, indices: &[&str]) -> Result<(), Error> {
             ("_source", "false"),
             ("filter_path", "docs._index,docs.error.type"),
         ],
-        body: Body::Json(json!({"docs": docs}).to_string().into_bytes()),
-        ..Request::new(Operation::FindIds, Method::POST, MgetParts::None.url())
+        ..Request::new(Operation::FindIds, Method::POST, MgetParts::None.url()).with_json(&json!({"docs": docs}))
     };
     let mut pauses = client.pauses_of(FIRST_PAUSE, RETRY_TIMEOUT);
     loop {

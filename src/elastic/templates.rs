@@ -126,23 +126,15 @@ fn stale_templates(templates: &[IndexTemplate]) -> Vec<String> {
     stale.collect()
 }
 
-/// The mapping of an index, as Elasticsearch lists it.
-#[derive(Deserialize)]
-struct IndexMapping {
-    mappings: Value,
-}
-
 /// Reads the mapping of an index. Its `_meta` names the creator.
 ///
 /// # Errors
 /// [`Error`].
 pub(super) async fn mapping_of(client: &Client, index: &str, operation: Operation) -> Result<Value, Error> {
     let request = Request::new(operation, Method::GET, IndicesGetMappingParts::Index(&[index]).url());
-    let mut found: BTreeMap<String, IndexMapping> = client.read(&request, UPDATE_REMEDY).await?;
-    match found.remove(index) {
-        Some(IndexMapping { mappings }) => Ok(mappings),
-        None => Err(client.unreachable(operation, Unanswered::NotElasticsearch)),
-    }
+    let mut found: BTreeMap<String, Value> = client.read(&request, UPDATE_REMEDY).await?;
+    let mappings = found.get_mut(index).and_then(|index| index.get_mut("mappings")).map(Value::take);
+    mappings.ok_or_else(|| client.unreachable(operation, Unanswered::NotElasticsearch))
 }
 
 /// Returns who created a mapping, by its `_meta`. None if it was this project. Fleet writes its name and the package's.

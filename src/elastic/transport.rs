@@ -23,6 +23,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::encode::json;
 use super::error::Error;
 use super::login::Login;
 use super::operation::Operation;
@@ -34,6 +35,7 @@ use elasticsearch::http::headers::{
     RETRY_AFTER,
 };
 use reqwest::Method;
+use serde::Serialize;
 
 /// Largest response that is read. Chosen: 2,000 refused items with long reasons are below 4 MB. Anything larger is not a
 /// response to our requests, and must not fill the function's memory.
@@ -147,6 +149,11 @@ impl Request<'_> {
     /// Creates a request without query and body.
     pub(super) const fn new(operation: Operation, method: Method, path: Cow<'static, str>) -> Self {
         Self { operation, method, path, query: &[], body: Body::None }
+    }
+
+    /// Returns this request with a body.
+    pub(super) fn with_json(self, body: &impl Serialize) -> Self {
+        Self { body: Body::Json(json(body)), ..self }
     }
 }
 

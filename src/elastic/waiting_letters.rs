@@ -2,18 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use elasticsearch::SearchParts;
 use jiff::Timestamp;
-use reqwest::Method;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::client::Client;
 use super::error::Error;
 use super::lookup::{Finder, Wanted};
 use super::operation::Operation;
-use super::transport::{Body, Request};
+use super::search::{self, Found};
+use super::transport::Request;
 use crate::document::{AccountNumber, DataStream, DocId, Namespace};
 
 /// Dead letters in one page of keys. Chosen: about 300 bytes each.
@@ -42,17 +41,13 @@ pub async fn waiting_dead_letters(
     account: &AccountNumber,
 ) -> Result<u64, Error> {
     let letters = DataStream::dead_letter(namespace);
-    let mut pages = Pages { client, letters, filters: vec![of_account(account)], after: None };
-    let finder = Finder::new(client.clone());
+    let mut waiting = WaitingLetters::with_filters(client, letters, vec![of_account(account)]);
     // A letter that a rollover duplicated counts once.
-    let mut waiting = BTreeSet::new();
-    loop {
-        let page = pages.fetch().await?;
-        if page.is_empty() {
-            return Ok(waiting.len() as u64);
-        }
-        waiting.extend(only_waiting(&finder, page).await?.map(|hit| hit.id));
+    let mut ids = BTreeSet::new();
+    while let Some(page) = waiting.next_page().await? {
+        ids.extend(page);
     }
+    Ok(ids.len() as u64)
 }
 
 /// Selects the dead letters to deliver again.
@@ -101,8 +96,8 @@ struct LetterSource {
     #[serde(rename = "@timestamp")]
     refused_at: Timestamp,
     event: LetterEvent,
-    #[serde(default)]
-    tags: Texts,
+    #[serde(default, deserialize_with = "texts")]
+    tags: Vec<String>,
     lastpass: Lastpass<Letter>,
 }
 
@@ -122,27 +117,18 @@ struct Letter {
     request: Value,
 }
 
-/// A list of texts. With synthetic `_source`, Elasticsearch returns a list of one text as that text.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Texts {
-    One(String),
-    Many(Vec<String>),
-}
-
-impl Default for Texts {
-    fn default() -> Self {
-        Self::Many(Vec::new())
+/// Reads a list of texts. With synthetic `_source`, Elasticsearch returns a list of one text as that text.
+fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Texts {
+        One(String),
+        Many(Vec<String>),
     }
-}
-
-impl From<Texts> for Vec<String> {
-    fn from(texts: Texts) -> Self {
-        match texts {
-            Texts::One(text) => vec![text],
-            Texts::Many(texts) => texts,
-        }
-    }
+    Ok(match Texts::deserialize(deserializer)? {
+        Texts::One(text) => vec![text],
+        Texts::Many(texts) => texts,
+    })
 }
 
 impl From<LetterSource> for DeadLetter {
@@ -150,14 +136,18 @@ impl From<LetterSource> for DeadLetter {
         let LetterSource { refused_at, event, tags, lastpass: Lastpass { dead_letter } } = source;
         let LetterEvent { original, created, ingested } = event;
         let Letter { document_id, timestamp, since, request } = dead_letter;
-        Self { document_id, refused_at, original, timestamp, since, created, ingested, tags: tags.into(), request }
+        Self { document_id, refused_at, original, timestamp, since, created, ingested, tags, request }
     }
 }
 
 /// Reads the dead letters that wait, oldest first, a few at a time.
 pub struct WaitingLetters<'a> {
-    pages: Pages<'a>,
+    client: &'a Client,
+    letters: DataStream,
+    filters: Vec<Value>,
     finder: Finder,
+    /// The sort values of the last letter of the last page.
+    after: Option<Value>,
     /// The `_id`s of the last page that are not read yet.
     ids: VecDeque<String>,
 }
@@ -170,8 +160,12 @@ impl<'a> WaitingLetters<'a> {
         if let Some(from) = filter.refused_from {
             filters.push(json!({"range": {"@timestamp": {"gte": from}}}));
         }
-        let pages = Pages { client, letters, filters, after: None };
-        Self { pages, finder: Finder::new(client.clone()), ids: VecDeque::new() }
+        Self::with_filters(client, letters, filters)
+    }
+
+    fn with_filters(client: &'a Client, letters: DataStream, filters: Vec<Value>) -> Self {
+        let finder = Finder::new(client.clone());
+        Self { client, letters, filters, finder, after: None, ids: VecDeque::new() }
     }
 
     /// Reads the next dead letters. Empty at the end. This is a search, which may not see a letter of the last second.
@@ -179,19 +173,15 @@ impl<'a> WaitingLetters<'a> {
     /// # Errors
     /// [`Error`].
     pub async fn fetch(&mut self) -> Result<Vec<DeadLetter>, Error> {
-        let client = self.pages.client;
         loop {
             while self.ids.is_empty() {
-                let page = self.pages.fetch().await?;
-                if page.is_empty() {
-                    return Ok(Vec::new());
-                }
-                self.ids = only_waiting(&self.finder, page).await?.map(|hit| hit.id).collect();
+                let Some(page) = self.next_page().await? else { return Ok(Vec::new()) };
+                self.ids = page.into();
             }
             let ids: Vec<String> = self.ids.drain(..self.ids.len().min(READ_AT_ONCE)).collect();
             // A letter that a rollover duplicated is found twice.
             let query = json!({"size": PAGE, "sort": ORDER, "query": {"ids": {"values": ids}}});
-            let found = search::<DeadLetter>(client, &self.pages.letters, &query).await?;
+            let found: Vec<Hit<DeadLetter>> = self.search(&query).await?;
             let mut found: Vec<DeadLetter> = found.into_iter().map(|hit| hit.source).collect();
             found.dedup_by(|second, first| second.document_id == first.document_id);
             // None are left if their backing index was deleted in the meantime.
@@ -200,20 +190,9 @@ impl<'a> WaitingLetters<'a> {
             }
         }
     }
-}
 
-/// Pages of dead letters, oldest first.
-struct Pages<'a> {
-    client: &'a Client,
-    letters: DataStream,
-    filters: Vec<Value>,
-    /// The sort values of the last letter read.
-    after: Option<Value>,
-}
-
-impl Pages<'_> {
-    /// Reads the next page. Empty at the end.
-    async fn fetch(&mut self) -> Result<Vec<Hit<Key>>, Error> {
+    /// Reads the next page of keys, and returns the `_id`s of the letters that wait, in order. None at the end.
+    async fn next_page(&mut self) -> Result<Option<Vec<String>>, Error> {
         let mut query = json!({
             "size": PAGE,
             "_source": [TARGET, "lastpass.dead_letter.document_id", "lastpass.dead_letter.since"],
@@ -223,31 +202,38 @@ impl Pages<'_> {
         if let Some(after) = &self.after {
             query["search_after"] = after.clone();
         }
-        let page: Vec<Hit<Key>> = search(self.client, &self.letters, &query).await?;
+        let page: Vec<Hit<Key>> = self.search(&query).await?;
         self.after = page.last().map(|hit| hit.sort.clone());
-        Ok(page)
-    }
-}
-
-/// Returns the letters of a page that wait, in order.
-async fn only_waiting(finder: &Finder, page: Vec<Hit<Key>>) -> Result<impl Iterator<Item = Hit<Key>>, Error> {
-    let mut by_target: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (position, hit) in page.iter().enumerate() {
-        by_target.entry(&hit.source.lastpass.dead_letter.data_stream).or_default().push(position);
-    }
-    let mut waits = vec![true; page.len()];
-    for (target, positions) in by_target {
-        let wanted = |position: &usize| {
-            let KeyLetter { document_id, since, .. } = &page[*position].source.lastpass.dead_letter;
-            Wanted { id: document_id, since: *since }
-        };
-        let wanted: Vec<Wanted<'_>> = positions.iter().map(wanted).collect();
-        let indices = finder.backing_indices(target).await?;
-        for found in finder.find(target, &wanted, &indices).await? {
-            waits[positions[found]] = false;
+        if page.is_empty() {
+            return Ok(None);
         }
+        let mut by_target: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (position, hit) in page.iter().enumerate() {
+            by_target.entry(&hit.source.lastpass.dead_letter.data_stream).or_default().push(position);
+        }
+        let mut waits = vec![true; page.len()];
+        for (target, positions) in by_target {
+            let wanted = |position: &usize| {
+                let KeyLetter { document_id, since, .. } = &page[*position].source.lastpass.dead_letter;
+                Wanted { id: document_id, since: *since }
+            };
+            let wanted: Vec<Wanted<'_>> = positions.iter().map(wanted).collect();
+            let indices = self.finder.indices.list(target).await?;
+            for found in self.finder.find(target, &wanted, &indices).await? {
+                waits[positions[found]] = false;
+            }
+        }
+        Ok(Some(page.into_iter().zip(waits).filter_map(|(hit, waits)| waits.then_some(hit.id)).collect()))
     }
-    Ok(page.into_iter().zip(waits).filter_map(|(hit, waits)| waits.then_some(hit)))
+
+    /// Searches the dead letters. Fails if a shard cannot be read, because its letters would be passed over.
+    async fn search<T: DeserializeOwned>(&self, query: &Value) -> Result<Vec<Hit<T>>, Error> {
+        let request = Request {
+            query: &[("ignore_unavailable", "true"), ("allow_partial_search_results", "false")],
+            ..search::request(Operation::ReadDeadLetters, &[self.letters.as_str()], query)
+        };
+        Ok(self.client.read::<Found<Hit<T>>>(&request, READ_REMEDY).await?.hits.hits)
+    }
 }
 
 #[derive(Deserialize)]
@@ -275,28 +261,6 @@ struct KeyLetter {
     data_stream: String,
     document_id: DocId,
     since: Option<Timestamp>,
-}
-
-async fn search<T: DeserializeOwned>(
-    client: &Client,
-    letters: &DataStream,
-    query: &Value,
-) -> Result<Vec<Hit<T>>, Error> {
-    #[derive(Deserialize)]
-    struct Found<T> {
-        hits: Hits<T>,
-    }
-    #[derive(Deserialize)]
-    struct Hits<T> {
-        hits: Vec<Hit<T>>,
-    }
-    let path = SearchParts::Index(&[letters.as_str()]).url();
-    let request = Request {
-        query: &[("ignore_unavailable", "true"), ("allow_partial_search_results", "false")],
-        body: Body::Json(query.to_string().into_bytes()),
-        ..Request::new(Operation::ReadDeadLetters, Method::POST, path)
-    };
-    Ok(client.read::<Found<T>>(&request, READ_REMEDY).await?.hits.hits)
 }
 
 #[cfg(test)]

@@ -1,11 +1,9 @@
-//! Delivers the documents of one data stream: writes them, and keeps those that are refused for good as dead letters.
-
-use std::collections::BTreeMap;
+//! Delivers the documents of one data stream: writes them, and keeps those that are rejected permanently as dead
+//! letters.
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 
-use super::bulk::Fate;
 use super::client::Client;
 use super::dead_letter::{self, Letter, Origin};
 use super::encode::Line;
@@ -19,9 +17,9 @@ use crate::document::{DataStream, DocId, Document};
 /// need more memory on a function with less than two CPUs.
 const IN_FLIGHT: usize = 2;
 
-/// Least documents in a chunk that stops the run if more than half of them are refused: the fault is then in the mapping,
+/// Minimum number of documents in a chunk that stops the run if more than half of them are refused: the fault is then in the mapping,
 /// not in the documents. Chosen: a few refused documents may be a coincidence.
-const MANY: usize = 20;
+const MIN_DOCUMENTS_FOR_MAPPING_FAULT: usize = 20;
 
 const MOST_REFUSED_REMEDY: &str = "more than half of the documents of a bulk request were refused, which indicates a \
     wrong mapping, so no dead letters were written: check the data stream's mapping and the @custom component \
@@ -39,17 +37,8 @@ pub enum Delivery {
     Created,
     /// It, or its dead letter, existed already.
     AlreadyThere,
-    /// It was refused for good, and its dead letter was written.
+    /// It was rejected permanently, and its dead letter was written.
     DeadLetter,
-}
-
-/// The outcome of documents that already had dead letters.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Redelivered {
-    /// The outcome of each, in their order. [`Delivery::DeadLetter`] means that it was refused again.
-    pub deliveries: Vec<Delivery>,
-    /// The number of those refused again, by their `error.type`.
-    pub refused: BTreeMap<String, u64>,
 }
 
 /// Writes the documents of one data stream.
@@ -97,42 +86,25 @@ impl BulkWriter {
         Ok(deliveries.into_iter().flatten().collect())
     }
 
-    /// Delivers `documents`, each of which has a dead letter. A document that is refused again keeps its dead letter.
+    /// Delivers `documents`, each of which has a dead letter, and returns the outcome of each, in their order: the
+    /// `error.type` of a document that was rejected again and keeps its dead letter.
     ///
     /// # Errors
     /// As [`deliver`](Self::deliver).
-    pub async fn redeliver(&self, documents: &[Document]) -> Result<Redelivered, Error> {
+    pub async fn redeliver(&self, documents: &[Document]) -> Result<Vec<Result<Delivery, String>>, Error> {
         let lines: Vec<Line<'_>> = documents.iter().map(Line::of).collect();
-        let mut refused = BTreeMap::new();
-        let mut delivery = |fate| match fate {
-            Fate::Created => Delivery::Created,
-            Fate::AlreadyThere => Delivery::AlreadyThere,
-            Fate::Dead(refusal) => {
-                *refused.entry(refusal.error_type).or_default() += 1;
-                Delivery::DeadLetter
-            }
-        };
-        let deliveries = self.documents.send(&lines).await?.into_iter().map(&mut delivery).collect();
-        Ok(Redelivered { deliveries, refused })
+        let outcomes = self.documents.send(&lines).await?.into_iter();
+        Ok(outcomes.map(|outcome| outcome.map_err(|refusal| refusal.error_type)).collect())
     }
 
     /// Delivers `documents` without writing dead letters, because a redrive could not recreate these documents.
     ///
     /// # Errors
-    /// As [`deliver`](Self::deliver), and [`Error::Refused`] if a document is refused for good.
+    /// As [`deliver`](Self::deliver), and [`Error::Refused`] if a document is rejected permanently.
     pub async fn deliver_or_stop(&self, documents: &[Document]) -> Result<Vec<Delivery>, Error> {
         let lines: Vec<Line<'_>> = documents.iter().map(Line::of).collect();
-        let fates = self.documents.send(&lines).await?;
-        fates
-            .into_iter()
-            .map(|fate| match fate {
-                Fate::Created => Ok(Delivery::Created),
-                Fate::AlreadyThere => Ok(Delivery::AlreadyThere),
-                Fate::Dead(refusal) => {
-                    Err(refused_for_good(&self.documents, refusal.error_type, CHANGE_REFUSED_REMEDY))
-                }
-            })
-            .collect()
+        let stop = |refusal: Refusal| rejected(&self.documents, refusal.error_type, CHANGE_REFUSED_REMEDY);
+        self.documents.send(&lines).await?.into_iter().map(|outcome| outcome.map_err(stop)).collect()
     }
 
     /// Returns the number of `_bulk` requests sent so far, including repetitions and dead letters.
@@ -154,30 +126,21 @@ impl BulkWriter {
         lines: &[Line<'_>],
         now: Timestamp,
     ) -> Result<Vec<Delivery>, Error> {
-        let fates = self.documents.send_chunk(lines).await?;
+        let outcomes = self.documents.send_chunk(lines).await?;
         let refused: Vec<_> = documents
             .iter()
-            .zip(&fates)
-            .filter_map(|(document, fate)| match fate {
-                Fate::Dead(refusal) => Some((document, refusal)),
-                Fate::Created | Fate::AlreadyThere => None,
-            })
+            .zip(&outcomes)
+            .filter_map(|(document, outcome)| Some((document, outcome.as_ref().err()?)))
             .collect();
         if let [(_, first), ..] = &refused[..]
-            && documents.len() >= MANY
+            && documents.len() >= MIN_DOCUMENTS_FOR_MAPPING_FAULT
             && refused.len() * 2 > documents.len()
         {
-            return Err(refused_for_good(&self.documents, first.error_type.clone(), MOST_REFUSED_REMEDY));
+            return Err(rejected(&self.documents, first.error_type.clone(), MOST_REFUSED_REMEDY));
         }
         let mut letters = self.write_letters(&refused, now).await?.into_iter();
-        Ok(fates
-            .iter()
-            .map(|fate| match fate {
-                Fate::Created => Delivery::Created,
-                Fate::AlreadyThere => Delivery::AlreadyThere,
-                Fate::Dead(_) => letters.next().unwrap_or(Delivery::DeadLetter),
-            })
-            .collect())
+        let mut with_letter = |_| letters.next().unwrap_or(Delivery::DeadLetter);
+        Ok(outcomes.iter().map(|outcome| outcome.as_ref().copied().unwrap_or_else(&mut with_letter)).collect())
     }
 
     /// Writes a dead letter for each refused document.
@@ -197,20 +160,20 @@ impl BulkWriter {
         // A letter cannot be older than its document.
         let since = refused.iter().map(|(document, _)| document.since);
         let lines: Vec<_> = written.iter().zip(since).map(|((id, source), since)| Line { id, source, since }).collect();
-        let fates = self.letters.send(&lines).await?;
-        fates
+        let outcomes = self.letters.send(&lines).await?;
+        outcomes
             .into_iter()
-            .map(|fate| match fate {
-                Fate::Created => Ok(Delivery::DeadLetter),
-                Fate::AlreadyThere => Ok(Delivery::AlreadyThere),
-                Fate::Dead(refusal) => Err(refused_for_good(&self.letters, refusal.error_type, LETTER_REFUSED_REMEDY)),
+            .map(|outcome| match outcome {
+                Ok(Delivery::AlreadyThere) => Ok(Delivery::AlreadyThere),
+                Ok(Delivery::Created | Delivery::DeadLetter) => Ok(Delivery::DeadLetter),
+                Err(refusal) => Err(rejected(&self.letters, refusal.error_type, LETTER_REFUSED_REMEDY)),
             })
             .collect()
     }
 }
 
 /// Returns the error for documents whose refusal stops the run.
-fn refused_for_good(writer: &StreamWriter, error_type: String, remedy: &'static str) -> Error {
+fn rejected(writer: &StreamWriter, error_type: String, remedy: &'static str) -> Error {
     let (host, operation) = (writer.bulk.client.host(), writer.bulk.operation);
     Error::Refused { host, operation, status: 400, error_type, reason: None, remedy }
 }

@@ -25,13 +25,13 @@ const BACKING: &str = ".ds-logs-lastpass.user-default-2026.11.23-000001";
 
 fn client(fake: &Fake) -> Client {
     let endpoint = Endpoint::from_url(&fake.url).unwrap();
-    Client::new(crate::http::for_tests(), endpoint, &SecretString::from(KEY), deadline()).unwrap()
+    Client::new(crate::http::for_tests(), endpoint, &Login::ApiKey(KEY.into()), deadline()).unwrap()
 }
 
 fn user(fake: &Fake) -> Client {
     let endpoint = Endpoint::from_url(&fake.url).unwrap();
     let login = Login::User { name: "ann".to_owned(), password: SecretString::from("correct horse") };
-    Client::with_login(crate::http::for_tests(), endpoint, &login, deadline()).unwrap()
+    Client::new(crate::http::for_tests(), endpoint, &login, deadline()).unwrap()
 }
 
 fn deadline() -> Deadline {
@@ -310,7 +310,8 @@ fn connections() -> Vec<Case> {
     let error = Error::OutOfTime { host: host(), operation: Operation::FindIds };
     cases.push(case("connection: the deadline", error, "Elasticsearch.Unreachable"));
     let endpoint = Endpoint::from_url("https://es.example").unwrap();
-    let error = Client::new(crate::http::for_tests(), endpoint, &SecretString::from("a\nb"), deadline()).unwrap_err();
+    let login = Login::ApiKey("a\nb".into());
+    let error = Client::new(crate::http::for_tests(), endpoint, &login, deadline()).unwrap_err();
     cases.push(case("connection: a key that no header can carry", error, "Elasticsearch.Unauthorized"));
     cases
 }
@@ -458,7 +459,7 @@ async fn other_calls() -> Vec<Case> {
     let ids = [DocId("a".to_owned())];
     let wanted: Vec<Wanted<'_>> = ids.iter().map(|id| Wanted { id, since: None }).collect();
     let finder = Finder::new(client.clone());
-    let indices = [BackingIndex::of_name(BACKING)];
+    let indices = [BackingIndex::ended(BACKING, None)];
     for (what, body, error_type) in [
         (
             "no right to read",
@@ -560,7 +561,7 @@ fn only_what_is_kibanas_is_taken_for_kibana() {
         body: body.as_bytes().to_vec(),
     };
     let endpoint = Endpoint::from_url("https://es.example").unwrap();
-    let client = Client::new(crate::http::for_tests(), endpoint, &SecretString::from(KEY), deadline()).unwrap();
+    let client = Client::new(crate::http::for_tests(), endpoint, &Login::ApiKey(KEY.into()), deadline()).unwrap();
     let is_kibana = |status, body: &str| {
         matches!(
             client.general_error(&answer(status, body)),

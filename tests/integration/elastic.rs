@@ -8,13 +8,12 @@ use lastpass_elastic::{
     clock::Deadline,
     document::{AccountNumber, DataStream, DocId, Document, Namespace, Stream},
     elastic::{
-        self, BulkWriter, Client, Delivery, Origin, Role, SetupOptions, cluster_info, is_set_up, missing_rights, setup,
-        waiting_dead_letters,
+        self, BulkWriter, Client, Delivery, Login, Origin, Role, SetupOptions, cluster_info, is_set_up, missing_rights,
+        setup, waiting_dead_letters,
     },
     endpoint::Endpoint,
 };
 use lastpass_harness::IndexMode;
-use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::{official_client::Witness, stage::SETTING_UP};
@@ -85,7 +84,7 @@ impl Node {
 
     fn client_with(&self, key: &str) -> Client {
         let endpoint = Endpoint::from_url(&self.url).expect("the node's URL");
-        Client::new(self.http.clone(), endpoint, &SecretString::from(key), deadline()).expect("a key")
+        Client::new(self.http.clone(), endpoint, &Login::ApiKey(key.into()), deadline()).expect("a key")
     }
 
     /// Creates a client whose API key has only this role.

@@ -6,19 +6,18 @@ use std::sync::LazyLock;
 
 use elasticsearch::http::StatusCode;
 use jiff::Timestamp;
-use secrecy::SecretString;
 use serde_json::json;
 
 use super::bulk::BulkApi;
 use super::response::Response;
-use super::{Client, Error, Operation, Origin, Refusal, dead_letter};
+use super::{Client, Error, Login, Operation, Origin, Refusal, dead_letter};
 use crate::clock::Deadline;
 use crate::document::{AccountNumber, DataStream, DocId, Document, Namespace, Stream};
 use crate::endpoint::Endpoint;
 
 static CLIENT: LazyLock<Client> = LazyLock::new(|| {
     let endpoint = Endpoint::from_url("https://es.example:9243").expect("an endpoint");
-    let key = SecretString::from("ZnV6ei1rZXktaWRlbnRpdHk6ZnV6ei1rZXktdGhhdC1pcy1zZWNyZXQ=");
+    let key = Login::ApiKey("ZnV6ei1rZXktaWRlbnRpdHk6ZnV6ei1rZXktdGhhdC1pcy1zZWNyZXQ=".into());
     Client::new(crate::http::for_tests(), endpoint, &key, Deadline::after(std::time::Duration::from_secs(3_600)))
         .expect("a client")
 });

@@ -53,7 +53,7 @@ impl<'a> Cluster<'a> {
     /// then forgets the remembered UUID and starts again. Errors of the call to Elasticsearch.
     pub(crate) async fn confirm(&self, key: Key) -> Result<(), Error> {
         let compare = async || {
-            let uuid = elastic::cluster_info(self.elastic).await?.uuid;
+            let uuid = elastic::fetch_cluster_info(self.elastic).await?.uuid;
             if uuid == self.store.destination().cluster_uuid {
                 Ok(())
             } else {

@@ -153,7 +153,7 @@ impl<'a> Invocation<'a> {
         let (cluster_uuid, is_set_up) = match expected {
             Some(uuid) => (Some(uuid), true),
             None if writes => self.find_cluster(&elastic).await?,
-            None => (elastic::cluster_info(&elastic).await?.uuid, true),
+            None => (elastic::fetch_cluster_info(&elastic).await?.uuid, true),
         };
         if !is_set_up {
             tracing::warn!("the index templates are not installed: run the action `setup`; nothing is collected yet");
@@ -208,7 +208,7 @@ impl<'a> Invocation<'a> {
     /// Returns the UUID of the cluster, and whether the cluster has the index templates. Remembers the UUID of a cluster that
     /// has them. A cluster without a UUID is queried in each invocation.
     async fn find_cluster(&self, elastic: &elastic::Client) -> Result<(Option<String>, bool), Error> {
-        let (info, is_set_up) = try_join!(elastic::cluster_info(elastic), elastic::is_set_up(elastic))?;
+        let (info, is_set_up) = try_join!(elastic::fetch_cluster_info(elastic), elastic::is_set_up(elastic))?;
         if is_set_up {
             self.sandbox.set_up_cluster.set(info.uuid.clone());
         }

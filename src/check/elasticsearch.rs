@@ -7,14 +7,14 @@ use crate::{
     error::Error,
 };
 
-const CREATE_WRITER_KEY: &str = "create a key with the role in assets/roles/writer.json in Kibana under Stack \
-    Management > API keys, and store it as `elastic_api_key` in the secret";
+const CREATE_WRITER_KEY: &str = "create a key with the role in `roles/writer.json` of the release \
+    (`assets/roles/writer.json` in the sources) in Kibana under Stack Management > API keys, and store it as `elastic_api_key` in the secret";
 
 /// Returns the checks, and the cluster's UUID if it responded.
 pub(super) async fn check_elasticsearch(systems: &Systems<'_>) -> (Checks, Option<String>) {
     let Systems { elastic, namespace, .. } = *systems;
     let mut checks = Checks::default();
-    let info = match elastic::cluster_info(elastic).await {
+    let info = match elastic::fetch_cluster_info(elastic).await {
         Ok(info) => info,
         Err(error) => {
             checks.enter(Name::Elasticsearch, Err(Error::from(error).with_causes()));
@@ -35,13 +35,13 @@ pub(super) async fn check_elasticsearch(systems: &Systems<'_>) -> (Checks, Optio
     };
     checks.enter(Name::Elasticsearch, judge_version(&info));
 
-    let missing = elastic::missing_rights(elastic, Role::Writer, namespace).await;
+    let missing = elastic::fetch_missing_privileges(elastic, Role::Writer, namespace).await;
     let rights = none_of(missing, "the API key has all privileges of the writer role", |missing| {
         format!("the API key lacks {missing}: {CREATE_WRITER_KEY}")
     });
     let can_read = checks.enter(Name::ElasticsearchRights, rights);
 
-    let excess = elastic::excess_rights(elastic, &info, namespace).await;
+    let excess = elastic::fetch_excess_privileges(elastic, &info, namespace).await;
     let excess = none_of(excess, "the API key has no privileges beyond the writer role", |excess| {
         format!(
             "the API key has more privileges than it needs: {excess}. To replace it, {CREATE_WRITER_KEY}, then delete \
@@ -52,15 +52,17 @@ pub(super) async fn check_elasticsearch(systems: &Systems<'_>) -> (Checks, Optio
 
     checks.enter(Name::ElasticsearchSetupRights, check_setup_rights(systems).await);
 
-    let stale = elastic::stale_assets(elastic, namespace).await;
+    let stale = elastic::fetch_stale_assets(elastic, namespace).await;
     let templates = none_of(stale, "the index templates are installed and current", |stale| {
         format!("{stale}; then run `lastpass-elastic connect`, or invoke the function with {{\"action\": \"setup\"}}")
     });
     checks.enter(Name::IndexTemplates, templates);
 
     if can_read {
-        let (ignored, others) =
-            tokio::join!(elastic::ignored_values(elastic, namespace), elastic::other_writers(elastic, namespace));
+        let (ignored, others) = tokio::join!(
+            elastic::fetch_ignored_values(elastic, namespace),
+            elastic::fetch_other_writers(elastic, namespace)
+        );
         let with_causes = |error: elastic::Error| Error::from(error).with_causes();
         checks.enter(Name::IgnoredValues, ignored.map_err(with_causes).and_then(|found| judge_ignored(&found)));
         checks.enter(Name::OtherWriters, others.map_err(with_causes).and_then(|found| judge_writers(found.as_ref())));
@@ -76,7 +78,7 @@ pub(super) async fn check_elasticsearch(systems: &Systems<'_>) -> (Checks, Optio
 async fn check_setup_rights(systems: &Systems<'_>) -> Result<String, String> {
     match systems.elastic_setup {
         None => Ok("the secret has no `elastic_setup_api_key`; only `setup` needs one".to_owned()),
-        Some(client) => match elastic::missing_rights(client, Role::Installer, systems.namespace).await {
+        Some(client) => match elastic::fetch_missing_privileges(client, Role::Installer, systems.namespace).await {
             Err(error) if error.is_auth() => Err(
                 "Elasticsearch refuses the key for `setup`, which may have expired: remove `elastic_setup_api_key` \
                  from the secret; a new key is needed only to run `setup` again"
@@ -84,8 +86,8 @@ async fn check_setup_rights(systems: &Systems<'_>) -> Result<String, String> {
             ),
             missing => none_of(missing, "the key for `setup` has all privileges of the installer role", |missing| {
                 format!(
-                    "the key for `setup` lacks {missing}: create a key with the role in assets/roles/installer.json, \
-                     and store it as `elastic_setup_api_key` in the secret"
+                    "the key for `setup` lacks {missing}: create a key with the role in `roles/installer.json` of the \
+                     release (`assets/roles/installer.json` in the sources), and store it as `elastic_setup_api_key` in the secret"
                 )
             }),
         },

@@ -75,17 +75,6 @@ pub fn key_id(encoded: &SecretString) -> Option<String> {
     decoded.split_once(':').map(|(id, _)| id.to_owned())
 }
 
-/// Checks that Elasticsearch responds, with a client without a login.
-///
-/// # Errors
-/// [`Error::Unreachable`], [`Error::NotTrusted`].
-pub async fn reach(client: &Client) -> Result<(), Error> {
-    match super::cluster_info(client).await {
-        Err(error) if !error.is_auth() => Err(error),
-        Ok(_) | Err(_) => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

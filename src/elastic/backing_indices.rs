@@ -139,7 +139,7 @@ pub(super) async fn data_streams(
         backing_indices: Vec<String>,
     }
     let request = Request::new(operation, Method::GET, IndicesResolveIndexParts::Name(&[pattern]).url());
-    let response = client.ask(&request).await?;
+    let response = client.send_with_retries(&request).await?;
     if response.status == 404 && response.error_type() == "index_not_found_exception" {
         return Ok(Vec::new());
     }
@@ -157,7 +157,7 @@ async fn creation_dates(client: &Client, data_stream: &str) -> Result<HashMap<St
         query: &[("filter_path", "*.settings.index.creation_date")],
         ..Request::new(Operation::ListBackingIndices, Method::GET, path)
     };
-    let response = match client.ask(&request).await {
+    let response = match client.send_with_retries(&request).await {
         Ok(response) if response.status.is_success() => response,
         Ok(response) => {
             tracing::debug!(status = response.status.as_u16(), "the creation dates of the backing indices are unknown");
@@ -205,7 +205,7 @@ async fn newest_documents(client: &Client, indices: &[&str]) -> Result<Vec<Optio
         body: Body::GzipNdjson(gzip(searches.as_bytes())),
         ..Request::new(Operation::FindIds, Method::POST, MsearchParts::None.url())
     };
-    let response = client.ask(&request).await?;
+    let response = client.send_with_retries(&request).await?;
     if !response.status.is_success() {
         tracing::debug!(status = response.status.as_u16(), "the newest documents of the backing indices are unknown");
         return Ok(vec![None; indices.len()]);

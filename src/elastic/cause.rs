@@ -86,7 +86,7 @@ impl fmt::Display for Unanswered {
             Self::Timeout(waited) => write!(f, "did not respond within {} s", waited.as_secs_f32().ceil()),
             Self::Kibana => f.write_str("responded like Kibana (the address is not that of Elasticsearch)"),
             Self::Status(401) => f.write_str(
-                "returned 401 in a form that is not Elasticsearch's, as a proxy does that requires its own credentials",
+                "returned 401 in a form that is not Elasticsearch's, as from a proxy that requires its own credentials",
             ),
             Self::Status(403) => {
                 f.write_str("returned 403 in a form that is not Elasticsearch's, as a traffic filter or a proxy does")
@@ -104,7 +104,10 @@ impl fmt::Display for Unanswered {
                 f.write_str("returned something other than Elasticsearch's JSON (as a proxy or a login page does)")
             }
             Self::ItemMismatch { sent, answered } => {
-                write!(f, "returned {answered} items for {sent} that were sent, or items for other documents")
+                write!(
+                    f,
+                    "returned items that do not match the documents that were sent ({answered} items for {sent} documents)"
+                )
             }
             Self::Items { status: 0, error_type } => write!(f, "returned items with {error_type}"),
             Self::Items { status, error_type } => write!(f, "returned items with {status} ({error_type})"),

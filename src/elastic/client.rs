@@ -21,7 +21,7 @@ use crate::clock::Deadline;
 use crate::endpoint::Endpoint;
 use crate::http::TlsFault;
 
-/// Longest duration of one request. Chosen: Elasticsearch responds to a bulk of 4 MB within 2 s on two cores. If a cluster
+/// Longest time for one request. Chosen: Elasticsearch responds to a bulk of 4 MB within 2 s on two cores. If a cluster
 /// needs ten times as long, a retry is better than waiting longer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -93,7 +93,7 @@ impl Client {
     ///
     /// # Errors
     /// Any [`Error`] except [`Error::Refused`]: a refusal is a response, see [`Client::read`].
-    pub(super) async fn ask(&self, request: &Request<'_>) -> Result<Response, Error> {
+    pub(super) async fn send_with_retries(&self, request: &Request<'_>) -> Result<Response, Error> {
         let mut pauses = self.pauses();
         loop {
             match self.send_once(request).await {
@@ -106,7 +106,7 @@ impl Client {
     /// Sends `request` once. For requests that are not safe to repeat.
     ///
     /// # Errors
-    /// As [`Client::ask`]. After [`Error::Unreachable`], it is unknown whether Elasticsearch performed the request.
+    /// As [`Client::send_with_retries`]. After [`Error::Unreachable`], it is unknown whether Elasticsearch performed the request.
     pub(super) async fn send_once(&self, request: &Request<'_>) -> Result<Response, Error> {
         let response = self.send(request).await?;
         match self.general_error(&response) {
@@ -115,7 +115,7 @@ impl Client {
         }
     }
 
-    /// Sends `request` as [`Client::ask`] does, and parses the body of a success.
+    /// Sends `request` as [`Client::send_with_retries`] does, and parses the body of a success.
     ///
     /// # Errors
     /// Any [`Error`]; [`Error::Refused`] with `remedy`.
@@ -124,7 +124,7 @@ impl Client {
         request: &Request<'_>,
         remedy: &'static str,
     ) -> Result<T, Error> {
-        self.accepted(&self.ask(request).await?, remedy)
+        self.accepted(&self.send_with_retries(request).await?, remedy)
     }
 
     /// Parses the body of a response.

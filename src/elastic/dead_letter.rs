@@ -1,4 +1,4 @@
-//! Dead letters: documents that keep a record which Elasticsearch refused for good.
+//! Dead letters: documents that keep a record which Elasticsearch rejected permanently.
 //!
 //! The `_id` of a letter is derived from its target and the document's `_id`, so a second refusal adds none. Besides the
 //! record, a letter holds everything else that the document was made from, so that `redrive` makes the same document.

@@ -9,11 +9,11 @@ use serde::Serialize;
 
 use crate::document::{DocId, Document};
 
-/// Largest bulk body in bytes, before gzip, because `http.max_content_length` (100 MB) counts uncompressed bytes and
+/// Maximum size of a bulk body in bytes, before gzip, because `http.max_content_length` (100 MB) counts uncompressed bytes and
 /// proxies often allow less. Chosen: large enough that the fixed costs of a request vanish, small enough to repeat.
 pub(super) const MAX_BULK_BYTES: usize = 4 << 20;
 
-/// Most documents in one bulk. Chosen: limits the response, which has an entry for each document.
+/// Maximum number of documents in one bulk. Chosen: limits the response, which has an entry for each document.
 pub(super) const MAX_BULK_DOCUMENTS: usize = 2_000;
 
 /// The fastest level, because the network is rarely slower than the function's CPU.

@@ -21,8 +21,8 @@ pub enum Error {
     /// 401, or a key that cannot be sent: revoked, expired or not in its encoded form. Nothing was written.
     #[error(
         "Elasticsearch at {host} refused the API key{why}: create one in Kibana under Stack Management > API keys with the \
-         role in assets/roles, copy its encoded form and store it as `elastic_api_key` (for setup, \
-         `elastic_setup_api_key`) in the secret"
+         role in `roles/` of the release (`assets/roles/` in the sources), copy its encoded form and store it as \
+         `elastic_api_key` (for setup, `elastic_setup_api_key`) in the secret"
     )]
     Unauthorized {
         /// The cluster.
@@ -33,7 +33,7 @@ pub enum Error {
     /// 403: the key is valid but lacks a privilege.
     #[error(
         "Elasticsearch at {host} does not let the API key {operation}: it needs {}; create a key with {} in the \
-         secret (assets/roles contains both roles)",
+         secret (both roles are in `roles/` of the release, `assets/roles/` in the sources)",
         .operation.needs(), .operation.role()
     )]
     Forbidden {
@@ -56,7 +56,7 @@ pub enum Error {
     },
     /// 403: the user is valid but lacks a privilege.
     #[error(
-        "Elasticsearch at {host} does not let the user {user:?} {operation}: it needs {}; log in as another user, or have an \
+        "Elasticsearch at {host} does not let the user {user:?} {operation}: the user needs {}; log in as another user, or have an \
          administrator grant the privilege",
         .operation.needs()
     )]
@@ -83,8 +83,8 @@ pub enum Error {
     },
     /// No usable response of Elasticsearch, even after retries.
     #[error(
-        "When asked to {operation}, Elasticsearch at {host} {fault}: check ELASTICSEARCH_URL or ELASTIC_CLOUD_ID, the \
-         health of the cluster, and everything in between (proxy, traffic filter, VPC); the next run continues"
+        "The request to {operation} failed, because Elasticsearch at {host} {fault}: check ELASTICSEARCH_URL or \
+         ELASTIC_CLOUD_ID, the health of the cluster, and everything in between (proxy, traffic filter, VPC); the next run continues"
     )]
     Unreachable {
         /// The cluster.
@@ -191,9 +191,9 @@ pub enum Error {
 
 /// Joins a list, and counts the rest of a long one.
 fn few(names: &[String]) -> String {
-    /// Chosen: a reader looks at a few.
-    const MOST: usize = 8;
-    let (named, rest) = names.split_at(names.len().min(MOST));
+    /// Maximum number of names. Chosen: a reader looks at a few.
+    const MAX_NAMES: usize = 8;
+    let (named, rest) = names.split_at(names.len().min(MAX_NAMES));
     let more = if rest.is_empty() { String::new() } else { format!("; and {} more", rest.len()) };
     format!("{}{more}", named.join("; "))
 }
@@ -224,7 +224,7 @@ impl Error {
     /// valid.
     #[must_use]
     pub const fn is_unknown_privilege(&self) -> bool {
-        matches!(self, Self::Refused { operation: Operation::CheckRights, status: 400, .. })
+        matches!(self, Self::Refused { operation: Operation::CheckPrivileges, status: 400, .. })
     }
 
     /// Whether another API key may fix it, so that the secret should be read again.
@@ -278,14 +278,15 @@ mod tests {
             (
                 Error::Unauthorized { host: host(), why: KeyFault::Expired },
                 "Elasticsearch.Unauthorized",
-                "Elasticsearch at es.example.com refused the API key, which has expired: create one in Kibana under Stack Management > API keys with the role in assets/roles, copy its encoded form and store it as `elastic_api_key` (for setup, `elastic_setup_api_key`) in the secret",
+                "Elasticsearch at es.example.com refused the API key, which has expired: create one in Kibana under Stack Management > API keys with the role in `roles/` of the release (`assets/roles/` in the sources), copy its encoded form and store it as `elastic_api_key` (for setup, `elastic_setup_api_key`) in the secret",
             ),
             (
                 Error::Forbidden { host: host(), operation: Operation::Write },
                 "Elasticsearch.Forbidden",
                 "Elasticsearch at es.example.com does not let the API key write documents: it needs the privileges \
                  `create_doc` and `auto_configure` on `logs-lastpass.*-*`; create a key with the writer role, and \
-                 store it as `elastic_api_key` in the secret (assets/roles contains both roles)",
+                 store it as `elastic_api_key` in the secret (both roles are in `roles/` of the release, \
+                 `assets/roles/` in the sources)",
             ),
             (
                 Error::Throttled { host: host(), operation: Operation::Write, retry_after: None },
@@ -301,7 +302,8 @@ mod tests {
                     source: None,
                 },
                 "Elasticsearch.Unreachable",
-                "When asked to look up which documents exist, Elasticsearch at es.example.com did not respond within 30 s: \
+                "The request to look up which documents exist failed, because Elasticsearch at es.example.com did not respond \
+                 within 30 s: \
                  check ELASTICSEARCH_URL or ELASTIC_CLOUD_ID, the health of the cluster, and everything in \
                  between (proxy, traffic filter, VPC); the next run continues",
             ),

@@ -58,7 +58,7 @@ pub struct Ignored {
 ///
 /// # Errors
 /// [`Error`].
-pub async fn ignored_values(client: &Client, namespace: &Namespace) -> Result<Vec<IgnoredValues>, Error> {
+pub async fn fetch_ignored_values(client: &Client, namespace: &Namespace) -> Result<Vec<IgnoredValues>, Error> {
     let others = [DataStream::dead_letter(namespace), DataStream::change(namespace)];
     let data_streams: Vec<DataStream> =
         Stream::ALL.iter().map(|stream| stream.data_stream(namespace)).chain(others).collect();

@@ -27,7 +27,7 @@ pub(super) struct Item<'a> {
 
 /// The outcome of one item.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ItemOutcome {
+pub(super) enum ItemOutcome {
     /// The document was written.
     Created,
     /// The backing index has a document with this `_id` already.
@@ -54,16 +54,16 @@ pub enum ItemOutcome {
 
 /// Why Elasticsearch will never accept a document. The reason may contain parts of it and goes only into the dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub(super) struct Refusal {
     /// The item's `error.type`.
-    pub error_type: String,
+    pub(super) error_type: String,
     /// The reason of the error and those of its causes.
-    pub reason: String,
+    pub(super) reason: String,
 }
 
 /// Why a bulk item stops the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StopCause {
+pub(super) enum StopCause {
     /// The document went to the failure store, where searches do not find it.
     FailureStore,
     /// The key is no longer valid.
@@ -82,7 +82,7 @@ pub enum StopCause {
     Unknown,
 }
 
-/// Longest reason that is kept. Chosen: reasons are below 1 kB, but a cause may repeat a value.
+/// Maximum number of characters of a reason that is kept. Chosen: reasons are below 1 kB, but a cause may repeat a value.
 const MAX_REASON_CHARS: usize = 2_000;
 
 /// The verdict of a rule.

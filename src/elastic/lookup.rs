@@ -26,7 +26,7 @@ use super::transport::{Body, Request};
 use crate::document::DocId;
 use crate::text::Text;
 
-/// Most documents in one `_mget`. Chosen: about 1.5 MB of body, and as much of response.
+/// Maximum number of documents in one `_mget`. Chosen: about 1.5 MB of body, and as much of response.
 const MAX_LOOKUPS: usize = 10_000;
 
 const FIND_REMEDY: &str = "see the Elasticsearch log for the reason, and check whether the data stream can be read";
@@ -91,8 +91,7 @@ impl Finder {
         let mut inquiry = Inquiry { wanted, indices, asked: 0 };
         loop {
             let begin = inquiry.asked;
-            let most = self.max_lookups.load(Ordering::Relaxed);
-            let batch = inquiry.next(most, &found);
+            let batch = inquiry.next(self.max_lookups.load(Ordering::Relaxed), &found);
             if batch.is_empty() {
                 return Ok(Attempt::Found(found));
             }
@@ -247,7 +246,7 @@ async fn mget(client: &Client, batch: &[Question<'_>]) -> Result<Response, Error
         body,
         ..Request::new(Operation::FindIds, Method::POST, path.url())
     };
-    client.ask(&request).await
+    client.send_with_retries(&request).await
 }
 
 #[cfg(test)]

@@ -3,6 +3,17 @@
 //!
 //! Knows nothing of LastPass. Its invariant: a document is reported as delivered only after a response of Elasticsearch
 //! acknowledged it or its dead letter.
+//!
+//! - `writer`, `send`, `bulk` and `encode`: deliver documents
+//! - `judge`: what the result of an item means
+//! - `dead_letter` and `waiting_letters`: write and read dead letters
+//! - `lookup` and `backing_indices`: which documents exist
+//! - `transport`, `client`, `retry` and `response`: one request
+//! - `error`, `cause`, `remedy` and `operation`: the texts of errors
+//! - `assets`, `setup`, `templates` and `owners`: index templates, and the data streams that they apply to
+//! - `login` and `api_keys`: how requests are authenticated; `privileges`: the cluster, and what a key may do
+//! - `search`: searches and their results; `ignored`: values that were not indexed; `snapshots`: the documents of two
+//!   snapshots
 
 mod api_keys;
 mod assets;
@@ -19,10 +30,10 @@ mod login;
 mod lookup;
 mod operation;
 mod owners;
+mod privileges;
 mod remedy;
 mod response;
 mod retry;
-mod rights;
 mod search;
 mod send;
 mod setup;
@@ -34,7 +45,7 @@ mod writer;
 
 #[cfg(test)]
 #[path = "../../tests/errors/elastic.rs"]
-mod error_texts;
+mod errors;
 #[cfg(test)]
 #[path = "../../tests/unit/elastic/fake.rs"]
 mod fake;
@@ -45,19 +56,18 @@ mod testing;
 #[path = "../../tests/unit/elastic/tests.rs"]
 mod tests;
 
-pub use api_keys::{INSTALLER_ROLE, Keys, WRITER_ROLE, create_writer_key, invalidate_keys, key_id, reach};
+pub use api_keys::{INSTALLER_ROLE, Keys, WRITER_ROLE, create_writer_key, invalidate_keys, key_id};
 pub use cause::{KeyFault, Unanswered, Unreadable};
 pub use client::Client;
 pub use dead_letter::Origin;
 pub use error::{Error, OLDEST_VERSION};
-pub use ignored::{Ignored, IgnoredValues, ignored_values};
-pub use judge::{ItemOutcome, Refusal, StopCause};
+pub use ignored::{Ignored, IgnoredValues, fetch_ignored_values};
 pub use login::Login;
 pub use operation::Operation;
-pub use owners::other_writers;
-pub use rights::{ClusterInfo, Role, cluster_info, excess_rights, missing_rights};
+pub use owners::fetch_other_writers;
+pub use privileges::{ClusterInfo, Role, fetch_cluster_info, fetch_excess_privileges, fetch_missing_privileges, reach};
 pub use setup::{SetupOptions, setup};
 pub use snapshots::{Entry, MAX_UNREADABLE, Overview, Reader, Side, SnapshotQuery, Snapshots};
-pub use templates::{is_set_up, stale_assets};
+pub use templates::{fetch_stale_assets, is_set_up};
 pub use waiting_letters::{DeadLetter, LetterFilter, WaitingLetters, waiting_dead_letters};
 pub use writer::{BulkWriter, Delivery};

@@ -22,9 +22,9 @@ const SEARCH_REMEDY: &str = "check whether the data streams logs-lastpass.* can 
 #[derive(Default)]
 pub(super) struct Others {
     /// Those that `setup` would take over, each as a text that names the creator.
-    pub(super) taken_over: Vec<String>,
+    pub(super) to_take_over: Vec<String>,
     /// The names of those whose own index template has priority over ours, so that `setup` does not touch them.
-    pub(super) left_alone: Vec<String>,
+    pub(super) overriding: Vec<String>,
 }
 
 /// Finds the data streams of others.
@@ -45,11 +45,11 @@ pub(super) async fn others(client: &Client) -> Result<Others, Error> {
             };
             let theirs = templates.iter().filter(|template| template.is_foreign_and_matches(&name));
             match theirs.max_by_key(|template| template.priority()) {
-                Some(template) if template.overrides_ours(&name) => found.left_alone.push(name),
+                Some(template) if template.overrides_ours(&name) => found.overriding.push(name),
                 Some(template) => {
-                    found.taken_over.push(format!("{name} ({owner}, index template {})", template.name));
+                    found.to_take_over.push(format!("{name} ({owner}, index template {})", template.name));
                 }
-                None => found.taken_over.push(format!("{name} ({owner})")),
+                None => found.to_take_over.push(format!("{name} ({owner})")),
             }
         }
     }
@@ -84,7 +84,7 @@ async fn owner(
 ///
 /// # Errors
 /// [`Error`].
-pub async fn other_writers(client: &Client, namespace: &Namespace) -> Result<Option<(u64, Vec<String>)>, Error> {
+pub async fn fetch_other_writers(client: &Client, namespace: &Namespace) -> Result<Option<(u64, Vec<String>)>, Error> {
     let operation = Operation::SearchDocuments;
     let patterns = Stream::ALL.map(|stream| format!("logs-lastpass.{stream}-*"));
     let listed = try_join_all(patterns.iter().map(|pattern| data_streams(client, pattern, operation))).await?;

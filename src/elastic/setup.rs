@@ -19,15 +19,15 @@ use super::client::Client;
 use super::error::Error;
 use super::operation::Operation;
 use super::owners::{self, Others};
+use super::privileges::fetch_cluster_info;
 use super::response::Response;
-use super::rights::cluster_info;
-use super::templates::{INSTALL_REMEDY, UPDATE_REMEDY, mapping_of};
+use super::templates::{DATA_STREAM_REMEDY, INSTALL_REMEDY, mapping_of};
 use super::transport::Request;
 
 const RETENTION_REMEDY: &str = "specify `retention` in Elasticsearch's format, such as 365d, and check whether the \
     cluster supports data stream lifecycles (8.13 or newer)";
 
-/// Longest reason in an error text. Chosen: longer than the longest that Elasticsearch has about templates.
+/// Maximum number of characters of a reason in an error text. Chosen: longer than the longest that Elasticsearch has about templates.
 const MAX_REASON_CHARS: usize = 500;
 
 /// The options of `setup` in a request.
@@ -46,23 +46,23 @@ pub struct SetupOptions {
 /// [`Error`]; `setup` can be repeated after any. [`Error::OthersWrite`], before anything is changed, if it would take over a
 /// data stream that others created.
 pub async fn setup(client: &Client, options: &SetupOptions) -> Result<Vec<String>, Error> {
-    let cluster = cluster_info(client).await?;
+    let cluster = fetch_cluster_info(client).await?;
     if !cluster.is_supported() {
         return Err(Error::TooOld { host: client.host(), version: cluster.version });
     }
-    let Others { taken_over, left_alone } = owners::others(client).await?;
-    if !options.take_over && !taken_over.is_empty() {
-        return Err(Error::OthersWrite { host: client.host(), data_streams: taken_over });
+    let Others { to_take_over, overriding } = owners::others(client).await?;
+    if !options.take_over && !to_take_over.is_empty() {
+        return Err(Error::OthersWrite { host: client.host(), data_streams: to_take_over });
     }
-    if !taken_over.is_empty() {
-        tracing::warn!(data_streams = taken_over.join("; "), "taking over data streams that others created");
+    if !to_take_over.is_empty() {
+        tracing::warn!(data_streams = to_take_over.join("; "), "taking over data streams that others created");
     }
     let retention = options.retention.as_deref();
     let setup = Setup { client };
     let installed = setup.install(retention).await?;
     for stream in &STREAMS {
         let found = data_streams(client, stream.data_streams, Operation::UpdateDataStream).await?;
-        for (name, indices) in found.iter().filter(|(name, _)| !left_alone.contains(name)) {
+        for (name, indices) in found.iter().filter(|(name, _)| !overriding.contains(name)) {
             setup.update_if_it_exists(name, indices.last(), retention).await?;
         }
     }
@@ -121,7 +121,7 @@ impl Setup<'_> {
         let path = ClusterGetComponentTemplateParts::Name(&[LIFECYCLE.name]).url();
         // Named like an installation in error texts, because the privilege to install includes reading.
         let request = Request::new(Operation::InstallTemplate, Method::GET, path);
-        let response = self.client.ask(&request).await?;
+        let response = self.client.send_with_retries(&request).await?;
         if response.status != 404 {
             self.accept(&response, INSTALL_REMEDY)?;
             let there: Value = self.client.parse(&response)?;
@@ -181,7 +181,7 @@ impl Setup<'_> {
         let response = self.send(operation, Method::PUT, path, &options).await?;
         // A version without this API has no failure stores.
         if response.status != 410 && !response.error().is_some_and(|error| error.is_text()) {
-            self.accept(&response, UPDATE_REMEDY)?;
+            self.accept(&response, DATA_STREAM_REMEDY)?;
         }
         if let Some(retention) = retention {
             let lifecycle = json!({"data_retention": retention});
@@ -206,7 +206,7 @@ impl Setup<'_> {
             }
             match self.client.send_once(&request).await {
                 Ok(response) => {
-                    self.accept(&response, UPDATE_REMEDY)?;
+                    self.accept(&response, DATA_STREAM_REMEDY)?;
                     tracing::info!(data_stream = name, "rolled over to the mapping of this version");
                     return Ok(());
                 }
@@ -230,7 +230,7 @@ impl Setup<'_> {
         path: Cow<'static, str>,
         body: &Value,
     ) -> Result<Response, Error> {
-        self.client.ask(&request(operation, method, path, body)).await
+        self.client.send_with_retries(&request(operation, method, path, body)).await
     }
 
     /// Returns an error unless the response is a success. The error contains Elasticsearch's reason, because `setup` sends

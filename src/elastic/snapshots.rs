@@ -209,7 +209,7 @@ impl<'a> Snapshots<'a> {
             query: &[("allow_partial_search_results", "false")],
             ..Request::new(Operation::SearchDocuments, Method::POST, SearchParts::None.url()).with_json(&body)
         };
-        let response = self.client.ask(&request).await?;
+        let response = self.client.send_with_retries(&request).await?;
         if response.status == 404 {
             // The node of the point in time restarted. The next run opens a new one.
             return Err(self.client.unreachable(Operation::SearchDocuments, Unanswered::Status(404)));

@@ -19,7 +19,7 @@ use crate::document::Namespace;
 pub(super) const INSTALL_REMEDY: &str = "check whether the cluster is 8.13 or newer, and whether another index \
                                          template with priority 350, or a @custom component template, conflicts with \
                                          this one";
-pub(super) const UPDATE_REMEDY: &str =
+pub(super) const DATA_STREAM_REMEDY: &str =
     "check the state of the data stream in Kibana under Stack Management > Index Management";
 
 /// Whether `setup` was run with this version of the assets or a newer one. Needs the cluster privilege `monitor`.
@@ -36,7 +36,7 @@ pub async fn is_set_up(client: &Client) -> Result<bool, Error> {
 ///
 /// # Errors
 /// [`Error`].
-pub async fn stale_assets(client: &Client, namespace: &Namespace) -> Result<Vec<String>, Error> {
+pub async fn fetch_stale_assets(client: &Client, namespace: &Namespace) -> Result<Vec<String>, Error> {
     let templates = index_templates(client, "*").await?;
     let mut stale = stale_templates(&templates);
     for stream in &STREAMS {
@@ -100,7 +100,7 @@ pub(super) async fn index_templates(client: &Client, pattern: &str) -> Result<Ve
         index_templates: Vec<IndexTemplate>,
     }
     let path = IndicesGetIndexTemplateParts::Name(pattern).url();
-    let response = client.ask(&Request::new(Operation::ReadTemplates, Method::GET, path)).await?;
+    let response = client.send_with_retries(&Request::new(Operation::ReadTemplates, Method::GET, path)).await?;
     if response.status != 404 && !response.status.is_success() {
         return Err(client.refused(&response, INSTALL_REMEDY));
     }
@@ -132,7 +132,7 @@ fn stale_templates(templates: &[IndexTemplate]) -> Vec<String> {
 /// [`Error`].
 pub(super) async fn mapping_of(client: &Client, index: &str, operation: Operation) -> Result<Value, Error> {
     let request = Request::new(operation, Method::GET, IndicesGetMappingParts::Index(&[index]).url());
-    let mut found: BTreeMap<String, Value> = client.read(&request, UPDATE_REMEDY).await?;
+    let mut found: BTreeMap<String, Value> = client.read(&request, DATA_STREAM_REMEDY).await?;
     let mappings = found.get_mut(index).and_then(|index| index.get_mut("mappings")).map(Value::take);
     mappings.ok_or_else(|| client.unreachable(operation, Unanswered::NotElasticsearch))
 }

@@ -37,7 +37,7 @@ use elasticsearch::http::headers::{
 use reqwest::Method;
 use serde::Serialize;
 
-/// Largest response that is read. Chosen: 2,000 refused items with long reasons are below 4 MB. Anything larger is not a
+/// Maximum size of a response that is read, in bytes. Chosen: 2,000 refused items with long reasons are below 4 MB. Anything larger is not a
 /// response to our requests, and must not fill the function's memory.
 const MAX_RESPONSE_BYTES: usize = 32 << 20;
 

@@ -334,18 +334,18 @@ async fn other_calls() -> Vec<Case> {
     let (forbidden, refused) = ("Elasticsearch.Forbidden", "Elasticsearch.Refused");
 
     fake.fault("/", answer(403, no_right()));
-    let error = cluster_info(&client).await.unwrap_err();
+    let error = fetch_cluster_info(&client).await.unwrap_err();
     push("version: no right", error, forbidden);
     fake.fault("/", answer(401, unauthorized("API key: api key is expired")));
-    let error = cluster_info(&client).await.unwrap_err();
+    let error = fetch_cluster_info(&client).await.unwrap_err();
     push("version: a key that has expired", error, "Elasticsearch.Unauthorized");
     fake.fault("/", answer(400, r#"{"error":"no handler found","status":400}"#.to_owned()));
-    let error = cluster_info(&client).await.unwrap_err();
+    let error = fetch_cluster_info(&client).await.unwrap_err();
     push("version: another service", error, refused);
 
     let user = user(&fake);
     fake.fault("/", answer(401, refusal(401, "security_exception", "unable to authenticate user [ann]")));
-    let error = cluster_info(&user).await.unwrap_err();
+    let error = fetch_cluster_info(&user).await.unwrap_err();
     push("version: a user who does not exist, or a wrong password", error, "Elasticsearch.Unauthorized");
     fake.fault("_security/api_key", answer(403, no_right()));
     let error = create_writer_key(&user, "name", &json!({})).await.unwrap_err();
@@ -365,7 +365,7 @@ async fn other_calls() -> Vec<Case> {
     push("templates: no right", error, forbidden);
 
     fake.fault("_has_privileges", answer(400, refusal(400, "illegal_argument_exception", "unknown privilege")));
-    let error = missing_rights(&client, Role::Writer, &namespace).await.unwrap_err();
+    let error = fetch_missing_privileges(&client, Role::Writer, &namespace).await.unwrap_err();
     push("rights: a privilege that isn't known", error, refused);
 
     for (what, word, status, body, error_type) in [

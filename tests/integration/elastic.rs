@@ -8,8 +8,8 @@ use lastpass_elastic::{
     clock::Deadline,
     document::{AccountNumber, DataStream, DocId, Document, Namespace, Stream},
     elastic::{
-        self, BulkWriter, Client, Delivery, Login, Origin, Role, SetupOptions, cluster_info, is_set_up, missing_rights,
-        setup, waiting_dead_letters,
+        self, BulkWriter, Client, Delivery, Login, Origin, Role, SetupOptions, fetch_cluster_info,
+        fetch_missing_privileges, is_set_up, setup, waiting_dead_letters,
     },
     endpoint::Endpoint,
 };
@@ -399,7 +399,8 @@ async fn each_refusal_has_its_error_type_and_stores_nothing() {
 async fn the_two_roles_have_all_rights_and_missing_ones_are_named() {
     let Some(node) = Node::find().await else { return };
     let (writer, installer) = (node.client_as(&role("writer")).await, node.client_as(&role("installer")).await);
-    let missing = async |client: &Client, role| missing_rights(client, role, &node.namespace).await.expect("an answer");
+    let missing =
+        async |client: &Client, role| fetch_missing_privileges(client, role, &node.namespace).await.expect("an answer");
     assert!(missing(&writer, Role::Writer).await.is_empty());
     assert!(missing(&installer, Role::Installer).await.is_empty());
     assert_eq!(
@@ -416,7 +417,7 @@ async fn the_two_roles_have_all_rights_and_missing_ones_are_named() {
     assert!(narrow.contains(&"monitor on the cluster".to_owned()));
     assert!(narrow.contains(&format!("create_doc on {users}")) && !narrow.contains(&format!("read on {users}")));
 
-    let info = cluster_info(&writer).await.expect("the writer may ask");
+    let info = fetch_cluster_info(&writer).await.expect("the writer may ask");
     assert!(info.version.starts_with("8.") || info.version.starts_with("9."), "{info:?}");
     assert!(!info.serverless);
     assert!(is_set_up(&writer).await.expect("the writer may ask"));

@@ -94,7 +94,7 @@ impl Elasticsearch<'_> {
         let mut missing = Vec::new();
         for (is_needed, role) in [(self.work.key, Role::Writer), (self.work.templates, Role::Installer)] {
             if is_needed {
-                missing.extend(elastic::missing_rights(&client, role, namespace).await?);
+                missing.extend(elastic::fetch_missing_privileges(&client, role, namespace).await?);
             }
         }
         missing.sort();
@@ -117,7 +117,7 @@ impl Elasticsearch<'_> {
         let installer = match installer {
             Some(key) => {
                 let client = self.client(&Login::ApiKey(key))?;
-                let missing = elastic::missing_rights(&client, Role::Installer, namespace).await?;
+                let missing = elastic::fetch_missing_privileges(&client, Role::Installer, namespace).await?;
                 lacks_nothing("installer", &missing)?;
                 Some(client)
             }
@@ -146,8 +146,8 @@ impl Elasticsearch<'_> {
     pub async fn prove_writer(&self, key: &SecretString, namespace: &Namespace) -> Result<(), Error> {
         let client = self.client(&Login::ApiKey(key.clone()))?;
         let cluster = self.supported(&client).await?;
-        lacks_nothing("writer", &elastic::missing_rights(&client, Role::Writer, namespace).await?)?;
-        match elastic::excess_rights(&client, &cluster, namespace).await {
+        lacks_nothing("writer", &elastic::fetch_missing_privileges(&client, Role::Writer, namespace).await?)?;
+        match elastic::fetch_excess_privileges(&client, &cluster, namespace).await {
             Ok(excess) if !excess.is_empty() => {
                 Err(Error::Key { key: "writer", problem: format!("can do more than it should: {}", excess.join("; ")) })
             }
@@ -168,7 +168,7 @@ impl Elasticsearch<'_> {
 
     /// Checks the version of the cluster.
     async fn supported(&self, client: &elastic::Client) -> Result<ClusterInfo, Error> {
-        let cluster = elastic::cluster_info(client).await?;
+        let cluster = elastic::fetch_cluster_info(client).await?;
         if cluster.is_supported() {
             return Ok(cluster);
         }

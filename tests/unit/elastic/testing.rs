@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::bulk::BulkApi;
+use super::judge::Refusal;
 use super::response::Response;
-use super::{Client, Error, Login, Operation, Origin, Refusal, dead_letter};
+use super::{Client, Error, Login, Operation, Origin, dead_letter};
 use crate::clock::Deadline;
 use crate::document::{AccountNumber, DataStream, DocId, Document, Namespace, Stream};
 use crate::endpoint::Endpoint;

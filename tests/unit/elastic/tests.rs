@@ -463,7 +463,7 @@ async fn a_cluster_that_has_not_formed_yet_has_no_uuid() {
         let fake = Fake::start().await;
         let body = json!({"cluster_name": "c", "cluster_uuid": uuid, "version": {"number": "8.19.0"}}).to_string();
         fake.fault("/", Wrong::Answer(200, body.leak()));
-        assert_eq!(cluster_info(&client(&fake)).await.unwrap().uuid.as_deref(), expected);
+        assert_eq!(fetch_cluster_info(&client(&fake)).await.unwrap().uuid.as_deref(), expected);
     }
 }
 
@@ -631,7 +631,7 @@ async fn an_unreachable_cluster_is_reported_before_the_deadline() {
     };
     let deadline = Deadline::after(Duration::from_secs(2));
     let client = try_client(&url, KEY, deadline).unwrap();
-    let error = cluster_info(&client).await.unwrap_err();
+    let error = fetch_cluster_info(&client).await.unwrap_err();
     assert_eq!(error.error_type(), "Elasticsearch.Unreachable");
     assert!(!error.is_out_of_time() && !deadline.remaining().is_zero());
     let source = std::error::Error::source(&error).unwrap().to_string();
@@ -716,7 +716,7 @@ async fn every_data_stream_with_documents_of_others_is_named() {
     });
     fake.fault("_search", Wrong::Answer(200, answer.to_string().leak()));
     let namespace = Namespace::new("default").unwrap();
-    let found = other_writers(&client(&fake), &namespace).await.unwrap();
+    let found = fetch_other_writers(&client(&fake), &namespace).await.unwrap();
     assert_eq!(found, Some((301, vec![EVENTS.to_owned(), USERS.to_owned()])));
 }
 
@@ -987,7 +987,7 @@ async fn a_serverless_project_is_asked_only_about_privileges_that_it_knows() {
     let cluster =
         |serverless| ClusterInfo { name: "c".to_owned(), uuid: None, version: "8.11.0".to_owned(), serverless };
     fake.fault("_has_privileges", Wrong::Answer(200, nothing));
-    excess_rights(&client, &cluster(true), &namespace).await.unwrap();
+    fetch_excess_privileges(&client, &cluster(true), &namespace).await.unwrap();
     let asked = asked_privileges(&fake);
     assert!(asked.iter().all(|privilege| known.contains(&privilege.as_str())), "{asked:?}");
     assert!(
@@ -995,12 +995,12 @@ async fn a_serverless_project_is_asked_only_about_privileges_that_it_knows() {
     );
     for role in [Role::Writer, Role::Installer] {
         fake.fault("_has_privileges", Wrong::Answer(200, nothing));
-        missing_rights(&client, role, &namespace).await.unwrap();
+        fetch_missing_privileges(&client, role, &namespace).await.unwrap();
         assert!(asked_privileges(&fake).iter().all(|privilege| known.contains(&privilege.as_str())));
     }
     // Other clusters are asked about all privileges.
     fake.fault("_has_privileges", Wrong::Answer(200, nothing));
-    excess_rights(&client, &cluster(false), &namespace).await.unwrap();
+    fetch_excess_privileges(&client, &cluster(false), &namespace).await.unwrap();
     assert!(["manage_ilm", "grant_api_key"].iter().all(|it| asked_privileges(&fake).contains(&(*it).to_owned())));
 }
 

@@ -88,7 +88,7 @@ impl Role {
 ///
 /// # Errors
 /// [`Error`].
-pub async fn cluster_info(client: &Client) -> Result<ClusterInfo, Error> {
+pub async fn fetch_cluster_info(client: &Client) -> Result<ClusterInfo, Error> {
     #[derive(Deserialize)]
     struct Info {
         cluster_name: String,
@@ -108,6 +108,17 @@ pub async fn cluster_info(client: &Client) -> Result<ClusterInfo, Error> {
         version: info.version.number,
         serverless: info.version.build_flavor.as_deref() == Some("serverless"),
     })
+}
+
+/// Checks that Elasticsearch responds, with a client without a login.
+///
+/// # Errors
+/// [`Error::Unreachable`], [`Error::NotTrusted`].
+pub async fn reach(client: &Client) -> Result<(), Error> {
+    match fetch_cluster_info(client).await {
+        Err(error) if !error.is_auth() => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// Cluster privileges that no role of ours has, the widest first. Elasticsearch 8.13 and later know all of them: an unknown
@@ -211,21 +222,21 @@ const INCLUDED_IN_READ: &str = "read_cross_cluster";
 /// Names of indices without LastPass data, of the kinds that a key with wildcards would cover.
 const OTHER_INDICES: [&str; 4] =
     ["logs-other-default", "metrics-other-default", ".alerts-security.alerts-default", "other"];
-/// Number of privileges that are named for one place. Chosen: the widest ones characterize the key; the rest is counted.
+/// Maximum number of privileges that are named for one place. Chosen: the widest ones characterize the key; the rest is counted.
 const MOST_NAMED: usize = 4;
 
 /// The response of `_has_privileges`. Only an explicit `true` is a privilege: one that the response does not name counts as
 /// missing.
 #[derive(Deserialize)]
-struct Rights {
+struct Privileges {
     cluster: BTreeMap<String, bool>,
     index: BTreeMap<String, BTreeMap<String, bool>>,
 }
 
-impl Rights {
+impl Privileges {
     async fn fetch(client: &Client, question: &Value) -> Result<Self, Error> {
         let path = SecurityHasPrivilegesParts::None.url();
-        let request = Request::new(Operation::CheckRights, Method::POST, path).with_json(question);
+        let request = Request::new(Operation::CheckPrivileges, Method::POST, path).with_json(question);
         client.read(&request, READ_REMEDY).await
     }
 
@@ -242,17 +253,21 @@ impl Rights {
 ///
 /// # Errors
 /// [`Error`].
-pub async fn missing_rights(client: &Client, role: Role, namespace: &Namespace) -> Result<Vec<String>, Error> {
+pub async fn fetch_missing_privileges(
+    client: &Client,
+    role: Role,
+    namespace: &Namespace,
+) -> Result<Vec<String>, Error> {
     let names = role.data_streams(namespace);
     let (cluster, index) = (role.cluster_privileges(), role.index_privileges());
     let question = json!({"cluster": cluster, "index": [{"names": names, "privileges": index}]});
-    let rights = Rights::fetch(client, &question).await?;
+    let granted = Privileges::fetch(client, &question).await?;
     let on_cluster = cluster
         .iter()
-        .filter(|privilege| !rights.on_cluster(privilege))
+        .filter(|privilege| !granted.on_cluster(privilege))
         .map(|privilege| format!("{privilege} on the cluster"));
     let on_indices = names.iter().flat_map(|name| {
-        let missing = index.iter().filter(|privilege| !rights.on(name, privilege));
+        let missing = index.iter().filter(|privilege| !granted.on(name, privilege));
         missing.map(move |privilege| format!("{privilege} on {name}"))
     });
     Ok(on_cluster.chain(on_indices).collect())
@@ -263,7 +278,7 @@ pub async fn missing_rights(client: &Client, role: Role, namespace: &Namespace) 
 ///
 /// # Errors
 /// [`Error`].
-pub async fn excess_rights(
+pub async fn fetch_excess_privileges(
     client: &Client,
     cluster: &ClusterInfo,
     namespace: &Namespace,
@@ -282,9 +297,9 @@ pub async fn excess_rights(
         {"names": ours, "privileges": beyond},
         {"names": others, "privileges": index_privileges},
     ]});
-    let rights = Rights::fetch(client, &question).await?;
-    let on_any = |names: &[String], privilege: &str| names.iter().any(|name| rights.on(name, privilege));
-    let on_cluster = cluster_privileges.into_iter().filter(|privilege| rights.on_cluster(privilege));
+    let granted = Privileges::fetch(client, &question).await?;
+    let on_any = |names: &[String], privilege: &str| names.iter().any(|name| granted.on(name, privilege));
+    let on_cluster = cluster_privileges.into_iter().filter(|privilege| granted.on_cluster(privilege));
     let on_ours = beyond.into_iter().filter(|privilege| on_any(&ours, privilege));
     let on_others = index_privileges.into_iter().filter(|privilege| on_any(&others, privilege));
     Ok([

@@ -147,6 +147,29 @@ pub(super) async fn data_streams(
     Ok(resolved.data_streams.into_iter().map(|found| (found.name, found.backing_indices)).collect())
 }
 
+/// Performs `work` of `setup` on the write index of a data stream, and again if the data stream was rolled over in the
+/// meantime. None if it was deleted in the meantime. The privileges of a key come from the name of the data stream, so
+/// Elasticsearch reports a deleted index as a missing privilege.
+///
+/// # Errors
+/// [`Error`].
+pub(super) async fn with_write_index<T>(
+    client: &Client,
+    name: &str,
+    write_index: Option<&String>,
+    work: impl AsyncFn(Option<&String>) -> Result<T, Error>,
+) -> Result<Option<T>, Error> {
+    let error = match work(write_index).await {
+        Ok(done) => return Ok(Some(done)),
+        Err(error) => error,
+    };
+    match data_streams(client, name, Operation::UpdateDataStream).await?.pop() {
+        None => Ok(None),
+        Some((_, indices)) if indices.last() != write_index => work(indices.last()).await.map(Some),
+        Some(_) => Err(error),
+    }
+}
+
 /// Returns the creation date of each backing index of `data_stream` whose settings can be read.
 ///
 /// Source: <https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-indices-get-settings> (the privilege

@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::assets::{STREAMS, StreamAssets};
-use super::backing_indices::data_streams;
+use super::backing_indices::{data_streams, with_write_index};
 use super::client::Client;
 use super::error::Error;
 use super::operation::Operation;
@@ -38,7 +38,12 @@ pub(super) async fn others(client: &Client) -> Result<Others, Error> {
     let mut templates: Option<Vec<IndexTemplate>> = None;
     for StreamAssets { data_streams: pattern, .. } in &STREAMS {
         for (name, indices) in data_streams(client, pattern, operation).await? {
-            let Some(owner) = owner(client, &name, indices.last(), operation).await? else { continue };
+            // None if the data stream was deleted in the meantime, or if this project created it.
+            let owner = with_write_index(client, &name, indices.last(), async |index| match index {
+                Some(index) => Ok(owner_in(&mapping_of(client, index, operation).await?)),
+                None => Ok(None),
+            });
+            let Some(owner) = owner.await?.flatten() else { continue };
             let templates = match &mut templates {
                 Some(templates) => templates,
                 none => none.insert(index_templates(client, "*").await?),
@@ -54,28 +59,6 @@ pub(super) async fn others(client: &Client) -> Result<Others, Error> {
         }
     }
     Ok(found)
-}
-
-/// Returns who created the write index of a data stream. None if it was this project, or if the data stream was deleted in
-/// the meantime.
-async fn owner(
-    client: &Client,
-    name: &str,
-    write_index: Option<&String>,
-    operation: Operation,
-) -> Result<Option<String>, Error> {
-    let Some(index) = write_index else { return Ok(None) };
-    let error = match mapping_of(client, index, operation).await {
-        Ok(mappings) => return Ok(owner_in(&mappings)),
-        Err(error) => error,
-    };
-    match data_streams(client, name, operation).await?.pop() {
-        None => Ok(None),
-        Some((_, indices)) => match indices.last() {
-            Some(newer) if newer != index => Ok(owner_in(&mapping_of(client, newer, operation).await?)),
-            _ => Err(error),
-        },
-    }
 }
 
 /// Returns the data streams, in any namespace, to which others wrote in the last two days, such as

@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use elasticsearch::http::StatusCode;
 use elasticsearch::http::response::Exception;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::cause::KeyFault;
@@ -64,25 +62,16 @@ impl Response {
 
     /// Whether this is an error of Kibana: it has a `statusCode` where Elasticsearch's errors have a `status`.
     pub(super) fn is_from_kibana(&self) -> bool {
-        #[derive(Deserialize)]
-        struct Body {
-            #[expect(dead_code, reason = "only its presence counts")]
-            #[serde(rename = "statusCode")]
-            status_code: u16,
-            #[expect(dead_code, reason = "only its presence counts")]
-            error: String,
-        }
-        !self.status.is_success() && serde_json::from_slice::<Body>(&self.body).is_ok()
+        !self.status.is_success() && self.body_matches(|body| body["statusCode"].is_u64() && body["error"].is_string())
     }
 
     /// Whether this is a list of index templates, which has the status 404 and no `error` if it is empty.
     pub(super) fn lists_templates(&self) -> bool {
-        #[derive(Deserialize)]
-        struct Body {
-            #[expect(dead_code, reason = "only its presence counts")]
-            index_templates: Vec<IgnoredAny>,
-        }
-        serde_json::from_slice::<Body>(&self.body).is_ok()
+        self.body_matches(|body| body["index_templates"].is_array())
+    }
+
+    fn body_matches(&self, matches: impl Fn(&Value) -> bool) -> bool {
+        serde_json::from_slice(&self.body).is_ok_and(|body| matches(&body))
     }
 }
 

@@ -183,9 +183,8 @@ impl StreamWriter {
     /// Lists the backing indices before the first lookup needs them. A failure is reported by the lookup, which lists them
     /// again.
     pub(super) async fn prepare(&self) {
-        match self.list().await {
-            Ok(_) => {}
-            Err(error) => tracing::debug!(%error, "the backing indices were not listed in advance"),
+        if let Err(error) = self.list().await {
+            tracing::debug!(%error, "the backing indices were not listed in advance");
         }
     }
 

@@ -14,7 +14,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::assets::{GEOIP, LIFECYCLE, STREAMS, StreamAssets, VERSION, parsed, version};
-use super::backing_indices::data_streams;
+use super::backing_indices::{data_streams, with_write_index};
 use super::client::Client;
 use super::error::Error;
 use super::operation::Operation;
@@ -63,7 +63,10 @@ pub async fn setup(client: &Client, options: &SetupOptions) -> Result<Vec<String
     for stream in &STREAMS {
         let found = data_streams(client, stream.data_streams, Operation::UpdateDataStream).await?;
         for (name, indices) in found.iter().filter(|(name, _)| !overriding.contains(name)) {
-            setup.update_if_it_exists(name, indices.last(), retention).await?;
+            let update = async |write_index: Option<&String>| setup.update(name, write_index, retention).await;
+            if with_write_index(client, name, indices.last(), update).await?.is_none() {
+                tracing::info!(data_stream = name, "the data stream was deleted before it was updated");
+            }
         }
     }
     Ok(installed)
@@ -151,25 +154,6 @@ impl Setup<'_> {
             response = self.send(Operation::InstallTemplate, Method::PUT, path(), &body).await?;
         }
         self.accept(&response, INSTALL_REMEDY)
-    }
-
-    /// Brings a data stream up to date, unless it is deleted in the meantime. The privileges of a key come from the name of
-    /// the data stream, so Elasticsearch reports a deleted index as a missing privilege.
-    async fn update_if_it_exists(
-        &self,
-        name: &str,
-        write_index: Option<&String>,
-        retention: Option<&str>,
-    ) -> Result<(), Error> {
-        let Err(error) = self.update(name, write_index, retention).await else { return Ok(()) };
-        match data_streams(self.client, name, Operation::UpdateDataStream).await?.pop() {
-            None => {
-                tracing::info!(data_stream = name, "the data stream was deleted before it was updated");
-                Ok(())
-            }
-            Some((_, indices)) if indices.last() != write_index => self.update(name, indices.last(), retention).await,
-            Some(_) => Err(error),
-        }
     }
 
     /// Brings an existing data stream up to date with its template.

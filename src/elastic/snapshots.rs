@@ -337,10 +337,9 @@ async fn refresh(client: &Client, indices: &[&str]) -> Result<(), Error> {
     loop {
         let docs = client.read::<Entries>(&request, READ_REMEDY).await?.docs;
         let error = docs.iter().find_map(|Entry { index, error }| {
-            // The search leaves out an index that was deleted or is closed.
-            let is_left_out =
-                |error: &&Cause| matches!(error.ty(), Some("index_not_found_exception" | "index_closed_exception"));
-            Some(entry_error(client, error.as_ref().filter(|error| !is_left_out(error))?, index))
+            let error = error.as_ref().filter(|error| error.ty() != Some("index_not_found_exception"))?;
+            // The search reports other errors, and leaves out an index that is closed or was deleted.
+            Some(entry_error(client, error, index)).filter(Error::is_retryable)
         });
         match error {
             None => return Ok(()),

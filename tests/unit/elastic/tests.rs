@@ -690,6 +690,9 @@ async fn snapshots_are_read_only_after_every_shard_was_refreshed() {
         // The search leaves these indices out as well.
         Wrong::Change(|answer| error(answer, "index_not_found_exception")),
         Wrong::Change(|answer| error(answer, "index_closed_exception")),
+        // The search reports these errors.
+        Wrong::Change(|answer| error(answer, "cluster_block_exception")),
+        Wrong::Change(|answer| error(answer, "security_exception")),
     ] {
         let before = fake.seen("_mget").len();
         fake.fault("_mget", wrong);
@@ -697,7 +700,7 @@ async fn snapshots_are_read_only_after_every_shard_was_refreshed() {
         assert!(Snapshots::open(&client, query.clone()).await.unwrap().is_some());
         requests.push(fake.seen("_mget").len() - before);
     }
-    assert_eq!(requests, [2, 2, 1, 1]);
+    assert_eq!(requests, [2, 2, 1, 1, 1, 1]);
     assert_eq!(fake.faults_left(), 0);
 }
 

@@ -130,7 +130,8 @@ pub enum Unreadable {
 }
 
 impl Unreadable {
-    /// Describes the problem of `index` and the remedy, which never is to delete it, because its documents would be stored again.
+    /// Describes the problem of `index` and the remedy, which never is to delete it, because its documents would be stored
+    /// again.
     pub(super) fn describe(&self, index: &str) -> String {
         match self {
             Self::Closed => format!("is closed: open it (POST {index}/_open), then send the request again"),

@@ -106,7 +106,8 @@ impl Client {
     /// Sends `request` once. For requests that are not safe to repeat.
     ///
     /// # Errors
-    /// As [`Client::send_with_retries`]. After [`Error::Unreachable`], it is unknown whether Elasticsearch performed the request.
+    /// As [`Client::send_with_retries`]. After [`Error::Unreachable`], it is unknown whether Elasticsearch performed the
+    /// request.
     pub(super) async fn send_once(&self, request: &Request<'_>) -> Result<Response, Error> {
         let response = self.send(request).await?;
         match self.general_error(&response) {

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use crate::document::{DocId, Document};
 
-/// Maximum size of a bulk body in bytes, before gzip, because `http.max_content_length` (100 MB) counts uncompressed bytes and
-/// proxies often allow less. Chosen: large enough that the fixed costs of a request vanish, small enough to repeat.
+/// Maximum size of a bulk body in bytes, before gzip, because `http.max_content_length` (100 MB) counts uncompressed bytes
+/// and proxies often allow less. Chosen: large enough that the fixed costs of a request vanish, small enough to repeat.
 pub(super) const MAX_BULK_BYTES: usize = 4 << 20;
 
 /// Maximum number of documents in one bulk. Chosen: limits the response, which has an entry for each document.

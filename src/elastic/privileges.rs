@@ -222,8 +222,9 @@ const INCLUDED_IN_READ: &str = "read_cross_cluster";
 /// Names of indices without LastPass data, of the kinds that a key with wildcards would cover.
 const OTHER_INDICES: [&str; 4] =
     ["logs-other-default", "metrics-other-default", ".alerts-security.alerts-default", "other"];
-/// Maximum number of privileges that are named for one place. Chosen: the widest ones characterize the key; the rest is counted.
-const MOST_NAMED: usize = 4;
+/// Maximum number of privileges that are named for one place. Chosen: the widest ones characterize the key; the rest is
+/// counted.
+const MAX_NAMED: usize = 4;
 
 /// The response of `_has_privileges`. Only an explicit `true` is a privilege: one that the response does not name counts as
 /// missing.
@@ -314,7 +315,7 @@ pub async fn fetch_excess_privileges(
 
 /// Describes the privileges on one place. None if there are none.
 fn describe(privileges: Vec<&str>, place: &str) -> Option<String> {
-    let (named, rest) = privileges.split_at(privileges.len().min(MOST_NAMED));
+    let (named, rest) = privileges.split_at(privileges.len().min(MAX_NAMED));
     let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
     (!named.is_empty()).then(|| format!("{}{more} on {place}", named.join(", ")))
 }

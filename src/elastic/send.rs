@@ -27,7 +27,8 @@ use super::retry::{FIRST_PAUSE, RESTART_RETRY_TIMEOUT};
 use super::writer::Delivery;
 use crate::document::DataStream;
 
-/// The number of documents of a bulk request, and how long an unreachable cluster is retried. It has responded before, to the lookup.
+/// The number of documents of a bulk request, and how long an unreachable cluster is retried. It has responded before, to
+/// the lookup.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) max_documents: usize,

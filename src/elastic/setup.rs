@@ -27,7 +27,8 @@ use super::transport::Request;
 const RETENTION_REMEDY: &str = "specify `retention` in Elasticsearch's format, such as 365d, and check whether the \
     cluster supports data stream lifecycles (8.13 or newer)";
 
-/// Maximum number of characters of a reason in an error text. Chosen: longer than the longest that Elasticsearch has about templates.
+/// Maximum number of characters of a reason in an error text. Chosen: longer than the longest that Elasticsearch has about
+/// templates.
 const MAX_REASON_CHARS: usize = 500;
 
 /// The options of `setup` in a request.

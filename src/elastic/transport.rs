@@ -37,8 +37,8 @@ use elasticsearch::http::headers::{
 use reqwest::Method;
 use serde::Serialize;
 
-/// Maximum size of a response that is read, in bytes. Chosen: 2,000 refused items with long reasons are below 4 MB. Anything larger is not a
-/// response to our requests, and must not fill the function's memory.
+/// Maximum size of a response that is read, in bytes. Chosen: 2,000 refused items with long reasons are below 4 MB. Anything
+/// larger is not a response to our requests, and must not fill the function's memory.
 const MAX_RESPONSE_BYTES: usize = 32 << 20;
 
 /// The media type of bulk bodies. It names no version, because the next major version would refuse that of this one.

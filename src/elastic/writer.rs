@@ -17,8 +17,8 @@ use crate::document::{DataStream, DocId, Document};
 /// need more memory on a function with less than two CPUs.
 const IN_FLIGHT: usize = 2;
 
-/// Minimum number of documents in a chunk that stops the run if more than half of them are refused: the fault is then in the mapping,
-/// not in the documents. Chosen: a few refused documents may be a coincidence.
+/// Minimum number of documents in a chunk that stops the run if more than half of them are refused: the fault is then in the
+/// mapping, not in the documents. Chosen: a few refused documents may be a coincidence.
 const MIN_DOCUMENTS_FOR_MAPPING_FAULT: usize = 20;
 
 const MOST_REFUSED_REMEDY: &str = "more than half of the documents of a bulk request were refused, which indicates a \

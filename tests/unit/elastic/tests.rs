@@ -163,7 +163,7 @@ async fn items_that_stay_throttled_end_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn items_that_stay_unavailable_end_with_patience() {
+async fn items_that_stay_unavailable_end_at_the_retry_timeout() {
     let fake = Fake::start().await;
     for _ in 0..200 {
         fake.fault("_bulk", Wrong::RefuseItems(vec![0], 503, "unavailable_shards_exception"));

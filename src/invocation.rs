@@ -105,7 +105,7 @@ impl<'a> Invocation<'a> {
             }
             self.enter_watermarks(&items);
             if !collect::has_pending_work(&items) {
-                return Ok(Answer::Resume(ResumeAnswer::ended(Vec::new())));
+                return Ok(Answer::Resume(ResumeAnswer::new(Vec::new(), false)));
             }
         }
         let mut credentials = match secret.get(clock::now()).await {

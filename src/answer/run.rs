@@ -172,18 +172,12 @@ pub struct ResumeAnswer {
 }
 
 impl ResumeAnswer {
-    /// Returns the answer when all pending work was continued.
+    /// Builds the answer after the continued work. `is_cut_short` if the deadline came before all of it.
     #[must_use]
-    pub fn ended(resumed: Vec<RunAnswer>) -> Self {
-        let is_partial = resumed.iter().any(|answer| answer.status == RunStatus::Partial);
+    pub fn new(resumed: Vec<RunAnswer>, is_cut_short: bool) -> Self {
+        let is_partial = is_cut_short || resumed.iter().any(|answer| answer.status == RunStatus::Partial);
         let status = if is_partial { RunStatus::Partial } else { RunStatus::Complete };
         Self { action: "resume", status, resumed }
-    }
-
-    /// Returns the answer when the deadline came before all pending work was continued.
-    #[must_use]
-    pub const fn interrupted(resumed: Vec<RunAnswer>) -> Self {
-        Self { action: "resume", status: RunStatus::Partial, resumed }
     }
 }
 

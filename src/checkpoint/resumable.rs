@@ -52,7 +52,7 @@ impl Store {
     ///
     /// # Errors
     /// Errors of the call to DynamoDB.
-    pub async fn enter_unfinished(&self, key: Key) -> Result<(), Error> {
+    pub async fn add_to_unfinished(&self, key: Key) -> Result<(), Error> {
         self.change_unfinished(SetChange::Add(&self.pk(key).to_string())).await
     }
 
@@ -60,7 +60,7 @@ impl Store {
     ///
     /// # Errors
     /// Errors of the call to DynamoDB.
-    pub async fn leave_unfinished(&self, key: Key) -> Result<(), Error> {
+    pub async fn remove_from_unfinished(&self, key: Key) -> Result<(), Error> {
         self.change_unfinished(SetChange::Delete(&self.pk(key).to_string())).await
     }
 

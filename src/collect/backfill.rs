@@ -9,7 +9,7 @@ use super::{
     windows::backfill_window,
 };
 use crate::{
-    answer::{Counters, Reason, RunAnswer, RunStatus},
+    answer::{Reason, RunAnswer, RunStatus},
     checkpoint::{Key, State, Unfinished},
     clock::{now, whole_second},
     document::Stream,
@@ -24,17 +24,42 @@ use crate::{
 /// See [`super::collect`].
 pub async fn backfill(session: &Session<'_>, request: Backfill) -> Result<RunAnswer, Error> {
     let Backfill { from, to, skip_completed, alert } = request;
+    // A range that reached into the future was read only up to the time of the run.
+    let was_read_whole = |state: &State| state.complete && state.watermark.is_none_or(|read_to| read_to >= to);
+    perform(session, Window { from, to }, alert, |state| skip_completed && was_read_whole(state)).await
+}
+
+/// Continues an unfinished backfill; `alert` is that of its item. If the item was complete, `alert` is `None`, and the
+/// backfill is only removed from the list of the unfinished ones. Does not read the range of a complete backfill again,
+/// because the item no longer knows whether detection rules evaluate the documents.
+///
+/// # Errors
+/// See [`super::collect`].
+pub(super) async fn continue_backfill(
+    session: &Session<'_>,
+    window: Window,
+    alert: Option<bool>,
+) -> Result<RunAnswer, Error> {
+    // The item of a complete backfill has no state if the destination has changed.
+    let is_done = |state: &State| state.complete || (alert.is_none() && state.unfinished.is_none());
+    perform(session, window, alert.unwrap_or_default(), is_done).await
+}
+
+async fn perform(
+    session: &Session<'_>,
+    window: Window,
+    alert: bool,
+    is_done: impl Fn(&State) -> bool,
+) -> Result<RunAnswer, Error> {
+    let Window { from, to } = window;
     let key = Key::Backfill { stream: Stream::EventReport, from, to };
     let run = match Run::begin(session, "backfill", key).await? {
         Begun::Run(run) => run,
         Begun::Busy(answer) => return Ok(answer),
     };
     let state = run.lease.state();
-    let window = Window { from, to };
-    // A range that reached into the future was read only up to the time of the run.
-    let was_read_whole = state.complete && state.watermark.is_none_or(|read_to| read_to >= to);
-    if skip_completed && was_read_whole {
-        return run.leave(state, window).await;
+    if is_done(&state) {
+        return run.end_already_complete(state, window).await;
     }
     let ended = run.work(run.read_backfill(from, to, alert)).await;
     run.end(ended, Some(window)).await
@@ -42,9 +67,9 @@ pub async fn backfill(session: &Session<'_>, request: Backfill) -> Result<RunAns
 
 impl Run<'_> {
     /// Releases the lease of a complete backfill without changing its checkpoint.
-    async fn leave(self, state: State, window: Window) -> Result<RunAnswer, Error> {
+    async fn end_already_complete(self, state: State, window: Window) -> Result<RunAnswer, Error> {
         // An earlier run may have been killed before it could do this.
-        self.session.store.leave_unfinished(self.lease.key()).await?;
+        self.session.store.remove_from_unfinished(self.lease.key()).await?;
         match self.lease.release(state, now()).await {
             // Another run holds the lease now and finds the same complete backfill.
             Err(error) if error.is_lease_lost() => {}
@@ -53,7 +78,6 @@ impl Run<'_> {
         Ok(RunAnswer {
             status: RunStatus::Complete,
             window: Some(window),
-            counters: Counters::default(),
             checkpoint: Some(window.from),
             ..RunAnswer::skipped(self.action, Stream::EventReport, Reason::AlreadyComplete)
         })
@@ -71,7 +95,7 @@ impl Run<'_> {
                 EventWindow { from, to, position: to, late_before: None, alert }
             }
         };
-        self.session.store.enter_unfinished(self.lease.key()).await?;
+        self.session.store.add_to_unfinished(self.lease.key()).await?;
         state.complete = false;
         state.unfinished = Some(window.unfinished(window.position));
         state.events = self.acknowledged_events();
@@ -85,7 +109,7 @@ impl Run<'_> {
         state.unfinished = None;
         state.events = self.acknowledged_events();
         self.save(state).await?;
-        self.session.store.leave_unfinished(self.lease.key()).await?;
+        self.session.store.remove_from_unfinished(self.lease.key()).await?;
         Ok(Ended::Complete)
     }
 }

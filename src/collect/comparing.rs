@@ -160,6 +160,7 @@ impl Work<'_> {
         if documents.is_empty() {
             return Ok(());
         }
+        self.run.confirm_cluster().await?;
         let deliveries = self.writer.deliver_or_stop(&documents).await?;
         let created = deliveries.iter().filter(|delivery| **delivery == Delivery::Created).count() as u64;
         self.run.progress.changes.fetch_add(created, Ordering::Relaxed);

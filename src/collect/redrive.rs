@@ -63,6 +63,7 @@ impl Run<'_> {
             self.save_redrive(first.refused_at).await?;
             let documents: Vec<Document> =
                 letters.iter().map(|letter| document(session.mapper, stream, letter, now())).collect();
+            self.confirm_cluster().await?;
             let outcomes = self.writer.redeliver(&documents).await?.into_iter();
             let deliveries = outcomes.map(|outcome| {
                 outcome.unwrap_or_else(|error_type| {

@@ -80,7 +80,7 @@ async fn abandon_elsewhere(session: &Session<'_>, stream: Stream) -> Result<Aban
         }
         match store.reset(key, None, request_id, now()).await? {
             checkpoint::Reset::Done { .. } if matches!(key, Key::Backfill { .. }) => {
-                store.leave_unfinished(key).await?;
+                store.remove_from_unfinished(key).await?;
                 abandoned.backfills += 1;
             }
             checkpoint::Reset::Done { .. } => {}

@@ -6,21 +6,36 @@
 
 use jiff::Timestamp;
 
-use super::{Session, backfill::backfill, live::collect, redrive::redrive};
+use super::{Session, backfill::continue_backfill, live::collect, redrive::redrive};
 use crate::{
-    answer::ResumeAnswer,
+    answer::{ResumeAnswer, RunAnswer},
     checkpoint::{Item, Key, SnapshotPosition, Unfinished},
     document::Stream,
     error::Error,
-    request::Backfill,
+    request::Window,
 };
 
 /// Unfinished work, in the order in which it is continued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum PendingWork {
-    Snapshot { scheduled_time: Timestamp, stream: Stream },
-    Redrive { position: Timestamp, stream: Stream },
-    Backfill { from: Timestamp, to: Timestamp, alert: bool },
+    /// A complete backfill that is still listed as unfinished, because its run could not remove it from the list.
+    CompleteBackfill {
+        from: Timestamp,
+        to: Timestamp,
+    },
+    Snapshot {
+        scheduled_time: Timestamp,
+        stream: Stream,
+    },
+    Redrive {
+        position: Timestamp,
+        stream: Stream,
+    },
+    Backfill {
+        from: Timestamp,
+        to: Timestamp,
+        alert: bool,
+    },
 }
 
 /// Returns whether there is unfinished work. If there is none, neither the secret nor LastPass nor Elasticsearch is
@@ -37,32 +52,44 @@ pub fn has_pending_work(items: &[Item]) -> bool {
 pub async fn resume(session: &Session<'_>, items: &[Item]) -> Result<ResumeAnswer, Error> {
     let mut pending: Vec<PendingWork> = items.iter().filter_map(pending_work).collect();
     pending.sort_unstable();
+    let is_over = || session.is_nearly_over();
+    continue_each(pending, is_over, async |work| match work {
+        PendingWork::CompleteBackfill { from, to } => continue_backfill(session, Window { from, to }, None).await,
+        PendingWork::Snapshot { scheduled_time, stream } => collect(session, stream, Some(scheduled_time)).await,
+        PendingWork::Redrive { stream, .. } => redrive(session, stream).await,
+        PendingWork::Backfill { from, to, alert } => continue_backfill(session, Window { from, to }, Some(alert)).await,
+    })
+    .await
+}
+
+/// Performs each piece of work until the time `is_over`. Returns the first error at the end, because failed work must not
+/// delay the rest.
+async fn continue_each(
+    pending: Vec<PendingWork>,
+    is_over: impl Fn() -> bool,
+    perform: impl AsyncFn(PendingWork) -> Result<RunAnswer, Error>,
+) -> Result<ResumeAnswer, Error> {
     let mut resumed = Vec::new();
     let mut first_error = None;
+    let mut is_cut_short = false;
     for work in pending {
-        if session.is_nearly_over() {
-            return Ok(ResumeAnswer::interrupted(resumed));
+        is_cut_short = is_over();
+        if is_cut_short {
+            break;
         }
-        let answer = match work {
-            PendingWork::Snapshot { scheduled_time, stream } => collect(session, stream, Some(scheduled_time)).await,
-            PendingWork::Redrive { stream, .. } => redrive(session, stream).await,
-            PendingWork::Backfill { from, to, alert } => {
-                backfill(session, Backfill { from, to, skip_completed: true, alert }).await
-            }
-        };
-        match answer {
+        match perform(work).await {
             Ok(answer) => resumed.push(answer),
-            Err(error) if session.is_nearly_over() && error.is_retryable() && !resumed.is_empty() => {
+            Err(error) if is_over() && error.is_retryable() && !resumed.is_empty() => {
                 tracing::warn!(%error, "the deadline was reached; the next run continues");
-                return Ok(ResumeAnswer::interrupted(resumed));
+                is_cut_short = true;
+                break;
             }
-            // Failed work must not delay the rest.
             Err(error) => first_error = first_error.or(Some(error)),
         }
     }
     match first_error {
         Some(error) => Err(error),
-        None => Ok(ResumeAnswer::ended(resumed)),
+        None => Ok(ResumeAnswer::new(resumed, is_cut_short)),
     }
 }
 
@@ -70,7 +97,7 @@ pub async fn resume(session: &Session<'_>, items: &[Item]) -> Result<ResumeAnswe
 /// removes it from the list.
 fn pending_work(item: &Item) -> Option<PendingWork> {
     if let (Key::Backfill { from, to, .. }, true) = (item.key, item.state.complete) {
-        return Some(PendingWork::Backfill { from, to, alert: false });
+        return Some(PendingWork::CompleteBackfill { from, to });
     }
     if let (Key::Stream(stream), Some(comparison), Some(snapshot), None) =
         (item.key, &item.state.comparison, item.state.snapshot, item.state.unfinished)
@@ -93,5 +120,68 @@ fn pending_work(item: &Item) -> Option<PendingWork> {
         | (Key::Stream(_), Unfinished::Window { .. } | Unfinished::Redrive { .. })
         | (Key::Backfill { .. }, Unfinished::Snapshot(_) | Unfinished::Redrive { .. })
         | (Key::Redrive(_), Unfinished::Window { .. } | Unfinished::Snapshot(_)) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+    use crate::{
+        answer::{Reason, RunStatus},
+        checkpoint::{Destination, State},
+        document::{AccountNumber, Namespace},
+        lastpass::{self, Command},
+        request,
+    };
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a time of the test")
+    }
+
+    fn backfill(month: i8) -> PendingWork {
+        let (from, to) = (at("2025-01-01T00:00:00Z"), at(&format!("2025-0{month}-01T00:00:00Z")));
+        PendingWork::Backfill { from, to, alert: false }
+    }
+
+    /// Continues more work than there are `outcomes`. The time is over after the last one.
+    async fn after(outcomes: Vec<Result<RunAnswer, Error>>) -> Result<RunStatus, &'static str> {
+        let outcomes = RefCell::new(outcomes.into_iter());
+        let is_over = || outcomes.borrow().len() == 0;
+        let next = async |_| outcomes.borrow_mut().next().expect("the time is not over");
+        let answer = continue_each((2..9).map(backfill).collect(), is_over, next).await;
+        answer.map(|answer| answer.status).map_err(|error| error.error_type())
+    }
+
+    #[tokio::test]
+    async fn the_deadline_does_not_hide_an_error() {
+        let failed = || Err(request::Invalid::account_missing().into());
+        let done = || Ok(RunAnswer::skipped("backfill", Stream::EventReport, Reason::AlreadyComplete));
+        let cut = || Err(lastpass::Error::BadAnswer { command: Command::Reporting, why: "it was cut" }.into());
+        assert_eq!(after(vec![failed(), done()]).await, Err("Request.Invalid"));
+        assert_eq!(after(vec![failed(), done(), cut()]).await, Err("Request.Invalid"));
+        assert_eq!(after(vec![done(), cut()]).await, Ok(RunStatus::Partial));
+        assert_eq!(after(vec![done(), done()]).await, Ok(RunStatus::Partial));
+        assert_eq!(after(vec![cut()]).await, Err("LastPass.BadAnswer"));
+    }
+
+    #[test]
+    fn a_complete_backfill_is_not_read_again() {
+        let (from, to) = (at("2025-01-01T00:00:00Z"), at("2025-02-01T00:00:00Z"));
+        let destination = Destination {
+            host: "es.example".to_owned(),
+            namespace: Namespace::new("default").expect("a namespace"),
+            account: AccountNumber::new("7").expect("an account number"),
+            cluster_uuid: None,
+        };
+        let key = Key::Backfill { stream: Stream::EventReport, from, to };
+        let pending = |state| pending_work(&Item::of(key, state, destination.clone()));
+        // It reached into the future, and the same request would read the rest of its range.
+        let complete = State { complete: true, watermark: Some(from), ..State::default() };
+        assert_eq!(pending(complete), Some(PendingWork::CompleteBackfill { from, to }));
+        let unfinished = Some(Unfinished::Window { from, to, position: to, alert: true });
+        let begun = State { unfinished, ..State::default() };
+        assert_eq!(pending(begun), Some(PendingWork::Backfill { from, to, alert: true }));
     }
 }

@@ -179,7 +179,8 @@ impl<'a> Run<'a> {
         *self.last_state.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
     }
 
-    async fn confirm_cluster(&self) -> Result<(), Error> {
+    /// Waits until the cluster is confirmed. Required before each write.
+    pub(super) async fn confirm_cluster(&self) -> Result<(), Error> {
         self.session.cluster.confirm(self.lease.key()).await
     }
 

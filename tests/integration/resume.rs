@@ -1,11 +1,11 @@
 //! Work that a deadline interrupted continues without manual action.
 
 use jiff::SignedDuration;
-use lastpass_harness::{Error, Invocation};
+use lastpass_harness::{Answer, Call, Error, Fault, Invocation, Rule, System};
 use lastpass_simulator::{CompanySize, Quirks, World};
 use serde_json::json;
 
-use crate::stage::{SHORT, ago, company, number, plan, slow_pages, until_complete};
+use crate::stage::{SHORT, ago, company, complete, number, plan, slow_pages, twins, until_complete};
 
 #[tokio::test]
 async fn an_unfinished_backfill_is_continued() -> Result<(), Error> {
@@ -51,5 +51,36 @@ async fn an_unfinished_snapshot_is_continued_with_its_own_scheduled_time() -> Re
     let users = installation.compare_users().await?;
     assert!(users.is_exact() && users.truth == 100, "{users}");
     assert_eq!(installation.watermark("user").await?.as_deref(), Some(scheduled_time));
+    Ok(())
+}
+
+/// The run completes the backfill, but cannot remove it from the list of the unfinished ones.
+#[tokio::test]
+async fn a_complete_backfill_that_is_still_listed_is_not_read_again() -> Result<(), Error> {
+    let Some((services, plan)) = plan("resume_listed").await else { return Ok(()) };
+    let installation = plan.world(company(53, 100, 2)).make(&services).await?;
+    let mut function = installation.function();
+    let is_removal =
+        |call: &Call| call.system == System::DynamoDb && String::from_utf8_lossy(&call.body).contains("DELETE #name");
+    let denied = json!({"__type": "AccessDeniedException", "message": "no"});
+    installation.calls.add(Rule::when(is_removal, Fault::Answer(Answer::json(400, &denied))));
+    // The range reaches into the future, so that its events are not complete.
+    let (from, to) = (ago(SignedDuration::from_hours(72)), ago(SignedDuration::from_hours(-1)));
+    let mut request = json!({"action": "backfill", "stream": "event_report", "from": from, "to": to, "alert": true});
+    let (error_type, text) = function.refuse(request.clone()).await?;
+    assert_eq!(error_type, "Checkpoint.Forbidden", "{text}");
+    installation.calls.clear();
+
+    installation.simulator.push_events(twins(ago(SignedDuration::from_mins(1)), 2));
+    let answer = complete(&mut function, json!({"action": "resume"})).await?;
+    assert_eq!(answer["resumed"][0]["reason"], "already_complete", "{answer}");
+    assert_eq!(installation.documents("event_report").await?.len(), 100);
+    let nothing = complete(&mut function, json!({"action": "resume"})).await?;
+    assert_eq!(nothing["resumed"], json!([]), "{nothing}");
+
+    request["skip_completed"] = true.into();
+    assert_eq!(number(&complete(&mut function, request).await?, "created"), 2);
+    let documents = installation.documents("event_report").await?;
+    assert!(documents.iter().all(|document| document.get("event.ingested").is_some()), "{documents:?}");
     Ok(())
 }

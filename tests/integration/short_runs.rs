@@ -6,9 +6,11 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
 use lastpass_harness::{Answer, Error, Fault, Function, Gate, Installation, Invocation, Rule, System};
 use lastpass_simulator::Event;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::stage::{ago, another_cluster, collect, company, complete, is_cluster_info, number, plan, twins};
+use crate::stage::{
+    ago, another_cluster, collect, company, complete, is_cluster_info, number, plan, repair, spoil, twins,
+};
 
 /// How long the tests wait for a call that must not be made.
 const QUIET_TIME: Duration = Duration::from_secs(2);
@@ -98,28 +100,74 @@ async fn a_deleted_backfill_costs_resume_calls_to_dynamodb_only() -> Result<(), 
     Ok(())
 }
 
+/// Makes a request whose cluster info is held back. Returns the answer, and how often LastPass was read, documents were
+/// written and a checkpoint was saved meanwhile.
+async fn hold_cluster_info(
+    installation: &Installation,
+    function: &mut Function,
+    request: Value,
+) -> Result<(Value, [usize; 3]), Error> {
+    let gate = Gate::closed();
+    installation.calls.restart();
+    installation.calls.add(Rule::when(is_cluster_info, Fault::Hold(gate.clone())).times(1));
+    let run = async { function.invoke(Invocation::new(request)).await?.answer() };
+    let meanwhile = async {
+        gate.reached().await;
+        tokio::time::sleep(QUIET_TIME).await;
+        let counts =
+            [(System::LastPass, "reporting"), (System::Elasticsearch, "_bulk"), (System::DynamoDb, "UpdateItem")]
+                .map(|(system, operation)| installation.calls.count_of(system, operation));
+        gate.open();
+        counts
+    };
+    let (answer, counts) = tokio::join!(run, meanwhile);
+    Ok((answer?, counts))
+}
+
 #[tokio::test]
 async fn nothing_is_written_before_the_cluster_is_known() -> Result<(), Error> {
     let Some((installation, mut function)) = warm("unknown_cluster", 503).await? else { return Ok(()) };
     happen(&installation, 20);
-    let gate = Gate::closed();
-    installation.calls.add(Rule::when(is_cluster_info, Fault::Hold(gate.clone())).times(1));
-    let run = async { function.invoke(Invocation::new(collect("event_report"))).await?.answer() };
-    let meanwhile = async {
-        gate.reached().await;
-        tokio::time::sleep(QUIET_TIME).await;
-        let (asked, written, saved) = (
-            installation.calls.count_of(System::LastPass, "reporting"),
-            installation.calls.count_of(System::Elasticsearch, "_bulk"),
-            installation.calls.count_of(System::DynamoDb, "UpdateItem"),
-        );
-        gate.open();
-        (asked, written, saved)
-    };
-    let (answer, seen) = tokio::join!(run, meanwhile);
-    let answer = answer?;
-    assert_eq!(seen, (1, 0, 1), "LastPass was asked, and only the lease was taken: {answer}");
+    let (answer, [read, written, saved]) =
+        hold_cluster_info(&installation, &mut function, collect("event_report")).await?;
+    assert_eq!([read, written, saved], [1, 0, 1], "LastPass was asked, and only the lease was taken: {answer}");
     assert_eq!((&answer["status"], number(&answer, "created")), (&json!("complete"), 20), "{answer}");
+    Ok(())
+}
+
+/// A comparison delivers its changes, and a repeated redrive its documents, before either saves its position.
+#[tokio::test]
+async fn neither_changes_nor_redriven_documents_are_written_before_the_cluster_is_known() -> Result<(), Error> {
+    let Some((installation, mut function)) = warm("unknown_cluster_again", 508).await? else { return Ok(()) };
+    let refusal = json!({"error": {"type": "illegal_argument_exception", "reason": "no"}, "status": 400});
+    let refuse = |operation| Rule::on(System::Elasticsearch, operation, Fault::Answer(Answer::json(400, &refusal)));
+    let [first, second] = [9, 8].map(|minutes| {
+        let scheduled_time = ago(SignedDuration::from_mins(minutes)).to_string();
+        json!({"action": "collect", "stream": "user", "scheduled_time": scheduled_time})
+    });
+    complete(&mut function, first).await?;
+    installation.simulator.with_world(|world| world.turn_over(7, 40));
+    installation.calls.add(refuse("lastpass.change"));
+    function.refuse(second.clone()).await?;
+    installation.calls.clear();
+    let (answer, [_, written, saved]) = hold_cluster_info(&installation, &mut function, second).await?;
+    assert_eq!([written, saved], [0, 1], "only the lease was taken: {answer}");
+    assert_eq!(answer["changes"]["status"], "complete", "{answer}");
+    assert!(number(&answer["changes"], "changes") > 0, "{answer}");
+
+    spoil(&installation, "detailed_shared_folder", "lastpass.detailed_shared_folder.name").await?;
+    let letters = complete(&mut function, collect("detailed_shared_folder")).await?;
+    assert!(number(&letters, "dead_letters") > 0, "{letters}");
+    repair(&installation, "detailed_shared_folder").await?;
+    // A search finds recent documents only after a refresh.
+    installation.documents("dead_letter").await?;
+    let redrive = json!({"action": "redrive", "stream": "detailed_shared_folder"});
+    installation.calls.add(refuse("_bulk"));
+    function.refuse(redrive.clone()).await?;
+    installation.calls.clear();
+    let (answer, [_, written, saved]) = hold_cluster_info(&installation, &mut function, redrive).await?;
+    assert_eq!([written, saved], [0, 1], "only the lease was taken: {answer}");
+    assert_eq!(number(&answer, "created"), number(&letters, "dead_letters"), "{answer}");
     Ok(())
 }
 

@@ -273,7 +273,7 @@ impl<'a> Invocation<'a> {
     async fn resumable(&self) -> Result<Listing, Error> {
         let table = self.sandbox.config.checkpoint_table.clone();
         let account = self.call.request.account.as_ref();
-        Ok(checkpoint::resumable(&self.sandbox.dynamodb, table, account, self.limits.deadline).await?)
+        Ok(checkpoint::load_resumable(&self.sandbox.dynamodb, table, account, self.limits.deadline).await?)
     }
 
     /// Records the watermark of every stream before anything else can fail. The alarm on late streams must go to ALARM

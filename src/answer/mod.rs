@@ -17,7 +17,10 @@ pub use self::run::{
     Counters, PlanAnswer, Reason, ResetAnswer, ResumeAnswer, RunAnswer, RunStatus, SetupAnswer, SkippedAnswer,
 };
 pub use self::status::{AccountsStatusAnswer, StatusAnswer};
-use crate::{document::AccountName, request::Work};
+use crate::{
+    document::{AccountName, Stream},
+    request::Work,
+};
 
 /// The answer of an invocation.
 #[derive(Debug, Serialize)]
@@ -49,7 +52,10 @@ impl Answer {
     pub fn skipped(work: Work, reason: Reason) -> Self {
         let action = work.as_str();
         match (work, work.stream()) {
-            (Work::Plan(window), _) => Self::Plan(PlanAnswer::skipped(window, reason)),
+            (Work::Plan(window), _) => {
+                let run = RunAnswer::skipped(action, Stream::EventReport, reason);
+                Self::Plan(PlanAnswer::new(run, window, &[]))
+            }
             (_, Some(stream)) => Self::Run(RunAnswer::skipped(action, stream, reason)),
             (_, None) => Self::Skipped(SkippedAnswer { action, status: RunStatus::Skipped, reason }),
         }

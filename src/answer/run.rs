@@ -14,7 +14,7 @@ use crate::{document::Stream, request::Window};
 pub enum RunStatus {
     /// Everything requested is in Elasticsearch.
     Complete,
-    /// The deadline came first. The progress is saved.
+    /// The deadline came first, or another run took over the lease. The progress is saved.
     Partial,
     /// Nothing was done.
     Skipped,
@@ -95,19 +95,12 @@ pub struct PlanAnswer {
 }
 
 impl PlanAnswer {
-    /// Builds the answer of a run that did nothing.
+    /// Builds the answer of a `run` that split `window` into the slices that begin at `starts`.
     #[must_use]
-    pub const fn skipped(window: Window, reason: Reason) -> Self {
-        Self {
-            action: "plan",
-            stream: Stream::EventReport,
-            status: RunStatus::Skipped,
-            reason: Some(reason),
-            window,
-            slices: Vec::new(),
-            lastpass_requests: 0,
-            lease_expires: None,
-        }
+    pub fn new(run: RunAnswer, window: Window, starts: &[Timestamp]) -> Self {
+        let RunAnswer { action, stream, status, reason, lastpass_requests, lease_expires, .. } = run;
+        let slices = Window::slices(window.to, starts);
+        Self { action, stream, status, reason, window, slices, lastpass_requests, lease_expires }
     }
 }
 

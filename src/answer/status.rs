@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{ChangesAnswer, Counters};
+use super::ChangesAnswer;
 use crate::{
-    checkpoint::{Item, Key, LastRun, Listing, SnapshotPosition, Unfinished},
+    checkpoint::{Item, Key, LastRun, Listing, SnapshotPosition, Unfinished, WindowPosition},
     document::{AccountName, Stream},
     request::Window,
 };
@@ -51,7 +51,7 @@ struct StreamStatus {
     lag_seconds: Option<i64>,
     unfinished: Option<UnfinishedStatus>,
     lease_expires: Option<Timestamp>,
-    last_run: Option<LastRunStatus>,
+    last_run: Option<LastRun>,
     /// Snapshots: the comparison of the last complete one with the one before it.
     #[serde(skip_serializing_if = "Option::is_none")]
     changes: Option<ChangesAnswer>,
@@ -65,25 +65,15 @@ enum UnfinishedStatus {
 }
 
 #[derive(Debug, Serialize)]
-struct LastRunStatus {
-    finished_at: Timestamp,
-    status: String,
-    error_type: Option<String>,
-    request_id: String,
-    #[serde(flatten)]
-    counters: Counters,
-}
-
-#[derive(Debug, Serialize)]
 struct BackfillStatus {
-    from: Timestamp,
-    to: Timestamp,
+    #[serde(flatten)]
+    window: Window,
     position: Option<Timestamp>,
     status: &'static str,
     /// How many events of the range are acknowledged.
     events: u64,
     lease_expires: Option<Timestamp>,
-    last_run: Option<LastRunStatus>,
+    last_run: Option<LastRun>,
     /// The slices, if the range was split.
     slices: Option<SlicesStatus>,
 }
@@ -102,7 +92,7 @@ struct RedriveStatus {
     /// When the most recently delivered dead letters were refused.
     position: Timestamp,
     lease_expires: Option<Timestamp>,
-    last_run: Option<LastRunStatus>,
+    last_run: Option<LastRun>,
 }
 
 impl StatusAnswer {
@@ -145,12 +135,12 @@ impl AccountStatus {
         let mut backfills = Vec::new();
         let mut redrives = Vec::new();
         // A backfill that a reset abandoned is neither complete nor unfinished.
-        let mut begun: HashMap<(Timestamp, Timestamp), &Item> = items
+        let mut begun: HashMap<Window, &Item> = items
             .iter()
             .filter(|item| item.state.complete || item.state.unfinished.is_some())
             .filter_map(|item| match item.key {
-                Key::Backfill { from, to, .. } => Some(((from, to), *item)),
-                Key::Stream(_) | Key::Plan { .. } | Key::Redrive(_) => None,
+                Key::Backfill(window) => Some((window, *item)),
+                Key::Stream(_) | Key::Plan(_) | Key::Redrive(_) => None,
             })
             .collect();
         let mut in_plans = Vec::new();
@@ -163,25 +153,22 @@ impl AccountStatus {
                     stream,
                     position,
                     lease_expires: lease_expires(item, now),
-                    last_run: item.state.last_run.as_ref().map(last_run_status),
+                    last_run: item.state.last_run.clone(),
                 }),
-                (Key::Plan { from, to, .. }, _) if !item.state.slice_starts.is_empty() => {
-                    let ends: Vec<_> = Window::slices(to, &item.state.slice_starts)
-                        .iter()
-                        .map(|slice| (slice.from, slice.to))
-                        .collect();
-                    let slices: Vec<Option<&Item>> = ends.iter().map(|slice| begun.get(slice).copied()).collect();
-                    backfills.push(planned_status(&slices, Window { from, to }, item.state.complete, now));
-                    in_plans.extend(ends);
+                (Key::Plan(range), _) if !item.state.slice_starts.is_empty() => {
+                    let windows = Window::slices(range.to, &item.state.slice_starts);
+                    let slices: Vec<Option<&Item>> = windows.iter().map(|slice| begun.get(slice).copied()).collect();
+                    backfills.push(planned_status(&slices, range, item.state.complete, now));
+                    in_plans.extend(windows);
                 }
-                (Key::Backfill { .. } | Key::Plan { .. } | Key::Redrive(_), _) => {}
+                (Key::Backfill(_) | Key::Plan(_) | Key::Redrive(_), _) => {}
             }
         }
         for slice in in_plans {
             begun.remove(&slice);
         }
-        backfills.extend(begun.into_iter().map(|((from, to), item)| backfill_status(item, from, to, now)));
-        backfills.sort_by_key(|backfill| (backfill.from, backfill.to));
+        backfills.extend(begun.into_iter().map(|(window, item)| backfill_status(item, window, now)));
+        backfills.sort_by_key(|backfill| backfill.window);
         redrives.sort_by_key(|redrive| redrive.stream);
         Self { streams, backfills, redrives }
     }
@@ -192,13 +179,12 @@ fn planned_status(slices: &[Option<&Item>], range: Window, is_whole_plan: bool, 
     let begun: Vec<&Item> = slices.iter().flatten().copied().collect();
     let complete = begun.iter().filter(|item| item.state.complete).count();
     let unfinished = begun.iter().filter(|item| !item.state.complete).filter_map(|item| match item.key {
-        Key::Backfill { from, to, .. } => Some(backfill_status(item, from, to, now)),
-        Key::Stream(_) | Key::Plan { .. } | Key::Redrive(_) => None,
+        Key::Backfill(window) => Some(backfill_status(item, window, now)),
+        Key::Stream(_) | Key::Plan(_) | Key::Redrive(_) => None,
     });
     let last_runs = begun.iter().filter_map(|item| item.state.last_run.as_ref());
     BackfillStatus {
-        from: range.from,
-        to: range.to,
+        window: range,
         position: None,
         status: match complete {
             _ if is_whole_plan && complete == slices.len() => "complete",
@@ -207,7 +193,7 @@ fn planned_status(slices: &[Option<&Item>], range: Window, is_whole_plan: bool, 
         },
         events: begun.iter().map(|item| item.state.events).sum(),
         lease_expires: begun.iter().filter_map(|item| lease_expires(item, now)).max(),
-        last_run: last_runs.max_by_key(|run| run.finished_at).map(last_run_status),
+        last_run: last_runs.max_by_key(|run| run.finished_at).cloned(),
         slices: Some(SlicesStatus { total: slices.len(), complete, unfinished: unfinished.collect() }),
     }
 }
@@ -222,7 +208,7 @@ fn stream_status(item: &Item, now: Timestamp) -> StreamStatus {
         watermark: state.watermark,
         lag_seconds: state.watermark.map(|watermark| now.duration_since(watermark).as_secs()),
         unfinished: state.unfinished.and_then(|unfinished| match unfinished {
-            Unfinished::Window { from, to, position, .. } => {
+            Unfinished::Window(WindowPosition { from, to, position, .. }) => {
                 Some(UnfinishedStatus::Window { window: Window { from, to }, position })
             }
             Unfinished::Snapshot(SnapshotPosition { scheduled_time, page_index, read, total, .. }) => {
@@ -232,36 +218,19 @@ fn stream_status(item: &Item, now: Timestamp) -> StreamStatus {
             Unfinished::Redrive { .. } => None,
         }),
         lease_expires: lease_expires(item, now),
-        last_run: state.last_run.as_ref().map(last_run_status),
+        last_run: state.last_run.clone(),
         changes: ChangesAnswer::of(state),
     }
 }
 
-fn last_run_status(last_run: &LastRun) -> LastRunStatus {
-    LastRunStatus {
-        finished_at: last_run.finished_at,
-        status: last_run.status.clone(),
-        error_type: last_run.error_type.clone(),
-        request_id: last_run.request_id.clone(),
-        counters: Counters {
-            fetched: last_run.fetched,
-            created: last_run.created,
-            duplicates: last_run.duplicates,
-            dead_letters: last_run.dead_letters,
-            late: last_run.late,
-        },
-    }
-}
-
-fn backfill_status(item: &Item, from: Timestamp, to: Timestamp, now: Timestamp) -> BackfillStatus {
+fn backfill_status(item: &Item, window: Window, now: Timestamp) -> BackfillStatus {
     BackfillStatus {
-        from,
-        to,
+        window,
         position: item.state.reached(item.key),
         status: if item.state.complete { "complete" } else { "unfinished" },
         events: item.state.events,
         lease_expires: lease_expires(item, now),
-        last_run: item.state.last_run.as_ref().map(last_run_status),
+        last_run: item.state.last_run.clone(),
         slices: None,
     }
 }
@@ -296,7 +265,7 @@ mod tests {
     }
 
     fn plan(starts: &[&str], complete: bool) -> Item {
-        let key = Key::Plan { stream: Stream::EventReport, from: at(STARTS[2]), to: at(END) };
+        let key = Key::Plan(Window { from: at(STARTS[2]), to: at(END) });
         let slice_starts = starts.iter().map(|start| at(start)).collect();
         item(None, key, State { slice_starts, complete, ..State::default() })
     }
@@ -305,9 +274,8 @@ mod tests {
     fn backfill(from: &str, to: &str, position: &str, events: u64) -> Item {
         let (from, to, position) = (at(from), at(to), at(position));
         let complete = position == from;
-        let unfinished = (!complete).then_some(Unfinished::Window { from, to, position, alert: false });
-        let key = Key::Backfill { stream: Stream::EventReport, from, to };
-        item(None, key, State { unfinished, complete, events, ..State::default() })
+        let unfinished = (!complete).then_some(Unfinished::Window(WindowPosition { from, to, position, alert: false }));
+        item(None, Key::Backfill(Window { from, to }), State { unfinished, complete, events, ..State::default() })
     }
 
     fn backfills(items: Vec<Item>) -> Value {

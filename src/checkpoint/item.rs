@@ -11,8 +11,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::attributes::{A_MAP, Attributes, Map, Unreadable};
 use super::{
     Comparison, ComparisonProgress, CompleteSnapshot, Destination, Error, Key, LastRun, PartitionKey, SkipReason,
-    SnapshotPosition, State, Unfinished,
+    SnapshotPosition, State, Unfinished, WindowPosition,
 };
+use crate::answer::Counters;
 use crate::document::{AccountName, AccountNumber, Namespace};
 
 pub(super) const PK: &str = "pk";
@@ -67,7 +68,7 @@ impl Item {
     /// Returns when the lease of another request expires, or `None` if `request_id` may take the lease at `now`.
     ///
     /// The same request takes over its lease at once, because Lambda retries a request only after its run has ended.
-    pub(super) fn busy_for(&self, request_id: &str, now: Timestamp) -> Option<Timestamp> {
+    pub(super) fn busy_until(&self, request_id: &str, now: Timestamp) -> Option<Timestamp> {
         let holder = self.lease.as_ref()?;
         (holder.request_id != request_id && now < holder.expires).then_some(holder.expires)
     }
@@ -130,10 +131,12 @@ impl Item {
 
 fn read_unfinished(map: &Map<'_>) -> Result<Unfinished, Unreadable> {
     match map.text("kind")?.as_str() {
-        "window" => {
-            let (from, to, position) = (map.time("from")?, map.time("to")?, map.time("position")?);
-            Ok(Unfinished::Window { from, to, position, alert: map.flag("alert")? })
-        }
+        "window" => Ok(Unfinished::Window(WindowPosition {
+            from: map.time("from")?,
+            to: map.time("to")?,
+            position: map.time("position")?,
+            alert: map.flag("alert")?,
+        })),
         "snapshot" => Ok(Unfinished::Snapshot(SnapshotPosition {
             scheduled_time: map.time("scheduled_time")?,
             timestamp: map.optional_time("timestamp")?,
@@ -174,14 +177,16 @@ fn read_comparison(map: &Map<'_>) -> Result<Comparison, Unreadable> {
 fn read_last_run(map: &Map<'_>) -> Result<LastRun, Unreadable> {
     Ok(LastRun {
         finished_at: map.time("finished_at")?,
-        request_id: map.text("request_id")?,
         status: map.text("status")?,
         error_type: map.optional_text("error_type")?,
-        fetched: map.number("fetched")?,
-        created: map.number("created")?,
-        duplicates: map.number("duplicates")?,
-        dead_letters: map.number("dead_letters")?,
-        late: map.number("late")?,
+        request_id: map.text("request_id")?,
+        counters: Counters {
+            fetched: map.number("fetched")?,
+            created: map.number("created")?,
+            duplicates: map.number("duplicates")?,
+            dead_letters: map.number("dead_letters")?,
+            late: map.number("late")?,
+        },
     })
 }
 
@@ -191,7 +196,7 @@ fn read_holder(map: &Map<'_>) -> Result<Holder, Unreadable> {
 }
 
 /// One attribute to write. `None` removes it.
-pub(super) type Change = (&'static str, Option<AttributeValue>);
+pub(super) type AttributeChange = (&'static str, Option<AttributeValue>);
 
 fn text(value: impl ToString) -> AttributeValue {
     AttributeValue::S(value.to_string())
@@ -206,7 +211,7 @@ fn map<const N: usize>(entries: [(&str, AttributeValue); N]) -> AttributeValue {
 }
 
 /// Returns the attributes of `state`, for an item of `key` written at `now`.
-pub(super) fn state_changes(key: Key, state: &State, now: Timestamp) -> Vec<Change> {
+pub(super) fn state_changes(key: Key, state: &State, now: Timestamp) -> Vec<AttributeChange> {
     let expires_at = (key.expires() && state.complete).then(|| now.checked_add(COMPLETE_KEPT).ok()).flatten();
     vec![
         ("watermark", state.watermark.map(text)),
@@ -223,7 +228,7 @@ pub(super) fn state_changes(key: Key, state: &State, now: Timestamp) -> Vec<Chan
     ]
 }
 
-pub(super) fn destination_change(destination: &Destination) -> Change {
+pub(super) fn destination_change(destination: &Destination) -> AttributeChange {
     (DESTINATION, Some(destination_value(destination)))
 }
 
@@ -236,7 +241,7 @@ pub(super) fn destination_value(destination: &Destination) -> AttributeValue {
     ])
 }
 
-pub(super) fn lease_change(token: &str, request_id: &str, expires: Timestamp) -> Change {
+pub(super) fn lease_change(token: &str, request_id: &str, expires: Timestamp) -> AttributeChange {
     (LEASE, Some(lease_value(token, request_id, expires)))
 }
 
@@ -256,16 +261,13 @@ fn write_pairs_of_instants(pairs: &[(Timestamp, Timestamp)]) -> Option<Attribute
 
 fn write_unfinished(unfinished: &Unfinished) -> AttributeValue {
     match *unfinished {
-        Unfinished::Window { from, to, position, alert } => {
-            let alert = AttributeValue::Bool(alert);
-            map([
-                ("kind", text("window")),
-                ("from", text(from)),
-                ("to", text(to)),
-                ("position", text(position)),
-                ("alert", alert),
-            ])
-        }
+        Unfinished::Window(window) => map([
+            ("kind", text("window")),
+            ("from", text(window.from)),
+            ("to", text(window.to)),
+            ("position", text(window.position)),
+            ("alert", AttributeValue::Bool(window.alert)),
+        ]),
         Unfinished::Snapshot(snapshot) => map([
             ("kind", text("snapshot")),
             ("scheduled_time", text(snapshot.scheduled_time)),
@@ -313,11 +315,11 @@ fn write_last_run(run: &LastRun) -> AttributeValue {
         ("request_id", text(&run.request_id)),
         ("status", text(&run.status)),
         ("error_type", run.error_type.as_ref().map_or(AttributeValue::Null(true), text)),
-        ("fetched", number(run.fetched)),
-        ("created", number(run.created)),
-        ("duplicates", number(run.duplicates)),
-        ("dead_letters", number(run.dead_letters)),
-        ("late", number(run.late)),
+        ("fetched", number(run.counters.fetched)),
+        ("created", number(run.counters.created)),
+        ("duplicates", number(run.counters.duplicates)),
+        ("dead_letters", number(run.counters.dead_letters)),
+        ("late", number(run.counters.late)),
     ])
 }
 
@@ -375,7 +377,7 @@ mod tests {
     use super::*;
     use crate::document::Stream;
 
-    const BACKFILL: &str = "backfill#detailed_shared_folder#2024-01-01T00:00:00.000000001Z#2024-02-01T00:00:00Z";
+    const BACKFILL: &str = "backfill#event_report#2024-01-01T00:00:00.000000001Z#2024-02-01T00:00:00Z";
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -396,14 +398,10 @@ mod tests {
             zone_polls: vec![(at("2024-05-01T12:00:00.123Z"), at("2024-05-01T12:00:00.456Z")); 5],
             last_run: Some(LastRun {
                 finished_at: last,
-                request_id: "c6af9ac6-7b61-11e6-9a41-93e8deadbeef".into(),
                 status: "complete".into(),
                 error_type: Some("Checkpoint.DestinationChanged".into()),
-                fetched: u64::MAX,
-                created: u64::MAX,
-                duplicates: 1,
-                dead_letters: 2,
-                late: 3,
+                request_id: "c6af9ac6-7b61-11e6-9a41-93e8deadbeef".into(),
+                counters: Counters { fetched: u64::MAX, created: u64::MAX, duplicates: 1, dead_letters: 2, late: 3 },
             }),
             complete: true,
             events: u64::MAX,
@@ -419,7 +417,7 @@ mod tests {
 
     fn window() -> Unfinished {
         let (from, to) = (at("2024-01-01T00:00:00Z"), at("2024-02-01T00:00:00Z"));
-        Unfinished::Window { from, to, position: at("2024-01-09T10:11:12Z"), alert: true }
+        Unfinished::Window(WindowPosition { from, to, position: at("2024-01-09T10:11:12Z"), alert: true })
     }
 
     fn snapshot(total: Option<u64>) -> Unfinished {
@@ -587,11 +585,11 @@ mod tests {
         let item = Item::read(&attributes("stream#user", &State::default(), &destination()), "checkpoints");
         let mut item = item.unwrap().unwrap();
         let (before, end) = (at("2024-05-01T12:00:59.999Z"), at("2024-05-01T12:01:00Z"));
-        assert_eq!(item.busy_for("another", before), Some(end));
-        assert_eq!(item.busy_for("another", end), None);
-        assert_eq!(item.busy_for("request", before), None);
+        assert_eq!(item.busy_until("another", before), Some(end));
+        assert_eq!(item.busy_until("another", end), None);
+        assert_eq!(item.busy_until("request", before), None);
         item.lease = None;
-        assert_eq!(item.busy_for("another", before), None);
+        assert_eq!(item.busy_until("another", before), None);
     }
 
     #[test]

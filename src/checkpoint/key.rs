@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
-
 use crate::document::{AccountName, Stream};
+use crate::request::Window;
 
 /// The prefix of the partition keys of one of several accounts.
 pub(super) const ACCOUNT: &str = "account#";
@@ -16,24 +15,10 @@ const UNFINISHED_BACKFILLS: &str = "unfinished_backfills";
 pub enum Key {
     /// The live run of a stream.
     Stream(Stream),
-    /// One backfill, identified by its stream and range.
-    Backfill {
-        /// The stream.
-        stream: Stream,
-        /// The range's start.
-        from: Timestamp,
-        /// The range's end, exclusive.
-        to: Timestamp,
-    },
-    /// The slices of a range that is backfilled in parallel, identified like a backfill.
-    Plan {
-        /// The stream.
-        stream: Stream,
-        /// The range's start.
-        from: Timestamp,
-        /// The range's end, exclusive.
-        to: Timestamp,
-    },
+    /// One backfill of the event report, identified by its range.
+    Backfill(Window),
+    /// The slices of a range that is backfilled in parallel.
+    Plan(Window),
     /// The redrive of a stream's dead letters.
     Redrive(Stream),
 }
@@ -43,22 +28,19 @@ impl Key {
     #[must_use]
     pub const fn stream(self) -> Stream {
         match self {
-            Self::Stream(stream)
-            | Self::Backfill { stream, .. }
-            | Self::Plan { stream, .. }
-            | Self::Redrive(stream) => stream,
+            Self::Stream(stream) | Self::Redrive(stream) => stream,
+            Self::Backfill(_) | Self::Plan(_) => Stream::EventReport,
         }
     }
 
     fn parse(parts: &[&str]) -> Option<Self> {
         let stream = |name: &str| Stream::ALL.into_iter().find(|stream| stream.as_str() == name);
+        let window = |from: &str, to: &str| Some(Window { from: from.parse().ok()?, to: to.parse().ok()? });
         match *parts {
             ["stream", name] => Some(Self::Stream(stream(name)?)),
             ["redrive", name] => Some(Self::Redrive(stream(name)?)),
-            [kind @ ("backfill" | "plan"), name, from, to] => {
-                let (stream, from, to) = (stream(name)?, from.parse().ok()?, to.parse().ok()?);
-                Some(if kind == "plan" { Self::Plan { stream, from, to } } else { Self::Backfill { stream, from, to } })
-            }
+            ["backfill", "event_report", from, to] => Some(Self::Backfill(window(from, to)?)),
+            ["plan", "event_report", from, to] => Some(Self::Plan(window(from, to)?)),
             _ => None,
         }
     }
@@ -67,18 +49,19 @@ impl Key {
     pub(super) const fn expires(self) -> bool {
         match self {
             Self::Stream(_) => false,
-            Self::Backfill { .. } | Self::Plan { .. } | Self::Redrive(_) => true,
+            Self::Backfill(_) | Self::Plan(_) | Self::Redrive(_) => true,
         }
     }
 }
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stream = self.stream();
         match self {
-            Self::Stream(stream) => write!(f, "stream#{stream}"),
-            Self::Backfill { stream, from, to } => write!(f, "backfill#{stream}#{from}#{to}"),
-            Self::Plan { stream, from, to } => write!(f, "plan#{stream}#{from}#{to}"),
-            Self::Redrive(stream) => write!(f, "redrive#{stream}"),
+            Self::Stream(_) => write!(f, "stream#{stream}"),
+            Self::Backfill(Window { from, to }) => write!(f, "backfill#{stream}#{from}#{to}"),
+            Self::Plan(Window { from, to }) => write!(f, "plan#{stream}#{from}#{to}"),
+            Self::Redrive(_) => write!(f, "redrive#{stream}"),
         }
     }
 }
@@ -126,19 +109,14 @@ impl fmt::Display for PartitionKey {
 mod tests {
     use super::*;
 
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
+    fn window(from: &str, to: &str) -> Window {
+        Window { from: from.parse().unwrap(), to: to.parse().unwrap() }
     }
 
     #[test]
     fn a_partition_key_reads_back_as_its_key() {
-        let backfill = Key::Backfill {
-            stream: Stream::EventReport,
-            from: at("2024-01-01T00:00:00Z"),
-            to: at("2024-02-01T12:30:00.5Z"),
-        };
-        let plan =
-            Key::Plan { stream: Stream::EventReport, from: at("2024-01-01T00:00:00Z"), to: at("2024-02-01T00Z") };
+        let backfill = Key::Backfill(window("2024-01-01T00:00:00Z", "2024-02-01T12:30:00.5Z"));
+        let plan = Key::Plan(window("2024-01-01T00:00:00Z", "2024-02-01T00Z"));
         for (key, pk) in [
             (plan, "plan#event_report#2024-01-01T00:00:00Z#2024-02-01T00:00:00Z"),
             (Key::Stream(Stream::EventReport), "stream#event_report"),
@@ -157,7 +135,7 @@ mod tests {
 
     #[test]
     fn every_spelling_of_a_range_has_the_same_key() {
-        let key = |from: &str| Key::Backfill { stream: Stream::EventReport, from: at(from), to: at("2024-02-01T00Z") };
+        let key = |from: &str| Key::Backfill(window(from, "2024-02-01T00Z"));
         assert_eq!(key("2024-01-01T00:00:00.000+00:00").to_string(), key("2023-12-31T19:00:00-05:00").to_string());
     }
 
@@ -173,6 +151,7 @@ mod tests {
             "account#a/b#stream#user",
             "account#a#account#b#stream#user",
             "backfill#event_report#yesterday#today",
+            "backfill#user#2024-01-01T00:00:00Z#2024-02-01T00:00:00Z",
             "slice#event_report#2024-01-01T00:00:00Z#2024-02-01T00:00:00Z",
         ] {
             assert_eq!(PartitionKey::parse(pk), None, "{pk}");

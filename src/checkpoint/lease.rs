@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use tokio::time::timeout_at;
 
-use super::item::{Change, LEASE, LEASE_TIME, Refused, lease_change, state_changes};
+use super::item::{AttributeChange, LEASE, LEASE_TIME, Refused, lease_change, state_changes};
 use super::table::{Condition, Outcome, Table, Write};
 use super::{Error, Key, PartitionKey, State};
 use crate::aws::Fault;
@@ -18,30 +18,18 @@ use crate::clock::Deadline;
 /// its write took effect. A lease that is dropped without [`release`](Self::release) expires by itself.
 #[derive(Debug)]
 pub struct Lease {
-    table: Table,
-    pk: PartitionKey,
-    token: String,
-    request_id: String,
-    latest_expiry: Timestamp,
-    state: Mutex<State>,
-    written: tokio::sync::Mutex<Written>,
-}
-
-/// The last write that is known to have taken effect.
-#[derive(Debug)]
-struct Written {
-    version: u64,
-    expires: Timestamp,
-}
-
-/// The values of a new [`Lease`].
-pub(super) struct Start {
     pub(super) table: Table,
     pub(super) pk: PartitionKey,
     pub(super) token: String,
     pub(super) request_id: String,
     pub(super) latest_expiry: Timestamp,
-    pub(super) state: State,
+    pub(super) state: Mutex<State>,
+    pub(super) written: tokio::sync::Mutex<Written>,
+}
+
+/// The last write that is known to have taken effect.
+#[derive(Debug)]
+pub(super) struct Written {
     pub(super) version: u64,
     pub(super) expires: Timestamp,
 }
@@ -52,12 +40,6 @@ pub(super) fn expiry(now: Timestamp, latest_expiry: Timestamp) -> Timestamp {
 }
 
 impl Lease {
-    pub(super) fn new(start: Start) -> Self {
-        let Start { table, pk, token, request_id, latest_expiry, state, version, expires } = start;
-        let written = tokio::sync::Mutex::new(Written { version, expires });
-        Self { table, pk, token, request_id, latest_expiry, state: Mutex::new(state), written }
-    }
-
     /// Returns this lease with another deadline for its writes.
     #[must_use]
     pub fn until(mut self, deadline: Deadline) -> Self {
@@ -105,7 +87,7 @@ impl Lease {
     }
 
     /// Writes `changes` and the lease: renewed at `renewed`, or released if that is `None`.
-    async fn write(&self, mut changes: Vec<Change>, renewed: Option<Timestamp>) -> Result<(), Error> {
+    async fn write(&self, mut changes: Vec<AttributeChange>, renewed: Option<Timestamp>) -> Result<(), Error> {
         let mut written = timeout_at(self.table.deadline.instant(), self.written.lock()).await.map_err(|_| {
             let fault = Fault::no_time("another write of the same checkpoint was still in progress");
             Error::of_call(fault, "dynamodb:UpdateItem", &self.table.name)

@@ -13,7 +13,7 @@
 //!
 //! # The items
 //!
-//! The partition key `pk` is `stream#<stream>`, `backfill#<stream>#<from>#<to>`, `plan#<stream>#<from>#<to>`,
+//! The partition key `pk` is `stream#<stream>`, `backfill#event_report#<from>#<to>`, `plan#event_report#<from>#<to>`,
 //! `redrive#<stream>` or `unfinished_backfills`. In a deployment of several accounts, it begins with `account#<name>#`.
 //! Times are RFC 3339 in UTC, and counters are numbers. Attributes that a newer version added are kept.
 //!
@@ -57,6 +57,6 @@ pub use self::error::Error;
 pub use self::item::{Holder, Item};
 pub use self::key::{Key, PartitionKey};
 pub use self::lease::Lease;
-pub use self::resumable::resumable;
-pub use self::state::{LastRun, SnapshotPosition, State, Unfinished};
+pub use self::resumable::load_resumable;
+pub use self::state::{LastRun, SnapshotPosition, State, Unfinished, WindowPosition};
 pub use self::store::{Acquired, Listing, Reset, Scope, Store, list};

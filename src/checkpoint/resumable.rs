@@ -7,7 +7,7 @@
 use aws_sdk_dynamodb::Client;
 
 use super::key::unfinished_backfills;
-use super::table::{SetChange, Table};
+use super::table::Table;
 use super::{Error, Key, Listing, PartitionKey, Store};
 use crate::clock::Deadline;
 use crate::document::{AccountName, Stream};
@@ -20,7 +20,7 @@ const KEYS: &str = "keys";
 ///
 /// # Errors
 /// Errors of the calls to DynamoDB.
-pub async fn resumable(
+pub async fn load_resumable(
     client: &Client,
     table: String,
     account: Option<&AccountName>,
@@ -37,12 +37,12 @@ pub async fn resumable(
         if super::item::pk_of(&attributes) == index {
             backfills.extend(attributes.get(KEYS).and_then(|keys| keys.as_ss().ok()).into_iter().flatten().cloned());
         } else {
-            listing.enter(&attributes, &table.name);
+            listing.add(&attributes, &table.name);
         }
     }
     // If the item of a backfill was deleted by hand, its key remains here, and there is nothing to continue.
     for attributes in table.get_all(&backfills).await? {
-        listing.enter(&attributes, &table.name);
+        listing.add(&attributes, &table.name);
     }
     Ok(listing)
 }
@@ -53,7 +53,7 @@ impl Store {
     /// # Errors
     /// Errors of the call to DynamoDB.
     pub async fn add_to_unfinished(&self, key: Key) -> Result<(), Error> {
-        self.change_unfinished(SetChange::Add(&self.pk(key).to_string())).await
+        self.change_unfinished("ADD", key).await
     }
 
     /// Removes the backfill `key` from the unfinished backfills. Only the run that holds its lease may call this.
@@ -61,10 +61,11 @@ impl Store {
     /// # Errors
     /// Errors of the call to DynamoDB.
     pub async fn remove_from_unfinished(&self, key: Key) -> Result<(), Error> {
-        self.change_unfinished(SetChange::Delete(&self.pk(key).to_string())).await
+        self.change_unfinished("DELETE", key).await
     }
 
-    async fn change_unfinished(&self, change: SetChange<'_>) -> Result<(), Error> {
-        self.table.change_set(&unfinished_backfills(self.account.as_ref()), KEYS, change).await
+    async fn change_unfinished(&self, verb: &str, key: Key) -> Result<(), Error> {
+        let index = unfinished_backfills(self.account.as_ref());
+        self.table.change_set(&index, verb, KEYS, self.pk(key).to_string()).await
     }
 }

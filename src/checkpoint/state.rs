@@ -1,8 +1,10 @@
 //! The state that a run saves for the next one.
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::{Comparison, CompleteSnapshot, Key};
+use crate::answer::Counters;
 
 /// The state that a run saves for the next one: positions, never lists of IDs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -12,7 +14,7 @@ pub struct State {
     pub watermark: Option<Timestamp>,
     /// Work that a deadline interrupted.
     pub unfinished: Option<Unfinished>,
-    /// When the wide range was last read again for late events.
+    /// When the last 26 hours were last read again for late events.
     pub reread_at: Option<Timestamp>,
     /// Event report: the requests whose own events had not appeared yet, oldest first, as the times when each was sent and
     /// answered. Once the events appear, they show whether the zone setting is correct.
@@ -37,13 +39,13 @@ impl State {
     #[must_use]
     pub fn reached(&self, key: Key) -> Option<Timestamp> {
         match (key, self.unfinished) {
-            (Key::Backfill { from, .. }, None) => self.complete.then_some(from),
-            (Key::Backfill { .. }, Some(Unfinished::Window { position, .. }))
+            (Key::Backfill(window), None) => self.complete.then_some(window.from),
+            (Key::Backfill(_), Some(Unfinished::Window(WindowPosition { position, .. })))
             | (Key::Redrive(_), Some(Unfinished::Redrive { position })) => Some(position),
             (Key::Stream(_), _) => self.watermark,
-            (Key::Plan { .. }, _) => self.slice_starts.last().copied(),
-            (Key::Backfill { .. }, Some(Unfinished::Snapshot(_) | Unfinished::Redrive { .. }))
-            | (Key::Redrive(_), Some(Unfinished::Window { .. } | Unfinished::Snapshot(_)) | None) => None,
+            (Key::Plan(_), _) => self.slice_starts.last().copied(),
+            (Key::Backfill(_), Some(Unfinished::Snapshot(_) | Unfinished::Redrive { .. }))
+            | (Key::Redrive(_), Some(Unfinished::Window(_) | Unfinished::Snapshot(_)) | None) => None,
         }
     }
 
@@ -53,17 +55,17 @@ impl State {
     pub fn is_bound(&self, key: Key) -> bool {
         let has_position = match (key, self.unfinished) {
             // This window is saved before the first page is read.
-            (Key::Backfill { .. }, Some(Unfinished::Window { to, position, .. })) => position < to,
+            (Key::Backfill(_), Some(Unfinished::Window(window))) => window.position < window.to,
             // This window is saved only after a page.
-            (_, Some(Unfinished::Window { .. })) => true,
+            (_, Some(Unfinished::Window(_))) => true,
             (_, Some(Unfinished::Snapshot(position))) => !position.is_at_beginning(),
             (_, Some(Unfinished::Redrive { .. }) | None) => false,
         };
         match key {
             // The slices describe the data in LastPass. The delivery of their events has its own items.
-            Key::Plan { .. } => false,
+            Key::Plan(_) => false,
             Key::Redrive(_) => self.events > 0,
-            Key::Stream(_) | Key::Backfill { .. } => {
+            Key::Stream(_) | Key::Backfill(_) => {
                 has_position || self.watermark.is_some() || self.complete || self.events > 0
             }
         }
@@ -77,7 +79,7 @@ impl State {
             Some(Unfinished::Snapshot(SnapshotPosition { scheduled_time, .. })) => {
                 Some(Unfinished::Snapshot(SnapshotPosition::begin(scheduled_time)))
             }
-            Some(Unfinished::Window { .. } | Unfinished::Redrive { .. }) | None => None,
+            Some(Unfinished::Window(_) | Unfinished::Redrive { .. }) | None => None,
         };
         Self { unfinished, ..Self::default() }
     }
@@ -86,17 +88,8 @@ impl State {
 /// Work that a deadline interrupted, and the position where it continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unfinished {
-    /// A range of events, read from its end to its start.
-    Window {
-        /// The range's start.
-        from: Timestamp,
-        /// The range's end, exclusive.
-        to: Timestamp,
-        /// [`position`, `to`) is acknowledged, and [`from`, `position`) is not read yet.
-        position: Timestamp,
-        /// Whether detection rules evaluate its documents (`event.ingested`).
-        alert: bool,
-    },
+    /// A window of the event report, read from its end to its start.
+    Window(WindowPosition),
     /// A snapshot, read page by page.
     Snapshot(SnapshotPosition),
     /// A redrive, which delivers the oldest dead letters first.
@@ -104,6 +97,19 @@ pub enum Unfinished {
         /// When the most recently delivered dead letters were refused. Others of the same instant may be left.
         position: Timestamp,
     },
+}
+
+/// How far a window of the event report was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowPosition {
+    /// The beginning of the window.
+    pub from: Timestamp,
+    /// The end of the window, exclusive.
+    pub to: Timestamp,
+    /// Everything from `position` on is acknowledged.
+    pub position: Timestamp,
+    /// Whether detection rules evaluate the documents (`event.ingested`).
+    pub alert: bool,
 }
 
 /// How far a snapshot was read.
@@ -159,33 +165,26 @@ impl SnapshotPosition {
     }
 }
 
-/// How a run ended, for `status`. The counters count documents.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How a run ended, as `status` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LastRun {
     /// When the run ended.
     pub finished_at: Timestamp,
-    /// The Lambda request ID.
-    pub request_id: String,
     /// The `status` of the answer, or `failed` if the run ended with an error.
     pub status: String,
     /// The type of the error, if the run failed.
     pub error_type: Option<String>,
-    /// Records that were read.
-    pub fetched: u64,
-    /// New documents.
-    pub created: u64,
-    /// Documents that already existed.
-    pub duplicates: u64,
-    /// Records that became dead letters.
-    pub dead_letters: u64,
-    /// Events that appeared after their window was read.
-    pub late: u64,
+    /// The Lambda request ID.
+    pub request_id: String,
+    /// The document counters of the run.
+    #[serde(flatten)]
+    pub counters: Counters,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::Stream;
+    use crate::{document::Stream, request::Window};
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -195,10 +194,10 @@ mod tests {
     fn an_item_is_bound_once_a_page_was_acknowledged() {
         let (from, to) = (at("2024-01-01T00:00:00Z"), at("2024-02-01T00:00:00Z"));
         let (live, users) = (Key::Stream(Stream::EventReport), Key::Stream(Stream::User));
-        let backfill = Key::Backfill { stream: Stream::EventReport, from, to };
-        let plan = Key::Plan { stream: Stream::EventReport, from, to };
+        let backfill = Key::Backfill(Window { from, to });
+        let plan = Key::Plan(Window { from, to });
         let redrive = Key::Redrive(Stream::User);
-        let window = |position| Unfinished::Window { from, to, position, alert: false };
+        let window = |position| Unfinished::Window(WindowPosition { from, to, position, alert: false });
         let begun = SnapshotPosition::begin(from);
         let unfinished = |unfinished| State { unfinished: Some(unfinished), ..State::default() };
         let snapshot = |position| unfinished(Unfinished::Snapshot(position));
@@ -206,14 +205,10 @@ mod tests {
         let ran = State {
             last_run: Some(LastRun {
                 finished_at: to,
-                request_id: String::new(),
                 status: "failed".to_owned(),
                 error_type: None,
-                fetched: 7,
-                created: 7,
-                duplicates: 0,
-                dead_letters: 0,
-                late: 0,
+                request_id: String::new(),
+                counters: Counters { fetched: 7, created: 7, ..Counters::default() },
             }),
             ..State::default()
         };

@@ -1,14 +1,16 @@
 //! Takes leases, reads items and resets them, across the whole table.
 
+use std::sync::Mutex;
+
 use aws_sdk_dynamodb::Client;
 use jiff::Timestamp;
 
 use super::attributes::Attributes;
 use super::item::{
-    Change, EXPIRES_AT, Item, LEASE, Refused, VERSION, destination_change, lease_change, pk_of, state_changes,
+    AttributeChange, EXPIRES_AT, Item, LEASE, Refused, destination_change, lease_change, pk_of, state_changes,
 };
 use super::key::ACCOUNT;
-use super::lease::{Lease, Start, expiry};
+use super::lease::{Lease, Written, expiry};
 use super::table::{Condition, Outcome, Table, Take, Write, random_id};
 use super::{Destination, Error, Key, PartitionKey, State};
 use crate::clock::Deadline;
@@ -60,7 +62,7 @@ pub struct Listing {
 
 impl Listing {
     /// Adds an item of `table`.
-    pub(super) fn enter(&mut self, attributes: &Attributes, table: &str) {
+    pub(super) fn add(&mut self, attributes: &Attributes, table: &str) {
         match Item::read(attributes, table) {
             Ok(item) => self.items.extend(item),
             Err(error) => self.broken.push(error),
@@ -122,7 +124,7 @@ impl Table {
         let mut listing = Listing::default();
         let items = self.scan().await?;
         for attributes in items.into_iter().filter(|attributes| scope.contains(pk_of(attributes))) {
-            listing.enter(&attributes, &self.name);
+            listing.add(&attributes, &self.name);
         }
         Ok(listing)
     }
@@ -193,19 +195,18 @@ impl Store {
         };
         Ok(match changed {
             Changed::Busy { expires } => Acquired::Busy { expires },
-            Changed::Done { before, version } => Acquired::Held(Box::new(Lease::new(Start {
+            Changed::Done { before, version } => Acquired::Held(Box::new(Lease {
                 table: self.table.clone(),
                 pk: self.pk(key),
                 token,
                 request_id: request_id.to_owned(),
                 latest_expiry,
-                state: match self.fit(before.as_deref())? {
+                state: Mutex::new(match self.fit(before.as_deref())? {
                     Fit::Same(item) => item.state.clone(),
                     Fit::Fresh(state) => *state,
-                },
-                version,
-                expires,
-            }))),
+                }),
+                written: tokio::sync::Mutex::new(Written { version, expires }),
+            })),
         })
     }
 
@@ -230,27 +231,13 @@ impl Store {
                 return Ok(Taken::Refused(self.table.read(found)?.map(Box::new)));
             }
         };
-        let found = found.unwrap_or_default();
-        match Item::read(&found, &self.table.name) {
-            Ok(Some(item)) => {
+        Ok(match self.table.read(found)? {
+            Some(item) => {
                 let version = item.version + writes;
-                Ok(Taken::Done(Changed::Done { before: Some(Box::new(item)), version }))
+                Taken::Done(Changed::Done { before: Some(Box::new(item)), version })
             }
-            Ok(None) => Ok(Taken::Refused(None)),
-            Err(error) => {
-                let version: Option<u64> = found.get(VERSION).and_then(|value| value.as_n().ok()?.parse().ok());
-                self.release_unreadable(&pk, version.unwrap_or_default() + writes, token).await;
-                Err(error)
-            }
-        }
-    }
-
-    /// Releases the lease of an unreadable item, so that a reset need not wait until it expires.
-    async fn release_unreadable(&self, pk: &str, version: u64, token: &str) {
-        let condition = Condition::Held { version, token: token.to_owned() };
-        if let Err(error) = self.table.update(pk, &Write::new(condition, vec![(LEASE, None)])).await {
-            tracing::warn!(%error, "the lease was not released; it expires by itself");
-        }
+            None => Taken::Refused(None),
+        })
     }
 
     /// Sets the checkpoint of `key` to `watermark` and this destination and discards everything else, unless a run
@@ -345,12 +332,12 @@ impl Store {
         &self,
         claim: &Claim<'_>,
         mut before: Option<Item>,
-        changes: impl Fn(Option<&Item>) -> Result<Vec<Change>, Error>,
+        changes: impl Fn(Option<&Item>) -> Result<Vec<AttributeChange>, Error>,
     ) -> Result<Changed, Error> {
         let pk = self.pk(claim.key).to_string();
         loop {
             let changes = changes(before.as_ref())?;
-            if let Some(expires) = before.as_ref().and_then(|item| item.busy_for(claim.request_id, claim.now)) {
+            if let Some(expires) = before.as_ref().and_then(|item| item.busy_until(claim.request_id, claim.now)) {
                 return Ok(Changed::Busy { expires });
             }
             let condition = before.as_ref().map_or(Condition::Absent, |item| Condition::Unchanged {

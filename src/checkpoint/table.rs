@@ -22,16 +22,16 @@ use super::Destination;
 use super::Error;
 use super::attributes::Attributes;
 use super::item::{
-    Change, DESTINATION, EXPIRES, EXPIRES_AT, LEASE, LEASE_TIME, PK, REQUEST_ID, TOKEN, VERSION, WRITE_ID,
+    AttributeChange, DESTINATION, EXPIRES, EXPIRES_AT, LEASE, LEASE_TIME, PK, REQUEST_ID, TOKEN, VERSION, WRITE_ID,
     destination_value, lease_value, number,
 };
 use crate::aws::{self, Fault};
 use crate::clock::Deadline;
 
-/// Most time for the retries of one call. After that the lease has expired, and the result of the call is out of date.
+/// Maximum time for the retries of one call. After that the lease has expired, and the result of the call is out of date.
 const RETRY_TIMEOUT: Duration = LEASE_TIME;
 
-/// Most items in one `BatchGetItem`. Source:
+/// Maximum number of items in one `BatchGetItem`. Source:
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>
 const BATCH_KEYS: usize = 100;
 
@@ -66,7 +66,7 @@ pub(super) enum Condition {
 pub(super) struct Write {
     pub(super) id: String,
     pub(super) condition: Condition,
-    pub(super) changes: Vec<Change>,
+    pub(super) changes: Vec<AttributeChange>,
 }
 
 /// One write that takes the lease of an item and returns the item as it was before. It takes effect if the item belongs
@@ -79,13 +79,6 @@ pub(super) struct Take<'a> {
     pub(super) now: Timestamp,
     pub(super) expires: Timestamp,
     pub(super) destination: &'a Destination,
-}
-
-/// A change of a set of texts.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum SetChange<'a> {
-    Add(&'a str),
-    Delete(&'a str),
 }
 
 /// The outcome of a write.
@@ -178,20 +171,16 @@ impl Table {
         Ok(items)
     }
 
-    /// Adds a text to the set `name` of an item, or removes it.
+    /// Adds `text` to the set `name` of an item, or removes it. `verb` is `ADD` or `DELETE`.
     ///
     /// # Errors
     /// Errors of the call to DynamoDB.
-    pub(super) async fn change_set(&self, pk: &str, name: &str, change: SetChange<'_>) -> Result<(), Error> {
-        let (verb, text) = match change {
-            SetChange::Add(text) => ("ADD", text),
-            SetChange::Delete(text) => ("DELETE", text),
-        };
+    pub(super) async fn change_set(&self, pk: &str, verb: &str, name: &str, text: String) -> Result<(), Error> {
         let request = self
             .update_request(pk)
             .update_expression(format!("{verb} #name :value"))
             .expression_attribute_names("#name", name)
-            .expression_attribute_values(":value", AttributeValue::Ss(vec![text.to_owned()]));
+            .expression_attribute_values(":value", AttributeValue::Ss(vec![text]));
         self.call_update(request).await.map(drop)
     }
 
@@ -268,7 +257,7 @@ impl Intercept for DateHeader {
 }
 
 impl Write {
-    pub(super) fn new(condition: Condition, changes: Vec<Change>) -> Self {
+    pub(super) fn new(condition: Condition, changes: Vec<AttributeChange>) -> Self {
         Self { id: random_id(), condition, changes }
     }
 

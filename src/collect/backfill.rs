@@ -1,16 +1,13 @@
 //! Backfills a range of the event report.
 
-use jiff::Timestamp;
-
 use super::{
     Session,
-    events::EventWindow,
     run::{Begun, Ended, Run},
     windows::backfill_window,
 };
 use crate::{
     answer::{Reason, RunAnswer, RunStatus},
-    checkpoint::{Key, State, Unfinished},
+    checkpoint::{Key, State, Unfinished, WindowPosition},
     clock::{now, whole_second},
     document::Stream,
     error::Error,
@@ -51,9 +48,7 @@ async fn perform(
     alert: bool,
     is_done: impl Fn(&State) -> bool,
 ) -> Result<RunAnswer, Error> {
-    let Window { from, to } = window;
-    let key = Key::Backfill { stream: Stream::EventReport, from, to };
-    let run = match Run::begin(session, "backfill", key).await? {
+    let run = match Run::begin(session, "backfill", Key::Backfill(window)).await? {
         Begun::Run(run) => run,
         Begun::Busy(answer) => return Ok(answer),
     };
@@ -61,7 +56,7 @@ async fn perform(
     if is_done(&state) {
         return run.end_already_complete(state, window).await;
     }
-    let ended = run.work(run.read_backfill(from, to, alert)).await;
+    let ended = run.work(run.read_backfill(window, alert)).await;
     run.end(ended, Some(window)).await
 }
 
@@ -83,31 +78,24 @@ impl Run<'_> {
         })
     }
 
-    async fn read_backfill(&self, from: Timestamp, to: Timestamp, alert: bool) -> Result<Ended, Error> {
+    async fn read_backfill(&self, requested: Window, alert: bool) -> Result<Ended, Error> {
         let zone = &self.session.mapper.zone;
-        let mut state = self.lease.state();
+        let state = self.lease.state();
         let window = match state.unfinished {
-            Some(Unfinished::Window { from, to, position, alert }) => {
-                EventWindow { from, to, position, late_before: None, alert }
-            }
+            Some(Unfinished::Window(window)) => window,
             Some(Unfinished::Snapshot(_) | Unfinished::Redrive { .. }) | None => {
-                let Window { from, to } = backfill_window(Window { from, to }, whole_second(now()), zone);
-                EventWindow { from, to, position: to, late_before: None, alert }
+                let Window { from, to } = backfill_window(requested, whole_second(now()), zone);
+                WindowPosition { from, to, position: to, alert }
             }
         };
         self.session.store.add_to_unfinished(self.lease.key()).await?;
-        state.complete = false;
-        state.unfinished = Some(window.unfinished(window.position));
-        state.events = self.acknowledged_events();
-        self.save(state).await?;
-        if window.from < window.position && self.read_window(window).await? == Ended::DeadlineCame {
+        let (unfinished, events) = (Some(Unfinished::Window(window)), self.acknowledged_events());
+        self.save(State { complete: false, unfinished, events, ..state }).await?;
+        if window.from < window.position && self.read_window(window, None).await? == Ended::DeadlineCame {
             return Ok(Ended::DeadlineCame);
         }
-        let mut state = self.lease.state();
-        state.complete = true;
-        state.watermark = Some(window.to);
-        state.unfinished = None;
-        state.events = self.acknowledged_events();
+        let (watermark, events) = (Some(window.to), self.acknowledged_events());
+        let state = State { complete: true, watermark, unfinished: None, events, ..self.lease.state() };
         self.save(state).await?;
         self.session.store.remove_from_unfinished(self.lease.key()).await?;
         Ok(Ended::Complete)

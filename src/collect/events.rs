@@ -11,12 +11,12 @@ use jiff::Timestamp;
 use super::{
     Session,
     run::{Begun, Ended, Run},
-    windows::{Advance, LivePlan, Past, Reach},
+    windows::{LivePlan, LookBack, Past},
 };
 use crate::{
     answer::RunAnswer,
-    checkpoint::{Key, State, Unfinished},
-    clock::{self, now, whole_second},
+    checkpoint::{Key, State, Unfinished, WindowPosition},
+    clock::{now, whole_second},
     document::{Document, Stream},
     error::Error,
     lastpass::{
@@ -25,34 +25,13 @@ use crate::{
         reporting::Page,
         whole_seconds::{WholeSeconds, WindowReader},
     },
+    request::Window,
     streams::{self, Mapper, event_report},
 };
 
 /// How long a backfill that yields to the live run waits before it checks again whether the live run has ended. Chosen:
 /// a live run takes seconds unless LastPass throttles it.
 const LIVE_RUN_POLL: Duration = Duration::from_secs(5);
-
-/// A window of the event report and how its events are delivered.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct EventWindow {
-    /// The beginning of the window.
-    pub(super) from: Timestamp,
-    /// The end of the window, as the checkpoint stores it.
-    pub(super) to: Timestamp,
-    /// Everything from this instant on is acknowledged.
-    pub(super) position: Timestamp,
-    /// Events before this instant count as late.
-    pub(super) late_before: Option<Timestamp>,
-    /// Whether detection rules evaluate the documents.
-    pub(super) alert: bool,
-}
-
-impl EventWindow {
-    /// Returns what the checkpoint stores when everything from `position` on is acknowledged.
-    pub(super) const fn unfinished(self, position: Timestamp) -> Unfinished {
-        Unfinished::Window { from: self.from, to: self.to, position, alert: self.alert }
-    }
-}
 
 /// Reads the event report from its watermark to now, after the unfinished window of an earlier run.
 ///
@@ -63,35 +42,33 @@ pub async fn collect_events(session: &Session<'_>, scheduled_time: Option<Timest
         Begun::Run(run) => run,
         Begun::Busy(answer) => return Ok(answer),
     };
-    let clock = now();
-    let now = whole_second(scheduled_time.map_or(clock, |scheduled| scheduled.min(clock)));
-    let state = run.lease.state();
-    let reach = Reach { initial_lookback: session.config.initial_lookback, overlap: session.config.overlap };
-    let plan = LivePlan::new(now, past(&state), reach, &session.mapper.zone);
-    let ended = run.work(run.read_up_to(now, reach)).await;
+    let read_at = now();
+    let up_to = whole_second(scheduled_time.map_or(read_at, |scheduled| scheduled.min(read_at)));
+    let look_back = LookBack { initial_lookback: session.config.initial_lookback, overlap: session.config.overlap };
+    let plan = LivePlan::new(up_to, past(&run.lease.state()), look_back, &session.mapper.zone);
+    let ended = run.work(run.read_up_to(up_to, look_back, plan)).await;
     run.end(ended, Some(plan.window)).await
 }
 
 impl Run<'_> {
-    /// Reads the unfinished window of an earlier run, and then up to `now`. Once a day, that range begins
-    /// [`ZONE_REACH`] before `now`. If that needs a backing index that cannot be read, only the overlap is read,
+    /// Reads the unfinished window of an earlier run, and then the range of the `plan`. Once a day, that range begins
+    /// [`ZONE_REACH`] before `up_to`. If that needs a backing index that cannot be read, only the overlap is read,
     /// because the newest events come first. The rest is read when the index is readable again.
     ///
     /// [`ZONE_REACH`]: super::ZONE_REACH
-    async fn read_up_to(&self, now: Timestamp, reach: Reach) -> Result<Ended, Error> {
-        let state = self.lease.state();
-        let (watermark, unfinished) = (state.watermark, state.unfinished);
-        let planned = LivePlan::new(now, past(&state), reach, &self.session.mapper.zone).read_from;
+    async fn read_up_to(&self, up_to: Timestamp, look_back: LookBack, plan: LivePlan) -> Result<Ended, Error> {
+        let State { watermark, unfinished, .. } = self.lease.state();
         let planned = match unfinished {
-            Some(Unfinished::Window { from, .. }) => planned.min(from),
-            Some(Unfinished::Snapshot(_) | Unfinished::Redrive { .. }) | None => planned,
+            Some(Unfinished::Window(window)) => plan.read_from.min(window.from),
+            Some(Unfinished::Snapshot(_) | Unfinished::Redrive { .. }) | None => plan.read_from,
         };
-        let error = match self.read_all(now, reach).await {
+        let error = match self.read_all(up_to, look_back, plan).await {
             Err(error) if error.is_unreadable_index() => error,
             ended => return ended,
         };
         // Plans as if the wide range had just been read.
-        let least = LivePlan::new(now, Past { watermark, reread_at: Some(now) }, reach, &self.session.mapper.zone);
+        let past = Past { watermark, reread_at: Some(up_to) };
+        let least = LivePlan::new(up_to, past, look_back, &self.session.mapper.zone);
         if watermark.is_none() || least.read_from <= planned {
             return Err(error);
         }
@@ -99,42 +76,35 @@ impl Run<'_> {
         self.read_planned(least).await
     }
 
-    async fn read_all(&self, now: Timestamp, reach: Reach) -> Result<Ended, Error> {
-        let zone = &self.session.mapper.zone;
-        let mut state = self.lease.state();
-        if let Some(Unfinished::Window { from, to, position, alert }) = state.unfinished {
-            let late_before = state.watermark;
-            let window = EventWindow { from, to, position, late_before, alert };
-            if self.read_window(window).await? == Ended::DeadlineCame {
+    async fn read_all(&self, up_to: Timestamp, look_back: LookBack, mut plan: LivePlan) -> Result<Ended, Error> {
+        let State { watermark, unfinished, zone_polls, .. } = self.lease.state();
+        if let Some(Unfinished::Window(window)) = unfinished {
+            if self.read_window(window, watermark).await? == Ended::DeadlineCame {
                 return Ok(Ended::DeadlineCame);
             }
-            state = self.advanced(from, to, state.zone_polls);
-            self.save(state.clone()).await?;
+            let state = self.advanced(window.from, window.to, zone_polls);
+            plan = LivePlan::new(up_to, past(&state), look_back, &self.session.mapper.zone);
+            self.save(state).await?;
         }
-        self.read_planned(LivePlan::new(now, past(&state), reach, zone)).await
+        self.read_planned(plan).await
     }
 
     async fn read_planned(&self, plan: LivePlan) -> Result<Ended, Error> {
-        let window = EventWindow {
-            from: plan.read_from,
-            to: plan.window.to,
-            position: plan.read_to,
-            late_before: Some(plan.window.from),
-            alert: true,
-        };
+        let LivePlan { window: Window { from: late_before, to }, read_from, read_to, is_wide } = plan;
+        let window = WindowPosition { from: read_from, to, position: read_to, alert: true };
         let reading = self.begin_window(window);
         let fetch = async {
-            let sent = clock::now();
+            let sent = now();
             let page = self.fetch(&reading).await?;
-            Ok::<_, Error>((page, Poll { sent, answered: clock::now() }))
+            Ok::<_, Error>((page, Poll { sent, answered: now() }))
         };
-        let (fetched, earlier) = self.while_preparing(future::join(fetch, self.find_earlier_polls(plan.is_wide))).await;
+        let (fetched, earlier) = self.while_preparing(future::join(fetch, self.find_earlier_polls(is_wide))).await;
         let (page, poll) = fetched?;
-        let zone_polls = self.prove_zone(&page, poll, plan.is_wide, earlier).await?;
-        if self.read_pages(window, reading, page).await? == Ended::DeadlineCame {
+        let zone_polls = self.prove_zone(&page, poll, is_wide, earlier).await?;
+        if self.read_pages(window, Some(late_before), reading, page).await? == Ended::DeadlineCame {
             return Ok(Ended::DeadlineCame);
         }
-        self.save_at_end(self.advanced(plan.read_from, plan.window.to, zone_polls));
+        self.save_at_end(self.advanced(read_from, to, zone_polls));
         Ok(Ended::Complete)
     }
 
@@ -150,49 +120,49 @@ impl Run<'_> {
 
     /// Returns the state with the watermark past the acknowledged window.
     fn advanced(&self, read_from: Timestamp, to: Timestamp, zone_polls: Vec<(Timestamp, Timestamp)>) -> State {
-        let mut state = self.lease.state();
-        let zone = &self.session.mapper.zone;
-        let advance = Advance::new(read_from, to, past(&state), zone);
-        state.watermark = Some(advance.watermark);
-        state.reread_at = advance.reread_at;
-        state.unfinished = None;
-        state.zone_polls = zone_polls;
-        state
+        let state = self.lease.state();
+        let Past { watermark, reread_at } = past(&state).after(read_from, to, &self.session.mapper.zone);
+        State { watermark, reread_at, unfinished: None, zone_polls, ..state }
     }
 
     /// Reads and delivers the rest of a window, page by page, and saves the position after each page. Fetches the next
-    /// page while it delivers the current one.
-    pub(super) async fn read_window(&self, window: EventWindow) -> Result<Ended, Error> {
+    /// page while it delivers the current one. Events before `late_before` count as late.
+    pub(super) async fn read_window(
+        &self,
+        window: WindowPosition,
+        late_before: Option<Timestamp>,
+    ) -> Result<Ended, Error> {
         let reading = self.begin_window(window);
         let page = self.while_preparing(self.fetch(&reading)).await?;
-        self.read_pages(window, reading, page).await
+        self.read_pages(window, late_before, reading, page).await
     }
 
-    fn begin_window(&self, window: EventWindow) -> WindowReader<'_> {
+    fn begin_window(&self, window: WindowPosition) -> WindowReader<'_> {
         WindowReader::new(&self.session.mapper.zone, window.from, window.position)
     }
 
     /// Reads and delivers the rest of a window whose first page was fetched.
     async fn read_pages(
         &self,
-        window: EventWindow,
+        window: WindowPosition,
+        late_before: Option<Timestamp>,
         mut reading: WindowReader<'_>,
         mut page: Page,
     ) -> Result<Ended, Error> {
         let session = self.session;
         loop {
-            let clock = now();
+            let read_at = now();
             let whole = reading
-                .take(page, clock)
+                .take(page, read_at)
                 .map_err(|contradiction| lastpass::Error::of_contradiction(&contradiction, &session.mapper.zone))?;
             let (position, complete) = (whole.position, whole.complete);
-            let stamps = streams::Stamps { created: clock, ingested: window.alert.then_some(clock) };
+            let stamps = streams::Stamps { created: read_at, ingested: window.alert.then_some(read_at) };
             let documents = documents(session.mapper, &stamps, whole, window.from);
             if complete {
-                self.deliver(documents, window.late_before).await?;
+                self.deliver(documents, late_before).await?;
                 return Ok(Ended::Complete);
             }
-            let (delivered, next) = tokio::join!(self.deliver(documents, window.late_before), self.fetch(&reading));
+            let (delivered, next) = tokio::join!(self.deliver(documents, late_before), self.fetch(&reading));
             delivered?;
             self.progress.finish_page();
             self.save_position(window, position).await?;
@@ -236,18 +206,16 @@ impl Run<'_> {
 
     /// Saves that everything from `position` on is acknowledged. Does not save a window without any acknowledged event,
     /// because an unfinished window binds the checkpoint to its destination.
-    async fn save_position(&self, window: EventWindow, position: Timestamp) -> Result<(), Error> {
+    async fn save_position(&self, window: WindowPosition, position: Timestamp) -> Result<(), Error> {
         if position >= window.position {
             return Ok(());
         }
-        let mut state = self.lease.state();
-        let unfinished = Some(window.unfinished(position));
+        let state = self.lease.state();
+        let unfinished = Some(Unfinished::Window(WindowPosition { position, ..window }));
         if state.unfinished == unfinished {
             return Ok(());
         }
-        state.unfinished = unfinished;
-        state.events = self.acknowledged_events();
-        self.save(state).await
+        self.save(State { unfinished, events: self.acknowledged_events(), ..state }).await
     }
 }
 

@@ -48,7 +48,7 @@ impl Run<'_> {
             account: session.mapper.account.clone(),
             refused_from: match self.lease.state().unfinished {
                 Some(Unfinished::Redrive { position }) => Some(position),
-                Some(Unfinished::Window { .. } | Unfinished::Snapshot(_)) | None => None,
+                Some(Unfinished::Window(_) | Unfinished::Snapshot(_)) | None => None,
             },
         };
         let mut waiting = WaitingLetters::new(session.elastic, DataStream::dead_letter(namespace), &filter);

@@ -79,7 +79,7 @@ async fn abandon_elsewhere(session: &Session<'_>, stream: Stream) -> Result<Aban
             continue;
         }
         match store.reset(key, None, request_id, now()).await? {
-            checkpoint::Reset::Done { .. } if matches!(key, Key::Backfill { .. }) => {
+            checkpoint::Reset::Done { .. } if matches!(key, Key::Backfill(_)) => {
                 store.remove_from_unfinished(key).await?;
                 abandoned.backfills += 1;
             }

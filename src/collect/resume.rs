@@ -2,14 +2,14 @@
 //! kind first. A backfill may take hours and must not delay the others.
 //!
 //! A schedule sends `resume` every few minutes, so that work which a deadline interrupted continues without an
-//! operator. The unfinished window of the event report is continued by its next run.
+//! operator.
 
 use jiff::Timestamp;
 
 use super::{Session, backfill::continue_backfill, live::collect, redrive::redrive};
 use crate::{
     answer::{ResumeAnswer, RunAnswer},
-    checkpoint::{Item, Key, SnapshotPosition, Unfinished},
+    checkpoint::{Comparison, Item, Key, SnapshotPosition, State, Unfinished, WindowPosition},
     document::Stream,
     error::Error,
     request::Window,
@@ -19,10 +19,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum PendingWork {
     /// A complete backfill that is still listed as unfinished, because its run could not remove it from the list.
-    CompleteBackfill {
-        from: Timestamp,
-        to: Timestamp,
-    },
+    CompleteBackfill(Window),
     Snapshot {
         scheduled_time: Timestamp,
         stream: Stream,
@@ -32,8 +29,7 @@ enum PendingWork {
         stream: Stream,
     },
     Backfill {
-        from: Timestamp,
-        to: Timestamp,
+        window: Window,
         alert: bool,
     },
 }
@@ -54,10 +50,10 @@ pub async fn resume(session: &Session<'_>, items: &[Item]) -> Result<ResumeAnswe
     pending.sort_unstable();
     let is_over = || session.is_nearly_over();
     continue_each(pending, is_over, async |work| match work {
-        PendingWork::CompleteBackfill { from, to } => continue_backfill(session, Window { from, to }, None).await,
+        PendingWork::CompleteBackfill(window) => continue_backfill(session, window, None).await,
         PendingWork::Snapshot { scheduled_time, stream } => collect(session, stream, Some(scheduled_time)).await,
         PendingWork::Redrive { stream, .. } => redrive(session, stream).await,
-        PendingWork::Backfill { from, to, alert } => continue_backfill(session, Window { from, to }, Some(alert)).await,
+        PendingWork::Backfill { window, alert } => continue_backfill(session, window, Some(alert)).await,
     })
     .await
 }
@@ -93,33 +89,25 @@ async fn continue_each(
     }
 }
 
-/// Returns the unfinished work of an item. Includes a complete backfill that is still listed as unfinished, because its run
-/// removes it from the list.
+/// Returns the unfinished work of an item.
 fn pending_work(item: &Item) -> Option<PendingWork> {
-    if let (Key::Backfill { from, to, .. }, true) = (item.key, item.state.complete) {
-        return Some(PendingWork::CompleteBackfill { from, to });
-    }
-    if let (Key::Stream(stream), Some(comparison), Some(snapshot), None) =
-        (item.key, &item.state.comparison, item.state.snapshot, item.state.unfinished)
-        && comparison.is_pending()
-    {
-        return Some(PendingWork::Snapshot { scheduled_time: snapshot.scheduled_time, stream });
-    }
-    match (item.key, item.state.unfinished?) {
-        (
-            Key::Stream(stream @ (Stream::User | Stream::DetailedSharedFolder)),
-            Unfinished::Snapshot(SnapshotPosition { scheduled_time, .. }),
-        ) => Some(PendingWork::Snapshot { scheduled_time, stream }),
-        (Key::Redrive(stream), Unfinished::Redrive { position }) => Some(PendingWork::Redrive { position, stream }),
-        (Key::Backfill { from, to, .. }, Unfinished::Window { alert, .. }) => {
-            Some(PendingWork::Backfill { from, to, alert })
+    let State { unfinished, complete, snapshot, comparison, .. } = &item.state;
+    match (item.key, *unfinished) {
+        (Key::Backfill(window), _) if *complete => Some(PendingWork::CompleteBackfill(window)),
+        (Key::Backfill(window), Some(Unfinished::Window(WindowPosition { alert, .. }))) => {
+            Some(PendingWork::Backfill { window, alert })
         }
-        // The sender repeats a plan. Its slices are backfills.
-        (Key::Plan { .. }, _)
-        | (Key::Stream(Stream::EventReport), Unfinished::Snapshot(_))
-        | (Key::Stream(_), Unfinished::Window { .. } | Unfinished::Redrive { .. })
-        | (Key::Backfill { .. }, Unfinished::Snapshot(_) | Unfinished::Redrive { .. })
-        | (Key::Redrive(_), Unfinished::Window { .. } | Unfinished::Snapshot(_)) => None,
+        (Key::Redrive(stream), Some(Unfinished::Redrive { position })) => {
+            Some(PendingWork::Redrive { position, stream })
+        }
+        (Key::Stream(stream), Some(Unfinished::Snapshot(SnapshotPosition { scheduled_time, .. }))) => {
+            Some(PendingWork::Snapshot { scheduled_time, stream })
+        }
+        (Key::Stream(stream), None) if comparison.as_ref().is_some_and(Comparison::is_pending) => {
+            snapshot.map(|snapshot| PendingWork::Snapshot { scheduled_time: snapshot.scheduled_time, stream })
+        }
+        // The next run of the event report continues its window. The sender repeats a plan. Its slices are backfills.
+        (Key::Stream(_) | Key::Backfill(_) | Key::Plan(_) | Key::Redrive(_), _) => None,
     }
 }
 
@@ -130,7 +118,7 @@ mod tests {
     use super::*;
     use crate::{
         answer::{Reason, RunStatus},
-        checkpoint::{Destination, State},
+        checkpoint::Destination,
         document::{AccountNumber, Namespace},
         lastpass::{self, Command},
         request,
@@ -142,7 +130,7 @@ mod tests {
 
     fn backfill(month: i8) -> PendingWork {
         let (from, to) = (at("2025-01-01T00:00:00Z"), at(&format!("2025-0{month}-01T00:00:00Z")));
-        PendingWork::Backfill { from, to, alert: false }
+        PendingWork::Backfill { window: Window { from, to }, alert: false }
     }
 
     /// Continues more work than there are `outcomes`. The time is over after the last one.
@@ -175,13 +163,13 @@ mod tests {
             account: AccountNumber::new("7").expect("an account number"),
             cluster_uuid: None,
         };
-        let key = Key::Backfill { stream: Stream::EventReport, from, to };
-        let pending = |state| pending_work(&Item::of(key, state, destination.clone()));
+        let window = Window { from, to };
+        let pending = |state| pending_work(&Item::of(Key::Backfill(window), state, destination.clone()));
         // It reached into the future, and the same request would read the rest of its range.
         let complete = State { complete: true, watermark: Some(from), ..State::default() };
-        assert_eq!(pending(complete), Some(PendingWork::CompleteBackfill { from, to }));
-        let unfinished = Some(Unfinished::Window { from, to, position: to, alert: true });
+        assert_eq!(pending(complete), Some(PendingWork::CompleteBackfill(window)));
+        let unfinished = Some(Unfinished::Window(WindowPosition { from, to, position: to, alert: true }));
         let begun = State { unfinished, ..State::default() };
-        assert_eq!(pending(begun), Some(PendingWork::Backfill { from, to, alert: true }));
+        assert_eq!(pending(begun), Some(PendingWork::Backfill { window, alert: true }));
     }
 }

@@ -162,8 +162,8 @@ impl<'a> Run<'a> {
     /// Returns how many events a backfill or redrive has acknowledged.
     pub(super) fn acknowledged_events(&self) -> u64 {
         match self.lease.key() {
-            Key::Backfill { .. } | Key::Redrive(_) => self.events_before + self.progress.counters().fetched,
-            Key::Stream(_) | Key::Plan { .. } => 0,
+            Key::Backfill(_) | Key::Redrive(_) => self.events_before + self.progress.counters().fetched,
+            Key::Stream(_) | Key::Plan(_) => 0,
         }
     }
 
@@ -228,17 +228,12 @@ impl<'a> Run<'a> {
 
     /// Describes the run for `status`.
     fn last_run(&self, outcome: &Result<RunStatus, Error>) -> LastRun {
-        let counters = self.progress.counters();
         LastRun {
             finished_at: whole_second(now()),
-            request_id: self.session.request_id.to_owned(),
             status: outcome.as_ref().map_or("failed", |status| status.as_str()).to_owned(),
             error_type: outcome.as_ref().err().map(|error| error.error_type().to_owned()),
-            fetched: counters.fetched,
-            created: counters.created,
-            duplicates: counters.duplicates,
-            dead_letters: counters.dead_letters,
-            late: counters.late,
+            request_id: self.session.request_id.to_owned(),
+            counters: self.progress.counters(),
         }
     }
 

@@ -15,10 +15,9 @@ use super::{
     windows::backfill_window,
 };
 use crate::{
-    answer::{PlanAnswer, RunAnswer},
+    answer::PlanAnswer,
     checkpoint::Key,
     clock::{now, whole_second},
-    document::Stream,
     error::Error,
     lastpass::{
         self,
@@ -33,7 +32,7 @@ use crate::{
 const SLICE_EVENTS: i64 = 50_000;
 /// After how many slices the target doubles. Chosen: a year of 300 million events then needs at most [`MAX_SLICES`].
 const DOUBLED_EVERY: usize = 25;
-/// Most slices of a plan. Chosen: they fit in a checkpoint, and their answers fit in the 256 KB of a state machine.
+/// Maximum number of slices of a plan. Chosen: they fit in a checkpoint, and their answers fit in the 256 KB of a state machine.
 const MAX_SLICES: usize = 200;
 /// The beginning of a slice is rounded down to this unit, and no slice is shorter. Chosen: readable times.
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -44,20 +43,13 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// # Errors
 /// See [`super::collect`].
 pub async fn plan(session: &Session<'_>, window: Window) -> Result<PlanAnswer, Error> {
-    let key = Key::Plan { stream: Stream::EventReport, from: window.from, to: window.to };
-    let run = match Run::begin(session, "plan", key).await? {
+    let run = match Run::begin(session, "plan", Key::Plan(window)).await? {
         Begun::Run(run) => run,
-        Begun::Busy(answer) => return Ok(plan_answer(answer, window, &[])),
+        Begun::Busy(answer) => return Ok(PlanAnswer::new(answer, window, &[])),
     };
     let ended = run.work(run.split(window)).await;
     let starts = run.lease.state().slice_starts;
-    Ok(plan_answer(run.end(ended, Some(window)).await?, window, &starts))
-}
-
-fn plan_answer(run: RunAnswer, window: Window, starts: &[Timestamp]) -> PlanAnswer {
-    let RunAnswer { action, stream, status, reason, lastpass_requests, lease_expires, .. } = run;
-    let slices = Window::slices(window.to, starts);
-    PlanAnswer { action, stream, status, reason, window, slices, lastpass_requests, lease_expires }
+    Ok(PlanAnswer::new(run.end(ended, Some(window)).await?, window, &starts))
 }
 
 impl Run<'_> {

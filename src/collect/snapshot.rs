@@ -62,7 +62,7 @@ impl Run<'_> {
         let state = self.lease.state();
         let unfinished = match state.unfinished {
             Some(Unfinished::Snapshot(position)) => Some(position),
-            Some(Unfinished::Window { .. } | Unfinished::Redrive { .. }) | None => None,
+            Some(Unfinished::Window(_) | Unfinished::Redrive { .. }) | None => None,
         };
         let clock = now();
         let wanted = match (scheduled_time, unfinished) {

@@ -28,7 +28,7 @@ pub struct LivePlan {
 
 /// How far back a run reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reach {
+pub struct LookBack {
     /// The setting `INITIAL_LOOKBACK`.
     pub initial_lookback: SignedDuration,
     /// The setting `OVERLAP`.
@@ -36,7 +36,7 @@ pub struct Reach {
 }
 
 /// How far earlier runs have read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Past {
     /// Everything before this instant is acknowledged.
     pub watermark: Option<Timestamp>,
@@ -47,17 +47,18 @@ pub struct Past {
 impl LivePlan {
     /// Plans a run at `now` after the runs of the `past`.
     ///
-    /// Reading begins [`Reach::overlap`] plus [`CLOCK_TOLERANCE`] before the watermark. The watermark was taken from a
+    /// Reading begins [`LookBack::overlap`] plus [`CLOCK_TOLERANCE`] before the watermark. The watermark was taken from a
     /// clock that may have been ahead by the tolerance. Without this margin, the run would miss an event that appears
     /// later than the overlap minus the clock error.
     #[must_use]
-    pub fn new(now: Timestamp, past: Past, reach: Reach, zone: &ApiZone) -> Self {
+    pub fn new(now: Timestamp, past: Past, look_back: LookBack, zone: &ApiZone) -> Self {
         let Past { watermark, reread_at } = past;
-        let from = watermark.unwrap_or_else(|| before(now, reach.initial_lookback));
+        let from = watermark.unwrap_or_else(|| before(now, look_back.initial_lookback));
         // A repeated schedule may be older than the watermark.
         let to = now.max(from);
         let is_wide = reread_at.is_none_or(|at| to.duration_since(at) >= REREAD_EVERY);
-        let overlapped = if watermark.is_some() { before(before(from, reach.overlap), CLOCK_TOLERANCE) } else { from };
+        let overlapped =
+            if watermark.is_some() { before(before(from, look_back.overlap), CLOCK_TOLERANCE) } else { from };
         let read_from = if is_wide { overlapped.min(before(to, ZONE_REACH)) } else { overlapped };
         Self {
             window: Window { from, to },
@@ -68,26 +69,16 @@ impl LivePlan {
     }
 }
 
-/// The checkpoint values once [`read_from`, `to`) is acknowledged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Advance {
-    /// The new watermark. In a repeated hour it stays at the beginning, because both passes may still bring events.
-    pub watermark: Timestamp,
-    /// When the wide range was last read.
-    pub reread_at: Option<Timestamp>,
-}
-
-impl Advance {
-    /// Computes the advance after reading from `read_from` to the open end, for a window that ends at `to`. The
-    /// watermark never moves back.
+impl Past {
+    /// Returns the past once everything from `read_from` to the open end is acknowledged, for a window that ends at
+    /// `to`. The watermark never moves back. In a repeated hour it stays at the beginning, because both passes may still
+    /// bring events.
     #[must_use]
-    pub fn new(read_from: Timestamp, to: Timestamp, past: Past, zone: &ApiZone) -> Self {
-        let Past { watermark, reread_at } = past;
-        let reached = zone.begin_outside_fold(to);
+    pub fn after(self, read_from: Timestamp, to: Timestamp, zone: &ApiZone) -> Self {
         let was_wide = to.duration_since(read_from) >= ZONE_REACH;
         Self {
-            watermark: watermark.map_or(reached, |watermark| watermark.max(reached)),
-            reread_at: if was_wide { Some(to) } else { reread_at },
+            watermark: self.watermark.max(Some(zone.begin_outside_fold(to))),
+            reread_at: if was_wide { Some(to) } else { self.reread_at },
         }
     }
 }
@@ -115,8 +106,8 @@ fn before(instant: Timestamp, duration: SignedDuration) -> Timestamp {
 mod tests {
     use super::*;
 
-    const REACH: Reach =
-        Reach { initial_lookback: SignedDuration::from_hours(24), overlap: SignedDuration::from_mins(15) };
+    const LOOK_BACK: LookBack =
+        LookBack { initial_lookback: SignedDuration::from_hours(24), overlap: SignedDuration::from_mins(15) };
 
     fn at(text: &str) -> Timestamp {
         text.parse().expect("a time of the test")
@@ -132,7 +123,7 @@ mod tests {
 
     #[test]
     fn the_first_run_looks_back_and_reads_the_reach_of_zones() {
-        let plan = LivePlan::new(at("2025-07-02T12:00:00Z"), past(None, None), REACH, &zone());
+        let plan = LivePlan::new(at("2025-07-02T12:00:00Z"), past(None, None), LOOK_BACK, &zone());
         assert_eq!(plan.window, Window { from: at("2025-07-01T12:00:00Z"), to: at("2025-07-02T12:00:00Z") });
         assert_eq!(plan.read_from, at("2025-07-01T10:00:00Z"));
         assert_eq!(plan.read_to, at("2025-07-03T14:00:00Z"));
@@ -142,11 +133,11 @@ mod tests {
     fn later_runs_read_the_overlap_again_and_once_a_day_the_wide_range() {
         let now = at("2025-07-02T12:05:00Z");
         let watermark = Some(at("2025-07-02T12:00:00Z"));
-        let plan = LivePlan::new(now, past(watermark, Some(at("2025-07-02T00:00:00Z"))), REACH, &zone());
+        let plan = LivePlan::new(now, past(watermark, Some(at("2025-07-02T00:00:00Z"))), LOOK_BACK, &zone());
         // 15 minutes for late events, and 5 because the clock may have been ahead when it set the watermark.
         assert_eq!(plan.read_from, at("2025-07-02T11:40:00Z"));
         assert_eq!(plan.window.from, at("2025-07-02T12:00:00Z"));
-        let plan = LivePlan::new(now, past(watermark, Some(at("2025-07-01T12:05:00Z"))), REACH, &zone());
+        let plan = LivePlan::new(now, past(watermark, Some(at("2025-07-01T12:05:00Z"))), LOOK_BACK, &zone());
         assert_eq!(plan.read_from, at("2025-07-01T10:05:00Z"));
     }
 
@@ -163,25 +154,26 @@ mod tests {
     #[test]
     fn an_older_schedule_never_moves_the_watermark_back() {
         let watermark = at("2025-07-02T12:00:00Z");
-        let plan = LivePlan::new(at("2025-07-02T11:00:00Z"), past(Some(watermark), Some(watermark)), REACH, &zone());
+        let plan =
+            LivePlan::new(at("2025-07-02T11:00:00Z"), past(Some(watermark), Some(watermark)), LOOK_BACK, &zone());
         assert_eq!(plan.window, Window { from: watermark, to: watermark });
-        let advance = Advance::new(plan.read_from, plan.window.to, past(Some(watermark), None), &zone());
-        assert_eq!(advance.watermark, watermark);
+        let past = past(Some(watermark), None);
+        assert_eq!(past.after(plan.read_from, plan.window.to, &zone()).watermark, Some(watermark));
         let older = at("2025-07-02T11:00:00Z");
-        assert_eq!(Advance::new(older, older, past(Some(watermark), None), &zone()).watermark, watermark);
+        assert_eq!(past.after(older, older, &zone()).watermark, Some(watermark));
     }
 
     #[test]
     fn the_watermark_waits_at_the_beginning_of_a_repeated_hour() {
         let begin = at("2025-11-02T05:00:00Z");
         for now in ["2025-11-02T05:30:00Z", "2025-11-02T06:30:00Z"] {
-            let advance = Advance::new(begin, at(now), past(Some(at("2025-11-02T04:55:00Z")), None), &zone());
-            assert_eq!(advance.watermark, begin);
+            let past = past(Some(at("2025-11-02T04:55:00Z")), None).after(begin, at(now), &zone());
+            assert_eq!(past.watermark, Some(begin));
         }
         let after = at("2025-11-02T07:05:00Z");
-        assert_eq!(Advance::new(begin, after, past(Some(begin), None), &zone()).watermark, after);
+        assert_eq!(past(Some(begin), None).after(begin, after, &zone()).watermark, Some(after));
         // The overlap does not begin inside the repeated hour.
-        let plan = LivePlan::new(at("2025-11-02T07:10:00Z"), past(Some(after), Some(after)), REACH, &zone());
+        let plan = LivePlan::new(at("2025-11-02T07:10:00Z"), past(Some(after), Some(after)), LOOK_BACK, &zone());
         assert_eq!(plan.read_from, begin);
     }
 }

@@ -114,7 +114,7 @@ impl Work {
 }
 
 /// A range of time with an exclusive end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Window {
     /// The first second.
     pub from: Timestamp,

@@ -10,11 +10,14 @@ use aws_sdk_dynamodb::types::{
 };
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
+use lastpass_elastic::answer::Counters;
 use lastpass_elastic::checkpoint::{
     Acquired, Destination, Error, Holder, Item, Key, LastRun, Lease, Reset, SnapshotPosition, State, Store, Unfinished,
+    WindowPosition,
 };
 use lastpass_elastic::clock::Deadline;
 use lastpass_elastic::document::{AccountNumber, Namespace, Stream};
+use lastpass_elastic::request::Window;
 
 use crate::aws_emulator;
 use crate::aws_faults::{Fault, Proxy};
@@ -153,19 +156,20 @@ async fn the_next_run_finds_what_a_run_saved() {
     assert_eq!((lease.key(), lease.state()), (KEY, State::default()));
     let saved = State {
         watermark: Some(later(-60)),
-        unfinished: Some(Unfinished::Window { from: later(-600), to: later(0), position: later(-300), alert: false }),
+        unfinished: Some(Unfinished::Window(WindowPosition {
+            from: later(-600),
+            to: later(0),
+            position: later(-300),
+            alert: false,
+        })),
         reread_at: Some(later(-3_600)),
         zone_polls: vec![(later(-30), later(-29)), (later(-27), later(-26))],
         last_run: Some(LastRun {
             finished_at: later(5),
-            request_id: "first".into(),
             status: "partial".into(),
             error_type: None,
-            fetched: 6,
-            created: 3,
-            duplicates: 2,
-            dead_letters: 1,
-            late: 1,
+            request_id: "first".into(),
+            counters: Counters { fetched: 6, created: 3, duplicates: 2, dead_letters: 1, late: 1 },
         }),
         complete: false,
         snapshot: None,
@@ -537,9 +541,10 @@ async fn a_checkpoint_without_a_cluster_uuid_stores_and_keeps_the_first_one() {
 #[tokio::test]
 async fn a_complete_backfill_restarts_for_another_cluster_and_an_unfinished_one_stops() {
     let table = table!();
-    let key = Key::Backfill { stream: Stream::EventReport, from: later(-900), to: later(0) };
+    let key = Key::Backfill(Window { from: later(-900), to: later(0) });
     let new = table.store_of(destination("new.example"));
-    let unfinished = Unfinished::Window { from: later(-900), to: later(0), position: later(-500), alert: true };
+    let unfinished =
+        Unfinished::Window(WindowPosition { from: later(-900), to: later(0), position: later(-500), alert: true });
     let cut = State { unfinished: Some(unfinished), ..State::default() };
     let done = State { complete: true, ..cut.clone() };
     for (left, stops) in [(cut, true), (done, false)] {
@@ -564,7 +569,7 @@ async fn a_complete_backfill_restarts_for_another_cluster_and_an_unfinished_one_
 async fn a_complete_backfill_is_kept_for_ninety_days_but_not_deleted_under_a_run() {
     let table = table!();
     let store = table.store();
-    let key = Key::Backfill { stream: Stream::EventReport, from: later(-900), to: later(0) };
+    let key = Key::Backfill(Window { from: later(-900), to: later(0) });
     let again = async |at| match store.acquire(key, "run", at, latest_expiry()).await.unwrap() {
         Acquired::Held(lease) => lease,
         Acquired::Busy { .. } => panic!("busy"),
@@ -632,7 +637,7 @@ async fn all_pages_of_a_large_table_are_listed() {
     let (store, proxy) = table.store_behind_proxy().await;
     for day in 0..8 {
         let (from, to) = (later(86_400 * day), later(86_400 * (day + 1)));
-        let key = Key::Backfill { stream: Stream::EventReport, from, to };
+        let key = Key::Backfill(Window { from, to });
         store.acquire(key, "run", now(), latest_expiry()).await.unwrap();
         table.set(key, "newer", AttributeValue::S("x".repeat(300_000))).await;
     }
@@ -649,7 +654,8 @@ async fn a_reset_sets_watermark_and_destination_unless_a_run_is_in_progress() {
     let reset = async |at| new.reset(KEY, Some(later(-100)), "reset", at).await.unwrap();
     assert_eq!(reset(later(1)).await, Reset::Busy { expires: later(60) });
 
-    let unfinished = Unfinished::Window { from: later(-900), to: later(0), position: later(-500), alert: true };
+    let unfinished =
+        Unfinished::Window(WindowPosition { from: later(-900), to: later(0), position: later(-500), alert: true });
     let left = State { unfinished: Some(unfinished), ..state(-10) };
     lease.release(left.clone(), later(2)).await.unwrap();
     match reset(later(3)).await {

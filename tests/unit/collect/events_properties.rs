@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-use super::windows::{Advance, LivePlan, Past, Reach, backfill_window};
+use super::windows::{LivePlan, LookBack, Past, backfill_window};
 use crate::{
     document::{DocId, Document},
     lastpass::{
@@ -71,8 +71,7 @@ struct Unfinished {
 
 #[derive(Debug, Default)]
 struct Checkpoint {
-    watermark: Option<Timestamp>,
-    reread_at: Option<Timestamp>,
+    past: Past,
     unfinished: Option<Unfinished>,
     /// When the first page of the window that moved the watermark was read.
     begun_at: Option<Timestamp>,
@@ -149,14 +148,17 @@ impl Function {
     }
 
     /// Models `Run::read_up_to`.
-    fn run(&mut self, checkpoint: &mut Checkpoint, scheduled: Option<Timestamp>, reach: Reach) -> Result<(), Crash> {
+    fn run(
+        &mut self,
+        checkpoint: &mut Checkpoint,
+        scheduled: Option<Timestamp>,
+        look_back: LookBack,
+    ) -> Result<(), Crash> {
         let now = scheduled.map_or(self.clock(), |scheduled| scheduled.min(self.clock()));
         if let Some(left) = checkpoint.unfinished {
             self.finish(checkpoint, left)?;
         }
-        let zone = &self.lastpass.zone;
-        let plan =
-            LivePlan::new(now, Past { watermark: checkpoint.watermark, reread_at: checkpoint.reread_at }, reach, zone);
+        let plan = LivePlan::new(now, checkpoint.past, look_back, &self.lastpass.zone);
         let left = Unfinished { from: plan.read_from, to: plan.window.to, position: plan.read_to, begun_at: self.time };
         self.finish(checkpoint, left)
     }
@@ -165,19 +167,8 @@ impl Function {
         self.read_window(left.from, left.position, |position| {
             checkpoint.unfinished = Some(Unfinished { position, ..left });
         })?;
-        let zone = &self.lastpass.zone;
-        let advance = Advance::new(
-            left.from,
-            left.to,
-            Past { watermark: checkpoint.watermark, reread_at: checkpoint.reread_at },
-            zone,
-        );
-        *checkpoint = Checkpoint {
-            watermark: Some(advance.watermark),
-            reread_at: advance.reread_at,
-            unfinished: None,
-            begun_at: Some(left.begun_at),
-        };
+        let past = checkpoint.past.after(left.from, left.to, &self.lastpass.zone);
+        *checkpoint = Checkpoint { past, unfinished: None, begun_at: Some(left.begun_at) };
         Ok(())
     }
 
@@ -324,7 +315,7 @@ proptest! {
         overlap in (1..30_i64).prop_map(SignedDuration::from_mins),
         starts in starts(),
     ) {
-        let reach = Reach { initial_lookback: SignedDuration::from_hours(24), overlap };
+        let look_back = LookBack { initial_lookback: SignedDuration::from_hours(24), overlap };
         let begin = middle - SignedDuration::from_secs(REACH);
         let entries = entries(middle, overlap, &events);
         let mut function = Function::new(LastPass::new(zone, habits, entries), begin);
@@ -342,14 +333,14 @@ proptest! {
                 Schedule::Repeated => Some(scheduled),
             };
             scheduled = due.unwrap_or(scheduled);
-            let before = checkpoint.watermark;
-            let outcome = function.run(&mut checkpoint, due, reach);
-            prop_assert!(checkpoint.watermark >= before && (outcome.is_err() || checkpoint.unfinished.is_none()));
+            let before = checkpoint.past.watermark;
+            let outcome = function.run(&mut checkpoint, due, look_back);
+            prop_assert!(checkpoint.past.watermark >= before && (outcome.is_err() || checkpoint.unfinished.is_none()));
 
             // The watermark passes no event that had appeared when reading began, and a complete run leaves none
             // behind.
             let is_due = |entry: &Entry| {
-                let passed = outcome.is_ok() || Some(entry.instant) < checkpoint.watermark;
+                let passed = outcome.is_ok() || Some(entry.instant) < checkpoint.past.watermark;
                 passed && Some(entry.shown_from) <= checkpoint.begun_at
             };
             let mut ids: BTreeMap<String, (usize, Vec<&DocId>)> = BTreeMap::new();
@@ -365,7 +356,7 @@ proptest! {
         }
         function.time = function.time.max(middle + SignedDuration::from_secs(REACH) + overlap);
         function.fates = Vec::new().into_iter();
-        prop_assert!(function.run(&mut checkpoint, None, reach).is_ok());
+        prop_assert!(function.run(&mut checkpoint, None, look_back).is_ok());
         let delivered: BTreeSet<&DocId> = function.delivered.keys().collect();
         prop_assert_eq!(delivered, truth.iter().map(|(id, _)| id).collect::<BTreeSet<_>>());
         function.check_instants(&truth)?;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-/// Reads the clock, for leases, deadlines and `event.created`. A live run reads events up to the earlier of this time and
-/// its `scheduled_time`.
+/// Reads the clock, for leases, deadlines and `event.created`. The window of a live run ends at the earlier of this time
+/// and its `scheduled_time`.
 #[must_use]
 pub fn now() -> Timestamp {
     #[expect(clippy::disallowed_methods, reason = "the one place where the clock is read")]

@@ -99,10 +99,7 @@ impl Error {
     /// Returns whether a backing index that may hold the documents cannot be read.
     #[must_use]
     pub const fn is_unreadable_index(&self) -> bool {
-        match self {
-            Self::Elasticsearch(error) => error.is_unreadable_index(),
-            Self::Request(_) | Self::Config(_) | Self::Secret(_) | Self::Checkpoint(_) | Self::LastPass(_) => false,
-        }
+        matches!(self, Self::Elasticsearch(error) if error.is_unreadable_index())
     }
 
     /// Returns whether a checkpoint is bound to another cluster, namespace or account.
@@ -114,10 +111,7 @@ impl Error {
     /// Returns whether another run took over the lease. This run must then end, without a failure.
     #[must_use]
     pub const fn is_lease_lost(&self) -> bool {
-        match self {
-            Self::Checkpoint(error) => error.is_lease_lost(),
-            Self::Request(_) | Self::Config(_) | Self::Secret(_) | Self::LastPass(_) | Self::Elasticsearch(_) => false,
-        }
+        matches!(self, Self::Checkpoint(error) if error.is_lease_lost())
     }
 
     /// Returns the text of the error and of its causes.

@@ -72,7 +72,7 @@ pub(crate) struct Call<'a> {
 /// An action that needs credentials, and starts over if they were changed.
 #[derive(Clone, Copy)]
 enum Task<'a> {
-    SetUp { retention: &'a Option<String>, take_over: bool },
+    SetUp(&'a SetupOptions),
     Work(Work),
 }
 
@@ -95,15 +95,15 @@ impl<'a> Invocation<'a> {
         let task = match &self.call.request.action {
             Action::Check => return Ok(Answer::Check(self.check(secret).await)),
             Action::Status => return self.status(secret).await,
-            Action::Setup { retention, take_over } => Task::SetUp { retention, take_over: *take_over },
+            Action::Setup(options) => Task::SetUp(options),
             Action::Work(work) => Task::Work(*work),
         };
         if matches!(task, Task::Work(Work::Resume)) {
             let Listing { items, broken } = self.resumable().await?;
             for error in broken {
-                tracing::error!(%error, "a checkpoint can't be read");
+                tracing::error!(%error, "a checkpoint cannot be read");
             }
-            self.enter_watermarks(&items);
+            self.record_watermarks(&items);
             if !collect::has_pending_work(&items) {
                 return Ok(Answer::Resume(ResumeAnswer::new(Vec::new(), false)));
             }
@@ -134,10 +134,9 @@ impl<'a> Invocation<'a> {
 
     async fn perform(&self, task: Task<'_>, credentials: &Arc<Credentials>) -> Result<Answer, Error> {
         match task {
-            Task::SetUp { retention, take_over } => {
+            Task::SetUp(options) => {
                 let key = credentials.elastic_setup_api_key.as_ref().unwrap_or(&credentials.elastic_api_key);
-                let options = SetupOptions { retention: retention.clone(), take_over };
-                let installed = elastic::setup(&self.elastic(key)?, &options).await?;
+                let installed = elastic::setup(&self.elastic(key)?, options).await?;
                 Ok(Answer::Setup(SetupAnswer { action: "setup", status: RunStatus::Complete, installed }))
             }
             Task::Work(work) => self.work(work, credentials).await,
@@ -159,9 +158,9 @@ impl<'a> Invocation<'a> {
             tracing::warn!("the index templates are not installed: run the action `setup`; nothing is collected yet");
             return Ok(Answer::skipped(work, Reason::SetupRequired));
         }
-        let store = self.store(credentials, cluster_uuid);
-        let cluster = if is_expected { Cluster::expected(&elastic, &store) } else { Cluster::found(&elastic, &store) };
         let mapper = self.mapper(credentials);
+        let store = self.store(&mapper, cluster_uuid);
+        let cluster = if is_expected { Cluster::expected(&elastic, &store) } else { Cluster::found(&elastic, &store) };
         let lastpass = self.lastpass(credentials)?;
         // Actions that can wait let live runs retry first.
         let can_wait = matches!(work, Work::Backfill(_) | Work::Plan(_) | Work::Resume);
@@ -235,7 +234,7 @@ impl<'a> Invocation<'a> {
             lastpass: &lastpass,
             elastic: &elastic,
             elastic_setup: elastic_setup.as_ref(),
-            store: &self.store(&credentials, None),
+            store: &self.store(&mapper, None),
             zone: &mapper.zone,
             user_zone: &mapper.user_zone,
             namespace: &mapper.namespace,
@@ -278,10 +277,10 @@ impl<'a> Invocation<'a> {
 
     /// Records the watermark of every stream before anything else can fail. The alarm on late streams must go to ALARM
     /// for a stream whose own runs do not start, and must not go to ALARM because of another fault.
-    fn enter_watermarks(&self, items: &[Item]) {
+    fn record_watermarks(&self, items: &[Item]) {
         for item in items {
             if let (Key::Stream(stream), Some(watermark)) = (item.key, item.state.watermark) {
-                self.call.journal.enter_watermark(stream, watermark);
+                self.call.journal.record_watermark(stream, watermark);
             }
         }
     }
@@ -312,12 +311,12 @@ impl<'a> Invocation<'a> {
     }
 
     /// Builds the checkpoint store, with `cluster_uuid` if it is known.
-    fn store(&self, credentials: &Credentials, cluster_uuid: Option<String>) -> Store {
+    fn store(&self, mapper: &Mapper, cluster_uuid: Option<String>) -> Store {
         let config = &self.sandbox.config;
         let destination = checkpoint::Destination {
             host: config.elasticsearch.host().to_owned(),
-            namespace: self.mapper(credentials).namespace,
-            account: credentials.account_number.clone(),
+            namespace: mapper.namespace.clone(),
+            account: mapper.account.clone(),
             cluster_uuid,
         };
         Store::new(&self.sandbox.dynamodb, config.checkpoint_table.clone(), destination, self.limits.deadline)
@@ -329,7 +328,7 @@ impl<'a> Invocation<'a> {
 /// deployment.
 fn without_credentials(task: Task<'_>, error: secrets::Error) -> Result<Answer, Error> {
     match (task, error) {
-        (Task::SetUp { .. } | Task::Work(Work::Reset { .. }), error) => Err(error.into()),
+        (Task::SetUp(_) | Task::Work(Work::Reset { .. }), error) => Err(error.into()),
         (Task::Work(work), error @ secrets::Error::Placeholder { .. }) => {
             tracing::warn!(%error, "nothing is collected yet");
             Ok(Answer::skipped(work, Reason::SetupRequired))

@@ -15,7 +15,7 @@ const RESERVED: (Duration, Duration) = (Duration::from_millis(500), Duration::fr
 const ANSWERING: Duration = Duration::from_millis(200);
 /// How long a lease may outlive Lambda's deadline. The sandbox is gone by then.
 const LEASE_BEYOND_DEADLINE: SignedDuration = SignedDuration::from_secs(5);
-/// Longest duration of `check` and `status`. Chosen: someone waits for them, and the AWS CLI times out after a minute.
+/// Maximum duration of `check` and `status`. Chosen: someone waits for them, and the AWS CLI times out after a minute.
 const READ_ONLY_TIMEOUT: Duration = Duration::from_secs(50);
 
 /// When an invocation must end.

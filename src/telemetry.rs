@@ -133,12 +133,12 @@ impl Journal {
     }
 
     /// Records a run that has ended.
-    pub fn enter_run(&self, run: RunRecord) {
+    pub fn record_run(&self, run: RunRecord) {
         self.records().runs.push(run);
     }
 
     /// Records the watermark of a stream.
-    pub fn enter_watermark(&self, stream: Stream, watermark: Timestamp) {
+    pub fn record_watermark(&self, stream: Stream, watermark: Timestamp) {
         self.records().watermarks.insert(stream, watermark);
     }
 
@@ -248,8 +248,8 @@ mod tests {
     #[test]
     fn a_run_is_one_line_with_every_metric_of_its_stream() {
         let journal = Journal::default();
-        journal.enter_watermark(Stream::EventReport, at("2026-10-05T11:55:00Z"));
-        journal.enter_run(run(Stream::EventReport, 7, false));
+        journal.record_watermark(Stream::EventReport, at("2026-10-05T11:55:00Z"));
+        journal.record_run(run(Stream::EventReport, 7, false));
         let expected = json!({
             "_aws": {
                 "Timestamp": 1_791_201_600_250_i64,
@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn the_account_is_a_field_and_no_dimension() {
         let journal = Journal::default();
-        journal.enter_watermark(Stream::User, at("2026-10-05T11:55:00Z"));
+        journal.record_watermark(Stream::User, at("2026-10-05T11:55:00Z"));
         let account = AccountName::new("globex").expect("a name");
         let lines = journal.metric_lines(
             Emitter { function_name: "lastpass", account: Some(&account) },
@@ -293,10 +293,10 @@ mod tests {
         let before = lines(&journal, Some(Stream::User));
         assert_eq!((&before[0]["stream"], &before[0]["Errors"]), (&json!("user"), &json!(1)));
         assert!(before[0].get("Created").is_none(), "{}", before[0]);
-        journal.enter_run(run(Stream::User, 1, true));
+        journal.record_run(run(Stream::User, 1, true));
         assert_eq!(lines(&journal, Some(Stream::User))[0]["Errors"], 1);
         journal.start_again();
-        journal.enter_run(run(Stream::User, 1, false));
+        journal.record_run(run(Stream::User, 1, false));
         assert_eq!(lines(&journal, None)[0]["Errors"], 0);
         assert_eq!(lines(&journal, None)[0]["Created"], 2);
     }
@@ -305,9 +305,9 @@ mod tests {
     fn each_stream_has_its_own_line() {
         let journal = Journal::default();
         for stream in Stream::ALL {
-            journal.enter_watermark(stream, at("2026-10-05T11:00:00Z"));
+            journal.record_watermark(stream, at("2026-10-05T11:00:00Z"));
         }
-        journal.enter_run(run(Stream::User, 4, false));
+        journal.record_run(run(Stream::User, 4, false));
         let lines = lines(&journal, None);
         let created: Vec<_> = lines.iter().map(|line| (&line["stream"], line.get("Created"))).collect();
         let user = json!(4);
@@ -321,8 +321,8 @@ mod tests {
     #[test]
     fn the_totals_are_those_of_all_runs() {
         let journal = Journal::default();
-        journal.enter_run(run(Stream::User, 4, true));
-        journal.enter_run(run(Stream::EventReport, 1, false));
+        journal.record_run(run(Stream::User, 4, true));
+        journal.record_run(run(Stream::EventReport, 1, false));
         let expected = Totals {
             counters: Counters { fetched: 9, created: 5, dead_letters: 4, ..Counters::default() },
             lastpass_requests: 10,

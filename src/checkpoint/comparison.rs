@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-/// Longest position in bytes. Chosen: the item stays below 4 KB. LastPass's keys are numbers.
+/// Maximum length of a position, in bytes. Chosen: the item stays below 4 KB. LastPass's keys are numbers.
 const LONGEST_POSITION: usize = 512;
 
 /// A snapshot that is complete in Elasticsearch.
@@ -52,7 +52,7 @@ pub enum SkipReason {
     /// Documents of the snapshot itself are missing, because a snapshot with the same scheduled time was taken before: its
     /// documents have an earlier `@timestamp`.
     CurrentIncomplete,
-    /// A snapshot contains entries that cannot be told apart.
+    /// An entry of a snapshot has no key, or too many entries could not be mapped or became dead letters.
     UnreadableEntries,
     /// Elasticsearch refused the comparison until the next snapshot was due.
     Abandoned,

@@ -76,7 +76,7 @@ pub enum Error {
     },
     /// An item cannot be read, because someone or another program changed it.
     #[error(
-        "the checkpoint `{pk}` in the table {table} can't be read: its attribute `{attribute}` must be {wanted}; \
+        "the checkpoint `{pk}` in the table {table} cannot be read: its attribute `{attribute}` must be {wanted}; \
          correct it in the DynamoDB console, or delete the item to start over (documents that are already in \
          Elasticsearch are not duplicated)"
     )]
@@ -132,7 +132,10 @@ fn what_changed(stored: &Destination, now: &Destination) -> String {
             uuid(stored)
         );
     }
-    format!("the settings now name {now}, where all earlier documents would be missing: restore the former settings")
+    format!(
+        "the settings and the secret now name {now}, where all earlier documents would be missing: restore the former \
+         settings or the former values in the secret"
+    )
 }
 
 /// Returns the field that names the account in a request.
@@ -236,7 +239,7 @@ mod tests {
             (
                 Error::Broken { table: table(), pk: pk(), attribute: "lease.expires".into(), wanted: "a map" },
                 "Checkpoint.Unreachable",
-                "the checkpoint `stream#user` in the table checkpoints can't be read: its attribute `lease.expires` \
+                "the checkpoint `stream#user` in the table checkpoints cannot be read: its attribute `lease.expires` \
                  must be a map; correct it in the DynamoDB console, or delete the item to start over (documents that \
                  are already in Elasticsearch are not duplicated)",
             ),
@@ -249,9 +252,9 @@ mod tests {
                 },
                 "Checkpoint.DestinationChanged",
                 "the checkpoint `stream#user` in the table checkpoints belongs to old.example (namespace default, \
-                 account 7), but the settings now name new.example (namespace default, account 7), where all earlier \
-                 documents would be missing: restore the former settings, or confirm the new destination with \
-                 {\"action\": \"reset\", \"stream\": \"user\", \"to\": \"...\"} (`to`: the time from which the new \
+                 account 7), but the settings and the secret now name new.example (namespace default, account 7), \
+                 where all earlier documents would be missing: restore the former settings or the former values in the \
+                 secret, or confirm the new destination with {\"action\": \"reset\", \"stream\": \"user\", \"to\": \"...\"} (`to`: the time from which the new \
                  destination receives events), or deploy a second stack for it",
             ),
             (

@@ -156,7 +156,7 @@ impl Run<'_> {
         tracing::warn!(
             stream = %of.stream(),
             reason = reason.as_str(),
-            "two snapshots can't be compared; their changes are not known"
+            "two snapshots cannot be compared; their changes are not known"
         );
     }
 }

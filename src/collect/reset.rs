@@ -69,7 +69,7 @@ async fn abandon_elsewhere(session: &Session<'_>, stream: Stream) -> Result<Aban
     let mut abandoned = Abandoned::default();
     let listing = store.list().await?;
     for error in listing.broken {
-        tracing::error!(%error, "a checkpoint can't be read");
+        tracing::error!(%error, "a checkpoint cannot be read");
     }
     for item in listing.items {
         let key = item.key;

@@ -273,9 +273,9 @@ impl<'a> Run<'a> {
             changes: self.progress.changes.load(Ordering::Relaxed),
             comparisons_skipped: self.progress.comparisons_skipped.load(Ordering::Relaxed),
         };
-        self.session.journal.enter_run(RunRecord { stream, totals, failed: outcome.is_err() });
+        self.session.journal.record_run(RunRecord { stream, totals, failed: outcome.is_err() });
         if let (Key::Stream(_), Some(watermark)) = (key, saved.watermark) {
-            self.session.journal.enter_watermark(stream, watermark);
+            self.session.journal.record_watermark(stream, watermark);
         }
         Ok(RunAnswer {
             action: self.action,

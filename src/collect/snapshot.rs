@@ -34,7 +34,7 @@ use crate::{
 
 /// After this time an unfinished snapshot is abandoned for a newer one. Chosen: the default rate of the schedules.
 const ABANDON_AFTER: SignedDuration = SignedDuration::from_hours(24);
-/// Most passes of a snapshot. Chosen: an account that changes all the time still gets a snapshot.
+/// Maximum number of passes of a snapshot. Chosen: an account that changes all the time still gets a snapshot.
 const MOST_PASSES: u32 = 10;
 /// Represents a page without new entries in the running hash of the entry keys. No key equals it, because IDs are
 /// numbers.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::document::Stream;
+use crate::{document::Stream, elastic::SetupOptions};
 
 /// The action of an invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,12 +11,7 @@ pub enum Action {
     /// Work on a stream.
     Work(Work),
     /// Install the index assets.
-    Setup {
-        /// How long Elasticsearch keeps the documents, such as `365d`. If absent, the current retention stays.
-        retention: Option<String>,
-        /// Whether to take over data streams that another template or an Elastic Agent created.
-        take_over: bool,
-    },
+    Setup(SetupOptions),
     /// Check every system and permission.
     Check,
     /// Return the status of each stream.
@@ -72,7 +67,7 @@ impl Action {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Work(work) => work.as_str(),
-            Self::Setup { .. } => "setup",
+            Self::Setup(_) => "setup",
             Self::Check => "check",
             Self::Status => "status",
         }
@@ -83,7 +78,7 @@ impl Action {
     pub const fn stream(&self) -> Option<Stream> {
         match self {
             Self::Work(work) => work.stream(),
-            Self::Setup { .. } | Self::Check | Self::Status => None,
+            Self::Setup(_) | Self::Check | Self::Status => None,
         }
     }
 }

@@ -8,5 +8,5 @@ mod parse;
 
 pub use self::{
     action::{Action, Backfill, Window, Work},
-    parse::{Invalid, Request},
+    parse::{Invalid, Request, parse_time},
 };

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::{Action, Backfill, Window, Work};
 use crate::{
     document::{AccountName, Stream},
+    elastic::SetupOptions,
     lastpass::whole_seconds::CLOCK_TOLERANCE,
     redact::Quoted,
 };
@@ -45,7 +46,7 @@ impl Invalid {
     }
 }
 
-/// Most unknown fields that are named. Chosen: a payload with more is a different kind of payload.
+/// Maximum number of unknown fields that are named. Chosen: a payload with more is a different kind of payload.
 const MAX_UNKNOWN: usize = 5;
 
 /// The actions, in the order in which messages list them.
@@ -60,7 +61,7 @@ impl Request {
         let Value::Object(fields) = payload else {
             return Err(Invalid { faults: vec![format!("it is {}, not a JSON object", kind(payload))] });
         };
-        let mut reader = Fields { fields, known: vec!["action"], faults: Vec::new() };
+        let mut reader = Fields { fields, known: Vec::new(), faults: Vec::new() };
         let action = match reader.action() {
             Some("collect") => {
                 let stream = reader.stream();
@@ -84,7 +85,7 @@ impl Request {
             Some("redrive") => reader.stream().map(|stream| Action::Work(Work::Redrive { stream })),
             Some("setup") => {
                 let (retention, take_over) = (reader.retention(), reader.flag("take_over"));
-                Some(Action::Setup { retention, take_over })
+                Some(Action::Setup(SetupOptions { retention, take_over }))
             }
             Some("check") => Some(Action::Check),
             Some("status") => Some(Action::Status),
@@ -114,37 +115,38 @@ impl<'a> Fields<'a> {
         self.fields.get(name).filter(|value| !value.is_null())
     }
 
-    fn text(&mut self, name: &'static str) -> Option<&'a str> {
-        match self.get(name)? {
-            Value::String(text) => Some(text),
-            other => {
-                self.faults.push(format!("`{name}` is {}, not a string", kind(other)));
-                None
-            }
+    /// Reads a field of the type `wanted`.
+    fn typed<T>(&mut self, name: &'static str, wanted: &str, read: impl Fn(&'a Value) -> Option<T>) -> Option<T> {
+        let value = self.get(name)?;
+        let read = read(value);
+        if read.is_none() {
+            self.faults.push(format!("`{name}` is {}, not {wanted}", kind(value)));
         }
+        read
+    }
+
+    fn text(&mut self, name: &'static str) -> Option<&'a str> {
+        self.typed(name, "a string", Value::as_str)
+    }
+
+    /// Reads a text that must be present. `remedy` says what to use if it is not.
+    fn required(&mut self, name: &'static str, remedy: &str) -> Option<&'a str> {
+        if self.get(name).is_none() {
+            self.faults.push(format!("`{name}` is missing: {remedy}"));
+        }
+        self.text(name)
     }
 
     fn flag(&mut self, name: &'static str) -> bool {
-        match self.get(name) {
-            None => false,
-            Some(Value::Bool(flag)) => *flag,
-            Some(other) => {
-                self.faults.push(format!("`{name}` is {}, not a boolean", kind(other)));
-                false
-            }
-        }
+        self.typed(name, "a boolean", Value::as_bool).unwrap_or_default()
     }
 
     fn action(&mut self) -> Option<&'static str> {
-        let name = match self.fields.get("action") {
-            None | Some(Value::Null) => return Some("collect"),
-            Some(Value::String(name)) => name,
-            Some(other) => {
-                self.faults.push(format!("`action` is {}, not a string", kind(other)));
-                return None;
-            }
-        };
-        let action = ACTIONS.iter().find(|action| *action == name).copied();
+        if self.get("action").is_none() {
+            return Some("collect");
+        }
+        let name = self.text("action")?;
+        let action = ACTIONS.iter().find(|action| **action == name).copied();
         if action.is_none() {
             self.faults.push(format!("unknown action {}: use {}", Quoted(name), ACTIONS.join(", ")));
         }
@@ -152,22 +154,13 @@ impl<'a> Fields<'a> {
     }
 
     fn stream(&mut self) -> Option<Stream> {
-        let names = Stream::ALL.map(Stream::as_str).join(", ");
-        match self.text("stream") {
-            Some(name) => {
-                let stream = Stream::ALL.into_iter().find(|stream| stream.as_str() == name);
-                if stream.is_none() {
-                    self.faults.push(format!("unknown stream {}: use {names}", Quoted(name)));
-                }
-                stream
-            }
-            None => {
-                if self.fields.get("stream").is_none_or(Value::is_null) {
-                    self.faults.push(format!("`stream` is missing: use {names}"));
-                }
-                None
-            }
+        let remedy = format!("use {}", Stream::ALL.map(Stream::as_str).join(", "));
+        let name = self.required("stream", &remedy)?;
+        let stream = Stream::ALL.into_iter().find(|stream| stream.as_str() == name);
+        if stream.is_none() {
+            self.faults.push(format!("unknown stream {}: {remedy}", Quoted(name)));
         }
+        stream
     }
 
     fn scheduled_time(&mut self) -> Option<Timestamp> {
@@ -197,11 +190,8 @@ impl<'a> Fields<'a> {
     }
 
     fn required_time(&mut self, name: &'static str) -> Option<Timestamp> {
-        let text = self.text(name);
-        if text.is_none() && self.fields.get(name).is_none_or(Value::is_null) {
-            self.faults.push(format!("`{name}` is missing: use a time such as 2025-01-31T12:00:00Z or a date"));
-        }
-        self.time(name, text?)
+        let text = self.required(name, "use a time such as 2025-01-31T12:00:00Z or a date")?;
+        self.time(name, text)
     }
 
     /// Reads the time to which a stream is reset. Rejects a future time, because everything until then would be
@@ -241,7 +231,8 @@ impl<'a> Fields<'a> {
     fn refuse_without_history(&mut self, stream: Stream) {
         if stream != Stream::EventReport {
             self.faults.push(format!(
-                "{stream} can't be backfilled: LastPass returns only its current state; only event_report has a history"
+                "the stream `{stream}` cannot be backfilled: LastPass returns only the current state of users and shared \
+                 folders, and only `event_report` has a history"
             ));
         }
     }
@@ -281,7 +272,8 @@ impl<'a> Fields<'a> {
 }
 
 /// Parses RFC 3339, or a date as its midnight in UTC. Truncates to the second, because events have whole seconds.
-fn parse_time(text: &str) -> Option<Timestamp> {
+#[must_use]
+pub fn parse_time(text: &str) -> Option<Timestamp> {
     let instant = match text.parse::<civil::Date>() {
         Ok(date) if text.len() == "2025-01-31".len() => date.to_zoned(TimeZone::UTC).ok()?.timestamp(),
         _ => text.parse::<Timestamp>().ok()?,
@@ -354,7 +346,7 @@ mod tests {
         }
         assert!(fault(json!({"action": "plan", "from": "2025-01-02", "to": "2025-01-02"})).contains("is not before"));
         let text = fault(json!({"action": "plan", "stream": "user", "from": "2025-01-01", "to": "2025-01-02"}));
-        assert!(text.contains("user can't be backfilled"), "{text}");
+        assert!(text.contains("the stream `user` cannot be backfilled"), "{text}");
     }
 
     #[test]
@@ -399,7 +391,7 @@ mod tests {
 
     #[test]
     fn only_setup_with_take_over_takes_data_streams_over() {
-        let setup = |take_over| Ok(Action::Setup { retention: None, take_over });
+        let setup = |take_over| Ok(Action::Setup(SetupOptions { retention: None, take_over }));
         assert_eq!(action(&json!({"action": "setup"})), setup(false));
         assert_eq!(action(&json!({"action": "setup", "take_over": null})), setup(false));
         assert_eq!(action(&json!({"action": "setup", "take_over": false})), setup(false));
@@ -426,7 +418,9 @@ mod tests {
     #[test]
     fn every_fault_is_named() {
         let text = fault(json!({"action": "backfill", "stream": "user", "from": "soon", "tp": 1, "alert": "yes"}));
-        for part in ["user can't be backfilled", "\"soon\"", "`to` is missing", "\"tp\"", "`alert` is a string"] {
+        for part in
+            ["the stream `user` cannot be backfilled", "\"soon\"", "`to` is missing", "\"tp\"", "`alert` is a string"]
+        {
             assert!(text.contains(part), "{part} in {text}");
         }
         assert!(

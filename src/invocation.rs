@@ -177,10 +177,7 @@ impl<'a> Invocation<'a> {
                 request: self.call.payload.clone(),
             },
             journal: self.call.journal,
-            request_id: &self.call.context.request_id,
-            deadline: self.limits.deadline,
-            save_deadline: self.limits.save_deadline,
-            lease_until: self.limits.lease_until,
+            limits: self.limits,
         };
         Ok(match work {
             Work::Collect { stream, scheduled_time } => {

@@ -19,9 +19,13 @@ const LEASE_BEYOND_DEADLINE: SignedDuration = SignedDuration::from_secs(5);
 const READ_ONLY_TIMEOUT: Duration = Duration::from_secs(50);
 
 /// When an invocation must end.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
+    /// When work stops. It is before Lambda's own deadline.
     pub(crate) deadline: Deadline,
+    /// The deadline for writing the last checkpoint.
     pub(crate) save_deadline: Deadline,
+    /// The latest instant at which a lease may expire.
     pub(crate) lease_until: Timestamp,
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, io, path::Path, time::Duration};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use lastpass_elastic::{
     clock::Deadline,
-    collect::{Preview, SnapshotOf},
+    collect::{Preview, SnapshotKind},
     config::Config,
     document::{Document, Stream},
     error::Error as LibraryError,
@@ -127,8 +127,8 @@ pub async fn collect(args: &LocalCollect, format: Format, now: Timestamp) -> Res
     let read = async {
         match stream {
             Stream::EventReport => preview.events(Window { from: range.from, to: range.to }, deadline, take).await,
-            Stream::User => preview.snapshot(SnapshotOf::Users, deadline, take).await,
-            Stream::DetailedSharedFolder => preview.snapshot(SnapshotOf::SharedFolders, deadline, take).await,
+            Stream::User => preview.snapshot(SnapshotKind::Users, deadline, take).await,
+            Stream::DetailedSharedFolder => preview.snapshot(SnapshotKind::SharedFolders, deadline, take).await,
         }
     };
     tokio::select! {

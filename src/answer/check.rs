@@ -90,7 +90,7 @@ pub(crate) struct Checks(Vec<Check>);
 
 impl Checks {
     /// Records the outcome of a check. Returns whether it is correct.
-    pub(crate) fn enter(&mut self, name: Name, outcome: Result<String, String>) -> bool {
+    pub(crate) fn add(&mut self, name: Name, outcome: Result<String, String>) -> bool {
         let (status, message) = match outcome {
             Ok(message) => (CheckStatus::Ok, message),
             Err(message) => (CheckStatus::Failed, message),
@@ -132,7 +132,7 @@ impl CheckAnswer {
     #[must_use]
     pub fn without_settings(error: &Error) -> Self {
         let mut checks = Checks::default();
-        checks.enter(Name::Settings, Err(error.with_causes()));
+        checks.add(Name::Settings, Err(error.with_causes()));
         checks.answer("correct the settings first")
     }
 
@@ -140,8 +140,8 @@ impl CheckAnswer {
     #[must_use]
     pub fn without_secret(error: &Error) -> Self {
         let mut checks = Checks::default();
-        checks.enter(Name::Settings, Ok(SETTINGS_OK.to_owned()));
-        checks.enter(Name::Secret, Err(error.with_causes()));
+        checks.add(Name::Settings, Ok(SETTINGS_OK.to_owned()));
+        checks.add(Name::Secret, Err(error.with_causes()));
         checks.answer("correct the secret first")
     }
 }

@@ -17,7 +17,7 @@ pub(super) async fn check_elasticsearch(systems: &Systems<'_>) -> (Checks, Optio
     let info = match elastic::fetch_cluster_info(elastic).await {
         Ok(info) => info,
         Err(error) => {
-            checks.enter(Name::Elasticsearch, Err(Error::from(error).with_causes()));
+            checks.add(Name::Elasticsearch, Err(Error::from(error).with_causes()));
             let because = "Elasticsearch must accept the API key first";
             for name in [
                 Name::CheckpointDestination,
@@ -33,13 +33,13 @@ pub(super) async fn check_elasticsearch(systems: &Systems<'_>) -> (Checks, Optio
             return (checks, None);
         }
     };
-    checks.enter(Name::Elasticsearch, judge_version(&info));
+    checks.add(Name::Elasticsearch, judge_version(&info));
 
     let missing = elastic::fetch_missing_privileges(elastic, Role::Writer, namespace).await;
     let rights = none_of(missing, "the API key has all privileges of the writer role", |missing| {
         format!("the API key lacks {missing}: {CREATE_WRITER_KEY}")
     });
-    let can_read = checks.enter(Name::ElasticsearchRights, rights);
+    let can_read = checks.add(Name::ElasticsearchRights, rights);
 
     let excess = elastic::fetch_excess_privileges(elastic, &info, namespace).await;
     let excess = none_of(excess, "the API key has no privileges beyond the writer role", |excess| {
@@ -48,15 +48,15 @@ pub(super) async fn check_elasticsearch(systems: &Systems<'_>) -> (Checks, Optio
              the old one"
         )
     });
-    checks.enter(Name::ElasticsearchExcessRights, excess);
+    checks.add(Name::ElasticsearchExcessRights, excess);
 
-    checks.enter(Name::ElasticsearchSetupRights, check_setup_rights(systems).await);
+    checks.add(Name::ElasticsearchSetupRights, check_setup_rights(systems).await);
 
     let stale = elastic::fetch_stale_assets(elastic, namespace).await;
     let templates = none_of(stale, "the index templates are installed and current", |stale| {
         format!("{stale}; then run `lastpass-elastic connect`, or invoke the function with {{\"action\": \"setup\"}}")
     });
-    checks.enter(Name::IndexTemplates, templates);
+    checks.add(Name::IndexTemplates, templates);
 
     if can_read {
         let (ignored, others) = tokio::join!(
@@ -64,8 +64,8 @@ pub(super) async fn check_elasticsearch(systems: &Systems<'_>) -> (Checks, Optio
             elastic::fetch_other_writers(elastic, namespace)
         );
         let with_causes = |error: elastic::Error| Error::from(error).with_causes();
-        checks.enter(Name::IgnoredValues, ignored.map_err(with_causes).and_then(|found| judge_ignored(&found)));
-        checks.enter(Name::OtherWriters, others.map_err(with_causes).and_then(|found| judge_writers(found.as_ref())));
+        checks.add(Name::IgnoredValues, ignored.map_err(with_causes).and_then(|found| judge_ignored(&found)));
+        checks.add(Name::OtherWriters, others.map_err(with_causes).and_then(|found| judge_writers(found.as_ref())));
     } else {
         for name in [Name::IgnoredValues, Name::OtherWriters] {
             checks.skip(name, "the API key must have the privileges of the writer role first");

@@ -11,7 +11,7 @@ use crate::answer::{CheckAnswer, Checks, Name, SETTINGS_OK};
 /// Checks every system.
 pub async fn check(systems: &Systems<'_>) -> CheckAnswer {
     let mut checks = Checks::default();
-    checks.enter(Name::Settings, Ok(SETTINGS_OK.to_owned()));
+    checks.add(Name::Settings, Ok(SETTINGS_OK.to_owned()));
     let secret = match systems.elastic_setup {
         None => "the secret is readable and complete",
         Some(_) => {
@@ -19,14 +19,14 @@ pub async fn check(systems: &Systems<'_>) -> CheckAnswer {
              delete that key"
         }
     };
-    checks.enter(Name::Secret, Ok(secret.to_owned()));
+    checks.add(Name::Secret, Ok(secret.to_owned()));
     let (on_table, on_lastpass, (on_elasticsearch, cluster_uuid)) =
         tokio::join!(check_table(systems), check_lastpass(systems), check_elasticsearch(systems));
     for system in [on_table, on_lastpass, on_elasticsearch] {
         checks.extend(system);
     }
     if !checks.has(Name::CheckpointDestination) {
-        checks.enter(Name::CheckpointDestination, check_destination(systems, cluster_uuid).await);
+        checks.add(Name::CheckpointDestination, check_destination(systems, cluster_uuid).await);
     }
     checks.answer("a check that it depends on failed")
 }

@@ -25,12 +25,12 @@ pub(super) async fn check_lastpass(systems: &Systems<'_>) -> Checks {
         Ok(newest) => {
             let count = newest.page.events.len();
             let message = format!("LastPass responds to `reporting`: {count} events in the last hour");
-            checks.enter(Name::LastPassEventReport, Ok(message));
+            checks.add(Name::LastPassEventReport, Ok(message));
             Some(newest.poll)
         }
         Err(error) => {
             let concerns_only_this_command = matches!(error, lastpass::Error::Refused { .. });
-            checks.enter(Name::LastPassEventReport, Err(Error::from(error).with_causes()));
+            checks.add(Name::LastPassEventReport, Err(Error::from(error).with_causes()));
             let because = "LastPass must respond to `reporting` first";
             checks.skip(Name::LastPassTimeZone, because);
             checks.skip(Name::LastPassUserTimeZone, because);
@@ -51,27 +51,27 @@ pub(super) async fn check_lastpass(systems: &Systems<'_>) -> Checks {
     let (zone, users, folders) = tokio::join!(zone, fetch_first_users(systems), check_folders(systems));
     let with_causes = |error: lastpass::Error| Error::from(error).with_causes();
     if let Some((zone, events)) = zone {
-        let is_zone_right = checks.enter(Name::LastPassTimeZone, zone.map_err(with_causes));
+        let is_zone_right = checks.add(Name::LastPassTimeZone, zone.map_err(with_causes));
         let name = Name::LastPassUserTimeZone;
         match (&users, events) {
             _ if !is_zone_right => checks.skip(name, "the time zone of events must be correct first"),
             (Err(_), _) => checks.skip(name, "LastPass must respond to `getuserdata` first"),
             (Ok(Some(users)), Some(events)) => {
-                checks.enter(name, judge_user_dates(systems, users, &events));
+                checks.add(name, judge_user_dates(systems, users, &events));
             }
             (Ok(None), _) => {
                 let message = "the first page of users is too large to compare with the event report";
-                checks.enter(name, Ok(message.to_owned()));
+                checks.add(name, Ok(message.to_owned()));
             }
             (Ok(Some(_)), None) => {
                 let message = "LastPass did not return the events of the last year, so the dates of users were not \
                                compared with their logins: try again later";
-                checks.enter(name, Ok(message.to_owned()));
+                checks.add(name, Ok(message.to_owned()));
             }
         }
     }
-    checks.enter(Name::LastPassUser, users.map(|users| users_message(users.as_ref())).map_err(with_causes));
-    checks.enter(Name::LastPassDetailedSharedFolder, folders.map_err(with_causes));
+    checks.add(Name::LastPassUser, users.map(|users| users_message(users.as_ref())).map_err(with_causes));
+    checks.add(Name::LastPassDetailedSharedFolder, folders.map_err(with_causes));
     checks
 }
 

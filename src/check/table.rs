@@ -14,11 +14,11 @@ pub(super) async fn check_table(systems: &Systems<'_>) -> Checks {
     let mut checks = Checks::default();
     match systems.store.check_access().await {
         Ok(server_time) => {
-            checks.enter(Name::Checkpoint, Ok("the table can be read and written".to_owned()));
-            checks.enter(Name::Clock, judge_clock(clock::now(), server_time));
+            checks.add(Name::Checkpoint, Ok("the table can be read and written".to_owned()));
+            checks.add(Name::Clock, judge_clock(clock::now(), server_time));
         }
         Err(error) => {
-            checks.enter(Name::Checkpoint, Err(Error::from(error).with_causes()));
+            checks.add(Name::Checkpoint, Err(Error::from(error).with_causes()));
             let because = "the checkpoint table must be readable first";
             checks.skip(Name::CheckpointDestination, because);
             checks.skip(Name::Clock, because);

@@ -65,14 +65,14 @@ pub(super) async fn check_zone(
     let mut polls = vec![first_poll, newest.poll];
     let page = newest.page.clone();
     let by_next = compare_next(systems, newest, &mut polls).await;
-    let account = collect::Account { lastpass, zone };
+    let proof = collect::ZoneProof { lastpass, zone };
     let waiting = waiting_polls(systems).await;
-    let verdict = match account.judge(&page, &waiting) {
+    let verdict = match proof.judge(&page, &waiting) {
         differs @ Verdict::Differs { .. } => differs,
-        Verdict::Agrees | Verdict::Unknown => account.prove_zone(&page, &mut polls).await,
+        Verdict::Agrees | Verdict::Unknown => proof.prove_zone(&page, &mut polls).await,
     };
     let outcome = match (by_next, verdict) {
-        (_, Verdict::Differs { offset }) => Err(account.wrong(offset)),
+        (_, Verdict::Differs { offset }) => Err(proof.wrong(offset)),
         (Err(error), _) if !error.is_retryable() => Err(error),
         (Ok(true), Verdict::Agrees) => Ok(format!(
             "{name} agrees with LastPass's own times (`next`) and with the `Reporting` events of the function's own requests"

@@ -5,20 +5,20 @@
 //! the last complete one, and the comparison pending. The `_id` of a change depends on both snapshots and on nothing that a
 //! retry changes.
 
-use std::{collections::HashSet, sync::atomic::Ordering};
+use std::collections::HashSet;
 
 use jiff::Timestamp;
 
 use super::{
-    comparing::{Finished, Work},
+    comparing::{Finished, OngoingComparison},
     run::{Ended, Run},
-    snapshot_of::SnapshotOf,
+    snapshot_kind::SnapshotKind,
 };
 use crate::{
     checkpoint::{Comparison, ComparisonProgress, CompleteSnapshot, SkipReason, SnapshotPosition, State},
     clock::now,
     document::DataStream,
-    elastic::{BulkWriter, MAX_UNREADABLE, Overview, Side, SnapshotQuery, Snapshots},
+    elastic::{MAX_UNREADABLE, Overview, Side, SnapshotQuery, Snapshots},
     error::Error,
     streams::{
         self,
@@ -38,18 +38,18 @@ pub(super) fn complete_snapshot(state: &mut State, position: &SnapshotPosition, 
 impl Run<'_> {
     /// Continues the comparison of the last complete snapshot, if it is pending. `wanted` is the time of the snapshot that
     /// is due. If Elasticsearch refuses the comparison when a newer snapshot is due, the comparison is abandoned.
-    pub(super) async fn compare(&self, of: SnapshotOf, wanted: Timestamp) -> Result<Ended, Error> {
+    pub(super) async fn compare(&self, kind: SnapshotKind, wanted: Timestamp) -> Result<Ended, Error> {
         let state = self.lease.state();
         let (Some(current), Some(comparison)) = (state.snapshot, state.comparison) else { return Ok(Ended::Complete) };
         if let ComparisonProgress::Skipped(reason) = comparison.progress {
-            self.report_skipped(of, reason);
+            self.report_skipped(kind, reason);
         }
         if !comparison.is_pending() {
             return Ok(Ended::Complete);
         }
         let compared = match comparison.previous {
             Some(previous) if self.session.config.snapshot_changes => {
-                self.compare_pair(of, previous, current, comparison).await
+                self.compare_pair(kind, previous, current, comparison).await
             }
             // The setting was switched off in the meantime.
             Some(_) | None => {
@@ -60,7 +60,7 @@ impl Run<'_> {
         match compared {
             Err(error) if error.is_refused() && wanted > current.scheduled_time => {
                 tracing::error!(%error, "a comparison was abandoned, because the next snapshot is due");
-                self.skip(of, SkipReason::Abandoned).await
+                self.skip(kind, SkipReason::Abandoned).await
             }
             other => other,
         }
@@ -68,14 +68,14 @@ impl Run<'_> {
 
     async fn compare_pair(
         &self,
-        of: SnapshotOf,
+        kind: SnapshotKind,
         previous: CompleteSnapshot,
         current: CompleteSnapshot,
         comparison: Comparison,
     ) -> Result<Ended, Error> {
-        let query = self.query(of, [previous.timestamp, current.timestamp]);
+        let query = self.query(kind, [previous.timestamp, current.timestamp]);
         let Some(mut snapshots) = Snapshots::open(self.session.elastic, query).await? else {
-            return self.skip(of, SkipReason::PreviousGone).await;
+            return self.skip(kind, SkipReason::PreviousGone).await;
         };
         let before = snapshots.overview(Side::Previous).await?;
         let after = snapshots.overview(Side::Current).await?;
@@ -83,42 +83,35 @@ impl Run<'_> {
             Ok(left_out) => left_out,
             Err(reason) => {
                 snapshots.close().await;
-                return self.skip(of, reason).await;
+                return self.skip(kind, reason).await;
             }
         };
         let position = comparison.position();
         let mapper = self.session.mapper;
-        let writer = BulkWriter::new(
-            self.session.elastic,
-            DataStream::change(&mapper.namespace),
-            DataStream::dead_letter(&mapper.namespace),
-            self.session.origin.clone(),
-        );
-        let mut work = Work {
+        let mut ongoing = OngoingComparison {
             run: self,
-            of,
+            kind,
             readers: [Side::Previous, Side::Current].map(|side| snapshots.reader(side, position)),
             snapshots,
             left_out,
-            documents: Documents::new(mapper, pair(of, previous, current), now()),
-            writer,
+            documents: Documents::new(mapper, pair(kind, previous, current), now()),
+            writer: self.session.writer(DataStream::change(&mapper.namespace)),
             pending: Vec::new(),
             folder: None,
-            found: 0,
+            changes: comparison.changes,
             compared: (position.map(str::to_owned), comparison.changes),
             comparison,
         };
-        let ended = work.perform().await;
-        self.progress.bulk_requests.fetch_add(work.writer.requests(), Ordering::Relaxed);
-        work.snapshots.close().await;
+        let ended = ongoing.perform().await;
+        self.progress.add(|totals| totals.bulk_requests += ongoing.writer.requests());
+        ongoing.snapshots.close().await;
         match ended? {
-            Finished::Unreadable => self.skip(of, SkipReason::UnreadableEntries).await,
+            Finished::Unreadable => self.skip(kind, SkipReason::UnreadableEntries).await,
             Finished::Deadline => Ok(Ended::DeadlineCame),
             Finished::All => {
                 let snapshot = Some(CompleteSnapshot { documents: Some(after.documents), ..current });
-                let changes = work.comparison.changes + work.found;
-                let comparison =
-                    Some(Comparison { progress: ComparisonProgress::Complete, changes, ..work.comparison });
+                let (progress, changes) = (ComparisonProgress::Complete, ongoing.changes);
+                let comparison = Some(Comparison { progress, changes, ..ongoing.comparison });
                 self.save(State { snapshot, comparison, ..self.lease.state() }).await?;
                 Ok(Ended::Complete)
             }
@@ -126,35 +119,35 @@ impl Run<'_> {
     }
 
     /// Returns the query for the two snapshots with these timestamps.
-    fn query(&self, of: SnapshotOf, timestamps: [Timestamp; 2]) -> SnapshotQuery {
+    fn query(&self, kind: SnapshotKind, timestamps: [Timestamp; 2]) -> SnapshotQuery {
         let mapper = self.session.mapper;
         SnapshotQuery {
-            data_stream: of.stream().data_stream(&mapper.namespace),
+            data_stream: kind.stream().data_stream(&mapper.namespace),
             letters: DataStream::dead_letter(&mapper.namespace),
             account: mapper.account.clone(),
             organization: mapper.organization.clone(),
             timestamps,
-            key: of.key(),
-            fields: of.compared_fields(),
+            key: kind.key(),
+            fields: kind.compared_fields(),
         }
     }
 
     /// Saves that the snapshots cannot be compared, and reports it.
-    async fn skip(&self, of: SnapshotOf, reason: SkipReason) -> Result<Ended, Error> {
+    async fn skip(&self, kind: SnapshotKind, reason: SkipReason) -> Result<Ended, Error> {
         let state = self.lease.state();
         let comparison = state
             .comparison
             .clone()
             .map(|comparison| Comparison { progress: ComparisonProgress::Skipped(reason), ..comparison });
         self.save(State { comparison, ..state }).await?;
-        self.report_skipped(of, reason);
+        self.report_skipped(kind, reason);
         Ok(Ended::Complete)
     }
 
-    fn report_skipped(&self, of: SnapshotOf, reason: SkipReason) {
-        self.progress.comparisons_skipped.fetch_add(1, Ordering::Relaxed);
+    fn report_skipped(&self, kind: SnapshotKind, reason: SkipReason) {
+        self.progress.add(|totals| totals.comparisons_skipped += 1);
         tracing::warn!(
-            stream = %of.stream(),
+            stream = %kind.stream(),
             reason = reason.as_str(),
             "two snapshots cannot be compared; their changes are not known"
         );
@@ -162,9 +155,9 @@ impl Run<'_> {
 }
 
 /// Returns the snapshots as their changes name them.
-fn pair(of: SnapshotOf, previous: CompleteSnapshot, current: CompleteSnapshot) -> Pair {
+fn pair(kind: SnapshotKind, previous: CompleteSnapshot, current: CompleteSnapshot) -> Pair {
     let snapshot = |CompleteSnapshot { scheduled_time, timestamp, .. }| streams::Snapshot { scheduled_time, timestamp };
-    Pair { stream: of.stream(), previous: snapshot(previous), current: snapshot(current) }
+    Pair { stream: kind.stream(), previous: snapshot(previous), current: snapshot(current) }
 }
 
 /// Returns the IDs of the entries to leave out, because a snapshot has no readable document of them. Fails with the reason

@@ -3,11 +3,11 @@
 //! Does not know which snapshots may be compared. The invariant: a position is saved only after every change before it was
 //! acknowledged.
 
-use std::{collections::HashSet, sync::atomic::Ordering};
+use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use super::{run::Run, snapshot_of::SnapshotOf};
+use super::{run::Run, snapshot_kind::SnapshotKind};
 use crate::{
     checkpoint::{Comparison, State},
     document::Document,
@@ -34,9 +34,9 @@ pub(super) enum Finished {
 }
 
 /// A comparison in progress.
-pub(super) struct Work<'r> {
+pub(super) struct OngoingComparison<'r> {
     pub(super) run: &'r Run<'r>,
-    pub(super) of: SnapshotOf,
+    pub(super) kind: SnapshotKind,
     pub(super) snapshots: Snapshots<'r>,
     pub(super) readers: [Reader; 2],
     /// The IDs of entries that are not compared: the first parts of their keys.
@@ -48,13 +48,13 @@ pub(super) struct Work<'r> {
     pub(super) folder: Option<(Folder, Option<[u64; 2]>)>,
     /// The comparison as this run found it.
     pub(super) comparison: Comparison,
-    /// How many changes this run has found.
-    pub(super) found: u64,
+    /// How many changes this run and earlier ones have found.
+    pub(super) changes: u64,
     /// The first part of the key up to which everything was compared, and the number of changes up to that key.
     pub(super) compared: (Option<String>, u64),
 }
 
-impl Work<'_> {
+impl OngoingComparison<'_> {
     /// Compares all entries from the position of the readers.
     ///
     /// # Errors
@@ -87,9 +87,9 @@ impl Work<'_> {
                 self.pop(&key).await?;
                 continue;
             }
-            match self.of {
-                SnapshotOf::Users => self.compare_user(first, &key).await?,
-                SnapshotOf::SharedFolders => self.compare_share(first, &key).await?,
+            match self.kind {
+                SnapshotKind::Users => self.compare_user(first, &key).await?,
+                SnapshotKind::SharedFolders => self.compare_share(first, &key).await?,
             }
         }
     }
@@ -99,7 +99,7 @@ impl Work<'_> {
         let [previous, current] =
             self.pop(key).await?.map(|entries| entries.into_iter().next().map(|entry| entry.source));
         self.add(users::changes(id, previous.as_ref(), current.as_ref())).await?;
-        self.compared = (Some(id.to_owned()), self.comparison.changes + self.found);
+        self.compared = (Some(id.to_owned()), self.changes);
         Ok(())
     }
 
@@ -107,7 +107,7 @@ impl Work<'_> {
     async fn compare_share(&mut self, id: &str, key: &[Option<String>]) -> Result<(), Error> {
         if self.folder.as_ref().is_none_or(|(folder, _)| folder.id() != id) {
             if let Some((before, _)) = &self.folder {
-                self.compared = (Some(before.id().to_owned()), self.comparison.changes + self.found);
+                self.compared = (Some(before.id().to_owned()), self.changes);
             }
             let head = |reader: &Reader| {
                 let entry = reader.front().filter(|entry| entry.key.first() == key.first());
@@ -147,7 +147,7 @@ impl Work<'_> {
     }
 
     async fn add(&mut self, changes: Vec<Change>) -> Result<(), Error> {
-        self.found += changes.len() as u64;
+        self.changes += changes.len() as u64;
         self.pending.extend(changes.iter().map(|change| self.documents.document(change)));
         if self.pending.len() >= DELIVERED_TOGETHER {
             self.deliver().await?;
@@ -163,7 +163,7 @@ impl Work<'_> {
         self.run.confirm_cluster().await?;
         let deliveries = self.writer.deliver_or_stop(&documents).await?;
         let created = deliveries.iter().filter(|delivery| **delivery == Delivery::Created).count() as u64;
-        self.run.progress.changes.fetch_add(created, Ordering::Relaxed);
+        self.run.progress.add(|totals| totals.changes += created);
         Ok(())
     }
 

@@ -187,7 +187,7 @@ impl Run<'_> {
         if matches!(self.lease.key(), Key::Stream(_)) || session.lastpass.throttled() == 0 {
             return;
         }
-        while session.deadline.allows(LIVE_RUN_POLL) && self.is_live_run_in_progress().await {
+        while session.limits.deadline.allows(LIVE_RUN_POLL) && self.is_live_run_in_progress().await {
             tokio::time::sleep(LIVE_RUN_POLL).await;
         }
     }

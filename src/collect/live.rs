@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Session, events::collect_events, snapshot::collect_snapshot, snapshot_of::SnapshotOf};
+use super::{Session, events::collect_events, snapshot::collect_snapshot, snapshot_kind::SnapshotKind};
 use crate::{answer::RunAnswer, document::Stream, error::Error};
 
 /// Collects a stream up to now.
@@ -16,7 +16,7 @@ pub async fn collect(
 ) -> Result<RunAnswer, Error> {
     match stream {
         Stream::EventReport => collect_events(session, scheduled_time).await,
-        Stream::User => collect_snapshot(session, SnapshotOf::Users, scheduled_time).await,
-        Stream::DetailedSharedFolder => collect_snapshot(session, SnapshotOf::SharedFolders, scheduled_time).await,
+        Stream::User => collect_snapshot(session, SnapshotKind::Users, scheduled_time).await,
+        Stream::DetailedSharedFolder => collect_snapshot(session, SnapshotKind::SharedFolders, scheduled_time).await,
     }
 }

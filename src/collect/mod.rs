@@ -20,11 +20,11 @@ mod run;
 mod session;
 mod slices;
 mod snapshot;
-mod snapshot_of;
+mod snapshot_kind;
 mod windows;
 mod zone;
 
-pub(crate) use self::zone::{Account, polls_of};
+pub(crate) use self::zone::{ZoneProof, polls_of};
 pub use self::{
     backfill::backfill,
     live::collect,
@@ -34,6 +34,6 @@ pub use self::{
     resume::{has_pending_work, resume},
     session::{Session, mapper},
     slices::plan,
-    snapshot_of::SnapshotOf,
+    snapshot_kind::SnapshotKind,
     windows::{ZONE_REACH, open_end},
 };

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use super::{SnapshotOf, events::documents, session::mapper, snapshot_of::SnapshotPage, windows::backfill_window};
+use super::{SnapshotKind, events::documents, session::mapper, snapshot_kind::SnapshotPage, windows::backfill_window};
 use crate::{
     clock::{Deadline, now, whole_second},
     config::Config,
@@ -104,7 +104,7 @@ impl Preview {
     /// [`Error::LastPass`].
     pub async fn snapshot(
         &self,
-        of: SnapshotOf,
+        kind: SnapshotKind,
         deadline: Deadline,
         mut take: impl FnMut(Vec<Document>),
     ) -> Result<(), Error> {
@@ -112,16 +112,17 @@ impl Preview {
         let clock = now();
         let (stamps, snapshot) =
             (stamps_at(clock), streams::Snapshot { scheduled_time: whole_second(clock), timestamp: clock });
-        let (mut paging, mut seen) = (Paging::from(PageRequest::first(of.page_size()), 0), HashSet::new());
+        let (mut paging, mut seen) = (Paging::from(PageRequest::first(kind.page_size()), 0), HashSet::new());
         loop {
-            let SnapshotPage { entries, total } = match of.fetch(&lastpass, paging.next()).await {
+            let SnapshotPage { entries, total } = match kind.fetch(&lastpass, paging.next()).await {
                 Err(error) if error.is_too_large() && paging.shrink() => continue,
                 page => page?,
             };
             let reach = paging.take(entries.iter().map(|(key, _)| key.as_str()), total);
             let new = entries.into_iter().filter(|(key, _)| seen.insert(key.clone()));
             take(
-                new.flat_map(|(key, record)| of.documents(&self.mapper, &stamps, &snapshot, (&key, &record))).collect(),
+                new.flat_map(|(key, record)| kind.documents(&self.mapper, &stamps, &snapshot, (&key, &record)))
+                    .collect(),
             );
             if reach != Reach::More {
                 return Ok(());

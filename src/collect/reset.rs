@@ -17,13 +17,13 @@ use crate::{
 /// # Errors
 /// Errors of the calls to DynamoDB.
 pub async fn reset(session: &Session<'_>, stream: Stream, to: Timestamp) -> Result<ResetAnswer, Error> {
-    let Session { store, request_id, .. } = *session;
+    let Session { store, origin, .. } = *session;
     let after = match stream {
         Stream::EventReport => session.mapper.zone.begin_outside_fold(to),
         Stream::User | Stream::DetailedSharedFolder => to,
     };
     let key = Key::Stream(stream);
-    let before = match store.reset(key, Some(after), request_id, now()).await? {
+    let before = match store.reset(key, Some(after), &origin.request_id, now()).await? {
         checkpoint::Reset::Done { before } => before,
         checkpoint::Reset::Busy { expires } => {
             let watermark = store.load(key).await?.and_then(|item| item.state.watermark);
@@ -65,7 +65,7 @@ struct Abandoned {
 /// Resets the unfinished backfills and the redrive of `stream` that are bound to another destination, so that they
 /// begin again in the current one.
 async fn abandon_elsewhere(session: &Session<'_>, stream: Stream) -> Result<Abandoned, Error> {
-    let Session { store, request_id, .. } = *session;
+    let Session { store, origin, .. } = *session;
     let mut abandoned = Abandoned::default();
     let listing = store.list().await?;
     for error in listing.broken {
@@ -78,7 +78,7 @@ async fn abandon_elsewhere(session: &Session<'_>, stream: Stream) -> Result<Aban
         if !is_other_work || item.state.complete || !item.is_bound() || item.destination.is_same(store.destination()) {
             continue;
         }
-        match store.reset(key, None, request_id, now()).await? {
+        match store.reset(key, None, &origin.request_id, now()).await? {
             checkpoint::Reset::Done { .. } if matches!(key, Key::Backfill(_)) => {
                 store.remove_from_unfinished(key).await?;
                 abandoned.backfills += 1;

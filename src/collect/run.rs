@@ -1,12 +1,6 @@
 //! One run: its lease, its writer and its progress, from taking the lease to the answer.
 
-use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{cell::Cell, time::Duration};
 
 use futures_util::try_join;
 use jiff::Timestamp;
@@ -16,7 +10,7 @@ use crate::{
     answer::{ChangesAnswer, Counters, Reason, RunAnswer, RunStatus},
     checkpoint::{Acquired, Key, LastRun, Lease, State},
     clock::{now, whole_second},
-    document::{DataStream, Document},
+    document::Document,
     elastic::{BulkWriter, Delivery},
     error::Error,
     request::Window,
@@ -38,49 +32,52 @@ pub(super) enum Ended {
 /// The progress of a run. It outlives a failure of the run, so that acknowledged documents are counted.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
-    counters: Mutex<Counters>,
+    totals: Cell<Totals>,
     /// See [`Self::finish_page`].
-    finished_a_page: AtomicBool,
-    /// New documents of changes between snapshots.
-    pub(super) changes: AtomicU64,
-    /// Comparisons of snapshots that were not possible.
-    pub(super) comparisons_skipped: AtomicU64,
-    /// Bulk requests besides those of the run's own writer.
-    pub(super) bulk_requests: AtomicU64,
+    finished_a_page: Cell<bool>,
 }
 
 impl Progress {
     /// Notes that the run is done with a page of LastPass or of a snapshot, which may have no documents.
     pub(super) fn finish_page(&self) {
-        self.finished_a_page.store(true, Ordering::Relaxed);
+        self.finished_a_page.set(true);
     }
 
     /// Returns whether a page was finished or a document delivered.
-    fn was_made(&self) -> bool {
-        self.finished_a_page.load(Ordering::Relaxed) || self.counters().fetched > 0
+    fn has_any(&self) -> bool {
+        self.finished_a_page.get() || self.counters().fetched > 0
     }
 
-    pub(super) fn counters(&self) -> Counters {
-        *self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    fn counters(&self) -> Counters {
+        self.totals.get().counters
     }
 
+    /// Adds to the totals of the run.
+    pub(super) fn add(&self, add: impl FnOnce(&mut Totals)) {
+        let mut totals = self.totals.get();
+        add(&mut totals);
+        self.totals.set(totals);
+    }
+
+    /// Counts the outcomes of documents. Those before `late_before` count as late.
     pub(super) fn count(
         &self,
         deliveries: impl Iterator<Item = (Timestamp, Delivery)>,
-        window_from: Option<Timestamp>,
+        late_before: Option<Timestamp>,
     ) {
-        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        for (timestamp, delivery) in deliveries {
-            counters.fetched += 1;
-            match delivery {
-                Delivery::Created => {
-                    counters.created += 1;
-                    counters.late += u64::from(window_from.is_some_and(|from| timestamp < from));
+        self.add(|Totals { counters, .. }| {
+            for (timestamp, delivery) in deliveries {
+                counters.fetched += 1;
+                match delivery {
+                    Delivery::Created => {
+                        counters.created += 1;
+                        counters.late += u64::from(late_before.is_some_and(|begin| timestamp < begin));
+                    }
+                    Delivery::AlreadyThere => counters.duplicates += 1,
+                    Delivery::DeadLetter => counters.dead_letters += 1,
                 }
-                Delivery::AlreadyThere => counters.duplicates += 1,
-                Delivery::DeadLetter => counters.dead_letters += 1,
             }
-        }
+        });
     }
 }
 
@@ -92,7 +89,7 @@ pub(super) struct Run<'a> {
     pub(super) writer: BulkWriter,
     pub(super) progress: Progress,
     /// See [`Self::save_at_end`].
-    last_state: Mutex<Option<State>>,
+    last_state: Cell<Option<State>>,
     /// How many events earlier runs of this unfinished backfill or redrive acknowledged.
     events_before: u64,
     lastpass_requests_before: u64,
@@ -109,30 +106,23 @@ impl<'a> Run<'a> {
     /// Takes the lease of `key`.
     pub(super) async fn begin(session: &'a Session<'a>, action: &'static str, key: Key) -> Result<Begun<'a>, Error> {
         let stream = key.stream();
-        let held = session.store.acquire(key, session.request_id, now(), session.lease_until).await?;
+        let held = session.store.acquire(key, &session.origin.request_id, now(), session.limits.lease_until).await?;
         let lease = match held {
-            Acquired::Held(lease) => lease.until(session.save_deadline),
+            Acquired::Held(lease) => lease.until(session.limits.save_deadline),
             Acquired::Busy { expires } => {
                 let mut answer = RunAnswer::skipped(action, stream, Reason::LeaseHeld);
                 answer.lease_expires = Some(expires);
                 return Ok(Begun::Busy(answer));
             }
         };
-        let namespace = &session.mapper.namespace;
-        let writer = BulkWriter::new(
-            session.elastic,
-            stream.data_stream(namespace),
-            DataStream::dead_letter(namespace),
-            session.origin.clone(),
-        );
         let state = lease.state();
         Ok(Begun::Run(Box::new(Self {
             session,
             action,
             lease,
-            writer,
+            writer: session.writer(stream.data_stream(&session.mapper.namespace)),
             progress: Progress::default(),
-            last_state: Mutex::default(),
+            last_state: Cell::default(),
             events_before: if state.unfinished.is_some() { state.events } else { 0 },
             lastpass_requests_before: session.lastpass.requests(),
             lastpass_throttled_before: session.lastpass.throttled(),
@@ -144,7 +134,7 @@ impl<'a> Run<'a> {
     pub(super) async fn deliver(
         &self,
         documents: impl IntoIterator<Item = Document>,
-        window_from: Option<Timestamp>,
+        late_before: Option<Timestamp>,
     ) -> Result<(), Error> {
         self.confirm_cluster().await?;
         let mut documents = documents.into_iter();
@@ -155,7 +145,7 @@ impl<'a> Run<'a> {
             }
             let deliveries = self.writer.deliver(&documents, now()).await?;
             let timestamps = documents.iter().map(|document| document.timestamp);
-            self.progress.count(timestamps.zip(deliveries), window_from);
+            self.progress.count(timestamps.zip(deliveries), late_before);
         }
     }
 
@@ -176,7 +166,7 @@ impl<'a> Run<'a> {
     /// Keeps a state that [`Self::end`] saves when it releases the lease, in one write. Everything before its positions must
     /// be acknowledged.
     pub(super) fn save_at_end(&self, state: State) {
-        *self.last_state.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
+        self.last_state.set(Some(state));
     }
 
     /// Waits until the cluster is confirmed. Required before each write.
@@ -206,7 +196,7 @@ impl<'a> Run<'a> {
     /// because it only waited for a system, failed.
     fn was_cut_short(&self, error: &Error) -> bool {
         let is_out_of_time = error.is_out_of_time() || (error.is_retryable() && self.session.is_nearly_over());
-        is_out_of_time && self.progress.was_made()
+        is_out_of_time && self.progress.has_any()
     }
 
     /// Returns the status of the run, or its error, and whether another run took over the lease.
@@ -232,7 +222,7 @@ impl<'a> Run<'a> {
             finished_at: whole_second(now()),
             status: outcome.as_ref().map_or("failed", |status| status.as_str()).to_owned(),
             error_type: outcome.as_ref().err().map(|error| error.error_type().to_owned()),
-            request_id: self.session.request_id.to_owned(),
+            request_id: self.session.origin.request_id.clone(),
             counters: self.progress.counters(),
         }
     }
@@ -241,13 +231,11 @@ impl<'a> Run<'a> {
     /// error if the run failed for another reason than its deadline.
     pub(super) async fn end(self, ended: Result<Ended, Error>, window: Option<Window>) -> Result<RunAnswer, Error> {
         let (outcome, mut is_lease_lost) = self.outcome(ended);
-        let counters = self.progress.counters();
         let mut saved = self.lease.state();
         let key = self.lease.key();
         let stream = key.stream();
         let last_run = Some(self.last_run(&outcome));
-        let last_state = self.last_state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let last_state = State { last_run, ..last_state.unwrap_or_else(|| saved.clone()) };
+        let last_state = State { last_run, ..self.last_state.take().unwrap_or_else(|| saved.clone()) };
         let released = if is_lease_lost { Ok(()) } else { self.lease.release(last_state.clone(), now()).await };
         let outcome = match released {
             Ok(()) => {
@@ -265,14 +253,12 @@ impl<'a> Run<'a> {
             }
             Err(error) => Err(error.into()),
         };
-        let totals = Totals {
-            counters,
-            lastpass_requests: self.session.lastpass.requests() - self.lastpass_requests_before,
-            lastpass_throttled: self.session.lastpass.throttled() - self.lastpass_throttled_before,
-            bulk_requests: self.writer.requests() + self.progress.bulk_requests.load(Ordering::Relaxed),
-            changes: self.progress.changes.load(Ordering::Relaxed),
-            comparisons_skipped: self.progress.comparisons_skipped.load(Ordering::Relaxed),
-        };
+        self.progress.add(|totals| {
+            totals.lastpass_requests += self.session.lastpass.requests() - self.lastpass_requests_before;
+            totals.lastpass_throttled += self.session.lastpass.throttled() - self.lastpass_throttled_before;
+            totals.bulk_requests += self.writer.requests();
+        });
+        let totals = self.progress.totals.get();
         self.session.journal.record_run(RunRecord { stream, totals, failed: outcome.is_err() });
         if let (Key::Stream(_), Some(watermark)) = (key, saved.watermark) {
             self.session.journal.record_watermark(stream, watermark);
@@ -283,7 +269,7 @@ impl<'a> Run<'a> {
             status: outcome?,
             reason: is_lease_lost.then_some(Reason::LeaseLost),
             window,
-            counters,
+            counters: totals.counters,
             lastpass_requests: totals.lastpass_requests,
             bulk_requests: totals.bulk_requests,
             checkpoint: saved.reached(key),

@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use crate::{
     checkpoint::Store,
-    clock::Deadline,
     cluster::Cluster,
     config::Config,
-    document::{AccountName, Organization},
-    elastic::{self, Origin},
+    document::{AccountName, DataStream, Organization},
+    elastic::{self, BulkWriter, Origin},
     lastpass,
+    limits::Limits,
     secrets::Credentials,
     streams::Mapper,
     telemetry::Journal,
@@ -35,20 +33,20 @@ pub struct Session<'a> {
     pub origin: &'a Origin,
     /// Records the runs of the invocation, for its summary and metrics.
     pub journal: &'a Journal,
-    /// The Lambda request ID.
-    pub request_id: &'a str,
-    /// When work stops. It is before Lambda's own deadline.
-    pub deadline: Deadline,
-    /// The deadline for writing the last checkpoint.
-    pub save_deadline: Deadline,
-    /// The latest instant at which a lease may expire.
-    pub lease_until: Timestamp,
+    /// When work, the last save and the lease end.
+    pub(crate) limits: Limits,
 }
 
 impl Session<'_> {
     /// Returns whether too little time is left to begin another page.
     pub(super) fn is_nearly_over(&self) -> bool {
-        !self.deadline.allows(Duration::from_secs(1))
+        !self.limits.deadline.allows(Duration::from_secs(1))
+    }
+
+    /// Builds a writer for `data_stream` that keeps refused documents as dead letters.
+    pub(super) fn writer(&self, data_stream: DataStream) -> BulkWriter {
+        let dead_letters = DataStream::dead_letter(&self.mapper.namespace);
+        BulkWriter::new(self.elastic, data_stream, dead_letters, self.origin.clone())
     }
 }
 

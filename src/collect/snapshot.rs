@@ -17,7 +17,7 @@ use super::{
     Session,
     changes::complete_snapshot,
     run::{Begun, Ended, Run},
-    snapshot_of::SnapshotOf,
+    snapshot_kind::SnapshotKind,
 };
 use crate::{
     answer::RunAnswer,
@@ -46,19 +46,19 @@ const REPEATS: &str = "\0repeats";
 /// See [`super::collect`].
 pub async fn collect_snapshot(
     session: &Session<'_>,
-    of: SnapshotOf,
+    kind: SnapshotKind,
     scheduled_time: Option<Timestamp>,
 ) -> Result<RunAnswer, Error> {
-    let run = match Run::begin(session, "collect", Key::Stream(of.stream())).await? {
+    let run = match Run::begin(session, "collect", Key::Stream(kind.stream())).await? {
         Begun::Run(run) => run,
         Begun::Busy(answer) => return Ok(answer),
     };
-    let ended = run.work(run.read_snapshots(of, scheduled_time)).await;
+    let ended = run.work(run.read_snapshots(kind, scheduled_time)).await;
     run.end(ended, None).await
 }
 
 impl Run<'_> {
-    async fn read_snapshots(&self, of: SnapshotOf, scheduled_time: Option<Timestamp>) -> Result<Ended, Error> {
+    async fn read_snapshots(&self, kind: SnapshotKind, scheduled_time: Option<Timestamp>) -> Result<Ended, Error> {
         let state = self.lease.state();
         let unfinished = match state.unfinished {
             Some(Unfinished::Snapshot(position)) => Some(position),
@@ -71,7 +71,7 @@ impl Run<'_> {
             (None, None) => whole_minute(clock),
         };
         if state.comparison.as_ref().is_some_and(Comparison::is_pending)
-            && self.compare(of, wanted).await? == Ended::DeadlineCame
+            && self.compare(kind, wanted).await? == Ended::DeadlineCame
         {
             return Ok(Ended::DeadlineCame);
         }
@@ -80,7 +80,7 @@ impl Run<'_> {
             if is_abandoned {
                 tracing::warn!(abandoned = %unfinished.scheduled_time, "an unfinished snapshot was abandoned for a \
                     newer one");
-            } else if self.read_and_compare(of, unfinished).await? == Ended::DeadlineCame {
+            } else if self.read_and_compare(kind, unfinished).await? == Ended::DeadlineCame {
                 return Ok(Ended::DeadlineCame);
             }
         }
@@ -91,26 +91,26 @@ impl Run<'_> {
         let begun = SnapshotPosition::begin(wanted);
         // Saved before the first page: if no page can be read, `resume` retries it before the schedule of the next day.
         self.save_snapshot(begun).await?;
-        self.read_and_compare(of, begun).await
+        self.read_and_compare(kind, begun).await
     }
 
     /// Reads a snapshot from its saved position, and compares it with the one before.
-    async fn read_and_compare(&self, of: SnapshotOf, position: SnapshotPosition) -> Result<Ended, Error> {
-        match self.read_snapshot(of, position).await? {
-            Ended::Complete => self.compare(of, position.scheduled_time).await,
+    async fn read_and_compare(&self, kind: SnapshotKind, position: SnapshotPosition) -> Result<Ended, Error> {
+        match self.read_snapshot(kind, position).await? {
+            Ended::Complete => self.compare(kind, position.scheduled_time).await,
             Ended::DeadlineCame => Ok(Ended::DeadlineCame),
         }
     }
 
     /// Reads a snapshot from its saved position.
-    async fn read_snapshot(&self, of: SnapshotOf, mut position: SnapshotPosition) -> Result<Ended, Error> {
+    async fn read_snapshot(&self, kind: SnapshotKind, mut position: SnapshotPosition) -> Result<Ended, Error> {
         let mut delivered = HashSet::new();
-        let mut paging = paging_from(of, &position);
+        let mut paging = paging_from(kind, &position);
         loop {
-            let page = match of.fetch(self.session.lastpass, paging.next()).await {
+            let page = match kind.fetch(self.session.lastpass, paging.next()).await {
                 Err(error) if error.is_too_large() && paging.shrink() => {
                     let size = paging.next().size;
-                    tracing::warn!(stream = %of.stream(), size, "the page is too large; requesting smaller pages");
+                    tracing::warn!(stream = %kind.stream(), size, "the page is too large; requesting smaller pages");
                     let (page_size, seen_before) = (Some(size), position.seen_before);
                     position = SnapshotPosition { page_index: 0, page_size, read: 0, seen: 0, seen_before, ..position };
                     self.save_snapshot(position).await?;
@@ -131,7 +131,7 @@ impl Run<'_> {
             };
             position.read = paging.read();
             let new: Vec<_> = page.entries.into_iter().filter(|(key, _)| delivered.insert(fingerprint(key))).collect();
-            self.deliver(self.snapshot_documents(of, &snapshot, &new), None).await?;
+            self.deliver(self.snapshot_documents(kind, &snapshot, &new), None).await?;
             self.progress.finish_page();
             let is_complete = match reach {
                 Reach::Whole => true,
@@ -152,7 +152,7 @@ impl Run<'_> {
                 (position.page_size, position.page_index) = (Some(size), index);
             } else {
                 position = position.next_pass();
-                paging = paging_from(of, &position);
+                paging = paging_from(kind, &position);
             }
             self.save_snapshot(position).await?;
             if self.session.is_nearly_over() {
@@ -176,7 +176,7 @@ impl Run<'_> {
     /// Maps entries to documents, lazily.
     fn snapshot_documents(
         &self,
-        of: SnapshotOf,
+        kind: SnapshotKind,
         snapshot: &streams::Snapshot,
         entries: &[(String, String)],
     ) -> impl Iterator<Item = Document> {
@@ -184,7 +184,7 @@ impl Run<'_> {
         let stamps = streams::Stamps { created: clock, ingested: Some(clock) };
         let mapper = self.session.mapper;
         entries.iter().flat_map(move |(key, record)| {
-            let mut documents = of.documents(mapper, &stamps, snapshot, (key, record));
+            let mut documents = kind.documents(mapper, &stamps, snapshot, (key, record));
             // A snapshot is never taken before its `scheduled_time`, which is part of each `_id`.
             documents.iter_mut().for_each(|document| document.since = Some(snapshot.scheduled_time));
             documents
@@ -199,8 +199,8 @@ impl Run<'_> {
 }
 
 /// Returns the paging of a snapshot from its saved position.
-fn paging_from(of: SnapshotOf, position: &SnapshotPosition) -> Paging {
-    let request = PageRequest { size: position.page_size.unwrap_or(of.page_size()), index: position.page_index };
+fn paging_from(kind: SnapshotKind, position: &SnapshotPosition) -> Paging {
+    let request = PageRequest { size: position.page_size.unwrap_or(kind.page_size()), index: position.page_index };
     Paging::from(request, position.read)
 }
 

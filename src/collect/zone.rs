@@ -43,13 +43,13 @@ const SEARCH_UNTIL: SignedDuration = SignedDuration::from_mins(30);
 /// run still looks for them.
 const SEARCH_AFTER: SignedDuration = SignedDuration::from_mins(1);
 
-/// The LastPass account whose zone setting is compared.
-pub(crate) struct Account<'a> {
+/// Proves or refutes the zone setting of a LastPass account.
+pub(crate) struct ZoneProof<'a> {
     pub(crate) lastpass: &'a lastpass::Client,
     pub(crate) zone: &'a ApiZone,
 }
 
-impl Account<'_> {
+impl ZoneProof<'_> {
     /// Judges the zone setting by `page`, which holds the newest events up to [`ZONE_REACH`] ahead of the clock, and by
     /// `polls`, the requests of this invocation so far. Sends further requests until the zone is proven, and adds them
     /// to `polls`.
@@ -153,11 +153,11 @@ impl Run<'_> {
         if is_wide || !is_due(&waiting, now()) {
             return None;
         }
-        Some(self.account().find(&waiting).await)
+        Some(self.zone_proof().find(&waiting).await)
     }
 
-    fn account(&self) -> Account<'_> {
-        Account { lastpass: self.session.lastpass, zone: &self.session.mapper.zone }
+    fn zone_proof(&self) -> ZoneProof<'_> {
+        ZoneProof { lastpass: self.session.lastpass, zone: &self.session.mapper.zone }
     }
 
     /// Judges the zone setting by the first page of a live window, before any of its events are delivered. Uses the
@@ -174,13 +174,13 @@ impl Run<'_> {
         is_wide: bool,
         earlier: Option<Verdict>,
     ) -> Result<Vec<(Timestamp, Timestamp)>, Error> {
-        let account = self.account();
+        let proof = self.zone_proof();
         let clock = now();
         let mut waiting = polls_of(&self.lease.state());
-        let earlier = if is_wide && is_due(&waiting, clock) { Some(account.judge(page, &waiting)) } else { earlier };
+        let earlier = if is_wide && is_due(&waiting, clock) { Some(proof.judge(page, &waiting)) } else { earlier };
         if let Some(verdict) = earlier {
             match verdict {
-                Verdict::Differs { offset } => return Err(account.wrong(offset).into()),
+                Verdict::Differs { offset } => return Err(proof.wrong(offset).into()),
                 Verdict::Agrees if !is_wide => return Ok(Vec::new()),
                 Verdict::Agrees => waiting.clear(),
                 Verdict::Unknown => waiting.retain(|poll| clock.duration_since(poll.sent) < SEARCH_UNTIL),
@@ -191,8 +191,8 @@ impl Run<'_> {
             return Ok(to_remember(waiting));
         }
         let mut polls = vec![poll];
-        match account.prove_zone(page, &mut polls).await {
-            Verdict::Differs { offset } => Err(account.wrong(offset).into()),
+        match proof.prove_zone(page, &mut polls).await {
+            Verdict::Differs { offset } => Err(proof.wrong(offset).into()),
             Verdict::Agrees => Ok(Vec::new()),
             Verdict::Unknown => Ok(to_remember(if waiting.is_empty() { polls } else { waiting })),
         }

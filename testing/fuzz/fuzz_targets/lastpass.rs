@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::LazyLock, time::Duration};
 
 use lastpass_elastic::{
     clock::Deadline,
-    collect::{Preview, SnapshotOf},
+    collect::{Preview, SnapshotKind},
     document::Document,
     request::Window,
 };
@@ -57,8 +57,8 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         let read = async {
             match command % 3 {
                 0 => preview.events(window, deadline, take).await,
-                1 => preview.snapshot(SnapshotOf::Users, deadline, take).await,
-                _ => preview.snapshot(SnapshotOf::SharedFolders, deadline, take).await,
+                1 => preview.snapshot(SnapshotKind::Users, deadline, take).await,
+                _ => preview.snapshot(SnapshotKind::SharedFolders, deadline, take).await,
             }
         };
         tokio::select! {

@@ -8,7 +8,7 @@ use crate::{
 
 /// The kind of a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SnapshotOf {
+pub enum SnapshotKind {
     /// The users.
     Users,
     /// The shared folders.
@@ -21,7 +21,7 @@ pub(super) struct SnapshotPage {
     pub(super) total: Option<u64>,
 }
 
-impl SnapshotOf {
+impl SnapshotKind {
     /// Returns the stream of the documents.
     pub(super) const fn stream(self) -> Stream {
         match self {

@@ -20,10 +20,10 @@ use crate::{
 /// # Errors
 /// See [`super::collect`].
 pub async fn backfill(session: &Session<'_>, request: Backfill) -> Result<RunAnswer, Error> {
-    let Backfill { from, to, skip_completed, alert } = request;
+    let Backfill { window, skip_completed, alert } = request;
     // A range that reached into the future was read only up to the time of the run.
-    let was_read_whole = |state: &State| state.complete && state.watermark.is_none_or(|read_to| read_to >= to);
-    perform(session, Window { from, to }, alert, |state| skip_completed && was_read_whole(state)).await
+    let was_read_whole = |state: &State| state.complete && state.watermark.is_none_or(|read_to| read_to >= window.to);
+    perform(session, window, alert, |state| skip_completed && was_read_whole(state)).await
 }
 
 /// Continues an unfinished backfill; `alert` is that of its item. If the item was complete, `alert` is `None`, and the
@@ -37,7 +37,7 @@ pub(super) async fn continue_backfill(
     window: Window,
     alert: Option<bool>,
 ) -> Result<RunAnswer, Error> {
-    // The item of a complete backfill has no state if the destination has changed.
+    // In another destination than that of its item, a complete backfill has no state.
     let is_done = |state: &State| state.complete || (alert.is_none() && state.unfinished.is_none());
     perform(session, window, alert.unwrap_or_default(), is_done).await
 }

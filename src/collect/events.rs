@@ -17,6 +17,7 @@ use crate::{
     answer::RunAnswer,
     checkpoint::{Key, State, Unfinished, WindowPosition},
     clock::{now, whole_second},
+    config::Config,
     document::{Document, Stream},
     error::Error,
     lastpass::{
@@ -44,31 +45,34 @@ pub async fn collect_events(session: &Session<'_>, scheduled_time: Option<Timest
     };
     let read_at = now();
     let up_to = whole_second(scheduled_time.map_or(read_at, |scheduled| scheduled.min(read_at)));
-    let look_back = LookBack { initial_lookback: session.config.initial_lookback, overlap: session.config.overlap };
-    let plan = LivePlan::new(up_to, past(&run.lease.state()), look_back, &session.mapper.zone);
-    let ended = run.work(run.read_up_to(up_to, look_back, plan)).await;
+    let plan = run.plan(up_to, past(&run.lease.state()));
+    let ended = run.work(run.read_up_to(up_to, plan)).await;
     run.end(ended, Some(plan.window)).await
 }
 
 impl Run<'_> {
+    fn plan(&self, up_to: Timestamp, past: Past) -> LivePlan {
+        let Config { initial_lookback, overlap, .. } = *self.session.config;
+        LivePlan::new(up_to, past, LookBack { initial_lookback, overlap }, &self.session.mapper.zone)
+    }
+
     /// Reads the unfinished window of an earlier run, and then the range of the `plan`. Once a day, that range begins
     /// [`ZONE_REACH`] before `up_to`. If that needs a backing index that cannot be read, only the overlap is read,
     /// because the newest events come first. The rest is read when the index is readable again.
     ///
     /// [`ZONE_REACH`]: super::ZONE_REACH
-    async fn read_up_to(&self, up_to: Timestamp, look_back: LookBack, plan: LivePlan) -> Result<Ended, Error> {
+    async fn read_up_to(&self, up_to: Timestamp, plan: LivePlan) -> Result<Ended, Error> {
         let State { watermark, unfinished, .. } = self.lease.state();
         let planned = match unfinished {
             Some(Unfinished::Window(window)) => plan.read_from.min(window.from),
             Some(Unfinished::Snapshot(_) | Unfinished::Redrive { .. }) | None => plan.read_from,
         };
-        let error = match self.read_all(up_to, look_back, plan).await {
+        let error = match self.read_all(up_to, plan).await {
             Err(error) if error.is_unreadable_index() => error,
             ended => return ended,
         };
         // Plans as if the wide range had just been read.
-        let past = Past { watermark, reread_at: Some(up_to) };
-        let least = LivePlan::new(up_to, past, look_back, &self.session.mapper.zone);
+        let least = self.plan(up_to, Past { watermark, reread_at: Some(up_to) });
         if watermark.is_none() || least.read_from <= planned {
             return Err(error);
         }
@@ -76,14 +80,14 @@ impl Run<'_> {
         self.read_planned(least).await
     }
 
-    async fn read_all(&self, up_to: Timestamp, look_back: LookBack, mut plan: LivePlan) -> Result<Ended, Error> {
+    async fn read_all(&self, up_to: Timestamp, mut plan: LivePlan) -> Result<Ended, Error> {
         let State { watermark, unfinished, zone_polls, .. } = self.lease.state();
         if let Some(Unfinished::Window(window)) = unfinished {
             if self.read_window(window, watermark).await? == Ended::DeadlineCame {
                 return Ok(Ended::DeadlineCame);
             }
             let state = self.advanced(window.from, window.to, zone_polls);
-            plan = LivePlan::new(up_to, past(&state), look_back, &self.session.mapper.zone);
+            plan = self.plan(up_to, past(&state));
             self.save(state).await?;
         }
         self.read_planned(plan).await

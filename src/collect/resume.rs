@@ -15,23 +15,14 @@ use crate::{
     request::Window,
 };
 
-/// Unfinished work, in the order in which it is continued.
+/// Unfinished work, in the order in which it is continued. A complete backfill is pending if its run could not remove it
+/// from the list of the unfinished ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum PendingWork {
-    /// A complete backfill that is still listed as unfinished, because its run could not remove it from the list.
     CompleteBackfill(Window),
-    Snapshot {
-        scheduled_time: Timestamp,
-        stream: Stream,
-    },
-    Redrive {
-        position: Timestamp,
-        stream: Stream,
-    },
-    Backfill {
-        window: Window,
-        alert: bool,
-    },
+    Snapshot { scheduled_time: Timestamp, stream: Stream },
+    Redrive { position: Timestamp, stream: Stream },
+    Backfill { window: Window, alert: bool },
 }
 
 /// Returns whether there is unfinished work. If there is none, neither the secret nor LastPass nor Elasticsearch is

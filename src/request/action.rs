@@ -51,10 +51,8 @@ pub enum Work {
 /// A range of the event report to read, identified by its ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backfill {
-    /// The first second.
-    pub from: Timestamp,
-    /// The end, exclusive.
-    pub to: Timestamp,
+    /// The range.
+    pub window: Window,
     /// Whether to skip the backfill if the same range was completed before.
     pub skip_completed: bool,
     /// Whether to set `event.ingested`, so that detection rules evaluate the documents.

@@ -213,10 +213,9 @@ impl<'a> Fields<'a> {
         if let Some(stream) = self.stream() {
             self.refuse_without_history(stream);
         }
-        let range = self.range();
+        let window = self.range();
         let (skip_completed, alert) = (self.flag("skip_completed"), self.flag("alert"));
-        let Window { from, to } = range?;
-        Some(Backfill { from, to, skip_completed, alert })
+        Some(Backfill { window: window?, skip_completed, alert })
     }
 
     /// Reads the stream of a plan, which is optional, because only one stream can be backfilled.
@@ -330,8 +329,8 @@ mod tests {
     #[test]
     fn a_date_means_its_midnight_in_utc() {
         let payload = json!({"action": "backfill", "stream": "event_report", "from": "2025-01-01", "to": "2025-01-02T01:00:00+01:00"});
-        let (from, to) = (at("2025-01-01T00:00:00Z"), at("2025-01-02T00:00:00Z"));
-        let expected = Backfill { from, to, skip_completed: false, alert: false };
+        let window = Window { from: at("2025-01-01T00:00:00Z"), to: at("2025-01-02T00:00:00Z") };
+        let expected = Backfill { window, skip_completed: false, alert: false };
         assert_eq!(action(&payload), Ok(Action::Work(Work::Backfill(expected))));
     }
 

@@ -2,7 +2,7 @@
 #![no_main]
 
 use jiff::Timestamp;
-use lastpass_elastic::request::{Action, Backfill, Request, Window, Work};
+use lastpass_elastic::request::{Action, Backfill, Request, Work};
 use lastpass_fuzz::check_text;
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::Value;
@@ -19,10 +19,8 @@ fuzz_target!(|input: &[u8]| -> Corpus {
             assert_eq!(Request::parse(&payload, now), Ok(request.clone()));
             let action = payload.get("action").filter(|action| !action.is_null());
             assert!(action.is_none_or(|action| action == request.action.as_str()));
-            if let Action::Work(Work::Backfill(Backfill { from, to, .. }) | Work::Plan(Window { from, to })) =
-                request.action
-            {
-                assert!(from < to);
+            if let Action::Work(Work::Backfill(Backfill { window, .. }) | Work::Plan(window)) = request.action {
+                assert!(window.from < window.to);
             }
         }
         Err(error) => check_text(&error.to_string(), &PARTS),

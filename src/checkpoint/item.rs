@@ -206,6 +206,10 @@ pub(super) fn number(value: impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
+fn optional<T>(value: Option<T>, write: impl Fn(T) -> AttributeValue) -> AttributeValue {
+    value.map_or(AttributeValue::Null(true), write)
+}
+
 fn map<const N: usize>(entries: [(&str, AttributeValue); N]) -> AttributeValue {
     AttributeValue::M(entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
@@ -237,7 +241,7 @@ pub(super) fn destination_value(destination: &Destination) -> AttributeValue {
         ("host", text(&destination.host)),
         ("namespace", text(&destination.namespace)),
         ("account", text(&destination.account)),
-        (CLUSTER_UUID, destination.cluster_uuid.as_ref().map_or(AttributeValue::Null(true), text)),
+        (CLUSTER_UUID, optional(destination.cluster_uuid.as_ref(), text)),
     ])
 }
 
@@ -271,14 +275,14 @@ fn write_unfinished(unfinished: &Unfinished) -> AttributeValue {
         Unfinished::Snapshot(snapshot) => map([
             ("kind", text("snapshot")),
             ("scheduled_time", text(snapshot.scheduled_time)),
-            ("timestamp", snapshot.timestamp.map_or(AttributeValue::Null(true), text)),
+            ("timestamp", optional(snapshot.timestamp, text)),
             ("pass", number(snapshot.pass)),
             ("page_index", number(snapshot.page_index)),
-            ("page_size", snapshot.page_size.map_or(AttributeValue::Null(true), number)),
+            ("page_size", optional(snapshot.page_size, number)),
             ("read", number(snapshot.read)),
-            ("total", snapshot.total.map_or(AttributeValue::Null(true), number)),
+            ("total", optional(snapshot.total, number)),
             ("seen", number(snapshot.seen)),
-            ("seen_before", snapshot.seen_before.map_or(AttributeValue::Null(true), number)),
+            ("seen_before", optional(snapshot.seen_before, number)),
         ]),
         Unfinished::Redrive { position } => map([("kind", text("redrive")), ("position", text(position))]),
     }
@@ -289,22 +293,21 @@ fn write_complete(snapshot: &CompleteSnapshot) -> AttributeValue {
         ("scheduled_time", text(snapshot.scheduled_time)),
         ("timestamp", text(snapshot.timestamp)),
         ("entries", number(snapshot.entries)),
-        ("documents", snapshot.documents.map_or(AttributeValue::Null(true), number)),
+        ("documents", optional(snapshot.documents, number)),
     ])
 }
 
 fn write_comparison(comparison: &Comparison) -> AttributeValue {
-    let absent = || AttributeValue::Null(true);
     let (progress, after, reason) = match &comparison.progress {
-        ComparisonProgress::After(key) => ("after", key.as_ref().map_or_else(absent, text), absent()),
-        ComparisonProgress::Complete => ("complete", absent(), absent()),
-        ComparisonProgress::Skipped(reason) => ("skipped", absent(), text(reason.as_str())),
+        ComparisonProgress::After(key) => ("after", key.as_ref(), None),
+        ComparisonProgress::Complete => ("complete", None, None),
+        ComparisonProgress::Skipped(reason) => ("skipped", None, Some(reason.as_str())),
     };
     map([
-        ("previous", comparison.previous.as_ref().map_or_else(absent, write_complete)),
+        ("previous", optional(comparison.previous.as_ref(), write_complete)),
         ("progress", text(progress)),
-        ("after", after),
-        ("reason", reason),
+        ("after", optional(after, text)),
+        ("reason", optional(reason, text)),
         ("changes", number(comparison.changes)),
     ])
 }
@@ -314,7 +317,7 @@ fn write_last_run(run: &LastRun) -> AttributeValue {
         ("finished_at", text(run.finished_at)),
         ("request_id", text(&run.request_id)),
         ("status", text(&run.status)),
-        ("error_type", run.error_type.as_ref().map_or(AttributeValue::Null(true), text)),
+        ("error_type", optional(run.error_type.as_ref(), text)),
         ("fetched", number(run.counters.fetched)),
         ("created", number(run.counters.created)),
         ("duplicates", number(run.counters.duplicates)),

@@ -230,29 +230,26 @@ impl<'a> Run<'a> {
     /// Releases the lease, unless another run holds it, and records the run in the journal. Returns the answer, or the
     /// error if the run failed for another reason than its deadline.
     pub(super) async fn end(self, ended: Result<Ended, Error>, window: Option<Window>) -> Result<RunAnswer, Error> {
-        let (outcome, mut is_lease_lost) = self.outcome(ended);
+        let (mut outcome, mut is_lease_lost) = self.outcome(ended);
         let mut saved = self.lease.state();
         let key = self.lease.key();
         let stream = key.stream();
         let last_run = Some(self.last_run(&outcome));
         let last_state = State { last_run, ..self.last_state.take().unwrap_or_else(|| saved.clone()) };
-        let released = if is_lease_lost { Ok(()) } else { self.lease.release(last_state.clone(), now()).await };
-        let outcome = match released {
-            Ok(()) => {
-                saved = if is_lease_lost { saved } else { last_state };
-                outcome
+        if !is_lease_lost {
+            match self.lease.release(last_state.clone(), now()).await {
+                Ok(()) => saved = last_state,
+                Err(error) if error.is_lease_lost() => {
+                    tracing::warn!(%error, "another run has taken over and continues");
+                    is_lease_lost = true;
+                    outcome = outcome.map(|_| RunStatus::Partial);
+                }
+                Err(error) if outcome.is_err() => {
+                    tracing::warn!(%error, "the lease was not released; it expires by itself");
+                }
+                Err(error) => outcome = Err(error.into()),
             }
-            Err(error) if error.is_lease_lost() => {
-                tracing::warn!(%error, "another run has taken over and continues");
-                is_lease_lost = true;
-                outcome.map(|_| RunStatus::Partial)
-            }
-            Err(error) if outcome.is_err() => {
-                tracing::warn!(%error, "the lease was not released; it expires by itself");
-                outcome
-            }
-            Err(error) => Err(error.into()),
-        };
+        }
         self.progress.add(|totals| {
             totals.lastpass_requests += self.session.lastpass.requests() - self.lastpass_requests_before;
             totals.lastpass_throttled += self.session.lastpass.throttled() - self.lastpass_throttled_before;

@@ -1,7 +1,5 @@
 //! The answer to `check`.
 
-use std::collections::BTreeSet;
-
 use serde::Serialize;
 
 use crate::error::Error;
@@ -116,9 +114,10 @@ impl Checks {
 
     /// Builds the answer. Checks without an outcome count as skipped.
     pub(crate) fn answer(mut self, because: &str) -> CheckAnswer {
-        let entered: BTreeSet<Name> = self.0.iter().map(|check| check.name).collect();
-        for name in Name::ALL.into_iter().filter(|name| !entered.contains(name)) {
-            self.skip(name, because);
+        for name in Name::ALL {
+            if !self.has(name) {
+                self.skip(name, because);
+            }
         }
         self.0.sort_by_key(|check| check.name);
         let all_ok = self.0.iter().all(|check| check.status == CheckStatus::Ok);

@@ -254,8 +254,9 @@ mod tests {
                 "the checkpoint `stream#user` in the table checkpoints belongs to old.example (namespace default, \
                  account 7), but the settings and the secret now name new.example (namespace default, account 7), \
                  where all earlier documents would be missing: restore the former settings or the former values in the \
-                 secret, or confirm the new destination with {\"action\": \"reset\", \"stream\": \"user\", \"to\": \"...\"} (`to`: the time from which the new \
-                 destination receives events), or deploy a second stack for it",
+                 secret, or confirm the new destination with {\"action\": \"reset\", \"stream\": \"user\", \"to\": \
+                 \"...\"} (`to`: the time from which the new destination receives events), or deploy a second stack \
+                 for it",
             ),
             (
                 Error::DestinationChanged {

@@ -32,7 +32,8 @@ use crate::{
 const SLICE_EVENTS: i64 = 50_000;
 /// After how many slices the target doubles. Chosen: a year of 300 million events then needs at most [`MAX_SLICES`].
 const DOUBLED_EVERY: usize = 25;
-/// Maximum number of slices of a plan. Chosen: they fit in a checkpoint, and their answers fit in the 256 KB of a state machine.
+/// Maximum number of slices of a plan. Chosen: they fit in a checkpoint, and their answers fit in the 256 KB of a state
+/// machine.
 const MAX_SLICES: usize = 200;
 /// The beginning of a slice is rounded down to this unit, and no slice is shorter. Chosen: readable times.
 const HOUR: SignedDuration = SignedDuration::from_hours(1);

@@ -25,8 +25,8 @@ use crate::{
 /// Pauses before further requests, in milliseconds. The first request is sent without a pause and is enough to prove a
 /// correct zone. The other pauses are random, so that no client with a regular schedule has the same pattern.
 const PAUSES_MS: std::ops::Range<u64> = 1_200..2_800;
-/// Maximum number of further requests. Chosen: three events in different seconds are a pattern, and the last response cannot contain
-/// the event of its own request.
+/// Maximum number of further requests. Chosen: three events in different seconds are a pattern, and the last response
+/// cannot contain the event of its own request.
 const MOST_REQUESTS: usize = 4;
 /// After how many further requests polling stops if no new event has appeared since the first page. Their events may
 /// appear later and then also form a pattern.

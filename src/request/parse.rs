@@ -230,8 +230,8 @@ impl<'a> Fields<'a> {
     fn refuse_without_history(&mut self, stream: Stream) {
         if stream != Stream::EventReport {
             self.faults.push(format!(
-                "the stream `{stream}` cannot be backfilled: LastPass returns only the current state of users and shared \
-                 folders, and only `event_report` has a history"
+                "the stream `{stream}` cannot be backfilled: LastPass returns only the current state of users and \
+                 shared folders, and only `event_report` has a history"
             ));
         }
     }

@@ -42,7 +42,23 @@ pub(crate) fn mark(text: &str) -> Option<String> {
 
 /// Writes the lone surrogates of a marked JSON text as escapes again.
 pub(crate) fn unmark(marked: &str) -> String {
-    marked.replace(MARK, r"\u")
+    let mut parts = marked.split(MARK);
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        if begins_with_surrogate(part) {
+            text.push_str(r"\u")
+        } else {
+            text.push(MARK)
+        }
+        text.push_str(part);
+    }
+    text
+}
+
+/// Returns whether a text begins with the digits of a surrogate. A key may contain [`MARK`] itself, without such digits.
+fn begins_with_surrogate(text: &str) -> bool {
+    text.get(..4)
+        .is_some_and(|digits| u16::from_str_radix(digits, 16).is_ok_and(|unit| (0xd800..0xe000).contains(&unit)))
 }
 
 /// Returns whether a value that was read from a marked text contains a lone surrogate, in a key or a text at any depth.

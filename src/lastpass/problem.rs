@@ -71,6 +71,16 @@ pub(super) fn is_refusal(text: &str) -> bool {
     WORDS.iter().any(|word| text.contains(word)) && !text.contains("proxy")
 }
 
+/// Returns whether a value is `false` or 0, also as text.
+pub(super) fn is_false(value: &Value) -> bool {
+    match value {
+        Value::Bool(flag) => !flag,
+        Value::Number(number) => number.as_i64() == Some(0),
+        Value::String(text) => ["false", "0"].contains(&text.to_lowercase().as_str()),
+        Value::Null | Value::Array(_) | Value::Object(_) => false,
+    }
+}
+
 /// The reasons that a response gives.
 #[derive(Debug, Default)]
 pub(super) struct Reasons {
@@ -106,6 +116,8 @@ impl Reasons {
 fn texts(value: &Value, into: &mut Vec<String>) {
     match value {
         Value::Null => {}
+        // PHP writes an absent error also as a flag or a count.
+        _ if is_false(value) => {}
         Value::String(text) if text.trim().is_empty() => {}
         Value::String(text) => into.push(text.clone()),
         Value::Bool(_) | Value::Number(_) => into.push(value.to_string()),

@@ -15,7 +15,9 @@ use serde::{
 use serde_json::{Value, value::RawValue};
 
 pub use super::problem::Problem;
-use super::problem::{CUT, LIST, Reasons, is_good_word, is_refusal, judge_markup, judge_text, reports_throttling};
+use super::problem::{
+    CUT, LIST, Reasons, is_false, is_good_word, is_refusal, judge_markup, judge_text, reports_throttling,
+};
 use crate::surrogates::{self, Key};
 
 /// The byte order mark that some systems write before a text. It does not count as white space.
@@ -237,12 +239,6 @@ impl<'a> Answer<'a> {
     /// Returns whether the response reports a failure. Status words differ between commands, and some successes have
     /// none. Another LastPass API reports `"Succeeded": false`.
     fn has_failed(&self) -> bool {
-        let is_false = |value: &Value| match value {
-            Value::Bool(flag) => !flag,
-            Value::Number(number) => number.as_i64() == Some(0),
-            Value::String(text) => ["false", "0"].contains(&text.to_lowercase().as_str()),
-            Value::Null | Value::Array(_) | Value::Object(_) => false,
-        };
         self.values(|name| name == "status").iter().any(|status| match status {
             Value::String(word) => ["fail", "failed", "failure", "error"].contains(&word.to_lowercase().as_str()),
             other => is_false(other),

@@ -378,6 +378,9 @@ mod tests {
         assert!(read(r#"{"a":"\ud83d","a":1}"#).expect("an object").has_duplicate_key);
         assert_eq!(with_id("\u{10ffff}d83d", "{}"), r#"{"id":"\ud83d"}"#);
         assert_eq!(with_id("\u{10ffff}d83d", r#"{ "a":"\uD83D" }"#), r#"{"a":"\ud83d","id":"\ud83d"}"#);
+        // A key may contain the character of the mark itself.
+        assert_eq!(with_id("\u{10ffff}x", "{}"), "{\"id\":\"\u{10ffff}x\"}");
+        assert_eq!(with_id("\u{10ffff}", r#"{"a":"\uD83D"}"#), "{\"a\":\"\\ud83d\",\"id\":\"\u{10ffff}\"}");
     }
 
     #[test]

@@ -80,8 +80,8 @@ impl Targets {
             _ => named.iter().map(trimmed).collect(),
         };
         found.retain(|target| {
-            let is_actor = self == Others && Some(target) == actor;
-            !is_actor && !target.as_str().is_empty()
+            let is_actor = |actor: &Text<'_>| actor.as_str().to_lowercase() == target.as_str().to_lowercase();
+            !target.as_str().is_empty() && !(self == Others && actor.is_some_and(is_actor))
         });
         remove_repeats(&mut found);
         (!found.is_empty()).then_some(FieldValue::Texts(found))
@@ -112,7 +112,8 @@ fn address(word: &str) -> Option<(usize, usize)> {
     // A folder and an address without a blank between them: 'Finance''ann@example.com'.
     let name = name.rsplit_once("''").map_or(name, |(_, name)| name).trim_start_matches(ENCLOSING);
     let shared = host.to_ascii_lowercase().find(SHARED);
-    let host = shared.and_then(|end| host.get(..end)).unwrap_or(host).trim_end_matches('.').trim_end_matches(ENCLOSING);
+    let host =
+        shared.and_then(|end| host.get(..end)).unwrap_or(host).trim_end_matches(|c| c == '.' || ENCLOSING.contains(&c));
     let is_host = !host.is_empty() && host.chars().all(|c| c.is_alphanumeric() || "-.".contains(c));
     (!name.is_empty() && is_host).then_some((at - name.len(), name.len() + 1 + host.len()))
 }
@@ -152,6 +153,7 @@ mod tests {
             ),
             ("Make Admin", "bob@example.com", json!(["bob@example.com"])),
             ("make admin", "Bob (bob@example.com).", json!(["bob@example.com"])),
+            ("make admin", "Group (bob@example.com.)", json!(["bob@example.com"])),
             ("Remove admin", "\"bob@example.com\"", json!(["bob@example.com"])),
             ("Employee Account Deleted", "a@x.org, b@x.org,a@x.org", json!(["a@x.org", "b@x.org"])),
             ("Employee Invited", " a@x.org ", json!(["a@x.org"])),
@@ -178,6 +180,7 @@ mod tests {
     fn other_actions_and_other_data_have_no_target() {
         for (action, data) in [
             ("Login to Admin Console", json!("actor@example.com")),
+            ("Login to Admin Console", json!("Actor@Example.com")),
             ("Make Admin", json!("user4")),
             ("Make Admin", json!("@example.com")),
             ("Make Admin", json!("ann@")),

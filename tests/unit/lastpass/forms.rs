@@ -99,6 +99,9 @@ fn each_command_accepts_only_the_form_of_its_own_answer() {
         (r#"{"status":"OK","data":{"status":"FAIL","error":"Authorization Error"}}"#, [Unauthorized; 3]),
         // Errors beside records.
         (r#"{"status":"OK","errors":[],"error":"","data":{"Event1":{}}}"#, EVENTS(1)),
+        (r#"{"status":"OK","next":null,"error":false,"data":[]}"#, EVENTS(0)),
+        (r#"{"status":"OK","errors":0,"error":"0","data":[]}"#, EVENTS(0)),
+        (r#"{"status":"OK","error":{"code":0,"message":"no"},"data":[]}"#, [Refused; 3]),
         (r#"{"status":"WARN","errors":["one of two servers is away"],"data":[{}]}"#, [Records(1), Refused, Refused]),
         (r#"{"status":"WARN","errors":["one of two servers is away"],"data":[]}"#, [Refused; 3]),
         (r#"{"status":"OK","error":"Too many requests","data":{}}"#, [Throttled; 3]),

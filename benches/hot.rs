@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use lastpass_elastic::{
     lastpass::{
         reporting::{Page, parse_page},
-        time::ApiZone,
+        time::{ApiZone, EventTime},
         whole_seconds::WindowReader,
     },
     streams::{Stamps, event_report},
@@ -48,10 +48,9 @@ fn answer(zone: &ApiZone, end: Timestamp) -> String {
     format!("{{\"status\":\"OK\",\"next\":null,\"data\":{{{}}}}}", entries.collect::<Vec<_>>().join(","))
 }
 
-fn whole(zone: &ApiZone, page: Page, end: Timestamp) -> Vec<event_report::Event> {
+fn whole(zone: &ApiZone, page: Page, end: Timestamp) -> Vec<(String, Option<EventTime>)> {
     let mut reading = WindowReader::new(zone, at("2025-05-01T00:00:00Z"), end);
-    let whole = reading.take(page, end).expect("whole seconds");
-    whole.events.into_iter().map(|(event, time)| event_report::Event { record: event.record, time }).collect()
+    reading.take(page, end).expect("whole seconds").events
 }
 
 fn hot(criterion: &mut Criterion) {
@@ -61,7 +60,7 @@ fn hot(criterion: &mut Criterion) {
     let stamps = Stamps { created: end, ingested: None };
     let page = || parse_page(&answer, &mapper.zone).expect("a page");
     let events = whole(&mapper.zone, page(), end);
-    assert_eq!(event_report::each(&mapper, &stamps, events.clone()).count(), EVENTS);
+    assert_eq!(event_report::documents(&mapper, &stamps, events.clone()).count(), EVENTS);
 
     let mut group = criterion.benchmark_group("page");
     group.throughput(Throughput::Elements(EVENTS as u64)).measurement_time(Duration::from_secs(5)).sample_size(20);
@@ -72,7 +71,7 @@ fn hot(criterion: &mut Criterion) {
     group.bench_function("map", |bencher| {
         bencher.iter_batched(
             || events.clone(),
-            |events| event_report::each(&mapper, &stamps, events).for_each(|document| drop(black_box(document))),
+            |events| event_report::documents(&mapper, &stamps, events).for_each(|document| drop(black_box(document))),
             criterion::BatchSize::LargeInput,
         );
     });

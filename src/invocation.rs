@@ -304,7 +304,7 @@ impl<'a> Invocation<'a> {
             },
             self.limits.deadline,
         );
-        Ok(client.named(self.sandbox.config.lastpass_api_user.clone()))
+        Ok(client.with_api_user(self.sandbox.config.lastpass_api_user.clone()))
     }
 
     /// Builds the checkpoint store, with `cluster_uuid` if it is known.

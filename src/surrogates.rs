@@ -106,12 +106,6 @@ fn unit_at(text: &str, at: usize) -> Option<u16> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Key<'a>(pub(crate) Cow<'a, str>);
 
-impl Key<'_> {
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct KeyVisitor;
@@ -204,7 +198,7 @@ mod tests {
         assert!(!keys(r#"{"\ud83d":1}"#));
         for (text, marked) in [(r#""\ud83d""#, "\u{10ffff}d83d"), (r#""a\uDFFFb\ud83d\ude00""#, "a\u{10ffff}dfffb😀")]
         {
-            assert_eq!(serde_json::from_str::<Key<'_>>(text).unwrap().as_str(), marked);
+            assert_eq!(serde_json::from_str::<Key<'_>>(text).unwrap().0, marked);
             assert_eq!(parse(text), Some(Value::from(marked)));
         }
         assert!(matches!(serde_json::from_str::<Key<'_>>("\"ä\"").unwrap(), Key(Cow::Borrowed("ä"))));

@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     lastpass::{
         self, folders,
-        paging::PageRequest,
+        paging::{Page, PageRequest},
         reporting,
         user_dates::{self, Fit},
         users,
@@ -76,26 +76,26 @@ pub(super) async fn check_lastpass(systems: &Systems<'_>) -> Checks {
 }
 
 /// Fetches the first page of users. Returns `None` if it is too large, because a run then requests smaller pages.
-async fn fetch_first_users(systems: &Systems<'_>) -> Result<Option<users::Page>, lastpass::Error> {
+async fn fetch_first_users(systems: &Systems<'_>) -> Result<Option<Page>, lastpass::Error> {
     match systems.lastpass.fetch_users(PageRequest::first(users::PAGE_SIZE)).await {
         Err(error) if error.is_too_large() => Ok(None),
         page => page.map(Some),
     }
 }
 
-fn users_message(page: Option<&users::Page>) -> String {
+fn users_message(page: Option<&Page>) -> String {
     let Some(page) = page else { return "LastPass responds to `getuserdata`".to_owned() };
     match page.total {
         Some(total) => format!("LastPass responds to `getuserdata`: {total} users"),
-        None => format!("LastPass responds to `getuserdata`: {} users on the first page", page.users.len()),
+        None => format!("LastPass responds to `getuserdata`: {} users on the first page", page.entries.len()),
     }
 }
 
 /// Compares the last logins of users with the logins in the event report.
-fn judge_user_dates(systems: &Systems<'_>, users: &users::Page, events: &reporting::Page) -> Result<String, String> {
+fn judge_user_dates(systems: &Systems<'_>, users: &Page, events: &reporting::Page) -> Result<String, String> {
     let Systems { zone, user_zone, .. } = *systems;
     let set = user_zone.name();
-    match user_dates::compare(&users.users, events, zone, user_zone) {
+    match user_dates::compare(&users.entries, events, zone, user_zone) {
         Fit::AsSet { users } => Ok(format!(
             "the dates of users match {set}: the last logins of {users} users match logins in the event report"
         )),
@@ -125,5 +125,5 @@ async fn check_folders(systems: &Systems<'_>) -> Result<String, lastpass::Error>
         Err(error) if error.is_too_large() => return Ok("LastPass responds to `getdetailedsfdata`".to_owned()),
         page => page?,
     };
-    Ok(format!("LastPass responds to `getdetailedsfdata`: {} folders on the first page", page.folders.len()))
+    Ok(format!("LastPass responds to `getdetailedsfdata`: {} folders on the first page", page.entries.len()))
 }

@@ -235,8 +235,7 @@ pub(super) fn documents(
     whole: WholeSeconds,
     from: Timestamp,
 ) -> impl Iterator<Item = Document> {
-    let events = whole.events.into_iter().map(|(event, time)| event_report::Event { record: event.record, time });
     // The request began at `from`, so an event whose time cannot be read happened after it.
-    event_report::each(mapper, stamps, events)
+    event_report::documents(mapper, stamps, whole.events)
         .map(move |document| Document { since: document.since.or(Some(from)), ..document })
 }

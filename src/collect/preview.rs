@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use super::{SnapshotKind, events::documents, session::mapper, snapshot_kind::SnapshotPage, windows::backfill_window};
+use super::{SnapshotKind, events::documents, session::mapper, windows::backfill_window};
 use crate::{
     clock::{Deadline, now, whole_second},
     config::Config,
@@ -15,7 +15,7 @@ use crate::{
     http,
     lastpass::{
         self,
-        paging::{PageRequest, Paging, Reach},
+        paging::{Page, PageOutcome, PageRequest, Paging},
         whole_seconds::WindowReader,
     },
     request::Window,
@@ -51,7 +51,7 @@ impl Preview {
 
     fn lastpass(&self, deadline: Deadline) -> lastpass::Client {
         lastpass::Client::new(self.http.clone(), self.url.clone(), self.account.clone(), deadline)
-            .named(self.api_user.clone())
+            .with_api_user(self.api_user.clone())
     }
 
     /// Returns the namespace of the account's data streams.
@@ -114,17 +114,17 @@ impl Preview {
             (stamps_at(clock), streams::Snapshot { scheduled_time: whole_second(clock), timestamp: clock });
         let (mut paging, mut seen) = (Paging::from(PageRequest::first(kind.page_size()), 0), HashSet::new());
         loop {
-            let SnapshotPage { entries, total } = match kind.fetch(&lastpass, paging.next()).await {
+            let Page { entries, total } = match kind.fetch(&lastpass, paging.next()).await {
                 Err(error) if error.is_too_large() && paging.shrink() => continue,
                 page => page?,
             };
-            let reach = paging.take(entries.iter().map(|(key, _)| key.as_str()), total);
+            let outcome = paging.take(entries.iter().map(|(key, _)| key.as_str()), total);
             let new = entries.into_iter().filter(|(key, _)| seen.insert(key.clone()));
             take(
                 new.flat_map(|(key, record)| kind.documents(&self.mapper, &stamps, &snapshot, (&key, &record)))
                     .collect(),
             );
-            if reach != Reach::More {
+            if outcome != PageOutcome::More {
                 return Ok(());
             }
         }

@@ -110,7 +110,6 @@ fn slice_start(rest: Window, newest: &WholeSeconds, planned: usize, zone: &ApiZo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lastpass::reporting::Event;
 
     fn at(text: &str) -> Timestamp {
         text.parse().expect("a time of the test")
@@ -122,12 +121,7 @@ mod tests {
 
     /// Builds a page of `events` events that reaches back to `position`.
     fn newest(events: usize, position: &str) -> WholeSeconds {
-        let event = || (Event { record: String::new(), time: Ok(None) }, None);
-        WholeSeconds {
-            events: std::iter::repeat_with(event).take(events).collect(),
-            position: at(position),
-            complete: false,
-        }
+        WholeSeconds { events: vec![(String::new(), None); events], position: at(position), complete: false }
     }
 
     const FROM: &str = "2025-01-01T00:00:00Z";

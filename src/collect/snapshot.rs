@@ -26,7 +26,7 @@ use crate::{
     document::Document,
     error::Error,
     lastpass::{
-        paging::{PageRequest, Paging, Reach},
+        paging::{PageOutcome, PageRequest, Paging},
         whole_seconds::CLOCK_TOLERANCE,
     },
     streams,
@@ -121,11 +121,11 @@ impl Run<'_> {
             let timestamp = self.timestamp_of(&mut position).await?;
             let snapshot = streams::Snapshot { scheduled_time: position.scheduled_time, timestamp };
             position.total = page.total;
-            let reach = paging.take(page.entries.iter().map(|(key, _)| key.as_str()), page.total);
-            position.seen = match reach {
+            let outcome = paging.take(page.entries.iter().map(|(key, _)| key.as_str()), page.total);
+            position.seen = match outcome {
                 // Makes the hash differ from that of every pass that continues after this page.
-                Reach::Repeats => extend_hash(position.seen, REPEATS),
-                Reach::Whole | Reach::More | Reach::End => {
+                PageOutcome::Repeats => extend_hash(position.seen, REPEATS),
+                PageOutcome::Whole | PageOutcome::More | PageOutcome::End => {
                     page.entries.iter().fold(position.seen, |seen, (key, _)| extend_hash(seen, key))
                 }
             };
@@ -133,11 +133,11 @@ impl Run<'_> {
             let new: Vec<_> = page.entries.into_iter().filter(|(key, _)| delivered.insert(fingerprint(key))).collect();
             self.deliver(self.snapshot_documents(kind, &snapshot, &new), None).await?;
             self.progress.finish_page();
-            let is_complete = match reach {
-                Reach::Whole => true,
+            let is_complete = match outcome {
+                PageOutcome::Whole => true,
                 // Without a total, only an empty page can follow once all entries of the previous pass were found again.
-                Reach::More => page.total.is_none() && position.is_confirmed(),
-                Reach::End | Reach::Repeats => position.is_confirmed() || position.pass >= MOST_PASSES,
+                PageOutcome::More => page.total.is_none() && position.is_confirmed(),
+                PageOutcome::End | PageOutcome::Repeats => position.is_confirmed() || position.pass >= MOST_PASSES,
             };
             if is_complete {
                 let mut state = self.lease.state();
@@ -147,7 +147,7 @@ impl Run<'_> {
                 self.save(state).await?;
                 return Ok(Ended::Complete);
             }
-            if reach == Reach::More {
+            if outcome == PageOutcome::More {
                 let PageRequest { size, index } = paging.next();
                 (position.page_size, position.page_index) = (Some(size), index);
             } else {

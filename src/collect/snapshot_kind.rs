@@ -2,7 +2,11 @@
 
 use crate::{
     document::{Document, Stream},
-    lastpass::{self, folders, paging::PageRequest, users},
+    lastpass::{
+        self, folders,
+        paging::{Page, PageRequest},
+        users,
+    },
     streams::{Mapper, Snapshot, Stamps, change, detailed_shared_folder, user},
 };
 
@@ -13,12 +17,6 @@ pub enum SnapshotKind {
     Users,
     /// The shared folders.
     SharedFolders,
-}
-
-/// The keys and records of one page, and the total that the response states.
-pub(super) struct SnapshotPage {
-    pub(super) entries: Vec<(String, String)>,
-    pub(super) total: Option<u64>,
 }
 
 impl SnapshotKind {
@@ -59,16 +57,10 @@ impl SnapshotKind {
         self,
         lastpass: &lastpass::Client,
         request: PageRequest,
-    ) -> Result<SnapshotPage, lastpass::Error> {
+    ) -> Result<Page, lastpass::Error> {
         match self {
-            Self::Users => {
-                let users::Page { users, total, .. } = lastpass.fetch_users(request).await?;
-                Ok(SnapshotPage { entries: users, total })
-            }
-            Self::SharedFolders => {
-                let page = lastpass.fetch_folders(request).await?;
-                Ok(SnapshotPage { entries: page.folders, total: None })
-            }
+            Self::Users => lastpass.fetch_users(request).await,
+            Self::SharedFolders => lastpass.fetch_folders(request).await,
         }
     }
 

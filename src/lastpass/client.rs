@@ -17,8 +17,8 @@ use tokio::time::Instant;
 
 use super::{
     backoff::{FIRST_LOW_PRIORITY_PAUSE, FIRST_PAUSE, Throttled},
-    command::{Command, MAX_ANSWER_BYTES},
-    error::{Error, Limit, Reason},
+    command::{Command, MAX_RESPONSE_BYTES},
+    error::{Error, Reason, ThrottlingForm},
     wire,
 };
 use crate::{
@@ -81,7 +81,7 @@ impl fmt::Debug for Client {
 
 /// How one try failed.
 enum Fault {
-    Throttled { limit: Limit, retry_after: Option<Duration> },
+    Throttled { form: ThrottlingForm, retry_after: Option<Duration> },
     Unreachable { why: String, source: Option<reqwest::Error> },
     BadAnswer { why: &'static str },
     Final(Error),
@@ -122,7 +122,7 @@ impl Client {
 
     /// Adds `api_user` to `reporting` requests (`apiuser`), if it is set.
     #[must_use]
-    pub fn named(self, api_user: Option<String>) -> Self {
+    pub fn with_api_user(self, api_user: Option<String>) -> Self {
         Self { api_user, ..self }
     }
 
@@ -218,7 +218,7 @@ impl Client {
             .await
             .map_err(unreachable)?;
         let status = response.status();
-        let limit = if status.is_success() { MAX_ANSWER_BYTES } else { MAX_REFUSAL_BYTES };
+        let limit = if status.is_success() { MAX_RESPONSE_BYTES } else { MAX_REFUSAL_BYTES };
         let headers = std::mem::take(response.headers_mut());
         let mut answer = Vec::new();
         if status.is_success() || may_refuse(status) {
@@ -254,11 +254,13 @@ impl Client {
         let code = format!("HTTP {}", status.as_u16());
         Err(match status {
             StatusCode::TOO_MANY_REQUESTS => {
-                Fault::Throttled { limit: Limit::TooManyRequests, retry_after: retry_after(headers) }
+                Fault::Throttled { form: ThrottlingForm::TooManyRequests, retry_after: retry_after(headers) }
             }
             // LastPass's front end returns 403 at random when it limits rates (LASTPASS_API.md, "Seen in recordings and
             // by other clients"). The API itself returns 200.
-            StatusCode::FORBIDDEN => Fault::Throttled { limit: Limit::Forbidden, retry_after: retry_after(headers) },
+            StatusCode::FORBIDDEN => {
+                Fault::Throttled { form: ThrottlingForm::Forbidden, retry_after: retry_after(headers) }
+            }
             StatusCode::UNAUTHORIZED => self.unauthorized(&code),
             _ if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
                 Fault::Unreachable { why: format!("it returned {code}"), source: None }
@@ -281,7 +283,7 @@ impl Client {
     fn fault(&self, command: Command, problem: wire::Problem) -> Fault {
         match problem {
             wire::Problem::NotTheApi(why) => Fault::BadAnswer { why },
-            wire::Problem::Throttled => Fault::Throttled { limit: Limit::Reported, retry_after: None },
+            wire::Problem::Throttled => Fault::Throttled { form: ThrottlingForm::Reported, retry_after: None },
             wire::Problem::Fail { reason } if is_about_credentials(&reason) => self.unauthorized(&reason),
             wire::Problem::Fail { reason } => {
                 let said = Reason::new(&reason, &self.account.provisioning_hash);
@@ -293,7 +295,7 @@ impl Client {
     /// Returns the error of a call that is given up after `waited`.
     fn error(&self, command: Command, fault: Fault, waited: Duration) -> Error {
         match fault {
-            Fault::Throttled { limit, .. } => Error::Throttled { command, waited, limit },
+            Fault::Throttled { form, .. } => Error::Throttled { command, waited, form },
             Fault::Unreachable { why, source } => {
                 Error::Unreachable { host: self.url.host().to_owned(), waited, why, source }
             }
@@ -360,7 +362,7 @@ fn retry_after(headers: &header::HeaderMap) -> Option<Duration> {
 #[cfg(test)]
 impl Client {
     /// Reads a response with this status and body by `read`.
-    pub(super) fn read_answer<T>(
+    pub(super) fn read_response<T>(
         &self,
         command: Command,
         (status, body): (u16, &[u8]),

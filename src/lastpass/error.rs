@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use crate::{document::AccountNumber, redact::echoes};
 
 use super::{
-    command::{Command, MAX_ANSWER_MB},
+    command::{Command, MAX_RESPONSE_MB},
     contradiction::Contradiction,
     time::ApiZone,
 };
@@ -41,10 +41,10 @@ pub enum Error {
     },
     /// LastPass limits the rate of requests. Retried while the deadline allows.
     #[error(
-        "LastPass throttles `{command}` ({limit}): the request was retried for {waited:?}, as long as this invocation \
+        "LastPass throttles `{command}` ({form}): the request was retried for {waited:?}, as long as this invocation \
          could wait; the checkpoint keeps the progress, and the next run continues from there. If this persists, \
          lower the rate of the schedules or check what else uses this account's Enterprise API{}",
-        limit.remedy()
+        form.remedy()
     )]
     Throttled {
         /// The command that was throttled.
@@ -52,7 +52,7 @@ pub enum Error {
         /// How long the client retried.
         waited: Duration,
         /// The form of the last throttling response.
-        limit: Limit,
+        form: ThrottlingForm,
     },
     /// The connection was refused, cut or timed out, or the response was 5xx. Retried a few times.
     #[error(
@@ -85,7 +85,7 @@ pub enum Error {
     /// The response is longer than the function can hold. Not retried unchanged, because smaller pages may be short
     /// enough.
     #[error(
-        "LastPass responded to `{command}` with more than {MAX_ANSWER_MB} MB, which is more than the function reads; \
+        "LastPass responded to `{command}` with more than {MAX_RESPONSE_MB} MB, which is more than the function reads; \
          the request was for {asked}: check that LASTPASS_URL, or OTHER_LASTPASS_URL if it is set, is the address of \
          enterpriseapi.php and that no proxy responds in its place. If the response is LastPass's own, check that \
          page in the Admin Console for unusually large entries; the checkpoint keeps the progress"
@@ -112,7 +112,7 @@ pub enum Error {
 
 /// The form in which LastPass reports throttling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Limit {
+pub enum ThrottlingForm {
     /// HTTP 429.
     TooManyRequests,
     /// HTTP 403 without a response of the API. LastPass's front end also limits rates in this way.
@@ -121,7 +121,7 @@ pub enum Limit {
     Reported,
 }
 
-impl Limit {
+impl ThrottlingForm {
     /// Names other possible causes and their remedies.
     const fn remedy(self) -> &'static str {
         match self {
@@ -135,7 +135,7 @@ impl Limit {
     }
 }
 
-impl std::fmt::Display for Limit {
+impl std::fmt::Display for ThrottlingForm {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::TooManyRequests => "HTTP 429",

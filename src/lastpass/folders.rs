@@ -1,15 +1,11 @@
 //! `getdetailedsfdata`: requests one page of shared folders and parses it.
 
-use std::fmt;
-
-use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
-
 use super::{
     Client, Command, Error,
-    paging::PageRequest,
-    wire::{Answer, Problem},
+    paging::{Page, PageRequest},
+    wire::{Entries, Problem, Response},
 };
-use crate::{surrogates::Key, text::compact};
+use crate::text::compact;
 
 /// Shared folders per page. Chosen: a folder holds dozens of users with their sites, so a response has a few megabytes.
 /// LastPass throttles this command readily, so few requests are better.
@@ -19,13 +15,6 @@ pub const PAGE_SIZE: u32 = 500;
 const FIELDS: &[&str] = &["sharedfoldername", "score", "deleted", "users"];
 /// Fields of the response itself, beside the folders.
 const NO_FOLDERS: &[&str] = &["status", "error", "errors", "next", "total", "count"];
-
-/// One page: the key of each folder, which is its ID, and the record as compact JSON.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Page {
-    /// The folders.
-    pub folders: Vec<(String, String)>,
-}
 
 impl Client {
     /// Reads one page of shared folders.
@@ -41,37 +30,24 @@ impl Client {
     }
 }
 
-pub(super) fn parse_page(answer: &str, request: PageRequest) -> Result<Page, Problem> {
-    let answer = Answer::read(answer)?;
-    let (folders, others): (Vec<_>, Vec<_>) = answer.fields().iter().partition(|(_, raw)| is_folder(raw.get()));
-    let is_whole = others.iter().all(|(name, _)| NO_FOLDERS.contains(&name.as_str()));
+pub(super) fn parse_page(response: &str, request: PageRequest) -> Result<Page, Problem> {
+    let response = Response::read(response)?;
+    let (folders, others): (Vec<_>, Vec<_>) = response.fields().iter().partition(|(_, raw)| is_folder(raw.get()));
+    let is_whole = others.iter().all(|(name, _)| NO_FOLDERS.contains(&name.as_ref()));
     // A response with only a status may follow the last page, but must not pass for an account without folders.
-    let may_be_empty = others.is_empty() || request.index > 0 && answer.is_ok();
+    let may_be_empty = others.is_empty() || request.index > 0 && response.is_ok();
     if !is_whole || folders.is_empty() && !may_be_empty {
-        return Err(answer.judge("it contains something other than shared folders"));
+        return Err(response.judge("it contains something other than shared folders"));
     }
-    let folders = folders.into_iter().map(|(key, raw)| (key.clone(), compact(raw.get()).into_owned())).collect();
-    answer.unless_it_says_why()?;
-    Ok(Page { folders })
+    let folders = folders.into_iter().map(|(key, raw)| (key.to_string(), compact(raw.get()).into_owned())).collect();
+    response.err_if_it_gives_a_reason()?;
+    Ok(Page { entries: folders, total: None })
 }
 
 /// Returns whether a value is a folder: an object with at least one field that only folders have.
 fn is_folder(value: &str) -> bool {
-    struct Folder;
-    impl<'de> Visitor<'de> for Folder {
-        type Value = bool;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a folder")
-        }
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut is_folder = false;
-            while let Some((key, IgnoredAny)) = map.next_entry::<Key<'de>, _>()? {
-                is_folder |= FIELDS.contains(&key.as_str());
-            }
-            Ok(is_folder)
-        }
-    }
-    serde_json::Deserializer::from_str(value).deserialize_map(Folder).unwrap_or(false)
+    let fields = serde_json::from_str::<Entries<'_>>(value);
+    fields.is_ok_and(|fields| fields.entries.iter().any(|(name, _)| FIELDS.contains(&name.as_ref())))
 }
 
 #[cfg(test)]
@@ -85,7 +61,8 @@ mod tests {
     #[test]
     fn folders_are_fields_of_the_response_itself() {
         let page = parse_page(r#"{"status":"success","101":{"sharedfoldername": "x"}}"#);
-        assert_eq!(page, Ok(Page { folders: vec![("101".to_owned(), r#"{"sharedfoldername":"x"}"#.to_owned())] }));
+        let entries = vec![("101".to_owned(), r#"{"sharedfoldername":"x"}"#.to_owned())];
+        assert_eq!(page, Ok(Page { entries, total: None }));
         assert_eq!(parse_page("[]"), Ok(Page::default()));
     }
 

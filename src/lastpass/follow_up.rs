@@ -6,7 +6,6 @@ use jiff::Timestamp;
 
 use super::{
     contradiction::{CLOCK_TOLERANCE, Contradiction},
-    passes::local_time,
     reporting::{Event, Page},
 };
 
@@ -19,11 +18,11 @@ use super::{
 /// # Errors
 /// [`Contradiction::NextBeforePage`] if a remaining event is later than `next`.
 pub fn judge_follow_up(page: &Page, next_us: i64, follow_up: &Page) -> Result<bool, Contradiction> {
-    let key = |event: &Event| (local_time(event).map(|time| time.civil()), event.record.clone());
+    let key = |event: &Event| (event.time.map(|time| time.civil()), event.record.clone());
     let known: BTreeSet<_> = page.events.iter().map(key).collect();
     let left = follow_up.events.iter().filter(|event| !known.contains(&key(event)));
-    let oldest = page.events.iter().filter_map(local_time).map(|time| time.latest()).min();
-    let newest = left.filter_map(local_time).map(|time| time.earliest()).max();
+    let oldest = page.events.iter().filter_map(|event| event.time).map(|time| time.latest()).min();
+    let newest = left.filter_map(|event| event.time).map(|time| time.earliest()).max();
     let (Ok(next), Some(oldest), Some(newest)) = (Timestamp::from_microsecond(next_us), oldest, newest) else {
         return Ok(false);
     };
@@ -41,6 +40,6 @@ pub fn judge_follow_up(page: &Page, next_us: i64, follow_up: &Page) -> Result<bo
 #[must_use]
 pub fn ahead_of_clock(page: &Page, clock: Timestamp) -> Option<Timestamp> {
     let latest_right = clock.saturating_add(CLOCK_TOLERANCE).unwrap_or(clock);
-    let mut earliest = page.events.iter().filter_map(local_time).map(|time| time.earliest());
+    let mut earliest = page.events.iter().filter_map(|event| event.time).map(|time| time.earliest());
     earliest.find(|time| *time > latest_right)
 }

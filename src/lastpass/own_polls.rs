@@ -17,12 +17,7 @@
 
 use std::collections::BTreeSet;
 
-use jiff::{
-    SignedDuration, Timestamp,
-    civil::DateTime,
-    tz::{Offset, TimeZone},
-};
-use serde_json::Value;
+use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::Offset};
 
 use super::{
     reporting::{Event, Page},
@@ -270,34 +265,26 @@ fn millis(duration: SignedDuration) -> i64 {
 
 /// Returns the wall time of an event, as milliseconds since 1970 on that clock.
 fn wall_ms(event: &Event) -> Option<i64> {
-    let civil = event.time.as_ref().ok()?.as_ref()?.civil();
-    Some(ms(Offset::UTC.to_timestamp(civil).ok()?))
+    Some(ms(Offset::UTC.to_timestamp(event.time?.civil()).ok()?))
 }
 
 /// Returns whether the API caused the event, and not a user.
 fn is_of_api(event: &Event) -> bool {
-    let is_action = || text(event, "Action").trim().eq_ignore_ascii_case(ACTION);
-    let username = text(event, "Username").trim().to_lowercase();
+    let is_action = || wire::text(&event.record, "Action").trim().eq_ignore_ascii_case(ACTION);
+    let username = wire::text(&event.record, "Username").trim().to_lowercase();
     username.is_empty() || username.starts_with(API_USERNAME) || is_action()
 }
 
 /// Returns whether the event names this API user. Which field names it is not documented exactly (LASTPASS_API.md).
 fn names(event: &Event, api_user: &str) -> bool {
     let api_user = api_user.to_lowercase();
-    ["Username", "Data"].iter().any(|field| text(event, field).to_lowercase().contains(&api_user))
-}
-
-fn text(event: &Event, field: &str) -> String {
-    match wire::field(&event.record, field) {
-        Some(Value::String(text)) => text,
-        _ => String::new(),
-    }
+    ["Username", "Data"].iter().any(|field| wire::text(&event.record, field).to_lowercase().contains(&api_user))
 }
 
 /// Returns the wall time of the newest event, if any.
 #[must_use]
 pub fn newest(page: &Page) -> Option<DateTime> {
-    page.events.iter().filter_map(|event| Some(event.time.as_ref().ok()?.as_ref()?.civil())).max()
+    page.events.iter().filter_map(|event| Some(event.time?.civil())).max()
 }
 
 /// Explains how the account's offset differs from that of the setting at `clock`, and names zones that have it.
@@ -310,7 +297,8 @@ pub fn explain(zone: &ApiZone, offset: Offset, clock: Timestamp) -> String {
         (hours, 0) => count(hours, "hour"),
         (hours, minutes) => format!("{} and {minutes} minutes", count(hours, "hour")),
     };
-    let named = zones_at(offset, clock);
+    let named = known_zones().filter(|zone| zone.offset_at(clock) == offset).take(MOST_NAMED);
+    let named: Vec<String> = named.map(|zone| zone.name().to_owned()).collect();
     let which = match named.split_last() {
         None => String::new(),
         Some((only, [])) => format!(", which {only} has"),
@@ -335,12 +323,6 @@ fn utc(offset: Offset) -> String {
         (hours, 0) => format!("UTC{sign}{hours}"),
         (hours, minutes) => format!("UTC{sign}{hours}:{minutes:02}"),
     }
-}
-
-/// Returns some zones that have this offset at `clock`.
-fn zones_at(offset: Offset, clock: Timestamp) -> Vec<&'static str> {
-    let has_it = |name: &&str| TimeZone::get(name).is_ok_and(|zone| zone.to_offset(clock) == offset);
-    KNOWN_ZONES.into_iter().filter(has_it).take(MOST_NAMED).collect()
 }
 
 /// Returns the zones that messages name, for other comparisons.
@@ -380,7 +362,7 @@ mod tests {
         fn event(&mut self, at: Timestamp, username: &str, action: &str, data: &str) {
             let time = self.zone.wall_time(at);
             let record = json!({"Time": time, "Username": username, "IP_Address": "", "Action": action, "Data": data});
-            self.events.push(Event { record: record.to_string(), time: self.set.read(Some(&json!(time))) });
+            self.events.push(Event { record: record.to_string(), time: self.set.read_text(&time).expect("readable") });
         }
 
         fn polled(mut self, instants: impl IntoIterator<Item = Timestamp>) -> Self {

@@ -39,9 +39,18 @@ impl PageRequest {
     }
 }
 
-/// The progress of reading after a page.
+/// One page of users or shared folders.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The key of each entry in the response, which is its ID, and the record as compact JSON.
+    pub entries: Vec<(String, String)>,
+    /// The number of entries on all pages, if the response states it.
+    pub total: Option<u64>,
+}
+
+/// Whether more pages follow a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
+pub enum PageOutcome {
     /// The first response holds all entries.
     Whole,
     /// More pages may follow.
@@ -83,7 +92,7 @@ impl Paging {
     }
 
     /// Takes the requested page: the keys of its entries, and the total if LastPass states it.
-    pub fn take<'k>(&mut self, keys: impl IntoIterator<Item = &'k str>, total: Option<u64>) -> Reach {
+    pub fn take<'k>(&mut self, keys: impl IntoIterator<Item = &'k str>, total: Option<u64>) -> PageOutcome {
         let (mut count, mut new) = (0_u32, 0);
         for key in keys {
             count = count.saturating_add(1);
@@ -94,17 +103,17 @@ impl Paging {
         let is_complete = count == 0 || total.is_some_and(|total| self.read >= total);
         // More entries than requested: LastPass ignores paging.
         if index == 0 && (is_complete || count > size) {
-            return Reach::Whole;
+            return PageOutcome::Whole;
         }
         if is_complete {
-            return Reach::End;
+            return PageOutcome::End;
         }
         if new == 0 {
-            return Reach::Repeats;
+            return PageOutcome::Repeats;
         }
         let size = if index == 0 { size.min(count) } else { size };
         self.next = PageRequest { size, index: index.saturating_add(1) };
-        Reach::More
+        PageOutcome::More
     }
 
     /// Restarts with pages of half the size. Returns `false` if the size is 1 already.
@@ -153,7 +162,7 @@ mod tests {
             };
             let keys: Vec<String> =
                 (start..start.saturating_add(given).min(entries)).map(|key| key.to_string()).collect();
-            if paging.take(keys.iter().map(String::as_str), total) != Reach::More {
+            if paging.take(keys.iter().map(String::as_str), total) != PageOutcome::More {
                 return (paging.read(), requests);
             }
         }

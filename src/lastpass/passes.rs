@@ -23,17 +23,13 @@ enum Order {
     Unordered,
 }
 
-pub(super) fn local_time(event: &Event) -> Option<LocalTime> {
-    event.time.as_ref().ok().copied().flatten()
-}
-
-/// Sorts the events of pages (newest page first), oldest event first, and determines the pass of each event in a
-/// repeated hour: by a visible jump back of the wall time, or by the clock if only the first pass could have happened
-/// yet.
+/// Determines the pass of each event in a repeated hour: by a visible jump back of the wall time, or by the clock if
+/// only the first pass could have happened yet. The newest page comes first. Returns the events in the order in which
+/// LastPass lists them, the oldest first. Leaves out events without a time.
 ///
 /// A jump is evidence only inside a page. Pages that are sorted by wall time mix the passes, and their times jump from
 /// one page to the next.
-pub(super) fn settle(pages: Vec<Vec<Event>>, clock: Timestamp) -> Vec<(Event, EventTime)> {
+pub(super) fn determine_passes(pages: Vec<Vec<Event>>, clock: Timestamp) -> Vec<(Event, EventTime)> {
     let orders = orders_of(&pages);
     let mut events: Vec<(Event, LocalTime)> = Vec::with_capacity(pages.iter().map(Vec::len).sum());
     // The index where the second pass of a fold begins, with a time in that fold.
@@ -43,7 +39,7 @@ pub(super) fn settle(pages: Vec<Vec<Event>>, clock: Timestamp) -> Vec<(Event, Ev
             page.reverse();
         }
         let begin = events.len();
-        events.extend(page.into_iter().filter_map(|event| local_time(&event).map(|time| (event, time))));
+        events.extend(page.into_iter().filter_map(|event| event.time.map(|time| (event, time))));
         if orders.is_some() {
             let page = events.iter().enumerate().skip(begin);
             let jumps = page.clone().zip(page.skip(1)).filter_map(|((_, (_, older)), (index, (_, newer)))| {
@@ -53,21 +49,16 @@ pub(super) fn settle(pages: Vec<Vec<Event>>, clock: Timestamp) -> Vec<(Event, Ev
         }
     }
     let over = clock.saturating_add(CLOCK_TOLERANCE).unwrap_or(clock);
-    let mut settled: Vec<(Event, EventTime)> = events
-        .into_iter()
-        .enumerate()
-        .map(|(index, (event, time))| {
-            let settled = match set_back.iter().find(|(_, other)| time.shares_fold(other)) {
-                Some((second_pass, _)) if index < *second_pass => time.first_pass(),
-                Some(_) => time.second_pass(),
-                None if time.latest() > over => time.first_pass(),
-                None => time.either_pass(),
-            };
-            (event, settled)
-        })
-        .collect();
-    settled.sort_by_key(|(_, time)| time.timestamp);
-    settled
+    let pass_of = |(index, (event, time)): (usize, (Event, LocalTime))| {
+        let determined = match set_back.iter().find(|(_, other)| time.shares_fold(other)) {
+            Some((second_pass, _)) if index < *second_pass => time.first_pass(),
+            Some(_) => time.second_pass(),
+            None if time.latest() > over => time.first_pass(),
+            None => time.either_pass(),
+        };
+        (event, determined)
+    };
+    events.into_iter().enumerate().map(pass_of).collect()
 }
 
 /// Returns the order of each page, or `None` if any page is unordered. A page without an order of its own takes the
@@ -90,7 +81,7 @@ fn orders_of(pages: &[Vec<Event>]) -> Option<Vec<Order>> {
 
 /// Returns the order of a page by its wall times. In each repeated hour, one step may go the other way.
 fn order_of(page: &[Event]) -> Order {
-    let times: Vec<LocalTime> = page.iter().filter_map(local_time).collect();
+    let times: Vec<LocalTime> = page.iter().filter_map(|event| event.time).collect();
     let steps = |direction: Ordering| {
         let steps = times.iter().zip(times.iter().skip(1));
         steps.filter(move |(before, after)| after.civil().cmp(&before.civil()) == direction)

@@ -81,6 +81,22 @@ pub(super) fn is_false(value: &Value) -> bool {
     }
 }
 
+const ERRORS: &[&str] = &["error", "errors"];
+const MESSAGES: &[&str] = &["message", "msg", "rc", "reason", "detail", "details", "description", "error_description"];
+/// Fields that may hold a nested response in place of records.
+const WRAPPERS: &[&str] = &["data", "lastpass", "response", "result"];
+
+/// Returns the name of a field without the prefix that some systems add, in lower case.
+fn plain(name: &str) -> String {
+    name.trim_start_matches(['@', '-', '_', '$']).to_lowercase()
+}
+
+/// Returns whether the field with this name may hold a reason.
+pub(super) fn may_hold_reason(name: &str) -> bool {
+    let name = plain(name);
+    [ERRORS, MESSAGES, WRAPPERS].iter().any(|names| names.contains(&name.as_str()))
+}
+
 /// The reasons that a response gives.
 #[derive(Debug, Default)]
 pub(super) struct Reasons {
@@ -93,13 +109,8 @@ pub(super) struct Reasons {
 impl Reasons {
     /// Takes the reasons in a field: a text, or a list or map of texts.
     pub(super) fn take(&mut self, name: &str, value: &Value, depth: usize) {
-        const ERRORS: &[&str] = &["error", "errors"];
-        const MESSAGES: &[&str] =
-            &["message", "msg", "rc", "reason", "detail", "details", "description", "error_description"];
-        /// Fields that may hold a nested response in place of records.
-        const WRAPPERS: &[&str] = &["data", "lastpass", "response", "result"];
         const DEEPEST: usize = 2;
-        let name = name.trim_start_matches(['@', '-', '_', '$']).to_lowercase();
+        let name = plain(name);
         if ERRORS.contains(&name.as_str()) {
             texts(value, &mut self.errors);
         } else if MESSAGES.contains(&name.as_str()) {

@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 
 use super::{
     Client, Command, Error,
-    time::{ApiZone, LocalTime, UnreadableTime},
-    wire::{self, Answer, Problem, Records},
+    time::{ApiZone, LocalTime},
+    wire::{self, Problem, Response},
 };
 use crate::surrogates;
 
@@ -31,8 +31,8 @@ pub struct Request {
 pub struct Event {
     /// The record as LastPass wrote it.
     pub record: String,
-    /// The `Time` of the record, or `None` if the record has none.
-    pub time: Result<Option<LocalTime>, UnreadableTime>,
+    /// The `Time` of the record, or `None` if it is missing or cannot be read.
+    pub time: Option<LocalTime>,
 }
 
 /// One page of events.
@@ -78,25 +78,25 @@ fn request_data(request: &Request, zone: &ApiZone, api_user: Option<&str>) -> Va
 ///
 /// # Errors
 /// A body that is not such a response, or a refusal.
-pub fn parse_page(answer: &str, zone: &ApiZone) -> Result<Page, Problem> {
-    let (answer, records) = Answer::read_records(answer, "data")?;
-    let (answer, records) = match records {
-        Some(Records::Listed(records)) if !records.is_empty() => (answer, records),
-        Some(Records::Listed(_)) => (answer.unless_it_says_why()?, Vec::new()),
-        Some(Records::Null) if answer.is_ok() => (answer.unless_it_says_why()?, Vec::new()),
-        None | Some(Records::Null | Records::NotListed) => {
-            return Err(answer.judge("it contains no events under `data`"));
-        }
+pub fn parse_page(response: &str, zone: &ApiZone) -> Result<Page, Problem> {
+    let (mut response, events) = Response::read_events(response, "data")?;
+    let events = match events {
+        Some(events) => events.entries,
+        None if response.is_null("data") && response.is_ok() => Vec::new(),
+        None => return Err(response.judge("it contains no events under `data`")),
     };
-    let events =
-        records.into_iter().map(|raw| Event { record: raw.get().to_owned(), time: time_of(raw.get(), zone) }).collect();
+    if events.is_empty() {
+        response = response.err_if_it_gives_a_reason()?;
+    }
+    let event = |raw: &RawValue| Event { record: raw.get().to_owned(), time: time_of(raw.get(), zone) };
+    let events = events.into_iter().map(|(_, raw)| event(raw)).collect();
     // An unreadable `next` must not pass for the end.
-    let next = answer.raw("next").map(|raw| surrogates::parse(raw.get()).unwrap_or(Value::Bool(true)));
+    let next = response.raw("next").map(|raw| surrogates::parse(raw.get()).unwrap_or(Value::Bool(true)));
     Ok(Page { events, next_us: parse_next(next)? })
 }
 
 /// Reads the `Time` of a record.
-fn time_of(record: &str, zone: &ApiZone) -> Result<Option<LocalTime>, UnreadableTime> {
+fn time_of(record: &str, zone: &ApiZone) -> Option<LocalTime> {
     /// A record with at most one `Time`, which is a text without escapes, as in every recorded event.
     #[derive(Deserialize)]
     struct Timed<'a> {
@@ -107,9 +107,9 @@ fn time_of(record: &str, zone: &ApiZone) -> Result<Option<LocalTime>, Unreadable
     if record.starts_with('{')
         && let Ok(Timed { time }) = serde_json::from_str(record)
     {
-        return time.map_or(Ok(None), |time| zone.read_text(time));
+        return zone.read_text(time?).ok()?;
     }
-    zone.read(wire::field(record, "Time").as_ref())
+    zone.read(wire::field(record, "Time").as_ref()).ok()?
 }
 
 /// Parses `next`: a number, also as text. An unreadable value must not pass for the end.
@@ -167,23 +167,22 @@ mod tests {
         let zone = ApiZone::new("US/Eastern").expect("a zone");
         let time = Some("2015-07-17T13:51:51Z".parse().expect("a time"));
         for (record, expected) in [
-            (r#"{"Time":"2015-07-17 09:51:51"}"#, Ok(time)),
-            (r#"{"Data":"Time","Time":"2015-07-17 09:51:51"}"#, Ok(time)),
-            (r#"{"Time":"2015-07-17 09:51:51","Data":{"Time":"2016-01-01 00:00:00"}}"#, Ok(time)),
-            (r#"{"Time":"2015-07-17 09:51:51","Data":"a\\\"Time\""}"#, Ok(time)),
-            (r#"{"T\u0069me":"2015-07-17 09:51:5\u0031"}"#, Ok(time)),
-            (r#"{"Time":"2015-07-17 09:51:51","Time":"2016-01-01 00:00:00"}"#, Ok(None)),
-            (r#"{"Time":"2015-07-17 09:51:51","\u0054ime":"2016-01-01 00:00:00"}"#, Ok(None)),
-            (r#"{"time":"2015-07-17 09:51:51"}"#, Ok(None)),
-            (r#"{"Time":""}"#, Ok(None)),
-            (r#"{"Time":null}"#, Ok(None)),
-            (r#"["2015-07-17 09:51:51"]"#, Ok(None)),
-            (r#"{"Time":"2015-07-17 25:51:51"}"#, Err(UnreadableTime)),
-            (r#"{"Time":"\ud83d"}"#, Err(UnreadableTime)),
-            (r#"{"Time":5}"#, Err(UnreadableTime)),
+            (r#"{"Time":"2015-07-17 09:51:51"}"#, time),
+            (r#"{"Data":"Time","Time":"2015-07-17 09:51:51"}"#, time),
+            (r#"{"Time":"2015-07-17 09:51:51","Data":{"Time":"2016-01-01 00:00:00"}}"#, time),
+            (r#"{"Time":"2015-07-17 09:51:51","Data":"a\\\"Time\""}"#, time),
+            (r#"{"T\u0069me":"2015-07-17 09:51:5\u0031"}"#, time),
+            (r#"{"Time":"2015-07-17 09:51:51","Time":"2016-01-01 00:00:00"}"#, None),
+            (r#"{"Time":"2015-07-17 09:51:51","\u0054ime":"2016-01-01 00:00:00"}"#, None),
+            (r#"{"time":"2015-07-17 09:51:51"}"#, None),
+            (r#"{"Time":""}"#, None),
+            (r#"{"Time":null}"#, None),
+            (r#"["2015-07-17 09:51:51"]"#, None),
+            (r#"{"Time":"2015-07-17 25:51:51"}"#, None),
+            (r#"{"Time":"\ud83d"}"#, None),
+            (r#"{"Time":5}"#, None),
         ] {
-            let read = time_of(record, &zone).map(|time| time.map(|time| time.earliest()));
-            assert_eq!(read, expected, "{record}");
+            assert_eq!(time_of(record, &zone).map(|time| time.earliest()), expected, "{record}");
         }
     }
 
@@ -197,7 +196,7 @@ mod tests {
             let page = page(&answer).expect("a page");
             assert_eq!((page.events.len(), page.next_us), (2, None));
             assert_eq!(page.events[0].record, record);
-            assert!(matches!(page.events[0].time, Ok(Some(_))));
+            assert!(page.events[0].time.is_some());
         }
     }
 
@@ -206,7 +205,7 @@ mod tests {
         let page = page(r#"{"status":"OK","data":[null, 1, "x", [1, 2], {"Time": 5}]}"#).expect("a page");
         let records: Vec<&str> = page.events.iter().map(|event| event.record.as_str()).collect();
         assert_eq!(records, ["null", "1", "\"x\"", "[1, 2]", r#"{"Time": 5}"#]);
-        assert_eq!(page.events[4].time, Err(UnreadableTime));
+        assert_eq!(page.events[4].time, None);
     }
 
     #[test]

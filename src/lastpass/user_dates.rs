@@ -9,12 +9,11 @@
 use std::collections::{BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
 
 use super::{
     own_polls::known_zones,
     reporting::{Event, Page},
-    time::{ApiZone, LocalTime},
+    time::ApiZone,
     wire,
 };
 
@@ -57,15 +56,15 @@ pub fn compare(users: &[(String, String)], events: &Page, zone: &ApiZone, set: &
     let compared: Vec<(String, &BTreeSet<Timestamp>)> = users
         .iter()
         .filter_map(|(_, record)| {
-            let logins = logins.get(&text(record, "username").to_lowercase())?;
-            let last_login = text(record, "last_login");
+            let logins = logins.get(&wire::text(record, "username").to_lowercase())?;
+            let last_login = wire::text(record, "last_login");
             (!last_login.is_empty()).then_some((last_login, logins))
         })
         .collect();
     let fits = |zone: &ApiZone| {
         let is_login = |(last_login, logins): &&(String, &BTreeSet<Timestamp>)| {
             let time = zone.read_text(last_login).ok().flatten();
-            time.is_some_and(|time| instants(&time).iter().any(|instant| has_near(logins, *instant)))
+            time.is_some_and(|time| time.instants().any(|instant| has_near(logins, instant)))
         };
         compared.iter().filter(is_login).count()
     };
@@ -91,30 +90,19 @@ pub fn compare(users: &[(String, String)], events: &Page, zone: &ApiZone, set: &
 fn logins(events: &Page) -> HashMap<String, BTreeSet<Timestamp>> {
     let mut logins: HashMap<String, BTreeSet<Timestamp>> = HashMap::new();
     for Event { record, time } in &events.events {
-        let Ok(Some(time)) = time else { continue };
-        if LOGINS.contains(&text(record, "Action").trim().to_lowercase().as_str()) {
-            logins.entry(text(record, "Username").to_lowercase()).or_default().extend(instants(time));
+        let Some(time) = time else { continue };
+        if LOGINS.contains(&wire::text(record, "Action").trim().to_lowercase().as_str()) {
+            logins.entry(wire::text(record, "Username").to_lowercase()).or_default().extend(time.instants());
         }
     }
     logins.remove("");
     logins
 }
 
-fn instants(time: &LocalTime) -> [Timestamp; 2] {
-    [time.earliest(), time.latest()]
-}
-
 fn has_near(logins: &BTreeSet<Timestamp>, instant: Timestamp) -> bool {
     let from = instant.saturating_sub(TOLERANCE).unwrap_or(instant);
     let to = instant.saturating_add(TOLERANCE).unwrap_or(instant);
     logins.range(from..=to).next().is_some()
-}
-
-fn text(record: &str, field: &str) -> String {
-    match wire::field(record, field) {
-        Some(Value::String(text)) => text,
-        _ => String::new(),
-    }
 }
 
 #[cfg(test)]
@@ -138,7 +126,7 @@ mod tests {
             for (at, action) in [(login, "Log in"), (login - SignedDuration::from_secs(777), "Saml Login")] {
                 let time = zone(account).wall_time(at);
                 let record = json!({"Time": time, "Username": username, "Action": action}).to_string();
-                events.events.push(Event { record, time: zone(account).read_text(&time) });
+                events.events.push(Event { record, time: zone(account).read_text(&time).expect("readable") });
             }
             let last_login = zone(dates).wall_time(login + SignedDuration::from_secs(number % 3));
             let record = json!({"username": username.to_lowercase(), "last_login": last_login}).to_string();

@@ -4,24 +4,13 @@ use serde_json::Value;
 
 use super::{
     Client, Command, Error,
-    paging::PageRequest,
-    wire::{self, Answer, Entries, Problem},
+    paging::{Page, PageRequest},
+    wire::{self, Entries, Problem, Response},
 };
 use crate::text::compact;
 
 /// Users per page. Source: LASTPASS_API.md, "getuserdata": the largest size that clients use.
 pub const PAGE_SIZE: u32 = 2_000;
-
-/// One page of users.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Page {
-    /// The key of each user in the response, which is the user's ID, and the record as compact JSON.
-    pub users: Vec<(String, String)>,
-    /// The number of all users, if the response states it.
-    pub total: Option<u64>,
-    /// The number of users in this page as LastPass counts them.
-    pub count: Option<u64>,
-}
 
 impl Client {
     /// Reads one page of users.
@@ -33,31 +22,28 @@ impl Client {
     }
 }
 
-pub(super) fn parse_page(answer: &str, request: PageRequest) -> Result<Page, Problem> {
-    const NO_USERS: &str = "it contains no users under `Users`";
-    let answer = Answer::read(answer)?;
-    let (total, count) = (answer.count("total"), answer.count("count"));
-    let has_none = |count| count == Some(0);
-    let entries = match answer.entries("Users") {
-        Some(entries) => entries,
+pub(super) fn parse_page(response: &str, request: PageRequest) -> Result<Page, Problem> {
+    let response = Response::read(response)?;
+    let total = response.count("total");
+    let has_none = || [total, response.count("count")].contains(&Some(0));
+    let Entries { entries, is_list } = match response.entries("Users") {
+        Some(users) => users,
         // PHP writes nothing in several ways. These must not pass for an account without users.
-        None if answer.is_empty() && request.index > 0 => Entries::default(),
-        None if answer.value("Users") == Some(Value::Null) && (has_none(total) || has_none(count)) => {
-            Entries::default()
-        }
-        None => return Err(answer.judge(NO_USERS)),
+        None if response.is_empty() && request.index > 0 => Entries::default(),
+        None if response.is_null("Users") && has_none() => Entries::default(),
+        None => return Err(response.judge("it contains no users under `Users`")),
     };
-    if entries.entries.is_empty() {
-        let answer = answer.unless_it_says_why()?;
+    if entries.is_empty() {
+        let response = response.err_if_it_gives_a_reason()?;
         if request.index == 0 && total.is_some_and(|total| total > 0) {
-            return Err(answer.judge("it contains no users, although its `total` is not 0"));
+            return Err(response.judge("it contains no users, although its `total` is not 0"));
         }
     }
-    let users = entries.entries.into_iter().enumerate().map(|(position, (key, raw))| {
+    let users = entries.into_iter().enumerate().map(|(position, (key, raw))| {
         let record = compact(raw.get()).into_owned();
-        (if entries.is_list { key_of(&record, request.skipped() + position as u64) } else { key }, record)
+        (if is_list { key_of(&record, request.skipped() + position as u64) } else { key.into_owned() }, record)
     });
-    Ok(Page { users: users.collect(), total, count })
+    Ok(Page { entries: users.collect(), total })
 }
 
 /// Returns the key of a user in a list. A position is a poor key, because the next response may have another user
@@ -84,15 +70,15 @@ mod tests {
     #[test]
     fn users_keep_their_keys_and_counts_may_be_text() {
         let page = parse_page(r#"{"total": "2", "count": 1, "Users": {"101": {"username": "a"}}, "Groups": []}"#);
-        let users = vec![("101".to_owned(), r#"{"username":"a"}"#.to_owned())];
-        assert_eq!(page, Ok(Page { users, total: Some(2), count: Some(1) }));
+        let entries = vec![("101".to_owned(), r#"{"username":"a"}"#.to_owned())];
+        assert_eq!(page, Ok(Page { entries, total: Some(2) }));
     }
 
     #[test]
     fn users_in_a_list_have_distinct_keys() {
         let body = r#"{"total":5,"Users":[{"username":"a"},{"id":7,"username":"b"},{"id":"8"},{},{"username":""}]}"#;
         let page = super::parse_page(body, PageRequest { size: 5, index: 2 }).expect("a page");
-        assert_eq!(page.users.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["a", "7", "8", "13", "14"]);
+        assert_eq!(page.entries.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["a", "7", "8", "13", "14"]);
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub use super::{
 };
 use super::{
     contradiction::Contradiction,
-    passes::{local_time, settle},
+    passes::determine_passes,
     reporting::{Event, PAGE_MAX_EVENTS, Page, Request},
     time::{ApiZone, EventTime, LocalTime},
 };
@@ -70,7 +70,7 @@ struct Part {
 #[derive(Debug)]
 struct Doubt {
     time: LocalTime,
-    about: About,
+    kind: DoubtKind,
     proof: Proof,
     /// The `next` of the next request.
     next_us: i64,
@@ -95,7 +95,7 @@ enum Proof {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum About {
+enum DoubtKind {
     /// The page was truncated in the first pass of the wall time and may hold its second pass. Both are read again.
     Boundary,
     /// The page holds the first pass and may repeat events of the second pass from the previous page. The first pass is
@@ -106,8 +106,9 @@ enum About {
 /// The events of complete seconds, with their instants, oldest first.
 #[derive(Debug, Default, PartialEq)]
 pub struct WholeSeconds {
-    /// The events, each with its instant.
-    pub events: Vec<(Event, Option<EventTime>)>,
+    /// The record of each event, as LastPass wrote it, and the instant of its `Time`, or `None` if it has no readable
+    /// `Time`.
+    pub events: Vec<(String, Option<EventTime>)>,
     /// The end of the unread part of the window. It equals the beginning of the window once everything is read.
     pub position: Timestamp,
     /// Whether nothing is left to read.
@@ -153,10 +154,10 @@ impl<'z> WindowReader<'z> {
         let cut = page.next_us.is_some() || page.events.len() >= PAGE_MAX_EVENTS;
         // Events without a time belong to no second. They are returned whenever a response contains them.
         let mut timed = page.events;
-        let timeless = timed.extract_if(.., |event| local_time(event).is_none());
-        let mut events: Vec<(Event, Option<EventTime>)> = timeless.map(|event| (event, None)).collect();
+        let timeless = timed.extract_if(.., |event| event.time.is_none());
+        let mut events: Vec<(String, Option<EventTime>)> = timeless.map(|event| (event.record, None)).collect();
         if let Some(doubt) = self.doubts.pop() {
-            self.classify(doubt, timed, page.next_us, clock);
+            self.resolve(doubt, timed, page.next_us, clock);
         } else {
             self.whole_from = match self.whole_from(&timed) {
                 _ if !cut => Some(self.from),
@@ -175,14 +176,14 @@ impl<'z> WindowReader<'z> {
             return Ok(WholeSeconds { events, position: self.position, complete: false });
         };
         let window = whole_from..self.position;
-        let inside = |time: &LocalTime| window.contains(&time.earliest());
         let held = std::mem::take(&mut self.held);
-        let mut settled = settle(held.into_iter().map(|part| part.events).collect(), clock);
-        settled.append(&mut self.separate);
-        settled.sort_by_key(|(_, time)| time.timestamp);
-        events.reserve(settled.len());
-        let kept = settled.into_iter().filter(|(event, _)| local_time(event).is_some_and(|time| inside(&time)));
-        events.extend(kept.map(|(event, time)| (event, Some(time))));
+        let mut determined = determine_passes(held.into_iter().map(|part| part.events).collect(), clock);
+        determined.append(&mut self.separate);
+        determined.sort_by_key(|(_, time)| time.timestamp);
+        events.reserve(determined.len());
+        let is_inside = |event: &Event| event.time.is_some_and(|time| window.contains(&time.earliest()));
+        let kept = determined.into_iter().filter(|(event, _)| is_inside(event));
+        events.extend(kept.map(|(event, time)| (event.record, Some(time))));
         *self = Self::new(self.zone, self.from, whole_from);
         Ok(WholeSeconds { events, position: whole_from, complete: whole_from <= self.from })
     }
@@ -191,13 +192,13 @@ impl<'z> WindowReader<'z> {
     fn join(&mut self, page: Vec<Event>, next_us: i64) -> Result<(), Contradiction> {
         let boundary = second_of(next_us).ok_or(Contradiction::NextNotAdvancing)?;
         let is_newer = |time: LocalTime| time.instants().any(|instant| boundary < instant && instant <= self.top);
-        if page.iter().filter_map(local_time).any(is_newer) {
+        if page.iter().filter_map(|event| event.time).any(is_newer) {
             let may_be_boundary = |time: &LocalTime| time.earliest() == boundary && is_newer(*time);
-            let cut_pass = page.iter().filter_map(local_time).find(may_be_boundary);
+            let cut_pass = page.iter().filter_map(|event| event.time).find(may_be_boundary);
             self.hold(page, boundary, self.top);
             self.top = boundary;
             if let Some(time) = cut_pass {
-                self.doubts.insert(0, Doubt::new(time, About::Boundary));
+                self.doubts.insert(0, Doubt::new(time, DoubtKind::Boundary));
                 self.top = boundary.saturating_sub(MARGIN).unwrap_or(boundary);
             }
             self.next_us = Some(end_of(self.top));
@@ -214,7 +215,7 @@ impl<'z> WindowReader<'z> {
     fn hold(&mut self, mut page: Vec<Event>, boundary: Timestamp, newest: Timestamp) {
         let is_kept = |time: LocalTime| time.instants().any(|instant| boundary < instant && instant <= newest);
         self.doubts = self.repeats(&page, newest, is_kept);
-        page.retain(|event| local_time(event).is_some_and(is_kept));
+        page.retain(|event| event.time.is_some_and(is_kept));
         self.held.push(Part { newest, events: page });
     }
 
@@ -223,10 +224,10 @@ impl<'z> WindowReader<'z> {
     /// hold.
     fn repeats(&self, page: &[Event], newest: Timestamp, is_kept: impl Fn(LocalTime) -> bool) -> Vec<Doubt> {
         let mut older: BTreeMap<Timestamp, Vec<(LocalTime, &Event)>> = BTreeMap::new();
-        if page.iter().filter_map(local_time).any(|time| time.is_repeated()) {
+        if page.iter().filter_map(|event| event.time).any(|time| time.is_repeated()) {
             let held = self.held.iter().flat_map(|part| part.events.iter().map(|event| (part.newest, event)));
             for (part_newest, event) in held {
-                let Some(time) = local_time(event) else { continue };
+                let Some(time) = event.time else { continue };
                 let latest = time.instants().filter(|instant| *instant <= part_newest).last();
                 if let Some(latest) = latest.filter(|latest| *latest > newest) {
                     older.entry(latest).or_default().push((time, event));
@@ -238,13 +239,13 @@ impl<'z> WindowReader<'z> {
         };
         let seconds = older.into_iter().take_while(is_held).filter_map(|(_, events)| Some(events.first()?.0));
         let mut doubts: Vec<Doubt> =
-            seconds.filter(|time| is_kept(*time)).map(|time| Doubt::new(time, About::Repeats)).collect();
+            seconds.filter(|time| is_kept(*time)).map(|time| Doubt::new(time, DoubtKind::Repeats)).collect();
         doubts.reverse();
         doubts
     }
 
     /// Takes a response about a doubt. The doubt is resolved when the first pass of the wall time is complete.
-    fn classify(&mut self, mut doubt: Doubt, page: Vec<Event>, next_us: Option<i64>, clock: Timestamp) {
+    fn resolve(&mut self, mut doubt: Doubt, page: Vec<Event>, next_us: Option<i64>, clock: Timestamp) {
         match doubt.proof {
             Proof::WithoutSecondPass { cut_us } if next_us == Some(cut_us) && doubt.is_same(&page) => {
                 doubt.proof = Proof::FromFirstPass { cut_us };
@@ -272,23 +273,23 @@ impl<'z> WindowReader<'z> {
                 }
             }
         }
-        let has_wall_time = |event: &Event| local_time(event).is_some_and(|time| time.civil() == doubt.time.civil());
-        let mut settled = settle(doubt.pages, clock);
-        settled.retain(|(event, _)| has_wall_time(event));
-        if doubt.about == About::Boundary {
+        let has_wall_time = |event: &Event| event.time.is_some_and(|time| time.civil() == doubt.time.civil());
+        let mut determined = determine_passes(doubt.pages, clock);
+        determined.retain(|(event, _)| has_wall_time(event));
+        if doubt.kind == DoubtKind::Boundary {
             self.held.iter_mut().for_each(|part| part.events.retain(|event| !has_wall_time(event)));
         } else if let Some(Part { events, .. }) = self.held.last_mut() {
-            if settled.len() >= events.iter().filter(|event| has_wall_time(event)).count() {
+            if determined.len() >= events.iter().filter(|event| has_wall_time(event)).count() {
                 // The page repeats nothing of this second, so it repeats nothing older either.
-                self.doubts.retain(|other| other.about == About::Boundary);
+                self.doubts.retain(|other| other.kind == DoubtKind::Boundary);
                 return;
             }
-            for (event, time) in &mut settled {
-                *time = local_time(event).map_or(*time, |local| local.first_pass());
+            for (event, time) in &mut determined {
+                *time = event.time.map_or(*time, |local| local.first_pass());
             }
             events.retain(|event| !has_wall_time(event));
         }
-        self.separate.append(&mut settled);
+        self.separate.append(&mut determined);
     }
 
     /// Returns whether a time is in the requested range. Other times must not determine a boundary.
@@ -300,7 +301,7 @@ impl<'z> WindowReader<'z> {
     /// Returns the instant from which a truncated page is complete: after its oldest second, or after the fold that
     /// contains it.
     fn whole_from(&self, page: &[Event]) -> Option<Timestamp> {
-        let times = page.iter().filter_map(local_time).filter(self.is_requested());
+        let times = page.iter().filter_map(|event| event.time).filter(self.is_requested());
         let oldest = times.map(|time| time.earliest()).min()?;
         Some(match self.zone.fold_at(oldest) {
             Some(fold) => fold.end,
@@ -314,7 +315,7 @@ impl<'z> WindowReader<'z> {
         if self.request().next_us != Some(end_of(self.top)) {
             return Ok(());
         }
-        let oldest = page.events.iter().filter_map(local_time).map(|time| time.earliest()).min();
+        let oldest = page.events.iter().filter_map(|event| event.time).map(|time| time.earliest()).min();
         match oldest {
             Some(event) if event > self.top.saturating_add(CLOCK_TOLERANCE).unwrap_or(self.top) => {
                 Err(Contradiction::NextBeforePage { next: self.top, event })
@@ -334,7 +335,7 @@ impl<'z> WindowReader<'z> {
         if self.request().next_us.is_some_and(|before| next_us >= before) {
             return Err(Contradiction::NextNotAdvancing);
         }
-        let times = page.events.iter().filter_map(local_time).filter(self.is_requested());
+        let times = page.events.iter().filter_map(|event| event.time).filter(self.is_requested());
         let oldest = times.map(|time| time.latest()).min();
         if let (Ok(next), Some(oldest)) = (Timestamp::from_microsecond(next_us), oldest)
             && next > oldest.saturating_add(CLOCK_TOLERANCE).unwrap_or(oldest)
@@ -346,18 +347,18 @@ impl<'z> WindowReader<'z> {
 }
 
 impl Doubt {
-    fn new(time: LocalTime, about: About) -> Self {
-        let newest = match about {
-            About::Boundary => time.latest(),
-            About::Repeats => time.earliest(),
+    fn new(time: LocalTime, kind: DoubtKind) -> Self {
+        let newest = match kind {
+            DoubtKind::Boundary => time.latest(),
+            DoubtKind::Repeats => time.earliest(),
         };
-        Self { time, about, proof: Proof::NotTried, next_us: end_of(newest), pages: Vec::new() }
+        Self { time, kind, proof: Proof::NotTried, next_us: end_of(newest), pages: Vec::new() }
     }
 
     /// Chooses the next request after a response that was truncated inside the first pass of the wall time. Tries a
     /// proof once, unless `next` is a whole second and so names no event within it. Otherwise joins the pages.
     fn choose_next_request(&mut self, cut_us: i64) {
-        if self.about == About::Boundary && self.proof == Proof::NotTried && cut_us % SECOND_US != 0 {
+        if self.kind == DoubtKind::Boundary && self.proof == Proof::NotTried && cut_us % SECOND_US != 0 {
             self.proof = Proof::WithoutSecondPass { cut_us };
             self.next_us -= SECOND_US;
         } else {
@@ -369,8 +370,7 @@ impl Doubt {
     fn is_not_repeated_in(&self, page: &[Event]) -> bool {
         let (first, second) = (self.time.earliest(), self.time.latest());
         // Between the passes of one wall time, every other wall time has only one instant.
-        let instant =
-            |event: &Event| local_time(event)?.instants().find(|instant| first < *instant && *instant < second);
+        let instant = |event: &Event| event.time?.instants().find(|instant| first < *instant && *instant < second);
         let answer = || self.pages.first().into_iter().flatten();
         let oldest = answer().filter_map(instant).min();
         let mut oldest_events = answer().filter(|event| oldest.is_some() && instant(event) == oldest).peekable();
@@ -401,7 +401,6 @@ fn end_of(second: Timestamp) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     const NOW: &str = "2026-01-01T00:00:00Z";
 
@@ -414,11 +413,11 @@ mod tests {
     }
 
     fn event(zone: &ApiZone, time: &str, data: &str) -> Event {
-        Event { record: data.to_owned(), time: zone.read(Some(&json!(time))) }
+        Event { record: data.to_owned(), time: zone.read_text(time).ok().flatten() }
     }
 
     fn records(whole: &WholeSeconds) -> Vec<&str> {
-        whole.events.iter().map(|(event, _)| event.record.as_str()).collect()
+        whole.events.iter().map(|(record, _)| record.as_str()).collect()
     }
 
     #[test]

@@ -10,13 +10,14 @@ use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{Error as _, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Value, value::RawValue};
 
 pub use super::problem::Problem;
 use super::problem::{
-    CUT, LIST, Reasons, is_false, is_good_word, is_refusal, judge_markup, judge_text, reports_throttling,
+    CUT, LIST, Reasons, is_false, is_good_word, is_refusal, judge_markup, judge_text, may_hold_reason,
+    reports_throttling,
 };
 use crate::surrogates::{self, Key};
 
@@ -24,16 +25,16 @@ use crate::surrogates::{self, Key};
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Returns whether a character may precede a response without being part of it.
-fn is_before_answer(c: char) -> bool {
+fn is_before_response(c: char) -> bool {
     c.is_ascii_whitespace() || c == BYTE_ORDER_MARK
 }
 
-/// A map or a list of records, each as text. The keys of a list are positions.
+/// The entries of a map or a list, each as text.
 #[derive(Debug, Default)]
 pub(super) struct Entries<'a> {
-    /// The key and the record of each entry.
-    pub(super) entries: Vec<(String, &'a RawValue)>,
-    /// Whether the entries come from a list, so that their keys are positions.
+    /// The key and the value of each entry. The keys of a list are empty.
+    pub(super) entries: Vec<(Cow<'a, str>, &'a RawValue)>,
+    /// Whether the entries come from a list.
     pub(super) is_list: bool,
 }
 
@@ -47,15 +48,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut entries = Vec::new();
-                while let Some((Key(key), record)) = map.next_entry::<Key<'de>, &RawValue>()? {
-                    entries.push((key.into_owned(), record));
+                while let Some((Key(key), record)) = map.next_entry()? {
+                    entries.push((key, record));
                 }
                 Ok(Entries { entries, is_list: false })
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
                 let mut entries = Vec::new();
-                while let Some(record) = list.next_element::<&RawValue>()? {
-                    entries.push((entries.len().to_string(), record));
+                while let Some(record) = list.next_element()? {
+                    entries.push((Cow::Borrowed(""), record));
                 }
                 Ok(Entries { entries, is_list: true })
             }
@@ -64,97 +65,45 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
     }
 }
 
-/// The records in one field of a response, without their keys.
-#[derive(Debug)]
-pub(super) enum Records<'a> {
-    /// The text of each record.
-    Listed(Vec<&'a RawValue>),
-    /// `null`.
-    Null,
-    /// The field is not a collection of records.
-    NotListed,
-}
-
 /// The beginning of the keys of events. Source: LASTPASS_API.md, "reporting".
 const EVENT_KEY: &str = "event";
 
-impl<'de: 'a, 'a> Deserialize<'de> for Records<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct MapOrList;
-        impl<'de> Visitor<'de> for MapOrList {
-            type Value = Records<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map or a list")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut records = Vec::new();
-                let mut is_known = false;
-                while let Some((key, record)) = map.next_entry::<Key<'de>, &RawValue>()? {
-                    let begins_as_event =
-                        key.as_str().get(..EVENT_KEY.len()).is_some_and(|key| key.eq_ignore_ascii_case(EVENT_KEY));
-                    is_known |= begins_as_event || record.get().starts_with('{');
-                    records.push(record);
-                }
-                // Neither the keys nor the values are those of events: this is a message, or an echo of the request.
-                Ok(if is_known || records.is_empty() { Records::Listed(records) } else { Records::NotListed })
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-                let mut records = Vec::new();
-                while let Some(record) = list.next_element()? {
-                    records.push(record);
-                }
-                Ok(Records::Listed(records))
-            }
-            fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(Records::Null)
-            }
-            fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-                Ok(Records::NotListed)
-            }
-            fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-                Ok(Records::NotListed)
-            }
-            fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-                Ok(Records::NotListed)
-            }
-            fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-                Ok(Records::NotListed)
-            }
-            fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-                Ok(Records::NotListed)
-            }
-        }
-        deserializer.deserialize_any(MapOrList)
+impl<'a> Entries<'a> {
+    /// Returns the value with this key, or `None` if there is none or more than one.
+    fn only(&self, key: &str) -> Option<&'a RawValue> {
+        let mut found = self.entries.iter().filter(|(other, _)| other == key);
+        found.next().filter(|_| found.next().is_none()).map(|(_, raw)| *raw)
+    }
+
+    /// Returns whether the entries may be events. Otherwise they are a message, or an echo of the request.
+    fn are_events(&self) -> bool {
+        let may_be_event = |(key, record): &(Cow<'_, str>, &RawValue)| {
+            let begins_as_event = key.get(..EVENT_KEY.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(EVENT_KEY));
+            begins_as_event || record.get().starts_with('{')
+        };
+        self.is_list || self.entries.is_empty() || self.entries.iter().any(may_be_event)
     }
 }
 
-/// The fields of a response, with the records parsed in place because they are many.
-struct FieldsAndRecords<'a> {
-    fields: Vec<(String, &'a RawValue)>,
-    /// `None` if the field is absent.
-    records: Option<Records<'a>>,
-}
-
-/// Reads an object whose records are in the field of this name.
+/// Reads an object whose records are in the field of this name: the other fields, and the records, which are parsed in
+/// place because they are many. Fails if the field is not a collection or occurs twice.
 struct RecordsUnder<'n>(&'n str);
 
 impl<'de> Visitor<'de> for RecordsUnder<'_> {
-    type Value = FieldsAndRecords<'de>;
+    type Value = (Entries<'de>, Option<Entries<'de>>);
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut read = FieldsAndRecords { fields: Vec::new(), records: None };
+        let (mut fields, mut records) = (Entries::default(), None);
         while let Some(Key(name)) = map.next_key::<Key<'de>>()? {
-            if name == self.0 {
-                let records = map.next_value()?;
-                // If the field occurs twice, keeping one would lose the other.
-                read.records = Some(if read.records.is_none() { records } else { Records::NotListed });
-            } else {
-                read.fields.push((name.into_owned(), map.next_value()?));
+            if name != self.0 {
+                fields.entries.push((name, map.next_value()?));
+            } else if records.replace(map.next_value()?).is_some() {
+                return Err(A::Error::custom("the records occur twice"));
             }
         }
-        Ok(read)
+        Ok((fields, records))
     }
 }
 
@@ -174,21 +123,21 @@ pub(super) fn text_of(body: &[u8]) -> Cow<'_, str> {
 }
 
 /// Skips the characters before a response. Returns the rest, and whether it begins as a list rather than an object.
-fn begin(answer: &str) -> Result<(&str, bool), Problem> {
-    let answer = answer.trim_start_matches(is_before_answer);
-    match answer.bytes().next() {
+fn begin(response: &str) -> Result<(&str, bool), Problem> {
+    let response = response.trim_start_matches(is_before_response);
+    match response.bytes().next() {
         None => Err(Problem::NotTheApi("it is empty")),
-        Some(b'<') => Err(judge_markup(answer)),
-        Some(b'{') => Ok((answer, false)),
-        Some(b'[') => Ok((answer, true)),
-        Some(_) => Err(judge_text(answer)),
+        Some(b'<') => Err(judge_markup(response)),
+        Some(b'{') => Ok((response, false)),
+        Some(b'[') => Ok((response, true)),
+        Some(_) => Err(judge_text(response)),
     }
 }
 
 /// Classifies the body of an error response. Returns `None` if it is not LastPass's own.
 pub(super) fn refusal(body: &str) -> Option<Problem> {
     let problem = match begin(body) {
-        Ok((answer, false)) => Answer::parse(answer).ok()?.judge("it is not a response of the API"),
+        Ok((response, false)) => Response::parse(response).ok()?.judge("it is not a response of the API"),
         Ok((_, true)) => return None,
         Err(problem) => problem,
     };
@@ -200,39 +149,37 @@ pub(super) fn refusal(body: &str) -> Option<Problem> {
 
 /// The fields of a response, with or without its records.
 #[derive(Debug)]
-pub(super) struct Answer<'a> {
-    fields: Vec<(String, &'a RawValue)>,
-}
+pub(super) struct Response<'a>(Entries<'a>);
 
-impl<'a> Answer<'a> {
+impl<'a> Response<'a> {
     /// Parses a response, and rejects one that reports a failure. An empty list counts as an empty map.
-    pub(super) fn read(answer: &'a str) -> Result<Self, Problem> {
-        let (answer, is_list) = begin(answer)?;
-        let answer = Self::parse(answer)?;
-        if is_list && !answer.is_empty() { Err(LIST) } else { answer.unless_it_failed() }
+    pub(super) fn read(response: &'a str) -> Result<Self, Problem> {
+        let (response, is_list) = begin(response)?;
+        let response = Self::parse(response)?;
+        if is_list && !response.is_empty() { Err(LIST) } else { response.err_if_it_failed() }
     }
 
-    fn parse(answer: &'a str) -> Result<Self, Problem> {
-        let Entries { entries, .. } = serde_json::from_str(answer).map_err(|_| CUT)?;
-        Ok(Self { fields: entries })
+    fn parse(response: &'a str) -> Result<Self, Problem> {
+        serde_json::from_str(response).map(Self).map_err(|_| CUT)
     }
 
-    /// Parses a response like [`Self::read`], and its records in the field `name` in the same pass. The records are
-    /// `None` if the field is absent.
-    pub(super) fn read_records(answer: &'a str, name: &str) -> Result<(Self, Option<Records<'a>>), Problem> {
-        let (body, is_list) = begin(answer)?;
+    /// Parses a response like [`Self::read`], and its events in the field `name` in the same pass. The events are `None`
+    /// if the field is absent or does not hold events. It may then hold the reason.
+    pub(super) fn read_events(response: &'a str, name: &str) -> Result<(Self, Option<Entries<'a>>), Problem> {
+        let (body, is_list) = begin(response)?;
         if is_list {
-            return Ok((Self::read(answer)?, None));
+            return Ok((Self::read(response)?, None));
         }
         let mut json = serde_json::Deserializer::from_str(body);
         let read = json.deserialize_map(RecordsUnder(name)).and_then(|read| json.end().map(|()| read));
-        let FieldsAndRecords { fields, records } = read.map_err(|_| CUT)?;
-        // The field may hold the reason in place of records.
-        let answer = if matches!(records, Some(Records::NotListed)) { Self::parse(body)? } else { Self { fields } };
-        Ok((answer.unless_it_failed()?, records))
+        let (response, events) = match read {
+            Ok((fields, Some(events))) if events.are_events() => (Self(fields), Some(events)),
+            _ => (Self::parse(body)?, None),
+        };
+        Ok((response.err_if_it_failed()?, events))
     }
 
-    fn unless_it_failed(self) -> Result<Self, Problem> {
+    fn err_if_it_failed(self) -> Result<Self, Problem> {
         if self.has_failed() { Err(self.judge("it failed")) } else { Ok(self) }
     }
 
@@ -253,8 +200,10 @@ impl<'a> Answer<'a> {
     /// Classifies a response that does not have the expected form. Uses `otherwise` if the response gives no reason.
     pub(super) fn judge(&self, otherwise: &'static str) -> Problem {
         let mut reasons = Reasons::default();
-        for (name, raw) in &self.fields {
-            if let Some(value) = surrogates::parse(raw.get()) {
+        for (name, raw) in self.fields() {
+            if may_hold_reason(name)
+                && let Some(value) = surrogates::parse(raw.get())
+            {
                 reasons.take(name, &value, 0);
             }
         }
@@ -270,7 +219,7 @@ impl<'a> Answer<'a> {
     }
 
     /// Rejects a response without records if it gives a reason for that.
-    pub(super) fn unless_it_says_why(self) -> Result<Self, Problem> {
+    pub(super) fn err_if_it_gives_a_reason(self) -> Result<Self, Problem> {
         match self.judge("") {
             Problem::NotTheApi(_) => Ok(self),
             problem @ (Problem::Fail { .. } | Problem::Throttled) => Err(problem),
@@ -279,17 +228,17 @@ impl<'a> Answer<'a> {
 
     /// Returns the text of the field `name`; the last one if it occurs twice.
     pub(super) fn raw(&self, name: &str) -> Option<&'a RawValue> {
-        self.fields.iter().rev().find(|(key, _)| key == name).map(|(_, raw)| *raw)
+        self.fields().iter().rev().find(|(key, _)| key == name).map(|(_, raw)| *raw)
     }
 
     /// Returns whether the response has no fields at all.
     pub(super) fn is_empty(&self) -> bool {
-        self.fields.is_empty()
+        self.fields().is_empty()
     }
 
     /// Returns the fields, each as text.
-    pub(super) fn fields(&self) -> &[(String, &'a RawValue)] {
-        &self.fields
+    pub(super) fn fields(&self) -> &[(Cow<'a, str>, &'a RawValue)] {
+        &self.0.entries
     }
 
     /// Returns the value of the field `name`.
@@ -299,8 +248,13 @@ impl<'a> Answer<'a> {
 
     /// Returns the values of the fields whose names, in lower case, satisfy the predicate.
     fn values(&self, is_of_kind: impl Fn(&str) -> bool) -> Vec<Value> {
-        let fields = self.fields.iter().filter(|(name, _)| is_of_kind(&name.to_lowercase()));
+        let fields = self.fields().iter().filter(|(name, _)| is_of_kind(&name.to_lowercase()));
         fields.filter_map(|(_, raw)| surrogates::parse(raw.get())).collect()
+    }
+
+    /// Returns whether the only field `name` is `null`.
+    pub(super) fn is_null(&self, name: &str) -> bool {
+        self.0.only(name).is_some_and(|raw| raw.get() == "null")
     }
 
     /// Returns a count, which may be a string. Negative and unreadable counts are `None`.
@@ -314,38 +268,23 @@ impl<'a> Answer<'a> {
 
     /// Returns the records in the field `name`, or `None` if the field is absent, is not a collection, or occurs twice.
     pub(super) fn entries(&self, name: &str) -> Option<Entries<'a>> {
-        let mut fields = self.fields.iter().filter(|(key, _)| key == name);
-        let (_, raw) = fields.next()?;
-        if fields.next().is_some() { None } else { serde_json::from_str(raw.get()).ok() }
+        serde_json::from_str(self.0.only(name)?.get()).ok()
     }
 }
 
 /// Reads one field of a record without parsing the others into values. Returns `None` if the record is not an object,
 /// or if the field is absent or occurs twice.
 pub(super) fn field(record: &str, name: &str) -> Option<Value> {
-    struct Field<'n>(&'n str);
-    impl<'de> Visitor<'de> for Field<'_> {
-        type Value = Option<&'de RawValue>;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a record")
-        }
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut found = None;
-            while let Some(key) = map.next_key::<Key<'de>>()? {
-                if key.as_str() == self.0 {
-                    if found.is_some() {
-                        return Err(A::Error::custom("a key twice"));
-                    }
-                    found = Some(map.next_value()?);
-                } else {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-            Ok(found)
-        }
+    let fields: Entries<'_> = serde_json::from_str(record).ok()?;
+    surrogates::parse(fields.only(name)?.get())
+}
+
+/// Reads a text of a record. Anything else is an empty text.
+pub(super) fn text(record: &str, name: &str) -> String {
+    match field(record, name) {
+        Some(Value::String(text)) => text,
+        _ => String::new(),
     }
-    let raw = serde_json::Deserializer::from_str(record).deserialize_map(Field(name)).ok().flatten()?;
-    surrogates::parse(raw.get())
 }
 
 #[cfg(test)]
@@ -354,8 +293,8 @@ mod tests {
 
     #[test]
     fn an_empty_map_may_come_as_a_list() {
-        assert_eq!(Answer::read("[]").expect("an answer").fields().len(), 0);
-        let answer = Answer::read(r#"{"status":"OK","data":[]}"#).expect("an answer");
+        assert_eq!(Response::read("[]").expect("an answer").fields().len(), 0);
+        let answer = Response::read(r#"{"status":"OK","data":[]}"#).expect("an answer");
         assert_eq!(answer.entries("data").expect("entries").entries.len(), 0);
     }
 
@@ -367,7 +306,7 @@ mod tests {
             (r#"{"status":"FAIL","error":{"a":"no"}}"#, "no"),
             (r#"{"status":"FAIL"}"#, ""),
         ] {
-            let problem = Answer::read(answer).expect_err("a refusal");
+            let problem = Response::read(answer).expect_err("a refusal");
             assert_eq!(problem, Problem::Fail { reason: expected.to_owned() });
         }
     }
@@ -375,7 +314,7 @@ mod tests {
     #[test]
     fn a_body_that_is_not_from_the_api_is_distinguished_from_a_refusal() {
         for answer in ["", "  ", "<html>", "\"text\"", "[1]", r#"{"data":{"#, "null"] {
-            assert!(matches!(Answer::read(answer), Err(Problem::NotTheApi(_))), "{answer}");
+            assert!(matches!(Response::read(answer), Err(Problem::NotTheApi(_))), "{answer}");
         }
     }
 

@@ -109,6 +109,11 @@ pub(super) struct Ordinals {
 }
 
 impl Ordinals {
+    /// Makes room for this number of different records.
+    pub(super) fn with_capacity(records: usize) -> Self {
+        Self { seen: HashMap::with_capacity(records) }
+    }
+
     /// Builds the `_id` of the next record with these texts.
     pub(super) fn next_id(&mut self, parts: IdParts) -> DocId {
         let length = parts.0.len();

@@ -20,7 +20,7 @@ use super::{
     value::{FieldValue, Time, broken, copy, is_empty, remove_empties, remove_repeats},
 };
 use crate::{
-    document::{Document, Stream},
+    document::{DocId, Document, Stream},
     lastpass::time::{ApiZone, EventTime, UnreadableTime},
     text::Text,
 };
@@ -62,52 +62,30 @@ impl CustomFields for LastPass<'_> {
     }
 }
 
-/// An event as it was read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
-    /// Its record: one value of the response's `data`, as LastPass wrote it. The key of the record there is a position
-    /// and not part of the record.
-    pub record: String,
-    /// The instant of its `Time`; `None` if `Time` is missing or cannot be read.
-    pub time: Option<EventTime>,
-}
-
 /// The tag of an event in a repeated hour whose pass is unknown.
 pub const AMBIGUOUS_TIME: &str = "ambiguous_time";
 
-/// Maps `events`, oldest first, to their documents. `events` must contain every event of each second in it, because
-/// only their ordinals distinguish equal events.
-#[must_use]
-pub fn documents(mapper: &Mapper, stamps: &Stamps, events: &[Event]) -> Vec<Document> {
-    each(mapper, stamps, events.iter().cloned()).collect()
-}
-
-/// Maps events as [`documents`] does, lazily.
-pub fn each<'m, I: IntoIterator<Item = Event>>(
+/// Maps `events`, oldest first, to their documents, lazily. `events` must contain every event of each second in it,
+/// because only their ordinals distinguish equal events.
+///
+/// An event has its record and the instant of its `Time`, or `None` if `Time` is missing or cannot be read. The record is
+/// one value of the response's `data`, as LastPass wrote it. Its key there is a position and not part of the record.
+pub fn documents<'m, I: IntoIterator<Item = (String, Option<EventTime>)>>(
     mapper: &'m Mapper,
     stamps: &Stamps,
     events: I,
 ) -> impl Iterator<Item = Document> + use<'m, I> {
     let mut mapping = Mapping::new(mapper, stamps);
-    let mut ordinals = Ordinals::default();
-    events.into_iter().map(move |event| {
-        let record = read(&event.record);
+    let events = events.into_iter();
+    let mut ordinals = Ordinals::with_capacity(events.size_hint().0);
+    events.map(move |(original, time)| {
+        let record = read(&original);
         let action = mapping.action(record.as_ref());
-        let id = ordinals.next_id(mapping.id_parts(record.as_ref(), &action, &event.record));
-        let Mapped { timestamp, since, source } =
-            mapping.map(&action, Parsed { time: event.time, record, text: &event.record, without_time: None });
-        Document { id, timestamp, source, original: event.record, since }
+        let id = ordinals.next_id(mapping.id_parts(record.as_ref(), &action, &original));
+        let parsed = Parsed { time, record, text: &original, without_time: None };
+        let document = mapping.map(id, &action, parsed);
+        Document { original, ..document }
     })
-}
-
-/// The result of mapping a record.
-struct Mapped {
-    /// Its `@timestamp`.
-    timestamp: Timestamp,
-    /// The earliest moment at which the event can have happened. In a repeated hour, that is the first pass, because
-    /// another reading may choose either.
-    since: Option<Timestamp>,
-    source: String,
 }
 
 /// Maps the record of one of these documents again, from the document's `original`.
@@ -123,9 +101,8 @@ pub fn remap(mapper: &Mapper, stamps: &Stamps, identity: Identity, original: &st
         EventTime { timestamp, is_repeated, ambiguous }
     });
     let action = mapping.action(record.as_ref());
-    let Mapped { timestamp, since, source } =
-        mapping.map(&action, Parsed { time, record, text: original, without_time: first });
-    Document { id, timestamp, source, original: original.to_owned(), since }
+    let document = mapping.map(id, &action, Parsed { time, record, text: original, without_time: first });
+    Document { original: original.to_owned(), ..document }
 }
 
 /// The values that the events of one reading share, and the results of the rules for their actions.
@@ -168,7 +145,8 @@ impl<'m> Mapping<'m> {
         self.actions.get(text.map_or("", Text::as_str), &self.constants, self.zone.name())
     }
 
-    fn map(&self, action: &Action, parsed: Parsed<'_>) -> Mapped {
+    /// Maps a record to its document, which lacks only its `original`.
+    fn map(&self, id: DocId, action: &Action, parsed: Parsed<'_>) -> Document {
         let Parsed { time, record, text, without_time } = parsed;
         let time = match time {
             Some(time) => Ok(Some(time)),
@@ -192,11 +170,12 @@ impl<'m> Mapping<'m> {
             }
             Content::Refused(reason) => document.stop(reason),
         }
+        // In a repeated hour, another reading may choose either pass.
         let since = happened.map(|time| match time.is_repeated {
             true => self.zone.begin_outside_fold(time.timestamp),
             false => time.timestamp,
         });
-        Mapped { timestamp, since, source: document.finish(text) }
+        Document { id, timestamp, since, source: document.finish(text), original: String::new() }
     }
 
     /// Reads the `Time` of a record, without regard to other events.
@@ -512,7 +491,7 @@ mod tests {
     fn a_settled_time_is_used_and_a_guess_is_tagged() {
         let record = r#"{"Time":"2025-11-02 01:30:00","Action":"Log in"}"#;
         let local = mapper().zone.read(Some(&json!("2025-11-02 01:30:00"))).expect("readable").expect("a time");
-        let map = |time| map_one_event(&plain_mapper(), &stamps(), &Event { record: record.to_owned(), time });
+        let map = |time| map_one_event(&plain_mapper(), &stamps(), &(record.to_owned(), time));
         for (time, timestamp, tags) in [
             (Some(local.first_pass()), "2025-11-02T05:30:00Z", Value::Null),
             (Some(local.second_pass()), "2025-11-02T06:30:00Z", Value::Null),
@@ -553,9 +532,9 @@ mod tests {
         let record = r#"{"Time":"2025-07-17 09:51:51","Username":"ann@example.com","IP_Address":"192.0.2.1","Action":"Log in","Data":"exämple.com"}"#;
         let spelled = r#"{"Extra":[],"Action":"LOG IN","Data":"ex\u00e4mple.com","Username":"ann@example.com", "IP_Address":"192.0.2.1","Time":"2025-07-17 09:51:51"}"#;
         let other = r#"{"Time":"2025-07-17 09:51:52"}"#;
-        let documents = documents(&plain_mapper(), &stamps(), &[record, other, spelled].map(event));
-        let ids: Vec<&str> = documents.iter().map(|document| document.id.as_str()).collect();
-        assert_eq!((ids[0], ids[2]), ("aU5SDLL_maQwgq7Sm_5hu1oK", "apJC75vDP-0asy3MHsUjulEm"));
+        let (mapper, events) = (plain_mapper(), [record, other, spelled].map(event));
+        let ids: Vec<String> = documents(&mapper, &stamps(), events).map(|document| document.id.to_string()).collect();
+        assert_eq!((ids[0].as_str(), ids[2].as_str()), ("aU5SDLL_maQwgq7Sm_5hu1oK", "apJC75vDP-0asy3MHsUjulEm"));
     }
 
     #[test]
@@ -584,7 +563,7 @@ mod tests {
             ("{}", None),
             ("no JSON", None),
         ] {
-            let event = Event { record: record.to_owned(), time };
+            let event = (record.to_owned(), time);
             let first = map_one_event(&mapper(), &stamps(), &event);
             assert_eq!(remap(&mapper(), &stamps(), identity_of(&first), &first.original), first, "{record}");
             // If the record is read at another time, the document keeps its `_id` and instant.
@@ -683,7 +662,7 @@ mod tests {
         let other = r#"{"Time":"2025-07-17 09:51:51", "Username":"\ud83d","Action":"LOG IN","Extra":"\ud83d"}"#;
         assert_eq!(id(r"\ud83d"), text(other).id.as_str(), "other fields do not matter");
         let record = r#"{"Time":"2025-07-17 09:51:51","Username":"\ud83d"}"#;
-        let twins = documents(&plain_mapper(), &stamps(), &[record, record].map(event));
+        let twins: Vec<_> = documents(&plain_mapper(), &stamps(), [record, record].map(event)).collect();
         assert_ne!(twins[0].id, twins[1].id);
     }
 }

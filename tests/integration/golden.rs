@@ -111,7 +111,7 @@ fn snapshot() -> Snapshot {
 fn map_event(mapper: &Mapper, raw: &str) -> Vec<Document> {
     let record: Value = serde_json::from_str(raw).unwrap_or_default();
     let time = mapper.zone.read(record.get("Time")).ok().flatten().map(|time| time.first_pass());
-    event_report::documents(mapper, &stamps(), &[event_report::Event { record: raw.to_owned(), time }])
+    event_report::documents(mapper, &stamps(), [(raw.to_owned(), time)]).collect()
 }
 
 /// Returns the record without its `id`, and the `id` as the key of its map.

@@ -34,10 +34,7 @@ fn document(stream: Stream) -> Document {
     let stamps = Stamps { created: at("2026-10-05T13:45:00.182Z"), ingested: Some(at("2026-10-05T13:45:00.182Z")) };
     let snapshot = Snapshot { scheduled_time: at("2026-10-05T13:45:00Z"), timestamp: at("2026-10-05T13:45:00.182Z") };
     let mut documents = match stream {
-        Stream::EventReport => {
-            let events = [event_report::Event { record: EVENT.to_owned(), time: None }];
-            event_report::documents(&plain_mapper(), &stamps, &events)
-        }
+        Stream::EventReport => event_report::documents(&plain_mapper(), &stamps, [(EVENT.to_owned(), None)]).collect(),
         Stream::User => vec![user::document(&plain_mapper(), &stamps, &snapshot, USER_KEY, USER)],
         Stream::DetailedSharedFolder => {
             detailed_shared_folder::documents(&plain_mapper(), &stamps, &snapshot, FOLDER_KEY, FOLDER)

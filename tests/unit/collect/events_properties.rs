@@ -96,9 +96,7 @@ impl Function {
     }
 
     fn documents(&self, whole: WholeSeconds) -> Vec<Document> {
-        let events: Vec<event_report::Event> =
-            whole.events.into_iter().map(|(event, time)| event_report::Event { record: event.record, time }).collect();
-        event_report::documents(&self.mapper, &testing::stamps(), &events)
+        event_report::documents(&self.mapper, &testing::stamps(), whole.events).collect()
     }
 
     /// Models `Run::read_window`.
@@ -186,7 +184,7 @@ impl Function {
         assert!(whole.complete);
         // Each event has its own ID. Equal events are in the order of their ordinals.
         let mut ids: BTreeMap<String, Vec<DocId>> = BTreeMap::new();
-        let records: Vec<String> = whole.events.iter().map(|(event, _)| event.record.clone()).collect();
+        let records: Vec<String> = whole.events.iter().map(|(record, _)| record.clone()).collect();
         let documents = self.documents(whole);
         assert_eq!(documents.iter().map(|document| &document.id).collect::<BTreeSet<_>>().len(), documents.len());
         for (record, document) in records.into_iter().zip(documents).rev() {

@@ -6,7 +6,13 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::{Account, Client, Command, Error, folders, paging::PageRequest, reporting, time::ApiZone, users};
+use super::{
+    Account, Client, Command, Error, folders,
+    paging::{Page, PageRequest},
+    reporting,
+    time::ApiZone,
+    users,
+};
 use crate::{clock::Deadline, document::AccountNumber, endpoint::other_lastpass_url};
 
 /// A client whose responses are given by the test.
@@ -29,17 +35,17 @@ impl Answers {
     }
 
     pub(crate) fn events(&self, answer: (u16, &[u8]), zone: &ApiZone) -> Result<reporting::Page, Error> {
-        self.0.read_answer(Command::Reporting, answer, |answer| reporting::parse_page(answer, zone))
+        self.0.read_response(Command::Reporting, answer, |answer| reporting::parse_page(answer, zone))
     }
 
-    pub(crate) fn users(&self, answer: (u16, &[u8])) -> Result<users::Page, Error> {
-        self.0.read_answer(Command::GetUserData, answer, |answer| {
+    pub(crate) fn users(&self, answer: (u16, &[u8])) -> Result<Page, Error> {
+        self.0.read_response(Command::GetUserData, answer, |answer| {
             users::parse_page(answer, PageRequest::first(users::PAGE_SIZE))
         })
     }
 
-    pub(crate) fn folders(&self, answer: (u16, &[u8])) -> Result<folders::Page, Error> {
-        self.0.read_answer(Command::GetDetailedSfData, answer, |answer| {
+    pub(crate) fn folders(&self, answer: (u16, &[u8])) -> Result<Page, Error> {
+        self.0.read_response(Command::GetDetailedSfData, answer, |answer| {
             folders::parse_page(answer, PageRequest::first(folders::PAGE_SIZE))
         })
     }

@@ -251,7 +251,7 @@ impl LastPass {
     }
 
     fn event(&self, entry: &Entry) -> Event {
-        Event { record: self.record(entry), time: self.zone.read(Some(&json!(self.time(entry)))) }
+        Event { record: self.record(entry), time: self.zone.read_text(&self.time(entry)).ok().flatten() }
     }
 }
 

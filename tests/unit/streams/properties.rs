@@ -6,9 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value};
 
 use super::{
-    Identity, detailed_shared_folder,
-    event_report::{self, Event},
-    remap,
+    Identity, detailed_shared_folder, event_report, remap,
     testing::{event, mapper, plain_mapper, snapshot, source, stamps},
     user,
 };
@@ -106,7 +104,7 @@ fn event_record() -> impl Strategy<Value = Map<String, Value>> {
 fn map(record: &str) -> Vec<Document> {
     let mut documents = Vec::new();
     for mapper in [mapper(), plain_mapper()] {
-        documents.extend(event_report::documents(&mapper, &stamps(), &[event(record)]));
+        documents.extend(event_report::documents(&mapper, &stamps(), [event(record)]));
         documents.push(user::document(&mapper, &stamps(), &snapshot(), "101", record));
         documents.extend(detailed_shared_folder::documents(&mapper, &stamps(), &snapshot(), "101", record));
         for stream in Stream::ALL {
@@ -140,8 +138,8 @@ fn check_documents(record: &str) -> Result<(), TestCaseError> {
 }
 
 fn ids(records: &[String]) -> Vec<DocId> {
-    let events: Vec<Event> = records.iter().map(|record| event(record)).collect();
-    event_report::documents(&mapper(), &stamps(), &events).into_iter().map(|document| document.id).collect()
+    let events = records.iter().map(|record| event(record));
+    event_report::documents(&mapper(), &stamps(), events).map(|document| document.id).collect()
 }
 
 /// Returns the same JSON with its keys in reverse order, white space, and each character of its texts escaped.

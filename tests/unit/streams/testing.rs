@@ -3,14 +3,10 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{
-    Identity, Mapper, Snapshot, Stamps, detailed_shared_folder,
-    event_report::{self, Event},
-    user,
-};
+use super::{Identity, Mapper, Snapshot, Stamps, detailed_shared_folder, event_report, user};
 use crate::{
     document::{AccountNumber, Document, Namespace, Organization},
-    lastpass::time::ApiZone,
+    lastpass::time::{ApiZone, EventTime},
 };
 
 /// When the records were read.
@@ -48,16 +44,16 @@ pub(super) fn snapshot() -> Snapshot {
 }
 
 /// Builds an event whose instant is that of its `Time`.
-pub(super) fn event(record: &str) -> Event {
-    Event { record: record.to_owned(), time: None }
+pub(super) fn event(record: &str) -> (String, Option<EventTime>) {
+    (record.to_owned(), None)
 }
 
 pub(super) fn map_event(record: &Value) -> Document {
     map_one_event(&mapper(), &stamps(), &event(&record.to_string()))
 }
 
-pub(super) fn map_one_event(mapper: &Mapper, stamps: &Stamps, event: &Event) -> Document {
-    event_report::documents(mapper, stamps, std::slice::from_ref(event)).pop().expect("a document")
+pub(super) fn map_one_event(mapper: &Mapper, stamps: &Stamps, event: &(String, Option<EventTime>)) -> Document {
+    event_report::documents(mapper, stamps, [event.clone()]).next().expect("a document")
 }
 
 /// Returns the parts of a document that stay when its record is mapped again.

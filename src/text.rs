@@ -1,8 +1,9 @@
 //! JSON strings that are copied only if they contain escapes, and JSON without white space.
 
-use std::{borrow::Cow, ops::Range};
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The text of a JSON string, borrowed from the JSON unless it contains escapes.
 ///
@@ -20,11 +21,19 @@ impl<'a> Text<'a> {
         self.0.into_owned()
     }
 
-    /// Returns a part of the text, copied only if the text is not borrowed. A range outside the text is empty.
-    pub(crate) fn part(&self, range: Range<usize>) -> Self {
+    /// Returns a part of the text, copied only if the text is not borrowed.
+    pub(crate) fn part(&self, of: impl for<'t> Fn(&'t str) -> &'t str) -> Self {
         match &self.0 {
-            Cow::Borrowed(text) => text.get(range).unwrap_or_default().into(),
-            Cow::Owned(text) => text.get(range).unwrap_or_default().to_owned().into(),
+            Cow::Borrowed(text) => of(text).into(),
+            Cow::Owned(text) => of(text).to_owned().into(),
+        }
+    }
+
+    /// Returns parts of the text, copied only if the text is not borrowed.
+    pub(crate) fn parts(&self, of: impl for<'t> Fn(&'t str) -> Vec<&'t str>) -> Vec<Self> {
+        match &self.0 {
+            Cow::Borrowed(text) => of(text).into_iter().map(Self::from).collect(),
+            Cow::Owned(text) => of(text).into_iter().map(|part| part.to_owned().into()).collect(),
         }
     }
 }
@@ -41,23 +50,29 @@ impl From<String> for Text<'_> {
     }
 }
 
+impl From<Text<'_>> for Value {
+    fn from(text: Text<'_>) -> Self {
+        Self::String(text.into_owned())
+    }
+}
+
 /// Removes the white space between the tokens of JSON. Keeps one space between two numbers or words, which would otherwise
 /// become one.
 pub(crate) fn compact(text: &str) -> Cow<'_, str> {
-    let is_blank = |byte: u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    let is_space = |byte: u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
     let ends_a_token = |byte: u8| b"{}[],:\"".contains(&byte);
     let mut kept = String::new();
     let mut from = 0;
     let mut before = None;
     let mut bytes = text.bytes().enumerate();
     while let Some((at, byte)) = bytes.next() {
-        if is_blank(byte) {
+        if is_space(byte) {
             kept.push_str(text.get(from..at).unwrap_or_default());
             from = at + 1;
             continue;
         }
-        let follows_a_blank = from == at && at > 0;
-        if follows_a_blank && !ends_a_token(byte) && before.is_some_and(|before| !ends_a_token(before)) {
+        let follows_a_space = from == at && at > 0;
+        if follows_a_space && !ends_a_token(byte) && before.is_some_and(|before| !ends_a_token(before)) {
             kept.push(' ');
         }
         if byte == b'"' {
@@ -98,8 +113,12 @@ mod tests {
 
     #[test]
     fn a_part_is_borrowed_only_if_its_text_is() {
-        assert!(matches!(Text::from("a,b").part(0..1).0, Cow::Borrowed("a")));
-        assert!(matches!(Text::from("a,b".to_owned()).part(1..9).0, Cow::Owned(text) if text.is_empty()));
+        let (borrowed, owned) = (Text::from(" a,b"), Text::from(" a,b".to_owned()));
+        assert!(matches!(borrowed.part(str::trim).0, Cow::Borrowed("a,b")));
+        assert!(matches!(owned.part(str::trim).0, Cow::Owned(text) if text == "a,b"));
+        let split = |text: &Text<'static>| text.parts(|text| text.split(',').collect());
+        assert!(matches!(&split(&borrowed)[..], [Text(Cow::Borrowed(" a")), Text(Cow::Borrowed("b"))]));
+        assert!(matches!(&split(&owned)[..], [Text(Cow::Owned(a)), Text(Cow::Owned(b))] if a == " a" && b == "b"));
     }
 
     #[test]

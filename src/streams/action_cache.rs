@@ -5,8 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 use serde_json::value::RawValue;
 
 use super::{
-    actions::{Classification, classify},
-    data::{Rows, rows},
+    actions::{Category, Classification, EventType, classify},
+    data::{Row, rows},
     ecs::{Constants, Event},
     logins::{Login, login},
     targets::{Targets, targets},
@@ -14,16 +14,16 @@ use super::{
 };
 use crate::text::Text;
 
-/// Most actions that are remembered. Chosen: LastPass has about a hundred actions, and invented ones must not fill the
+/// Maximum number of actions that are remembered. Chosen: LastPass has about a hundred actions, and invented ones must not fill the
 /// memory.
-const MOST_ACTIONS: usize = 1_000;
+const MAX_ACTIONS: usize = 1_000;
 
 /// The results of the rules for an action.
 pub(super) struct Action {
     /// The action in lower case.
     pub(super) lower_case: String,
     /// The rules for the `Data` of its events.
-    pub(super) rows: Rows,
+    pub(super) rows: Vec<&'static Row>,
     /// How the type of its events is determined, if they are logins.
     pub(super) login: Option<Login>,
     /// Which addresses in `Data` are targets. `None` if its events have no targets.
@@ -56,9 +56,10 @@ impl Action {
         if !self.lower_case.is_empty() {
             event.action = Some(Text::from(self.lower_case.as_str()).into());
         }
-        event.category = self.classification.category();
-        event.r#type = self.classification.event_type();
-        event.outcome = self.classification.outcome();
+        let Classification { category, event_type, outcome } = self.classification;
+        event.category = category.map_or(&[], Category::words);
+        event.r#type = event_type.map_or(&[], EventType::words);
+        event.outcome = outcome;
         event.timezone = Some(timezone);
         event.json = self.event.as_deref();
     }
@@ -74,7 +75,7 @@ impl ActionCache {
         if let Some(known) = self.0.get(action) {
             return Arc::clone(known);
         }
-        if self.0.len() >= MOST_ACTIONS {
+        if self.0.len() >= MAX_ACTIONS {
             self.0.clear();
         }
         let new = Arc::new(Action::new(action, constants, timezone));

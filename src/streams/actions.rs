@@ -1,8 +1,10 @@
 //! Classifies the action of an event: category, type and outcome (ECS_MAPPING.md, §3.1).
 
+use serde::Serialize;
+
 /// `event.category`. If several rules match, the variant that is listed last wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Category {
+pub(super) enum Category {
     Authentication,
     Configuration,
     Iam,
@@ -10,7 +12,7 @@ enum Category {
 
 /// `event.type`. If several rules match, the variant that is listed last wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum EventType {
+pub(super) enum EventType {
     Start,
     Admin,
     Change,
@@ -21,8 +23,9 @@ enum EventType {
 }
 
 /// `event.outcome`. If several rules match, the variant that is listed last wins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Outcome {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Outcome {
     Success,
     Failure,
     Unknown,
@@ -101,9 +104,9 @@ pub(super) fn first_match<T: Copy>(rows: &[(&str, T)], action: &str) -> Option<T
 /// The category, type and outcome of an event.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Classification {
-    category: Option<Category>,
-    event_type: Option<EventType>,
-    outcome: Option<Outcome>,
+    pub(super) category: Option<Category>,
+    pub(super) event_type: Option<EventType>,
+    pub(super) outcome: Option<Outcome>,
 }
 
 /// Finds the category, type and outcome of an action, which is in lower case.
@@ -117,25 +120,8 @@ pub(super) fn classify(action: &str) -> Classification {
     found
 }
 
-impl Classification {
-    /// Returns `event.category`.
-    pub(super) fn category(self) -> &'static [&'static str] {
-        self.category.map_or(&[], Category::words)
-    }
-
-    /// Returns `event.type`.
-    pub(super) fn event_type(self) -> &'static [&'static str] {
-        self.event_type.map_or(&[], EventType::words)
-    }
-
-    /// Returns `event.outcome`.
-    pub(super) fn outcome(self) -> Option<&'static str> {
-        self.outcome.map(Outcome::word)
-    }
-}
-
 impl Category {
-    const fn words(self) -> &'static [&'static str] {
+    pub(super) const fn words(self) -> &'static [&'static str] {
         match self {
             Authentication => &["authentication"],
             Configuration => &["configuration"],
@@ -145,7 +131,7 @@ impl Category {
 }
 
 impl EventType {
-    const fn words(self) -> &'static [&'static str] {
+    pub(super) const fn words(self) -> &'static [&'static str] {
         match self {
             Start => &["start"],
             Admin => &["admin"],
@@ -154,16 +140,6 @@ impl EventType {
             Deletion => &["deletion"],
             GroupCreation => &["group", "creation"],
             Info => &["info"],
-        }
-    }
-}
-
-impl Outcome {
-    const fn word(self) -> &'static str {
-        match self {
-            Success => "success",
-            Failure => "failure",
-            Unknown => "unknown",
         }
     }
 }
@@ -260,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn blanks_matter_and_word_boundaries_do_not() {
+    fn spaces_matter_and_word_boundaries_do_not() {
         let nothing = (Value::Null, Value::Null, Value::Null);
         for action in ["log  in", "login", "log out", "log\tin", "", "unheard of"] {
             assert_eq!(classified(action), nothing, "{action}");

@@ -5,7 +5,10 @@ use std::sync::OnceLock;
 use regex::Regex;
 use serde::Serialize;
 
-use super::value::{FieldValue, is_empty, remove_empties};
+use super::{
+    logins::LoginType,
+    value::{FieldValue, is_empty, remove_empties},
+};
 use crate::text::Text;
 
 /// `lastpass.event_report.data`, in the order in which it is written.
@@ -25,7 +28,7 @@ pub(super) struct Data<'r> {
     login_site: Option<FieldValue<'r>>,
     /// Ours: Elastic's integration does not have it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) login_type: Option<&'static str>,
+    pub(super) login_type: Option<LoginType>,
     #[serde(skip_serializing_if = "Option::is_none")]
     renamed_shared_folder_name: Option<FieldValue<'r>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,15 +60,21 @@ struct Permissions<'r> {
 type Field = for<'d, 'r> fn(&'d mut Data<'r>) -> &'d mut Option<FieldValue<'r>>;
 
 /// A rule for the `Data` of all actions that contain one of `substrings`.
-struct Row {
+pub(super) struct Row {
     substrings: &'static [&'static str],
     form: Form,
+    /// The patterns of `form`, compiled for the first event that needs them.
+    pattern: OnceLock<Regex>,
+}
+
+const fn row(substrings: &'static [&'static str], form: Form) -> Row {
+    Row { substrings, form, pattern: OnceLock::new() }
 }
 
 /// The form of `Data`.
 enum Form {
-    /// A list with commas. `are_users`: its entries are the users that the event is about.
-    List { field: Field, are_users: bool },
+    /// A list with commas.
+    List(Field),
     /// The first line is the value of the field.
     FirstLine(Field),
     /// A line that matches one of `patterns` as a whole. The text of the first group goes to the first of `fields`, and
@@ -88,53 +97,41 @@ const USER: Field = |data| &mut data.user_email;
 /// The rules for `Data`. Every rule that matches is applied, in this order, and a field that a later rule finds
 /// replaces that of an earlier rule. A `Data` that matches no pattern has no fields, which is not an error.
 ///
-/// In the patterns, `<W>` matches blanks and line ends of ASCII, `<EMAIL>` matches an address, and `.` matches any
+/// In the patterns, `<W>` matches spaces and line ends of ASCII, `<EMAIL>` matches an address, and `.` matches any
 /// character except a line feed.
-const ROWS: &[Row] = &[
-    Row { substrings: &["deleted sites"], form: List { field: DELETED_SITE, are_users: false } },
-    Row {
-        substrings: &["employee invited", "employee account created", "employee account deleted"],
-        form: List { field: USER, are_users: true },
-    },
-    Row { substrings: &["log in"], form: FirstLine(|data| &mut data.login_site) },
-    Row { substrings: &["saml login"], form: FirstLine(|data| &mut data.saml_login) },
-    Row { substrings: &["failed login attempt"], form: FirstLine(|data| &mut data.failed_login) },
-    Row {
-        substrings: &[
+static ROWS: [Row; 21] = [
+    row(&["deleted sites"], List(DELETED_SITE)),
+    row(&["employee invited", "employee account created", "employee account deleted"], List(USER)),
+    row(&["log in"], FirstLine(|data| &mut data.login_site)),
+    row(&["saml login"], FirstLine(|data| &mut data.saml_login)),
+    row(&["failed login attempt"], FirstLine(|data| &mut data.failed_login)),
+    row(
+        &[
             "login to admin console",
             "make admin",
             "remove admin",
             "require password change",
             "master password reset by super admin",
         ],
-        form: Line { patterns: &["(<EMAIL>)"], fields: &[USER] },
-    },
-    Row { substrings: &["site added"], form: FirstLine(|data| &mut data.added_site) },
-    Row { substrings: &["created shared folder", "deleted shared folder"], form: FirstLine(FOLDER) },
-    Row {
-        substrings: &["add secure note", "open secure note"],
-        form: Line {
+        Line { patterns: &["(<EMAIL>)"], fields: &[USER] },
+    ),
+    row(&["site added"], FirstLine(|data| &mut data.added_site)),
+    row(&["created shared folder", "deleted shared folder"], FirstLine(FOLDER)),
+    row(
+        &["add secure note", "open secure note"],
+        Line {
             patterns: &[r"Secure Note<W>\((.*?)\)", r"Secure Note<W>\((.*?)\)<W>from<W>(.*?)"],
             fields: &[NOTE, NOTE, FOLDER],
         },
-    },
-    Row { substrings: &["edit secure note"], form: Line { patterns: &[r"Secure Note<W>\((.*?)\)"], fields: &[NOTE] } },
-    Row {
-        substrings: &["add to shared folder"],
-        form: Line { patterns: &["'(.*?)'<W>'(<EMAIL>)'"], fields: &[FOLDER, USER] },
-    },
-    Row { substrings: &["create group"], form: Line { patterns: &["'(.*?)'"], fields: &[GROUP] } },
-    Row {
-        substrings: &["adding user to group"],
-        form: Line { patterns: &["(<EMAIL>)<W>-<W>(.*?)"], fields: &[USER, GROUP] },
-    },
-    Row {
-        substrings: &["created lastpass account"],
-        form: Line { patterns: &["(<EMAIL>)<W>?-Shared-<W>?(.*?)"], fields: &[USER, FOLDER] },
-    },
-    Row {
-        substrings: &["update folder permissions"],
-        form: Line {
+    ),
+    row(&["edit secure note"], Line { patterns: &[r"Secure Note<W>\((.*?)\)"], fields: &[NOTE] }),
+    row(&["add to shared folder"], Line { patterns: &["'(.*?)'<W>'(<EMAIL>)'"], fields: &[FOLDER, USER] }),
+    row(&["create group"], Line { patterns: &["'(.*?)'"], fields: &[GROUP] }),
+    row(&["adding user to group"], Line { patterns: &["(<EMAIL>)<W>-<W>(.*?)"], fields: &[USER, GROUP] }),
+    row(&["created lastpass account"], Line { patterns: &["(<EMAIL>)<W>?-Shared-<W>?(.*?)"], fields: &[USER, FOLDER] }),
+    row(
+        &["update folder permissions"],
+        Line {
             patterns: &["'(.*?)'<W>'(<EMAIL>)'<W>'Read only:(.*?)<W>Admin:(.*?)<W>Hide PW:(.*?)'"],
             fields: &[
                 FOLDER,
@@ -144,80 +141,57 @@ const ROWS: &[Row] = &[
                 |data| &mut data.shared_folder_user_permissions.hide_password,
             ],
         },
-    },
-    Row {
-        substrings: &["renamed shared folder"],
-        form: Line { patterns: &["'(.*?)'<W>'(.*?)'"], fields: &[FOLDER, |data| &mut data.renamed_shared_folder_name] },
-    },
-    Row {
-        substrings: &["move to shared folder"],
-        form: Line { patterns: &["<W>to<W>(.*?)", "(.*)<W>to<W>(.*?)"], fields: &[FOLDER, SITE, FOLDER] },
-    },
-    Row {
-        substrings: &["move from shared folder"],
-        form: Line {
+    ),
+    row(
+        &["renamed shared folder"],
+        Line { patterns: &["'(.*?)'<W>'(.*?)'"], fields: &[FOLDER, |data| &mut data.renamed_shared_folder_name] },
+    ),
+    row(
+        &["move to shared folder"],
+        Line { patterns: &["<W>to<W>(.*?)", "(.*)<W>to<W>(.*?)"], fields: &[FOLDER, SITE, FOLDER] },
+    ),
+    row(
+        &["move from shared folder"],
+        Line {
             // LastPass writes the first text for a folder that no longer exists. It contains no name.
             patterns: &[" from INVALID SHARED FOLDER", "<W>from<W>(.*?)", "(.*)<W>from<W>(.*?)"],
             fields: &[FOLDER, SITE, FOLDER],
         },
-    },
-    Row {
-        substrings: &["delete shared sites"],
-        form: Line { patterns: &["<W>from<W>(.*?)", "(.*)<W>from<W>(.*?)"], fields: &[FOLDER, DELETED_SITE, FOLDER] },
-    },
-    Row {
-        substrings: &["limit shared folder"],
-        form: LineWithComma { patterns: &["(.*?),(<EMAIL>)"], fields: &[FOLDER, USER] },
-    },
-    Row {
-        substrings: &["removed from shared folder"],
-        form: Line { patterns: &["'(.*?)'<W>'(<EMAIL>)'"], fields: &[FOLDER, USER] },
-    },
+    ),
+    row(
+        &["delete shared sites"],
+        Line { patterns: &["<W>from<W>(.*?)", "(.*)<W>from<W>(.*?)"], fields: &[FOLDER, DELETED_SITE, FOLDER] },
+    ),
+    row(&["limit shared folder"], LineWithComma { patterns: &["(.*?),(<EMAIL>)"], fields: &[FOLDER, USER] }),
+    row(&["removed from shared folder"], Line { patterns: &["'(.*?)'<W>'(<EMAIL>)'"], fields: &[FOLDER, USER] }),
 ];
 
-/// One or more blanks or line ends of ASCII.
+/// One or more spaces or line ends of ASCII.
 const W: &str = r"[ \t\n\x0B\x0C\r]+";
 
 /// An address whose host is labels joined by dots, with or without a last dot.
 const EMAIL: &str =
     r"[A-Za-z][A-Za-z0-9_+,\-./:;<=]+@[A-Za-z0-9][A-Za-z0-9-]{0,62}(?:\.[A-Za-z0-9][A-Za-z0-9-]{0,62})*\.?";
 
-/// The pattern of each row of [`ROWS`] that has one, compiled for the first event that needs it.
-static PATTERNS: [OnceLock<Option<Regex>>; ROWS.len()] = [const { OnceLock::new() }; ROWS.len()];
-
-#[expect(clippy::expect_used, reason = "the patterns are constants, and a test compiles each")]
-fn pattern(form: &Form) -> Option<Regex> {
-    let patterns = match form {
-        List { .. } | FirstLine(_) => return None,
-        Line { patterns, .. } | LineWithComma { patterns, .. } => patterns.join("|"),
-    };
-    let pattern = patterns.replace("<W>?", &format!("(?:{W})?")).replace("<W>", W).replace("<EMAIL>", EMAIL);
-    Some(Regex::new(&format!("(?m)^(?:{pattern})$")).expect("a pattern of the table is a regular expression"))
+impl Row {
+    /// Returns the `patterns` of its form as one regular expression.
+    #[expect(clippy::expect_used, reason = "the patterns are constants, and a test compiles each")]
+    fn pattern(&self, patterns: &[&str]) -> &Regex {
+        self.pattern.get_or_init(|| {
+            let patterns = patterns.join("|").replace("<W>?", &format!("(?:{W})?"));
+            let patterns = patterns.replace("<W>", W).replace("<EMAIL>", EMAIL);
+            Regex::new(&format!("(?m)^(?:{patterns})$")).expect("a pattern of the table is a regular expression")
+        })
+    }
 }
 
 /// A `Data` without the space that the action requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NoSpace;
 
-/// The rows of [`ROWS`] that match an action.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Rows(Vec<usize>);
-
-/// Finds the rows that match an action, which is in lower case.
-pub(super) fn rows(action: &str) -> Rows {
-    let matches = |row: &Row| row.substrings.iter().any(|substring| action.contains(substring));
-    Rows(ROWS.iter().enumerate().filter(|(_, row)| matches(row)).map(|(index, _)| index).collect())
-}
-
-impl Rows {
-    fn iter(&self) -> impl Iterator<Item = (&'static Row, Option<&'static Regex>)> {
-        let pattern = |index: usize| PATTERNS[index].get_or_init(|| pattern(&ROWS[index].form)).as_ref();
-        self.0.iter().map(move |index| (&ROWS[*index], pattern(*index)))
-    }
-
-    fn have_a_list_of_users(&self) -> bool {
-        self.0.iter().any(|index| matches!(ROWS[*index].form, List { are_users: true, .. }))
-    }
+/// Finds the rules for an action, which is in lower case.
+pub(super) fn rows(action: &str) -> Vec<&'static Row> {
+    ROWS.iter().filter(|row| row.substrings.iter().any(|substring| action.contains(substring))).collect()
 }
 
 impl<'r> Data<'r> {
@@ -225,24 +199,28 @@ impl<'r> Data<'r> {
     ///
     /// # Errors
     /// [`NoSpace`] if the action limits a shared folder and `data` has no space that could end the folder's name.
-    pub(super) fn fill(&mut self, rows: &Rows, data: Option<&Text<'r>>) -> Result<Vec<Text<'r>>, NoSpace> {
-        let needs_space = |row: &Row| matches!(row.form, LineWithComma { .. });
+    pub(super) fn fill(&mut self, rows: &[&Row], data: Option<&Text<'r>>) -> Result<Vec<Text<'r>>, NoSpace> {
+        let needs_space = |row: &&Row| matches!(row.form, LineWithComma { .. });
         // The integration inserts the comma before it reads any line, so without a space it reads none.
-        let stops =
-            rows.iter().any(|(row, _)| needs_space(row)) && !data.is_some_and(|data| data.as_str().contains(' '));
-        for (row, pattern) in rows.iter() {
+        let stops = rows.iter().any(needs_space) && !data.is_some_and(|data| data.as_str().contains(' '));
+        let mut lists_users = false;
+        for row in rows {
             let Some(data) = data else { break };
             match row.form {
-                List { field, .. } => *field(self) = Some(FieldValue::Texts(parts(data))),
+                List(field) => {
+                    let entries = data.parts(|text| text.split(',').filter(|entry| !entry.is_empty()).collect());
+                    *field(self) = Some(FieldValue::Texts(entries));
+                    lists_users |= self.user_email.is_some();
+                }
                 FirstLine(_) | Line { .. } | LineWithComma { .. } if stops => break,
                 FirstLine(field) => {
-                    let text = data.as_str();
-                    *field(self) = Some(data.part(0..text.find('\n').unwrap_or(text.len())).into());
+                    let line = data.part(|text| text.split_once('\n').map_or(text, |(line, _)| line));
+                    *field(self) = Some(line.into());
                 }
-                Line { fields, .. } => self.fill_line(fields, pattern, data),
-                LineWithComma { fields, .. } => {
+                Line { patterns, fields } => self.fill_line(fields, row.pattern(patterns), data),
+                LineWithComma { patterns, fields } => {
                     let (folder, email) = data.as_str().rsplit_once(' ').unwrap_or((data.as_str(), ""));
-                    self.fill_line(fields, pattern, &format!("{folder},{email}").into());
+                    self.fill_line(fields, row.pattern(patterns), &format!("{folder},{email}").into());
                 }
             }
         }
@@ -252,19 +230,19 @@ impl<'r> Data<'r> {
         Ok(match &self.user_email {
             Some(FieldValue::Texts(users)) => users.clone(),
             // A list and a single address in one action: the field holds the single one, and neither counts as a user.
-            Some(FieldValue::Text(user)) if !rows.have_a_list_of_users() => vec![user.clone()],
+            Some(FieldValue::Text(user)) if !lists_users => vec![user.clone()],
             Some(FieldValue::Text(_) | FieldValue::Json(_) | FieldValue::Broken(_)) | None => Vec::new(),
         })
     }
 
     /// Sets the `fields` that the pattern captures in a line of `data`.
-    fn fill_line(&mut self, fields: &[Field], pattern: Option<&Regex>, data: &Text<'r>) {
-        let Some(captures) = pattern.and_then(|pattern| pattern.captures(data.as_str())) else {
+    fn fill_line(&mut self, fields: &[Field], pattern: &Regex, data: &Text<'r>) {
+        let Some(captures) = pattern.captures(data.as_str()) else {
             return;
         };
         for (capture, field) in captures.iter().skip(1).zip(fields) {
             if let Some(capture) = capture {
-                *field(self) = Some(data.part(capture.range()).into());
+                *field(self) = Some(data.part(|text| text.get(capture.range()).unwrap_or_default()).into());
             }
         }
     }
@@ -290,19 +268,6 @@ impl<'r> Data<'r> {
         remove_empties([renamed_shared_folder_name, saml_login, secure_note, shared_folder_name, site, user_email]);
         remove_empties([read_only, admin, hide_password]);
     }
-}
-
-/// Splits a text at its commas and leaves out empty parts.
-fn parts<'r>(text: &Text<'r>) -> Vec<Text<'r>> {
-    let mut begin = 0;
-    let mut parts = Vec::new();
-    for part in text.as_str().split(',') {
-        if !part.is_empty() {
-            parts.push(text.part(begin..begin + part.len()));
-        }
-        begin += part.len() + 1;
-    }
-    parts
 }
 
 #[cfg(test)]
@@ -342,17 +307,10 @@ mod tests {
 
     #[test]
     fn every_pattern_is_a_regular_expression() {
-        for row in ROWS {
-            let fields = match row.form {
-                List { .. } | FirstLine(_) => 0,
-                Line { fields, .. } | LineWithComma { fields, .. } => fields.len(),
-            };
-            assert_eq!(
-                pattern(&row.form).map_or(0, |pattern| pattern.captures_len() - 1),
-                fields,
-                "{:?}",
-                row.substrings
-            );
+        for row in &ROWS {
+            if let Line { patterns, fields } | LineWithComma { patterns, fields } = row.form {
+                assert_eq!(row.pattern(patterns).captures_len() - 1, fields.len(), "{:?}", row.substrings);
+            }
         }
     }
 

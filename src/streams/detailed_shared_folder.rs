@@ -11,7 +11,7 @@ use super::{
     doc_id::{IdParts, Ordinals},
     ecs::{Constants, CustomFields, EcsDocument},
     input::Input,
-    mapper::{Identity, Mapper, Snapshot, Stamps},
+    mapper::{Mapper, Snapshot, Stamps},
     record::{Content, Fields, Record, Tree, content, parse, read, with_id},
     redact::without_secrets,
     value::{FieldValue, copy, is_empty, remove_empties},
@@ -100,14 +100,9 @@ pub fn documents(mapper: &Mapper, stamps: &Stamps, snapshot: &Snapshot, key: &st
     split(key, record).into_iter().map(document).collect()
 }
 
-/// Maps the record of one of these documents again, from the document's `original`.
-#[must_use]
-pub fn remap(mapper: &Mapper, stamps: &Stamps, identity: Identity, original: &str) -> Document {
-    let Identity { id, timestamp, .. } = identity;
-    let timestamp = timestamp.unwrap_or(stamps.created);
-    let original = without_secrets(original);
-    let source = map(mapper, stamps, read(&original), &original, timestamp);
-    Document { id, timestamp, source, original: original.into_owned(), since: None }
+/// Maps the original of a folder with one user to the source of its document.
+pub(super) fn source(mapper: &Mapper, stamps: &Stamps, timestamp: Timestamp, original: &str) -> String {
+    map(mapper, stamps, read(original), original, timestamp)
 }
 
 /// Splits a folder into one record for each entry of its `users`, which is a list or, in PHP's other spelling of a
@@ -222,6 +217,7 @@ fn id_parts(mapper: &Mapper, snapshot: &Snapshot, key: &str, record: Option<&Rec
 mod tests {
     use serde_json::json;
 
+    use super::super::remap;
     use super::super::testing::{
         errors, field, identity_of, map_folder, mapper, plain_mapper, snapshot, source, stamps,
     };
@@ -380,7 +376,10 @@ mod tests {
         let first = documents_of(&folder);
         assert_eq!(first.len(), 6);
         for document in first.iter().chain(&documents_of(&json!({ "users": [] }))) {
-            assert_eq!(&remap(&mapper(), &stamps(), identity_of(document), &document.original), document);
+            assert_eq!(
+                &remap(&mapper(), &stamps(), Stream::DetailedSharedFolder, identity_of(document), &document.original),
+                document
+            );
         }
     }
 
@@ -406,7 +405,10 @@ mod tests {
         let original = r#"{"sharedfoldername":"F","score":1,"x":"\udfff","users":{"username":"b","sites":["s\ud83d"],"\ud83d":1},"id":"101"}"#;
         assert_eq!(documents[1].original, original);
         for document in &documents {
-            assert_eq!(&remap(&mapper(), &stamps(), identity_of(document), &document.original), document);
+            assert_eq!(
+                &remap(&mapper(), &stamps(), Stream::DetailedSharedFolder, identity_of(document), &document.original),
+                document
+            );
         }
     }
 
@@ -415,7 +417,7 @@ mod tests {
         let record = r#"{"sharedfoldername":"F","users":[{"username":"a","attribs":{"password":"S3cr3t"}}]}"#;
         let first = documents(&mapper(), &stamps(), &snapshot(), "101", record);
         assert!(!format!("{first:?}").contains("S3cr3t"), "{first:?}");
-        let again = remap(&mapper(), &stamps(), identity_of(&first[0]), record);
+        let again = remap(&mapper(), &stamps(), Stream::DetailedSharedFolder, identity_of(&first[0]), record);
         assert!(!format!("{again:?}").contains("S3cr3t"), "{again:?}");
     }
 }

@@ -54,18 +54,13 @@ pub(super) struct IdParts(Vec<u8>);
 
 impl IdParts {
     /// Starts with the texts that every `_id` begins with.
-    pub(super) fn new(mapper: &Mapper, stream: Stream) -> Self {
-        Self::of_dataset(mapper, stream.dataset())
-    }
-
-    /// Starts with the texts of a dataset that is not a stream of LastPass.
-    pub(super) fn of_dataset(mapper: &Mapper, dataset: &str) -> Self {
+    pub(super) fn new(mapper: &Mapper, dataset: &str) -> Self {
         Self(Vec::new()).with(mapper.account.as_str()).with(dataset)
     }
 
     /// Starts with the texts that the `_id`s of a snapshot begin with.
     pub(super) fn snapshot(mapper: &Mapper, stream: Stream, snapshot: &Snapshot) -> Self {
-        Self::new(mapper, stream).with(&snapshot.scheduled_time.as_nanosecond().to_string())
+        Self::new(mapper, stream.dataset()).with(&snapshot.scheduled_time.as_nanosecond().to_string())
     }
 
     /// Copies these texts, with room for those of a record.

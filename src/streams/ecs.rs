@@ -12,6 +12,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::{
+    actions::Outcome,
     mapper::{Mapper, Stamps},
     value::{FieldValue, Time, is_empty, remove_empties, to_line, to_raw},
 };
@@ -155,7 +156,7 @@ pub(super) struct Event<'r> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(super) r#type: &'static [&'static str],
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) outcome: Option<&'static str>,
+    pub(super) outcome: Option<Outcome>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) timezone: Option<&'r str>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -9,12 +9,11 @@ use serde_json::Value;
 use super::{
     action_cache::{Action, ActionCache},
     canonical::{canonical, canonical_field},
-    convert::{self, Type, WrongType},
+    convert::Type,
     data::{Data, NoSpace},
     doc_id::{IdParts, Ordinals},
     ecs::{Constants, CustomFields, EcsDocument},
     input::Input,
-    logins::LoginType,
     mapper::{Identity, Mapper, Stamps},
     record::{Content, Fields, Form, Record, content, read},
     value::{FieldValue, Time, broken, copy, is_empty, remove_empties, remove_repeats},
@@ -134,7 +133,7 @@ impl<'m> Mapping<'m> {
             zone: &mapper.zone,
             read_at: stamps.created,
             constants: Constants::new(mapper, stamps, Stream::EventReport),
-            id_parts: IdParts::new(mapper, Stream::EventReport),
+            id_parts: IdParts::new(mapper, Stream::EventReport.dataset()),
             actions: ActionCache::default(),
         }
     }
@@ -228,14 +227,10 @@ impl<'m> Mapping<'m> {
         report.user_name = input.moved("Username");
         let emails = map_data(action, &mut input, &mut report.data)?;
         let data = report.data.original.as_ref();
-        let login = action.login.and_then(|login| login.of(data.and_then(FieldValue::as_text)));
-        report.data.login_type = login.map(LoginType::as_str);
+        report.data.login_type = action.login.and_then(|login| login.of(data.and_then(FieldValue::as_text)));
 
         document.user.group.name = copy(report.data.group_name.as_ref());
-        let actor = report.user_name.as_ref().map_or(Ok(None), convert::text).unwrap_or_else(|WrongType| {
-            input.reject("Username is not a string, so it is missing from user.email".to_owned());
-            None
-        });
+        let actor = input.name("Username", report.user_name.as_ref(), "user.email");
         document.user.target.email = action.targets.and_then(|targets| targets.of(&emails, data, actor.as_ref()));
         document.user.name = actor.clone();
         let mut users = emails;

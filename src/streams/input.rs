@@ -58,14 +58,15 @@ impl<'r, 'e> Input<'r, 'e> {
 
     /// Lists the texts of `fields` for `related.user`. Errors contain the names of the fields.
     pub(super) fn names<const N: usize>(&mut self, fields: [(&str, Option<&FieldValue<'r>>); N]) -> Vec<Text<'r>> {
-        let mut names = Vec::new();
-        for (name, value) in fields {
-            match value.map_or(Ok(None), convert::text) {
-                Ok(text) => names.extend(text),
-                Err(WrongType) => self.reject(format!("{name} is not a string, so it is missing from related.user")),
-            }
-        }
-        names
+        fields.into_iter().filter_map(|(name, value)| self.name(name, value, "related.user")).collect()
+    }
+
+    /// Returns the text of the field `name`. Rejects a value that has none, so that the field `missing_from` lacks it.
+    pub(super) fn name(&mut self, name: &str, value: Option<&FieldValue<'r>>, missing_from: &str) -> Option<Text<'r>> {
+        value.map_or(Ok(None), convert::text).unwrap_or_else(|WrongType| {
+            self.reject(format!("{name} is not a string, so it is missing from {missing_from}"));
+            None
+        })
     }
 
     /// Adds the reason why a field is missing to the errors.

@@ -1,11 +1,14 @@
 //! Finds the type of a login: to LastPass itself, or to a site whose password is in the vault. LastPass reports both as
 //! `Log in`, and only `Data` distinguishes them. Elastic's integration does not distinguish them.
 
+use serde::Serialize;
+
 use super::actions::first_match;
 use crate::text::Text;
 
 /// `lastpass.event_report.data.login_type`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum LoginType {
     /// The user logged in to LastPass itself.
     LastPass,
@@ -61,16 +64,6 @@ impl Login {
             (true, _) => None,
             (false, true) => Some(LoginType::LastPass),
             (false, false) => Some(LoginType::Site),
-        }
-    }
-}
-
-impl LoginType {
-    /// Returns the value of the field.
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::LastPass => "lastpass",
-            Self::Site => "site",
         }
     }
 }

@@ -4,10 +4,10 @@
 //! last value. Reads such a record nevertheless, so that its `_id` still comes from its fields. A value with a lone
 //! surrogate makes only its field [broken](FieldValue::Broken).
 
-use std::{cell::Cell, collections::HashSet, fmt};
+use std::{cell::Cell, collections::HashSet, fmt, marker::PhantomData};
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 use super::value::FieldValue;
 use crate::{
@@ -95,16 +95,12 @@ impl<'r> Record<'r> {
 ///
 /// Returns `None` if the text is not JSON.
 pub(super) fn read(text: &str) -> Option<Record<'_>> {
-    let Some(first) = text.bytes().find(|byte| !byte.is_ascii_whitespace()) else {
-        return Some(Record { form: Form::Other(Value::Null), has_duplicate_key: false });
-    };
-    if first != b'{' {
+    if !text.trim_ascii_start().starts_with('{') {
         let Tree { value, has_duplicate_key, .. } = parse(text)?;
         return Some(Record { form: Form::Other(value), has_duplicate_key });
     }
     let duplicate = Cell::new(false);
-    let reader = FieldsReader(Reader { duplicate: &duplicate });
-    let Ok(fields) = serde_json::Deserializer::from_str(text).deserialize_map(reader) else {
+    let Ok(fields) = serde_json::Deserializer::from_str(text).deserialize_map(FieldsReader(&duplicate)) else {
         return read_marked(text);
     };
     let has_duplicate_key = duplicate.get() || fields.has_duplicate_key();
@@ -151,7 +147,7 @@ fn parse_strictly(text: &str) -> Option<Tree> {
         return Some(Tree { value: Value::Null, has_duplicate_key: false, is_marked: false });
     }
     let duplicate = Cell::new(false);
-    let value = Reader { duplicate: &duplicate }.deserialize(&mut serde_json::Deserializer::from_str(text)).ok()?;
+    let value = Reader::new(&duplicate).deserialize(&mut serde_json::Deserializer::from_str(text)).ok()?;
     Some(Tree { value, has_duplicate_key: duplicate.get(), is_marked: false })
 }
 
@@ -179,7 +175,7 @@ pub(super) fn content(record: Option<Record<'_>>) -> Content<'_> {
 }
 
 /// Reads the fields of an object. Borrows each text in which nothing is escaped.
-struct FieldsReader<'a>(Reader<'a>);
+struct FieldsReader<'a>(&'a Cell<bool>);
 
 impl<'de> Visitor<'de> for FieldsReader<'_> {
     type Value = Fields<'de>;
@@ -191,132 +187,83 @@ impl<'de> Visitor<'de> for FieldsReader<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
         let mut fields = Vec::with_capacity(8);
         while let Some(key) = entries.next_key()? {
-            fields.push((key, entries.next_value_seed(FieldReader(self.0))?));
+            fields.push((key, entries.next_value_seed(Reader::new(self.0))?));
         }
         Ok(Fields(fields))
     }
 }
 
-/// Reads one field.
-struct FieldReader<'a>(Reader<'a>);
-
-impl<'de> DeserializeSeed<'de> for FieldReader<'_> {
-    type Value = FieldValue<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for FieldReader<'_> {
-    type Value = FieldValue<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.expecting(f)
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(FieldValue::Text(text.into()))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(FieldValue::Text(text.to_owned().into()))
-    }
-
-    fn visit_unit<E: serde::de::Error>(self) -> Result<Self::Value, E> {
-        self.0.visit_unit().map(Into::into)
-    }
-
-    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Self::Value, E> {
-        self.0.visit_bool(value).map(Into::into)
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Self::Value, E> {
-        self.0.visit_i64(value).map(Into::into)
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Self::Value, E> {
-        self.0.visit_u64(value).map(Into::into)
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Self::Value, E> {
-        self.0.visit_f64(value).map(Into::into)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, entries: A) -> Result<Self::Value, A::Error> {
-        self.0.visit_seq(entries).map(Into::into)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Self::Value, A::Error> {
-        self.0.visit_map(entries).map(Into::into)
-    }
-}
-
-/// Reads a [`Value`] and notes whether any of its objects has a duplicate key.
-#[derive(Clone, Copy)]
-struct Reader<'a> {
+/// Reads a [`FieldValue`] or a [`Value`], and notes whether any of its objects has a duplicate key.
+struct Reader<'a, V> {
     duplicate: &'a Cell<bool>,
+    value: PhantomData<V>,
 }
 
-impl<'de> DeserializeSeed<'de> for Reader<'_> {
-    type Value = Value;
+impl<'a, V> Reader<'a, V> {
+    const fn new(duplicate: &'a Cell<bool>) -> Self {
+        Self { duplicate, value: PhantomData }
+    }
+}
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+impl<'de, V: From<Value> + From<Text<'de>>> DeserializeSeed<'de> for Reader<'_, V> {
+    type Value = V;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<V, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Reader<'_> {
-    type Value = Value;
+impl<'de, V: From<Value> + From<Text<'de>>> Visitor<'de> for Reader<'_, V> {
+    type Value = V;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E>(self) -> Result<V, E> {
+        Ok(Value::Null.into())
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_bool<E>(self, value: bool) -> Result<V, E> {
+        Ok(Value::from(value).into())
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_i64<E>(self, value: i64) -> Result<V, E> {
+        Ok(Value::from(value).into())
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_u64<E>(self, value: u64) -> Result<V, E> {
+        Ok(Value::from(value).into())
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    fn visit_f64<E>(self, value: f64) -> Result<V, E> {
+        Ok(Value::from(value).into())
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<V, E> {
+        Ok(Text::from(text).into())
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_str<E>(self, text: &str) -> Result<V, E> {
+        Ok(Text::from(text.to_owned()).into())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<V, A::Error> {
         let mut list = Vec::new();
-        while let Some(entry) = entries.next_element_seed(self)? {
+        while let Some(entry) = entries.next_element_seed(Reader::new(self.duplicate))? {
             list.push(entry);
         }
-        Ok(Value::Array(list))
+        Ok(Value::Array(list).into())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<V, A::Error> {
         let mut map = Map::new();
         while let Some(key) = entries.next_key()? {
-            if map.insert(key, entries.next_value_seed(self)?).is_some() {
+            if map.insert(key, entries.next_value_seed(Reader::new(self.duplicate))?).is_some() {
                 self.duplicate.set(true);
             }
         }
-        Ok(Value::Object(map))
+        Ok(Value::Object(map).into())
     }
 }
 

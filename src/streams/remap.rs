@@ -3,6 +3,7 @@
 use super::{
     detailed_shared_folder, event_report,
     mapper::{Identity, Mapper, Stamps},
+    redact::without_secrets,
     user,
 };
 use crate::document::{Document, Stream};
@@ -10,9 +11,14 @@ use crate::document::{Document, Stream};
 /// Maps the record of a document again, from the `original` of the first mapping.
 #[must_use]
 pub fn remap(mapper: &Mapper, stamps: &Stamps, stream: Stream, identity: Identity, original: &str) -> Document {
-    match stream {
-        Stream::EventReport => event_report::remap(mapper, stamps, identity, original),
-        Stream::User => user::remap(mapper, stamps, identity, original),
-        Stream::DetailedSharedFolder => detailed_shared_folder::remap(mapper, stamps, identity, original),
-    }
+    let source = match stream {
+        Stream::EventReport => return event_report::remap(mapper, stamps, identity, original),
+        Stream::User => user::source,
+        Stream::DetailedSharedFolder => detailed_shared_folder::source,
+    };
+    // The dead letter of an older version may contain secrets.
+    let original = without_secrets(original).into_owned();
+    let timestamp = identity.timestamp.unwrap_or(stamps.created);
+    let source = source(mapper, stamps, timestamp, &original);
+    Document { id: identity.id, timestamp, source, original, since: None }
 }

@@ -71,13 +71,13 @@ impl Targets {
     ) -> Option<FieldValue<'r>> {
         let mut found: Vec<Text<'r>> = match (named, data) {
             ([], Some(FieldValue::Text(data))) => {
-                let mut found = addresses(data);
+                let mut found = data.parts(addresses);
                 if self == Last {
                     found.drain(..found.len().saturating_sub(1));
                 }
                 found
             }
-            _ => named.iter().map(trimmed).collect(),
+            _ => named.iter().map(|named| named.part(str::trim)).collect(),
         };
         found.retain(|target| {
             let is_actor = |actor: &Text<'_>| actor.as_str().to_lowercase() == target.as_str().to_lowercase();
@@ -89,40 +89,22 @@ impl Targets {
 }
 
 /// Finds the addresses in a text: words with one `@` between a name and a host, without the quotes and brackets around them.
-fn addresses<'r>(data: &Text<'r>) -> Vec<Text<'r>> {
-    let text = data.as_str();
-    let separates = |c: char| c.is_whitespace() || ",;".contains(c);
-    let words = text.split(separates).scan(0, |at, word| {
-        let begin = *at;
-        // Exactly one separator is between this word and the next.
-        let after = begin + word.len();
-        *at = after + text.get(after..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
-        Some((begin, word))
-    });
-    words
-        .filter_map(|(begin, word)| address(word).map(|(from, length)| data.part(begin + from..begin + from + length)))
-        .collect()
+fn addresses(text: &str) -> Vec<&str> {
+    text.split(|c: char| c.is_whitespace() || ",;".contains(c)).filter_map(address).collect()
 }
 
-/// Returns the position and length of the address in a word. `None` if the word contains none.
-fn address(word: &str) -> Option<(usize, usize)> {
+/// Returns the address in a word. `None` if the word contains none.
+fn address(word: &str) -> Option<&str> {
     const ENCLOSING: &[char] = &['\'', '"', '(', ')', '<', '>', '[', ']', '{', '}'];
     let at = word.find('@')?;
     let (name, host) = (word.get(..at)?, word.get(at + 1..)?);
-    // A folder and an address without a blank between them: 'Finance''ann@example.com'.
+    // A folder and an address without a space between them: 'Finance''ann@example.com'.
     let name = name.rsplit_once("''").map_or(name, |(_, name)| name).trim_start_matches(ENCLOSING);
     let shared = host.to_ascii_lowercase().find(SHARED);
     let host =
         shared.and_then(|end| host.get(..end)).unwrap_or(host).trim_end_matches(|c| c == '.' || ENCLOSING.contains(&c));
     let is_host = !host.is_empty() && host.chars().all(|c| c.is_alphanumeric() || "-.".contains(c));
-    (!name.is_empty() && is_host).then_some((at - name.len(), name.len() + 1 + host.len()))
-}
-
-/// Returns a text without the blanks around it.
-fn trimmed<'r>(text: &Text<'r>) -> Text<'r> {
-    let whole = text.as_str();
-    let begin = whole.len() - whole.trim_start().len();
-    text.part(begin..begin + whole.trim().len())
+    if name.is_empty() || !is_host { None } else { word.get(at - name.len()..=at + host.len()) }
 }
 
 #[cfg(test)]

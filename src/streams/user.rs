@@ -12,13 +12,13 @@ use super::{
     doc_id::IdParts,
     ecs::{self, Constants, CustomFields, EcsDocument},
     input::Input,
-    mapper::{Identity, Mapper, Snapshot, Stamps},
+    mapper::{Mapper, Snapshot, Stamps},
     record::{Content, Fields, content, read, with_id},
     redact::without_secrets,
     value::{FieldValue, copy, is_empty, remove_empties},
 };
 use crate::{
-    document::{DocId, Document, Stream},
+    document::{Document, Stream},
     lastpass::time::ApiZone,
 };
 
@@ -125,30 +125,16 @@ impl CustomFields for LastPass<'_> {
 #[must_use]
 pub fn document(mapper: &Mapper, stamps: &Stamps, snapshot: &Snapshot, key: &str, record: &str) -> Document {
     let original = with_id(key, &without_secrets(record));
-    map(mapper, stamps, Settled { original, id: doc_id(mapper, snapshot, key), timestamp: snapshot.timestamp })
+    let id = IdParts::snapshot(mapper, Stream::User, snapshot).with(key).finish();
+    let source = source(mapper, stamps, snapshot.timestamp, &original);
+    Document { id, timestamp: snapshot.timestamp, source, original, since: None }
 }
 
-/// Maps the record of such a document again, from the document's `original`.
-#[must_use]
-pub fn remap(mapper: &Mapper, stamps: &Stamps, identity: Identity, original: &str) -> Document {
-    let Identity { id, timestamp, .. } = identity;
-    let timestamp = timestamp.unwrap_or(stamps.created);
-    // The dead letter of an older version may contain secrets.
-    map(mapper, stamps, Settled { original: without_secrets(original).into_owned(), id, timestamp })
-}
-
-/// A user whose `_id` and `@timestamp` are known.
-struct Settled {
-    original: String,
-    id: DocId,
-    timestamp: Timestamp,
-}
-
-fn map(mapper: &Mapper, stamps: &Stamps, settled: Settled) -> Document {
-    let Settled { original, id, timestamp } = settled;
+/// Maps the original of a user to the source of its document.
+pub(super) fn source(mapper: &Mapper, stamps: &Stamps, timestamp: Timestamp, original: &str) -> String {
     let constants = Constants::new(mapper, stamps, Stream::User);
     let mut document = EcsDocument::new(&constants, timestamp);
-    let content = content(read(&original));
+    let content = content(read(original));
     if !matches!(content, Content::Refused(_)) {
         document.event.category = &["iam"];
         document.event.r#type = &["user"];
@@ -157,8 +143,7 @@ fn map(mapper: &Mapper, stamps: &Stamps, settled: Settled) -> Document {
         Content::Fields(fields) => map_fields(fields, &mapper.user_zone, &mut document),
         Content::Other(reason) | Content::Refused(reason) => document.stop(reason),
     }
-    let source = document.finish(&original);
-    Document { id, timestamp, source, original, since: None }
+    document.finish(original)
 }
 
 /// Maps the fields of a record, and reports errors, in the order of ECS_MAPPING.md, §2.1. `dates` is the zone of its
@@ -220,15 +205,12 @@ fn is_plain(value: &FieldValue<'_>) -> bool {
     }
 }
 
-fn doc_id(mapper: &Mapper, snapshot: &Snapshot, key: &str) -> DocId {
-    IdParts::snapshot(mapper, Stream::User, snapshot).with(key).finish()
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
     use super::super::testing::{errors, field, identity_of, map_user, mapper, plain_mapper, snapshot, source, stamps};
+    use super::super::{Identity, remap};
     use super::*;
 
     fn record() -> Value {
@@ -421,9 +403,9 @@ mod tests {
     fn the_original_is_enough_to_map_again() {
         for record in [record(), json!({}), json!({ "id": "9", "username": "a" })] {
             let first = document(&mapper(), &stamps(), &snapshot(), "101", &record.to_string());
-            assert_eq!(remap(&mapper(), &stamps(), identity_of(&first), &first.original), first);
+            assert_eq!(remap(&mapper(), &stamps(), Stream::User, identity_of(&first), &first.original), first);
             let unknown = Identity { timestamp: None, ..identity_of(&first) };
-            assert_eq!(remap(&mapper(), &stamps(), unknown, &first.original).timestamp, stamps().created);
+            assert_eq!(remap(&mapper(), &stamps(), Stream::User, unknown, &first.original).timestamp, stamps().created);
         }
     }
 
@@ -469,7 +451,7 @@ mod tests {
                 let without = document(&mapper, &stamps(), &snapshot(), "101", r#"{"username":"a"}"#);
                 assert_eq!(first.id, without.id);
                 // A dead letter of an older version still contains the password.
-                let again = remap(&mapper, &stamps(), identity_of(&first), record);
+                let again = remap(&mapper, &stamps(), Stream::User, identity_of(&first), record);
                 assert!(!format!("{again:?}").contains(SECRET), "{record}");
             }
         }
@@ -512,6 +494,6 @@ mod tests {
             original,
             format!("{},\"id\":\"101\"}}", record.strip_suffix('}').expect("an object")).replace("\\uDE00", "\\ude00")
         );
-        assert_eq!(remap(&plain_mapper(), &stamps(), identity_of(&first), &first.original), first);
+        assert_eq!(remap(&plain_mapper(), &stamps(), Stream::User, identity_of(&first), &first.original), first);
     }
 }

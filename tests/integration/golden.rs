@@ -9,8 +9,8 @@ use std::{fs, path::Path};
 
 use jiff::Timestamp;
 use lastpass_elastic::{
-    document::{Document, Namespace},
-    streams::{Identity, Mapper, Snapshot, Stamps, detailed_shared_folder, event_report, user},
+    document::{Document, Namespace, Stream},
+    streams::{Identity, Mapper, Snapshot, Stamps, detailed_shared_folder, event_report, remap, user},
 };
 use serde_json::{Map, Value, json};
 
@@ -129,7 +129,7 @@ fn map_user(mapper: &Mapper, raw: &str) -> Vec<Document> {
 fn map_folder(mapper: &Mapper, raw: &str) -> Vec<Document> {
     let id = serde_json::from_value(json!("an id")).expect("an id");
     let identity = Identity { id, timestamp: Some(snapshot().timestamp), ambiguous: false };
-    vec![detailed_shared_folder::remap(mapper, &stamps(), identity, raw)]
+    vec![remap(mapper, &stamps(), Stream::DetailedSharedFolder, identity, raw)]
 }
 
 /// Maps a folder with its one user in a list, as LastPass sends it.

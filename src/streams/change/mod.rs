@@ -222,7 +222,7 @@ impl<'m> Documents<'m> {
     #[must_use]
     pub fn new(mapper: &'m Mapper, pair: Pair, sent: Timestamp) -> Self {
         let Pair { stream, previous, current } = pair;
-        let id_parts = IdParts::of_dataset(mapper, DATASET)
+        let id_parts = IdParts::new(mapper, DATASET)
             .with(stream.as_str())
             .with(&previous.scheduled_time.as_nanosecond().to_string())
             .with(&current.scheduled_time.as_nanosecond().to_string());

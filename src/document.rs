@@ -9,7 +9,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::redact::Quoted;
 
-/// One of the data streams of a LastPass Business account.
+/// Implements the conversion to text of types that hold one.
+macro_rules! texts {
+    ($($name:ident)*) => {$(
+        impl $name {
+            /// Returns the text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )*};
+}
+
+texts!(Namespace DataStream AccountNumber AccountName DocId);
+
+/// One kind of LastPass records; each is written to its own data stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stream {
@@ -88,18 +109,6 @@ impl Namespace {
         }
         Ok(Self(name.to_owned()))
     }
-
-    /// Returns the namespace as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Namespace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 /// The name of a data stream, such as `logs-lastpass.user-default`.
@@ -118,18 +127,6 @@ impl DataStream {
     pub fn change(namespace: &Namespace) -> Self {
         Self(format!("logs-lastpass.change-{namespace}"))
     }
-
-    /// Returns the name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for DataStream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 /// The number of a LastPass Business account (`cid`).
@@ -145,18 +142,6 @@ impl AccountNumber {
         let digits = digits.trim();
         (!digits.is_empty() && digits.len() <= 20 && digits.bytes().all(|b| b.is_ascii_digit()))
             .then(|| Self(digits.to_owned()))
-    }
-
-    /// Returns the digits.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for AccountNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 
@@ -191,18 +176,6 @@ impl AccountName {
         }
         Ok(Self(name.to_owned()))
     }
-
-    /// Returns the name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for AccountName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 /// The organisation that an account belongs to.
@@ -218,20 +191,6 @@ pub struct Organization {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DocId(pub(crate) String);
-
-impl DocId {
-    /// Returns the `_id` as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for DocId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// One document on its way to Elasticsearch.
 #[derive(Debug, Clone, PartialEq)]

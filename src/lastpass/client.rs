@@ -31,9 +31,7 @@ use crate::{
 /// Longest wait for one response. Chosen: LastPass takes seconds for a page of 10,000 events, so a minute of silence is
 /// a dead connection.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
-/// Longest pause between two tries. Chosen.
-const LONGEST_PAUSE: Duration = Duration::from_secs(16);
-/// Most time spent in pauses before an unreachable host is given up. Chosen: about five tries. After that, the next
+/// Longest time spent in pauses before an unreachable host is given up. Chosen: about five tries. After that, the next
 /// scheduled run is the better retry.
 const FAULT_RETRY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest part of an error's body that is read. Chosen: LastPass's own refusals are one line.
@@ -160,7 +158,7 @@ impl Client {
             return Err(Error::Unauthorized { account: self.account.number.clone(), said: said.clone() });
         }
         let started = Instant::now();
-        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut backoff = Backoff::new(FIRST_PAUSE, FAULT_RETRY_TIMEOUT);
         let mut throttled = Throttled::new(self.first_throttled_pause);
         let mut paused = Duration::ZERO;
         loop {
@@ -256,8 +254,8 @@ impl Client {
             StatusCode::TOO_MANY_REQUESTS => {
                 Fault::Throttled { form: ThrottlingForm::TooManyRequests, retry_after: retry_after(headers) }
             }
-            // LastPass's front end returns 403 at random when it limits rates (LASTPASS_API.md, "Seen in recordings and
-            // by other clients"). The API itself returns 200.
+            // LastPass's front end returns 403 at random when it limits rates (LASTPASS_API.md, "Recordings and other
+            // clients"). The API itself returns 200.
             StatusCode::FORBIDDEN => {
                 Fault::Throttled { form: ThrottlingForm::Forbidden, retry_after: retry_after(headers) }
             }
@@ -272,10 +270,7 @@ impl Client {
                 Fault::BadAnswer { why: "a proxy in between requires its own credentials" }
             }
             _ if status.is_redirection() => Fault::BadAnswer { why: "it redirects to another address" },
-            _ => {
-                let said = Reason::new(&code, &self.account.provisioning_hash);
-                Fault::Final(Error::Refused { command, said })
-            }
+            _ => self.refused(command, &code),
         })
     }
 
@@ -285,10 +280,7 @@ impl Client {
             wire::Problem::NotTheApi(why) => Fault::BadAnswer { why },
             wire::Problem::Throttled => Fault::Throttled { form: ThrottlingForm::Reported, retry_after: None },
             wire::Problem::Fail { reason } if is_about_credentials(&reason) => self.unauthorized(&reason),
-            wire::Problem::Fail { reason } => {
-                let said = Reason::new(&reason, &self.account.provisioning_hash);
-                Fault::Final(Error::Refused { command, said })
-            }
+            wire::Problem::Fail { reason } => self.refused(command, &reason),
         }
     }
 
@@ -302,6 +294,11 @@ impl Client {
             Fault::BadAnswer { why } => Error::BadAnswer { command, why },
             Fault::Final(error) => error,
         }
+    }
+
+    fn refused(&self, command: Command, reason: &str) -> Fault {
+        let said = Reason::new(reason, &self.account.provisioning_hash);
+        Fault::Final(Error::Refused { command, said })
     }
 
     fn unauthorized(&self, reason: &str) -> Fault {

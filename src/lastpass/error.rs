@@ -56,7 +56,7 @@ pub enum Error {
     },
     /// The connection was refused, cut or timed out, or the response was 5xx. Retried a few times.
     #[error(
-        "LastPass could not be reached at {host} within {waited:?} ({why}): check the setting LASTPASS_URL, or \
+        "LastPass at {host} gave no usable response within {waited:?} ({why}): check the setting LASTPASS_URL, or \
          OTHER_LASTPASS_URL if it is set, and that the function has access to the internet; the checkpoint keeps the \
          progress, and the next run continues from there"
     )]
@@ -153,7 +153,7 @@ impl std::fmt::Display for ThrottlingForm {
 pub struct Reason(Option<String>);
 
 impl Reason {
-    /// Most characters of a reason that are kept. Chosen: a sentence or two.
+    /// Maximum number of characters of a reason that are kept. Chosen: a sentence or two.
     const MAX_CHARS: usize = 200;
 
     /// Keeps `reason`, unless it echoes `secret` or a part of it in any spelling.

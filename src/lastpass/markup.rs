@@ -1,7 +1,7 @@
 //! Reads responses in markup: a web page of an intermediary, or XML of LastPass itself.
 //!
-//! LastPass refuses credentials with HTTP 200 and `<lastpass rc="Authorization Error"/>` (LASTPASS_API.md, "Seen in
-//! recordings and by other clients"). Undocumented variations are tolerated: declarations, comments, quotes, other
+//! LastPass refuses credentials with HTTP 200 and `<lastpass rc="Authorization Error"/>` (LASTPASS_API.md,
+//! "Recordings and other clients"). Undocumented variations are tolerated: declarations, comments, quotes, other
 //! elements and letter case.
 
 /// The kind of a response that begins with `<`.
@@ -34,34 +34,26 @@ pub(super) fn read(answer: &str) -> Markup {
     let mut said = Vec::new();
     let (mut is_lastpass, mut is_first) = (false, true);
     let mut rest = answer;
-    while let Some(at) = rest.find('<') {
-        let (text, tag) = rest.split_at(at);
+    while let Some((text, tag)) = rest.split_once('<') {
         said.push(text);
-        if let Some(text) = tag.strip_prefix("<![CDATA[") {
+        if let Some(text) = tag.strip_prefix("![CDATA[") {
             let (text, after) = text.split_once("]]>").unwrap_or((text, ""));
             said.push(text);
             rest = after;
-        } else if let Some(comment) = tag.strip_prefix("<!--") {
+        } else if let Some(comment) = tag.strip_prefix("!--") {
             rest = comment.split_once("-->").map_or("", |(_, after)| after);
         } else {
-            let (inside, after) = split_tag(tag.get(1..).unwrap_or_default());
+            let (inside, after) = split_tag(tag);
             let inside = inside.strip_suffix('/').unwrap_or(inside);
             rest = after;
-            match inside.chars().next() {
-                Some('?' | '/') | None => continue,
-                Some('!') => {
-                    let is_html = inside
-                        .get(1..)
-                        .unwrap_or_default()
-                        .split_whitespace()
-                        .nth(1)
-                        .is_some_and(|name| is(name, "html"));
-                    if is_first && is_html {
-                        return Markup::Html;
-                    }
-                    continue;
+            if let Some(declaration) = inside.strip_prefix('!') {
+                if is_first && declaration.split_whitespace().nth(1).is_some_and(|name| is(name, "html")) {
+                    return Markup::Html;
                 }
-                Some(_) => {}
+                continue;
+            }
+            if inside.is_empty() || inside.starts_with(['?', '/']) {
+                continue;
             }
             let name = inside.split(|c: char| c.is_whitespace() || c == '/').next().unwrap_or_default();
             let local = name.rsplit(':').next().unwrap_or_default();

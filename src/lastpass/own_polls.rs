@@ -1,6 +1,6 @@
 //! Proves or refutes the zone setting by the function's own requests.
 //!
-//! LastPass writes a `Reporting` event for every `reporting` request (LASTPASS_API.md, "Seen in recordings"). The
+//! LastPass writes a `Reporting` event for every `reporting` request (LASTPASS_API.md, "Recordings and other clients"). The
 //! function knows when it sent its requests, so the wall times of their events show the account's offset from UTC.
 //!
 //! Other clients poll the same account, some of them once a minute. Events can appear minutes late or not at all. An
@@ -26,16 +26,17 @@ use super::{
     wire,
 };
 
-/// The `Action` of such events. Source: LASTPASS_API.md, "Seen in recordings".
+/// The `Action` of such events. Source: LASTPASS_API.md, "Recordings and other clients".
 const ACTION: &str = "reporting";
 /// The beginning of the `Username` of events that the API caused. Source: as above. Actions may be localized.
 const API_USERNAME: &str = "api";
-/// Most difference between LastPass's clock and ours. Chosen: both are set by NTP, and LastPass may write the event
+/// Largest difference between LastPass's clock and ours. Chosen: both are set by NTP, and LastPass may write the event
 /// only when it sends the response.
-const SKEW: SignedDuration = SignedDuration::from_secs(30);
-/// Most difference between the shifts of several requests. Chosen: a response is written within a second.
+const SKEW_MS: i64 = 30_000;
+/// Largest difference between the shifts of several requests. Chosen: a response is written within a second.
 const JITTER_MS: i64 = 500;
-/// Longest duration of a request that counts. A longer one does not show precisely when its event was written. Chosen.
+/// Longest duration of a request that counts. A longer one does not show precisely when its event was written. Chosen: a
+/// small part of [`NEAR_MS`], because the longer a request takes, the more shifts fit.
 const LONGEST_POLL: SignedDuration = SignedDuration::from_secs(5);
 /// How many of our requests must have an event, each in a different second. Chosen: two intervals are a pattern.
 const FEWEST_MATCHES: usize = 3;
@@ -90,7 +91,7 @@ const KNOWN_ZONES: [&str; 34] = [
     "Pacific/Auckland",
     "Pacific/Chatham",
 ];
-/// Most zones that one message names. Chosen.
+/// Maximum number of zones that one message names. Chosen: the reader knows one of the first.
 const MOST_NAMED: usize = 3;
 
 /// One of our own `reporting` requests. LastPass wrote its event between `sent` and `answered`.
@@ -148,19 +149,19 @@ impl Evidence<'_> {
         let newest_ms = page.events.iter().filter_map(wall_ms).max();
         let seen = self.events_of_polls(page);
         // At an impossible offset, the newest event would be ahead of the clock.
-        let is_possible = |offset_ms, tolerance: SignedDuration| {
-            newest_ms.is_none_or(|newest| newest <= ms(self.clock) + offset_ms + millis(tolerance))
+        let is_possible = |offset_ms, tolerance_ms| {
+            newest_ms.is_none_or(|newest| newest <= ms(self.clock) + offset_ms + tolerance_ms)
         };
         let has_event = |poll: &&Poll| {
-            let from = ms(poll.sent) + set_ms - millis(SKEW);
-            let to = ms(poll.answered) + set_ms + millis(SKEW);
+            let from = ms(poll.sent) + set_ms - SKEW_MS;
+            let to = ms(poll.answered) + set_ms + SKEW_MS;
             seen.range(from - 999..=to).next().is_some()
         };
-        if is_possible(set_ms, CLOCK_TOLERANCE) && polls.iter().any(has_event) {
+        if is_possible(set_ms, CLOCK_TOLERANCE.as_secs() * 1_000) && polls.iter().any(has_event) {
             return Verdict::Agrees;
         }
         let fits: Vec<i64> = seen.iter().filter_map(|event_ms| fit(&polls, *event_ms, &seen)).collect();
-        let possible = || fits.iter().copied().filter(|shift| is_possible(*shift, SKEW));
+        let possible = || fits.iter().copied().filter(|shift| is_possible(*shift, SKEW_MS));
         let Some(shift_ms) = possible().min_by_key(|shift| (shift - nearest_quarter(*shift)).abs()) else {
             return Verdict::Unknown;
         };
@@ -168,7 +169,7 @@ impl Evidence<'_> {
         let near = fits.iter().filter(|fit| (*fit - shift_ms).abs() <= NEAR_MS).count();
         let is_proven = possible().all(|shift| nearest_quarter(shift) == offset_ms)
             && near <= MOST_FITS
-            && (shift_ms - offset_ms).abs() <= millis(SKEW)
+            && (shift_ms - offset_ms).abs() <= SKEW_MS
             && OFFSETS_MS.contains(&offset_ms);
         let offset = i32::try_from(offset_ms / 1_000).ok().and_then(|seconds| Offset::from_seconds(seconds).ok());
         match offset {
@@ -257,10 +258,6 @@ fn nearest_quarter(shift_ms: i64) -> i64 {
 
 fn ms(instant: Timestamp) -> i64 {
     instant.as_millisecond()
-}
-
-fn millis(duration: SignedDuration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Returns the wall time of an event, as milliseconds since 1970 on that clock.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 /// The request for one page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageRequest {
-    /// The most entries of the page.
+    /// The maximum number of entries of the page.
     pub size: u32,
     /// The number of the page, from 0.
     pub index: u32,

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::surrogates;
 
-/// Most events in one page. Source: LASTPASS_API.md, "reporting". If set too high, a truncated page without a `next`
+/// Maximum number of events in one page. Source: LASTPASS_API.md, "reporting". If set too high, a truncated page without a `next`
 /// would pass for a complete one and its tail would be lost.
 pub const PAGE_MAX_EVENTS: usize = 10_000;
 
@@ -59,8 +59,8 @@ impl Client {
 ///
 /// `admin` is left out, because 1 requests only the events of admins (LASTPASS_API.md, "reporting").
 ///
-/// `apiuser` names the API user in the event that LastPass writes for the request (LASTPASS_API.md, "Seen in
-/// recordings").
+/// `apiuser` names the API user in the event that LastPass writes for the request (LASTPASS_API.md, "Recordings
+/// and other clients").
 fn request_data(request: &Request, zone: &ApiZone, api_user: Option<&str>) -> Value {
     let mut data = json!({
         "from": zone.wall_time(request.from),
@@ -114,22 +114,18 @@ fn time_of(record: &str, zone: &ApiZone) -> Option<LocalTime> {
 
 /// Parses `next`: a number, also as text. An unreadable value must not pass for the end.
 fn parse_next(next: Option<Value>) -> Result<Option<i64>, Problem> {
-    let unreadable = Problem::NotTheApi("its `next` can't be read");
-    match next {
-        None | Some(Value::Null | Value::Bool(false)) => Ok(None),
-        Some(Value::Number(number)) => match number.as_i64().or_else(|| whole(number.as_f64()?)) {
-            Some(0) => Ok(None),
-            Some(next_us) => Ok(Some(next_us)),
-            None => Err(unreadable),
-        },
-        Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
-        Some(Value::String(text)) => match text.trim().parse().ok().or_else(|| whole(text.trim().parse().ok()?)) {
-            Some(0) => Ok(None),
-            Some(next_us) => Ok(Some(next_us)),
-            None => Err(unreadable),
-        },
-        Some(Value::Array(list)) if list.is_empty() => Ok(None),
-        Some(Value::Bool(true) | Value::Array(_) | Value::Object(_)) => Err(unreadable),
+    let next_us = match next {
+        None | Some(Value::Null | Value::Bool(false)) => return Ok(None),
+        Some(Value::Array(list)) if list.is_empty() => return Ok(None),
+        Some(Value::String(text)) if text.trim().is_empty() => return Ok(None),
+        Some(Value::Number(number)) => number.as_i64().or_else(|| whole(number.as_f64()?)),
+        Some(Value::String(text)) => text.trim().parse().ok().or_else(|| whole(text.trim().parse().ok()?)),
+        Some(Value::Bool(true) | Value::Array(_) | Value::Object(_)) => None,
+    };
+    match next_us {
+        Some(0) => Ok(None),
+        Some(next_us) => Ok(Some(next_us)),
+        None => Err(Problem::NotTheApi("its `next` can't be read")),
     }
 }
 

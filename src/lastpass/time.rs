@@ -16,6 +16,7 @@
 use jiff::{
     Timestamp,
     civil::DateTime,
+    fmt::strtime,
     tz::{AmbiguousOffset, Offset, TimeZone},
 };
 use serde_json::Value;
@@ -80,13 +81,11 @@ impl ApiZone {
     /// # Errors
     /// [`UnknownZone`] if `name` is not a zone.
     pub fn new(name: &str) -> Result<Self, UnknownZone> {
-        let zone = match parse_offset(name) {
-            Some(offset) => Some(TimeZone::fixed(offset)),
-            None => TimeZone::get(name).ok(),
-        };
+        let zone = parse_offset(name).map(TimeZone::fixed).or_else(|| TimeZone::get(name).ok());
+        let name = name.to_owned();
         match zone {
-            Some(zone) => Ok(Self { name: name.to_owned(), zone }),
-            None => Err(UnknownZone { name: name.to_owned() }),
+            Some(zone) => Ok(Self { name, zone }),
+            None => Err(UnknownZone { name }),
         }
     }
 
@@ -139,18 +138,15 @@ impl ApiZone {
 
     /// Returns the instants that `civil` can mean: two in a fold; in a gap one, moved forward by the length of the gap.
     fn locate(&self, civil: DateTime) -> Option<LocalTime> {
+        let at = |offset: Offset| offset.to_timestamp(civil).ok();
         let (first, second) = match self.zone.to_ambiguous_timestamp(civil).offset() {
-            AmbiguousOffset::Unambiguous { offset } => (offset, None),
+            AmbiguousOffset::Unambiguous { offset } => (at(offset)?, None),
             // With the offset before the gap, the instant is as far after the gap's end as `civil` is after its
             // beginning.
-            AmbiguousOffset::Gap { before, .. } => (before, None),
-            AmbiguousOffset::Fold { before, after } => (before, Some(after)),
+            AmbiguousOffset::Gap { before, .. } => (at(before)?, None),
+            AmbiguousOffset::Fold { before, after } => (at(before)?, Some(at(after)?)),
         };
-        let second = match second {
-            Some(after) => Some(after.to_timestamp(civil).ok()?),
-            None => None,
-        };
-        Some(LocalTime { civil, first: first.to_timestamp(civil).ok()?, second })
+        Some(LocalTime { civil, first, second })
     }
 
     /// Returns the fold that contains `instant`, if any.
@@ -257,22 +253,9 @@ fn parse_wall_time(text: &str) -> Option<DateTime> {
 
 /// Parses `±hh:mm` or `±hhmm`.
 fn parse_offset(text: &str) -> Option<Offset> {
-    let (sign, digits) = match text.split_at_checked(1)? {
-        ("+", digits) => (1, digits),
-        ("-", digits) => (-1, digits),
-        _ => return None,
-    };
-    let digits = match digits.split_once(':') {
-        Some((hours, minutes)) if hours.len() == 2 => format!("{hours}{minutes}"),
-        Some(_) => return None,
-        None => digits.to_owned(),
-    };
-    if digits.len() != 4 || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let hours: i32 = digits.get(..2)?.parse().ok()?;
-    let minutes: i32 = digits.get(2..)?.parse().ok().filter(|minutes| *minutes < 60)?;
-    Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()
+    let format = if text.contains(':') { "%:z" } else { "%z" };
+    // Without the limit, an offset with seconds would be accepted.
+    strtime::parse(format, text).ok()?.offset().filter(|_| text.len() <= "+hh:mm".len())
 }
 
 #[cfg(test)]
@@ -346,7 +329,7 @@ mod tests {
             let time = read(zone, "2025-07-17 09:51:51").expect("readable");
             assert_eq!(time.earliest(), at("2025-07-17T07:51:51Z"));
         }
-        for zone in ["+2", "+02:60", "+25:00:00", "Mars/Olympus", "", "+ab:cd", "+26:00"] {
+        for zone in ["+2", "+02:60", "+02:00:00", "+020000", "+25:00:00", "Mars/Olympus", "", "+ab:cd", "+26:00"] {
             assert!(ApiZone::new(zone).is_err(), "{zone}");
         }
     }

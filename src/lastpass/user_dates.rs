@@ -1,7 +1,7 @@
 //! Finds the zone of the dates in user records.
 //!
-//! The API does not name it: a recording shows local time, and Elastic's integration reads UTC (LASTPASS_API.md, "Seen
-//! in recordings"). A user's `last_login` is the time of a login that is also in the event report. The correct zone is
+//! The API does not name it: a recording shows local time, and Elastic's integration reads UTC (LASTPASS_API.md,
+//! "Recordings and other clients"). A user's `last_login` is the time of a login that is also in the event report. The correct zone is
 //! the one in which both are the same instant.
 //!
 //! Pure. The zone of the events must be known.
@@ -19,7 +19,7 @@ use super::{
 
 /// The actions of logins. Source: ECS_MAPPING.md, the actions of the category `authentication` that start a session.
 const LOGINS: [&str; 3] = ["log in", "login to admin console", "saml login"];
-/// Most time between the two records of one login. Chosen: two parts of LastPass write them one after the other.
+/// Longest time between the two records of one login. Chosen: two parts of LastPass write them one after the other.
 const TOLERANCE: SignedDuration = SignedDuration::from_secs(5);
 /// Zones that are documented or recorded. For these, one user is enough evidence. Any other zone needs
 /// [`FEWEST_USERS`], because among many zones some time matches by chance.

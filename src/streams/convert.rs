@@ -118,7 +118,7 @@ fn boolean(value: &Value) -> Option<bool> {
     }
 }
 
-/// Removes blanks and control characters from both ends of a number.
+/// Removes spaces and control characters from both ends of a number.
 fn trim(text: &str) -> &str {
     text.trim_matches(|c: char| c <= ' ')
 }

@@ -1,6 +1,6 @@
 //! Removes secrets from the records of users, before anything else reads them.
 //!
-//! A user may have `attribs` with a `password` (LASTPASS_API.md, "Seen in recordings and by other clients"). Neither
+//! A user may have `attribs` with a `password` (LASTPASS_API.md, "Recordings and other clients"). Neither
 //! the other attributes nor their form (a map, a list, or JSON in a text) are documented. Everything that is kept is
 //! spelled as LastPass wrote it.
 
@@ -33,7 +33,7 @@ const PASSWORD: &str = "password";
 const ESCAPE: &str = "\\u00";
 /// Longest text that may be the name of an attribute. Chosen: a longer text is a value.
 const LONGEST_NAME: usize = 64;
-/// Most levels that are read one by one. Chosen: LastPass's records have three. Deeper values are judged as texts.
+/// Maximum number of levels that are read one by one. Chosen: LastPass's records have three. Deeper values are judged as texts.
 const DEEPEST: usize = 32;
 
 /// Removes the secrets of a record.

@@ -85,12 +85,12 @@ impl From<Value> for FieldValue<'_> {
 
 /// Copies a value to a field that repeats it. Returns `None` for `null` and empty text.
 pub(super) fn copy<'r>(value: Option<&FieldValue<'r>>) -> Option<FieldValue<'r>> {
-    let is_blank = |value: &&FieldValue<'_>| match value {
+    let is_nothing = |value: &&FieldValue<'_>| match value {
         FieldValue::Text(text) => text.as_str().is_empty(),
         Json(value) => value.is_null(),
         Texts(_) | Broken(_) => false,
     };
-    value.filter(|value| !is_blank(value)).cloned()
+    value.filter(|value| !is_nothing(value)).cloned()
 }
 
 /// Removes the empty values inside fields, depth first, and the fields of which nothing is left (ECS_MAPPING.md, §6).

@@ -662,7 +662,8 @@ def test_a_wrong_setting(local):
 
 def test_lastpass_out_of_reach(unanswered):
     ran, seconds = unanswered["LastPass"].result()
-    assert ran.code == FAILED and ran.err.startswith("error: LastPass.Unreachable: LastPass could not be reached")
+    assert ran.code == FAILED and ran.err.startswith("error: LastPass.Unreachable: LastPass at ")
+    assert " gave no usable response within " in ran.err
     assert seconds < NO_ANSWER_SECONDS
 
 

@@ -163,7 +163,7 @@ impl Client {
         let mut paused = Duration::ZERO;
         loop {
             let fault = match self.send(command, data, &read).await {
-                Ok(answer) => return Ok(answer),
+                Ok(result) => return Ok(result),
                 Err(fault) => fault,
             };
             let pause = match &fault {
@@ -218,34 +218,34 @@ impl Client {
         let status = response.status();
         let limit = if status.is_success() { MAX_RESPONSE_BYTES } else { MAX_REFUSAL_BYTES };
         let headers = std::mem::take(response.headers_mut());
-        let mut answer = Vec::new();
+        let mut bytes = Vec::new();
         if status.is_success() || may_refuse(status) {
             while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-                if answer.len() + chunk.len() > limit {
+                if bytes.len() + chunk.len() > limit {
                     if status.is_success() {
                         return Err(Fault::Final(Error::TooLarge { command, asked: data.to_string() }));
                     }
                     break;
                 }
-                answer.extend_from_slice(&chunk);
+                bytes.extend_from_slice(&chunk);
             }
         }
-        self.judge(command, (status, &headers, &answer), read)
+        self.judge(command, (status, &headers, &bytes), read)
     }
 
     /// Passes the body of a success to `read`, and classifies any other response.
     fn judge<T>(
         &self,
         command: Command,
-        (status, headers, answer): (StatusCode, &header::HeaderMap, &[u8]),
+        (status, headers, bytes): (StatusCode, &header::HeaderMap, &[u8]),
         read: impl Fn(&str) -> Result<T, wire::Problem>,
     ) -> Result<T, Fault> {
-        let answer = wire::text_of(answer);
+        let body = wire::text_of(bytes);
         if status.is_success() {
-            return read(&answer).map_err(|problem| self.fault(command, problem));
+            return read(&body).map_err(|problem| self.fault(command, problem));
         }
         if may_refuse(status)
-            && let Some(problem) = wire::refusal(&answer)
+            && let Some(problem) = wire::refusal(&body)
         {
             return Err(self.fault(command, problem));
         }

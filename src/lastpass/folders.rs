@@ -26,7 +26,7 @@ impl Client {
         // Without `data`, super admins are left out. Source: <https://github.com/elastic/integrations/pull/9988>, which
         // follows the API guide.
         data["data"] = "all".into();
-        self.call(Command::GetDetailedSfData, &data, |answer| parse_page(answer, request)).await
+        self.call(Command::GetDetailedSfData, &data, |response| parse_page(response, request)).await
     }
 }
 
@@ -54,8 +54,8 @@ fn is_folder(value: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn parse_page(answer: &str) -> Result<Page, Problem> {
-        super::parse_page(answer, PageRequest::first(PAGE_SIZE))
+    fn parse_page(response: &str) -> Result<Page, Problem> {
+        super::parse_page(response, PageRequest::first(PAGE_SIZE))
     }
 
     #[test]

@@ -30,10 +30,10 @@ const LASTPASS: &str = "lastpass";
 const NAMESPACE: &str = "xmlns";
 
 /// Classifies a response in markup.
-pub(super) fn read(answer: &str) -> Markup {
+pub(super) fn read(response: &str) -> Markup {
     let mut said = Vec::new();
     let (mut is_lastpass, mut is_first) = (false, true);
-    let mut rest = answer;
+    let mut rest = response;
     while let Some((text, tag)) = rest.split_once('<') {
         said.push(text);
         if let Some(text) = tag.strip_prefix("![CDATA[") {
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn the_message_of_xml_consists_of_attributes_and_texts() {
-        for (answer, expected) in [
+        for (response, expected) in [
             ("<lastpass rc=\"Authorization Error\"/>", xml(true, "Authorization Error")),
             ("<?xml version='1.0'?>\n<r xmlns:x='urn:x'><LastPass rc='a > b' code=7/></r>", xml(true, "a > b; 7")),
             ("<!-- <html> --><error>no <b>such</b> thing</error>", xml(false, "no; such; thing")),
@@ -128,7 +128,7 @@ mod tests {
             ("<>", xml(false, "")),
             ("<é", xml(false, "")),
         ] {
-            assert_eq!(read(answer), expected, "{answer}");
+            assert_eq!(read(response), expected, "{response}");
         }
     }
 

@@ -23,8 +23,8 @@ const TEXT: Problem = Problem::NotTheApi("it is not a JSON object");
 pub(super) const LIST: Problem = Problem::NotTheApi("it is a list");
 
 /// Classifies a response in markup.
-pub(super) fn judge_markup(answer: &str) -> Problem {
-    match markup::read(answer) {
+pub(super) fn judge_markup(response: &str) -> Problem {
+    match markup::read(response) {
         Markup::Html => Problem::NotTheApi("it is an HTML page"),
         Markup::Xml { said, .. } if reports_throttling(&said) => Problem::Throttled,
         Markup::Xml { is_lastpass: true, said } if !said.is_empty() && !is_good_word(&said) => {
@@ -36,10 +36,10 @@ pub(super) fn judge_markup(answer: &str) -> Problem {
 }
 
 /// Classifies a response in plain text.
-pub(super) fn judge_text(answer: &str) -> Problem {
+pub(super) fn judge_text(response: &str) -> Problem {
     /// Longest text that is examined. Chosen: a sentence. A longer text is a page of something else.
     const LONGEST: usize = 300;
-    let said = answer.trim().trim_matches('"');
+    let said = response.trim().trim_matches('"');
     if said.len() > LONGEST {
         TEXT
     } else if reports_throttling(said) {

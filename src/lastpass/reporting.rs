@@ -51,7 +51,7 @@ impl Client {
     /// The errors of a call, see [`Error`].
     pub async fn fetch_events(&self, request: &Request, zone: &ApiZone) -> Result<Page, Error> {
         let data = request_data(request, zone, self.api_user());
-        self.call(Command::Reporting, &data, |answer| parse_page(answer, zone)).await
+        self.call(Command::Reporting, &data, |response| parse_page(response, zone)).await
     }
 }
 
@@ -141,8 +141,8 @@ fn whole(number: f64) -> Option<i64> {
 mod tests {
     use super::*;
 
-    fn page(answer: &str) -> Result<Page, Problem> {
-        parse_page(answer, &ApiZone::new("US/Eastern").expect("a zone"))
+    fn page(response: &str) -> Result<Page, Problem> {
+        parse_page(response, &ApiZone::new("US/Eastern").expect("a zone"))
     }
 
     #[test]
@@ -185,11 +185,11 @@ mod tests {
     #[test]
     fn events_come_as_a_map_or_a_list() {
         let record = r#"{"Time":"2015-07-17 09:51:51","Username":"a@b.c"}"#;
-        for answer in [
+        for response in [
             format!(r#"{{"status":"OK","next":null,"data":{{"Event1":{record},"Event2":{record}}}}}"#),
             format!(r#"{{"status":"OK","next":"","data":[{record},{record}]}}"#),
         ] {
-            let page = page(&answer).expect("a page");
+            let page = page(&response).expect("a page");
             assert_eq!((page.events.len(), page.next_us), (2, None));
             assert_eq!(page.events[0].record, record);
             assert!(page.events[0].time.is_some());
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_events_or_status_is_not_the_api() {
+    fn a_response_without_events_or_status_is_not_the_api() {
         assert!(page("{}").is_err());
         assert!(page("[]").is_err());
         assert!(page(r#"{"status":"OK","data":"none"}"#).is_err());

@@ -18,7 +18,7 @@ impl Client {
     /// # Errors
     /// The errors of a call, see [`Error`].
     pub async fn fetch_users(&self, request: PageRequest) -> Result<Page, Error> {
-        self.call(Command::GetUserData, &request.data(), |answer| parse_page(answer, request)).await
+        self.call(Command::GetUserData, &request.data(), |response| parse_page(response, request)).await
     }
 }
 
@@ -63,8 +63,8 @@ fn key_of(record: &str, position: u64) -> String {
 mod tests {
     use super::*;
 
-    fn parse_page(answer: &str) -> Result<Page, Problem> {
-        super::parse_page(answer, PageRequest::first(PAGE_SIZE))
+    fn parse_page(response: &str) -> Result<Page, Problem> {
+        super::parse_page(response, PageRequest::first(PAGE_SIZE))
     }
 
     #[test]

@@ -371,9 +371,9 @@ impl Doubt {
         let (first, second) = (self.time.earliest(), self.time.latest());
         // Between the passes of one wall time, every other wall time has only one instant.
         let instant = |event: &Event| event.time?.instants().find(|instant| first < *instant && *instant < second);
-        let answer = || self.pages.first().into_iter().flatten();
-        let oldest = answer().filter_map(instant).min();
-        let mut oldest_events = answer().filter(|event| oldest.is_some() && instant(event) == oldest).peekable();
+        let response = || self.pages.first().into_iter().flatten();
+        let oldest = response().filter_map(instant).min();
+        let mut oldest_events = response().filter(|event| oldest.is_some() && instant(event) == oldest).peekable();
         oldest_events.peek().is_some() && !oldest_events.any(|event| page.contains(event))
     }
 
@@ -605,8 +605,8 @@ mod tests {
             (vec![fold("05:00", "first")], None),
         ];
         let mut reading = WindowReader::new(&zone, at("2025-11-02T05:00:00Z"), at("2025-11-02T07:00:00Z"));
-        let answers = pages.map(|(events, next_us)| reading.take(Page { events, next_us }, at(NOW)));
-        let whole = answers.into_iter().last().expect("an answer").expect("whole seconds");
+        let responses = pages.map(|(events, next_us)| reading.take(Page { events, next_us }, at(NOW)));
+        let whole = responses.into_iter().last().expect("a response").expect("whole seconds");
         assert_eq!(records(&whole), ["first", "first", "second", "second", "second", "second"]);
         assert!(whole.events.iter().all(|(_, time)| time.is_some_and(|time| !time.ambiguous)));
     }
@@ -622,11 +622,11 @@ mod tests {
             (vec!["03:00", "02:00", "01:00"], None),
         ];
         let mut reading = WindowReader::new(&zone, at("2025-11-02T05:00:00Z"), at("2025-11-02T07:00:00Z"));
-        let answers = pages.map(|(times, next_us)| {
+        let responses = pages.map(|(times, next_us)| {
             let event = |time: &str| event(&zone, &format!("2025-11-02 01:{time}"), time);
             reading.take(Page { events: times.into_iter().map(event).collect(), next_us }, at(NOW))
         });
-        let whole = answers.into_iter().last().expect("an answer").expect("whole seconds");
+        let whole = responses.into_iter().last().expect("a response").expect("whole seconds");
         assert_eq!(whole.events.len(), 9);
         assert!(whole.events.iter().all(|(_, time)| time.is_some_and(|time| time.ambiguous)));
     }

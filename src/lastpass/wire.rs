@@ -293,28 +293,28 @@ mod tests {
 
     #[test]
     fn an_empty_map_may_come_as_a_list() {
-        assert_eq!(Response::read("[]").expect("an answer").fields().len(), 0);
-        let answer = Response::read(r#"{"status":"OK","data":[]}"#).expect("an answer");
-        assert_eq!(answer.entries("data").expect("entries").entries.len(), 0);
+        assert_eq!(Response::read("[]").expect("a response").fields().len(), 0);
+        let response = Response::read(r#"{"status":"OK","data":[]}"#).expect("a response");
+        assert_eq!(response.entries("data").expect("entries").entries.len(), 0);
     }
 
     #[test]
     fn fail_gives_its_reason_in_every_form() {
-        for (answer, expected) in [
+        for (response, expected) in [
             (r#"{"status":"FAIL","error":"no"}"#, "no"),
             (r#"{"status":"fail","errors":["no","never"]}"#, "no; never"),
             (r#"{"status":"FAIL","error":{"a":"no"}}"#, "no"),
             (r#"{"status":"FAIL"}"#, ""),
         ] {
-            let problem = Response::read(answer).expect_err("a refusal");
+            let problem = Response::read(response).expect_err("a refusal");
             assert_eq!(problem, Problem::Fail { reason: expected.to_owned() });
         }
     }
 
     #[test]
     fn a_body_that_is_not_from_the_api_is_distinguished_from_a_refusal() {
-        for answer in ["", "  ", "<html>", "\"text\"", "[1]", r#"{"data":{"#, "null"] {
-            assert!(matches!(Response::read(answer), Err(Problem::NotTheApi(_))), "{answer}");
+        for response in ["", "  ", "<html>", "\"text\"", "[1]", r#"{"data":{"#, "null"] {
+            assert!(matches!(Response::read(response), Err(Problem::NotTheApi(_))), "{response}");
         }
     }
 

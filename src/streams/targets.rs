@@ -80,8 +80,9 @@ impl Targets {
             _ => named.iter().map(|named| named.part(str::trim)).collect(),
         };
         found.retain(|target| {
-            let is_actor = |actor: &Text<'_>| actor.as_str().to_lowercase() == target.as_str().to_lowercase();
-            !target.as_str().is_empty() && !(self == Others && actor.is_some_and(is_actor))
+            let is_target = |actor: &Text<'_>| actor.as_str().to_lowercase() == target.as_str().to_lowercase();
+            let is_actor = self == Others && actor.is_some_and(is_target);
+            !is_actor && !target.as_str().is_empty()
         });
         remove_repeats(&mut found);
         (!found.is_empty()).then_some(FieldValue::Texts(found))

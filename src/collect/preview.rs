@@ -112,6 +112,7 @@ impl Preview {
         let clock = now();
         let (stamps, snapshot) =
             (stamps_at(clock), streams::Snapshot { scheduled_time: whole_second(clock), timestamp: clock });
+        let mapping = streams::SnapshotMapping::new(&self.mapper, &stamps, kind.stream(), &snapshot);
         let (mut paging, mut seen) = (Paging::from(PageRequest::first(kind.page_size()), 0), HashSet::new());
         loop {
             let Page { entries, total } = match kind.fetch(&lastpass, paging.next()).await {
@@ -120,10 +121,7 @@ impl Preview {
             };
             let outcome = paging.take(entries.iter().map(|(key, _)| key.as_str()), total);
             let new = entries.into_iter().filter(|(key, _)| seen.insert(key.clone()));
-            take(
-                new.flat_map(|(key, record)| kind.documents(&self.mapper, &stamps, &snapshot, (&key, &record)))
-                    .collect(),
-            );
+            take(new.flat_map(|(key, record)| kind.documents(&mapping, &key, &record)).collect());
             if outcome != PageOutcome::More {
                 return Ok(());
             }

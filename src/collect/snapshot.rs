@@ -182,9 +182,9 @@ impl Run<'_> {
     ) -> impl Iterator<Item = Document> {
         let clock = now();
         let stamps = streams::Stamps { created: clock, ingested: Some(clock) };
-        let mapper = self.session.mapper;
+        let mapping = streams::SnapshotMapping::new(self.session.mapper, &stamps, kind.stream(), snapshot);
         entries.iter().flat_map(move |(key, record)| {
-            let mut documents = kind.documents(mapper, &stamps, snapshot, (key, record));
+            let mut documents = kind.documents(&mapping, key, record);
             // A snapshot is never taken before its `scheduled_time`, which is part of each `_id`.
             documents.iter_mut().for_each(|document| document.since = Some(snapshot.scheduled_time));
             documents

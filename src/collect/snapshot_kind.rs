@@ -7,7 +7,7 @@ use crate::{
         paging::{Page, PageRequest},
         users,
     },
-    streams::{Mapper, Snapshot, Stamps, change, detailed_shared_folder, user},
+    streams::{SnapshotMapping, change, detailed_shared_folder, user},
 };
 
 /// The kind of a snapshot.
@@ -65,16 +65,10 @@ impl SnapshotKind {
     }
 
     /// Maps the entry with `key` to its documents.
-    pub(super) fn documents(
-        self,
-        mapper: &Mapper,
-        stamps: &Stamps,
-        snapshot: &Snapshot,
-        (key, record): (&str, &str),
-    ) -> Vec<Document> {
+    pub(super) fn documents(self, mapping: &SnapshotMapping<'_>, key: &str, record: &str) -> Vec<Document> {
         match self {
-            Self::Users => vec![user::document(mapper, stamps, snapshot, key, record)],
-            Self::SharedFolders => detailed_shared_folder::documents(mapper, stamps, snapshot, key, record),
+            Self::Users => vec![user::document(mapping, key, record)],
+            Self::SharedFolders => detailed_shared_folder::documents(mapping, key, record),
         }
     }
 }

@@ -1,22 +1,23 @@
 //! Shared folders: a snapshot of every folder and who may use it. One document for each user of a folder, and one for a
 //! folder without users.
 
-use jiff::Timestamp;
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
     canonical::{canonical, canonical_field},
     convert::Type::{Boolean, Double},
-    doc_id::{IdParts, Ordinals},
-    ecs::{Constants, CustomFields, EcsDocument},
+    doc_id::Ordinals,
+    ecs::{CustomFields, EcsDocument},
     input::Input,
-    mapper::{Mapper, Snapshot, Stamps},
     record::{Content, Fields, Record, Tree, content, parse, read, with_id},
     redact::without_secrets,
+    snapshot::SnapshotMapping,
     value::{FieldValue, copy, is_empty, remove_empties},
 };
-use crate::document::{Document, Stream};
+use crate::document::Document;
 
 /// The `lastpass` of the document of a folder.
 #[derive(Debug, Default, PartialEq, Serialize)]
@@ -88,21 +89,21 @@ const USER_FIELDS: [&str; 6] = [USERNAME, SUPER_ADMIN, READ_ONLY, GIVE, CAN_ADMI
 /// The original of each document is the folder with `key` as its `id` and the one user of the document as its `users`.
 /// The integration has the same records.
 #[must_use]
-pub fn documents(mapper: &Mapper, stamps: &Stamps, snapshot: &Snapshot, key: &str, record: &str) -> Vec<Document> {
+pub fn documents(mapping: &SnapshotMapping<'_>, key: &str, record: &str) -> Vec<Document> {
     let mut ordinals = Ordinals::default();
     let document = |original: String| {
         let record = read(&original);
-        let parts = id_parts(mapper, snapshot, key, record.as_ref());
-        let id = ordinals.next_id(parts);
-        let source = map(mapper, stamps, record, &original, snapshot.timestamp);
-        Document { id, timestamp: snapshot.timestamp, source, original, since: None }
+        // Only the ordinal distinguishes entries of the same user.
+        let id = ordinals.next_id(mapping.id_parts(key).with(&user_text(record.as_ref())));
+        let source = map(mapping, record, &original);
+        mapping.document(id, source, original)
     };
     split(key, record).into_iter().map(document).collect()
 }
 
 /// Maps the original of a folder with one user to the source of its document.
-pub(super) fn source(mapper: &Mapper, stamps: &Stamps, timestamp: Timestamp, original: &str) -> String {
-    map(mapper, stamps, read(original), original, timestamp)
+pub(super) fn source(mapping: &SnapshotMapping<'_>, original: &str) -> String {
+    map(mapping, read(original), original)
 }
 
 /// Splits a folder into one record for each entry of its `users`, which is a list or, in PHP's other spelling of a
@@ -135,16 +136,9 @@ fn is_map_of_users(entries: &Map<String, Value>) -> bool {
     entries.values().any(Value::is_object) && USER_FIELDS.iter().all(|field| !entries.contains_key(*field))
 }
 
-/// Maps a folder with one user to the source of its document.
-fn map<'r>(
-    mapper: &Mapper,
-    stamps: &Stamps,
-    record: Option<Record<'r>>,
-    original: &'r str,
-    timestamp: Timestamp,
-) -> String {
-    let constants = Constants::new(mapper, stamps, Stream::DetailedSharedFolder);
-    let mut document = EcsDocument::new(&constants, timestamp);
+/// Maps a folder with one user, whose original was read, to the source of its document.
+fn map<'r>(mapping: &'r SnapshotMapping<'_>, record: Option<Record<'r>>, original: &'r str) -> String {
+    let mut document = EcsDocument::new(&mapping.constants, mapping.timestamp);
     let content = content(record);
     if !matches!(content, Content::Refused(_)) {
         document.event.r#type = &["info"];
@@ -201,16 +195,14 @@ fn map_fields<'r>(fields: Fields<'r>, document: &mut EcsDocument<'r, LastPass<'r
     Ok(())
 }
 
-/// Collects the texts of the `_id`, except the ordinal among the entries of the same user.
-fn id_parts(mapper: &Mapper, snapshot: &Snapshot, key: &str, record: Option<&Record<'_>>) -> IdParts {
-    let users = record.and_then(|record| record.get("users"));
-    let user = match users {
+/// Returns the text of the user in the `_id`.
+fn user_text<'a>(record: Option<&'a Record<'_>>) -> Cow<'a, str> {
+    match record.and_then(|record| record.get("users")) {
         Some(FieldValue::Json(value) | FieldValue::Broken(value)) if value.is_object() => {
             canonical(value.get(USERNAME))
         }
         other => canonical_field(other),
-    };
-    IdParts::snapshot(mapper, Stream::DetailedSharedFolder, snapshot).with(key).with(&user)
+    }
 }
 
 #[cfg(test)]
@@ -219,12 +211,13 @@ mod tests {
 
     use super::super::remap;
     use super::super::testing::{
-        errors, field, identity_of, map_folder, mapper, plain_mapper, snapshot, source, stamps,
+        errors, field, folder_documents, identity_of, map_folder, mapper, plain_mapper, snapshot, source, stamps,
     };
     use super::*;
+    use crate::document::Stream;
 
     fn documents_of(record: &Value) -> Vec<Document> {
-        documents(&mapper(), &stamps(), &snapshot(), "101", &record.to_string())
+        folder_documents(&mapper(), &record.to_string())
     }
 
     fn ids(record: &Value) -> Vec<String> {
@@ -292,7 +285,7 @@ mod tests {
     #[test]
     fn by_default_no_value_is_repeated() {
         let folder = json!({ "users": [{ "username": "a", "give": true }] });
-        let documents = documents(&plain_mapper(), &stamps(), &snapshot(), "101", &folder.to_string());
+        let documents = folder_documents(&plain_mapper(), &folder.to_string());
         let user = field(&source(&documents[0]), "/lastpass/detailed_shared_folder/user");
         assert_eq!(user, json!({ "give": true }));
     }
@@ -350,7 +343,7 @@ mod tests {
         for (record, kind) in
             [("[1]", "pipeline_error"), ("7", "pipeline_error"), ("{", "pipeline_error"), ("null", "state")]
         {
-            let [document] = &documents(&mapper(), &stamps(), &snapshot(), "101", record)[..] else { panic!("one") };
+            let [document] = &folder_documents(&mapper(), record)[..] else { panic!("one") };
             assert_eq!(field(&source(document), "/event/kind"), json!(kind), "{record}");
             assert_eq!(field(&source(document), "/event/original"), json!(record));
         }
@@ -386,7 +379,7 @@ mod tests {
     #[test]
     fn a_lone_surrogate_removes_only_its_field() {
         let record = r#"{"sharedfoldername":"F","score":1,"x":"\udfff","users":[{"username":"a\ud83d","give":1},{"username":"b","sites":["s\ud83d"],"\ud83d":1},{"username":"c"},{"username":"a\ud83e","give":1}]}"#;
-        let documents = documents(&mapper(), &stamps(), &snapshot(), "101", record);
+        let documents = folder_documents(&mapper(), record);
         let sources: Vec<Value> = documents.iter().map(source).collect();
         assert_eq!(sources.len(), 4);
         let ids: std::collections::BTreeSet<&str> = documents.iter().map(|document| document.id.as_str()).collect();
@@ -415,7 +408,7 @@ mod tests {
     #[test]
     fn a_password_of_a_user_is_in_no_document() {
         let record = r#"{"sharedfoldername":"F","users":[{"username":"a","attribs":{"password":"S3cr3t"}}]}"#;
-        let first = documents(&mapper(), &stamps(), &snapshot(), "101", record);
+        let first = folder_documents(&mapper(), record);
         assert!(!format!("{first:?}").contains("S3cr3t"), "{first:?}");
         let again = remap(&mapper(), &stamps(), Stream::DetailedSharedFolder, identity_of(&first[0]), record);
         assert!(!format!("{again:?}").contains("S3cr3t"), "{again:?}");

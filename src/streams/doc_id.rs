@@ -33,8 +33,8 @@ use std::collections::HashMap;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
-use super::mapper::{Mapper, Snapshot};
-use crate::document::{DocId, Stream};
+use super::mapper::Mapper;
+use crate::document::DocId;
 
 /// The letter that every `_id` of this scheme begins with.
 const SCHEME: &str = "a";
@@ -56,11 +56,6 @@ impl IdParts {
     /// Starts with the texts that every `_id` begins with.
     pub(super) fn new(mapper: &Mapper, dataset: &str) -> Self {
         Self(Vec::new()).with(mapper.account.as_str()).with(dataset)
-    }
-
-    /// Starts with the texts that the `_id`s of a snapshot begin with.
-    pub(super) fn snapshot(mapper: &Mapper, stream: Stream, snapshot: &Snapshot) -> Self {
-        Self::new(mapper, stream.dataset()).with(&snapshot.scheduled_time.as_nanosecond().to_string())
     }
 
     /// Copies these texts, with room for those of a record.

@@ -17,7 +17,8 @@
 //! - `logins` and `targets`: fields that the integration does not have: the type of a login, and the users whom an action
 //!   was done to
 //! - `doc_id` and `canonical`: the scheme of the `_id`, and the texts of values in it
-//! - `mapper`: the settings and times that documents depend on
+//! - `mapper`: the settings and times that documents depend on; `snapshot`: the values that the documents of a snapshot
+//!   share
 //! - `change`: what differs between the documents of two snapshots
 //! - `remap`: maps the record of a refused document again
 
@@ -40,6 +41,7 @@ mod properties;
 mod record;
 mod redact;
 mod remap;
+mod snapshot;
 mod targets;
 #[cfg(test)]
 #[path = "../../tests/unit/streams/testing.rs"]
@@ -49,3 +51,4 @@ mod value;
 
 pub use mapper::{Identity, Mapper, Snapshot, Stamps};
 pub use remap::remap;
+pub use snapshot::SnapshotMapping;

@@ -2,8 +2,9 @@
 
 use super::{
     detailed_shared_folder, event_report,
-    mapper::{Identity, Mapper, Stamps},
+    mapper::{Identity, Mapper, Snapshot, Stamps},
     redact::without_secrets,
+    snapshot::SnapshotMapping,
     user,
 };
 use crate::document::{Document, Stream};
@@ -16,9 +17,10 @@ pub fn remap(mapper: &Mapper, stamps: &Stamps, stream: Stream, identity: Identit
         Stream::User => user::source,
         Stream::DetailedSharedFolder => detailed_shared_folder::source,
     };
+    let timestamp = identity.timestamp.unwrap_or(stamps.created);
+    // The `_id` is known, so the scheduled time does not matter.
+    let mapping = SnapshotMapping::new(mapper, stamps, stream, &Snapshot { scheduled_time: timestamp, timestamp });
     // The dead letter of an older version may contain secrets.
     let original = without_secrets(original).into_owned();
-    let timestamp = identity.timestamp.unwrap_or(stamps.created);
-    let source = source(mapper, stamps, timestamp, &original);
-    Document { id: identity.id, timestamp, source, original, since: None }
+    mapping.document(identity.id, source(&mapping, &original), original)
 }

@@ -1,6 +1,5 @@
 //! Users: a snapshot of every user of the account. One document each.
 
-use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -9,18 +8,14 @@ use super::{
         Type::{Boolean, Date, Double, Long},
         convert_field,
     },
-    doc_id::IdParts,
-    ecs::{self, Constants, CustomFields, EcsDocument},
+    ecs::{self, CustomFields, EcsDocument},
     input::Input,
-    mapper::{Mapper, Snapshot, Stamps},
     record::{Content, Fields, content, read, with_id},
     redact::without_secrets,
+    snapshot::SnapshotMapping,
     value::{FieldValue, copy, is_empty, remove_empties},
 };
-use crate::{
-    document::{Document, Stream},
-    lastpass::time::ApiZone,
-};
+use crate::{document::Document, lastpass::time::ApiZone};
 
 /// The entry of `user.roles` of an administrator.
 const ADMIN: &str = "admin";
@@ -123,24 +118,22 @@ impl CustomFields for LastPass<'_> {
 ///
 /// The original of the document is the record with `key` as its `id`. The integration has the same record.
 #[must_use]
-pub fn document(mapper: &Mapper, stamps: &Stamps, snapshot: &Snapshot, key: &str, record: &str) -> Document {
+pub fn document(mapping: &SnapshotMapping<'_>, key: &str, record: &str) -> Document {
     let original = with_id(key, &without_secrets(record));
-    let id = IdParts::snapshot(mapper, Stream::User, snapshot).with(key).finish();
-    let source = source(mapper, stamps, snapshot.timestamp, &original);
-    Document { id, timestamp: snapshot.timestamp, source, original, since: None }
+    let source = source(mapping, &original);
+    mapping.document(mapping.id_parts(key).finish(), source, original)
 }
 
 /// Maps the original of a user to the source of its document.
-pub(super) fn source(mapper: &Mapper, stamps: &Stamps, timestamp: Timestamp, original: &str) -> String {
-    let constants = Constants::new(mapper, stamps, Stream::User);
-    let mut document = EcsDocument::new(&constants, timestamp);
+pub(super) fn source(mapping: &SnapshotMapping<'_>, original: &str) -> String {
+    let mut document = EcsDocument::new(&mapping.constants, mapping.timestamp);
     let content = content(read(original));
     if !matches!(content, Content::Refused(_)) {
         document.event.category = &["iam"];
         document.event.r#type = &["user"];
     }
     match content {
-        Content::Fields(fields) => map_fields(fields, &mapper.user_zone, &mut document),
+        Content::Fields(fields) => map_fields(fields, &mapping.mapper.user_zone, &mut document),
         Content::Other(reason) | Content::Refused(reason) => document.stop(reason),
     }
     document.finish(original)
@@ -209,9 +202,12 @@ fn is_plain(value: &FieldValue<'_>) -> bool {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::testing::{errors, field, identity_of, map_user, mapper, plain_mapper, snapshot, source, stamps};
-    use super::super::{Identity, remap};
+    use super::super::testing::{
+        errors, field, identity_of, map_user, mapper, plain_mapper, snapshot, source, stamps, user_document,
+    };
+    use super::super::{Identity, Mapper, remap};
     use super::*;
+    use crate::document::Stream;
 
     fn record() -> Value {
         json!({
@@ -225,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_document_as_it_is_sent() {
-        let document = document(&mapper(), &stamps(), &snapshot(), "101", &record().to_string());
+        let document = user_document(&mapper(), &record().to_string());
         let mut original = record();
         original["id"] = json!("101");
         assert_eq!(document.original, original.to_string());
@@ -284,7 +280,7 @@ mod tests {
         let dated = |zone: &str, date: &str| {
             let mapper = Mapper { user_zone: ApiZone::new(zone).expect("a zone"), ..mapper() };
             let record = json!({ "created": date, "last_pw_change": date, "last_login": date }).to_string();
-            let source = source(&document(&mapper, &stamps(), &snapshot(), "101", &record));
+            let source = source(&user_document(&mapper, &record));
             let dates = ["created", "last_password_change", "last_login"]
                 .map(|name| field(&source, &format!("/lastpass/user/{name}")));
             assert!(dates.iter().all(|date| *date == dates[0]));
@@ -307,7 +303,7 @@ mod tests {
 
     #[test]
     fn by_default_no_value_is_repeated() {
-        let document = document(&plain_mapper(), &stamps(), &snapshot(), "101", &record().to_string());
+        let document = user_document(&plain_mapper(), &record().to_string());
         let source = source(&document);
         for name in ["id", "user_name", "full_name", "group"] {
             assert_eq!(field(&source, &format!("/lastpass/user/{name}")), Value::Null);
@@ -359,7 +355,7 @@ mod tests {
             let found = (field(&source, "/lastpass/user/multifactor"), errors(&source));
             assert_eq!(found, (kept, 0), "{multifactor}");
         }
-        let broken = document(&mapper(), &stamps(), &snapshot(), "101", r#"{"admin":"\ud83d","multifactor":"\ud83d"}"#);
+        let broken = user_document(&mapper(), r#"{"admin":"\ud83d","multifactor":"\ud83d"}"#);
         assert_eq!((field(&source(&broken), "/lastpass/user"), errors(&source(&broken))), (json!({ "id": "101" }), 0));
     }
 
@@ -389,12 +385,12 @@ mod tests {
     #[test]
     fn a_record_that_cannot_be_mapped_is_kept_whole() {
         for (record, kind) in [("[1]", "pipeline_error"), ("7", "pipeline_error"), ("null", "state")] {
-            let source = source(&document(&mapper(), &stamps(), &snapshot(), "101", record));
+            let source = source(&user_document(&mapper(), record));
             assert_eq!(field(&source, "/event/kind"), json!(kind), "{record}");
             assert_eq!(field(&source, "/event/category"), json!(["iam"]));
             assert_eq!(field(&source, "/event/original"), json!(record));
         }
-        let twice = source(&document(&mapper(), &stamps(), &snapshot(), "101", r#"{"a":1,"a":1}"#));
+        let twice = source(&user_document(&mapper(), r#"{"a":1,"a":1}"#));
         assert_eq!(field(&twice, "/event/kind"), json!("pipeline_error"));
         assert_eq!(field(&twice, "/event/category"), Value::Null);
     }
@@ -402,7 +398,7 @@ mod tests {
     #[test]
     fn the_original_is_enough_to_map_again() {
         for record in [record(), json!({}), json!({ "id": "9", "username": "a" })] {
-            let first = document(&mapper(), &stamps(), &snapshot(), "101", &record.to_string());
+            let first = user_document(&mapper(), &record.to_string());
             assert_eq!(remap(&mapper(), &stamps(), Stream::User, identity_of(&first), &first.original), first);
             let unknown = Identity { timestamp: None, ..identity_of(&first) };
             assert_eq!(remap(&mapper(), &stamps(), Stream::User, unknown, &first.original).timestamp, stamps().created);
@@ -444,11 +440,11 @@ mod tests {
             (r#"["a",{"attribs":{"password":"S3cr3t"}}]"#, r#"["a",{"attribs":{}}]"#),
         ] {
             for mapper in [mapper(), plain_mapper()] {
-                let first = document(&mapper, &stamps(), &snapshot(), "101", record);
+                let first = user_document(&mapper, record);
                 let text = format!("{first:?}");
                 assert!(!text.contains(SECRET), "{record}\n{text}");
                 assert!(first.original.contains(kept), "{record}\n{}", first.original);
-                let without = document(&mapper, &stamps(), &snapshot(), "101", r#"{"username":"a"}"#);
+                let without = user_document(&mapper, r#"{"username":"a"}"#);
                 assert_eq!(first.id, without.id);
                 // A dead letter of an older version still contains the password.
                 let again = remap(&mapper, &stamps(), Stream::User, identity_of(&first), record);
@@ -456,11 +452,11 @@ mod tests {
             }
         }
         for broken in [r#"{"username":"a","attribs":{"password":"S3cr3t"#, r#"{"attribs":{"password":"S3cr3t"}},"#] {
-            let broken = document(&mapper(), &stamps(), &snapshot(), "101", broken);
+            let broken = user_document(&mapper(), broken);
             assert!(!format!("{broken:?}").contains(SECRET), "{broken:?}");
         }
         let deep = format!(r#"{{"a":{}{{"attribs":{{"password":"S3cr3t"}}}}{}}}"#, "[".repeat(300), "]".repeat(300));
-        let deep = document(&mapper(), &stamps(), &snapshot(), "101", &deep);
+        let deep = user_document(&mapper(), &deep);
         assert!(!format!("{deep:?}").contains(SECRET), "{deep:?}");
     }
 
@@ -471,17 +467,17 @@ mod tests {
             r#"{"id":"101","attribs":"x","password_reset_required":false,"last_pw_change":""}"#,
             r#"{"id":"101","attribs":null,"sites":[],"note":"my \"password\" is safe"}"#,
         ] {
-            assert_eq!(document(&mapper(), &stamps(), &snapshot(), "101", record).original, record);
+            assert_eq!(user_document(&mapper(), record).original, record);
         }
         let record = r#"{"id":"101","a":1.0,"attribs":{"password":"x"},"b":1e5,"c":"\u00e4\/"}"#;
         let kept = r#"{"id":"101","a":1.0,"attribs":{},"b":1e5,"c":"\u00e4\/"}"#;
-        assert_eq!(document(&mapper(), &stamps(), &snapshot(), "101", record).original, kept);
+        assert_eq!(user_document(&mapper(), record).original, kept);
     }
 
     #[test]
     fn a_lone_surrogate_removes_only_its_field() {
         let record = r#"{"username":"ann\ud83d","fullname":"Ann","groups":["Ops","\uDE00x"],"sites":"7","x\ud83d":"\ud83d","attribs":{"a":"\ud83d"}}"#;
-        let first = document(&plain_mapper(), &stamps(), &snapshot(), "101", record);
+        let first = user_document(&plain_mapper(), record);
         let source = source(&first);
         assert_eq!(field(&source, "/event/kind"), json!("state"), "{source}");
         assert_eq!(errors(&source), 2, "of the user name and the groups: {source}");

@@ -10,7 +10,7 @@ use std::{fs, path::Path};
 use jiff::Timestamp;
 use lastpass_elastic::{
     document::{Document, Namespace, Stream},
-    streams::{Identity, Mapper, Snapshot, Stamps, detailed_shared_folder, event_report, remap, user},
+    streams::{Identity, Mapper, Snapshot, SnapshotMapping, Stamps, detailed_shared_folder, event_report, remap, user},
 };
 use serde_json::{Map, Value, json};
 
@@ -123,7 +123,7 @@ fn with_key(raw: &str) -> (String, String) {
 
 fn map_user(mapper: &Mapper, raw: &str) -> Vec<Document> {
     let (key, record) = with_key(raw);
-    vec![user::document(mapper, &stamps(), &snapshot(), &key, &record)]
+    vec![user::document(&SnapshotMapping::new(mapper, &stamps(), Stream::User, &snapshot()), &key, &record)]
 }
 
 fn map_folder(mapper: &Mapper, raw: &str) -> Vec<Document> {
@@ -139,7 +139,8 @@ fn map_listed_folder(mapper: &Mapper, raw: &str) -> Vec<Document> {
     if let Some(user) = record.get_mut("users").filter(|user| !user.is_null()) {
         *user = json!([user.take()]);
     }
-    detailed_shared_folder::documents(mapper, &stamps(), &snapshot(), &key, &Value::Object(record).to_string())
+    let mapping = SnapshotMapping::new(mapper, &stamps(), Stream::DetailedSharedFolder, &snapshot());
+    detailed_shared_folder::documents(&mapping, &key, &Value::Object(record).to_string())
 }
 
 /// Returns all leaves by their dotted paths. A list is a leaf.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use lastpass_elastic::{
     document::{Document, Stream},
     streams::{
-        Snapshot, Stamps,
+        Snapshot, SnapshotMapping, Stamps,
         change::{Documents, Pair, users},
         detailed_shared_folder, event_report, user,
     },
@@ -33,12 +33,12 @@ fn at(text: &str) -> Timestamp {
 fn document(stream: Stream) -> Document {
     let stamps = Stamps { created: at("2026-10-05T13:45:00.182Z"), ingested: Some(at("2026-10-05T13:45:00.182Z")) };
     let snapshot = Snapshot { scheduled_time: at("2026-10-05T13:45:00Z"), timestamp: at("2026-10-05T13:45:00.182Z") };
+    let mapper = plain_mapper();
+    let mapping = SnapshotMapping::new(&mapper, &stamps, stream, &snapshot);
     let mut documents = match stream {
-        Stream::EventReport => event_report::documents(&plain_mapper(), &stamps, [(EVENT.to_owned(), None)]).collect(),
-        Stream::User => vec![user::document(&plain_mapper(), &stamps, &snapshot, USER_KEY, USER)],
-        Stream::DetailedSharedFolder => {
-            detailed_shared_folder::documents(&plain_mapper(), &stamps, &snapshot, FOLDER_KEY, FOLDER)
-        }
+        Stream::EventReport => event_report::documents(&mapper, &stamps, [(EVENT.to_owned(), None)]).collect(),
+        Stream::User => vec![user::document(&mapping, USER_KEY, USER)],
+        Stream::DetailedSharedFolder => detailed_shared_folder::documents(&mapping, FOLDER_KEY, FOLDER),
     };
     documents.pop().expect("a document")
 }
@@ -50,7 +50,8 @@ fn change() -> Document {
         let snapshot =
             Snapshot { scheduled_time: at("2026-10-05T13:45:00Z"), timestamp: at("2026-10-05T13:45:00.182Z") };
         let stamps = Stamps { created: at("2026-10-05T13:45:00.182Z"), ingested: None };
-        let document = user::document(&mapper, &stamps, &snapshot, USER_KEY, record);
+        let document =
+            user::document(&SnapshotMapping::new(&mapper, &stamps, Stream::User, &snapshot), USER_KEY, record);
         serde_json::from_str(&document.source).expect("a source is JSON")
     };
     let before = source(&USER.replace(r#""admin":true"#, r#""admin":false"#));

@@ -6,9 +6,8 @@ use proptest::prelude::*;
 use serde_json::{Map, Value};
 
 use super::{
-    Identity, detailed_shared_folder, event_report, remap,
-    testing::{event, mapper, plain_mapper, snapshot, source, stamps},
-    user,
+    Identity, event_report, remap,
+    testing::{event, folder_documents, mapper, plain_mapper, source, stamps, user_document},
 };
 use crate::{
     document::{DocId, Document, Stream},
@@ -105,8 +104,8 @@ fn map(record: &str) -> Vec<Document> {
     let mut documents = Vec::new();
     for mapper in [mapper(), plain_mapper()] {
         documents.extend(event_report::documents(&mapper, &stamps(), [event(record)]));
-        documents.push(user::document(&mapper, &stamps(), &snapshot(), "101", record));
-        documents.extend(detailed_shared_folder::documents(&mapper, &stamps(), &snapshot(), "101", record));
+        documents.push(user_document(&mapper, record));
+        documents.extend(folder_documents(&mapper, record));
         for stream in Stream::ALL {
             let id = DocId("a".to_owned());
             documents.push(remap(

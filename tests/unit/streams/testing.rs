@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Identity, Mapper, Snapshot, Stamps, detailed_shared_folder, event_report, user};
+use super::{Identity, Mapper, Snapshot, SnapshotMapping, Stamps, detailed_shared_folder, event_report, user};
 use crate::{
-    document::{AccountNumber, Document, Namespace, Organization},
+    document::{AccountNumber, Document, Namespace, Organization, Stream},
     lastpass::time::{ApiZone, EventTime},
 };
 
@@ -73,13 +73,23 @@ pub(super) fn acted(action: &str, data: impl Into<Value>) -> Value {
     source(&map_event(&record))
 }
 
+/// Maps the user with the key 101.
+pub(super) fn user_document(mapper: &Mapper, record: &str) -> Document {
+    user::document(&SnapshotMapping::new(mapper, &stamps(), Stream::User, &snapshot()), "101", record)
+}
+
+/// Maps the shared folder with the key 101.
+pub(super) fn folder_documents(mapper: &Mapper, record: &str) -> Vec<Document> {
+    let mapping = SnapshotMapping::new(mapper, &stamps(), Stream::DetailedSharedFolder, &snapshot());
+    detailed_shared_folder::documents(&mapping, "101", record)
+}
+
 pub(super) fn map_user(record: &Value) -> Value {
-    source(&user::document(&mapper(), &stamps(), &snapshot(), "101", &record.to_string()))
+    source(&user_document(&mapper(), &record.to_string()))
 }
 
 pub(super) fn map_folder(record: &Value) -> Vec<Value> {
-    let documents = detailed_shared_folder::documents(&mapper(), &stamps(), &snapshot(), "101", &record.to_string());
-    documents.iter().map(source).collect()
+    folder_documents(&mapper(), &record.to_string()).iter().map(source).collect()
 }
 
 /// Returns the field at a JSON pointer; `null` if it is missing.

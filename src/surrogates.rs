@@ -55,7 +55,8 @@ pub(crate) fn unmark(marked: &str) -> String {
     text
 }
 
-/// Returns whether a text begins with the digits of a surrogate. A key may contain [`MARK`] itself, without such digits.
+/// Returns whether a text begins with the digits of a surrogate. A key may contain [`MARK`] itself, without such
+/// digits.
 fn begins_with_surrogate(text: &str) -> bool {
     text.get(..4)
         .is_some_and(|digits| u16::from_str_radix(digits, 16).is_ok_and(|unit| (0xd800..0xe000).contains(&unit)))

@@ -2,8 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-/// Largest clock error that is tolerated. An event further ahead of the clock proves a wrong zone. Live runs extend their overlap by this
-/// duration. Chosen: clocks are off by seconds, zones by at least a quarter of an hour.
+/// Largest clock error that is tolerated. An event further ahead of the clock proves a wrong zone. Live runs extend
+/// their overlap by this duration. Chosen: clocks are off by seconds, zones by at least a quarter of an hour.
 pub const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 
 /// The contradiction in a response that cannot be correct.

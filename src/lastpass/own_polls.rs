@@ -1,7 +1,7 @@
 //! Proves or refutes the zone setting by the function's own requests.
 //!
-//! LastPass writes a `Reporting` event for every `reporting` request (LASTPASS_API.md, "Recordings and other clients"). The
-//! function knows when it sent its requests, so the wall times of their events show the account's offset from UTC.
+//! LastPass writes a `Reporting` event for every `reporting` request (LASTPASS_API.md, "Recordings and other clients").
+//! The function knows when it sent its requests, so the wall times of their events show the account's offset from UTC.
 //!
 //! Other clients poll the same account, some of them once a minute. Events can appear minutes late or not at all. An
 //! offset therefore counts as proven only if
@@ -35,8 +35,8 @@ const API_USERNAME: &str = "api";
 const SKEW_MS: i64 = 30_000;
 /// Largest difference between the shifts of several requests. Chosen: a response is written within a second.
 const JITTER_MS: i64 = 500;
-/// Longest duration of a request that counts. A longer one does not show precisely when its event was written. Chosen: a
-/// small part of [`NEAR_MS`], because the longer a request takes, the more shifts fit.
+/// Longest duration of a request that counts. A longer one does not show precisely when its event was written. Chosen:
+/// a small part of [`NEAR_MS`], because the longer a request takes, the more shifts fit.
 const LONGEST_POLL: SignedDuration = SignedDuration::from_secs(5);
 /// How many of our requests must have an event, each in a different second. Chosen: two intervals are a pattern.
 const FEWEST_MATCHES: usize = 3;

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::surrogates;
 
-/// Maximum number of events in one page. Source: LASTPASS_API.md, "reporting". If set too high, a truncated page without a `next`
-/// would pass for a complete one and its tail would be lost.
+/// Maximum number of events in one page. Source: LASTPASS_API.md, "reporting". If set too high, a truncated page
+/// without a `next` would pass for a complete one and its tail would be lost.
 pub const PAGE_MAX_EVENTS: usize = 10_000;
 
 /// A request for events. Whether LastPass includes the ends is not documented, so callers add a margin at both.

@@ -1,8 +1,8 @@
 //! Finds the zone of the dates in user records.
 //!
 //! The API does not name it: a recording shows local time, and Elastic's integration reads UTC (LASTPASS_API.md,
-//! "Recordings and other clients"). A user's `last_login` is the time of a login that is also in the event report. The correct zone is
-//! the one in which both are the same instant.
+//! "Recordings and other clients"). A user's `last_login` is the time of a login that is also in the event report. The
+//! correct zone is the one in which both are the same instant.
 //!
 //! Pure. The zone of the events must be known.
 

@@ -163,8 +163,8 @@ impl<'a> Response<'a> {
         serde_json::from_str(response).map(Self).map_err(|_| CUT)
     }
 
-    /// Parses a response like [`Self::read`], and its events in the field `name` in the same pass. The events are `None`
-    /// if the field is absent or does not hold events. It may then hold the reason.
+    /// Parses a response like [`Self::read`], and its events in the field `name` in the same pass. The events are
+    /// `None` if the field is absent or does not hold events. It may then hold the reason.
     pub(super) fn read_events(response: &'a str, name: &str) -> Result<(Self, Option<Entries<'a>>), Problem> {
         let (body, is_list) = begin(response)?;
         if is_list {

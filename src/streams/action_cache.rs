@@ -14,8 +14,8 @@ use super::{
 };
 use crate::text::Text;
 
-/// Maximum number of actions that are remembered. Chosen: LastPass has about a hundred actions, and invented ones must not fill the
-/// memory.
+/// Maximum number of actions that are remembered. Chosen: LastPass has about a hundred actions, and invented ones must
+/// not fill the memory.
 const MAX_ACTIONS: usize = 1_000;
 
 /// The results of the rules for an action.

@@ -67,8 +67,8 @@ pub const AMBIGUOUS_TIME: &str = "ambiguous_time";
 /// Maps `events`, oldest first, to their documents, lazily. `events` must contain every event of each second in it,
 /// because only their ordinals distinguish equal events.
 ///
-/// An event has its record and the instant of its `Time`, or `None` if `Time` is missing or cannot be read. The record is
-/// one value of the response's `data`, as LastPass wrote it. Its key there is a position and not part of the record.
+/// An event has its record and the instant of its `Time`, or `None` if `Time` is missing or cannot be read. The record
+/// is one value of the response's `data`, as LastPass wrote it. Its key there is a position and not part of the record.
 pub fn documents<'m, I: IntoIterator<Item = (String, Option<EventTime>)>>(
     mapper: &'m Mapper,
     stamps: &Stamps,

@@ -33,7 +33,8 @@ const PASSWORD: &str = "password";
 const ESCAPE: &str = "\\u00";
 /// Longest text that may be the name of an attribute. Chosen: a longer text is a value.
 const LONGEST_NAME: usize = 64;
-/// Maximum number of levels that are read one by one. Chosen: LastPass's records have three. Deeper values are judged as texts.
+/// Maximum number of levels that are read one by one. Chosen: LastPass's records have three. Deeper values are judged
+/// as texts.
 const DEEPEST: usize = 32;
 
 /// Removes the secrets of a record.

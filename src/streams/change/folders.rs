@@ -1,6 +1,6 @@
 //! The changes of one shared folder, and of the access of its users.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::{Action, Change, Details, FolderFields, Target, flag, found, number};
@@ -21,56 +21,38 @@ pub const FIELDS: &[&str] = &[
     "lastpass.detailed_shared_folder.user.*",
 ];
 
-/// `lastpass.change.rights`: what a user may do in a folder.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Rights {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    read_only: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    give: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    can_administer: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    super_admin: Option<bool>,
+/// The rights of a user in a folder. Each has its name, and the value that allows more.
+const RIGHTS: [(&str, bool); 4] =
+    [("read_only", false), ("give", true), ("can_administer", true), ("super_admin", true)];
+
+/// `lastpass.change.rights`: what a user may do in a folder, in the order of `RIGHTS`. `None` if it is unknown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rights([Option<bool>; RIGHTS.len()]);
+
+impl Serialize for Rights {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(RIGHTS.iter().zip(self.0).filter_map(|((name, _), value)| Some((name, value?))))
+    }
 }
 
 impl Rights {
     fn of(source: &Value) -> Self {
-        let right = |name| flag(source, &format!("/lastpass/detailed_shared_folder/user/{name}"));
-        Self {
-            read_only: right("read_only"),
-            give: right("give"),
-            can_administer: right("can_administer"),
-            super_admin: right("super_admin"),
-        }
+        Self(RIGHTS.map(|(name, _)| flag(source, &format!("/lastpass/detailed_shared_folder/user/{name}"))))
     }
 
     /// Returns the rights of a user whom LastPass lists twice in a folder: all that either entry gives.
     fn with(self, other: Self) -> Self {
-        let either = |one: Option<bool>, other: Option<bool>, strongest: bool| match (one, other) {
-            (Some(one), Some(other)) => Some(if one == strongest { one } else { other }),
+        Self(std::array::from_fn(|right| match (self.0[right], other.0[right]) {
+            (Some(one), Some(other)) if one != other => Some(RIGHTS[right].1),
             (one, other) => one.or(other),
-        };
-        Self {
-            read_only: either(self.read_only, other.read_only, false),
-            give: either(self.give, other.give, true),
-            can_administer: either(self.can_administer, other.can_administer, true),
-            super_admin: either(self.super_admin, other.super_admin, true),
-        }
+        }))
     }
 
     /// Names the rights that are known in both snapshots and differ.
     fn changed(self, current: Self) -> Vec<&'static str> {
-        let pairs = [
-            ("read_only", self.read_only, current.read_only),
-            ("give", self.give, current.give),
-            ("can_administer", self.can_administer, current.can_administer),
-            ("super_admin", self.super_admin, current.super_admin),
-        ];
-        let differs = |(_, before, after): &(&str, Option<bool>, Option<bool>)| {
-            before.is_some() && after.is_some() && before != after
-        };
-        pairs.into_iter().filter(differs).map(|(name, ..)| name).collect()
+        let values = RIGHTS.iter().zip(self.0.into_iter().zip(current.0));
+        let differing = values.filter(|(_, (before, after))| before.is_some() && after.is_some() && before != after);
+        differing.map(|((name, _), _)| *name).collect()
     }
 }
 
@@ -290,8 +272,6 @@ mod tests {
         let second = json!({"lastpass": {"detailed_shared_folder": {"user":
             {"read_only": false, "give": false, "can_administer": true}}}});
         let both = share(json!({"read_only": true, "give": true})).with(&second);
-        let expected =
-            Rights { read_only: Some(false), give: Some(true), can_administer: Some(true), super_admin: None };
-        assert_eq!(both.rights, expected);
+        assert_eq!(both.rights, Rights([Some(false), Some(true), Some(true), None]));
     }
 }

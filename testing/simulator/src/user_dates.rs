@@ -1,7 +1,7 @@
 //! The dates of users: stored in UTC, shown in the local time of a zone.
 //!
-//! LastPass does not document the zone. A recording shows the account's own (LASTPASS_API.md, "Recordings and other clients"),
-//! so that is the default.
+//! LastPass does not document the zone. A recording shows the account's own (LASTPASS_API.md, "Recordings and other
+//! clients"), so that is the default.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;

@@ -34,8 +34,8 @@ pub struct Mapper {
 pub struct Stamps {
     /// When the record was read: `event.created`, and the `@timestamp` of a record without a time.
     pub created: Timestamp,
-    /// When the document is sent: `event.ingested`. `None` for a backfill without `"alert": true`, so that detection
-    /// rules do not evaluate old events as new.
+    /// When the document is sent: `event.ingested`. `None` for a preview, and for a backfill without `"alert": true`,
+    /// so that detection rules do not evaluate old events as new.
     pub ingested: Option<Timestamp>,
 }
 

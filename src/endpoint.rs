@@ -5,8 +5,6 @@
 //!
 //! This module parses Cloud IDs, because the official client supports neither ports in them nor Cloud IDs without a name.
 
-use std::fmt;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use url::{Host, Url};
@@ -18,7 +16,7 @@ const LASTPASS_HOSTS: [&str; 2] = ["lastpass.com", "lastpass.eu"];
 
 /// A fault of a URL that credentials are sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
+pub enum Fault {
     /// It names no host, or is no URL at all.
     NotAUrl,
     /// The scheme is neither `https` nor `http`.
@@ -43,11 +41,14 @@ impl Fault {
     }
 }
 
-/// Parses a URL that credentials are sent to. Returns the first of `faults` that it has.
-fn parse(text: &str, faults: [Fault; 5]) -> Result<Url, Fault> {
+/// Parses a URL that credentials are sent to.
+///
+/// # Errors
+/// The first of `faults` that the URL has; [`Fault::NotAUrl`] if it is no URL at all.
+pub fn parse(text: &str, faults: &[Fault]) -> Result<Url, Fault> {
     let url = Url::parse(text.trim()).map_err(|_| Fault::NotAUrl)?;
-    match faults.into_iter().find(|fault| fault.is_in(&url)) {
-        Some(fault) => Err(fault),
+    match faults.iter().find(|fault| fault.is_in(&url)) {
+        Some(fault) => Err(*fault),
         None => Ok(url),
     }
 }
@@ -116,7 +117,7 @@ pub(crate) fn lastpass_url(setting: &'static str, text: &str) -> Result<LastPass
 /// [`InvalidLastPassUrl`], which says what to change.
 pub(crate) fn other_lastpass_url(setting: &'static str, text: &str) -> Result<LastPassUrl, InvalidLastPassUrl> {
     let faults = [Fault::NotAUrl, Fault::UserInfo, Fault::Query, Fault::Scheme, Fault::Plain];
-    let url = parse(text, faults).map_err(|fault| match fault {
+    let url = parse(text, &faults).map_err(|fault| match fault {
         Fault::NotAUrl => InvalidLastPassUrl::NotAUrl(setting),
         Fault::UserInfo => InvalidLastPassUrl::UserInfo(setting),
         Fault::Query => InvalidLastPassUrl::Query(setting),
@@ -171,7 +172,7 @@ impl Endpoint {
     /// [`InvalidEndpoint`], which says what to change.
     pub fn from_url(text: &str) -> Result<Self, InvalidEndpoint> {
         let faults = [Fault::Scheme, Fault::Plain, Fault::UserInfo, Fault::Query, Fault::NotAUrl];
-        let url = parse(text, faults).map_err(|fault| match fault {
+        let url = parse(text, &faults).map_err(|fault| match fault {
             Fault::NotAUrl => InvalidEndpoint::NotAUrl,
             Fault::Scheme => InvalidEndpoint::Scheme,
             Fault::Plain => InvalidEndpoint::Plain,
@@ -242,12 +243,6 @@ impl Endpoint {
     }
 }
 
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.host)
-    }
-}
-
 fn split_port(text: &str) -> (&str, Option<&str>) {
     match text.split_once(':') {
         Some((name, port)) => (name, Some(port)),
@@ -256,8 +251,7 @@ fn split_port(text: &str) -> (&str, Option<&str>) {
 }
 
 /// Returns whether the host of a URL is this machine.
-#[must_use]
-pub fn is_loopback(url: &Url) -> bool {
+fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),

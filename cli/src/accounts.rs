@@ -1,17 +1,6 @@
 //! The LastPass accounts that a command is for.
 
-use crate::{exit::Exit, failure::Failure, stack::Stack};
-
-/// The accounts that the options select.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Selection {
-    /// The options select none.
-    Unspecified,
-    /// `--account`, once or several times.
-    Named(Vec<String>),
-    /// `--all-accounts`.
-    All,
-}
+use crate::{args::StackOptions, exit::Exit, failure::Failure, stack::Stack};
 
 /// The accounts that a command is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +30,12 @@ pub enum Error {
         /// The accounts of the stack.
         accounts: Vec<String>,
     },
+    /// The stack reads several accounts, but none is named yet.
+    #[error("the parameter Accounts of the stack {stack} names no account: add one and deploy, or pass --account NAME")]
+    NoAccounts {
+        /// The stack.
+        stack: String,
+    },
 }
 
 impl Failure for Error {
@@ -58,23 +53,21 @@ fn list(accounts: &[String]) -> String {
 }
 
 impl Targets {
-    /// Resolves a selection on `stack`. A named account need not be one that the schedules read, so that its secret can be
-    /// checked first.
+    /// Finds the accounts of `stack` that the options select. A named account need not be one that the schedules read, so that
+    /// its secret can be checked first.
     ///
     /// # Errors
     /// [`Error`].
-    pub fn resolve(stack: &Stack, selection: &Selection) -> Result<Self, Error> {
-        match (&stack.accounts, selection) {
-            (None, Selection::Unspecified) => Ok(Self::Stack),
-            (None, Selection::Named(_) | Selection::All) => Err(Error::SingleAccount { stack: stack.name.clone() }),
-            (Some(_), Selection::Named(names)) => match names.as_slice() {
-                [name] => Ok(Self::One(name.clone())),
-                names => Ok(Self::Several(names.to_vec())),
-            },
-            (Some(accounts), Selection::All) if !accounts.is_empty() => Ok(Self::Several(accounts.clone())),
-            (Some(accounts), Selection::All | Selection::Unspecified) => {
-                Err(Error::Unspecified { stack: stack.name.clone(), accounts: accounts.clone() })
-            }
+    pub fn resolve(stack: &Stack, options: &StackOptions) -> Result<Self, Error> {
+        let name = || stack.name.clone();
+        match (&stack.accounts, options.accounts.as_slice(), options.all_accounts) {
+            (None, [], false) => Ok(Self::Stack),
+            (None, ..) => Err(Error::SingleAccount { stack: name() }),
+            (Some(accounts), [], false) => Err(Error::Unspecified { stack: name(), accounts: accounts.clone() }),
+            (Some(accounts), [], true) if accounts.is_empty() => Err(Error::NoAccounts { stack: name() }),
+            (Some(accounts), [], true) => Ok(Self::Several(accounts.clone())),
+            (Some(_), [account], _) => Ok(Self::One(account.clone())),
+            (Some(_), accounts, _) => Ok(Self::Several(accounts.to_vec())),
         }
     }
 
@@ -111,31 +104,42 @@ mod tests {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
 
-    fn named(names: &[&str]) -> Selection {
-        Selection::Named(strings(names))
+    fn resolve(accounts: Option<&[&str]>, names: &[&str], all_accounts: bool) -> Result<Targets, Error> {
+        let options = StackOptions {
+            name: "prod".to_owned(),
+            accounts: strings(names),
+            all_accounts,
+            region: None,
+            profile: None,
+        };
+        Targets::resolve(&stack(accounts), &options)
     }
 
     #[test]
     fn a_stack_of_one_account_refuses_account_names() {
-        assert_eq!(Targets::resolve(&stack(None), &Selection::Unspecified), Ok(Targets::Stack));
-        for selection in [named(&["a"]), Selection::All] {
-            let text = Targets::resolve(&stack(None), &selection).expect_err("refused").to_string();
+        assert_eq!(resolve(None, &[], false), Ok(Targets::Stack));
+        for (names, all_accounts) in [(&["a"][..], false), (&[], true)] {
+            let text = resolve(None, names, all_accounts).expect_err("refused").to_string();
             assert!(text.contains("omit --account and --all-accounts"), "{text}");
         }
     }
 
     #[test]
     fn a_stack_of_several_accounts_requires_names() {
-        let several = stack(Some(&["acme", "globex"]));
-        assert_eq!(Targets::resolve(&several, &named(&["new"])), Ok(Targets::One("new".to_owned())));
-        assert_eq!(
-            Targets::resolve(&several, &named(&["new", "acme"])),
-            Ok(Targets::Several(strings(&["new", "acme"])))
-        );
-        assert_eq!(Targets::resolve(&several, &Selection::All), Ok(Targets::Several(strings(&["acme", "globex"]))));
-        let text = Targets::resolve(&several, &Selection::Unspecified).expect_err("refused").to_string();
+        let several = Some(&["acme", "globex"][..]);
+        assert_eq!(resolve(several, &["new"], false), Ok(Targets::One("new".to_owned())));
+        assert_eq!(resolve(several, &["new", "acme"], false), Ok(Targets::Several(strings(&["new", "acme"]))));
+        assert_eq!(resolve(several, &[], true), Ok(Targets::Several(strings(&["acme", "globex"]))));
+        let text = resolve(several, &[], false).expect_err("refused").to_string();
         assert!(text.contains("--account NAME or --all-accounts; it reads acme, globex"), "{text}");
-        let text = Targets::resolve(&stack(Some(&[])), &Selection::All).expect_err("refused").to_string();
+    }
+
+    #[test]
+    fn a_stack_without_accounts_asks_for_one() {
+        let text = resolve(Some(&[]), &[], false).expect_err("refused").to_string();
         assert!(text.contains("it reads none yet (parameter Accounts)"), "{text}");
+        let text = resolve(Some(&[]), &[], true).expect_err("refused").to_string();
+        assert!(text.contains("the parameter Accounts of the stack prod names no account"), "{text}");
+        assert!(!text.contains("--all-accounts"), "{text}");
     }
 }

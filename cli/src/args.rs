@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use lastpass_elastic::document::Stream;
 
-use crate::{accounts::Selection, connect, content, exit, output::Format, times};
+use crate::{connect, content, exit, output::Format, times};
 
 /// Set up, inspect and backfill a lastpass-elastic stack.
 #[derive(Debug, Parser)]
@@ -22,7 +22,7 @@ pub struct Args {
 }
 
 /// The stack, its accounts and the AWS login of a command.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Stack and login")]
 pub struct StackOptions {
     /// Name of the CloudFormation stack
@@ -46,17 +46,6 @@ pub struct StackOptions {
     /// Profile of ~/.aws/config to log in with
     #[arg(long, global = true, value_name = "PROFILE")]
     pub profile: Option<String>,
-}
-
-impl StackOptions {
-    /// The accounts that the options select.
-    pub fn accounts(&self) -> Selection {
-        match (self.accounts.as_slice(), self.all_accounts) {
-            ([], false) => Selection::Unspecified,
-            ([], true) => Selection::All,
-            (names, _) => Selection::Named(names.to_vec()),
-        }
-    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -34,28 +34,31 @@ const NEXT_STEPS: &[(&str, &str)] = &[
 /// Renders the page of one account of the stack named `stack`. Without a status, only the checks.
 pub fn render(check: &Value, status: Option<&Value>, stack: &str) -> String {
     let width = output::width(&std::io::stdout());
+    let account = check["account"].as_str();
     let checks = match CheckAnswer::deserialize(check) {
         Ok(answer) => {
-            let account = check["account"].as_str();
             let with_steps = answer.checks.iter().map(|check| with_next_step(check, stack, account)).collect();
             paint::table(&table::render_checks(with_steps, width), "status")
         }
-        Err(_) => table::render(check, width),
+        Err(_) => table::render(&without_account(check), width),
     };
-    let head = check["account"].as_str().map_or_else(String::new, |account| format!("account {account}\n"));
+    let head = account.map_or_else(String::new, |account| format!("account {account}\n"));
     let faults = match Exit::of_answer(check) {
         Exit::Done => String::new(),
         _ => format!("\n\n{}", paint::bad("some checks failed: follow the instructions under each of them")),
     };
-    // The account is in the head of the page.
-    let status = status.map(|status| {
-        let mut status = status.clone();
-        if let Some(fields) = status.as_object_mut() {
-            fields.remove("account");
-        }
-        format!("\n\n{}", paint::table(&table::render(&status, width), "last run"))
-    });
+    let status = status
+        .map(|status| format!("\n\n{}", paint::table(&table::render(&without_account(status), width), "last run")));
     format!("{head}{checks}{faults}{}", status.unwrap_or_default())
+}
+
+/// Removes the account from an answer, because the head of the page names it.
+fn without_account(answer: &Value) -> Value {
+    let mut answer = answer.clone();
+    if let Some(fields) = answer.as_object_mut() {
+        fields.remove("account");
+    }
+    answer
 }
 
 /// Adds the next step to the message of a failed check.
@@ -92,5 +95,12 @@ mod tests {
         assert!(page.contains("next: lastpass-elastic connect --stack prod --account acme"), "{page}");
         assert_eq!(page.matches("next: ").count(), 1, "{page}");
         assert!(page.ends_with("follow the instructions under each of them"), "{page}");
+    }
+
+    #[test]
+    fn the_account_of_a_failed_check_is_named_once() {
+        let error = json!({"account": "acme", "error": {"type": "Function.BadAnswer", "message": "why"}});
+        let page = render(&error, Some(&error), "prod");
+        assert_eq!(page.matches("account acme").count(), 1, "{page}");
     }
 }

@@ -61,7 +61,7 @@ impl Failure for Error {
 impl Function {
     /// Names the function of a stack.
     pub fn new(aws: &Aws, name: String) -> Self {
-        Self { client: aws.lambda(), name, region: aws.region().to_owned() }
+        Self { client: aws.invoker(), name, region: aws.region().to_owned() }
     }
 
     /// Invokes the function and waits for its answer.

@@ -258,13 +258,17 @@ fn display_name(path: &Path) -> String {
 /// use.
 fn read_secret(path: &Path) -> io::Result<SecretString> {
     let text = if is_standard_input(path) { io::read_to_string(io::stdin()) } else { fs::read_to_string(path) }?;
-    match serde_json::from_str::<Value>(&text) {
+    Ok(with_api_key(text).into())
+}
+
+fn with_api_key(text: String) -> String {
+    match serde_json::from_str(secrets::without_byte_order_mark(&text)) {
         Ok(Value::Object(mut fields)) => {
             fields.insert("elastic_api_key".to_owned(), "unused".into());
-            Ok(Value::Object(fields).to_string().into())
+            Value::Object(fields).to_string()
         }
         // The library explains what is wrong with it.
-        Ok(_) | Err(_) => Ok(text.into()),
+        Ok(_) | Err(_) => text,
     }
 }
 
@@ -278,4 +282,18 @@ fn setting(name: &str) -> Option<String> {
     }
     #[expect(clippy::disallowed_methods, reason = "`Config` reads and checks the settings through this function")]
     std::env::var(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_api_key_is_added_after_a_byte_order_mark() {
+        for mark in ["", "\u{feff}", "\u{ef}\u{bb}\u{bf}"] {
+            let text = with_api_key(format!("{mark}{{\"account_number\":1}}"));
+            assert_eq!(text, r#"{"account_number":1,"elastic_api_key":"unused"}"#, "{mark:?}");
+        }
+        assert_eq!(with_api_key("[]".to_owned()), "[]");
+    }
 }

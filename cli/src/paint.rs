@@ -9,12 +9,17 @@ pub fn bad(text: &str) -> String {
 
 /// Colours the words of the column `heading` of each table in `text`, and the next steps.
 pub fn table(text: &str, heading: &str) -> String {
-    let mut column = None;
+    let (mut column, mut is_first) = (None, true);
     let lines = text.lines().map(|line| {
-        // Columns are aligned by characters; the tables have no wide characters before the painted column.
-        if line.contains(heading) && !line.trim_start().starts_with("next: ") {
-            column = line.find(heading).or(column);
-            return style(line).bold().to_string();
+        // A table begins the text, or follows an empty line or the name of its account.
+        let can_be_heading = is_first;
+        is_first = line.is_empty() || line.starts_with("account ");
+        if can_be_heading {
+            // Columns are aligned by characters; the tables have no wide characters before the painted column.
+            column = line.find(heading);
+            if column.is_some() {
+                return style(line).bold().to_string();
+            }
         }
         if let Some((indent, step)) = line.split_once("next: ").filter(|(indent, _)| indent.trim().is_empty()) {
             return format!("{indent}{}", style(format!("next: {step}")).cyan());
@@ -50,14 +55,18 @@ mod tests {
     #[test]
     fn statuses_and_next_steps_are_coloured() {
         console::set_colors_enabled(true);
-        let text =
-            " check   status  message\n secret  failed  why\n clock   ok      failed ok\n                 next: do it";
+        let text = "account acme\n check   status  message\n secret  failed  the status is unknown\n clock   ok      failed ok\n                 \
+                    next: do it\n\n backfill  error\n ok        failed";
         let painted = table(text, "status");
         console::set_colors_enabled(false);
         assert_eq!(console::strip_ansi_codes(&painted), text);
-        for part in
-            ["\u{1b}[31m\u{1b}[1mfailed\u{1b}[0m  why", "\u{1b}[32mok\u{1b}[0m      failed ok", "\u{1b}[36mnext: do it"]
-        {
+        for part in [
+            "\u{1b}[1m check   status  message",
+            "\u{1b}[31m\u{1b}[1mfailed\u{1b}[0m  the status is unknown",
+            "\u{1b}[32mok\u{1b}[0m      failed ok",
+            "\u{1b}[36mnext: do it",
+            "\n backfill  error\n ok        failed",
+        ] {
             assert!(painted.contains(part), "{part:?} in {painted:?}");
         }
     }

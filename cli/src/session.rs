@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    accounts::{Selection, Targets},
+    accounts::Targets,
     args::StackOptions,
     aws::Aws,
     error::Error,
@@ -19,7 +19,7 @@ use crate::{
 pub struct Session {
     pub aws: Aws,
     pub stack: Stack,
-    selection: Selection,
+    options: StackOptions,
 }
 
 impl Session {
@@ -30,7 +30,7 @@ impl Session {
     pub async fn open(options: &StackOptions) -> Result<Self, Error> {
         let aws = Aws::load(options.region.as_deref(), options.profile.as_deref()).await?;
         let stack = Stack::fetch(&aws, &options.name).await?;
-        Ok(Self { aws, stack, selection: options.accounts() })
+        Ok(Self { aws, stack, options: options.clone() })
     }
 
     /// The function of the stack.
@@ -43,7 +43,7 @@ impl Session {
     /// # Errors
     /// [`Error::Accounts`].
     pub fn targets(&self) -> Result<Targets, Error> {
-        Ok(Targets::resolve(&self.stack, &self.selection)?)
+        Ok(Targets::resolve(&self.stack, &self.options)?)
     }
 
     /// The accounts of `status`: without `--account`, one answer covers all accounts.
@@ -51,10 +51,7 @@ impl Session {
     /// # Errors
     /// [`Error::Accounts`].
     pub fn status_targets(&self) -> Result<Targets, Error> {
-        match self.selection {
-            Selection::Unspecified | Selection::All => Ok(Targets::Stack),
-            Selection::Named(_) => self.targets(),
-        }
+        if self.options.accounts.is_empty() { Ok(Targets::Stack) } else { self.targets() }
     }
 
     /// The accounts of `invoke`: without options, the payload itself may name an account.
@@ -62,10 +59,8 @@ impl Session {
     /// # Errors
     /// [`Error::Accounts`].
     pub fn invoke_targets(&self) -> Result<Targets, Error> {
-        match self.selection {
-            Selection::Unspecified => Ok(Targets::Stack),
-            Selection::All | Selection::Named(_) => self.targets(),
-        }
+        let selects_accounts = self.options.all_accounts || !self.options.accounts.is_empty();
+        if selects_accounts { self.targets() } else { Ok(Targets::Stack) }
     }
 
     /// Invokes the function for each target in turn and prints the answers.

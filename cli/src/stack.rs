@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_cloudformation::{
+    Client,
     error::ProvideErrorMetadata as _,
     types::{self, StackStatus},
 };
@@ -107,7 +108,7 @@ impl Stack {
     /// # Errors
     /// [`Error`].
     pub async fn fetch(aws: &Aws, name: &str) -> Result<Self, Error> {
-        let found = match aws.cloudformation().describe_stacks().stack_name(name).send().await {
+        let found = match Client::new(aws.config()).describe_stacks().stack_name(name).send().await {
             Ok(response) => response.stacks.and_then(|stacks| stacks.into_iter().next()),
             // For a missing stack, CloudFormation returns a ValidationError, a code that it also uses for other errors.
             Err(error) if error.message().is_some_and(|message| message.contains("does not exist")) => None,
@@ -123,7 +124,7 @@ impl Stack {
     /// Fetches the names of all lastpass-elastic stacks. None if the login may not list stacks: the names only add detail to
     /// the text of another error.
     async fn fetch_names(aws: &Aws) -> Vec<String> {
-        let Ok(response) = aws.cloudformation().describe_stacks().send().await else { return Vec::new() };
+        let Ok(response) = Client::new(aws.config()).describe_stacks().send().await else { return Vec::new() };
         let ours = response.stacks().iter().filter(|stack| outputs(stack).contains_key(STATE_MACHINE));
         ours.filter_map(|stack| stack.stack_name.clone()).collect()
     }

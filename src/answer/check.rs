@@ -120,6 +120,8 @@ impl Checks {
             }
         }
         self.0.sort_by_key(|check| check.name);
+        // Two systems skip the same check if both of them fail.
+        self.0.dedup_by_key(|check| check.name);
         let all_ok = self.0.iter().all(|check| check.status == CheckStatus::Ok);
         let status = if all_ok { CheckStatus::Ok } else { CheckStatus::Failed };
         CheckAnswer { action: "check", status, checks: self.0 }
@@ -159,5 +161,16 @@ mod tests {
             assert_eq!(names, Name::ALL);
             assert_eq!(answer.status, CheckStatus::Failed);
         }
+    }
+
+    #[test]
+    fn a_check_that_two_systems_skip_is_in_the_answer_once() {
+        let mut checks = Checks::default();
+        checks.skip(Name::CheckpointDestination, "the table cannot be read");
+        checks.skip(Name::CheckpointDestination, "Elasticsearch does not respond");
+        let answer = checks.answer("a check that it depends on failed");
+        let names: Vec<Name> = answer.checks.iter().map(|check| check.name).collect();
+        assert_eq!(names, Name::ALL);
+        assert_eq!(answer.checks[3].message, "not checked: the table cannot be read");
     }
 }

@@ -185,7 +185,8 @@ impl Fields {
 }
 
 /// Removes the byte order mark that some editors and shells write before a file, also if it was decoded as Latin-1.
-fn without_byte_order_mark(document: &str) -> &str {
+#[must_use]
+pub fn without_byte_order_mark(document: &str) -> &str {
     const MARKS: [&str; 2] = ["\u{feff}", "\u{ef}\u{bb}\u{bf}"];
     let mut document = document;
     while let Some(rest) = MARKS.iter().find_map(|mark| document.trim_start().strip_prefix(mark)) {

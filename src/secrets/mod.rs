@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use tokio::sync::Mutex;
 
-pub use self::document::{Credentials, Part, Profile};
+pub use self::document::{Credentials, Part, Profile, without_byte_order_mark};
 pub use self::error::{Error, Problem, Problems};
 pub use self::fields::PLACEHOLDER;
 use crate::aws;

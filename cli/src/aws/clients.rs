@@ -5,9 +5,10 @@
 use std::time::Duration;
 
 use aws_config::{
-    BehaviorVersion, Region, SdkConfig, profile::ProfileFileCredentialsProvider, retry::RetryConfig,
-    stalled_stream_protection::StalledStreamProtectionConfig, timeout::TimeoutConfig,
+    BehaviorVersion, Region, SdkConfig, profile::ProfileFileCredentialsProvider, provider_config::ProviderConfig,
+    retry::RetryConfig, stalled_stream_protection::StalledStreamProtectionConfig, timeout::TimeoutConfig,
 };
+use aws_credential_types::provider::SharedCredentialsProvider;
 
 use super::Error;
 
@@ -42,38 +43,45 @@ impl Aws {
             loader = loader.region(Region::new(region.to_owned()));
         }
         if let Some(profile) = profile {
-            // By default the SDK prefers the credentials of the environment, which may belong to another account.
-            let login = ProfileFileCredentialsProvider::builder().profile_name(profile).build();
-            loader = loader.profile_name(profile).credentials_provider(login);
+            loader = loader.profile_name(profile);
         }
-        let config = loader.load().await;
+        let mut config = loader.load().await;
+        if let Some(profile) = profile {
+            // By default the SDK prefers the credentials of the environment, which may belong to another account. A profile that
+            // assumes a role needs the region, because it calls STS.
+            let provider = ProviderConfig::without_region().with_region(config.region().cloned());
+            let login = ProfileFileCredentialsProvider::builder().profile_name(profile).configure(&provider).build();
+            config = config.into_builder().credentials_provider(SharedCredentialsProvider::new(login)).build();
+        }
         let region = config.region().map(ToString::to_string).filter(|region| !region.is_empty());
         Ok(Self { region: region.ok_or(Error::NoRegion)?, config })
     }
 
-    /// The region.
+    /// Uses the service at `endpoint`.
+    #[cfg(test)]
+    pub fn at(endpoint: String) -> Self {
+        let login = aws_credential_types::Credentials::new("id", "key", None, None, "tests");
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .endpoint_url(endpoint)
+            .region(Region::from_static("eu-west-1"))
+            .credentials_provider(SharedCredentialsProvider::new(login));
+        Self { config: config.build(), region: "eu-west-1".to_owned() }
+    }
+
+    /// Returns the region.
     #[must_use]
     pub fn region(&self) -> &str {
         &self.region
     }
 
-    /// Builds a CloudFormation client.
-    pub fn cloudformation(&self) -> aws_sdk_cloudformation::Client {
-        aws_sdk_cloudformation::Client::new(&self.config)
+    /// Returns the configuration of a client for reads and other short calls.
+    pub const fn config(&self) -> &SdkConfig {
+        &self.config
     }
 
-    /// Builds a Secrets Manager client.
-    pub fn secrets_manager(&self) -> aws_sdk_secretsmanager::Client {
-        aws_sdk_secretsmanager::Client::new(&self.config)
-    }
-
-    /// Builds a Step Functions client.
-    pub fn step_functions(&self) -> aws_sdk_sfn::Client {
-        aws_sdk_sfn::Client::new(&self.config)
-    }
-
-    /// Builds a Lambda client that waits for the longest run of a function and never retries.
-    pub fn lambda(&self) -> aws_sdk_lambda::Client {
+    /// Builds a Lambda client for invocations, which waits for the longest run of a function and never retries.
+    pub fn invoker(&self) -> aws_sdk_lambda::Client {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(INVOKE_TIMEOUT)

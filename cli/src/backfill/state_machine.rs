@@ -23,7 +23,7 @@ pub struct StateMachine<'a> {
 impl<'a> StateMachine<'a> {
     /// Names the state machine.
     pub fn new(aws: &'a Aws, arn: &'a str) -> Self {
-        Self { client: aws.step_functions(), arn, region: aws.region() }
+        Self { client: aws_sdk_sfn::Client::new(aws.config()), arn, region: aws.region() }
     }
 
     /// Starts an execution, and returns its ARN.

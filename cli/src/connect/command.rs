@@ -14,7 +14,7 @@ use super::{
     key::CreatedKey,
     kibana,
     prepare::{Plan, Preparation, key_name},
-    report::{self, Report},
+    report::Report,
     rotation,
     secret::Secret,
     settings::Settings,
@@ -22,6 +22,7 @@ use super::{
 use crate::{
     accounts::Targets,
     args::{ConnectArgs, StackOptions},
+    content::Address,
     error::Error as CommandError,
     exit::Exit,
     function::Function,
@@ -37,6 +38,7 @@ use crate::{
 /// [`CommandError`]. If it occurs before the secret is stored, an API key that was created is invalidated again.
 pub async fn connect(options: &StackOptions, args: &ConnectArgs, format: Format) -> Result<Exit, CommandError> {
     let input = Input::read(args)?;
+    let kibana = args.kibana.as_deref().map(|url| Address::new(url, None)).transpose()?;
     let session = Session::open(options).await?;
     let account = match session.targets()? {
         Targets::Stack => None,
@@ -53,6 +55,7 @@ pub async fn connect(options: &StackOptions, args: &ConnectArgs, format: Format)
         settings: &settings,
         secret: &secret,
         account: account.as_deref(),
+        kibana: kibana.or_else(|| kibana::in_cloud_id(&settings.config)),
         function: session.function(),
     };
     connection.run(format).await
@@ -66,6 +69,8 @@ struct Connection<'a> {
     settings: &'a Settings,
     secret: &'a Secret<'a>,
     account: Option<&'a str>,
+    /// The address of Kibana, if it is known.
+    kibana: Option<Address>,
     function: Function,
 }
 
@@ -85,6 +90,9 @@ impl Connection<'_> {
             None => Document::default(),
         };
         let mut plan = Plan::new(&before, self.args);
+        for message in plan.unused(&before, self.input) {
+            output::print_message(&message);
+        }
         // Also proves the permission to invoke the function, before anybody is asked for anything.
         let status = self.ask("status").await?;
         let mut check = None;
@@ -217,7 +225,6 @@ impl Connection<'_> {
         }
         let account = document.account(&self.settings.config, self.secret.id())?;
         let accounts = self.session.stack.accounts.as_ref();
-        let kibana = kibana::address(self.args.kibana.as_deref(), &self.settings.config);
         let is_read = |name: &str| accounts.is_none_or(|accounts| accounts.iter().any(|account| account == name));
         Ok(Report {
             stack: &self.session.stack.name,
@@ -226,9 +233,8 @@ impl Connection<'_> {
             check,
             runs,
             status,
-            discover: kibana.as_deref().map(|address| kibana::discover_url(address, account.namespace())),
-            kibana,
-            data_streams: report::data_streams(&account.data_stream(Stream::EventReport)),
+            kibana: self.kibana.clone(),
+            namespace: account.namespace().clone(),
             is_scheduled: self.account.is_none_or(is_read),
         })
     }

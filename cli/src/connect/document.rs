@@ -1,6 +1,11 @@
 //! The JSON document in the secret. Fields that `connect` does not know are kept.
 
-use lastpass_elastic::{collect::Preview, config::Config, error::Error as LibraryError, secrets::PLACEHOLDER};
+use lastpass_elastic::{
+    collect::Preview,
+    config::Config,
+    error::Error as LibraryError,
+    secrets::{self, PLACEHOLDER},
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
 
@@ -20,16 +25,14 @@ impl Document {
     /// Parses the content of the secret `secret_id`.
     ///
     /// # Errors
-    /// [`Error::Library`] with the library's text if it is not a JSON object.
+    /// [`Error::Library`] with the library's text if it is not a JSON object; [`Error::UnknownValue`].
     pub fn parse(text: &SecretString, secret_id: &str, config: &Config) -> Result<Self, Error> {
-        let plain = text.expose_secret().trim_start_matches('\u{feff}');
-        match serde_json::from_str(plain) {
-            Ok(fields) => Ok(Self(fields)),
-            Err(_) => match Preview::new(config, text, secret_id) {
-                Err(error) => Err(error.into()),
-                Ok(_) => Ok(Self::default()),
-            },
-        }
+        let json = secrets::without_byte_order_mark(text.expose_secret());
+        serde_json::from_str(json).map(Self).map_err(|fault| match Preview::new(config, text, secret_id) {
+            Err(error) => error.into(),
+            // The library does not read the values of unknown fields.
+            Ok(_) => Error::UnknownValue { secret: secret_id.to_owned(), line: fault.line(), column: fault.column() },
+        })
     }
 
     /// Returns the text of a field. None if it is missing, empty or still the placeholder.
@@ -73,6 +76,30 @@ impl Document {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(text: &str) -> Result<Document, Error> {
+        let settings =
+            [("SECRET_ARN", "arn"), ("CHECKPOINT_TABLE", "table"), ("ELASTICSEARCH_URL", "https://es.example.com")];
+        let value = |name: &str| settings.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned());
+        Document::parse(&text.into(), "arn", &Config::read(value).expect("settings"))
+    }
+
+    #[test]
+    fn every_field_survives_a_byte_order_mark() {
+        let fields = r#"{"account_number":"1","provisioning_hash":"abc","elastic_api_key":"key","namespace":"acme"}"#;
+        for mark in ["", "\u{feff}", " \u{feff}\r\n", "\u{ef}\u{bb}\u{bf}"] {
+            let document = parse(&format!("{mark}{fields}")).expect("a document");
+            assert_eq!(document.text().expose_secret(), fields, "{mark:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_would_be_lost_is_an_error() {
+        let text = r#"{"account_number":"1","provisioning_hash":"abc","elastic_api_key":"key","note":["f00d\ud800"]}"#;
+        let error = parse(text).err().expect("an error");
+        assert!(matches!(error, Error::UnknownValue { line: 1, .. }), "{error:?}");
+        assert!(!error.to_string().contains("f00d"), "{error}");
+    }
 
     #[test]
     fn a_placeholder_is_a_missing_value_and_unknown_fields_stay() {

@@ -108,6 +108,18 @@ pub enum Error {
         /// Why it is unknown.
         source: Box<aws::Error>,
     },
+    /// The function can read the secret, but this command cannot keep all of its fields.
+    #[error(
+        "the secret {secret} has a value that cannot be read (line {line}, column {column}) and would be lost: correct or remove it in the Secrets Manager console, and run the command again. Nothing was stored"
+    )]
+    UnknownValue {
+        /// The secret.
+        secret: String,
+        /// The line, counted from 1.
+        line: usize,
+        /// The column, counted from 1.
+        column: usize,
+    },
     /// AWS could not be used.
     #[error(transparent)]
     Aws(#[from] aws::Error),
@@ -167,6 +179,7 @@ impl Failure for Error {
             Self::UserLacks { .. } | Self::Key { .. } => "Elasticsearch.Forbidden",
             Self::NotRotated { .. } => "Connect.NotRotated",
             Self::Unknown { .. } => "Connect.Unknown",
+            Self::UnknownValue { .. } => "Secret.Invalid",
             Self::Aws(error) => error.error_type(),
             Self::Library(error) => error.error_type(),
         }
@@ -186,6 +199,7 @@ impl Failure for Error {
             | Self::UserLacks { .. }
             | Self::Key { .. }
             | Self::NotRotated { .. }
+            | Self::UnknownValue { .. }
             | Self::Library(_) => Exit::Failed,
             Self::Unknown { .. } => Exit::Aws,
             Self::Aws(error) => error.exit(),
@@ -198,6 +212,7 @@ impl Failure for Error {
             | Self::ElasticsearchUnreachable { .. }
             | Self::UserLacks { .. }
             | Self::Key { .. }
+            | Self::UnknownValue { .. }
             | Self::Library(_) => true,
             Self::SeveralAccounts
             | Self::AccountName(_)

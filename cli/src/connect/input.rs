@@ -39,9 +39,23 @@ impl Input {
         Ok(Self { values, can_ask: !args.secrets_from_stdin && ask::is_possible() })
     }
 
-    /// Whether a value is given.
+    /// Holds the given values, and cannot ask for others.
+    #[cfg(test)]
+    pub fn of_values(values: &[(Field, &str)]) -> Self {
+        Self {
+            values: values.iter().map(|(field, value)| (*field, SecretString::from(*value))).collect(),
+            can_ask: false,
+        }
+    }
+
+    /// Returns a value if it is given in advance.
+    pub fn given(&self, field: Field) -> Option<&SecretString> {
+        self.values.get(&field)
+    }
+
+    /// Returns whether a value is given in advance.
     pub fn has(&self, field: Field) -> bool {
-        self.values.contains_key(&field)
+        self.given(field).is_some()
     }
 
     /// Checks that every one of `fields` is given or can be asked for.
@@ -58,7 +72,7 @@ impl Input {
     /// # Errors
     /// [`Error::NoTerminal`], [`Error::Interrupted`].
     pub async fn get(&self, field: Field) -> Result<SecretString, Error> {
-        match self.values.get(&field) {
+        match self.given(field) {
             Some(value) => Ok(value.clone()),
             None if self.can_ask => {
                 let typed = ask::ask(field.prompt(), field.is_hidden()).await?;

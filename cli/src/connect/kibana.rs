@@ -1,20 +1,27 @@
-//! The address of Kibana, and the link to the documents in it.
+//! The address of Kibana in the Cloud ID, and the link to the documents.
 
 use lastpass_elastic::{config::Config, document::Namespace};
 
-/// Returns the address of Kibana without a slash at its end: the given one, or that in the Cloud ID.
-pub fn address(given: Option<&str>, config: &Config) -> Option<String> {
-    let address = given.map(str::to_owned).or_else(|| config.elasticsearch.kibana().map(ToString::to_string))?;
-    Some(address.trim_end_matches('/').to_owned())
+use crate::content::Address;
+
+/// Returns the address of Kibana in the Cloud ID.
+pub fn in_cloud_id(config: &Config) -> Option<Address> {
+    Address::new(config.elasticsearch.kibana()?.as_str(), None).ok()
 }
 
-/// Returns the URL of Discover with the documents of the last day, in Kibana at `address`.
+/// Returns the URL of Discover with the documents of the last day.
 ///
 /// Source: Kibana, `src/plugins/discover/common/app_locator.ts`: `_g` has the time range, `_a` an ES|QL query.
-pub fn discover_url(address: &str, namespace: &Namespace) -> String {
-    format!(
-        "{address}/app/discover#/?_g=(time:(from:now-24h,to:now))&_a=(query:(esql:'FROM%20logs-lastpass.*-{namespace}'))"
-    )
+pub fn discover_url(address: &Address, namespace: &Namespace) -> String {
+    address.url(&format!(
+        "app/discover#/?_g=(time:(from:now-24h,to:now))&_a=(query:(esql:'FROM%20{}'))",
+        data_streams(namespace)
+    ))
+}
+
+/// Returns the pattern of the data streams of a namespace.
+pub fn data_streams(namespace: &Namespace) -> String {
+    format!("logs-lastpass.*-{namespace}")
 }
 
 #[cfg(test)]
@@ -34,10 +41,15 @@ mod tests {
         let cloud = config("ELASTIC_CLOUD_ID", "name:Zm91bmQuaW8kYWJjJGRlZg==");
         let namespace = Namespace::new("acme").expect("a namespace");
         let rest = "/app/discover#/?_g=(time:(from:now-24h,to:now))&_a=(query:(esql:'FROM%20logs-lastpass.*-acme'))";
-        let link = |base, config| address(base, config).map(|address| discover_url(&address, &namespace));
-        assert_eq!(link(None, &url), None);
-        assert_eq!(link(None, &cloud), Some(format!("https://def.found.io{rest}")));
-        let given = link(Some("https://kibana.example.com/s/security/"), &cloud);
-        assert_eq!(given, Some(format!("https://kibana.example.com/s/security{rest}")));
+        let link = |address: Option<Address>| address.map(|address| discover_url(&address, &namespace));
+        assert_eq!(link(in_cloud_id(&url)), None);
+        assert_eq!(link(in_cloud_id(&cloud)), Some(format!("https://def.found.io{rest}")));
+        for (given, base) in [
+            ("https://kibana.example.com/s/security/", "https://kibana.example.com/s/security"),
+            ("https://kibana.example.com/app/home#/", "https://kibana.example.com"),
+        ] {
+            let address = Address::new(given, None).expect("an address");
+            assert_eq!((address.space_url().as_str(), link(Some(address))), (base, Some(format!("{base}{rest}"))));
+        }
     }
 }

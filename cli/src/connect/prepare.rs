@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use lastpass_elastic::{clock, document::Namespace, elastic::SetupOptions};
+use secrecy::ExposeSecret as _;
 
 use super::{
     document::{Document, REQUIRED},
@@ -36,6 +37,26 @@ impl Plan {
     /// Whether nothing is missing, and nothing is to be changed.
     pub const fn is_none(self) -> bool {
         !self.number && !self.hash && self.elasticsearch.is_none()
+    }
+
+    /// Lists the given values that differ from those in the secret, which stay.
+    pub fn unused(self, document: &Document, input: &Input) -> Vec<String> {
+        const BY_HAND: &str = "to connect another LastPass account, store its credentials by hand (docs/deploy.md)";
+        [
+            (self.number, Field::AccountNumber, BY_HAND),
+            (self.hash, Field::ProvisioningHash, "--rotate-hash replaces it"),
+            (self.elasticsearch.key, Field::WriterKey, "--rotate-key replaces it"),
+        ]
+        .into_iter()
+        .filter(|(is_changed, field, _)| {
+            let (stored, given) = (document.get(*field), input.given(*field));
+            !is_changed
+                && stored.zip(given).is_some_and(|(stored, given)| stored.expose_secret() != given.expose_secret())
+        })
+        .map(|(_, field, remedy)| {
+            format!("the given {name} differs from the one in the secret, which stays: {remedy}", name = field.name())
+        })
+        .collect()
     }
 
     /// The values of LastPass that are needed.
@@ -137,12 +158,15 @@ mod tests {
     use super::*;
     use crate::args::{Args, Command};
 
-    #[test]
-    fn only_missing_and_named_credentials_are_changed() {
-        let args = |words: &[&str]| match Args::parse_from([&["lastpass-elastic", "connect"], words].concat()).command {
+    fn args(words: &[&str]) -> ConnectArgs {
+        match Args::parse_from([&["lastpass-elastic", "connect"], words].concat()).command {
             Command::Connect(args) => args,
             other => panic!("{other:?}"),
-        };
+        }
+    }
+
+    #[test]
+    fn only_missing_and_named_credentials_are_changed() {
         let mut document = Document::default();
         let all = Plan { number: true, hash: true, elasticsearch: Work { key: true, templates: true } };
         assert_eq!(Plan::new(&document, &args(&[])), all);
@@ -158,6 +182,28 @@ mod tests {
         for words in [&["--retention", "90d"][..], &["--take-over"]] {
             assert_eq!(Plan::new(&document, &args(words)), templates);
         }
+    }
+
+    #[test]
+    fn a_given_value_that_is_not_stored_is_reported_with_its_option() {
+        let mut document = Document::default();
+        for field in REQUIRED {
+            document.set(field, &"1".into());
+        }
+        let unused = |words: &[&str], given: &[(Field, &str)]| {
+            Plan::new(&document, &args(words)).unused(&document, &Input::of_values(given))
+        };
+        let other = REQUIRED.map(|field| (field, "2"));
+        for (message, (name, remedy)) in unused(&[], &other).iter().zip([
+            ("account_number", "by hand"),
+            ("provisioning_hash", "--rotate-hash"),
+            ("elastic_api_key", "--rotate-key"),
+        ]) {
+            assert!(message.starts_with(&format!("the given {name} differs")) && message.contains(remedy), "{message}");
+        }
+        assert_eq!(unused(&[], &other).len(), 3);
+        assert_eq!(unused(&["--rotate-hash", "--rotate-key"], &other).len(), 1);
+        assert_eq!(unused(&[], &REQUIRED.map(|field| (field, "1"))), Vec::<String>::new());
     }
 
     #[test]

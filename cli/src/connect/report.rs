@@ -1,10 +1,12 @@
 //! The result of `connect`.
 
-use lastpass_elastic::document::Stream;
+use lastpass_elastic::document::Namespace;
 use serde_json::{Value, json};
 
+use super::kibana;
 use crate::{
     check_page,
+    content::Address,
     exit::Exit,
     output::{self, Format},
     paint, payload, table,
@@ -23,11 +25,9 @@ pub struct Report<'a> {
     /// The answer to `status` after them.
     pub status: Value,
     /// The address of Kibana, if it is known.
-    pub kibana: Option<String>,
-    /// The link to the documents in it.
-    pub discover: Option<String>,
-    /// The pattern of the data streams.
-    pub data_streams: String,
+    pub kibana: Option<Address>,
+    /// The namespace of the data streams.
+    pub namespace: Namespace,
     /// Whether the schedules read the account.
     pub is_scheduled: bool,
 }
@@ -56,10 +56,15 @@ impl Report<'_> {
         self.runs.iter().map(of_run).fold(Exit::of_answer(&self.check), Exit::worse)
     }
 
+    /// Returns the link to the documents in Kibana.
+    fn discover(&self) -> Option<String> {
+        self.kibana.as_ref().map(|address| kibana::discover_url(address, &self.namespace))
+    }
+
     fn document(&self) -> Value {
         let document = json!({
             "action": "connect", "status": if self.exit() == Exit::Failed { "failed" } else { "connected" },
-            "changed": self.changed, "check": self.check, "runs": self.runs, "discover": self.discover,
+            "changed": self.changed, "check": self.check, "runs": self.runs, "discover": self.discover(),
         });
         payload::for_account(&document, self.account)
     }
@@ -80,23 +85,18 @@ impl Report<'_> {
             ));
         }
         if Exit::of_answer(&self.check) == Exit::Done {
-            parts.push(match &self.discover {
+            parts.push(match self.discover() {
                 Some(url) => format!("the documents in Kibana: {url}"),
                 None => format!(
                     "the documents are in Kibana under Discover, with the data view {} (--kibana URL shows a link)",
-                    self.data_streams
+                    kibana::data_streams(&self.namespace)
                 ),
             });
             parts.push(format!(
                 "to install the dashboards and detection rules: lastpass-elastic content install --kibana {}",
-                self.kibana.as_deref().unwrap_or("URL")
+                self.kibana.as_ref().map_or_else(|| "URL".to_owned(), Address::space_url)
             ));
         }
         parts.join("\n\n")
     }
-}
-
-/// Names the data streams of a namespace.
-pub fn data_streams(event_report: &str) -> String {
-    event_report.replacen(Stream::EventReport.as_str(), "*", 1)
 }

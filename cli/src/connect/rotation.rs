@@ -84,8 +84,11 @@ pub async fn accounts_with_key(
             continue;
         }
         let Some(text) = Secret::new(aws, &id, None, false).fetch().await? else { continue };
-        // No account uses a secret that cannot be parsed.
-        let Ok(document) = Document::parse(&text, &id, &settings.config) else { continue };
+        let document = match Document::parse(&text, &id, &settings.config) {
+            // No account uses a secret that the function cannot read.
+            Err(Error::Library(_)) => continue,
+            document => document?,
+        };
         if document.get(Field::WriterKey).is_some_and(|other| other.expose_secret() == key.expose_secret()) {
             found.push(account.clone());
         }

@@ -28,7 +28,7 @@ pub struct Secret<'a> {
 impl<'a> Secret<'a> {
     /// Names a secret.
     pub fn new(aws: &'a Aws, id: &'a str, kms_key: Option<&'a str>, may_create: bool) -> Self {
-        Self { client: aws.secrets_manager(), id, region: aws.region(), kms_key, may_create }
+        Self { client: Client::new(aws.config()), id, region: aws.region(), kms_key, may_create }
     }
 
     /// The ARN or the name.

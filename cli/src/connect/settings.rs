@@ -30,7 +30,7 @@ impl Settings {
     /// [`Error`].
     pub async fn fetch(aws: &Aws, stack: &Stack, account: Option<&str>) -> Result<Self, Error> {
         let name = &stack.function_name;
-        let request = aws.lambda().get_function_configuration().function_name(name);
+        let request = aws_sdk_lambda::Client::new(aws.config()).get_function_configuration().function_name(name);
         let found = request.send().await;
         let found = found.map_err(|error| aws::Error::new(&error, Call::new(READ, name), aws.region()))?;
         let variables: HashMap<String, String> =
@@ -50,5 +50,46 @@ pub fn secret_id(source: &SecretSource, account: Option<&str>) -> Result<String,
             let name = name.map_err(|error| Error::AccountName(error.to_string()))?;
             Ok(format!("{prefix}/{name}"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead as _, BufReader, Write as _},
+        net::TcpListener,
+        thread,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_settings_are_fetched_again_after_a_failed_attempt() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let settings = r#"{"Environment": {"Variables": {"SECRET_ARN": "arn:secret", "CHECKPOINT_TABLE": "table",
+            "ELASTICSEARCH_URL": "https://es.example.com"}}}"#;
+        thread::spawn(move || {
+            for (status, body) in [("500 Internal Server Error", "{}"), ("200 OK", settings)] {
+                let (stream, _) = listener.accept().expect("a connection");
+                for line in BufReader::new(&stream).lines() {
+                    if line.expect("a line").is_empty() {
+                        break;
+                    }
+                }
+                let response =
+                    format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+                (&stream).write_all(response.as_bytes()).expect("a response");
+            }
+        });
+        let stack = Stack {
+            name: "prod".to_owned(),
+            function_name: "prod".to_owned(),
+            state_machine_arn: "arn".to_owned(),
+            accounts: None,
+            kms_key_arn: None,
+        };
+        let settings = Settings::fetch(&Aws::at(format!("http://{address}")), &stack, None).await.expect("settings");
+        assert_eq!(settings.secret_id, "arn:secret");
     }
 }

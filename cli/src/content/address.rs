@@ -1,12 +1,11 @@
 //! The address of Kibana, as a browser shows it, and the space in it.
 
-use lastpass_elastic::endpoint;
-use url::Url;
+use lastpass_elastic::endpoint::{self, Fault};
 
 use super::error::Error;
 
 /// The space that every Kibana has. Its paths have no prefix.
-pub const DEFAULT_SPACE: &str = "default";
+const DEFAULT_SPACE: &str = "default";
 
 /// Where content is installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +23,8 @@ impl Address {
     /// # Errors
     /// [`Error::Url`], [`Error::TwoSpaces`], [`Error::SpaceName`].
     pub fn new(url: &str, space: Option<&str>) -> Result<Self, Error> {
-        let mut url = Url::parse(url.trim()).ok().filter(Url::has_host).ok_or(Error::Url("is not a URL"))?;
-        check(&url)?;
+        let faults = [Fault::NotAUrl, Fault::Scheme, Fault::UserInfo, Fault::Plain];
+        let mut url = endpoint::parse(url, &faults).map_err(|fault| Error::Url(description(fault)))?;
         url.set_query(None);
         url.set_fragment(None);
         let path = url.path().split("/app/").next().unwrap_or_default().trim_end_matches("/app").trim_end_matches('/');
@@ -46,42 +45,40 @@ impl Address {
         Ok(Self { base: url.as_str().trim_end_matches('/').to_owned(), space })
     }
 
-    /// The host, for messages.
-    pub fn host(&self) -> &str {
+    /// Returns the URL of Kibana without the space, for messages.
+    pub fn base_url(&self) -> &str {
         &self.base
     }
 
-    /// The URL of a path of the API in the space.
-    pub fn api(&self, path: &str) -> String {
-        format!("{}{}/{path}", self.base, self.prefix())
+    /// Returns the URL of the space.
+    pub fn space_url(&self) -> String {
+        if self.space == DEFAULT_SPACE { self.base.clone() } else { format!("{}/s/{}", self.base, self.space) }
     }
 
-    /// The URL of a path that belongs to no space.
-    pub fn global(&self, path: &str) -> String {
+    /// Returns the URL of a path in the space.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}/{path}", self.space_url())
+    }
+
+    /// Returns the URL of a path that belongs to no space.
+    pub fn global_url(&self, path: &str) -> String {
         format!("{}/{path}", self.base)
     }
 
-    /// The URL of a dashboard for people.
-    pub fn dashboard(&self, id: &str) -> String {
-        format!("{}{}/app/dashboards#/view/{id}", self.base, self.prefix())
-    }
-
-    fn prefix(&self) -> String {
-        if self.space == DEFAULT_SPACE { String::new() } else { format!("/s/{}", self.space) }
+    /// Returns the URL of a dashboard for people.
+    pub fn dashboard_url(&self, id: &str) -> String {
+        self.url(&format!("app/dashboards#/view/{id}"))
     }
 }
 
-fn check(url: &Url) -> Result<(), Error> {
-    if !matches!(url.scheme(), "https" | "http") {
-        return Err(Error::Url("does not begin with https://"));
+const fn description(fault: Fault) -> &'static str {
+    match fault {
+        Fault::NotAUrl => "is not a URL",
+        Fault::Scheme => "does not begin with https://",
+        Fault::UserInfo => "has a user name or password: only an API key is used",
+        Fault::Plain => "does not begin with https://: the API key would be sent unprotected",
+        Fault::Query => "has a part that begins with ? or #",
     }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(Error::Url("has a user name or password: only an API key is used"));
-    }
-    if url.scheme() == "http" && !endpoint::is_loopback(url) {
-        return Err(Error::Url("does not begin with https://: the API key would be sent unprotected"));
-    }
-    Ok(())
 }
 
 /// Source: Kibana, `x-pack/platform/plugins/shared/spaces/server/lib/space_schema.ts`.
@@ -107,18 +104,18 @@ mod tests {
             ("http://127.0.0.1:5601", None, "http://127.0.0.1:5601", "default"),
         ] {
             let address = Address::new(url, space).expect(url);
-            assert_eq!((address.host(), address.space.as_str()), (base, found), "{url}");
+            assert_eq!((address.base_url(), address.space.as_str()), (base, found), "{url}");
         }
     }
 
     #[test]
     fn paths_have_the_prefix_of_the_space() {
         let default = Address::new("https://k.example.com", None).expect("an address");
-        assert_eq!(default.api("api/status"), "https://k.example.com/api/status");
+        assert_eq!(default.url("api/status"), "https://k.example.com/api/status");
         let soc = Address::new("https://k.example.com/base", Some("soc")).expect("an address");
-        assert_eq!(soc.api("api/x"), "https://k.example.com/base/s/soc/api/x");
-        assert_eq!(soc.global("api/x"), "https://k.example.com/base/api/x");
-        assert_eq!(soc.dashboard("d"), "https://k.example.com/base/s/soc/app/dashboards#/view/d");
+        assert_eq!(soc.url("api/x"), "https://k.example.com/base/s/soc/api/x");
+        assert_eq!(soc.global_url("api/x"), "https://k.example.com/base/api/x");
+        assert_eq!(soc.dashboard_url("d"), "https://k.example.com/base/s/soc/app/dashboards#/view/d");
     }
 
     #[test]

@@ -65,7 +65,7 @@ fn answer(address: &Address, dashboards: &[Rule], replaced: &[String], plans: &[
     let dashboard = |saved: &Rule| {
         let id = saved["id"].as_str().unwrap_or_default();
         let status = if replaced.iter().any(|there| there == id) { "replaced" } else { "installed" };
-        json!({"name": saved["attributes"]["title"], "status": status, "url": address.dashboard(id)})
+        json!({"name": saved["attributes"]["title"], "status": status, "url": address.dashboard_url(id)})
     };
     let is_dashboard = |saved: &&Rule| saved["type"] == "dashboard";
     let rule = |(rule, plan): &(&Rule, Plan)| {

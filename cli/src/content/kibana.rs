@@ -69,7 +69,7 @@ impl Kibana {
     /// # Errors
     /// [`Error`], which says what to change.
     pub async fn check(&self) -> Result<(), Error> {
-        let status = self.send(self.request(Method::GET, self.address.global("api/status"))).await?;
+        let status = self.send(self.request(Method::GET, self.address.global_url("api/status"))).await?;
         if is_unready(status.status) {
             return Err(Error::NotReady(status.status.as_u16()));
         }
@@ -79,7 +79,7 @@ impl Kibana {
         if let Some(version) = status.body["version"]["number"].as_str().filter(|version| is_too_old(version)) {
             return Err(Error::TooOld(version.to_owned()));
         }
-        let path = self.address.global(&format!("api/spaces/space/{}", self.address.space));
+        let path = self.address.global_url(&format!("api/spaces/space/{}", self.address.space));
         let space = self.send(self.request(Method::GET, path)).await?;
         if space.status == StatusCode::NOT_FOUND {
             return Err(Error::NoSpace(self.address.space.clone()));
@@ -93,7 +93,7 @@ impl Kibana {
     /// [`Error::NoSecurity`] if this Kibana has no rules; otherwise [`Error`].
     pub async fn rule(&self, rule_id: &str) -> Result<Option<Map<String, Value>>, Error> {
         const ACTION: &str = "read detection rules";
-        let url = self.address.api(&format!("api/detection_engine/rules?rule_id={rule_id}"));
+        let url = self.address.url(&format!("api/detection_engine/rules?rule_id={rule_id}"));
         let answer = self.send(self.request(Method::GET, url)).await?;
         if answer.status == StatusCode::NOT_FOUND {
             // Elastic Security spells the status `status_code`; a path that Kibana does not have is answered with `statusCode`.
@@ -111,7 +111,7 @@ impl Kibana {
     /// [`Error::Incomplete`] if Kibana did not accept all of them; otherwise [`Error`].
     pub async fn import_dashboards(&self) -> Result<Vec<String>, Error> {
         const ACTION: &str = "import the dashboards";
-        let url = self.address.api("api/saved_objects/_import?overwrite=true");
+        let url = self.address.url("api/saved_objects/_import?overwrite=true");
         let answer = self.upload(url, "lastpass-dashboards.ndjson", bundle::DASHBOARDS).await?;
         let answer = answer.success(ACTION)?;
         if answer["success"] != Value::Bool(true) {
@@ -129,7 +129,7 @@ impl Kibana {
     pub async fn import_rules(&self, rules: &[&Map<String, Value>]) -> Result<(), Error> {
         const ACTION: &str = "import all detection rules";
         let lines: Vec<String> = rules.iter().map(|rule| format!("{}\n", Value::Object((*rule).clone()))).collect();
-        let url = self.address.api("api/detection_engine/rules/_import");
+        let url = self.address.url("api/detection_engine/rules/_import");
         let answer = self.upload(url, "lastpass-rules.ndjson", &lines.concat()).await?.success(ACTION)?;
         match answer["success"].as_bool() {
             Some(true) => Ok(()),
@@ -145,7 +145,7 @@ impl Kibana {
     pub async fn change_rule(&self, rule_id: &Value, fields: &Map<String, Value>) -> Result<(), Error> {
         let mut body = fields.clone();
         body.insert("rule_id".to_owned(), rule_id.clone());
-        let request = self.request(Method::PATCH, self.address.api("api/detection_engine/rules"));
+        let request = self.request(Method::PATCH, self.address.url("api/detection_engine/rules"));
         let request = request.header(header::CONTENT_TYPE, "application/json").body(json!(body).to_string());
         self.send(request).await?.success("change detection rules").map(|_| ())
     }
@@ -175,17 +175,17 @@ impl Kibana {
 
     async fn send(&self, request: RequestBuilder) -> Result<Answer, Error> {
         let unreachable = |error: reqwest::Error| {
-            let url = self.address.host().to_owned();
+            let url = self.address.base_url().to_owned();
             Error::Unreachable { url, reason: reason(&error) }
         };
         let response = request.send().await.map_err(unreachable)?;
         let (status, headers) = (response.status(), response.headers().clone());
         if status.is_redirection() {
             let found = "it redirects to another address, such as a login page. Give the address at which Kibana itself answers";
-            return Err(Error::NotKibana { url: self.address.host().to_owned(), found: found.to_owned() });
+            return Err(Error::NotKibana { url: self.address.base_url().to_owned(), found: found.to_owned() });
         }
         if headers.contains_key("x-elastic-product") {
-            return Err(Error::NotKibana { url: self.address.host().to_owned(), found: self.is_elasticsearch() });
+            return Err(Error::NotKibana { url: self.address.base_url().to_owned(), found: self.is_elasticsearch() });
         }
         let body = response.bytes().await.map_err(unreachable)?;
         Ok(Answer { status, body: serde_json::from_slice(&body).unwrap_or(Value::Null) })
@@ -196,11 +196,11 @@ impl Kibana {
             Some(_) => self.is_elasticsearch(),
             None => format!("it answers api/status with HTTP {} and without Kibana's status", answer.status.as_u16()),
         };
-        Error::NotKibana { url: self.address.host().to_owned(), found }
+        Error::NotKibana { url: self.address.base_url().to_owned(), found }
     }
 
     fn is_elasticsearch(&self) -> String {
-        let host = self.address.host();
+        let host = self.address.base_url();
         // Source: https://www.elastic.co/docs/deploy-manage/deploy/elastic-cloud/connect-your-applications-to-elasticsearch
         let hint = if host.contains(".es.") {
             format!(", perhaps {}", host.replacen(".es.", ".kb.", 1))

@@ -19,6 +19,7 @@ mod report;
 mod rules;
 
 pub use self::{
+    address::Address,
     error::{Error, VARIABLE},
     install::install,
     report::render,

@@ -90,27 +90,15 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
-    /// Builds the fault of a call without time left for a response.
-    pub(crate) fn no_time(text: &str) -> Self {
-        Self { verdict: Verdict::Transient, text: text.to_owned(), source: None }
-    }
-
-    /// Builds the fault of a response that lacks something which the service always returns.
-    pub(crate) fn incomplete(text: &str) -> Self {
-        Self::transient(text.to_owned(), None)
-    }
-
-    fn transient(text: String, source: Option<BoxError>) -> Self {
-        Self { verdict: Verdict::Transient, text, source }
+    /// Builds a temporary fault, such as a call without time left for a response.
+    pub(crate) fn transient(text: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Transient, text: text.into(), source: None }
     }
 
     /// Judges an error response. `code` and `message` are `None` if the response is not the service's own.
     pub(crate) fn answered(status: u16, code: Option<&str>, message: Option<&str>) -> Self {
         let Some(code) = code else {
-            return Self::transient(
-                format!("the response with HTTP status {status} does not come from the service"),
-                None,
-            );
+            return Self::transient(format!("the response with HTTP status {status} does not come from the service"));
         };
         let message = message.unwrap_or("no message");
         let listed = CODES.iter().find(|(known, _)| *known == code).map(|(_, verdict)| *verdict);
@@ -132,14 +120,14 @@ impl<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static> From<S
                 let (status, error) = (answer.raw().status().as_u16(), answer.err());
                 Self::answered(status, error.code(), error.message())
             }
-            SdkError::TimeoutError(_) => Self::transient(format!("no response within {ATTEMPT:?}"), None),
+            SdkError::TimeoutError(_) => Self::transient(format!("no response within {ATTEMPT:?}")),
             // The response is dropped, because it may be the secret.
-            SdkError::ResponseError(_) => Self::transient("the response was cut off or could not be read".into(), None),
+            SdkError::ResponseError(_) => Self::transient("the response was cut off or could not be read"),
             // Every kind of dispatch failure is transient: the SDK classifies a connection that was cut as "other".
-            failure @ SdkError::DispatchFailure(_) => Self::transient(
-                "the request could not be sent, or no response arrived".into(),
-                failure.into_source().ok(),
-            ),
+            failure @ SdkError::DispatchFailure(_) => Self {
+                source: failure.into_source().ok(),
+                ..Self::transient("the request could not be sent, or no response arrived")
+            },
             other => Self {
                 verdict: Verdict::Refused,
                 text: "the request could not be built".into(),
@@ -178,9 +166,7 @@ where
         let fault = match timeout_at(stop, attempt()).await {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) => Fault::from(error),
-            Err(_) => {
-                return Err(last.unwrap_or_else(|| Fault::no_time("no response before the deadline")));
-            }
+            Err(_) => return Err(last.unwrap_or_else(|| Fault::transient("no response before the deadline"))),
         };
         let pause = backoff.pause();
         if fault.verdict != Verdict::Transient || Instant::now() + pause >= stop {

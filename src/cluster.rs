@@ -16,9 +16,9 @@ use crate::{
 
 /// The UUID of the cluster in which a sandbox has found the index templates.
 #[derive(Debug, Default)]
-pub(crate) struct Remembered(Mutex<Option<String>>);
+pub(crate) struct KnownCluster(Mutex<Option<String>>);
 
-impl Remembered {
+impl KnownCluster {
     pub(crate) fn uuid(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -53,7 +53,7 @@ pub struct Config {
     pub lastpass_api_user: Option<String>,
     /// `NAMESPACE`: the namespace of the data streams.
     pub namespace: Namespace,
-    /// `INITIAL_LOOKBACK`: how far back the first run reads.
+    /// `INITIAL_LOOKBACK`: how far back the first run reads. It always reads at least 26 hours.
     pub initial_lookback: SignedDuration,
     /// `OVERLAP`: how far before its watermark every run reads again, for late events.
     pub overlap: SignedDuration,
@@ -186,53 +186,51 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
     }
 
     fn secret(&mut self) -> Option<SecretSource> {
-        match (self.optional("SECRET_ARN"), self.optional("SECRET_PREFIX")) {
-            (Some(arn), None) => Some(SecretSource::Arn(arn)),
-            (None, Some(prefix)) if is_secret_prefix(&prefix) => Some(SecretSource::Prefix(prefix)),
-            (None, Some(prefix)) => {
-                self.faults.push(format!(
+        self.one_of(
+            ("SECRET_ARN", |arn| Ok(SecretSource::Arn(arn.to_owned()))),
+            ("SECRET_PREFIX", |prefix| {
+                if is_secret_prefix(prefix) {
+                    return Ok(SecretSource::Prefix(prefix.to_owned()));
+                }
+                Err(format!(
                     "SECRET_PREFIX is {}: use letters, digits and /_+=.@-, without a slash at the end; the secret of an \
                      account is the prefix, a slash and the account's name",
-                    Quoted(&prefix)
-                ));
-                None
-            }
-            (None, None) => {
-                self.faults.push(
-                    "neither SECRET_ARN nor SECRET_PREFIX is set: set the ARN of the secret with the credentials, or, \
-                     for several accounts, the prefix of the names of their secrets"
-                        .to_owned(),
-                );
-                None
-            }
-            (Some(_), Some(_)) => {
-                self.faults.push("SECRET_ARN and SECRET_PREFIX are both set: keep one".to_owned());
-                None
-            }
-        }
+                    Quoted(prefix)
+                ))
+            }),
+            "set the ARN of the secret with the credentials, or, for several accounts, the prefix of the names of their \
+             secrets",
+        )
     }
 
     fn elasticsearch(&mut self) -> Option<Endpoint> {
-        match (self.optional("ELASTICSEARCH_URL"), self.optional("ELASTIC_CLOUD_ID")) {
-            (Some(url), None) => self.address(Endpoint::from_url(&url)),
-            (None, Some(id)) => self.address(Endpoint::from_cloud_id(&id)),
-            (None, None) => {
-                self.faults.push(
-                    "neither ELASTICSEARCH_URL nor ELASTIC_CLOUD_ID is set: set one, from the deployment's page in Elastic Cloud"
-                        .to_owned(),
-                );
-                None
-            }
-            (Some(_), Some(_)) => {
-                self.faults.push("ELASTICSEARCH_URL and ELASTIC_CLOUD_ID are both set: keep one".to_owned());
-                None
-            }
-        }
+        self.one_of(
+            ("ELASTICSEARCH_URL", Endpoint::from_url),
+            ("ELASTIC_CLOUD_ID", Endpoint::from_cloud_id),
+            "set one, from the deployment's page in Elastic Cloud",
+        )
     }
 
-    /// Records the fault of an address. Its text already names the setting.
-    fn address<T, E: std::fmt::Display>(&mut self, address: Result<T, E>) -> Option<T> {
-        address.map_err(|fault| self.faults.push(fault.to_string())).ok()
+    /// Reads the one of two settings that is set. Both or neither is a fault.
+    fn one_of<T, E: std::fmt::Display>(
+        &mut self,
+        (first, read_first): (&str, impl Fn(&str) -> Result<T, E>),
+        (second, read_second): (&str, impl Fn(&str) -> Result<T, E>),
+        remedy: &str,
+    ) -> Option<T> {
+        let fault = match (self.optional(first), self.optional(second)) {
+            (Some(value), None) => return self.named(read_first(&value)),
+            (None, Some(value)) => return self.named(read_second(&value)),
+            (None, None) => format!("neither {first} nor {second} is set: {remedy}"),
+            (Some(_), Some(_)) => format!("{first} and {second} are both set: keep one"),
+        };
+        self.faults.push(fault);
+        None
+    }
+
+    /// Records a fault whose text already names the setting.
+    fn named<T, E: std::fmt::Display>(&mut self, value: Result<T, E>) -> Option<T> {
+        value.map_err(|fault| self.faults.push(fault.to_string())).ok()
     }
 
     /// Reads certificates as PEM. A line end may be written as `\n`, because a console field has only one line.
@@ -246,9 +244,9 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
     /// secret. Another host needs a separate setting, which a review notices.
     fn lastpass_url(&mut self) -> Option<LastPassUrl> {
         let text = self.or_default("LASTPASS_URL", LASTPASS_URL);
-        let url = self.address(endpoint::lastpass_url("LASTPASS_URL", &text))?;
+        let url = self.named(endpoint::lastpass_url("LASTPASS_URL", &text))?;
         match self.optional("OTHER_LASTPASS_URL") {
-            Some(other) => self.address(endpoint::other_lastpass_url("OTHER_LASTPASS_URL", &other)),
+            Some(other) => self.named(endpoint::other_lastpass_url("OTHER_LASTPASS_URL", &other)),
             None => Some(url),
         }
     }

@@ -159,7 +159,7 @@ pub enum InvalidEndpoint {
     Query,
     /// It is not a Cloud ID as the Elastic Cloud console shows it.
     #[error(
-        "ELASTIC_CLOUD_ID can't be read: copy the Cloud ID from the deployment's page in the Elastic Cloud console, \
+        "ELASTIC_CLOUD_ID cannot be read: copy the Cloud ID from the deployment's page in the Elastic Cloud console, \
          or set ELASTICSEARCH_URL instead"
     )]
     CloudId,

@@ -4,8 +4,6 @@
 //! docs use, and a text that names the system, the reason and the remedy. The texts of causes are joined only here,
 //! because Lambda's response carries only one text.
 
-use std::error::Error as _;
-
 use lambda_runtime::Diagnostic;
 
 use crate::{
@@ -117,18 +115,24 @@ impl Error {
     /// Returns the text of the error and of its causes.
     #[must_use]
     pub fn with_causes(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            let cause_text = error.to_string();
-            if !text.contains(&cause_text) {
-                text.push_str(": ");
-                text.push_str(&cause_text);
-            }
-            cause = error.source();
-        }
-        text
+        with_causes(self)
     }
+}
+
+/// Joins the texts of an error and of its causes, each once.
+#[must_use]
+pub fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let cause_text = error.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 /// The failure of an invocation, with the account in a deployment of several accounts.

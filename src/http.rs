@@ -25,7 +25,7 @@ pub enum Error {
     )]
     Certificate,
     /// The TLS library or the client cannot be set up.
-    #[error("TLS can't be set up in this process")]
+    #[error("TLS cannot be set up in this process")]
     SetUp(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
@@ -76,7 +76,7 @@ impl TlsFault {
     /// Returns whether a retry may help. A certificate that is refused once is refused again, but a proxy that restarts
     /// may break off a handshake.
     #[must_use]
-    pub const fn may_pass(&self) -> bool {
+    pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Version | Self::NotTls)
     }
 
@@ -159,19 +159,11 @@ impl Clients {
         Self::fresh(&self.lastpass)
     }
 
-    /// Builds a client for Elasticsearch, without connections.
+    /// Builds a client for Elasticsearch or Kibana, without connections.
     ///
     /// # Errors
     /// [`Error::SetUp`] if the library rejects the configuration.
     pub fn for_elasticsearch(&self) -> Result<reqwest::Client, Error> {
-        Self::fresh(&self.elasticsearch)
-    }
-
-    /// Builds a client for Kibana, which is trusted as Elasticsearch is.
-    ///
-    /// # Errors
-    /// [`Error::SetUp`] if the library rejects the configuration.
-    pub fn for_kibana(&self) -> Result<reqwest::Client, Error> {
         Self::fresh(&self.elasticsearch)
     }
 

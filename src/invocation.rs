@@ -21,7 +21,7 @@ use crate::{
     aws_http, check,
     checkpoint::{self, Item, Key, Listing, Scope, Store},
     clock,
-    cluster::{Cluster, Remembered},
+    cluster::{Cluster, KnownCluster},
     collect::{self, Session},
     config::{self, Config},
     elastic::{self, Login, Origin, SetupOptions},
@@ -41,7 +41,7 @@ pub(crate) struct Sandbox {
     secrets: Secrets,
     dynamodb: aws_sdk_dynamodb::Client,
     /// The cluster whose index templates were found, so that they are checked only before the first write.
-    set_up_cluster: Remembered,
+    set_up_cluster: KnownCluster,
 }
 
 impl Sandbox {
@@ -54,7 +54,7 @@ impl Sandbox {
             secrets: Secrets::new(&aws_sdk_secretsmanager::Client::new(&aws)),
             dynamodb: aws_sdk_dynamodb::Client::new(&aws),
             config,
-            set_up_cluster: Remembered::default(),
+            set_up_cluster: KnownCluster::default(),
         })
     }
 }

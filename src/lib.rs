@@ -1,4 +1,4 @@
-//! Copies the data streams of a LastPass Business account into Elasticsearch, every event exactly once.
+//! Copies the event report, the users and the shared folders of a LastPass Business account into Elasticsearch, every event exactly once.
 //!
 //! Data flows one way, [`lastpass`] → [`streams`] → [`elastic`]. [`collect`] orchestrates the runs, and [`checkpoint`]
 //! stores their progress.
@@ -12,7 +12,6 @@ pub mod clock;
 mod cluster;
 pub mod collect;
 pub mod config;
-pub mod connect;
 pub mod document;
 pub mod elastic;
 pub mod endpoint;

@@ -1,6 +1,6 @@
 //! The LastPass accounts that a command is for.
 
-use crate::{args::StackOptions, exit::Exit, failure::Failure, stack::Stack};
+use crate::{args::StackOptions, failure::Failure, stack::Stack};
 
 /// The accounts that a command is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,11 +17,8 @@ pub enum Targets {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The options select accounts of a stack that reads one.
-    #[error("the stack {stack} reads only one account: omit --account and --all-accounts")]
-    SingleAccount {
-        /// The stack.
-        stack: String,
-    },
+    #[error("the stack {0} reads only one account: omit --account and --all-accounts")]
+    SingleAccount(String),
     /// The options select no account of a stack that reads several.
     #[error("the stack {stack} reads several accounts: pass --account NAME or --all-accounts; it reads {}", list(.accounts))]
     Unspecified {
@@ -31,20 +28,13 @@ pub enum Error {
         accounts: Vec<String>,
     },
     /// The stack reads several accounts, but none is named yet.
-    #[error("the parameter Accounts of the stack {stack} names no account: add one and deploy, or pass --account NAME")]
-    NoAccounts {
-        /// The stack.
-        stack: String,
-    },
+    #[error("the parameter Accounts of the stack {0} names no account: add one and deploy, or pass --account NAME")]
+    NoAccounts(String),
 }
 
 impl Failure for Error {
     fn error_type(&self) -> &str {
         "Usage.Invalid"
-    }
-
-    fn exit(&self) -> Exit {
-        Exit::Usage
     }
 }
 
@@ -62,9 +52,9 @@ impl Targets {
         let name = || stack.name.clone();
         match (&stack.accounts, options.accounts.as_slice(), options.all_accounts) {
             (None, [], false) => Ok(Self::Stack),
-            (None, ..) => Err(Error::SingleAccount { stack: name() }),
+            (None, ..) => Err(Error::SingleAccount(name())),
             (Some(accounts), [], false) => Err(Error::Unspecified { stack: name(), accounts: accounts.clone() }),
-            (Some(accounts), [], true) if accounts.is_empty() => Err(Error::NoAccounts { stack: name() }),
+            (Some(accounts), [], true) if accounts.is_empty() => Err(Error::NoAccounts(name())),
             (Some(accounts), [], true) => Ok(Self::Several(accounts.clone())),
             (Some(_), [account], _) => Ok(Self::One(account.clone())),
             (Some(_), accounts, _) => Ok(Self::Several(accounts.to_vec())),

@@ -8,8 +8,8 @@ use crate::{
     args::{Args, Command, ContentCommand, LocalCommand, StackOptions},
     backfill::Backfill,
     check_page, connect, content,
-    error::Error,
     exit::Exit,
+    failure::Error,
     local,
     output::{self, Format},
     payload,
@@ -53,12 +53,7 @@ pub async fn run(args: Args, now: Timestamp) -> Result<Exit, Error> {
                 output::print_message(&range.describe(&TimeZone::system()));
             }
             let backfill = Backfill { aws: &session.aws, stack: &session.stack, range, alert, format };
-            let exit = if follow {
-                backfill.follow(&session.function(), &targets).await
-            } else {
-                backfill.start(&targets).await
-            };
-            Ok(exit?)
+            if follow { backfill.follow(&session.function(), &targets).await } else { backfill.start(&targets).await }
         }
         Command::Reset { stream, to } => {
             let to = times::parse_option("--to", &to, now)?;
@@ -72,8 +67,8 @@ pub async fn run(args: Args, now: Timestamp) -> Result<Exit, Error> {
             let session = Session::open(&options).await?;
             session.invoke(&session.invoke_targets()?, &payload, format).await
         }
-        Command::Local { command: LocalCommand::Collect(collect) } => Ok(local::collect(&collect, format, now).await?),
-        Command::Content { command: ContentCommand::Install(install) } => Ok(content::install(&install, format).await?),
+        Command::Local { command: LocalCommand::Collect(collect) } => local::collect(&collect, format, now).await,
+        Command::Content { command: ContentCommand::Install(install) } => content::install(&install, format).await,
         Command::Completions { shell } => {
             output::print_line(completions(shell).trim_end())?;
             Ok(Exit::Done)

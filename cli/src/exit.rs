@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-/// How a command ended, in ascending order of severity.
+/// How a command ended, in ascending order of severity: a command for several accounts ends as the worst of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
     /// The command did its work.
@@ -23,33 +23,27 @@ impl Exit {
     /// Every exit, in the order of the codes.
     const ALL: [Self; 5] = [Self::Done, Self::Failed, Self::Usage, Self::Unfinished, Self::Aws];
 
-    /// The exit code of the process.
-    #[must_use]
-    pub const fn code(self) -> u8 {
+    /// Returns the exit code of the process, and its meaning as in `--help` and docs/command-line.md.
+    const fn code(self) -> (u8, &'static str) {
         match self {
-            Self::Done => 0,
-            Self::Failed => 1,
-            Self::Usage => 2,
-            Self::Unfinished => 3,
-            Self::Aws => 4,
+            Self::Done => (0, "done, or started without --follow"),
+            Self::Failed => (1, "the function, the backfill, LastPass or Kibana reported an error, or a check failed"),
+            Self::Usage => (2, "wrong usage: an option, a time, an account, a file"),
+            Self::Unfinished => (3, "not done yet, or nothing done: partial, skipped, left running by Ctrl-C"),
+            Self::Aws => (4, "AWS could not be used: credentials, permissions, network, region, or no such stack"),
         }
     }
 
-    /// The meaning of the code, as in `--help` and docs/command-line.md.
-    const fn meaning(self) -> &'static str {
-        match self {
-            Self::Done => "done, or started without --follow",
-            Self::Failed => "the function, the backfill, LastPass or Kibana reported an error, or a check failed",
-            Self::Usage => "wrong usage: an option, a time, an account, a file",
-            Self::Unfinished => "not done yet, or nothing done: partial, skipped, left running by Ctrl-C",
-            Self::Aws => "AWS could not be used: credentials, permissions, network, region, or no such stack",
-        }
-    }
-
-    /// Returns the more severe of two exits: a command for several accounts ends as the worst of them.
+    /// Judges an error by its stable name.
     #[must_use]
-    pub fn worse(self, other: Self) -> Self {
-        self.max(other)
+    pub fn of_error(error_type: &str) -> Self {
+        match error_type {
+            "Usage.Invalid" => Self::Usage,
+            "Connect.Interrupted" | "Content.Interrupted" => Self::Unfinished,
+            "Connect.Unknown" => Self::Aws,
+            _ if error_type.starts_with("Aws.") || error_type.starts_with("Stack.") => Self::Aws,
+            _ => Self::Failed,
+        }
     }
 
     /// Judges an answer of the function by its status. An answer without a status, as that of `status`, is a success. An
@@ -66,14 +60,14 @@ impl Exit {
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit.code())
+        Self::from(exit.code().0)
     }
 }
 
 /// Lists the exit codes for `--help`.
 #[must_use]
 pub fn help() -> String {
-    let lines = Exit::ALL.map(|exit| format!("  {}  {}\n", exit.code(), exit.meaning()));
+    let lines = Exit::ALL.map(Exit::code).map(|(code, meaning)| format!("  {code}  {meaning}\n"));
     format!("Exit codes:\n{}", lines.concat())
 }
 
@@ -84,7 +78,7 @@ mod tests {
 
     #[test]
     fn help_lists_every_code() {
-        let codes = [Exit::Done, Exit::Failed, Exit::Usage, Exit::Unfinished, Exit::Aws].map(Exit::code);
+        let codes = [Exit::Done, Exit::Failed, Exit::Usage, Exit::Unfinished, Exit::Aws].map(|exit| exit.code().0);
         assert_eq!(codes, [0, 1, 2, 3, 4]);
         let help = help();
         for code in codes {
@@ -114,11 +108,47 @@ mod tests {
     }
 
     #[test]
+    fn the_name_of_an_error_decides_the_exit() {
+        for (error_type, exit) in [
+            ("Usage.Invalid", Exit::Usage),
+            ("Connect.Interrupted", Exit::Unfinished),
+            ("Content.Interrupted", Exit::Unfinished),
+            ("Connect.Unknown", Exit::Aws),
+            ("Aws.NoRegion", Exit::Aws),
+            ("Aws.NoCredentials", Exit::Aws),
+            ("Aws.Expired", Exit::Aws),
+            ("Aws.WrongCredentials", Exit::Aws),
+            ("Aws.Forbidden", Exit::Aws),
+            ("Aws.Unreachable", Exit::Aws),
+            ("Aws.Throttled", Exit::Aws),
+            ("Aws.Refused", Exit::Aws),
+            ("Stack.Missing", Exit::Aws),
+            ("Stack.NotOurs", Exit::Aws),
+            ("Stack.NotReady", Exit::Aws),
+            ("Backfill.Stopped", Exit::Failed),
+            ("Connect.NotRotated", Exit::Failed),
+            ("Content.Invalid", Exit::Failed),
+            ("Document.Invalid", Exit::Failed),
+            ("Function.BadAnswer", Exit::Failed),
+            ("Kibana.Unauthorized", Exit::Failed),
+            ("Output.Failed", Exit::Failed),
+            ("LastPass.Unauthorized", Exit::Failed),
+            ("Elasticsearch.Forbidden", Exit::Failed),
+            ("Elasticsearch.Unreachable", Exit::Failed),
+            ("Secret.Invalid", Exit::Failed),
+            ("Request.Invalid", Exit::Failed),
+            ("States.Unknown", Exit::Failed),
+        ] {
+            assert_eq!(Exit::of_error(error_type), exit, "{error_type}");
+        }
+    }
+
+    #[test]
     fn the_worst_exit_of_several_accounts_counts() {
-        assert_eq!(Exit::Done.worse(Exit::Unfinished), Exit::Unfinished);
-        assert_eq!(Exit::Failed.worse(Exit::Unfinished), Exit::Failed);
-        assert_eq!(Exit::Failed.worse(Exit::Aws), Exit::Aws);
-        assert_eq!(Exit::Aws.worse(Exit::Usage), Exit::Usage);
-        assert_eq!(Exit::Done.worse(Exit::Done), Exit::Done);
+        assert_eq!(Exit::Done.max(Exit::Unfinished), Exit::Unfinished);
+        assert_eq!(Exit::Failed.max(Exit::Unfinished), Exit::Failed);
+        assert_eq!(Exit::Failed.max(Exit::Aws), Exit::Aws);
+        assert_eq!(Exit::Aws.max(Exit::Usage), Exit::Usage);
+        assert_eq!(Exit::Done.max(Exit::Done), Exit::Done);
     }
 }

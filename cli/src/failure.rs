@@ -1,8 +1,17 @@
-//! The interface that the errors of all modules share: a stable name, an exit code and a text.
+//! The error of a command: a stable name, an exit code and a text.
 
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
+
+/// Why a command failed.
+pub type Error = Box<dyn Failure>;
+
+impl<E: Failure + 'static> From<E> for Error {
+    fn from(error: E) -> Self {
+        Box::new(error)
+    }
+}
 
 /// An error that ends a command, or one account's part of it. Its text says how to fix it.
 pub trait Failure: std::error::Error {
@@ -10,9 +19,16 @@ pub trait Failure: std::error::Error {
     fn error_type(&self) -> &str;
 
     /// Returns how the error ends the command.
-    fn exit(&self) -> Exit;
+    fn exit(&self) -> Exit {
+        Exit::of_error(self.error_type())
+    }
 
-    /// Whether docs/errors.md explains the error by its name. People then see the name too.
+    /// Returns the AWS service if a retry within minutes may succeed.
+    fn transient(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Returns whether docs/errors.md explains the error by its name. People then see the name too.
     fn is_documented(&self) -> bool {
         false
     }

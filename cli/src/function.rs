@@ -45,11 +45,17 @@ impl Failure for Error {
     }
 
     fn exit(&self) -> Exit {
-        match self {
-            Self::Aws(error) => error.exit(),
+        match self.error_type() {
             // Only the function can judge some values, such as a retention.
-            Self::Failed { error_type, .. } if error_type == "Request.Invalid" => Exit::Usage,
-            Self::Failed { .. } => Exit::Failed,
+            "Request.Invalid" => Exit::Usage,
+            error_type => Exit::of_error(error_type),
+        }
+    }
+
+    fn transient(&self) -> Option<&'static str> {
+        match self {
+            Self::Aws(error) => error.transient(),
+            Self::Failed { .. } => None,
         }
     }
 

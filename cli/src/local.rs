@@ -1,6 +1,6 @@
 //! `local collect`: reads a stream with the function's own code, without Lambda and without Elasticsearch.
 
-use std::{collections::BTreeMap, fs, io, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs, io, ops::ControlFlow, path::Path, time::Duration};
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use lastpass_elastic::{
@@ -15,12 +15,11 @@ use lastpass_elastic::{
 use secrecy::SecretString;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
 
 use crate::{
     args::LocalCollect,
     exit::Exit,
-    failure::Failure,
+    failure::{Error as CommandError, Failure},
     output::{self, Format, Reader},
     times::{self, Range},
 };
@@ -58,44 +57,32 @@ pub enum Error {
         problems: String,
     },
     /// A range was given for a snapshot.
-    #[error("{stream} is a snapshot of the present: omit --from and --to, which are only for event_report")]
-    SnapshotRange {
-        /// The stream.
-        stream: &'static str,
-    },
-    /// The range is invalid.
-    #[error(transparent)]
-    Times(#[from] times::Error),
+    #[error("{0} is a snapshot of the present: omit --from and --to, which are only for event_report")]
+    SnapshotRange(&'static str),
     /// The settings are invalid, or LastPass could not be read.
     #[error("{}", .0.with_causes())]
     Library(#[from] LibraryError),
     /// A document is not the JSON that the summary expects.
     #[error("a document cannot be summarized ({0}): run the command with --dry-run, and report the document as a bug")]
     Document(#[from] serde_json::Error),
-    /// The output could not be written.
-    #[error(transparent)]
-    Output(#[from] output::Error),
 }
 
 impl Failure for Error {
     fn error_type(&self) -> &str {
         match self {
-            Self::SecretFile { .. } | Self::SnapshotRange { .. } => "Usage.Invalid",
+            Self::SecretFile { .. } | Self::SnapshotRange(_) => "Usage.Invalid",
             Self::Secret { .. } => "Secret.Invalid",
-            Self::Times(error) => error.error_type(),
             Self::Library(error) => error.error_type(),
             Self::Document(_) => "Document.Invalid",
-            Self::Output(error) => error.error_type(),
         }
     }
 
     fn exit(&self) -> Exit {
         match self {
-            Self::SecretFile { .. } | Self::Secret { .. } | Self::SnapshotRange { .. } => Exit::Usage,
-            Self::Times(error) => error.exit(),
-            Self::Library(LibraryError::Config(_)) => Exit::Usage,
-            Self::Library(_) | Self::Document(_) => Exit::Failed,
-            Self::Output(error) => error.exit(),
+            Self::Secret { .. } | Self::Library(LibraryError::Config(_)) => Exit::Usage,
+            Self::SecretFile { .. } | Self::SnapshotRange(_) | Self::Library(_) | Self::Document(_) => {
+                Exit::of_error(self.error_type())
+            }
         }
     }
 
@@ -108,69 +95,45 @@ impl Failure for Error {
 ///
 /// # Errors
 /// [`Error`].
-pub async fn collect(args: &LocalCollect, format: Format, now: Timestamp) -> Result<Exit, Error> {
+pub async fn collect(args: &LocalCollect, format: Format, now: Timestamp) -> Result<Exit, CommandError> {
     let stream = args.stream.stream();
     let range = range(args, now)?;
     let preview = open(&args.secret_file)?;
     if format == Format::Table && stream == Stream::EventReport {
         output::print_message(&range.describe(&TimeZone::system()));
     }
-    let mut sink = Sink { summary: Summary::default(), is_dry_run: args.dry_run, state: Ok(Reader::Open) };
-    let closed = Notify::new();
-    let take = |documents: Vec<Document>| {
-        sink.take(&documents);
-        if !sink.is_open() {
-            closed.notify_one();
-        }
-    };
-    let deadline = Deadline::after(TIMEOUT);
-    let read = async {
-        match stream {
-            Stream::EventReport => preview.events(Window { from: range.from, to: range.to }, deadline, take).await,
-            Stream::User => preview.snapshot(SnapshotKind::Users, deadline, take).await,
-            Stream::DetailedSharedFolder => preview.snapshot(SnapshotKind::SharedFolders, deadline, take).await,
-        }
-    };
-    tokio::select! {
-        read = read => read?,
-        // No more pages are requested once nobody reads the output.
-        () = closed.notified() => {}
-    }
-    sink.state?;
-    if !args.dry_run {
-        output::print_answer(&sink.summary.answer(stream, &preview.data_stream(stream)), format)?;
-    }
-    Ok(Exit::Done)
-}
-
-/// Receives the documents of a stream.
-struct Sink {
-    summary: Summary,
-    /// Whether the documents are printed.
-    is_dry_run: bool,
-    state: Result<Reader, Error>,
-}
-
-impl Sink {
-    fn is_open(&self) -> bool {
-        matches!(self.state, Ok(Reader::Open))
-    }
-
-    fn take(&mut self, documents: &[Document]) {
-        for document in documents {
-            if self.is_open() {
-                self.state = self.take_one(document);
-            }
-        }
-    }
-
-    fn take_one(&mut self, document: &Document) -> Result<Reader, Error> {
-        if self.is_dry_run {
+    let mut summary = Summary::default();
+    let mut take_one = |document: &Document| -> Result<Reader, CommandError> {
+        if args.dry_run {
             return Ok(output::print_line(&document.source)?);
         }
-        self.summary.add(document)?;
+        summary.add(document).map_err(Error::from)?;
         Ok(Reader::Open)
+    };
+    // No more pages are requested once nobody reads the output.
+    let take = |documents: Vec<Document>| {
+        for document in &documents {
+            match take_one(document) {
+                Ok(Reader::Open) => {}
+                Ok(Reader::Closed) => return ControlFlow::Break(Ok(())),
+                Err(error) => return ControlFlow::Break(Err(error)),
+            }
+        }
+        ControlFlow::Continue(())
+    };
+    let deadline = Deadline::after(TIMEOUT);
+    let read = match stream {
+        Stream::EventReport => preview.events(Window { from: range.from, to: range.to }, deadline, take).await,
+        Stream::User => preview.snapshot(SnapshotKind::Users, deadline, take).await,
+        Stream::DetailedSharedFolder => preview.snapshot(SnapshotKind::SharedFolders, deadline, take).await,
+    };
+    if let ControlFlow::Break(stopped) = read.map_err(Error::from)? {
+        stopped?;
     }
+    if !args.dry_run {
+        output::print_answer(&summary.answer(stream, &preview.data_stream(stream)), format)?;
+    }
+    Ok(Exit::Done)
 }
 
 /// The summary of a stream's documents.
@@ -233,9 +196,9 @@ fn open(secret_file: &Path) -> Result<Preview, Error> {
     })
 }
 
-fn range(args: &LocalCollect, now: Timestamp) -> Result<Range, Error> {
+fn range(args: &LocalCollect, now: Timestamp) -> Result<Range, CommandError> {
     if args.stream.stream() != Stream::EventReport && (args.from.is_some() || args.to.is_some()) {
-        return Err(Error::SnapshotRange { stream: args.stream.as_str() });
+        return Err(Error::SnapshotRange(args.stream.as_str()).into());
     }
     let time = |option, text: &Option<String>, default| match text {
         Some(text) => times::parse_option(option, text, now),

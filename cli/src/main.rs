@@ -12,7 +12,6 @@ mod check_page;
 mod commands;
 mod connect;
 mod content;
-mod error;
 mod exit;
 mod failure;
 mod function;
@@ -32,7 +31,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use jiff::Timestamp;
 
-use crate::{args::Args, error::Error, failure::Failure as _, output::Format};
+use crate::{args::Args, failure::Failure, output::Format};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -42,14 +41,14 @@ async fn main() -> ExitCode {
     #[expect(clippy::disallowed_methods, reason = "the only place where the command line reads the clock")]
     let now = Timestamp::now();
     let exit = commands::run(args, now).await.unwrap_or_else(|error| {
-        report(&error, format);
+        report(&*error, format);
         error.exit()
     });
     exit.into()
 }
 
 /// Prints an error: as JSON to standard output if requested, otherwise, or if that fails, to standard error.
-fn report(error: &Error, format: Format) {
+fn report(error: &dyn Failure, format: Format) {
     if format == Format::Table || output::print_line(&error.document().to_string()).is_err() {
         output::print_message(&format!("error: {}", error.text()));
     }

@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write as _};
 use clap::ValueEnum;
 use serde_json::Value;
 
-use crate::{accounts::Targets, exit::Exit, failure::Failure, paint, table};
+use crate::{accounts::Targets, failure::Failure, paint, table};
 
 /// The format of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -35,10 +35,6 @@ pub struct Error(#[from] io::Error);
 impl Failure for Error {
     fn error_type(&self) -> &str {
         "Output.Failed"
-    }
-
-    fn exit(&self) -> Exit {
-        Exit::Failed
     }
 }
 

@@ -4,19 +4,16 @@ use std::{fs, io};
 
 use serde_json::Value;
 
-use crate::{exit::Exit, failure::Failure};
+use crate::failure::Failure;
 
 /// An unusable payload of `invoke`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The argument is neither JSON nor a readable file.
     #[error(
-        "the payload is neither JSON nor the path of a readable file ({source}): put JSON in single quotes, as in '{{\"action\":\"status\"}}'"
+        "the payload is neither JSON nor the path of a readable file ({0}): put JSON in single quotes, as in '{{\"action\":\"status\"}}'"
     )]
-    Unreadable {
-        /// Why the file cannot be read.
-        source: io::Error,
-    },
+    Unreadable(io::Error),
     /// The argument, the file or standard input holds invalid JSON.
     #[error("the payload is not valid JSON: {0}")]
     NotJson(serde_json::Error),
@@ -26,10 +23,6 @@ impl Failure for Error {
     fn error_type(&self) -> &str {
         "Usage.Invalid"
     }
-
-    fn exit(&self) -> Exit {
-        Exit::Usage
-    }
 }
 
 /// Reads the payload of `invoke`: JSON, the path of a JSON file, or `-` for standard input.
@@ -37,19 +30,18 @@ impl Failure for Error {
 /// # Errors
 /// [`Error`].
 pub fn read(argument: &str) -> Result<Value, Error> {
-    let unreadable = |source| Error::Unreadable { source };
     let text = if argument == "-" {
-        io::read_to_string(io::stdin()).map_err(unreadable)?
+        io::read_to_string(io::stdin()).map_err(Error::Unreadable)?
     } else if argument.trim_start().starts_with(['{', '[', '"']) {
         argument.to_owned()
     } else {
-        fs::read_to_string(argument).map_err(unreadable)?
+        fs::read_to_string(argument).map_err(Error::Unreadable)?
     };
     serde_json::from_str(&text).map_err(Error::NotJson)
 }
 
 /// Adds the account to a payload or an answer; `None` leaves it unchanged.
-pub fn for_account(payload: &Value, account: Option<&str>) -> Value {
+pub fn with_account(payload: &Value, account: Option<&str>) -> Value {
     let mut payload = payload.clone();
     if let (Value::Object(fields), Some(account)) = (&mut payload, account) {
         fields.insert("account".to_owned(), account.into());
@@ -76,7 +68,7 @@ mod tests {
     #[test]
     fn the_account_is_added_to_a_payload() {
         let payload = json!({"action": "check"});
-        assert_eq!(for_account(&payload, None), payload);
-        assert_eq!(for_account(&payload, Some("acme")), json!({"action": "check", "account": "acme"}));
+        assert_eq!(with_account(&payload, None), payload);
+        assert_eq!(with_account(&payload, Some("acme")), json!({"action": "check", "account": "acme"}));
     }
 }

@@ -6,9 +6,8 @@ use crate::{
     accounts::Targets,
     args::StackOptions,
     aws::Aws,
-    error::Error,
     exit::Exit,
-    failure::Failure as _,
+    failure::{Error, Failure as _},
     function::Function,
     output::{self, Format},
     payload,
@@ -26,7 +25,7 @@ impl Session {
     /// Logs in and fetches the stack.
     ///
     /// # Errors
-    /// [`Error::Aws`], [`Error::Stack`].
+    /// [`aws::Error`](crate::aws::Error), [`stack::Error`](crate::stack::Error).
     pub async fn open(options: &StackOptions) -> Result<Self, Error> {
         let aws = Aws::load(options.region.as_deref(), options.profile.as_deref()).await?;
         let stack = Stack::fetch(&aws, &options.name).await?;
@@ -41,7 +40,7 @@ impl Session {
     /// The accounts of a command that needs one on a stack of several accounts.
     ///
     /// # Errors
-    /// [`Error::Accounts`].
+    /// [`accounts::Error`](crate::accounts::Error).
     pub fn targets(&self) -> Result<Targets, Error> {
         Ok(Targets::resolve(&self.stack, &self.options)?)
     }
@@ -49,7 +48,7 @@ impl Session {
     /// The accounts of `status`: without `--account`, one answer covers all accounts.
     ///
     /// # Errors
-    /// [`Error::Accounts`].
+    /// [`accounts::Error`](crate::accounts::Error).
     pub fn status_targets(&self) -> Result<Targets, Error> {
         if self.options.accounts.is_empty() { Ok(Targets::Stack) } else { self.targets() }
     }
@@ -57,7 +56,7 @@ impl Session {
     /// The accounts of `invoke`: without options, the payload itself may name an account.
     ///
     /// # Errors
-    /// [`Error::Accounts`].
+    /// [`accounts::Error`](crate::accounts::Error).
     pub fn invoke_targets(&self) -> Result<Targets, Error> {
         let selects_accounts = self.options.all_accounts || !self.options.accounts.is_empty();
         if selects_accounts { self.targets() } else { Ok(Targets::Stack) }
@@ -66,7 +65,7 @@ impl Session {
     /// Invokes the function for each target in turn and prints the answers.
     ///
     /// # Errors
-    /// As [`ask`](Self::ask); [`Error::Output`].
+    /// As [`ask`](Self::ask); [`output::Error`].
     pub async fn invoke(&self, targets: &Targets, payload: &Value, format: Format) -> Result<Exit, Error> {
         let (answers, exit) = self.ask(targets, payload).await?;
         output::print_answers(&answers, targets, format)?;
@@ -77,20 +76,20 @@ impl Session {
     /// the document of the error.
     ///
     /// # Errors
-    /// [`Error::Function`] for a single target.
+    /// [`function::Error`](crate::function::Error) for a single target.
     pub async fn ask(&self, targets: &Targets, payload: &Value) -> Result<(Vec<Value>, Exit), Error> {
         let function = self.function();
         let mut exit = Exit::Done;
         let mut answers = Vec::new();
         for account in targets.accounts() {
-            match function.invoke(&payload::for_account(payload, account)).await {
+            match function.invoke(&payload::with_account(payload, account)).await {
                 Ok(answer) => {
-                    exit = exit.worse(Exit::of_answer(&answer));
+                    exit = exit.max(Exit::of_answer(&answer));
                     answers.push(answer);
                 }
                 Err(error) if targets.is_multiple() => {
-                    exit = exit.worse(error.exit());
-                    answers.push(payload::for_account(&error.document(), account));
+                    exit = exit.max(error.exit());
+                    answers.push(payload::with_account(&error.document(), account));
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -10,8 +10,7 @@ use aws_sdk_cloudformation::{
 
 use crate::{
     aws::{self, Aws, Call},
-    exit::Exit,
-    failure::Failure,
+    failure::{Error as CommandError, Failure},
 };
 
 const DESCRIBE: &str = "cloudformation:DescribeStacks";
@@ -34,9 +33,6 @@ pub struct Stack {
 /// An unusable stack.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The stack could not be looked up.
-    #[error(transparent)]
-    Aws(#[from] aws::Error),
     /// No stack has this name.
     #[error(
         "there is no stack {name} in {region}{}: set its name with --stack, its region with --region or its login with --profile{}",
@@ -77,15 +73,10 @@ pub enum Error {
 impl Failure for Error {
     fn error_type(&self) -> &str {
         match self {
-            Self::Aws(error) => error.error_type(),
             Self::Missing { .. } => "Stack.Missing",
             Self::NotOurs { .. } => "Stack.NotOurs",
             Self::NotReady { .. } => "Stack.NotReady",
         }
-    }
-
-    fn exit(&self) -> Exit {
-        Exit::Aws
     }
 }
 
@@ -106,8 +97,8 @@ impl Stack {
     /// Fetches the stack named `name`.
     ///
     /// # Errors
-    /// [`Error`].
-    pub async fn fetch(aws: &Aws, name: &str) -> Result<Self, Error> {
+    /// [`Error`], [`aws::Error`].
+    pub async fn fetch(aws: &Aws, name: &str) -> Result<Self, CommandError> {
         let found = match Client::new(aws.config()).describe_stacks().stack_name(name).send().await {
             Ok(response) => response.stacks.and_then(|stacks| stacks.into_iter().next()),
             // For a missing stack, CloudFormation returns a ValidationError, a code that it also uses for other errors.
@@ -116,9 +107,11 @@ impl Stack {
         };
         let Some(stack) = found else {
             let (account, others) = (aws.fetch_account().await, Self::fetch_names(aws).await);
-            return Err(Error::Missing { name: name.to_owned(), region: aws.region().to_owned(), account, others });
+            return Err(
+                Error::Missing { name: name.to_owned(), region: aws.region().to_owned(), account, others }.into()
+            );
         };
-        Self::read(name, &stack)
+        Ok(Self::read(name, &stack)?)
     }
 
     /// Fetches the names of all lastpass-elastic stacks. None if the login may not list stacks: the names only add detail to

@@ -6,8 +6,9 @@
 use std::fmt;
 
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, ToSpan as _, Unit, civil, tz::TimeZone};
+use lastpass_elastic::request::parse_time;
 
-use crate::{exit::Exit, failure::Failure};
+use crate::failure::Failure;
 
 /// The valid forms of a time, for help and error texts.
 pub const FORMS: &str = "a date (2025-01-01: midnight UTC), a time with a zone (2025-01-01T08:00:00+01:00), \
@@ -18,17 +19,11 @@ pub const FORMS: &str = "a date (2025-01-01: midnight UTC), a time with a zone (
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTime {
     /// The text is a time without a zone.
-    #[error("{text:?} has no time zone: write {text}Z for UTC, or append the offset, as in {text}+01:00")]
-    NoZone {
-        /// The text.
-        text: String,
-    },
+    #[error("{0:?} has no time zone: write {0}Z for UTC, or append the offset, as in {0}+01:00")]
+    NoZone(String),
     /// The text has no valid form.
-    #[error("{text:?} is not a time: write {FORMS}")]
-    NotATime {
-        /// The text.
-        text: String,
-    },
+    #[error("{0:?} is not a time: write {FORMS}")]
+    NotATime(String),
 }
 
 /// An invalid time or range on the command line.
@@ -64,10 +59,6 @@ impl Failure for Error {
     fn error_type(&self) -> &str {
         "Usage.Invalid"
     }
-
-    fn exit(&self) -> Exit {
-        Exit::Usage
-    }
 }
 
 /// Parses the value of an option at the time `now`.
@@ -87,25 +78,15 @@ fn parse(text: &str, now: Timestamp) -> Result<Timestamp, InvalidTime> {
         "yesterday" => midnight(now).and_then(|midnight| midnight.checked_sub(24.hours()).ok()),
         _ => match Age::parse(text) {
             Some(age) => age.before(now),
-            None => parse_instant(text),
+            None => parse_time(text),
         },
     };
     // Events have whole seconds.
     instant.and_then(|instant| Timestamp::from_second(instant.as_second()).ok()).ok_or_else(|| {
-        let text = text.to_owned();
         let has_time_of_day = text.contains(['T', ' ']) && text.parse::<civil::DateTime>().is_ok();
-        if has_time_of_day { InvalidTime::NoZone { text } } else { InvalidTime::NotATime { text } }
+        let error = if has_time_of_day { InvalidTime::NoZone } else { InvalidTime::NotATime };
+        error(text.to_owned())
     })
-}
-
-/// Parses a date, which means its midnight in UTC, or a time with a zone. The function accepts the same forms.
-pub fn parse_instant(text: &str) -> Option<Timestamp> {
-    // A date has ten characters: jiff would also take the date of a longer text.
-    let date = if text.len() == "2025-01-31".len() { text.parse::<civil::Date>().ok() } else { None };
-    match date {
-        Some(date) => date.to_zoned(TimeZone::UTC).ok().map(|midnight| midnight.timestamp()),
-        None => text.parse().ok(),
-    }
 }
 
 /// Returns the start of the next hour, or `now` if it is the start of an hour.

@@ -6,8 +6,8 @@ use console::Term;
 use serde_json::json;
 
 use crate::{
-    error::Error,
     exit::Exit,
+    failure::Error,
     output::{self, Format, Reader},
     session::Session,
 };
@@ -33,7 +33,7 @@ async fn refresh(session: &Session, format: Format) -> Result<Exit, Error> {
     loop {
         let text = match session.ask(&targets, &json!({"action": "status"})).await {
             Ok((answers, _)) => output::render_answers(&answers, &targets, format),
-            Err(error) if error.is_transient() => {
+            Err(error) if error.transient().is_some() => {
                 output::print_message(&format!("{error}; retrying"));
                 tokio::time::sleep(INTERVAL).await;
                 continue;

@@ -1,6 +1,6 @@
 //! Checks every system and permission, each with the cheapest call.
 //!
-//! A check never fails, because faults are part of its answer. It writes nothing and reads no documents. The three
+//! [`check`] never returns an error, because faults are part of its answer. It changes nothing. The three
 //! systems are checked at the same time, so that a system that hangs does not delay the others.
 
 mod elasticsearch;

@@ -191,7 +191,7 @@ mod tests {
     use crate::document::{AccountName, AccountNumber, Namespace, Stream};
 
     fn fault() -> Box<Fault> {
-        Box::new(Fault::no_time("no response before the deadline"))
+        Box::new(Fault::transient("no response before the deadline"))
     }
 
     fn destination(host: &str) -> Box<Destination> {

@@ -89,7 +89,7 @@ impl Lease {
     /// Writes `changes` and the lease: renewed at `renewed`, or released if that is `None`.
     async fn write(&self, mut changes: Vec<AttributeChange>, renewed: Option<Timestamp>) -> Result<(), Error> {
         let mut written = timeout_at(self.table.deadline.instant(), self.written.lock()).await.map_err(|_| {
-            let fault = Fault::no_time("another write of the same checkpoint was still in progress");
+            let fault = Fault::transient("another write of the same checkpoint was still in progress");
             Error::of_call(fault, "dynamodb:UpdateItem", &self.table.name)
         })?;
         let expires = renewed.map(|now| expiry(now, self.latest_expiry).max(written.expires));

@@ -138,7 +138,7 @@ impl Table {
             let page = answer.map_err(|fault| Error::of_call(fault, SCAN, &self.name))?;
             // DynamoDB always returns a list, which may be empty.
             let found = page.items.ok_or_else(|| {
-                Error::of_call(Fault::incomplete("the response contains no list of items"), SCAN, &self.name)
+                Error::of_call(Fault::transient("the response contains no list of items"), SCAN, &self.name)
             })?;
             items.extend(found);
             start = page.last_evaluated_key;

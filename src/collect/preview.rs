@@ -1,6 +1,6 @@
 //! Previews the documents of a stream, without a destination and without a checkpoint.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, ops::ControlFlow};
 
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -66,20 +66,21 @@ impl Preview {
         stream.data_stream(&self.mapper.namespace).to_string()
     }
 
-    /// Passes the events of `window` to `take`, the newest page first, as a backfill sends them.
+    /// Passes the events of `window` to `take`, the newest page first, as a backfill sends them. Stops if `take` returns
+    /// [`ControlFlow::Break`], and returns its value.
     ///
     /// # Errors
     /// [`Error::LastPass`].
-    pub async fn events(
+    pub async fn events<B>(
         &self,
         window: Window,
         deadline: Deadline,
-        mut take: impl FnMut(Vec<Document>),
-    ) -> Result<(), Error> {
+        mut take: impl FnMut(Vec<Document>) -> ControlFlow<B>,
+    ) -> Result<ControlFlow<B>, Error> {
         let zone = &self.mapper.zone;
         let Window { from, to } = backfill_window(window, whole_second(now()), zone);
         if from >= to {
-            return Ok(());
+            return Ok(ControlFlow::Continue(()));
         }
         let mut reading = WindowReader::new(zone, from, to);
         let lastpass = self.lastpass(deadline);
@@ -90,24 +91,24 @@ impl Preview {
                 .take(page, clock)
                 .map_err(|contradiction| lastpass::Error::of_contradiction(&contradiction, zone))?;
             let complete = whole.complete;
-            take(documents(&self.mapper, &stamps_at(clock), whole, from).collect());
-            if complete {
-                return Ok(());
+            let taken = take(documents(&self.mapper, &stamps_at(clock), whole, from).collect());
+            if complete || taken.is_break() {
+                return Ok(taken);
             }
         }
     }
 
     /// Passes the current users or shared folders to `take`, page by page. Reads each page once, so entries may be
-    /// missing if the account changes meanwhile. A collected snapshot detects such changes.
+    /// missing if the account changes meanwhile. A collected snapshot detects such changes. Stops as [`Self::events`].
     ///
     /// # Errors
     /// [`Error::LastPass`].
-    pub async fn snapshot(
+    pub async fn snapshot<B>(
         &self,
         kind: SnapshotKind,
         deadline: Deadline,
-        mut take: impl FnMut(Vec<Document>),
-    ) -> Result<(), Error> {
+        mut take: impl FnMut(Vec<Document>) -> ControlFlow<B>,
+    ) -> Result<ControlFlow<B>, Error> {
         let lastpass = self.lastpass(deadline);
         let clock = now();
         let (stamps, snapshot) =
@@ -121,9 +122,9 @@ impl Preview {
             };
             let outcome = paging.take(entries.iter().map(|(key, _)| key.as_str()), total);
             let new = entries.into_iter().filter(|(key, _)| seen.insert(key.clone()));
-            take(new.flat_map(|(key, record)| kind.documents(&mapping, &key, &record)).collect());
-            if outcome != PageOutcome::More {
-                return Ok(());
+            let taken = take(new.flat_map(|(key, record)| kind.documents(&mapping, &key, &record)).collect());
+            if outcome != PageOutcome::More || taken.is_break() {
+                return Ok(taken);
             }
         }
     }

@@ -216,8 +216,8 @@ impl Client {
             return Error::OutOfTime { host, operation };
         }
         // While its cluster restarts, a proxy may lack its certificate.
-        let may_pass = |fault: &TlsFault| fault.may_pass() && self.has_responded.load(Ordering::Relaxed);
-        if let Some(fault) = TlsFault::of(&error).filter(|fault| !may_pass(fault)) {
+        let is_transient = |fault: &TlsFault| fault.is_transient() && self.has_responded.load(Ordering::Relaxed);
+        if let Some(fault) = TlsFault::of(&error).filter(|fault| !is_transient(fault)) {
             return Error::NotTrusted { host, fault, source: Some(error.without_url()) };
         }
         let fault = if is_late {

@@ -172,7 +172,7 @@ impl Client {
                     throttled.pause(*retry_after, self.deadline.remaining())
                 }
                 Fault::Unreachable { source: Some(error), .. }
-                    if TlsFault::of(error).is_some_and(|fault| !fault.may_pass()) =>
+                    if TlsFault::of(error).is_some_and(|fault| !fault.is_transient()) =>
                 {
                     None
                 }

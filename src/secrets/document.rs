@@ -105,7 +105,7 @@ impl Credentials {
         });
         let provisioning_hash = fields.required(PROVISIONING_HASH).and_then(|hash| {
             let is_pasted_whole = is_one_token(hash.expose_secret());
-            if is_pasted_whole { Some(hash) } else { fields.wrong(Problem::NotOneToken { field: PROVISIONING_HASH }) }
+            if is_pasted_whole { Some(hash) } else { fields.wrong(Problem::NotOneToken(PROVISIONING_HASH)) }
         });
         let elastic_api_key = fields.required(ELASTIC_API_KEY).and_then(|key| fields.api_key(ELASTIC_API_KEY, key));
         let elastic_setup_api_key =
@@ -140,7 +140,7 @@ impl Fields {
     fn text(&mut self, name: &'static str) -> Option<SecretString> {
         match self.values.remove(name) {
             Some(Value::Text(text)) => (!text.expose_secret().is_empty()).then_some(text),
-            Some(Value::Other) => self.wrong(Problem::NotText { field: name }),
+            Some(Value::Other) => self.wrong(Problem::NotText(name)),
             Some(Value::Null) | None => None,
         }
     }
@@ -163,14 +163,14 @@ impl Fields {
 
     fn zone(&mut self, field: &'static str) -> Option<ApiZone> {
         let text = self.optional(field)?;
-        ApiZone::new(text.expose_secret()).ok().or_else(|| self.wrong(Problem::NotTimeZone { field }))
+        ApiZone::new(text.expose_secret()).ok().or_else(|| self.wrong(Problem::NotTimeZone(field)))
     }
 
     fn required(&mut self, name: &'static str) -> Option<SecretString> {
         let before = self.problems.len();
         let text = self.text(name);
         if text.is_none() && self.problems.len() == before {
-            return self.wrong(Problem::Lacks { field: name });
+            return self.wrong(Problem::Lacks(name));
         }
         text
     }
@@ -178,8 +178,8 @@ impl Fields {
     fn api_key(&mut self, name: &'static str, key: SecretString) -> Option<SecretString> {
         match api_key_form(key.expose_secret()) {
             KeyForm::Encoded => Some(key),
-            KeyForm::IdAndKey => self.wrong(Problem::IdAndKey { field: name }),
-            KeyForm::Unknown => self.wrong(Problem::NotEncoded { field: name }),
+            KeyForm::IdAndKey => self.wrong(Problem::IdAndKey(name)),
+            KeyForm::Unknown => self.wrong(Problem::NotEncoded(name)),
         }
     }
 }
@@ -347,7 +347,7 @@ mod tests {
         for pasted in [format!("\"{HASH}\""), format!("'{HASH}'"), format!("{HASH} {HASH}"), format!("{HASH}\n{HASH}")]
         {
             let found = problems(&with("provisioning_hash", pasted.into()));
-            assert_eq!(found, [Problem::NotOneToken { field: PROVISIONING_HASH }]);
+            assert_eq!(found, [Problem::NotOneToken(PROVISIONING_HASH)]);
         }
     }
 
@@ -378,9 +378,9 @@ mod tests {
         let (id, name) = (Some("17".to_owned()), Some("Globex GmbH".to_owned()));
         assert_eq!(profile.organization, Organization { id, name });
         assert_eq!(problems(&with(NAMESPACE, "a-b".into())), [Problem::NotNamespace]);
-        assert_eq!(problems(&with(TIME_ZONE, "Berlin".into())), [Problem::NotTimeZone { field: TIME_ZONE }]);
+        assert_eq!(problems(&with(TIME_ZONE, "Berlin".into())), [Problem::NotTimeZone(TIME_ZONE)]);
         for field in [NAMESPACE, TIME_ZONE, ORGANIZATION_ID, ORGANIZATION_NAME] {
-            assert_eq!(problems(&with(field, serde_json::json!(["x"]))), [Problem::NotText { field }]);
+            assert_eq!(problems(&with(field, serde_json::json!(["x"]))), [Problem::NotText(field)]);
             assert_eq!(parse(&with(field, PLACEHOLDER.into())).unwrap().profile, Profile::default());
         }
     }
@@ -404,14 +404,14 @@ mod tests {
     fn all_problems_are_reported_at_once() {
         let found = problems(r#"{"account_number": "12a", "provisioning_hash": "", "elastic_api_key": ["x"]}"#);
         let (hash, key) = (PROVISIONING_HASH, ELASTIC_API_KEY);
-        assert_eq!(found, [Problem::NotDigits, Problem::Lacks { field: hash }, Problem::NotText { field: key }]);
-        assert_eq!(problems("{}"), REQUIRED.map(|field| Problem::Lacks { field }));
+        assert_eq!(found, [Problem::NotDigits, Problem::Lacks(hash), Problem::NotText(key)]);
+        assert_eq!(problems("{}"), REQUIRED.map(Problem::Lacks));
     }
 
     #[test]
     fn an_account_number_with_other_characters_than_digits_is_refused() {
         for value in [serde_json::json!(-5), serde_json::json!(1.5), serde_json::json!(true)] {
-            assert_eq!(problems(&with("account_number", value)), [Problem::NotText { field: ACCOUNT_NUMBER }]);
+            assert_eq!(problems(&with("account_number", value)), [Problem::NotText(ACCOUNT_NUMBER)]);
         }
         assert_eq!(problems(&with("account_number", "CID 7".into())), [Problem::NotDigits]);
     }
@@ -437,7 +437,7 @@ mod tests {
         }
         assert_eq!(
             problems(&with("elastic_setup_api_key", "id:key".into())),
-            [Problem::IdAndKey { field: ELASTIC_SETUP_API_KEY }]
+            [Problem::IdAndKey(ELASTIC_SETUP_API_KEY)]
         );
     }
 

@@ -70,7 +70,7 @@ pub enum Error {
     },
     /// The content of the secret cannot be used.
     #[error(
-        "the secret {secret_id} can't be used: {problems}; store the corrected JSON in the Secrets Manager console or \
+        "the secret {secret_id} cannot be used: {problems}; store the corrected JSON in the Secrets Manager console or \
          with `aws secretsmanager put-secret-value`"
     )]
     Invalid {
@@ -150,32 +150,20 @@ pub enum Problem {
     )]
     NotAnObject,
     /// A required field is missing or empty.
-    #[error("`{field}` is missing or empty: {}", origin(.field))]
-    Lacks {
-        /// The name of the field.
-        field: &'static str,
-    },
+    #[error("`{}` is missing or empty: {}", .0, origin(.0))]
+    Lacks(&'static str),
     /// A field is a list, an object, a boolean, or a negative or fractional number.
-    #[error("`{field}` must be a string: {}", origin(.field))]
-    NotText {
-        /// The name of the field.
-        field: &'static str,
-    },
+    #[error("`{}` must be a string: {}", .0, origin(.0))]
+    NotText(&'static str),
     /// A text contains more than the value that was to be pasted.
-    #[error("`{field}` contains white space, quotes, commas or non-ASCII characters: paste only the value; {}", origin(.field))]
-    NotOneToken {
-        /// The name of the field.
-        field: &'static str,
-    },
+    #[error("`{}` contains white space, quotes, commas or non-ASCII characters: paste only the value; {}", .0, origin(.0))]
+    NotOneToken(&'static str),
     /// The account number contains other characters than digits.
     #[error("`account_number` must consist of 1 to 20 digits: {}", origin(ACCOUNT_NUMBER))]
     NotDigits,
     /// An API key is in another form.
-    #[error("`{field}` isn't an encoded API key (one word, without `ApiKey` before it and without quotes): {}", origin(.field))]
-    NotEncoded {
-        /// The name of the field.
-        field: &'static str,
-    },
+    #[error("`{}` isn't an encoded API key (one word, without `ApiKey` before it and without quotes): {}", .0, origin(.0))]
+    NotEncoded(&'static str),
     /// The namespace is not valid for data streams.
     #[error(
         "`namespace` must be 1 to 100 bytes in lower case, without any of \\ / * ? \" < > | , # : - and white space: {}",
@@ -183,17 +171,11 @@ pub enum Problem {
     )]
     NotNamespace,
     /// The time zone is unknown.
-    #[error("`{field}` must be the name of a time zone such as US/Eastern or Europe/Berlin: {}", origin(.field))]
-    NotTimeZone {
-        /// The name of the field.
-        field: &'static str,
-    },
+    #[error("`{}` must be the name of a time zone such as US/Eastern or Europe/Berlin: {}", .0, origin(.0))]
+    NotTimeZone(&'static str),
     /// An API key is given as ID and key.
-    #[error("`{field}` looks like `id:key`, but its encoded form is needed (the base64 of `id:key`): {}", origin(.field))]
-    IdAndKey {
-        /// The name of the field.
-        field: &'static str,
-    },
+    #[error("`{}` looks like `id:key`, but its encoded form is needed (the base64 of `id:key`): {}", .0, origin(.0))]
+    IdAndKey(&'static str),
 }
 
 /// Returns where the user finds the value of a field.
@@ -235,8 +217,8 @@ mod tests {
 
     #[test]
     fn every_text_says_what_to_do() {
-        let (secret_id, source) = (|| "arn:secret".to_owned(), || Box::new(Fault::no_time("no answer")));
-        let problems = Problems(vec![Problem::NotDigits, Problem::Lacks { field: PROVISIONING_HASH }]);
+        let (secret_id, source) = (|| "arn:secret".to_owned(), || Box::new(Fault::transient("no answer")));
+        let problems = Problems(vec![Problem::NotDigits, Problem::Lacks(PROVISIONING_HASH)]);
         let texts = [
             (
                 Error::Unreachable { secret_id: secret_id(), source: source() },
@@ -273,7 +255,7 @@ mod tests {
             (
                 Error::Invalid { secret_id: secret_id(), problems },
                 "Secret.Invalid",
-                "the secret arn:secret can't be used: `account_number` must consist of 1 to 20 digits: the LastPass \
+                "the secret arn:secret cannot be used: `account_number` must consist of 1 to 20 digits: the LastPass \
                  Admin Console shows it as `Account number` at the top of its Dashboard; `provisioning_hash` is \
                  missing or empty: the LastPass Admin Console creates it under Advanced > Enterprise API; store the \
                  corrected JSON in the Secrets Manager console or with `aws secretsmanager put-secret-value`",
@@ -308,17 +290,17 @@ mod tests {
                  `elastic_api_key`, not a string or an array",
             ),
             (
-                Problem::NotText { field },
+                Problem::NotText(field),
                 "`elastic_api_key` must be a string: Kibana shows it once, as `Encoded`, when the key is created \
                  under Stack Management > API keys",
             ),
             (
-                Problem::NotEncoded { field },
+                Problem::NotEncoded(field),
                 "`elastic_api_key` isn't an encoded API key (one word, without `ApiKey` before it and without quotes): \
                  Kibana shows it once, as `Encoded`, when the key is created under Stack Management > API keys",
             ),
             (
-                Problem::IdAndKey { field },
+                Problem::IdAndKey(field),
                 "`elastic_api_key` looks like `id:key`, but its encoded form is needed (the base64 of `id:key`): \
                  Kibana shows it once, as `Encoded`, when the key is created under Stack Management > API keys",
             ),

@@ -27,8 +27,8 @@ use crate::clock::Deadline;
 /// old credentials still work. If credentials are refused, the secret is read again at once.
 const CACHE_TIME: SignedDuration = SignedDuration::from_mins(15);
 
-/// Most time for the retries of one call. Chosen: half a minute is longer than throttling, but not longer than an
-/// outage.
+/// Most time for the retries of one call. Chosen: throttling usually ends within half a minute; waiting for the end of
+/// an outage would take too long.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
 
 const GET: &str = "secretsmanager:GetSecretValue";

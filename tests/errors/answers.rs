@@ -257,7 +257,7 @@ fn answers_of_secrets_manager() {
             case(*what, secrets::Error::of_call(fault, arn), error_type)
         })
         .collect();
-    let error = secrets::Error::of_call(Fault::no_time("no response before the deadline"), arn);
+    let error = secrets::Error::of_call(Fault::transient("no response before the deadline"), arn);
     cases.push(case("no answer", error, "Secret.Unreachable"));
     let problems = secrets::Problems(vec![secrets::Problem::Binary]);
     let error = secrets::Error::Invalid { secret_id: arn.to_owned(), problems };

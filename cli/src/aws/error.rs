@@ -4,8 +4,9 @@ use std::error::Error as StdError;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_lambda::error::{ProvideErrorMetadata, SdkError};
+use lastpass_elastic::error::with_causes;
 
-use crate::{exit::Exit, failure::Failure};
+use crate::failure::Failure;
 
 /// A call, as error texts name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,28 +39,19 @@ pub enum Error {
     NoRegion,
     /// No credentials were found.
     #[error(
-        "there are no AWS credentials: log in with `aws login`, `aws sso login` or `aws configure`, and select the profile with --profile or AWS_PROFILE if it is not the default profile ({cause})"
+        "there are no AWS credentials: log in with `aws login`, `aws sso login` or `aws configure`, and select the profile with --profile or AWS_PROFILE if it is not the default profile ({0})"
     )]
-    NoCredentials {
-        /// The SDK's reason.
-        cause: String,
-    },
+    NoCredentials(String),
     /// The login has expired.
     #[error(
-        "the AWS login has expired: log in again (`aws sso login`, `aws login`, or new session credentials in the environment), with --profile if it is not the default profile ({cause})"
+        "the AWS login has expired: log in again (`aws sso login`, `aws login`, or new session credentials in the environment), with --profile if it is not the default profile ({0})"
     )]
-    Expired {
-        /// AWS's or the SDK's reason.
-        cause: String,
-    },
+    Expired(String),
     /// AWS does not know the access key, or its secret is wrong.
     #[error(
-        "AWS refuses the credentials: {cause}. `aws sts get-caller-identity` shows which credentials are used; AWS_ACCESS_KEY_ID in the environment takes precedence over AWS_PROFILE and the default profile, and session credentials also need AWS_SESSION_TOKEN. The clock of this machine must be correct"
+        "AWS refuses the credentials: {0}. `aws sts get-caller-identity` shows which credentials are used; AWS_ACCESS_KEY_ID in the environment takes precedence over AWS_PROFILE and the default profile, and session credentials also need AWS_SESSION_TOKEN. The clock of this machine must be correct"
     )]
-    WrongCredentials {
-        /// AWS's message.
-        cause: String,
-    },
+    WrongCredentials(String),
     /// The user or role lacks a permission.
     #[error(
         "the permission {action} on {resource} is missing: have it added to the user or role that you are logged in as, or select another --profile (AWS says: {cause})"
@@ -163,13 +155,15 @@ impl Error {
                 }
             }
             SdkError::ResponseError(_) => {
-                Self::unreachable(&call, region, format!("the response is not from AWS: {}", chain(error)))
+                Self::unreachable(&call, region, format!("the response is not from AWS: {}", with_causes(error)))
             }
-            SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => Self::unreachable(&call, region, chain(error)),
+            SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => {
+                Self::unreachable(&call, region, with_causes(error))
+            }
             _ => Self::Refused {
                 action: call.action,
                 resource: call.resource,
-                cause: chain(error),
+                cause: with_causes(error),
                 code: "InvalidRequest".to_owned(),
             },
         }
@@ -179,8 +173,8 @@ impl Error {
     fn of_refusal(code: &str, message: &str, call: Call) -> Self {
         let cause = format!("{code}: {}", message.trim_end_matches('.'));
         match CODES.iter().find(|(known, _)| *known == code).map(|(_, meaning)| *meaning) {
-            Some(Meaning::Expired) => Self::Expired { cause },
-            Some(Meaning::WrongCredentials) => Self::WrongCredentials { cause },
+            Some(Meaning::Expired) => Self::Expired(cause),
+            Some(Meaning::WrongCredentials) => Self::WrongCredentials(cause),
             Some(Meaning::Forbidden) => {
                 let (action, resource) = denied(message);
                 Self::Forbidden {
@@ -203,27 +197,13 @@ impl Error {
         let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
         while let Some(error) = cause {
             if let Some(login_error) = error.downcast_ref::<CredentialsError>() {
-                let cause = chain(login_error);
+                let cause = with_causes(login_error);
                 let is_expired = ["expired", "Expired", "refresh"].iter().any(|word| cause.contains(word));
-                return Some(if is_expired { Self::Expired { cause } } else { Self::NoCredentials { cause } });
+                return Some(if is_expired { Self::Expired(cause) } else { Self::NoCredentials(cause) });
             }
             cause = error.source();
         }
         None
-    }
-
-    /// Returns the service if a retry within minutes may succeed.
-    #[must_use]
-    pub const fn transient(&self) -> Option<&'static str> {
-        match self {
-            Self::Unreachable { service, .. } | Self::Throttled { service, .. } => Some(service),
-            Self::NoRegion
-            | Self::NoCredentials { .. }
-            | Self::Expired { .. }
-            | Self::WrongCredentials { .. }
-            | Self::Forbidden { .. }
-            | Self::Refused { .. } => None,
-        }
     }
 }
 
@@ -231,9 +211,9 @@ impl Failure for Error {
     fn error_type(&self) -> &str {
         match self {
             Self::NoRegion => "Aws.NoRegion",
-            Self::NoCredentials { .. } => "Aws.NoCredentials",
-            Self::Expired { .. } => "Aws.Expired",
-            Self::WrongCredentials { .. } => "Aws.WrongCredentials",
+            Self::NoCredentials(_) => "Aws.NoCredentials",
+            Self::Expired(_) => "Aws.Expired",
+            Self::WrongCredentials(_) => "Aws.WrongCredentials",
             Self::Forbidden { .. } => "Aws.Forbidden",
             Self::Unreachable { .. } => "Aws.Unreachable",
             Self::Throttled { .. } => "Aws.Throttled",
@@ -241,8 +221,16 @@ impl Failure for Error {
         }
     }
 
-    fn exit(&self) -> Exit {
-        Exit::Aws
+    fn transient(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreachable { service, .. } | Self::Throttled { service, .. } => Some(service),
+            Self::NoRegion
+            | Self::NoCredentials(_)
+            | Self::Expired(_)
+            | Self::WrongCredentials(_)
+            | Self::Forbidden { .. }
+            | Self::Refused { .. } => None,
+        }
     }
 }
 
@@ -253,23 +241,6 @@ fn denied(message: &str) -> (Option<&str>, Option<&str>) {
         rest.split_whitespace().next().map(|word| word.trim_end_matches(['.', ','])).filter(|word| !word.is_empty())
     };
     (word_after("not authorized to perform: "), word_after("on resource: "))
-}
-
-/// Joins the texts of an error and its causes, each once.
-fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = String::new();
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let message = error.to_string();
-        if !text.contains(&message) {
-            if !text.is_empty() {
-                text.push_str(": ");
-            }
-            text.push_str(&message);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

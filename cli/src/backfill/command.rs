@@ -7,12 +7,12 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Error, display::Display, progress::Progress, state_machine::StateMachine};
+use super::{display::Display, error::Error, progress::Progress, state_machine::StateMachine};
 use crate::{
     accounts::Targets,
-    aws::Aws,
+    aws::{self, Aws},
     exit::Exit,
-    failure::Failure as _,
+    failure::{Error as CommandError, Failure as _},
     function::{self, Function},
     output::{self, Format},
     payload,
@@ -47,8 +47,8 @@ impl Backfill<'_> {
     /// Starts a backfill for each target, or finds the one that is already running.
     ///
     /// # Errors
-    /// [`Error::Aws`], [`Error::Output`].
-    pub async fn start(&self, targets: &Targets) -> Result<Exit, Error> {
+    /// [`aws::Error`], [`output::Error`].
+    pub async fn start(&self, targets: &Targets) -> Result<Exit, CommandError> {
         let executions = self.find_or_start_all(targets).await?;
         match self.format {
             Format::Table => output::print_message(&format!(
@@ -66,8 +66,9 @@ impl Backfill<'_> {
     /// Like [`start`](Self::start), and follows the executions one after the other until they end or Ctrl-C is pressed.
     ///
     /// # Errors
-    /// Any [`Error`]. If one of several targets ends without an answer, its error is one of the answers.
-    pub async fn follow(&self, function: &Function, targets: &Targets) -> Result<Exit, Error> {
+    /// [`aws::Error`], [`output::Error`]; [`Error`] for a single target. If one of several targets ends without an answer,
+    /// its error is one of the answers.
+    pub async fn follow(&self, function: &Function, targets: &Targets) -> Result<Exit, CommandError> {
         // One future for all executions, so that a Ctrl-C between two of them is not lost.
         let mut interrupt = pin!(tokio::signal::ctrl_c());
         let executions = self.find_or_start_all(targets).await?;
@@ -79,22 +80,21 @@ impl Backfill<'_> {
                 followed = self.follow_one(function, execution) => Some(followed),
             };
             match followed {
-                Some(Ok(answer)) => {
-                    exit = exit.worse(Exit::of_answer(&answer));
+                Some(Ok(Ok(answer))) => {
+                    exit = exit.max(Exit::of_answer(&answer));
                     answers.push(answer);
                 }
-                Some(Err(error)) if error.is_end() && targets.is_multiple() => {
-                    exit = exit.worse(error.exit());
-                    answers.push(payload::for_account(&error.document(), execution.account));
+                Some(Ok(Err(error))) if targets.is_multiple() => {
+                    exit = exit.max(error.exit());
+                    answers.push(payload::with_account(&error.document(), execution.account));
                 }
+                Some(Ok(Err(error))) => return Err(error.into()),
                 Some(Err(error)) => {
-                    if !error.is_end() {
-                        self.print_still_running();
-                    }
-                    return Err(error);
+                    self.print_still_running();
+                    return Err(error.into());
                 }
                 None => {
-                    exit = exit.worse(Exit::Unfinished);
+                    exit = exit.max(Exit::Unfinished);
                     answers.extend(executions[answers.len()..].iter().map(|execution| self.running(execution)));
                     self.print_still_running();
                     break;
@@ -121,7 +121,7 @@ impl Backfill<'_> {
         format!("lastpass-elastic --stack {} status", self.stack.name)
     }
 
-    async fn find_or_start_all<'b>(&self, targets: &'b Targets) -> Result<Vec<Execution<'b>>, Error> {
+    async fn find_or_start_all<'b>(&self, targets: &'b Targets) -> Result<Vec<Execution<'b>>, aws::Error> {
         let state_machine = self.state_machine();
         let mut executions = Vec::new();
         for account in targets.accounts() {
@@ -149,7 +149,7 @@ impl Backfill<'_> {
         if self.alert {
             input["alert"] = true.into();
         }
-        payload::for_account(&input, account)
+        payload::with_account(&input, account)
     }
 
     /// Builds the answer for an execution that is still running.
@@ -158,15 +158,20 @@ impl Backfill<'_> {
             "action": "backfill", "stream": "event_report", "from": self.range.from, "to": self.range.to,
             "status": "running", "execution": execution.arn,
         });
-        payload::for_account(&answer, execution.account)
+        payload::with_account(&answer, execution.account)
     }
 
-    async fn follow_one(&self, function: &Function, execution: &Execution<'_>) -> Result<Value, Error> {
+    /// Waits until an execution has ended. Returns its answer, or the reason why it has none.
+    async fn follow_one(
+        &self,
+        function: &Function,
+        execution: &Execution<'_>,
+    ) -> Result<Result<Value, Error>, aws::Error> {
         let mut display = Display::new();
         let mut last_response = Instant::now();
         loop {
             match self.poll(function, execution, &mut display).await {
-                Ok(Some(answer)) => return Ok(answer),
+                Ok(Some(ended)) => return Ok(ended),
                 Ok(None) => last_response = Instant::now(),
                 // An outage of the local network does not affect the backfill.
                 Err(error) => match error.transient() {
@@ -186,12 +191,12 @@ impl Backfill<'_> {
         function: &Function,
         execution: &Execution<'_>,
         display: &mut Display,
-    ) -> Result<Option<Value>, Error> {
+    ) -> Result<Option<Result<Value, Error>>, aws::Error> {
         let output = self.state_machine().fetch_output(&execution.arn).await?;
         if output.is_some() {
             return Ok(output);
         }
-        let request = payload::for_account(&json!({"action": "status"}), execution.account);
+        let request = payload::with_account(&json!({"action": "status"}), execution.account);
         match tokio::time::timeout(STATUS_TIMEOUT, function.invoke(&request)).await {
             Ok(Ok(status)) => match Progress::parse(&status, self.range) {
                 Ok(progress) => display.show(&progress),
@@ -199,7 +204,7 @@ impl Backfill<'_> {
             },
             // The progress is unknown until the next poll, but the execution is known to run.
             Err(_) | Ok(Err(function::Error::Failed { .. })) => {}
-            Ok(Err(function::Error::Aws(error))) => return Err(error.into()),
+            Ok(Err(function::Error::Aws(error))) => return Err(error),
         }
         Ok(None)
     }

@@ -5,13 +5,11 @@ use aws_sdk_sfn::{
     operation::describe_execution::DescribeExecutionOutput,
     types::ExecutionStatus,
 };
+use lastpass_elastic::request::parse_time;
 use serde_json::Value;
 
-use super::Error;
-use crate::{
-    aws::{self, Aws, Call},
-    times,
-};
+use super::error::Error;
+use crate::aws::{self, Aws, Call};
 
 /// The state machine that reads a range of the event report in slices.
 pub struct StateMachine<'a> {
@@ -57,29 +55,29 @@ impl<'a> StateMachine<'a> {
         Ok(None)
     }
 
-    /// Fetches the output of an execution; `None` while it runs.
+    /// Fetches the output of an execution, or the reason why it ended without one; `None` while it runs.
     ///
     /// # Errors
-    /// [`Error::Failed`] and [`Error::Stopped`] if it ended without an output; [`Error::Aws`].
-    pub async fn fetch_output(&self, execution: &str) -> Result<Option<Value>, Error> {
+    /// [`aws::Error`].
+    pub async fn fetch_output(&self, execution: &str) -> Result<Option<Result<Value, Error>>, aws::Error> {
         let description = self.describe(execution).await?;
         let stopped = |status: &str| Error::Stopped { arn: execution.to_owned(), status: status.to_owned() };
-        match description.status {
-            ExecutionStatus::Running | ExecutionStatus::PendingRedrive => Ok(None),
+        Ok(match description.status {
+            ExecutionStatus::Running | ExecutionStatus::PendingRedrive => None,
             ExecutionStatus::Succeeded => {
                 let output = description.output.and_then(|output| serde_json::from_str(&output).ok());
-                output.map(Some).ok_or_else(|| stopped("SUCCEEDED without an answer"))
+                Some(output.ok_or_else(|| stopped("SUCCEEDED without an answer")))
             }
             ExecutionStatus::Failed => {
                 let cause =
                     description.cause.unwrap_or_else(|| format!("see the history of the execution {execution}"));
-                Err(Error::Failed {
+                Some(Err(Error::Failed {
                     error_type: description.error.unwrap_or_else(|| "States.Unknown".to_owned()),
                     message: cause.trim_end_matches('.').to_owned(),
-                })
+                }))
             }
-            other => Err(stopped(other.as_str())),
-        }
+            other => Some(Err(stopped(other.as_str()))),
+        })
     }
 
     async fn describe(&self, execution: &str) -> Result<DescribeExecutionOutput, aws::Error> {
@@ -99,7 +97,7 @@ impl<'a> StateMachine<'a> {
 /// Whether two inputs have the same range, account and option `alert`, in whatever form their times are written.
 fn is_same_backfill(one: &Value, other: &Value) -> bool {
     let meaning = |input: &Value| {
-        let [from, to] = ["from", "to"].map(|name| times::parse_instant(input[name].as_str()?));
+        let [from, to] = ["from", "to"].map(|name| parse_time(input[name].as_str()?));
         Some((from?, to?, input["account"].clone(), input["alert"] == true))
     };
     one == other || meaning(one).is_some_and(|meaning_of_one| meaning(other) == Some(meaning_of_one))

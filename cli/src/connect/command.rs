@@ -2,29 +2,19 @@
 
 use std::{cell::Cell, future::Future};
 
-use lastpass_elastic::{clock, document::Stream};
+use lastpass_elastic::document::Stream;
 use serde_json::{Value, json};
 
 use super::{
-    document::Document,
-    error::Error,
-    field::Field,
-    first_runs,
-    input::Input,
-    key::CreatedKey,
-    kibana,
-    prepare::{Plan, Preparation, key_name},
-    report::Report,
-    rotation,
-    secret::Secret,
-    settings::Settings,
+    document::Document, error::Error, field::Field, first_runs, input::Input, key::CreatedKey, kibana, prepare::Plan,
+    report::Report, rotation, secret::Secret, settings::Settings,
 };
 use crate::{
     accounts::Targets,
     args::{ConnectArgs, StackOptions},
     content::Address,
-    error::Error as CommandError,
     exit::Exit,
+    failure::{Error as CommandError, Failure as _},
     function::Function,
     output::{self, Format},
     payload,
@@ -62,16 +52,16 @@ pub async fn connect(options: &StackOptions, args: &ConnectArgs, format: Format)
 }
 
 /// One run of `connect`.
-struct Connection<'a> {
-    args: &'a ConnectArgs,
-    input: &'a Input,
-    session: &'a Session,
-    settings: &'a Settings,
-    secret: &'a Secret<'a>,
-    account: Option<&'a str>,
+pub struct Connection<'a> {
+    pub args: &'a ConnectArgs,
+    pub input: &'a Input,
+    pub session: &'a Session,
+    pub settings: &'a Settings,
+    pub secret: &'a Secret<'a>,
+    pub account: Option<&'a str>,
     /// The address of Kibana, if it is known.
-    kibana: Option<Address>,
-    function: Function,
+    pub kibana: Option<Address>,
+    pub function: Function,
 }
 
 /// The content of the secret before and after it was stored.
@@ -85,7 +75,7 @@ struct Stored {
 
 impl Connection<'_> {
     async fn run(&self, format: Format) -> Result<Exit, CommandError> {
-        let before = match self.secret.fetch().await.map_err(Error::from)? {
+        let before = match self.secret.fetch().await? {
             Some(text) => Document::parse(&text, self.secret.id(), &self.settings.config)?,
             None => Document::default(),
         };
@@ -98,7 +88,7 @@ impl Connection<'_> {
         let mut check = None;
         if plan.is_none() {
             let answer = until_interrupted(self.ask("check")).await?;
-            plan.elasticsearch.templates = lacks_templates(&answer);
+            plan.templates = lacks_templates(&answer);
             check = Some(answer);
         }
         let (document, check, changed) = match check {
@@ -117,18 +107,8 @@ impl Connection<'_> {
     /// Proves the new credentials and stores them. If that fails, invalidates the key that was created.
     async fn store(&self, plan: Plan, before: Document) -> Result<Stored, CommandError> {
         let mut created = CreatedKey::default();
-        let name = key_name(&self.session.stack.name, self.account, clock::now());
-        let preparation = Preparation {
-            args: self.args,
-            input: self.input,
-            settings: self.settings,
-            secret: self.secret,
-            plan,
-            key_name: &name,
-            stack: &self.session.stack.name,
-        };
         let prepared = tokio::select! {
-            prepared = preparation.run(before.clone(), &mut created) => prepared,
+            prepared = self.prepare(plan, before.clone(), &mut created) => prepared,
             _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
         };
         let after = match prepared {
@@ -138,7 +118,7 @@ impl Connection<'_> {
                 return Err(error.into());
             }
         };
-        if plan.number || plan.hash || plan.elasticsearch.key {
+        if plan.changes_secret() {
             self.put(&after, &created).await?;
             output::print_message(&format!("the credentials are stored in the secret {}", self.secret.id()));
         }
@@ -146,7 +126,7 @@ impl Connection<'_> {
     }
 
     /// Writes the secret. If it is unknown whether it was written, reads it again.
-    async fn put(&self, document: &Document, created: &CreatedKey) -> Result<(), Error> {
+    async fn put(&self, document: &Document, created: &CreatedKey) -> Result<(), CommandError> {
         let Err(error) = self.secret.put(&document.text()).await else { return Ok(()) };
         if error.transient().is_none() {
             created.invalidate().await;
@@ -157,7 +137,7 @@ impl Connection<'_> {
             key: created.name().unwrap_or("from Kibana").to_owned(),
             source: Box::new(source),
         };
-        let Ok(Some(text)) = self.secret.fetch().await else { return Err(unknown(error)) };
+        let Ok(Some(text)) = self.secret.fetch().await else { return Err(unknown(error).into()) };
         if document.is_same(&text) {
             return Ok(());
         }
@@ -167,7 +147,7 @@ impl Connection<'_> {
 
     /// Reports that the former API key is still valid if a rotation failed after the new key was stored.
     fn report_former_key(&self, plan: Plan, stored: &Stored) {
-        if plan.elasticsearch.key && !stored.is_restored.get() && stored.before.get(Field::WriterKey).is_some() {
+        if plan.key && !stored.is_restored.get() && stored.before.get(Field::WriterKey).is_some() {
             output::print_message(&format!(
                 "the new API key is stored, and the former one is still valid: {}",
                 rotation::BY_HAND
@@ -179,18 +159,16 @@ impl Connection<'_> {
     /// cannot use the new API key, stores the former one again.
     async fn confirm(&self, plan: Plan, stored: &Stored) -> Result<(Value, Vec<String>), CommandError> {
         let check = self.ask("check").await?;
-        let mut changed = Vec::new();
-        let fields = [(plan.number, Field::AccountNumber), (plan.hash, Field::ProvisioningHash)];
-        changed.extend(fields.into_iter().filter(|(is_new, _)| *is_new).map(|(_, field)| field.name().to_owned()));
-        if plan.elasticsearch.key {
+        let mut changed: Vec<String> = plan.fields().map(|field| field.name().to_owned()).collect();
+        if plan.key {
             if let Some(former) = stored.before.get(Field::WriterKey) {
                 if let Some(fault) = fault_of(&check, "elasticsearch") {
                     let mut restored = stored.after.clone();
                     restored.set(Field::WriterKey, &former);
-                    self.secret.put(&restored.text()).await.map_err(Error::from)?;
+                    self.secret.put(&restored.text()).await?;
                     stored.is_restored.set(true);
                     stored.created.invalidate().await;
-                    return Err(Error::NotRotated { message: fault.to_owned() }.into());
+                    return Err(Error::NotRotated(fault.to_owned()).into());
                 }
                 let others = self.session.stack.accounts.as_deref().unwrap_or_default();
                 let shared = rotation::accounts_with_key(&self.session.aws, self.settings, others, &former).await?;
@@ -201,7 +179,7 @@ impl Connection<'_> {
             let name = stored.created.name().map_or_else(String::new, |name| format!(" ({name})"));
             changed.push(format!("{}{name}", Field::WriterKey.name()));
         }
-        if plan.elasticsearch.templates {
+        if plan.templates {
             changed.push("index templates".to_owned());
         }
         Ok((check, changed))
@@ -240,7 +218,7 @@ impl Connection<'_> {
     }
 
     async fn ask(&self, action: &str) -> Result<Value, CommandError> {
-        Ok(self.function.invoke(&payload::for_account(&json!({"action": action}), self.account)).await?)
+        Ok(self.function.invoke(&payload::with_account(&json!({"action": action}), self.account)).await?)
     }
 }
 

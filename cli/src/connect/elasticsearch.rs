@@ -1,17 +1,23 @@
-//! Logs in to Elasticsearch, proves the writer key, and installs the index templates.
+//! Logs in to Elasticsearch, and proves the writer key.
 
 use std::time::Duration;
 
 use lastpass_elastic::{
     clock::Deadline,
-    config::Config,
-    connect,
+    config::{self, Config},
     document::Namespace,
-    elastic::{self, ClusterInfo, INSTALLER_ROLE, Login, Role, SetupOptions, WRITER_ROLE},
+    elastic::{self, ClusterInfo, INSTALLER_ROLE, Login, Role, WRITER_ROLE},
+    error::Error as LibraryError,
+    http::Clients,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{error::Error, field::Field, input::Input};
+use super::{
+    error::Error,
+    field::{Field, needed},
+    input::Input,
+    prepare::Plan,
+};
 use crate::output;
 
 /// Longest time of the requests to Elasticsearch with their retries. Chosen: somebody is waiting at the terminal.
@@ -19,26 +25,10 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest time in which Elasticsearch must respond at all. Chosen: a wrong address is then reported soon.
 const REACH_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// The work to be done in Elasticsearch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Work {
-    /// The function gets a new API key.
-    pub key: bool,
-    /// The index templates are installed.
-    pub templates: bool,
-}
-
-impl Work {
-    /// Whether nothing is to be done.
-    pub const fn is_none(self) -> bool {
-        !self.key && !self.templates
-    }
-}
-
 /// The cluster of a stack.
 pub struct Elasticsearch<'a> {
     pub config: &'a Config,
-    pub work: Work,
+    pub plan: Plan,
     /// Whether the keys come from Kibana.
     pub uses_keys: bool,
 }
@@ -52,16 +42,14 @@ pub enum Access {
 }
 
 impl Elasticsearch<'_> {
-    /// The values that are needed.
-    pub fn fields(&self) -> Vec<Field> {
-        match (self.work.is_none(), self.uses_keys) {
-            (true, _) => Vec::new(),
-            (false, false) => vec![Field::User, Field::Password],
-            (false, true) => [(self.work.key, Field::WriterKey), (self.work.templates, Field::InstallerKey)]
-                .into_iter()
-                .filter_map(|(is_needed, field)| is_needed.then_some(field))
-                .collect(),
-        }
+    /// Returns the values that are needed.
+    pub fn fields(&self) -> impl Iterator<Item = Field> {
+        let Plan { key, templates, .. } = self.plan;
+        needed(if self.uses_keys {
+            [(key, Field::WriterKey), (templates, Field::InstallerKey)]
+        } else {
+            [Field::User, Field::Password].map(|field| (self.plan.uses_elasticsearch(), field))
+        })
     }
 
     /// Checks that Elasticsearch responds, before anybody is asked for a password.
@@ -69,7 +57,7 @@ impl Elasticsearch<'_> {
     /// # Errors
     /// [`Error::ElasticsearchUnreachable`], [`Error::Library`].
     pub async fn reach(&self) -> Result<(), Error> {
-        let client = connect::elasticsearch(self.config, &Login::Anonymous, Deadline::after(REACH_TIMEOUT))?;
+        let client = self.client(&Login::Anonymous, REACH_TIMEOUT)?;
         Ok(elastic::reach(&client).await?)
     }
 
@@ -81,7 +69,7 @@ impl Elasticsearch<'_> {
         if !self.uses_keys {
             let name = input.get(Field::User).await?;
             if !name.expose_secret().is_empty() {
-                let password = input.demand(Field::Password).await?;
+                let password = input.get_nonempty(Field::Password).await?;
                 return self.log_in_user(name.expose_secret().to_owned(), password, namespace).await;
             }
         }
@@ -89,10 +77,10 @@ impl Elasticsearch<'_> {
     }
 
     async fn log_in_user(&self, user: String, password: SecretString, namespace: &Namespace) -> Result<Access, Error> {
-        let client = self.client(&Login::User { name: user.clone(), password })?;
+        let client = self.client(&Login::User { name: user.clone(), password }, TIMEOUT)?;
         self.supported(&client).await?;
         let mut missing = Vec::new();
-        for (is_needed, role) in [(self.work.key, Role::Writer), (self.work.templates, Role::Installer)] {
+        for (is_needed, role) in [(self.plan.key, Role::Writer), (self.plan.templates, Role::Installer)] {
             if is_needed {
                 missing.extend(elastic::fetch_missing_privileges(&client, role, namespace).await?);
             }
@@ -109,14 +97,14 @@ impl Elasticsearch<'_> {
 
     async fn log_in_keys(&self, input: &Input, namespace: &Namespace) -> Result<Access, Error> {
         self.show_roles();
-        let writer = if self.work.key { Some(input.demand(Field::WriterKey).await?) } else { None };
+        let writer = if self.plan.key { Some(input.get_nonempty(Field::WriterKey).await?) } else { None };
         if let Some(key) = &writer {
             self.prove_writer(key, namespace).await?;
         }
-        let installer = if self.work.templates { Some(input.demand(Field::InstallerKey).await?) } else { None };
+        let installer = if self.plan.templates { Some(input.get_nonempty(Field::InstallerKey).await?) } else { None };
         let installer = match installer {
             Some(key) => {
-                let client = self.client(&Login::ApiKey(key))?;
+                let client = self.client(&Login::ApiKey(key), TIMEOUT)?;
                 let missing = elastic::fetch_missing_privileges(&client, Role::Installer, namespace).await?;
                 lacks_nothing("installer", &missing)?;
                 Some(client)
@@ -132,7 +120,7 @@ impl Elasticsearch<'_> {
             "Create these API keys in Kibana under Stack Management > API keys (serverless: Project settings > API keys), each \
              with its own role under `Control security privileges`, and copy them in the form `Encoded`:",
         );
-        let roles = [(self.work.key, "writer", WRITER_ROLE), (self.work.templates, "installer", INSTALLER_ROLE)];
+        let roles = [(self.plan.key, "writer", WRITER_ROLE), (self.plan.templates, "installer", INSTALLER_ROLE)];
         for (_, name, role) in roles.into_iter().filter(|(is_needed, ..)| *is_needed) {
             output::print_message(&format!("\n{{\"lastpass-{name}\": {}}}", role.trim_end()));
         }
@@ -144,7 +132,7 @@ impl Elasticsearch<'_> {
     /// # Errors
     /// [`Error`].
     pub async fn prove_writer(&self, key: &SecretString, namespace: &Namespace) -> Result<(), Error> {
-        let client = self.client(&Login::ApiKey(key.clone()))?;
+        let client = self.client(&Login::ApiKey(key.clone()), TIMEOUT)?;
         let cluster = self.supported(&client).await?;
         lacks_nothing("writer", &elastic::fetch_missing_privileges(&client, Role::Writer, namespace).await?)?;
         match elastic::fetch_excess_privileges(&client, &cluster, namespace).await {
@@ -154,16 +142,6 @@ impl Elasticsearch<'_> {
             Err(error) if !error.is_unknown_privilege() => Err(error.into()),
             Ok(_) | Err(_) => Ok(()),
         }
-    }
-
-    /// Installs the index templates with the login.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub async fn install_templates(&self, client: &elastic::Client, options: &SetupOptions) -> Result<(), Error> {
-        elastic::setup(client, options).await?;
-        output::print_message("the index templates are installed");
-        Ok(())
     }
 
     /// Checks the version of the cluster.
@@ -176,8 +154,11 @@ impl Elasticsearch<'_> {
         Err(elastic::Error::TooOld { host, version: cluster.version }.into())
     }
 
-    fn client(&self, login: &Login) -> Result<elastic::Client, Error> {
-        Ok(connect::elasticsearch(self.config, login, Deadline::after(TIMEOUT))?)
+    fn client(&self, login: &Login, timeout: Duration) -> Result<elastic::Client, Error> {
+        let Config { elasticsearch, elasticsearch_ca, .. } = self.config;
+        let http = Clients::new(elasticsearch_ca.as_deref()).and_then(|clients| clients.for_elasticsearch());
+        let http = http.map_err(|fault| LibraryError::from(config::Invalid::from(fault)))?;
+        Ok(elastic::Client::new(http, elasticsearch.clone(), login, Deadline::after(timeout))?)
     }
 }
 

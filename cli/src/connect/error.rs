@@ -5,7 +5,7 @@ use std::io;
 use lastpass_elastic::{elastic, error::Error as LibraryError};
 
 use super::field::{self, Field};
-use crate::{aws, exit::Exit, failure::Failure};
+use crate::{aws, failure::Failure};
 
 /// Why a stack could not be connected.
 #[derive(Debug, thiserror::Error)]
@@ -19,24 +19,15 @@ pub enum Error {
     /// Values are missing, and nobody can be asked.
     #[error(
         "nobody can be asked, because standard input or standard error is not a terminal: set {}; or pass --secrets-from-stdin with a JSON document that has {}",
-        field::describe(.missing), .missing.iter().map(|field| field.name()).collect::<Vec<_>>().join(", ")
+        field::describe(.0), .0.iter().map(|field| field.name()).collect::<Vec<_>>().join(", ")
     )]
-    NoTerminal {
-        /// The missing values.
-        missing: Vec<Field>,
-    },
+    NoTerminal(Vec<Field>),
     /// A value is empty.
-    #[error("{} is empty: run the command again, and enter it", .field.name())]
-    Empty {
-        /// The value.
-        field: Field,
-    },
+    #[error("{} is empty: run the command again, and enter it", .0.name())]
+    Empty(Field),
     /// Standard input holds another document.
-    #[error("standard input is not a JSON document with some of the fields {}, each a text: {problem}", field::names())]
-    Stdin {
-        /// The problem, without a part of the document.
-        problem: String,
-    },
+    #[error("standard input is not a JSON document with some of the fields {}, each a text: {}", field::names(), .0)]
+    Stdin(String),
     /// The terminal cannot be used.
     #[error("the terminal cannot be used ({0}): pass the values in the environment or with --secrets-from-stdin")]
     Terminal(io::Error),
@@ -90,12 +81,9 @@ pub enum Error {
     },
     /// The function cannot use the new key, so the former one was restored.
     #[error(
-        "the function cannot use the new API key, so the former one is stored again: {message}. The new key is invalid if this command created it"
+        "the function cannot use the new API key, so the former one is stored again: {0}. The new key is invalid if this command created it"
     )]
-    NotRotated {
-        /// The message of the failed check.
-        message: String,
-    },
+    NotRotated(String),
     /// It is unknown whether the secret was written.
     #[error(
         "it is unknown whether the secret {secret} was written ({source}): run `lastpass-elastic check`. If it reports that the API key is refused or that the secret holds the placeholder, run this command again; if not, everything is stored. The API key {key} remains valid in case it is needed"
@@ -120,25 +108,9 @@ pub enum Error {
         /// The column, counted from 1.
         column: usize,
     },
-    /// AWS could not be used.
-    #[error(transparent)]
-    Aws(#[from] aws::Error),
     /// The settings, the secret, LastPass or Elasticsearch.
     #[error("{}. Nothing was stored", .0.with_causes())]
     Library(LibraryError),
-}
-
-impl Error {
-    /// The error of a read of standard input.
-    #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
-    pub fn unreadable_stdin(error: io::Error) -> Self {
-        Self::stdin(error.to_string())
-    }
-
-    /// The error of a document in standard input.
-    pub const fn stdin(problem: String) -> Self {
-        Self::Stdin { problem }
-    }
 }
 
 impl From<LibraryError> for Error {
@@ -169,40 +141,18 @@ impl Failure for Error {
         match self {
             Self::SeveralAccounts
             | Self::AccountName(_)
-            | Self::NoTerminal { .. }
-            | Self::Empty { .. }
-            | Self::Stdin { .. }
+            | Self::NoTerminal(_)
+            | Self::Empty(_)
+            | Self::Stdin(_)
             | Self::Terminal(_) => "Usage.Invalid",
             Self::Interrupted | Self::InterruptedLater => "Connect.Interrupted",
             Self::LastPassRefused { .. } => "LastPass.Unauthorized",
             Self::ElasticsearchUnreachable { .. } => "Elasticsearch.Unreachable",
             Self::UserLacks { .. } | Self::Key { .. } => "Elasticsearch.Forbidden",
-            Self::NotRotated { .. } => "Connect.NotRotated",
+            Self::NotRotated(_) => "Connect.NotRotated",
             Self::Unknown { .. } => "Connect.Unknown",
             Self::UnknownValue { .. } => "Secret.Invalid",
-            Self::Aws(error) => error.error_type(),
             Self::Library(error) => error.error_type(),
-        }
-    }
-
-    fn exit(&self) -> Exit {
-        match self {
-            Self::SeveralAccounts
-            | Self::AccountName(_)
-            | Self::NoTerminal { .. }
-            | Self::Empty { .. }
-            | Self::Stdin { .. }
-            | Self::Terminal(_) => Exit::Usage,
-            Self::Interrupted | Self::InterruptedLater => Exit::Unfinished,
-            Self::LastPassRefused { .. }
-            | Self::ElasticsearchUnreachable { .. }
-            | Self::UserLacks { .. }
-            | Self::Key { .. }
-            | Self::NotRotated { .. }
-            | Self::UnknownValue { .. }
-            | Self::Library(_) => Exit::Failed,
-            Self::Unknown { .. } => Exit::Aws,
-            Self::Aws(error) => error.exit(),
         }
     }
 
@@ -216,15 +166,14 @@ impl Failure for Error {
             | Self::Library(_) => true,
             Self::SeveralAccounts
             | Self::AccountName(_)
-            | Self::NoTerminal { .. }
-            | Self::Empty { .. }
-            | Self::Stdin { .. }
+            | Self::NoTerminal(_)
+            | Self::Empty(_)
+            | Self::Stdin(_)
             | Self::Terminal(_)
             | Self::Interrupted
             | Self::InterruptedLater
-            | Self::NotRotated { .. }
-            | Self::Unknown { .. }
-            | Self::Aws(_) => false,
+            | Self::NotRotated(_)
+            | Self::Unknown { .. } => false,
         }
     }
 }

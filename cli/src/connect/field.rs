@@ -73,6 +73,11 @@ impl Field {
     }
 }
 
+/// Returns the fields that are needed.
+pub fn needed<const COUNT: usize>(fields: [(bool, Field); COUNT]) -> impl Iterator<Item = Field> {
+    fields.into_iter().filter_map(|(is_needed, field)| is_needed.then_some(field))
+}
+
 /// Names fields for an error text.
 pub fn describe(fields: &[Field]) -> String {
     fields.iter().map(|field| field.describe()).collect::<Vec<_>>().join(", ")

@@ -26,7 +26,7 @@ pub async fn start(
 ) -> Result<Vec<Value>, function::Error> {
     let run = |stream: &Stream| {
         let stream = stream.as_str();
-        let request = payload::for_account(&json!({"action": "collect", "stream": stream}), account);
+        let request = payload::with_account(&json!({"action": "collect", "stream": stream}), account);
         async move {
             match function.invoke(&request).await {
                 Ok(answer) => Ok(answer),

@@ -33,7 +33,8 @@ impl Input {
             }
         }
         if args.secrets_from_stdin {
-            let text = SecretString::from(io::read_to_string(io::stdin()).map_err(Error::unreadable_stdin)?);
+            let text =
+                SecretString::from(io::read_to_string(io::stdin()).map_err(|error| Error::Stdin(error.to_string()))?);
             read_document(&text, &mut values)?;
         }
         Ok(Self { values, can_ask: !args.secrets_from_stdin && ask::is_possible() })
@@ -62,9 +63,9 @@ impl Input {
     ///
     /// # Errors
     /// [`Error::NoTerminal`], which names all missing values.
-    pub fn require(&self, fields: &[Field]) -> Result<(), Error> {
+    pub fn check_available(&self, fields: &[Field]) -> Result<(), Error> {
         let missing: Vec<Field> = fields.iter().copied().filter(|field| !self.has(*field)).collect();
-        if self.can_ask || missing.is_empty() { Ok(()) } else { Err(Error::NoTerminal { missing }) }
+        if self.can_ask || missing.is_empty() { Ok(()) } else { Err(Error::NoTerminal(missing)) }
     }
 
     /// Returns a value, and asks for it if it is not given. An empty input is an empty text.
@@ -78,7 +79,7 @@ impl Input {
                 let typed = ask::ask(field.prompt(), field.is_hidden()).await?;
                 Ok(clean(field, typed.expose_secret().to_owned()))
             }
-            None => Err(Error::NoTerminal { missing: vec![field] }),
+            None => Err(Error::NoTerminal(vec![field])),
         }
     }
 
@@ -86,9 +87,9 @@ impl Input {
     ///
     /// # Errors
     /// As [`get`](Self::get); [`Error::Empty`].
-    pub async fn demand(&self, field: Field) -> Result<SecretString, Error> {
+    pub async fn get_nonempty(&self, field: Field) -> Result<SecretString, Error> {
         let value = self.get(field).await?;
-        if value.expose_secret().is_empty() { Err(Error::Empty { field }) } else { Ok(value) }
+        if value.expose_secret().is_empty() { Err(Error::Empty(field)) } else { Ok(value) }
     }
 }
 
@@ -111,16 +112,16 @@ fn insert(values: &mut BTreeMap<Field, SecretString>, field: Field, value: Strin
 /// Reads the JSON of `--secrets-from-stdin`. No error repeats a part of it.
 fn read_document(text: &SecretString, values: &mut BTreeMap<Field, SecretString>) -> Result<(), Error> {
     let fields: Map<String, Value> = serde_json::from_str(text.expose_secret())
-        .map_err(|error| Error::stdin(format!("line {}, column {}", error.line(), error.column())))?;
+        .map_err(|error| Error::Stdin(format!("line {}, column {}", error.line(), error.column())))?;
     for (name, value) in fields {
         let field = Field::ALL.into_iter().find(|field| field.name() == name);
-        let field = field.ok_or_else(|| Error::stdin("it has an unknown field".to_owned()))?;
+        let field = field.ok_or_else(|| Error::Stdin("it has an unknown field".to_owned()))?;
         match value {
             Value::String(text) => insert(values, field, text),
             Value::Number(number) => insert(values, field, number.to_string()),
             Value::Null => {}
             Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
-                return Err(Error::stdin(format!("`{}` is not a text", field.name())));
+                return Err(Error::Stdin(format!("`{}` is not a text", field.name())));
             }
         }
     }

@@ -31,17 +31,17 @@ impl CreatedKey {
         Ok(elastic::create_writer_key(client, name, &metadata).await?)
     }
 
-    /// The client with the login that created the key; `None` if this command created none.
+    /// Returns the client with the login that created the key; `None` if this command created none.
     pub fn client(&self) -> Option<&elastic::Client> {
         self.0.as_ref().map(|(client, _)| client)
     }
 
-    /// The name of the key; `None` if this command created none.
+    /// Returns the name of the key; `None` if this command created none.
     pub fn name(&self) -> Option<&str> {
         self.0.as_ref().map(|(_, name)| name.as_str())
     }
 
-    /// Invalidates the key, if this command created one. A failure is a message, because another error ends the command.
+    /// Invalidates the key, if this command created one. Prints a message if that fails, because another error ends the command.
     pub async fn invalidate(&self) {
         let Some((client, name)) = &self.0 else { return };
         let client = client.until(Deadline::after(TIMEOUT));

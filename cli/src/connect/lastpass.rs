@@ -1,6 +1,6 @@
 //! Tries the credentials of LastPass.
 
-use std::time::Duration;
+use std::{convert::Infallible, ops::ControlFlow, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use lastpass_elastic::{clock::Deadline, collect::Preview, request::Window};
@@ -19,7 +19,7 @@ const RANGE: SignedDuration = SignedDuration::from_secs(60);
 /// [`Error`].
 pub async fn prove(account: &Preview, now: Timestamp) -> Result<(), Error> {
     let window = Window { from: now - RANGE, to: now };
-    account.events(window, Deadline::after(TIMEOUT), |_| {}).await?;
+    account.events::<Infallible>(window, Deadline::after(TIMEOUT), |_| ControlFlow::Continue(())).await?;
     output::print_message("LastPass accepts the account number and the provisioning hash");
     Ok(())
 }

@@ -1,28 +1,34 @@
 //! Gets missing and changed credentials, and proves them, before anything is stored in AWS.
 
 use jiff::Timestamp;
-use lastpass_elastic::{clock, document::Namespace, elastic::SetupOptions};
+use lastpass_elastic::{
+    clock,
+    document::Namespace,
+    elastic::{self, SetupOptions},
+};
 use secrecy::ExposeSecret as _;
 
 use super::{
+    command::Connection,
     document::{Document, REQUIRED},
-    elasticsearch::{Access, Elasticsearch, Work},
+    elasticsearch::{Access, Elasticsearch},
     error::Error,
-    field::Field,
+    field::{Field, needed},
     input::Input,
     key::CreatedKey,
     lastpass,
-    secret::Secret,
-    settings::Settings,
 };
-use crate::args::ConnectArgs;
+use crate::{args::ConnectArgs, output};
 
 /// The changes that a command makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
     pub number: bool,
     pub hash: bool,
-    pub elasticsearch: Work,
+    /// The function gets a new API key.
+    pub key: bool,
+    /// The index templates are installed.
+    pub templates: bool,
 }
 
 impl Plan {
@@ -30,13 +36,27 @@ impl Plan {
     pub fn new(document: &Document, args: &ConnectArgs) -> Self {
         let [number, hash, key] = REQUIRED.map(|field| document.get(field).is_none());
         let templates = key || args.retention.is_some() || args.take_over;
-        let elasticsearch = Work { key: key || args.rotate_key, templates };
-        Self { number, hash: hash || args.rotate_hash, elasticsearch }
+        Self { number, hash: hash || args.rotate_hash, key: key || args.rotate_key, templates }
     }
 
-    /// Whether nothing is missing, and nothing is to be changed.
+    /// Returns whether nothing is missing, and nothing is to be changed.
     pub const fn is_none(self) -> bool {
-        !self.number && !self.hash && self.elasticsearch.is_none()
+        !self.changes_secret() && !self.templates
+    }
+
+    /// Returns whether the secret is written.
+    pub const fn changes_secret(self) -> bool {
+        self.number || self.hash || self.key
+    }
+
+    /// Returns whether Elasticsearch is needed.
+    pub const fn uses_elasticsearch(self) -> bool {
+        self.key || self.templates
+    }
+
+    /// Returns the values of LastPass that are needed.
+    pub fn fields(self) -> impl Iterator<Item = Field> {
+        needed([(self.number, Field::AccountNumber), (self.hash, Field::ProvisioningHash)])
     }
 
     /// Lists the given values that differ from those in the secret, which stay.
@@ -45,7 +65,7 @@ impl Plan {
         [
             (self.number, Field::AccountNumber, BY_HAND),
             (self.hash, Field::ProvisioningHash, "--rotate-hash replaces it"),
-            (self.elasticsearch.key, Field::WriterKey, "--rotate-key replaces it"),
+            (self.key, Field::WriterKey, "--rotate-key replaces it"),
         ]
         .into_iter()
         .filter(|(is_changed, field, _)| {
@@ -58,60 +78,40 @@ impl Plan {
         })
         .collect()
     }
-
-    /// The values of LastPass that are needed.
-    fn fields(self) -> impl Iterator<Item = Field> {
-        let fields = [(self.number, Field::AccountNumber), (self.hash, Field::ProvisioningHash)];
-        fields.into_iter().filter_map(|(is_needed, field)| is_needed.then_some(field))
-    }
 }
 
-/// The work of one command before the secret is written.
-pub struct Preparation<'a> {
-    pub args: &'a ConnectArgs,
-    pub input: &'a Input,
-    pub settings: &'a Settings,
-    pub secret: &'a Secret<'a>,
-    pub plan: Plan,
-    /// The name for a new API key.
-    pub key_name: &'a str,
-    pub stack: &'a str,
-}
-
-impl Preparation<'_> {
+impl Connection<'_> {
     /// Gets and proves all credentials, installs the index templates, and returns the new content of the secret. Stores a new
     /// key in `created`.
     ///
     /// # Errors
     /// [`Error`]. Nothing is stored in AWS.
-    pub async fn run(&self, mut document: Document, created: &mut CreatedKey) -> Result<Document, Error> {
-        let elasticsearch = self.elasticsearch();
-        let fields: Vec<Field> = self.plan.fields().chain(elasticsearch.fields()).collect();
-        self.input.require(&fields)?;
-        if !self.plan.elasticsearch.is_none() {
+    pub async fn prepare(
+        &self,
+        plan: Plan,
+        mut document: Document,
+        created: &mut CreatedKey,
+    ) -> Result<Document, Error> {
+        let has_key = self.input.has(Field::WriterKey) || self.input.has(Field::InstallerKey);
+        let uses_keys = self.args.api_keys || (has_key && !self.input.has(Field::User));
+        let elasticsearch = Elasticsearch { config: &self.settings.config, plan, uses_keys };
+        let fields: Vec<Field> = plan.fields().chain(elasticsearch.fields()).collect();
+        self.input.check_available(&fields)?;
+        if plan.uses_elasticsearch() {
             elasticsearch.reach().await?;
         }
-        for field in self.plan.fields() {
-            document.set(field, &self.input.demand(field).await?);
+        for field in plan.fields() {
+            document.set(field, &self.input.get_nonempty(field).await?);
         }
         let account = document.account(&self.settings.config, self.secret.id())?;
-        if self.plan.number || self.plan.hash {
+        if plan.number || plan.hash {
             lastpass::prove(&account, clock::now()).await?;
         }
-        if !self.plan.elasticsearch.is_none() {
+        if plan.uses_elasticsearch() {
             let access = elasticsearch.log_in(self.input, account.namespace()).await?;
             self.use_access(&elasticsearch, access, account.namespace(), &mut document, created).await?;
         }
         Ok(document)
-    }
-
-    fn elasticsearch(&self) -> Elasticsearch<'_> {
-        let has_key = self.input.has(Field::WriterKey) || self.input.has(Field::InstallerKey);
-        Elasticsearch {
-            config: &self.settings.config,
-            work: self.plan.elasticsearch,
-            uses_keys: self.args.api_keys || (has_key && !self.input.has(Field::User)),
-        }
     }
 
     /// Creates or takes the writer key, and installs the index templates.
@@ -123,15 +123,16 @@ impl Preparation<'_> {
         document: &mut Document,
         created: &mut CreatedKey,
     ) -> Result<(), Error> {
-        let Work { key, templates } = self.plan.elasticsearch;
+        let Plan { key, templates, .. } = elasticsearch.plan;
         let (writer, installer) = match access {
-            Access::User(client) => {
-                let writer = if key { Some(created.create(&client, self.key_name, self.stack).await?) } else { None };
-                if let Some(writer) = &writer {
-                    elasticsearch.prove_writer(writer, namespace).await?;
-                }
-                (writer, Some(client))
+            Access::User(client) if key => {
+                let stack = &self.session.stack.name;
+                let name = key_name(stack, self.account, clock::now());
+                let writer = created.create(&client, &name, stack).await?;
+                elasticsearch.prove_writer(&writer, namespace).await?;
+                (Some(writer), Some(client))
             }
+            Access::User(client) => (None, Some(client)),
             Access::Keys { writer, installer } => (writer, installer),
         };
         if let Some(writer) = &writer {
@@ -139,14 +140,15 @@ impl Preparation<'_> {
         }
         if let (true, Some(client)) = (templates, &installer) {
             let options = SetupOptions { retention: self.args.retention.clone(), take_over: self.args.take_over };
-            elasticsearch.install_templates(client, &options).await?;
+            elastic::setup(client, &options).await?;
+            output::print_message("the index templates are installed");
         }
         Ok(())
     }
 }
 
 /// Names a new API key after its stack and account, and after the time, so that no other key has this name.
-pub fn key_name(stack: &str, account: Option<&str>, now: Timestamp) -> String {
+fn key_name(stack: &str, account: Option<&str>, now: Timestamp) -> String {
     let account = account.map_or_else(String::new, |account| format!(" {account}"));
     format!("lastpass-elastic {stack}{account} {now:.0}")
 }
@@ -168,17 +170,17 @@ mod tests {
     #[test]
     fn only_missing_and_named_credentials_are_changed() {
         let mut document = Document::default();
-        let all = Plan { number: true, hash: true, elasticsearch: Work { key: true, templates: true } };
+        let all = Plan { number: true, hash: true, key: true, templates: true };
         assert_eq!(Plan::new(&document, &args(&[])), all);
         for field in REQUIRED {
             document.set(field, &"1".into());
         }
         assert!(Plan::new(&document, &args(&[])).is_none());
-        let none = Plan { number: false, hash: false, elasticsearch: Work { key: false, templates: false } };
-        let key = Plan { elasticsearch: Work { key: true, templates: false }, ..none };
+        let none = Plan { number: false, hash: false, key: false, templates: false };
+        let key = Plan { key: true, ..none };
         assert_eq!(Plan::new(&document, &args(&["--rotate-key"])), key);
         assert_eq!(Plan::new(&document, &args(&["--rotate-hash"])), Plan { hash: true, ..none });
-        let templates = Plan { elasticsearch: Work { key: false, templates: true }, ..none };
+        let templates = Plan { templates: true, ..none };
         for words in [&["--retention", "90d"][..], &["--take-over"]] {
             assert_eq!(Plan::new(&document, &args(words)), templates);
         }

@@ -53,7 +53,7 @@ impl Report<'_> {
             Some("lease_held") => Exit::Done,
             _ => Exit::of_answer(run),
         };
-        self.runs.iter().map(of_run).fold(Exit::of_answer(&self.check), Exit::worse)
+        self.runs.iter().map(of_run).fold(Exit::of_answer(&self.check), Exit::max)
     }
 
     /// Returns the link to the documents in Kibana.
@@ -66,7 +66,7 @@ impl Report<'_> {
             "action": "connect", "status": if self.exit() == Exit::Failed { "failed" } else { "connected" },
             "changed": self.changed, "check": self.check, "runs": self.runs, "discover": self.discover(),
         });
-        payload::for_account(&document, self.account)
+        payload::with_account(&document, self.account)
     }
 
     fn page(&self) -> String {

@@ -15,12 +15,13 @@ use super::{
     secret::Secret,
     settings::{self, Settings},
 };
-use crate::{aws::Aws, output};
+use crate::{aws::Aws, failure::Error as CommandError, output};
 
 /// The remedy for a key that this command does not invalidate.
 pub const BY_HAND: &str = "delete it in Kibana under Stack Management > API keys";
 
-/// Invalidates the former key with the login that created the new one. A failure is a message: the new key is in use.
+/// Invalidates the former key with the login that created the new one. Prints a message if that fails, because the new
+/// key is in use already.
 pub async fn invalidate_former(former: &SecretString, created: &CreatedKey, shared_with: &[String]) -> bool {
     if !shared_with.is_empty() {
         output::print_message(&format!(
@@ -67,13 +68,13 @@ pub async fn invalidate_former(former: &SecretString, created: &CreatedKey, shar
 /// Returns the other accounts of the stack whose secret holds the same API key.
 ///
 /// # Errors
-/// [`Error`] if a secret cannot be read, because the key must then stay valid.
+/// [`CommandError`] if a secret cannot be read, because the key must then stay valid.
 pub async fn accounts_with_key(
     aws: &Aws,
     settings: &Settings,
     accounts: &[String],
     key: &SecretString,
-) -> Result<Vec<String>, Error> {
+) -> Result<Vec<String>, CommandError> {
     let mut found = Vec::new();
     if matches!(settings.config.secret, SecretSource::Arn(_)) {
         return Ok(found);

@@ -11,6 +11,7 @@ use lastpass_elastic::{
 use super::error::Error;
 use crate::{
     aws::{self, Aws, Call},
+    failure::Error as CommandError,
     stack::Stack,
 };
 
@@ -27,15 +28,16 @@ impl Settings {
     /// Fetches the settings of the function of `stack`.
     ///
     /// # Errors
-    /// [`Error`].
-    pub async fn fetch(aws: &Aws, stack: &Stack, account: Option<&str>) -> Result<Self, Error> {
+    /// [`CommandError`].
+    pub async fn fetch(aws: &Aws, stack: &Stack, account: Option<&str>) -> Result<Self, CommandError> {
         let name = &stack.function_name;
         let request = aws_sdk_lambda::Client::new(aws.config()).get_function_configuration().function_name(name);
         let found = request.send().await;
         let found = found.map_err(|error| aws::Error::new(&error, Call::new(READ, name), aws.region()))?;
         let variables: HashMap<String, String> =
             found.environment.and_then(|environment| environment.variables).unwrap_or_default();
-        let config = Config::read(|name| variables.get(name).cloned()).map_err(LibraryError::from)?;
+        let config = Config::read(|name| variables.get(name).cloned())
+            .map_err(|fault| Error::from(LibraryError::from(fault)))?;
         let secret_id = secret_id(&config.secret, account)?;
         Ok(Self { config, secret_id })
     }

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use super::error::Error;
+
 /// The data view and the dashboards, as `make content` compiles them.
 pub const DASHBOARDS: &str = include_str!("../../../dashboards/compiled/lastpass-dashboards.ndjson");
 /// The detection rules, as `make content` compiles them.
@@ -9,9 +11,12 @@ pub const RULES: &str = include_str!("../../../detections/compiled/lastpass-rule
 /// The digests of all values of all rules that were ever published: `scripts/published.py`.
 pub const PUBLISHED: &str = include_str!("../../../detections/compiled/published.json");
 
-/// The lines of an NDJSON file.
-pub fn lines(text: &str) -> serde_json::Result<Vec<Map<String, Value>>> {
-    text.lines().map(serde_json::from_str).collect()
+/// Parses the lines of an NDJSON file.
+///
+/// # Errors
+/// [`Error::Bundle`].
+pub fn lines(text: &str) -> Result<Vec<Map<String, Value>>, Error> {
+    text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
 }
 
 #[cfg(test)]

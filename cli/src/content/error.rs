@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::{exit::Exit, failure::Failure, output};
+use crate::failure::Failure;
 
 /// The environment variable with the API key.
 pub const VARIABLE: &str = "LASTPASS_ELASTIC_KIBANA_API_KEY";
@@ -83,19 +83,16 @@ pub enum Error {
     Incomplete { action: &'static str, reasons: String },
     /// A response does not have the form in Kibana's API description.
     #[error(
-        "Kibana answered the request to {action} in an unknown form: update lastpass-elastic, or import the files by hand \
+        "Kibana answered the request to {0} in an unknown form: update lastpass-elastic, or import the files by hand \
              (docs/dashboards.md)"
     )]
-    Answer { action: &'static str },
+    UnknownForm(&'static str),
     /// The content of this program is damaged.
     #[error("the content of this program cannot be read ({0}): build or download it again")]
     Bundle(#[from] serde_json::Error),
     /// TLS could not be set up.
     #[error("{0}")]
     Tls(#[from] lastpass_elastic::http::Error),
-    /// The output could not be written.
-    #[error(transparent)]
-    Output(#[from] output::Error),
 }
 
 impl Failure for Error {
@@ -113,17 +110,8 @@ impl Failure for Error {
             Self::NoSpace(_) => "Kibana.NoSpace",
             Self::TooOld(_) => "Kibana.TooOld",
             Self::NoSecurity => "Kibana.NoSecurity",
-            Self::Refused { .. } | Self::Incomplete { .. } | Self::Answer { .. } => "Kibana.Refused",
+            Self::Refused { .. } | Self::Incomplete { .. } | Self::UnknownForm(_) => "Kibana.Refused",
             Self::Bundle(_) => "Content.Invalid",
-            Self::Output(error) => error.error_type(),
-        }
-    }
-
-    fn exit(&self) -> Exit {
-        match self.error_type() {
-            "Usage.Invalid" => Exit::Usage,
-            "Content.Interrupted" => Exit::Unfinished,
-            _ => Exit::Failed,
         }
     }
 }

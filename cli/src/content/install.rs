@@ -10,7 +10,12 @@ use super::{
     kibana::Kibana,
     rules::{Plan, plan},
 };
-use crate::{args::ContentInstall, exit::Exit, output, output::Format};
+use crate::{
+    args::ContentInstall,
+    exit::Exit,
+    failure::Error as CommandError,
+    output::{self, Format},
+};
 
 type Rule = Map<String, Value>;
 
@@ -20,10 +25,10 @@ type Rule = Map<String, Value>;
 ///
 /// # Errors
 /// [`Error`].
-pub async fn install(args: &ContentInstall, format: Format) -> Result<Exit, Error> {
+pub async fn install(args: &ContentInstall, format: Format) -> Result<Exit, CommandError> {
     let address = Address::new(&args.kibana, args.space.as_deref())?;
     let (rules, dashboards) = (bundle::lines(bundle::RULES)?, bundle::lines(bundle::DASHBOARDS)?);
-    let published: Published = serde_json::from_str(bundle::PUBLISHED)?;
+    let published: Published = serde_json::from_str(bundle::PUBLISHED).map_err(Error::Bundle)?;
     let kibana = Kibana::new(address, api_key::read().await?)?;
     kibana.check().await?;
     let plans = match plans(&kibana, &rules, &published, args.overwrite).await {
@@ -55,7 +60,7 @@ async fn plans<'r>(
 ) -> Result<Vec<(&'r Rule, Plan)>, Error> {
     let mut plans = Vec::with_capacity(rules.len());
     for rule in rules {
-        let installed = kibana.rule(rule["rule_id"].as_str().unwrap_or_default()).await?;
+        let installed = kibana.fetch_rule(rule["rule_id"].as_str().unwrap_or_default()).await?;
         plans.push((rule, plan(rule, installed.as_ref(), published, overwrite)));
     }
     Ok(plans)

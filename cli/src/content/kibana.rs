@@ -31,12 +31,12 @@ pub struct Kibana {
 }
 
 /// A response: its status, and its JSON; `Null` for anything else.
-struct Answer {
+struct Response {
     status: StatusCode,
     body: Value,
 }
 
-impl Answer {
+impl Response {
     /// Kibana's own reason.
     fn message(&self) -> String {
         let text = self.body["message"].as_str().map_or_else(|| self.body.to_string(), str::to_owned);
@@ -61,7 +61,7 @@ impl Kibana {
     /// # Errors
     /// [`Error::Tls`].
     pub fn new(address: Address, key: SecretString) -> Result<Self, Error> {
-        Ok(Self { client: Clients::new(None)?.for_kibana()?, address, key })
+        Ok(Self { client: Clients::new(None)?.for_elasticsearch()?, address, key })
     }
 
     /// Checks that a Kibana of a suitable version answers, accepts the API key, and has the space.
@@ -87,21 +87,21 @@ impl Kibana {
         space.success("use this space").map(|_| ())
     }
 
-    /// Returns the rule that is installed. `None` if there is none.
+    /// Fetches a rule that is installed. `None` if there is none.
     ///
     /// # Errors
     /// [`Error::NoSecurity`] if this Kibana has no rules; otherwise [`Error`].
-    pub async fn rule(&self, rule_id: &str) -> Result<Option<Map<String, Value>>, Error> {
+    pub async fn fetch_rule(&self, rule_id: &str) -> Result<Option<Map<String, Value>>, Error> {
         const ACTION: &str = "read detection rules";
         let url = self.address.url(&format!("api/detection_engine/rules?rule_id={rule_id}"));
-        let answer = self.send(self.request(Method::GET, url)).await?;
-        if answer.status == StatusCode::NOT_FOUND {
+        let response = self.send(self.request(Method::GET, url)).await?;
+        if response.status == StatusCode::NOT_FOUND {
             // Elastic Security spells the status `status_code`; a path that Kibana does not have is answered with `statusCode`.
-            return if answer.body["status_code"].is_number() { Ok(None) } else { Err(Error::NoSecurity) };
+            return if response.body["status_code"].is_number() { Ok(None) } else { Err(Error::NoSecurity) };
         }
-        match answer.success(ACTION)? {
+        match response.success(ACTION)? {
             Value::Object(rule) => Ok(Some(rule)),
-            _ => Err(Error::Answer { action: ACTION }),
+            _ => Err(Error::UnknownForm(ACTION)),
         }
     }
 
@@ -112,12 +112,12 @@ impl Kibana {
     pub async fn import_dashboards(&self) -> Result<Vec<String>, Error> {
         const ACTION: &str = "import the dashboards";
         let url = self.address.url("api/saved_objects/_import?overwrite=true");
-        let answer = self.upload(url, "lastpass-dashboards.ndjson", bundle::DASHBOARDS).await?;
-        let answer = answer.success(ACTION)?;
-        if answer["success"] != Value::Bool(true) {
-            return Err(Error::Incomplete { action: ACTION, reasons: reasons(&answer["errors"]) });
+        let response = self.upload(url, "lastpass-dashboards.ndjson", bundle::DASHBOARDS).await?;
+        let response = response.success(ACTION)?;
+        if response["success"] != Value::Bool(true) {
+            return Err(Error::Incomplete { action: ACTION, reasons: reasons(&response["errors"]) });
         }
-        let results = answer["successResults"].as_array().ok_or(Error::Answer { action: ACTION })?;
+        let results = response["successResults"].as_array().ok_or(Error::UnknownForm(ACTION))?;
         let replaced = results.iter().filter(|result| result["overwrite"] == Value::Bool(true));
         Ok(replaced.filter_map(|result| result["id"].as_str()).map(str::to_owned).collect())
     }
@@ -130,11 +130,11 @@ impl Kibana {
         const ACTION: &str = "import all detection rules";
         let lines: Vec<String> = rules.iter().map(|rule| format!("{}\n", Value::Object((*rule).clone()))).collect();
         let url = self.address.url("api/detection_engine/rules/_import");
-        let answer = self.upload(url, "lastpass-rules.ndjson", &lines.concat()).await?.success(ACTION)?;
-        match answer["success"].as_bool() {
+        let response = self.upload(url, "lastpass-rules.ndjson", &lines.concat()).await?.success(ACTION)?;
+        match response["success"].as_bool() {
             Some(true) => Ok(()),
-            Some(false) => Err(Error::Incomplete { action: ACTION, reasons: reasons(&answer["errors"]) }),
-            None => Err(Error::Answer { action: ACTION }),
+            Some(false) => Err(Error::Incomplete { action: ACTION, reasons: reasons(&response["errors"]) }),
+            None => Err(Error::UnknownForm(ACTION)),
         }
     }
 
@@ -151,7 +151,7 @@ impl Kibana {
     }
 
     /// Uploads a file. Kibana requires the extension `.ndjson`.
-    async fn upload(&self, url: String, name: &str, content: &str) -> Result<Answer, Error> {
+    async fn upload(&self, url: String, name: &str, content: &str) -> Result<Response, Error> {
         let body = format!(
             "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\
              Content-Type: application/x-ndjson\r\n\r\n{content}\r\n--{BOUNDARY}--\r\n"
@@ -173,7 +173,7 @@ impl Kibana {
             .header("elastic-api-version", API_VERSION)
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<Answer, Error> {
+    async fn send(&self, request: RequestBuilder) -> Result<Response, Error> {
         let unreachable = |error: reqwest::Error| {
             let url = self.address.base_url().to_owned();
             Error::Unreachable { url, reason: reason(&error) }
@@ -188,13 +188,13 @@ impl Kibana {
             return Err(Error::NotKibana { url: self.address.base_url().to_owned(), found: self.is_elasticsearch() });
         }
         let body = response.bytes().await.map_err(unreachable)?;
-        Ok(Answer { status, body: serde_json::from_slice(&body).unwrap_or(Value::Null) })
+        Ok(Response { status, body: serde_json::from_slice(&body).unwrap_or(Value::Null) })
     }
 
-    fn not_kibana(&self, answer: &Answer) -> Error {
-        let found = match answer.body["tagline"].as_str() {
+    fn not_kibana(&self, response: &Response) -> Error {
+        let found = match response.body["tagline"].as_str() {
             Some(_) => self.is_elasticsearch(),
-            None => format!("it answers api/status with HTTP {} and without Kibana's status", answer.status.as_u16()),
+            None => format!("it answers api/status with HTTP {} and without Kibana's status", response.status.as_u16()),
         };
         Error::NotKibana { url: self.address.base_url().to_owned(), found }
     }

@@ -18,9 +18,4 @@ mod kibana;
 mod report;
 mod rules;
 
-pub use self::{
-    address::Address,
-    error::{Error, VARIABLE},
-    install::install,
-    report::render,
-};
+pub use self::{address::Address, error::VARIABLE, install::install, report::render};

@@ -4,7 +4,7 @@
 //! Later responses are those of an empty account, so that each input ends.
 #![no_main]
 
-use std::{collections::HashMap, sync::LazyLock, time::Duration};
+use std::{collections::HashMap, ops::ControlFlow, sync::LazyLock, time::Duration};
 
 use lastpass_elastic::{
     clock::Deadline,
@@ -51,7 +51,10 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         from: "2014-01-01T00:00:00Z".parse().expect("a time"),
         to: "2026-01-01T00:00:00Z".parse().expect("a time"),
     };
-    let take = |documents: Vec<Document>| documents.iter().for_each(check_document);
+    let take = |documents: Vec<Document>| -> ControlFlow<()> {
+        documents.iter().for_each(check_document);
+        ControlFlow::Continue(())
+    };
     let read = async {
         let (preview, deadline) = (&*PREVIEW, Deadline::after(DEADLINE));
         let read = async {

@@ -70,7 +70,7 @@ impl Targets {
         }
     }
 
-    /// Whether a command prints a list of answers.
+    /// Returns whether a command prints a list of answers.
     pub const fn is_multiple(&self) -> bool {
         matches!(self, Self::Several(_))
     }

@@ -106,7 +106,7 @@ pub enum Command {
         #[command(subcommand)]
         command: LocalCommand,
     },
-    /// Dashboards and detection rules in Kibana
+    /// Install the dashboards and detection rules in Kibana
     Content {
         #[command(subcommand)]
         command: ContentCommand,
@@ -203,12 +203,12 @@ pub enum StreamName {
 }
 
 impl StreamName {
-    /// The name in requests of the function.
+    /// Returns the name in requests of the function.
     pub const fn as_str(self) -> &'static str {
         self.stream().as_str()
     }
 
-    /// The stream of the library.
+    /// Returns the stream of the library.
     pub const fn stream(self) -> Stream {
         match self {
             Self::EventReport => Stream::EventReport,

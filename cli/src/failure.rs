@@ -13,6 +13,14 @@ impl<E: Failure + 'static> From<E> for Error {
     }
 }
 
+/// The beginnings of the names of the function's own errors. Source: docs/errors.md.
+const FUNCTION_ERRORS: [&str; 6] = ["Request.", "Config.", "Secret.", "Checkpoint.", "LastPass.", "Elasticsearch."];
+
+/// Returns whether an error with this name comes from the function's own code, also if that code runs on this machine.
+pub fn is_of_function(error_type: &str) -> bool {
+    FUNCTION_ERRORS.iter().any(|prefix| error_type.starts_with(prefix))
+}
+
 /// An error that ends a command, or one account's part of it. Its text says how to fix it.
 pub trait Failure: std::error::Error {
     /// Returns the stable name of the error, such as `Aws.Expired`.
@@ -30,7 +38,7 @@ pub trait Failure: std::error::Error {
 
     /// Returns whether docs/errors.md explains the error by its name. People then see the name too.
     fn is_documented(&self) -> bool {
-        false
+        is_of_function(self.error_type())
     }
 
     /// Formats the error for people.

@@ -6,11 +6,9 @@ use serde_json::Value;
 use crate::{
     aws::{self, Aws, Call},
     exit::Exit,
-    failure::Failure,
+    failure::{Failure, is_of_function},
 };
 
-/// The prefixes of the error types that the function itself returns. Source: docs/errors.md.
-const FUNCTION_ERRORS: [&str; 6] = ["Request.", "Config.", "Secret.", "Checkpoint.", "LastPass.", "Elasticsearch."];
 const INVOKE: &str = "lambda:InvokeFunction";
 
 /// The function of a stack.
@@ -65,7 +63,7 @@ impl Failure for Error {
 }
 
 impl Function {
-    /// Names the function of a stack.
+    /// Builds a client of the function `name`.
     pub fn new(aws: &Aws, name: String) -> Self {
         Self { client: aws.invoker(), name, region: aws.region().to_owned() }
     }
@@ -102,8 +100,11 @@ impl Function {
 
     /// Builds an error. The function's own errors say how to fix them; for all others the text points to the log.
     fn failed(&self, error_type: &str, message: &str) -> Error {
-        let is_own = FUNCTION_ERRORS.iter().any(|prefix| error_type.starts_with(prefix));
-        let hint = if is_own { String::new() } else { format!(" (see its log group /aws/lambda/{})", self.name) };
+        let hint = if is_of_function(error_type) {
+            String::new()
+        } else {
+            format!(" (see its log group /aws/lambda/{})", self.name)
+        };
         Error::Failed { error_type: error_type.to_owned(), message: format!("{message}{hint}") }
     }
 }

@@ -32,12 +32,12 @@ impl Session {
         Ok(Self { aws, stack, options: options.clone() })
     }
 
-    /// The function of the stack.
+    /// Returns the function of the stack.
     pub fn function(&self) -> Function {
         Function::new(&self.aws, self.stack.function_name.clone())
     }
 
-    /// The accounts of a command that needs one on a stack of several accounts.
+    /// Returns the accounts of a command that needs one on a stack of several accounts.
     ///
     /// # Errors
     /// [`accounts::Error`](crate::accounts::Error).
@@ -45,7 +45,7 @@ impl Session {
         Ok(Targets::resolve(&self.stack, &self.options)?)
     }
 
-    /// The accounts of `status`: without `--account`, one answer covers all accounts.
+    /// Returns the accounts of `status`: without `--account`, one answer covers all accounts.
     ///
     /// # Errors
     /// [`accounts::Error`](crate::accounts::Error).
@@ -53,7 +53,7 @@ impl Session {
         if self.options.accounts.is_empty() { Ok(Targets::Stack) } else { self.targets() }
     }
 
-    /// The accounts of `invoke`: without options, the payload itself may name an account.
+    /// Returns the accounts of `invoke`: without options, the payload itself may name an account.
     ///
     /// # Errors
     /// [`accounts::Error`](crate::accounts::Error).

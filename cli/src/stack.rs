@@ -146,7 +146,7 @@ impl Stack {
     }
 }
 
-/// Whether a stack with this status has outputs.
+/// Returns whether a stack with this status has outputs.
 fn is_deployed(status: &StackStatus) -> bool {
     status.as_str().ends_with("_COMPLETE")
         && !status.as_str().starts_with("DELETE")

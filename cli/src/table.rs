@@ -34,7 +34,7 @@ fn render_action(answer: &Value, width: Option<u16>) -> Option<String> {
     }
 }
 
-/// Whether a value contains a time that is rendered as one.
+/// Returns whether a value contains a time that is rendered as one.
 fn has_time(value: &Value) -> bool {
     match value {
         Value::String(text) => text.parse::<Timestamp>().is_ok(),
@@ -50,14 +50,14 @@ fn plain_table() -> Table {
     table
 }
 
-/// An empty table with a heading.
+/// Returns an empty table with a heading.
 pub fn table<const COLUMNS: usize>(header: [&str; COLUMNS]) -> Table {
     let mut table = plain_table();
     table.set_header(header);
     table
 }
 
-/// The text of a table.
+/// Returns the text of a table.
 pub fn lines(mut table: Table, width: Option<u16>) -> String {
     if let Some(width) = width {
         table.set_width(width);

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
     path::Path,
     process::Command,
@@ -20,22 +20,21 @@ source_profile = user
 ";
 
 /// Returns the body of a request, after refusing the request.
-fn refuse(stream: &TcpStream) -> String {
+fn refuse(mut stream: &TcpStream) -> io::Result<String> {
     let (mut reader, mut length) = (BufReader::new(stream), 0);
     loop {
         let mut line = String::new();
-        reader.read_line(&mut line).expect("a line");
+        reader.read_line(&mut line)?;
         match line.trim_end().to_lowercase().strip_prefix("content-length:") {
-            Some(number) => length = number.trim().parse().expect("a number"),
+            Some(number) => length = number.trim().parse().map_err(io::Error::other)?,
             None if line.trim_end().is_empty() => break,
             None => {}
         }
     }
     let mut body = vec![0; length];
-    reader.read_exact(&mut body).expect("a body");
-    let mut writer = stream;
-    writer.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").expect("a response");
-    String::from_utf8(body).expect("a text")
+    reader.read_exact(&mut body)?;
+    stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")?;
+    String::from_utf8(body).map_err(io::Error::other)
 }
 
 #[test]
@@ -52,5 +51,6 @@ fn a_profile_may_assume_a_role_in_the_region_of_the_option() {
     let output = command.output().expect("a result");
     let request =
         requests.try_recv().unwrap_or_else(|_| panic!("no request: {}", String::from_utf8_lossy(&output.stderr)));
+    let request = request.expect("a request");
     assert!(request.contains("Action=AssumeRole") && request.contains("operator"), "{request}");
 }

@@ -60,8 +60,8 @@ impl Credentials {
     #[must_use]
     pub fn have_same(&self, part: Part, others: &Self) -> bool {
         match part {
-            Part::LastPassCredentials => self.are_same_for_lastpass(others),
-            Part::ApiKeys => self.are_same_for_elasticsearch(others),
+            Part::LastPassCredentials => self.for_lastpass() == others.for_lastpass(),
+            Part::ApiKeys => self.api_keys() == others.api_keys(),
             Part::Destination => {
                 (&self.account_number, &self.profile.namespace) == (&others.account_number, &others.profile.namespace)
             }
@@ -69,16 +69,12 @@ impl Credentials {
         }
     }
 
-    fn are_same_for_lastpass(&self, others: &Self) -> bool {
-        self.account_number == others.account_number
-            && self.provisioning_hash.expose_secret() == others.provisioning_hash.expose_secret()
+    fn for_lastpass(&self) -> (&AccountNumber, &str) {
+        (&self.account_number, self.provisioning_hash.expose_secret())
     }
 
-    fn are_same_for_elasticsearch(&self, others: &Self) -> bool {
-        let setup_key =
-            |credentials: &Self| credentials.elastic_setup_api_key.as_ref().map(|key| key.expose_secret().to_owned());
-        self.elastic_api_key.expose_secret() == others.elastic_api_key.expose_secret()
-            && setup_key(self) == setup_key(others)
+    fn api_keys(&self) -> (&str, Option<&str>) {
+        (self.elastic_api_key.expose_secret(), self.elastic_setup_api_key.as_ref().map(|key| key.expose_secret()))
     }
 
     /// Parses the document of the secret `secret_id`. Ignores unknown fields.

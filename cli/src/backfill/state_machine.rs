@@ -19,7 +19,7 @@ pub struct StateMachine<'a> {
 }
 
 impl<'a> StateMachine<'a> {
-    /// Names the state machine.
+    /// Builds a client of the state machine `arn`.
     pub fn new(aws: &'a Aws, arn: &'a str) -> Self {
         Self { client: aws_sdk_sfn::Client::new(aws.config()), arn, region: aws.region() }
     }
@@ -94,7 +94,7 @@ impl<'a> StateMachine<'a> {
     }
 }
 
-/// Whether two inputs have the same range, account and option `alert`, in whatever form their times are written.
+/// Returns whether two inputs have the same range, account and option `alert`, in whatever form their times are written.
 fn is_same_backfill(one: &Value, other: &Value) -> bool {
     let meaning = |input: &Value| {
         let [from, to] = ["from", "to"].map(|name| parse_time(input[name].as_str()?));

@@ -14,7 +14,7 @@ use super::error::Error;
 /// Longest line that a terminal delivers. Source: termios(3), "canonical mode".
 const LONGEST_LINE: usize = 4_096;
 
-/// Whether a person can be asked: prompts go to standard error, and input comes from standard input.
+/// Returns whether a person can be asked: prompts go to standard error, and input comes from standard input.
 pub fn is_possible() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }

@@ -237,7 +237,7 @@ fn fault_of<'a>(check: &'a Value, name: &str) -> Option<&'a str> {
     Some(failed["message"].as_str().unwrap_or_default())
 }
 
-/// Whether Elasticsearch answers, but lacks the current index templates.
+/// Returns whether Elasticsearch answers, but lacks the current index templates.
 fn lacks_templates(check: &Value) -> bool {
     fault_of(check, "elasticsearch").is_none() && fault_of(check, "index_templates").is_some()
 }

@@ -55,7 +55,7 @@ impl Document {
         Value::Object(self.0.clone()).to_string().into()
     }
 
-    /// Whether `text` is the same JSON.
+    /// Returns whether `text` is the same JSON.
     pub fn is_same(&self, text: &SecretString) -> bool {
         serde_json::from_str::<Map<String, Value>>(text.expose_secret()).is_ok_and(|other| other == self.0)
     }

@@ -155,25 +155,4 @@ impl Failure for Error {
             Self::Library(error) => error.error_type(),
         }
     }
-
-    fn is_documented(&self) -> bool {
-        match self {
-            Self::LastPassRefused { .. }
-            | Self::ElasticsearchUnreachable { .. }
-            | Self::UserLacks { .. }
-            | Self::Key { .. }
-            | Self::UnknownValue { .. }
-            | Self::Library(_) => true,
-            Self::SeveralAccounts
-            | Self::AccountName(_)
-            | Self::NoTerminal(_)
-            | Self::Empty(_)
-            | Self::Stdin(_)
-            | Self::Terminal(_)
-            | Self::Interrupted
-            | Self::InterruptedLater
-            | Self::NotRotated(_)
-            | Self::Unknown { .. } => false,
-        }
-    }
 }

@@ -15,7 +15,7 @@ impl Field {
     pub const ALL: [Self; 6] =
         [Self::AccountNumber, Self::ProvisioningHash, Self::User, Self::Password, Self::WriterKey, Self::InstallerKey];
 
-    /// The name in the JSON of `--secrets-from-stdin`. Those that the secret also has are the same there.
+    /// Returns the name in the JSON of `--secrets-from-stdin`. Those that the secret also has are the same there.
     pub const fn name(self) -> &'static str {
         match self {
             Self::AccountNumber => "account_number",
@@ -27,7 +27,7 @@ impl Field {
         }
     }
 
-    /// The environment variable.
+    /// Returns the environment variable.
     pub const fn variable(self) -> &'static str {
         match self {
             Self::AccountNumber => "LASTPASS_ELASTIC_ACCOUNT_NUMBER",
@@ -39,7 +39,7 @@ impl Field {
         }
     }
 
-    /// The option. Confidential values have none, because other users of the machine can read the arguments of a process.
+    /// Returns the option. Confidential values have none, because other users can read the arguments of a process.
     const fn option(self) -> Option<&'static str> {
         match self {
             Self::AccountNumber => Some("--account-number"),
@@ -48,7 +48,7 @@ impl Field {
         }
     }
 
-    /// The text of the prompt.
+    /// Returns the text of the prompt.
     pub const fn prompt(self) -> &'static str {
         match self {
             Self::AccountNumber => "LastPass account number (Admin Console, Dashboard): ",
@@ -62,7 +62,7 @@ impl Field {
         }
     }
 
-    /// Whether the input stays hidden.
+    /// Returns whether the input stays hidden.
     pub const fn is_hidden(self) -> bool {
         self.option().is_none()
     }

@@ -20,48 +20,38 @@ use crate::{aws::Aws, failure::Error as CommandError, output};
 /// The remedy for a key that this command does not invalidate.
 pub const BY_HAND: &str = "delete it in Kibana under Stack Management > API keys";
 
-/// Invalidates the former key with the login that created the new one. Prints a message if that fails, because the new
-/// key is in use already.
+/// Invalidates the former key with the login that created the new one. Returns whether the key is invalid. Prints a message if
+/// that fails, because the new key is in use already.
 pub async fn invalidate_former(former: &SecretString, created: &CreatedKey, shared_with: &[String]) -> bool {
+    let invalidated = try_to_invalidate(former, created, shared_with).await;
+    output::print_message(invalidated.as_ref().map_or_else(String::as_str, |()| "the former API key is invalid"));
+    invalidated.is_ok()
+}
+
+async fn try_to_invalidate(former: &SecretString, created: &CreatedKey, shared_with: &[String]) -> Result<(), String> {
     if !shared_with.is_empty() {
-        output::print_message(&format!(
+        return Err(format!(
             "the former API key remains valid, because these accounts use it too: {}. Rotate theirs with --account, \
              then {BY_HAND}",
             shared_with.join(", ")
         ));
-        return false;
     }
-    let Some(client) = created.client() else {
-        output::print_message(&format!("the former API key is no longer used: {BY_HAND}"));
-        return false;
-    };
-    let Some(id) = elastic::key_id(former) else {
-        output::print_message(&format!(
-            "the ID of the former API key is unknown, because the key has another form: {BY_HAND}"
-        ));
-        return false;
-    };
+    let client = created.client().ok_or_else(|| format!("the former API key is no longer used: {BY_HAND}"))?;
     let client = client.until(Deadline::after(TIMEOUT));
+    let id = elastic::key_id(former).ok_or_else(|| {
+        format!("the ID of the former API key is unknown, because the key has another form: {BY_HAND}")
+    })?;
     let invalidated = match elastic::invalidate_keys(&client, Keys::WithId(&id)).await {
         // A user without `manage_api_key` may invalidate only keys that this user created.
         Err(elastic::Error::UserForbidden { .. }) => elastic::invalidate_keys(&client, Keys::OwnWithId(&id)).await,
         invalidated => invalidated,
     };
     match invalidated {
-        Ok(1..) => {
-            output::print_message("the former API key is invalid");
-            true
-        }
-        Ok(0) => {
-            output::print_message(&format!(
-                "the former API key was invalid already, or this user may not invalidate it: if it is still there, {BY_HAND}"
-            ));
-            false
-        }
-        Err(error) => {
-            output::print_message(&format!("the former API key could not be invalidated ({error}): {BY_HAND}"));
-            false
-        }
+        Ok(1..) => Ok(()),
+        Ok(0) => Err(format!(
+            "the former API key was invalid already, or this user may not invalidate it: if it is still there, {BY_HAND}"
+        )),
+        Err(error) => Err(format!("the former API key could not be invalidated ({error}): {BY_HAND}")),
     }
 }
 

@@ -26,12 +26,12 @@ pub struct Secret<'a> {
 }
 
 impl<'a> Secret<'a> {
-    /// Names a secret.
+    /// Builds a client of the secret `id`.
     pub fn new(aws: &'a Aws, id: &'a str, kms_key: Option<&'a str>, may_create: bool) -> Self {
         Self { client: Client::new(aws.config()), id, region: aws.region(), kms_key, may_create }
     }
 
-    /// The ARN or the name.
+    /// Returns the ARN or the name.
     pub const fn id(&self) -> &'a str {
         self.id
     }

@@ -16,7 +16,7 @@ const BYTES: usize = 6;
 pub struct Published(BTreeMap<String, BTreeMap<String, Vec<String>>>);
 
 impl Published {
-    /// Whether `value` is, or was, the value of a field of a published rule.
+    /// Returns whether `value` is, or was, the value of a field of a published rule.
     pub fn has(&self, rule_id: &str, field: &str, value: &Value) -> bool {
         match self.0.get(rule_id).and_then(|fields| fields.get(field)) {
             Some(digests) => digests.contains(&digest(value)),
@@ -25,7 +25,7 @@ impl Published {
     }
 }
 
-/// Whether two values mean the same to Kibana.
+/// Returns whether two values mean the same to Kibana.
 pub fn is_same(one: &Value, other: &Value) -> bool {
     let (one, other) = (normalized(one), normalized(other));
     one == other || (is_empty(&one) && is_empty(&other))

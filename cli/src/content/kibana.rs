@@ -74,7 +74,13 @@ impl Kibana {
             return Err(Error::NotReady(status.status.as_u16()));
         }
         if !status.body["status"].is_object() && status.status != StatusCode::UNAUTHORIZED {
-            return Err(self.not_kibana(&status));
+            let found = match status.body["tagline"].as_str() {
+                Some(_) => self.describe_elasticsearch(),
+                None => {
+                    format!("it answers api/status with HTTP {} and without Kibana's status", status.status.as_u16())
+                }
+            };
+            return Err(self.not_kibana(found));
         }
         if let Some(version) = status.body["version"]["number"].as_str().filter(|version| is_too_old(version)) {
             return Err(Error::TooOld(version.to_owned()));
@@ -181,25 +187,22 @@ impl Kibana {
         let response = request.send().await.map_err(unreachable)?;
         let (status, headers) = (response.status(), response.headers().clone());
         if status.is_redirection() {
-            let found = "it redirects to another address, such as a login page. Give the address at which Kibana itself answers";
-            return Err(Error::NotKibana { url: self.address.base_url().to_owned(), found: found.to_owned() });
+            return Err(self.not_kibana(
+                "it redirects to another address, such as a login page. Give the address at which Kibana itself answers",
+            ));
         }
         if headers.contains_key("x-elastic-product") {
-            return Err(Error::NotKibana { url: self.address.base_url().to_owned(), found: self.is_elasticsearch() });
+            return Err(self.not_kibana(self.describe_elasticsearch()));
         }
         let body = response.bytes().await.map_err(unreachable)?;
         Ok(Response { status, body: serde_json::from_slice(&body).unwrap_or(Value::Null) })
     }
 
-    fn not_kibana(&self, response: &Response) -> Error {
-        let found = match response.body["tagline"].as_str() {
-            Some(_) => self.is_elasticsearch(),
-            None => format!("it answers api/status with HTTP {} and without Kibana's status", response.status.as_u16()),
-        };
-        Error::NotKibana { url: self.address.base_url().to_owned(), found }
+    fn not_kibana(&self, found: impl Into<String>) -> Error {
+        Error::NotKibana { url: self.address.base_url().to_owned(), found: found.into() }
     }
 
-    fn is_elasticsearch(&self) -> String {
+    fn describe_elasticsearch(&self) -> String {
         let host = self.address.base_url();
         // Source: https://www.elastic.co/docs/deploy-manage/deploy/elastic-cloud/connect-your-applications-to-elasticsearch
         let hint = if host.contains(".es.") {
@@ -211,7 +214,7 @@ impl Kibana {
     }
 }
 
-/// Whether Kibana, or a proxy in front of it, is temporarily unavailable.
+/// Returns whether Kibana, or a proxy in front of it, is temporarily unavailable.
 fn is_unready(status: StatusCode) -> bool {
     matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
 }

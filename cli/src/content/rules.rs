@@ -77,7 +77,7 @@ mod tests {
         serde_json::from_str(text).expect("a rule")
     }
 
-    /// The digests of [`OLD`] and [`NEW`], from `scripts/published.py`.
+    /// Returns the digests of [`OLD`] and [`NEW`], from `scripts/published.py`.
     fn published() -> Published {
         serde_json::from_str(include_str!("testing/published.json")).expect("digests")
     }

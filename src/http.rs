@@ -156,7 +156,7 @@ impl Clients {
     /// # Errors
     /// [`Error::SetUp`] if the library rejects the configuration.
     pub fn for_lastpass(&self) -> Result<reqwest::Client, Error> {
-        Self::fresh(&self.lastpass)
+        build(builder(&self.lastpass, CONNECT_TIMEOUT))
     }
 
     /// Builds a client for Elasticsearch or Kibana, without connections.
@@ -164,7 +164,7 @@ impl Clients {
     /// # Errors
     /// [`Error::SetUp`] if the library rejects the configuration.
     pub fn for_elasticsearch(&self) -> Result<reqwest::Client, Error> {
-        Self::fresh(&self.elasticsearch)
+        build(builder(&self.elasticsearch, CONNECT_TIMEOUT))
     }
 
     /// Builds a client for AWS, which the SDK keeps for the lifetime of the sandbox. Like the SDK's own client, it requests
@@ -173,27 +173,23 @@ impl Clients {
     /// # Errors
     /// [`Error::SetUp`] if the library rejects the configuration.
     pub(crate) fn for_aws(&self) -> Result<reqwest::Client, Error> {
-        Self::build(&self.lastpass, |builder| builder.connect_timeout(AWS_CONNECT_TIMEOUT).no_gzip())
+        build(builder(&self.lastpass, AWS_CONNECT_TIMEOUT).no_gzip())
     }
+}
 
-    fn fresh(tls: &ClientConfig) -> Result<reqwest::Client, Error> {
-        Self::build(tls, |builder| builder.connect_timeout(CONNECT_TIMEOUT))
-    }
+fn builder(tls: &ClientConfig, connect_timeout: Duration) -> reqwest::ClientBuilder {
+    #[expect(clippy::disallowed_methods, reason = "the one place where clients are made")]
+    let builder = reqwest::Client::builder();
+    builder
+        .connect_timeout(connect_timeout)
+        .use_preconfigured_tls(tls.clone())
+        // A redirect would send credentials to another address.
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("lastpass-elastic/", env!("CARGO_PKG_VERSION")))
+}
 
-    fn build(
-        tls: &ClientConfig,
-        change: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
-    ) -> Result<reqwest::Client, Error> {
-        #[expect(clippy::disallowed_methods, reason = "the one place where clients are made")]
-        let builder = reqwest::Client::builder();
-        change(builder)
-            .use_preconfigured_tls(tls.clone())
-            // A redirect would send credentials to another address.
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("lastpass-elastic/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| Error::SetUp(error.into()))
-    }
+fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, Error> {
+    builder.build().map_err(|error| Error::SetUp(error.into()))
 }
 
 /// Configures TLS 1.2 and 1.3 with the trusted authorities `roots`.

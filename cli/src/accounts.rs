@@ -21,12 +21,7 @@ pub enum Error {
     SingleAccount(String),
     /// The options select no account of a stack that reads several.
     #[error("the stack {stack} reads several accounts: pass --account NAME or --all-accounts; it reads {}", list(.accounts))]
-    Unspecified {
-        /// The stack.
-        stack: String,
-        /// The accounts of the stack.
-        accounts: Vec<String>,
-    },
+    Unspecified { stack: String, accounts: Vec<String> },
     /// The stack reads several accounts, but none is named yet.
     #[error("the parameter Accounts of the stack {0} names no account: add one and deploy, or pass --account NAME")]
     NoAccounts(String),
@@ -45,9 +40,6 @@ fn list(accounts: &[String]) -> String {
 impl Targets {
     /// Finds the accounts of `stack` that the options select. A named account need not be one that the schedules read, so that
     /// its secret can be checked first.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub fn resolve(stack: &Stack, options: &StackOptions) -> Result<Self, Error> {
         let name = || stack.name.clone();
         match (&stack.accounts, options.accounts.as_slice(), options.all_accounts) {
@@ -80,16 +72,6 @@ impl Targets {
 mod tests {
     use super::*;
 
-    fn stack(accounts: Option<&[&str]>) -> Stack {
-        Stack {
-            name: "prod".to_owned(),
-            function_name: "prod".to_owned(),
-            state_machine_arn: "arn".to_owned(),
-            accounts: accounts.map(strings),
-            kms_key_arn: None,
-        }
-    }
-
     fn strings(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
@@ -102,7 +84,7 @@ mod tests {
             region: None,
             profile: None,
         };
-        Targets::resolve(&stack(accounts), &options)
+        Targets::resolve(&Stack::of_accounts(accounts), &options)
     }
 
     #[test]

@@ -19,9 +19,6 @@ use crate::{
 };
 
 /// Runs the command of `args` at the time `now`.
-///
-/// # Errors
-/// [`Error`].
 pub async fn run(args: Args, now: Timestamp) -> Result<Exit, Error> {
     let Args { command, output: format, stack: options } = args;
     match command {

@@ -26,12 +26,7 @@ pub enum Error {
     Aws(#[from] aws::Error),
     /// The function returned an error, or Lambda ended it.
     #[error("{message}")]
-    Failed {
-        /// The function's `errorType`.
-        error_type: String,
-        /// The function's `errorMessage`, which says how to fix it.
-        message: String,
-    },
+    Failed { error_type: String, message: String },
 }
 
 impl Failure for Error {
@@ -69,9 +64,6 @@ impl Function {
     }
 
     /// Invokes the function and waits for its answer.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn invoke(&self, payload: &Value) -> Result<Value, Error> {
         let request = self.client.invoke().function_name(&self.name).payload(Blob::new(payload.to_string()));
         match request.send().await {

@@ -42,20 +42,10 @@ pub enum Error {
     #[error(
         "the secret cannot be read from {path} ({source}): pass --secret-file with a file that holds the JSON of the stack's secret"
     )]
-    SecretFile {
-        /// The path of the file.
-        path: String,
-        /// Why it cannot be read.
-        source: io::Error,
-    },
+    SecretFile { path: String, source: io::Error },
     /// The secret is invalid. The library's own text is about the secret of a stack.
     #[error("the secret in {path} is invalid: {problems}")]
-    Secret {
-        /// The path of the file.
-        path: String,
-        /// All problems of the secret.
-        problems: String,
-    },
+    Secret { path: String, problems: String },
     /// A range was given for a snapshot.
     #[error("{0} is a snapshot of the present: omit --from and --to, which are only for event_report")]
     SnapshotRange(&'static str),
@@ -92,9 +82,6 @@ impl Failure for Error {
 }
 
 /// Reads a stream, and prints its documents or a summary of them.
-///
-/// # Errors
-/// [`Error`].
 pub async fn collect(args: &LocalCollect, format: Format, now: Timestamp) -> Result<Exit, CommandError> {
     let stream = args.stream.stream();
     let range = range(args, now)?;

@@ -39,9 +39,6 @@ impl Failure for Error {
 }
 
 /// Prints a text and a line break to standard output.
-///
-/// # Errors
-/// [`Error`].
 pub fn print_line(text: &str) -> Result<Reader, Error> {
     match writeln!(io::stdout().lock(), "{text}") {
         Ok(()) => Ok(Reader::Open),

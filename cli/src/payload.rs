@@ -26,9 +26,6 @@ impl Failure for Error {
 }
 
 /// Reads the payload of `invoke`: JSON, the path of a JSON file, or `-` for standard input.
-///
-/// # Errors
-/// [`Error`].
 pub fn read(argument: &str) -> Result<Value, Error> {
     let text = if argument == "-" {
         io::read_to_string(io::stdin()).map_err(Error::Unreadable)?

@@ -38,36 +38,17 @@ pub enum Error {
         "there is no stack {name} in {region}{}: set its name with --stack, its region with --region or its login with --profile{}",
         of_account(.account), existing(.others)
     )]
-    Missing {
-        /// The name.
-        name: String,
-        /// The region.
-        region: String,
-        /// The AWS account, if known.
-        account: Option<String>,
-        /// The lastpass-elastic stacks that exist.
-        others: Vec<String>,
-    },
+    Missing { name: String, region: String, account: Option<String>, others: Vec<String> },
     /// The stack belongs to another program, or to an older version.
     #[error(
         "the stack {name} has no output {output}: it is not a lastpass-elastic stack, or its version is too old; deploy the current version (`sam deploy`), or name another stack with --stack"
     )]
-    NotOurs {
-        /// The name.
-        name: String,
-        /// The missing output.
-        output: &'static str,
-    },
+    NotOurs { name: String, output: &'static str },
     /// The stack is not created yet, or its creation failed.
     #[error(
         "the stack {name} is {status}: see its events in the CloudFormation console, and try again once it is CREATE_COMPLETE or UPDATE_COMPLETE"
     )]
-    NotReady {
-        /// The name.
-        name: String,
-        /// CloudFormation's status.
-        status: String,
-    },
+    NotReady { name: String, status: String },
 }
 
 impl Failure for Error {
@@ -94,6 +75,18 @@ const ACCOUNTS: &str = "Accounts";
 const KMS_KEY: &str = "KmsKeyArn";
 
 impl Stack {
+    /// Builds a stack that reads `accounts`.
+    #[cfg(test)]
+    pub fn of_accounts(accounts: Option<&[&str]>) -> Self {
+        Self {
+            name: "prod".to_owned(),
+            function_name: "prod".to_owned(),
+            state_machine_arn: "arn".to_owned(),
+            accounts: accounts.map(|names| names.iter().map(|name| (*name).to_owned()).collect()),
+            kms_key_arn: None,
+        }
+    }
+
     /// Fetches the stack named `name`.
     ///
     /// # Errors

@@ -31,28 +31,13 @@ pub enum InvalidTime {
 pub enum Error {
     /// The value of an option is not a time.
     #[error("{option}: {reason}")]
-    Option {
-        /// The option.
-        option: &'static str,
-        /// Why its value is invalid.
-        reason: InvalidTime,
-    },
+    Option { option: &'static str, reason: InvalidTime },
     /// The range ends before it begins.
     #[error("--from ({from}) is not before --to ({to}), which is exclusive")]
-    Empty {
-        /// The start of the range.
-        from: Timestamp,
-        /// The end of the range.
-        to: Timestamp,
-    },
+    Empty { from: Timestamp, to: Timestamp },
     /// The range begins in the future.
     #[error("--from ({from}) is in the future: the current time is {now:.0}")]
-    Future {
-        /// The start of the range.
-        from: Timestamp,
-        /// The current time.
-        now: Timestamp,
-    },
+    Future { from: Timestamp, now: Timestamp },
 }
 
 impl Failure for Error {

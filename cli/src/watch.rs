@@ -16,9 +16,6 @@ use crate::{
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Shows the status until Ctrl-C is pressed or the reader of the output closes it. Retries after an outage of the network.
-///
-/// # Errors
-/// [`Error`].
 pub async fn watch(session: &Session, format: Format) -> Result<Exit, Error> {
     tokio::select! {
         ended = refresh(session, format) => ended,

@@ -171,11 +171,18 @@ impl Fields {
         text
     }
 
+    /// Checks the form of an API key. The encoded form is one token without a colon. Only Elasticsearch knows all encoded
+    /// forms (keys of Elastic Cloud have a prefix), so nothing else is checked.
+    ///
+    /// Source: <https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-security-create-api-key>
     fn api_key(&mut self, name: &'static str, key: SecretString) -> Option<SecretString> {
-        match api_key_form(key.expose_secret()) {
-            KeyForm::Encoded => Some(key),
-            KeyForm::IdAndKey => self.wrong(Problem::IdAndKey(name)),
-            KeyForm::Unknown => self.wrong(Problem::NotEncoded(name)),
+        let text = key.expose_secret();
+        if !is_one_token(text) {
+            self.wrong(Problem::NotEncoded(name))
+        } else if text.contains(':') {
+            self.wrong(Problem::IdAndKey(name))
+        } else {
+            Some(key)
         }
     }
 }
@@ -189,27 +196,6 @@ pub fn without_byte_order_mark(document: &str) -> &str {
         document = rest;
     }
     document
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum KeyForm {
-    Encoded,
-    IdAndKey,
-    Unknown,
-}
-
-/// Determines the form of an API key. The encoded form is one token without a colon. Only Elasticsearch knows all
-/// encoded forms (keys of Elastic Cloud have a prefix), so nothing else is checked.
-///
-/// Source: <https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-security-create-api-key>
-fn api_key_form(key: &str) -> KeyForm {
-    if !is_one_token(key) {
-        KeyForm::Unknown
-    } else if key.contains(':') {
-        KeyForm::IdAndKey
-    } else {
-        KeyForm::Encoded
-    }
 }
 
 /// Returns whether a text is one token as consoles show it, without other characters that were pasted with it.
@@ -423,18 +409,17 @@ mod tests {
 
     #[test]
     fn an_api_key_must_be_in_its_encoded_form() {
-        let unpadded = KEY.trim_end_matches('=');
-        assert_eq!(api_key_form(KEY), KeyForm::Encoded);
-        assert_eq!(api_key_form(unpadded), KeyForm::Encoded);
-        assert_eq!(api_key_form("VuaCfGcBCdbkQm-e5aOx:ui2lp2axTNmsyakw9tvNnw"), KeyForm::IdAndKey);
-        assert_eq!(api_key_form("essu_VnVhQ2ZHY0JDZGJr"), KeyForm::Encoded);
-        for form in [format!("ApiKey {KEY}"), format!("\"{KEY}\""), format!("{KEY},")] {
-            assert_eq!(api_key_form(&form), KeyForm::Unknown, "{form}");
+        for key in [KEY, KEY.trim_end_matches('='), "essu_VnVhQ2ZHY0JDZGJr"] {
+            assert_eq!(parse(&with(ELASTIC_API_KEY, key.into())).unwrap().elastic_api_key.expose_secret(), key);
         }
-        assert_eq!(
-            problems(&with("elastic_setup_api_key", "id:key".into())),
-            [Problem::IdAndKey(ELASTIC_SETUP_API_KEY)]
-        );
+        for key in [format!("ApiKey {KEY}"), format!("\"{KEY}\""), format!("{KEY},")] {
+            assert_eq!(problems(&with(ELASTIC_API_KEY, key.into())), [Problem::NotEncoded(ELASTIC_API_KEY)]);
+        }
+        for key in ["VuaCfGcBCdbkQm-e5aOx:ui2lp2axTNmsyakw9tvNnw", "id:key"] {
+            for field in [ELASTIC_API_KEY, ELASTIC_SETUP_API_KEY] {
+                assert_eq!(problems(&with(field, key.into())), [Problem::IdAndKey(field)]);
+            }
+        }
     }
 
     #[test]

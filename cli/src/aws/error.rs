@@ -56,46 +56,18 @@ pub enum Error {
     #[error(
         "the permission {action} on {resource} is missing: have it added to the user or role that you are logged in as, or select another --profile (AWS says: {cause})"
     )]
-    Forbidden {
-        /// The IAM action.
-        action: String,
-        /// The resource.
-        resource: String,
-        /// AWS's message.
-        cause: String,
-    },
+    Forbidden { action: String, resource: String, cause: String },
     /// AWS did not respond.
     #[error(
         "{service} in {region} cannot be reached: check that the network, a proxy (HTTPS_PROXY) or VPN allows the connection, and that the region is spelled correctly ({cause})"
     )]
-    Unreachable {
-        /// The service.
-        service: &'static str,
-        /// The region.
-        region: String,
-        /// The reason of the network or the SDK.
-        cause: String,
-    },
+    Unreachable { service: &'static str, region: String, cause: String },
     /// AWS throttles requests.
     #[error("{service} throttles requests: try again in a minute ({cause})")]
-    Throttled {
-        /// The service.
-        service: &'static str,
-        /// AWS's message.
-        cause: String,
-    },
+    Throttled { service: &'static str, cause: String },
     /// Any other refusal.
     #[error("AWS refused {action} on {resource}: {cause}")]
-    Refused {
-        /// The IAM action.
-        action: &'static str,
-        /// The resource.
-        resource: String,
-        /// AWS's message.
-        cause: String,
-        /// AWS's error code.
-        code: String,
-    },
+    Refused { action: &'static str, resource: String, cause: String, code: String },
 }
 
 /// The meaning of an error code, which is the same for all services.

@@ -7,20 +7,10 @@ use crate::failure::Failure;
 pub enum Error {
     /// The execution failed as a whole: the range could not be split.
     #[error("{message}. After fixing this, run the same command again to continue")]
-    Failed {
-        /// The error type of the function or of Step Functions.
-        error_type: String,
-        /// The error's text.
-        message: String,
-    },
+    Failed { error_type: String, message: String },
     /// The execution was stopped, or it timed out.
     #[error("the execution {arn} is {status}: run the same command again to read the missing events")]
-    Stopped {
-        /// The execution.
-        arn: String,
-        /// The status of Step Functions.
-        status: String,
-    },
+    Stopped { arn: String, status: String },
 }
 
 impl Failure for Error {

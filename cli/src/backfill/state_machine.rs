@@ -25,9 +25,6 @@ impl<'a> StateMachine<'a> {
     }
 
     /// Starts an execution, and returns its ARN.
-    ///
-    /// # Errors
-    /// [`aws::Error`].
     pub async fn start(&self, input: &Value) -> Result<String, aws::Error> {
         let request = self.client.start_execution().state_machine_arn(self.arn).input(input.to_string());
         match request.send().await {
@@ -37,9 +34,6 @@ impl<'a> StateMachine<'a> {
     }
 
     /// Finds the running execution of the same range and account.
-    ///
-    /// # Errors
-    /// [`aws::Error`].
     pub async fn find_running(&self, input: &Value) -> Result<Option<String>, aws::Error> {
         let request = self.client.list_executions().state_machine_arn(self.arn);
         let running = request.status_filter(ExecutionStatus::Running).send().await;
@@ -56,9 +50,6 @@ impl<'a> StateMachine<'a> {
     }
 
     /// Fetches the output of an execution, or the reason why it ended without one; `None` while it runs.
-    ///
-    /// # Errors
-    /// [`aws::Error`].
     pub async fn fetch_output(&self, execution: &str) -> Result<Option<Result<Value, Error>>, aws::Error> {
         let description = self.describe(execution).await?;
         let stopped = |status: &str| Error::Stopped { arn: execution.to_owned(), status: status.to_owned() };

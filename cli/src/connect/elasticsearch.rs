@@ -62,9 +62,6 @@ impl Elasticsearch<'_> {
     }
 
     /// Gets the login, and checks that it can do the work.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn log_in(&self, input: &Input, namespace: &Namespace) -> Result<Access, Error> {
         if !self.uses_keys {
             let name = input.get(Field::User).await?;
@@ -128,9 +125,6 @@ impl Elasticsearch<'_> {
     }
 
     /// Proves that a key has the privileges of the writer role, and no others.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn prove_writer(&self, key: &SecretString, namespace: &Namespace) -> Result<(), Error> {
         let client = self.client(&Login::ApiKey(key.clone()), TIMEOUT)?;
         let cluster = self.supported(&client).await?;

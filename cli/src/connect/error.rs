@@ -43,42 +43,20 @@ pub enum Error {
     #[error(
         "LastPass refused the account number {account} or the provisioning hash{said}: compare both with the LastPass Admin Console, the number on the Dashboard and the hash under Advanced > Enterprise API, and run the command again. If they are correct, check whether an IP restriction of the account or a proxy blocks this machine. Nothing was stored"
     )]
-    LastPassRefused {
-        /// The account number.
-        account: String,
-        /// The reason that LastPass gave, or nothing.
-        said: String,
-    },
+    LastPassRefused { account: String, said: String },
     /// Elasticsearch cannot be reached.
     #[error(
         "Elasticsearch at {host} {fault}: check the parameters ElasticsearchUrl or ElasticCloudId of the stack, the health of the cluster, and everything between it and this machine (VPN, proxy, traffic filter). Nothing was stored"
     )]
-    ElasticsearchUnreachable {
-        /// The cluster.
-        host: String,
-        /// How it failed.
-        fault: String,
-    },
+    ElasticsearchUnreachable { host: String, fault: String },
     /// The user lacks privileges.
     #[error(
         "the user {user:?} of Elasticsearch at {host} lacks {missing}: log in as another user, such as one with the role `superuser`, or have an administrator grant these. Nothing was stored"
     )]
-    UserLacks {
-        /// The cluster.
-        host: String,
-        /// The user.
-        user: String,
-        /// The missing privileges.
-        missing: String,
-    },
+    UserLacks { host: String, user: String, missing: String },
     /// A key from Kibana has other privileges than its role.
     #[error("the {key} key {problem}: create it again in Kibana with the role above. Nothing was stored")]
-    Key {
-        /// The key: `writer` or `installer`.
-        key: &'static str,
-        /// What is wrong.
-        problem: String,
-    },
+    Key { key: &'static str, problem: String },
     /// The function cannot use the new key, so the former one was restored.
     #[error(
         "the function cannot use the new API key, so the former one is stored again: {0}. The new key is invalid if this command created it"
@@ -88,26 +66,12 @@ pub enum Error {
     #[error(
         "it is unknown whether the secret {secret} was written ({source}): run `lastpass-elastic check`. If it reports that the API key is refused or that the secret holds the placeholder, run this command again; if not, everything is stored. The API key {key} remains valid in case it is needed"
     )]
-    Unknown {
-        /// The secret.
-        secret: String,
-        /// The name of the new key.
-        key: String,
-        /// Why it is unknown.
-        source: Box<aws::Error>,
-    },
+    Unknown { secret: String, key: String, source: Box<aws::Error> },
     /// The function can read the secret, but this command cannot keep all of its fields.
     #[error(
         "the secret {secret} has a value that cannot be read (line {line}, column {column}) and would be lost: correct or remove it in the Secrets Manager console, and run the command again. Nothing was stored"
     )]
-    UnknownValue {
-        /// The secret.
-        secret: String,
-        /// The line, counted from 1.
-        line: usize,
-        /// The column, counted from 1.
-        column: usize,
-    },
+    UnknownValue { secret: String, line: usize, column: usize },
     /// The settings, the secret, LastPass or Elasticsearch.
     #[error("{}. Nothing was stored", .0.with_causes())]
     Library(LibraryError),

@@ -14,9 +14,6 @@ const TIMEOUT: Duration = Duration::from_secs(40);
 const RANGE: SignedDuration = SignedDuration::from_secs(60);
 
 /// Requests the events of the last minute, which proves the account number and the provisioning hash.
-///
-/// # Errors
-/// [`Error`].
 pub async fn prove(account: &Preview, now: Timestamp) -> Result<(), Error> {
     let window = Window { from: now - RANGE, to: now };
     account.events::<Infallible>(window, Deadline::after(TIMEOUT), |_| ControlFlow::Continue(())).await?;

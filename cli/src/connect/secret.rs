@@ -37,9 +37,6 @@ impl<'a> Secret<'a> {
     }
 
     /// Fetches the content. `None` if there is no secret, or no text in it.
-    ///
-    /// # Errors
-    /// [`aws::Error`].
     pub async fn fetch(&self) -> Result<Option<SecretString>, aws::Error> {
         match self.client.get_secret_value().secret_id(self.id).send().await {
             Ok(found) => Ok(found.secret_string.map(SecretString::from)),
@@ -49,9 +46,6 @@ impl<'a> Secret<'a> {
     }
 
     /// Stores the content, and creates the secret if it is missing and may be created.
-    ///
-    /// # Errors
-    /// [`aws::Error`].
     pub async fn put(&self, content: &SecretString) -> Result<(), aws::Error> {
         let text = content.expose_secret();
         match self.client.put_secret_value().secret_id(self.id).secret_string(text).send().await {

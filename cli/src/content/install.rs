@@ -22,9 +22,6 @@ type Rule = Map<String, Value>;
 /// Installs the dashboards and rules, and prints what happened to each.
 ///
 /// Everything is read before anything is written, so that most refusals leave Kibana as it was.
-///
-/// # Errors
-/// [`Error`].
 pub async fn install(args: &ContentInstall, format: Format) -> Result<Exit, CommandError> {
     let address = Address::new(&args.kibana, args.space.as_deref())?;
     let (rules, dashboards) = (bundle::lines(bundle::RULES)?, bundle::lines(bundle::DASHBOARDS)?);

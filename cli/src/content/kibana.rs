@@ -145,9 +145,6 @@ impl Kibana {
     }
 
     /// Changes some fields of a rule. Its actions and exceptions stay, and it stays enabled or disabled.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn change_rule(&self, rule_id: &Value, fields: &Map<String, Value>) -> Result<(), Error> {
         let mut body = fields.clone();
         body.insert("rule_id".to_owned(), rule_id.clone());

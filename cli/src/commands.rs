@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     args::{Args, Command, ContentCommand, LocalCommand, StackOptions},
-    backfill::Backfill,
+    backfill::{Backfill, StateMachine},
     check_page, connect, content,
     exit::Exit,
     failure::Error,
@@ -49,8 +49,15 @@ pub async fn run(args: Args, now: Timestamp) -> Result<Exit, Error> {
             if format == Format::Table {
                 output::print_message(&range.describe(&TimeZone::system()));
             }
-            let backfill = Backfill { aws: &session.aws, stack: &session.stack, range, alert, format };
-            if follow { backfill.follow(&session.function(), &targets).await } else { backfill.start(&targets).await }
+            let backfill = Backfill {
+                state_machine: StateMachine::new(&session.aws, &session.stack.state_machine_arn),
+                function: &session.function,
+                stack: &session.stack.name,
+                range,
+                alert,
+                format,
+            };
+            if follow { backfill.follow(&targets).await } else { backfill.start(&targets).await }
         }
         Command::Reset { stream, to } => {
             let to = times::parse_option("--to", &to, now)?;

@@ -18,6 +18,8 @@ use crate::{
 pub struct Session {
     pub aws: Aws,
     pub stack: Stack,
+    /// The function of the stack.
+    pub function: Function,
     options: StackOptions,
 }
 
@@ -29,12 +31,8 @@ impl Session {
     pub async fn open(options: &StackOptions) -> Result<Self, Error> {
         let aws = Aws::load(options.region.as_deref(), options.profile.as_deref()).await?;
         let stack = Stack::fetch(&aws, &options.name).await?;
-        Ok(Self { aws, stack, options: options.clone() })
-    }
-
-    /// Returns the function of the stack.
-    pub fn function(&self) -> Function {
-        Function::new(&self.aws, self.stack.function_name.clone())
+        let function = Function::new(&aws, stack.function_name.clone());
+        Ok(Self { aws, stack, function, options: options.clone() })
     }
 
     /// Returns the accounts of a command that needs one on a stack of several accounts.
@@ -78,11 +76,10 @@ impl Session {
     /// # Errors
     /// [`function::Error`](crate::function::Error) for a single target.
     pub async fn ask(&self, targets: &Targets, payload: &Value) -> Result<(Vec<Value>, Exit), Error> {
-        let function = self.function();
         let mut exit = Exit::Done;
         let mut answers = Vec::new();
         for account in targets.accounts() {
-            match function.invoke(&payload::with_account(payload, account)).await {
+            match self.function.invoke(&payload::with_account(payload, account)).await {
                 Ok(answer) => {
                     exit = exit.max(Exit::of_answer(&answer));
                     answers.push(answer);

@@ -10,13 +10,12 @@ use serde_json::{Value, json};
 use super::{display::Display, error::Error, progress::Progress, state_machine::StateMachine};
 use crate::{
     accounts::Targets,
-    aws::{self, Aws},
+    aws,
     exit::Exit,
     failure::{Error as CommandError, Failure as _},
     function::{self, Function},
     output::{self, Format},
     payload,
-    stack::Stack,
     times::Range,
 };
 
@@ -29,8 +28,10 @@ const STATUS_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The options of the command `backfill`.
 pub struct Backfill<'a> {
-    pub aws: &'a Aws,
-    pub stack: &'a Stack,
+    pub state_machine: StateMachine<'a>,
+    pub function: &'a Function,
+    /// The name of the stack.
+    pub stack: &'a str,
     pub range: Range,
     /// Whether detection rules process the documents.
     pub alert: bool,
@@ -68,7 +69,7 @@ impl Backfill<'_> {
     /// # Errors
     /// [`aws::Error`], [`output::Error`]; [`Error`] for a single target. If one of several targets ends without an answer,
     /// its error is one of the answers.
-    pub async fn follow(&self, function: &Function, targets: &Targets) -> Result<Exit, CommandError> {
+    pub async fn follow(&self, targets: &Targets) -> Result<Exit, CommandError> {
         // One future for all executions, so that a Ctrl-C between two of them is not lost.
         let mut interrupt = pin!(tokio::signal::ctrl_c());
         let executions = self.find_or_start_all(targets).await?;
@@ -77,7 +78,7 @@ impl Backfill<'_> {
             let followed = tokio::select! {
                 biased;
                 _ = &mut interrupt => None,
-                followed = self.follow_one(function, execution) => Some(followed),
+                followed = self.follow_one(execution) => Some(followed),
             };
             match followed {
                 Some(Ok(Ok(answer))) => {
@@ -118,17 +119,16 @@ impl Backfill<'_> {
     }
 
     fn status_command(&self) -> String {
-        format!("lastpass-elastic --stack {} status", self.stack.name)
+        format!("lastpass-elastic --stack {} status", self.stack)
     }
 
     async fn find_or_start_all<'b>(&self, targets: &'b Targets) -> Result<Vec<Execution<'b>>, aws::Error> {
-        let state_machine = self.state_machine();
         let mut executions = Vec::new();
         for account in targets.accounts() {
             let input = self.input(account);
-            let (arn, state) = match state_machine.find_running(&input).await? {
+            let (arn, state) = match self.state_machine.find_running(&input).await? {
                 Some(arn) => (arn, "is already running"),
-                None => (state_machine.start(&input).await?, "has been started"),
+                None => (self.state_machine.start(&input).await?, "has been started"),
             };
             if self.format == Format::Table {
                 let account = account.map_or_else(String::new, |account| format!(" of the account {account}"));
@@ -137,10 +137,6 @@ impl Backfill<'_> {
             executions.push(Execution { arn, account });
         }
         Ok(executions)
-    }
-
-    fn state_machine(&self) -> StateMachine<'_> {
-        StateMachine::new(self.aws, &self.stack.state_machine_arn)
     }
 
     /// Builds the input of an execution.
@@ -162,15 +158,11 @@ impl Backfill<'_> {
     }
 
     /// Waits until an execution has ended. Returns its answer, or the reason why it has none.
-    async fn follow_one(
-        &self,
-        function: &Function,
-        execution: &Execution<'_>,
-    ) -> Result<Result<Value, Error>, aws::Error> {
+    async fn follow_one(&self, execution: &Execution<'_>) -> Result<Result<Value, Error>, aws::Error> {
         let mut display = Display::new();
         let mut last_response = Instant::now();
         loop {
-            match self.poll(function, execution, &mut display).await {
+            match self.poll(execution, &mut display).await {
                 Ok(Some(ended)) => return Ok(ended),
                 Ok(None) => last_response = Instant::now(),
                 // An outage of the local network does not affect the backfill.
@@ -188,16 +180,15 @@ impl Backfill<'_> {
     /// Fetches the output of the execution. While it runs, displays the progress and returns `None`.
     async fn poll(
         &self,
-        function: &Function,
         execution: &Execution<'_>,
         display: &mut Display,
     ) -> Result<Option<Result<Value, Error>>, aws::Error> {
-        let output = self.state_machine().fetch_output(&execution.arn).await?;
+        let output = self.state_machine.fetch_output(&execution.arn).await?;
         if output.is_some() {
             return Ok(output);
         }
         let request = payload::with_account(&json!({"action": "status"}), execution.account);
-        match tokio::time::timeout(STATUS_TIMEOUT, function.invoke(&request)).await {
+        match tokio::time::timeout(STATUS_TIMEOUT, self.function.invoke(&request)).await {
             Ok(Ok(status)) => match Progress::parse(&status, self.range) {
                 Ok(progress) => display.show(&progress),
                 Err(error) => display.show_message(&format!("running; the answer to `status` is unknown ({error})")),

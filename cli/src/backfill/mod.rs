@@ -6,4 +6,4 @@ mod error;
 mod progress;
 mod state_machine;
 
-pub use self::command::Backfill;
+pub use self::{command::Backfill, state_machine::StateMachine};

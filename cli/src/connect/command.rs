@@ -15,7 +15,6 @@ use crate::{
     content::Address,
     exit::Exit,
     failure::{Error as CommandError, Failure as _},
-    function::Function,
     output::{self, Format},
     payload,
     session::Session,
@@ -46,7 +45,6 @@ pub async fn connect(options: &StackOptions, args: &ConnectArgs, format: Format)
         secret: &secret,
         account: account.as_deref(),
         kibana: kibana.or_else(|| kibana::in_cloud_id(&settings.config)),
-        function: session.function(),
     };
     connection.run(format).await
 }
@@ -61,7 +59,6 @@ pub struct Connection<'a> {
     pub account: Option<&'a str>,
     /// The address of Kibana, if it is known.
     pub kibana: Option<Address>,
-    pub function: Function,
 }
 
 /// The content of the secret before and after it was stored.
@@ -198,7 +195,7 @@ impl Connection<'_> {
         if Exit::of_answer(&check) == Exit::Done && !unread.is_empty() {
             let names: Vec<&str> = unread.iter().map(|stream| stream.as_str()).collect();
             output::print_message(&format!("the first run of {} begins, which may take minutes", names.join(", ")));
-            runs = first_runs::start(&self.function, &unread, self.account).await?;
+            runs = first_runs::start(&self.session.function, &unread, self.account).await?;
             status = self.ask("status").await?;
         }
         let account = document.account(&self.settings.config, self.secret.id())?;
@@ -218,7 +215,7 @@ impl Connection<'_> {
     }
 
     async fn ask(&self, action: &str) -> Result<Value, CommandError> {
-        Ok(self.function.invoke(&payload::with_account(&json!({"action": action}), self.account)).await?)
+        Ok(self.session.function.invoke(&payload::with_account(&json!({"action": action}), self.account)).await?)
     }
 }
 

@@ -326,52 +326,13 @@ fn write_last_run(run: &LastRun) -> AttributeValue {
     ])
 }
 
-/// The meaning of a refused write, judged by the item that was found.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Refused {
-    /// An earlier attempt of the same write took effect.
-    Written,
-    /// An earlier write of this lease took effect after its future was dropped. Continue from its version.
-    Behind {
-        /// The version of the item.
-        version: u64,
-    },
-    /// Another run holds the lease, or no run does.
-    Lost {
-        /// When the other run's lease expires.
-        expires: Option<Timestamp>,
-    },
-}
-
-impl Refused {
-    /// Returns whether the item has the ID of the refused write: an earlier attempt took effect.
-    pub(super) fn is_written(found: Option<&Attributes>, write_id: &str) -> bool {
-        found.and_then(|found| text_of(found, WRITE_ID)) == Some(write_id)
-    }
-
-    /// Judges `found` after the write `write_id` of the lease `token` was refused, which expected `version`.
-    pub(super) fn judge(found: Option<&Attributes>, write_id: &str, token: &str, version: u64) -> Self {
-        let Some(found) = found else {
-            return Self::Lost { expires: None };
-        };
-        if Self::is_written(Some(found), write_id) {
-            return Self::Written;
-        }
-        let lease = found.get(LEASE).and_then(|lease| lease.as_m().ok());
-        let found_version = found.get(VERSION).and_then(|value| value.as_n().ok()?.parse().ok());
-        match (lease.and_then(|lease| text_of(lease, TOKEN)), found_version) {
-            (Some(holder), Some(newer)) if holder == token && newer > version => Self::Behind { version: newer },
-            _ => Self::Lost { expires: lease.and_then(|lease| text_of(lease, EXPIRES)?.parse().ok()) },
-        }
-    }
-}
-
 /// Returns the partition key of an item, or an empty string if it has none.
 pub(super) fn pk_of(attributes: &Attributes) -> &str {
     text_of(attributes, PK).unwrap_or_default()
 }
 
-fn text_of<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a str> {
+/// Returns an attribute that is a text.
+pub(super) fn text_of<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a str> {
     attributes.get(name).and_then(|value| value.as_s().ok()).map(String::as_str)
 }
 
@@ -593,20 +554,5 @@ mod tests {
         assert_eq!(item.busy_until("request", before), None);
         item.lease = None;
         assert_eq!(item.busy_until("another", before), None);
-    }
-
-    #[test]
-    fn a_refused_write_is_judged_by_the_item_that_was_found() {
-        let found = attributes("stream#user", &State::default(), &destination());
-        let judge = |write_id, token, version| Refused::judge(Some(&found), write_id, token, version);
-        let theirs = Refused::Lost { expires: Some(at("2024-05-01T12:01:00Z")) };
-        assert_eq!(judge("written", "token", 2), Refused::Written);
-        // The release has removed the token, so only the write ID shows that it took effect.
-        assert_eq!(judge("written", "gone", 2), Refused::Written);
-        assert_eq!(judge("lost", "token", 2), Refused::Behind { version: 3 });
-        assert_eq!(judge("lost", "other", 2), theirs);
-        // The item is not newer, so its version cannot explain the refusal. Otherwise the retries would never end.
-        assert_eq!(judge("lost", "token", 3), theirs);
-        assert_eq!(Refused::judge(None, "lost", "token", 2), Refused::Lost { expires: None });
     }
 }

@@ -5,7 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use tokio::time::timeout_at;
 
-use super::item::{AttributeChange, LEASE, LEASE_TIME, Refused, lease_change, state_changes};
+use super::item::{AttributeChange, LEASE, LEASE_TIME, lease_change, state_changes};
+use super::refused_write::RefusedWrite;
 use super::table::{Condition, Outcome, Table, Write};
 use super::{Error, Key, PartitionKey, State};
 use crate::aws::Fault;
@@ -104,13 +105,13 @@ impl Lease {
                 Outcome::Done(_) => break,
                 Outcome::Refused(found) => found,
             };
-            match Refused::judge(found.as_ref(), &write.id, &self.token, written.version) {
-                Refused::Written => break,
-                Refused::Behind { version } => {
+            match RefusedWrite::judge(found.as_ref(), &write.id, &self.token, written.version) {
+                RefusedWrite::Written => break,
+                RefusedWrite::Behind { version } => {
                     written.version = version;
                     write.condition = Condition::Held { version, token: self.token.clone() };
                 }
-                Refused::Lost { expires } => {
+                RefusedWrite::Lost { expires } => {
                     let (table, pk) = (self.table.name.clone(), self.pk.to_string());
                     return Err(Error::LeaseLost { table, pk, expires });
                 }

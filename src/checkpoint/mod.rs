@@ -43,6 +43,7 @@ mod error;
 mod item;
 mod key;
 mod lease;
+mod refused_write;
 mod resumable;
 mod state;
 mod store;

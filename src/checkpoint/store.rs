@@ -6,11 +6,10 @@ use aws_sdk_dynamodb::Client;
 use jiff::Timestamp;
 
 use super::attributes::Attributes;
-use super::item::{
-    AttributeChange, EXPIRES_AT, Item, LEASE, Refused, destination_change, lease_change, pk_of, state_changes,
-};
+use super::item::{AttributeChange, EXPIRES_AT, Item, LEASE, destination_change, lease_change, pk_of, state_changes};
 use super::key::ACCOUNT;
 use super::lease::{Lease, Written, expiry};
+use super::refused_write::RefusedWrite;
 use super::table::{Condition, Outcome, Table, Take, Write, random_id};
 use super::{Destination, Error, Key, PartitionKey, State};
 use crate::clock::Deadline;
@@ -226,7 +225,7 @@ impl Store {
         // After an attempt that took effect, the item that is found has the version of that attempt.
         let (found, writes) = match self.table.take(&pk, &take).await? {
             Outcome::Done(before) => (before, 1),
-            Outcome::Refused(found) if Refused::is_written(found.as_ref(), &write_id) => (found, 0),
+            Outcome::Refused(found) if RefusedWrite::is_written(found.as_ref(), &write_id) => (found, 0),
             Outcome::Refused(found) => {
                 return Ok(Taken::Refused(self.table.read(found)?.map(Box::new)));
             }
@@ -347,7 +346,7 @@ impl Store {
             let write = Write::new(condition, changes);
             let done = match self.table.update(&pk, &write).await? {
                 Outcome::Done(_) => true,
-                Outcome::Refused(found) if Refused::is_written(found.as_ref(), &write.id) => true,
+                Outcome::Refused(found) if RefusedWrite::is_written(found.as_ref(), &write.id) => true,
                 Outcome::Refused(found) => {
                     before = self.table.read(found)?;
                     false

@@ -9,14 +9,13 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
 use reqwest::{StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{
-    backoff::{FIRST_LOW_PRIORITY_PAUSE, FIRST_PAUSE, Throttled},
+    backoff::{FIRST_LOW_PRIORITY_PAUSE, FIRST_PAUSE, Throttled, retry_after},
     command::{Command, MAX_RESPONSE_BYTES},
     error::{Error, Reason, ThrottlingForm},
     wire,
@@ -333,26 +332,14 @@ fn is_about_credentials(reason: &str) -> bool {
 fn unreachable(error: reqwest::Error) -> Fault {
     let why = if let Some(fault) = TlsFault::of(&error) {
         fault.to_string()
-    } else if error.is_timeout() {
-        "it did not respond in time".to_owned()
     } else if error.is_connect() {
         "no connection".to_owned()
+    } else if error.is_timeout() {
+        "it did not respond in time".to_owned()
     } else {
         "the connection was closed".to_owned()
     };
     Fault::Unreachable { why, source: Some(error.without_url()) }
-}
-
-/// Parses `Retry-After` in either of its forms. LastPass may or may not send it (LASTPASS_API.md, "Transport").
-fn retry_after(headers: &header::HeaderMap) -> Option<Duration> {
-    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let until = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-    #[expect(clippy::disallowed_methods, reason = "a date in `Retry-After` has no meaning without the clock")]
-    let now = Timestamp::now();
-    Duration::try_from(until.duration_since(now)).ok()
 }
 
 /// Judges responses without a server.
@@ -374,16 +361,6 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn retry_after_is_read_in_both_forms() {
-        let headers =
-            |value: &str| header::HeaderMap::from_iter([(header::RETRY_AFTER, value.parse().expect("a value"))]);
-        assert_eq!(retry_after(&headers("7")), Some(Duration::from_secs(7)));
-        assert!(retry_after(&headers("Fri, 31 Dec 2100 23:59:59 GMT")) > Some(Duration::from_secs(3600)));
-        assert_eq!(retry_after(&headers("Sun, 06 Nov 1994 08:49:37 GMT")), None);
-        assert_eq!(retry_after(&headers("soon")), None);
-    }
 
     #[test]
     fn a_reason_that_echoes_the_hash_is_left_out() {

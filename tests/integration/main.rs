@@ -14,6 +14,7 @@ mod daylight_saving;
 mod elastic;
 mod errors;
 mod first_day;
+mod fuzz_seeds;
 mod golden;
 mod index_mode;
 mod leaks;

@@ -1,4 +1,10 @@
-//! Shared by the fuzz targets: credentials, checks of texts and documents, and a LastPass with a given response.
+//! The properties that the fuzz targets check, and what they share: credentials, checks of texts and documents, and a
+//! LastPass with a given response. `tests/integration/fuzz_seeds.rs` checks them with the seeds.
+
+pub mod lastpass;
+pub mod payload;
+pub mod secret;
+pub mod settings;
 
 use std::collections::HashMap;
 

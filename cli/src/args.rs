@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use lastpass_elastic::document::Stream;
 
-use crate::{connect, content, exit, output::Format, times};
+use crate::{connect, content, exit, times};
 
 /// Set up, inspect and backfill a lastpass-elastic stack.
 #[derive(Debug, Parser)]
@@ -19,6 +19,15 @@ pub struct Args {
     pub output: Format,
     #[command(flatten)]
     pub stack: StackOptions,
+}
+
+/// The format of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Tables for people
+    Table,
+    /// JSON for scripts
+    Json,
 }
 
 /// The stack, its accounts and the AWS login of a command.

@@ -5,14 +5,12 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 
 use crate::{
-    args::{Args, Command, ContentCommand, LocalCommand, StackOptions},
+    args::{Args, Command, ContentCommand, Format, LocalCommand, StackOptions},
     backfill::{Backfill, StateMachine},
     check_page, connect, content,
     exit::Exit,
     failure::Error,
-    local,
-    output::{self, Format},
-    payload,
+    local, output, payload,
     session::Session,
     times::{self, Range},
     watch,

@@ -17,10 +17,10 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, json};
 
 use crate::{
-    args::LocalCollect,
+    args::{Format, LocalCollect},
     exit::Exit,
     failure::{Error as CommandError, Failure},
-    output::{self, Format, Reader},
+    output::{self, Reader},
     times::{self, Range},
 };
 

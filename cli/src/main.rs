@@ -31,7 +31,10 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use jiff::Timestamp;
 
-use crate::{args::Args, failure::Failure, output::Format};
+use crate::{
+    args::{Args, Format},
+    failure::Failure,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {

@@ -4,19 +4,9 @@
 
 use std::io::{self, ErrorKind, IsTerminal, Write as _};
 
-use clap::ValueEnum;
 use serde_json::Value;
 
-use crate::{accounts::Targets, failure::Failure, paint, table};
-
-/// The format of the output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// Tables for people
-    Table,
-    /// JSON for scripts
-    Json,
-}
+use crate::{accounts::Targets, args::Format, failure::Failure, paint, table};
 
 /// Whether the reader of standard output still reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,13 +4,12 @@ use serde_json::Value;
 
 use crate::{
     accounts::Targets,
-    args::StackOptions,
+    args::{Format, StackOptions},
     aws::Aws,
     exit::Exit,
     failure::{Error, Failure as _},
     function::Function,
-    output::{self, Format},
-    payload,
+    output, payload,
     stack::Stack,
 };
 

@@ -6,9 +6,10 @@ use console::Term;
 use serde_json::json;
 
 use crate::{
+    args::Format,
     exit::Exit,
     failure::Error,
-    output::{self, Format, Reader},
+    output::{self, Reader},
     session::Session,
 };
 

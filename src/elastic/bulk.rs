@@ -10,12 +10,12 @@ use super::cause::{KeyFault, Unanswered};
 use super::client::Client;
 use super::encode::{Line, bulk_body};
 use super::error::Error;
-use super::judge::{Item, ItemOutcome, Refusal, StopCause};
+use super::judge::{Item, ItemOutcome, StopCause};
 use super::operation::Operation;
+use super::outcome::{Delivery, Outcome};
 use super::remedy::{CLUSTER_BLOCK, SHARD_LIMIT, known_remedy};
 use super::response::Response;
 use super::transport::{Body, Request};
-use super::writer::Delivery;
 use crate::document::{DataStream, DocId};
 
 const FAILURE_STORE_REMEDY: &str = "documents went into the failure store of the data stream, where no search finds \
@@ -26,9 +26,6 @@ const UNKNOWN_REMEDY: &str = "this version does not know this kind of refusal, s
 const NO_TEMPLATE: &str = "no index template matches the name of the data stream";
 const PIPELINE: &str = "documents were refused before they reached an index, which happens if the template names an \
     ingest pipeline that does not exist (index.final_pipeline, perhaps in a @custom component template) or that fails";
-
-/// The final outcome of a document: it was created or existed already, or it was rejected permanently.
-pub(super) type Outcome = Result<Delivery, Refusal>;
 
 /// The outcomes of the documents of one request.
 pub(super) struct BulkOutcomes {

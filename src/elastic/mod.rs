@@ -5,7 +5,7 @@
 //! acknowledged it or its dead letter.
 //!
 //! - `writer`, `send`, `bulk` and `encode`: deliver documents
-//! - `judge`: what the result of an item means
+//! - `judge` and `outcome`: what the result of an item means, and what became of a document
 //! - `dead_letter` and `waiting_letters`: write and read dead letters
 //! - `lookup` and `backing_indices`: which documents exist
 //! - `transport`, `client`, `retry` and `response`: one request
@@ -29,6 +29,7 @@ mod judge;
 mod login;
 mod lookup;
 mod operation;
+mod outcome;
 mod owners;
 mod privileges;
 mod remedy;
@@ -64,10 +65,11 @@ pub use error::{Error, OLDEST_VERSION};
 pub use ignored::{Ignored, IgnoredValues, fetch_ignored_values};
 pub use login::Login;
 pub use operation::Operation;
+pub use outcome::Delivery;
 pub use owners::fetch_other_writers;
 pub use privileges::{ClusterInfo, Role, fetch_cluster_info, fetch_excess_privileges, fetch_missing_privileges, reach};
 pub use setup::{SetupOptions, setup};
 pub use snapshots::{Entry, MAX_UNREADABLE, Overview, Reader, Side, SnapshotQuery, Snapshots};
 pub use templates::{fetch_stale_assets, is_set_up};
 pub use waiting_letters::{DeadLetter, LetterFilter, WaitingLetters, waiting_dead_letters};
-pub use writer::{BulkWriter, Delivery};
+pub use writer::BulkWriter;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures_util::try_join;
 
 use super::backing_indices::BackingIndex;
-use super::bulk::{BulkApi, BulkOutcomes, Outcome};
+use super::bulk::{BulkApi, BulkOutcomes};
 use super::cause::Unanswered;
 use super::client::Client;
 use super::encode::{Line, MAX_BULK_BYTES, MAX_BULK_DOCUMENTS, chunk_len};
@@ -23,8 +23,8 @@ use super::error::Error;
 use super::judge::Refusal;
 use super::lookup::{Finder, Wanted};
 use super::operation::Operation;
+use super::outcome::{Delivery, Outcome};
 use super::retry::{FIRST_PAUSE, RESTART_RETRY_TIMEOUT};
-use super::writer::Delivery;
 use crate::document::DataStream;
 
 /// The number of documents of a bulk request, and how long an unreachable cluster is retried. It has responded before, to

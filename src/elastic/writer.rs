@@ -10,6 +10,7 @@ use super::encode::Line;
 use super::error::Error;
 use super::judge::Refusal;
 use super::operation::Operation;
+use super::outcome::Delivery;
 use super::send::StreamWriter;
 use crate::document::{DataStream, DocId, Document};
 
@@ -29,17 +30,6 @@ const LETTER_REFUSED_REMEDY: &str = "the dead letter of a document was refused a
 
 const CHANGE_REFUSED_REMEDY: &str = "a change between two snapshots was refused, so the comparison is not complete: check the \
     mapping of its data stream and the @custom component templates, and invoke the function with {\"action\": \"setup\"}";
-
-/// The outcome of a document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delivery {
-    /// It was written by this request.
-    Created,
-    /// It, or its dead letter, existed already.
-    AlreadyThere,
-    /// It was rejected permanently, and its dead letter was written.
-    DeadLetter,
-}
 
 /// Writes the documents of one data stream.
 #[derive(Debug)]

@@ -6,17 +6,16 @@ use lastpass_elastic::document::Stream;
 use serde_json::{Value, json};
 
 use super::{
-    document::Document, error::Error, field::Field, first_runs, input::Input, key::CreatedKey, kibana, prepare::Plan,
-    report::Report, rotation, secret::Secret, settings::Settings,
+    connection::Connection, document::Document, error::Error, field::Field, first_runs, input::Input, key::CreatedKey,
+    kibana, plan::Plan, report::Report, rotation, secret::Secret, settings::Settings,
 };
 use crate::{
     accounts::Targets,
-    args::{ConnectArgs, StackOptions},
+    args::{ConnectArgs, Format, StackOptions},
     content::Address,
     exit::Exit,
     failure::{Error as CommandError, Failure as _},
-    output::{self, Format},
-    payload,
+    output, payload,
     session::Session,
 };
 
@@ -47,18 +46,6 @@ pub async fn connect(options: &StackOptions, args: &ConnectArgs, format: Format)
         kibana: kibana.or_else(|| kibana::in_cloud_id(&settings.config)),
     };
     connection.run(format).await
-}
-
-/// One run of `connect`.
-pub struct Connection<'a> {
-    pub args: &'a ConnectArgs,
-    pub input: &'a Input,
-    pub session: &'a Session,
-    pub settings: &'a Settings,
-    pub secret: &'a Secret<'a>,
-    pub account: Option<&'a str>,
-    /// The address of Kibana, if it is known.
-    pub kibana: Option<Address>,
 }
 
 /// The content of the secret before and after it was stored.

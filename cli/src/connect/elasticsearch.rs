@@ -16,7 +16,7 @@ use super::{
     error::Error,
     field::{Field, needed},
     input::Input,
-    prepare::Plan,
+    plan::Plan,
 };
 use crate::output;
 

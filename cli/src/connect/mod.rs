@@ -5,6 +5,7 @@
 
 mod ask;
 mod command;
+mod connection;
 mod document;
 mod elasticsearch;
 mod error;
@@ -14,6 +15,7 @@ mod input;
 mod key;
 mod kibana;
 mod lastpass;
+mod plan;
 mod prepare;
 mod report;
 mod rotation;

@@ -4,13 +4,7 @@ use lastpass_elastic::document::Namespace;
 use serde_json::{Value, json};
 
 use super::kibana;
-use crate::{
-    check_page,
-    content::Address,
-    exit::Exit,
-    output::{self, Format},
-    paint, payload, table,
-};
+use crate::{args::Format, check_page, content::Address, exit::Exit, output, paint, payload, table};
 
 /// The changes that `connect` made, and the state after them.
 pub struct Report<'a> {

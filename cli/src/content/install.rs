@@ -11,10 +11,10 @@ use super::{
     rules::{Plan, plan},
 };
 use crate::{
-    args::ContentInstall,
+    args::{ContentInstall, Format},
     exit::Exit,
     failure::Error as CommandError,
-    output::{self, Format},
+    output,
 };
 
 type Rule = Map<String, Value>;

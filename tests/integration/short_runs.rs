@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
-use lastpass_harness::{Answer, Error, Fault, Function, Gate, Installation, Invocation, Rule, System};
-use lastpass_simulator::Event;
+use lastpass_harness::{Answer, Error, Fault, Function, Gate, Installation, Invocation, Rule, System, now};
+use lastpass_simulator::{CompanySize, Event, World};
 use serde_json::{Value, json};
 
 use crate::stage::{
@@ -17,8 +17,12 @@ const QUIET_TIME: Duration = Duration::from_secs(2);
 
 /// Returns an installation whose function has made its first run.
 async fn warm(name: &str, seed: u64) -> Result<Option<(Installation, Function)>, Error> {
+    warm_with(name, company(seed, 50, 2)).await
+}
+
+async fn warm_with(name: &str, world: World) -> Result<Option<(Installation, Function)>, Error> {
     let Some((services, plan)) = plan(name).await else { return Ok(None) };
-    let installation = plan.world(company(seed, 50, 2)).make(&services).await?;
+    let installation = plan.world(world).make(&services).await?;
     let mut function = installation.function();
     complete(&mut function, collect("event_report")).await?;
     installation.calls.restart();
@@ -138,7 +142,10 @@ async fn nothing_is_written_before_the_cluster_is_known() -> Result<(), Error> {
 /// A comparison delivers its changes, and a repeated redrive its documents, before either saves its position.
 #[tokio::test]
 async fn neither_changes_nor_redriven_documents_are_written_before_the_cluster_is_known() -> Result<(), Error> {
-    let Some((installation, mut function)) = warm("unknown_cluster_again", 508).await? else { return Ok(()) };
+    let size = CompanySize { events: 50, users: 12, folders: 3, max_folder_users: 5, ..CompanySize::default() };
+    let world = World::company(508, &size, now());
+    let Some((installation, mut function)) = warm_with("unknown_cluster_again", world).await? else { return Ok(()) };
+    assert!((1..20).contains(&installation.simulator.folder_documents()), "few enough to become dead letters");
     let refusal = json!({"error": {"type": "illegal_argument_exception", "reason": "no"}, "status": 400});
     let refuse = |operation| Rule::on(System::Elasticsearch, operation, Fault::Answer(Answer::json(400, &refusal)));
     let [first, second] = [9, 8].map(|minutes| {

@@ -23,7 +23,7 @@ pub async fn backfill(session: &Session<'_>, request: Backfill) -> Result<RunAns
     let Backfill { window, skip_completed, alert } = request;
     // A range that reached into the future was read only up to the time of the run.
     let was_read_whole = |state: &State| state.complete && state.watermark.is_none_or(|read_to| read_to >= window.to);
-    perform(session, window, alert, |state| skip_completed && was_read_whole(state)).await
+    run_unless_done(session, window, alert, |state| skip_completed && was_read_whole(state)).await
 }
 
 /// Continues an unfinished backfill; `alert` is that of its item. If the item was complete, `alert` is `None`, and the
@@ -39,10 +39,11 @@ pub(super) async fn continue_backfill(
 ) -> Result<RunAnswer, Error> {
     // In another destination than that of its item, a complete backfill has no state.
     let is_done = |state: &State| state.complete || (alert.is_none() && state.unfinished.is_none());
-    perform(session, window, alert.unwrap_or_default(), is_done).await
+    run_unless_done(session, window, alert.unwrap_or_default(), is_done).await
 }
 
-async fn perform(
+/// Runs a backfill, unless its state shows that it is done.
+async fn run_unless_done(
     session: &Session<'_>,
     window: Window,
     alert: bool,

@@ -108,12 +108,6 @@ impl Error {
         }
     }
 
-    /// Returns whether the secret was never filled in. The caller then answers `skipped`.
-    #[must_use]
-    pub const fn is_placeholder(&self) -> bool {
-        matches!(self, Self::Placeholder { .. })
-    }
-
     pub(crate) fn of_call(fault: Fault, secret_id: &str) -> Self {
         let secret_id = secret_id.to_owned();
         let verdict = fault.verdict;
@@ -271,7 +265,6 @@ mod tests {
         for (error, error_type, text) in texts {
             assert_eq!(error.to_string(), text);
             assert_eq!(error.error_type(), error_type, "{text}");
-            assert_eq!(error.is_placeholder(), matches!(error, Error::Placeholder { .. }));
         }
     }
 

@@ -29,7 +29,7 @@ WRONG = {
     "the placeholder of the README": ([EMAIL, "ElasticCloudId=…"], "must have the form name:base64"),
     "the placeholders of samconfig.toml": (["ElasticCloudId=REPLACE_ME", "AlarmEmail=REPLACE_ME"], "must"),
     "a URL without TLS": ([EMAIL, "ElasticsearchUrl=http://es.example.com"], "must be an https:// address"),
-    "a URL with a password": ([EMAIL, "ElasticsearchUrl=https://elastic:secret@es.example.com"], "the API key belongs into the secret"),
+    "a URL with a password": ([EMAIL, "ElasticsearchUrl=https://elastic:secret@es.example.com"], "the API key belongs in the secret"),
     "Kibana": ([EMAIL, "ElasticsearchUrl=https://a.kb.eu-west-1.aws.elastic.cloud:9243"], "not that of Kibana"),
     "two e-mail addresses": ([FOUND, "AlarmEmail=a@example.com,b@example.com"], "give a topic in AlarmTopicArn"),
     "no e-mail address": ([FOUND, "AlarmEmail=security"], "must be one e-mail address"),

@@ -3,6 +3,10 @@
 //! Data flows one way, [`lastpass`] → [`streams`] → [`elastic`]. [`collect`] orchestrates the runs, and [`checkpoint`]
 //! stores their progress.
 
+// So that unit tests can share a file with the integration tests and the bench, which name this library.
+#[cfg(test)]
+extern crate self as lastpass_elastic;
+
 pub mod answer;
 mod aws;
 mod aws_http;

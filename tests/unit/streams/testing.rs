@@ -5,9 +5,14 @@ use serde_json::{Value, json};
 
 use super::{Identity, Mapper, Snapshot, SnapshotMapping, Stamps, detailed_shared_folder, event_report, user};
 use crate::{
-    document::{AccountNumber, Document, Namespace, Organization, Stream},
-    lastpass::time::{ApiZone, EventTime},
+    document::{Document, Stream},
+    lastpass::time::EventTime,
 };
+
+#[path = "../../integration/mapper.rs"]
+mod settings;
+
+pub(crate) use settings::plain_mapper;
 
 /// When the records were read.
 pub(super) const READ: &str = "2031-05-06T07:08:09.123Z";
@@ -19,20 +24,6 @@ pub(super) fn at(text: &str) -> Timestamp {
 /// Returns settings that keep every field.
 pub(super) fn mapper() -> Mapper {
     Mapper { preserve_original_event: true, preserve_duplicate_custom_fields: true, ..plain_mapper() }
-}
-
-/// Returns the default settings.
-pub(crate) fn plain_mapper() -> Mapper {
-    Mapper {
-        account: AccountNumber::new("12345").expect("an account number"),
-        organization: Organization::default(),
-        namespace: Namespace::new("default").expect("a namespace"),
-        zone: ApiZone::new("US/Eastern").expect("a zone"),
-        user_zone: ApiZone::new("UTC").expect("a zone"),
-        tags: Vec::new(),
-        preserve_original_event: false,
-        preserve_duplicate_custom_fields: false,
-    }
 }
 
 pub(crate) fn stamps() -> Stamps {

@@ -5,6 +5,8 @@
 
 use std::{error::Error as _, fmt, io, sync::Arc, time::Duration};
 
+use jiff::Timestamp;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::CertificateDer,
     pki_types::pem::PemObject,
@@ -210,6 +212,18 @@ pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
     if certificates.is_empty() { Err(Error::Certificate) } else { Ok(certificates) }
 }
 
+/// Returns how long a server asks to wait, from either form of `Retry-After`. Source: RFC 9110, section 10.2.3.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    #[expect(clippy::disallowed_methods, reason = "a date in `Retry-After` has no meaning without the clock")]
+    let now = Timestamp::now();
+    Duration::try_from(until.duration_since(now)).ok()
+}
+
 /// Builds a client for tests that send no request.
 #[cfg(test)]
 pub(crate) fn for_tests() -> reqwest::Client {
@@ -252,5 +266,14 @@ mod tests {
         assert_eq!(TlsFault::of(&error), Some(TlsFault::NotTls), "{error:?}");
         let refused = for_tests().get("https://127.0.0.1:1").send().await.expect_err("no server");
         assert_eq!(TlsFault::of(&refused), None);
+    }
+
+    #[test]
+    fn retry_after_is_read_in_both_forms() {
+        let headers = |value: &str| HeaderMap::from_iter([(RETRY_AFTER, value.parse().expect("a value"))]);
+        assert_eq!(retry_after(&headers("7")), Some(Duration::from_secs(7)));
+        assert!(retry_after(&headers("Fri, 31 Dec 2100 23:59:59 GMT")) > Some(Duration::from_secs(3600)));
+        assert_eq!(retry_after(&headers("Sun, 06 Nov 1994 08:49:37 GMT")), None);
+        assert_eq!(retry_after(&headers("soon")), None);
     }
 }

@@ -29,10 +29,10 @@ use super::login::Login;
 use super::operation::Operation;
 use super::response::Response;
 use crate::endpoint::Endpoint;
+use crate::http::retry_after;
 use crate::redact::SecretParts;
 use elasticsearch::http::headers::{
     ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DEFAULT_ACCEPT, DEFAULT_CONTENT_TYPE, HeaderValue,
-    RETRY_AFTER,
 };
 use reqwest::Method;
 use serde::Serialize;
@@ -102,11 +102,7 @@ impl Transport {
             return Err(Failure::Redirect);
         }
         let status = response.status();
-        let retry_after = response
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-            .map(Duration::from_secs);
+        let retry_after = retry_after(response.headers());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
             if body.len() + chunk.len() > MAX_RESPONSE_BYTES {

@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use reqwest::header;
-
 use crate::clock::Backoff;
 
 /// First pause after a fault. Chosen: a connection that was cut is usable again after half a second.
@@ -45,18 +42,6 @@ impl Throttled {
         self.is_last = pause >= last;
         Some(pause.min(last)).filter(|pause| !pause.is_zero())
     }
-}
-
-/// Parses `Retry-After` in either of its forms. LastPass may or may not send it (LASTPASS_API.md, "Transport").
-pub(super) fn retry_after(headers: &header::HeaderMap) -> Option<Duration> {
-    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let until = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-    #[expect(clippy::disallowed_methods, reason = "a date in `Retry-After` has no meaning without the clock")]
-    let now = Timestamp::now();
-    Duration::try_from(until.duration_since(now)).ok()
 }
 
 #[cfg(test)]
@@ -102,15 +87,5 @@ mod tests {
         assert_eq!(tries(Some(100), 290), [100.0, 200.0, 270.0]);
         let short = tries(Some(1), 290);
         assert!(short[0] == 1.0 && short[1] == 2.0 && short.last() == Some(&270.0), "{short:?}");
-    }
-
-    #[test]
-    fn retry_after_is_read_in_both_forms() {
-        let headers =
-            |value: &str| header::HeaderMap::from_iter([(header::RETRY_AFTER, value.parse().expect("a value"))]);
-        assert_eq!(retry_after(&headers("7")), Some(Duration::from_secs(7)));
-        assert!(retry_after(&headers("Fri, 31 Dec 2100 23:59:59 GMT")) > Some(Duration::from_secs(3600)));
-        assert_eq!(retry_after(&headers("Sun, 06 Nov 1994 08:49:37 GMT")), None);
-        assert_eq!(retry_after(&headers("soon")), None);
     }
 }

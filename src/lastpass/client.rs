@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{
-    backoff::{FIRST_LOW_PRIORITY_PAUSE, FIRST_PAUSE, Throttled, retry_after},
+    backoff::{FIRST_LOW_PRIORITY_PAUSE, FIRST_PAUSE, Throttled},
     command::{Command, MAX_RESPONSE_BYTES},
     error::{Error, Reason, ThrottlingForm},
     wire,
@@ -24,7 +24,7 @@ use crate::{
     clock::{Backoff, Deadline},
     document::AccountNumber,
     endpoint::LastPassUrl,
-    http::TlsFault,
+    http::{TlsFault, retry_after},
 };
 
 /// Longest wait for one response. Chosen: LastPass takes seconds for a page of 10,000 events, so a minute of silence is

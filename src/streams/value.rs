@@ -146,10 +146,7 @@ pub(super) struct Time(pub(super) Timestamp);
 
 impl Time {
     pub(super) fn written(self) -> String {
-        let mut text = String::with_capacity(24);
-        // Every timestamp can be written, and writing to a string does not fail.
-        let _ = PRINTER.print_timestamp(&self.0, &mut text);
-        text
+        PRINTER.timestamp_to_string(&self.0)
     }
 }
 

@@ -10,6 +10,7 @@ mod floor;
 mod node;
 mod plot;
 mod report;
+mod row;
 mod runs;
 mod same;
 mod server;

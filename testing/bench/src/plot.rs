@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::report::Row;
+use crate::row::Row;
 
 const WIDTH: f64 = 860.0;
 const LABELS: f64 = 330.0;

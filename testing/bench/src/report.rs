@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Error, contestant::Run, plot, stage::file_bytes};
+use crate::{Error, contestant::Run, plot, row::Row, stage::file_bytes};
 
 /// A part of `docs/performance.md` that is written by a command.
 #[derive(Debug, Clone, Copy)]
@@ -73,13 +73,6 @@ pub(crate) struct Report {
     pub(crate) is_compressed: bool,
 }
 
-/// One row of the table: a value of the function, one of Python, and how many times better the function is.
-pub(crate) struct Row {
-    pub(crate) name: String,
-    pub(crate) figures: [String; 2],
-    pub(crate) ratio: f64,
-}
-
 /// Returns the median; zero if there are none.
 pub(crate) fn median(durations: impl Iterator<Item = Duration>) -> Duration {
     let mut durations: Vec<Duration> = durations.collect();
@@ -110,16 +103,6 @@ impl Series {
             Row::less(name("requests"), requests, thousands),
             Row::less(name("bytes sent to Elasticsearch"), bytes, megabytes),
         ]
-    }
-}
-
-impl Row {
-    fn more(name: String, figures: [f64; 2], text: fn(f64) -> String) -> Self {
-        Self { name, ratio: figures[0] / figures[1], figures: figures.map(text) }
-    }
-
-    fn less(name: String, figures: [f64; 2], text: fn(f64) -> String) -> Self {
-        Self { name, ratio: figures[1] / figures[0], figures: figures.map(text) }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::faults::FaultRule;
 use crate::json::push_string;
 use crate::requests::Counters;
-use crate::server::SharedState;
+use crate::shared_state::SharedState;
 use crate::truth::truth_events as events_as_shown;
 use crate::users::truth as users_as_shown;
 use crate::world::ProvisioningHash;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::requests::Command;
+use crate::command::Command;
 use crate::rng::Rng;
 
 /// A fault.

@@ -20,11 +20,13 @@ mod actions;
 mod admin;
 mod answer;
 mod clock;
+mod command;
 mod company;
 mod entries;
 mod event;
 mod faults;
 mod folders;
+mod history;
 mod json;
 mod live;
 mod local_time;
@@ -34,6 +36,7 @@ mod requests;
 mod rng;
 mod server;
 mod service;
+mod shared_state;
 mod simulator;
 mod staff;
 mod timeline;
@@ -45,6 +48,7 @@ mod wire;
 mod world;
 
 pub use clock::Clock;
+pub use command::Command;
 pub use company::CompanySize;
 pub use entries::Entries;
 pub use event::Event;
@@ -54,7 +58,7 @@ pub use quirks::{
     Bound, EmptyValue, ErrorForm, ErrorKey, EventData, FolderPaging, NextIs, Order, PagesCounted, Pass, Quirks,
     Repeats, UnauthorizedForm,
 };
-pub use requests::{Answered, Command, Counters, RequestRecord};
+pub use requests::{Answered, Counters, RequestRecord};
 pub use simulator::{Simulator, StartError};
 pub use timeline::Timeline;
 pub use truth::TruthEvent;

@@ -1,34 +1,10 @@
 //! The recorded requests and responses. Provisioning hashes are never stored.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::faults::Fault;
-
-/// The commands of the API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Command {
-    /// `reporting`
-    Reporting,
-    /// `getuserdata`
-    GetUserData,
-    /// `getdetailedsfdata`
-    GetDetailedSfData,
-}
-
-impl Command {
-    /// Returns the command of this name.
-    pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "reporting" => Some(Self::Reporting),
-            "getuserdata" => Some(Self::GetUserData),
-            "getdetailedsfdata" => Some(Self::GetDetailedSfData),
-            _ => None,
-        }
-    }
-}
 
 /// One request without its credentials.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -1,6 +1,5 @@
 //! The HTTP server of the API and its planned disconnections.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -11,23 +10,9 @@ use axum::routing::{get, post};
 use tokio::net::TcpListener;
 
 use crate::admin;
-use crate::service::{Cut, Reply, State};
+use crate::service::{Cut, Reply};
+use crate::shared_state::SharedState;
 use crate::wire::{CuttableListener, Scissors};
-
-/// The state shared by the endpoint and the handles.
-#[derive(Clone)]
-pub(crate) struct SharedState(Arc<Mutex<State>>);
-
-impl SharedState {
-    pub(crate) fn new(state: State) -> Self {
-        Self(Arc::new(Mutex::new(state)))
-    }
-
-    /// Locks the state. A panic of another test while it held the lock is ignored.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Serves until it is dropped.
 pub(crate) async fn serve(listener: TcpListener, state: SharedState) {

@@ -5,11 +5,12 @@ use serde_json::Value;
 
 use crate::answer::{Answer, refusal_body, unauthorized};
 use crate::clock::Clock;
+use crate::command::Command;
 use crate::event::Event;
 use crate::faults::{Fault, FaultPlan, access_denied_page, maintenance_page};
 use crate::json::{php_spelling, push_string};
 use crate::quirks::Quirks;
-use crate::requests::{Answered, Command, RequestRecord};
+use crate::requests::{Answered, RequestRecord};
 use crate::world::World;
 use crate::{folders, reporting, users};
 

@@ -10,13 +10,15 @@ use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::clock::Clock;
+use crate::command::Command;
 use crate::event::Event;
 use crate::faults::FaultRule;
 use crate::live::{Live, LiveEvents};
 use crate::quirks::Quirks;
-use crate::requests::{Command, Counters, RequestRecord};
-use crate::server::{SharedState, serve};
+use crate::requests::{Counters, RequestRecord};
+use crate::server::serve;
 use crate::service::State;
+use crate::shared_state::SharedState;
 use crate::truth::{TruthEvent, truth_events};
 use crate::users;
 use crate::world::{ProvisioningHash, World};

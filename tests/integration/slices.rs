@@ -88,9 +88,9 @@ async fn an_interrupted_plan_continues_from_its_position() -> Result<(), Error> 
     let whole = complete(&mut function, split(from, to)).await?;
     installation.start_over().await?;
 
-    let slow = Rule::on(System::LastPass, "reporting", Fault::Delay(Duration::from_millis(2_200)));
+    let slow = Rule::on(System::LastPass, "reporting", Fault::Delay(Duration::from_millis(4_400)));
     installation.calls.add(slow);
-    let answers = until_complete(&mut function, &split(from, to).with_timeout(Duration::from_secs(6))).await?;
+    let answers = until_complete(&mut function, &split(from, to).with_timeout(Duration::from_secs(12))).await?;
     assert!(answers.len() >= 2 && answers[0]["status"] == "partial", "{answers:?}");
     let last = answers.last().expect("an answer");
     assert_eq!(last["slices"], whole["slices"]);

@@ -58,7 +58,7 @@ impl Run<'_> {
             }
         };
         match compared {
-            Err(error) if error.is_refused() && wanted > current.scheduled_time => {
+            Err(error) if (error.is_refused() || error.is_unreadable_index()) && wanted > current.scheduled_time => {
                 tracing::error!(%error, "a comparison was abandoned, because the next snapshot is due");
                 self.skip(kind, SkipReason::Abandoned).await
             }
@@ -134,12 +134,11 @@ impl Run<'_> {
 
     /// Saves that the snapshots cannot be compared, and reports it.
     async fn skip(&self, kind: SnapshotKind, reason: SkipReason) -> Result<Ended, Error> {
-        let state = self.lease.state();
-        let comparison = state
-            .comparison
-            .clone()
-            .map(|comparison| Comparison { progress: ComparisonProgress::Skipped(reason), ..comparison });
-        self.save(State { comparison, ..state }).await?;
+        let mut state = self.lease.state();
+        if let Some(comparison) = &mut state.comparison {
+            comparison.progress = ComparisonProgress::Skipped(reason);
+        }
+        self.save(state).await?;
         self.report_skipped(kind, reason);
         Ok(Ended::Complete)
     }

@@ -70,6 +70,11 @@ impl Run<'_> {
             (None, Some(unfinished)) => unfinished.scheduled_time,
             (None, None) => whole_minute(clock),
         };
+        // Saved first: if the comparison fails or no page can be read, `resume` takes the snapshot before the next schedule.
+        let unfinished = match unfinished {
+            None if self.is_due(wanted) => Some(self.begin_snapshot(wanted).await?),
+            other => other,
+        };
         if state.comparison.as_ref().is_some_and(Comparison::is_pending)
             && self.compare(kind, wanted).await? == Ended::DeadlineCame
         {
@@ -84,14 +89,24 @@ impl Run<'_> {
                 return Ok(Ended::DeadlineCame);
             }
         }
-        // A repeated schedule, or one that is older than the newest snapshot, adds nothing.
-        if self.lease.state().watermark.is_some_and(|watermark| wanted <= watermark) {
+        if !self.is_due(wanted) {
             return Ok(Ended::Complete);
         }
-        let begun = SnapshotPosition::begin(wanted);
-        // Saved before the first page: if no page can be read, `resume` retries it before the schedule of the next day.
-        self.save_snapshot(begun).await?;
+        let begun = self.begin_snapshot(wanted).await?;
         self.read_and_compare(kind, begun).await
+    }
+
+    /// Returns whether a snapshot of this time adds anything. A repeated schedule, or one that is older than the newest
+    /// snapshot, does not.
+    fn is_due(&self, scheduled_time: Timestamp) -> bool {
+        self.lease.state().watermark.is_none_or(|watermark| scheduled_time > watermark)
+    }
+
+    /// Saves that the snapshot of this time is to be read from its first page.
+    async fn begin_snapshot(&self, scheduled_time: Timestamp) -> Result<SnapshotPosition, Error> {
+        let begun = SnapshotPosition::begin(scheduled_time);
+        self.save_snapshot(begun).await?;
+        Ok(begun)
     }
 
     /// Reads a snapshot from its saved position, and compares it with the one before.
@@ -111,8 +126,7 @@ impl Run<'_> {
                 Err(error) if error.is_too_large() && paging.shrink() => {
                     let size = paging.next().size;
                     tracing::warn!(stream = %kind.stream(), size, "the page is too large; requesting smaller pages");
-                    let (page_size, seen_before) = (Some(size), position.seen_before);
-                    position = SnapshotPosition { page_index: 0, page_size, read: 0, seen: 0, seen_before, ..position };
+                    position = SnapshotPosition { page_index: 0, page_size: Some(size), read: 0, seen: 0, ..position };
                     self.save_snapshot(position).await?;
                     continue;
                 }

@@ -138,6 +138,30 @@ async fn an_interrupted_comparison_continues() -> Result<(), Error> {
 }
 
 #[tokio::test]
+async fn a_snapshot_that_is_due_while_a_comparison_fails_is_taken_by_resume() -> Result<(), Error> {
+    let Some((services, plan)) = plan("change_due").await else { return Ok(()) };
+    let installation = plan.world(world(20, 5)).make(&services).await?;
+    let mut function = installation.function();
+    complete(&mut function, due("user", 9)).await?;
+    let error = |status: u16, error_type: &str| {
+        let body = json!({"error": {"type": error_type, "reason": "no"}, "status": status});
+        Rule::on(System::Elasticsearch, "_pit", Fault::Answer(Answer::json(status, &body)))
+    };
+    installation.calls.add(error(400, "illegal_argument_exception"));
+    function.refuse(due("user", 8)).await?;
+    installation.calls.clear();
+    installation.calls.add(error(403, "security_exception"));
+    function.refuse(due("user", 1)).await?;
+    installation.calls.clear();
+    let resumed = complete(&mut function, json!({"action": "resume"})).await?;
+    assert_eq!(resumed["resumed"][0]["changes"]["status"], "complete", "{resumed}");
+    let snapshots: std::collections::BTreeSet<_> =
+        installation.documents("user").await?.iter().map(|user| user.source["@timestamp"].to_string()).collect();
+    assert_eq!(snapshots.len(), 3, "{resumed}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_comparison_continues_from_its_position_after_a_deadline() -> Result<(), Error> {
     let Some((services, plan)) = plan("change_deadline").await else { return Ok(()) };
     let mut world = World::default();

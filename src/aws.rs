@@ -25,10 +25,10 @@ pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 const ATTEMPT: Duration = Duration::from_secs(3);
 
 /// First pause before a retry. Chosen: the SDK's own retries for DynamoDB begin with 50 ms.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// Longest pause before a retry. Chosen: short, because the lease expires meanwhile.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 /// The class of an error, which determines how the caller handles it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,12 +63,16 @@ const CODES: &[(&str, Verdict)] = &[
     ("InternalFailure", Verdict::Transient),
     ("ServiceUnavailable", Verdict::Transient),
     ("RequestTimeout", Verdict::Transient),
+    ("RequestTimeoutException", Verdict::Transient),
     ("AccessDeniedException", Verdict::Forbidden),
     ("AccessDenied", Verdict::Forbidden),
     ("UnrecognizedClientException", Verdict::Forbidden),
     ("InvalidSignatureException", Verdict::Forbidden),
     ("IncompleteSignature", Verdict::Forbidden),
+    ("IncompleteSignatureException", Verdict::Forbidden),
     ("MissingAuthenticationToken", Verdict::Forbidden),
+    ("MissingAuthenticationTokenException", Verdict::Forbidden),
+    ("RequestExpired", Verdict::Forbidden),
     ("ExpiredTokenException", Verdict::Forbidden),
     ("InvalidClientTokenId", Verdict::Forbidden),
     ("OptInRequired", Verdict::Forbidden),

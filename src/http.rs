@@ -5,12 +5,13 @@
 
 use std::{error::Error as _, fmt, io, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::CertificateDer,
     pki_types::pem::PemObject,
 };
+
+use crate::clock::now;
 
 /// Longest time to connect. Chosen: a host on another continent responds within a second.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -209,7 +210,12 @@ fn tls(roots: RootCertStore) -> Result<ClientConfig, Error> {
 pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
     let certificates: Vec<_> =
         CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().map_err(|_| Error::Certificate)?;
-    if certificates.is_empty() { Err(Error::Certificate) } else { Ok(certificates) }
+    let is_valid = |certificate: &CertificateDer<'_>| RootCertStore::empty().add(certificate.clone()).is_ok();
+    if certificates.is_empty() || !certificates.iter().all(is_valid) {
+        Err(Error::Certificate)
+    } else {
+        Ok(certificates)
+    }
 }
 
 /// Returns how long a server asks to wait, from either form of `Retry-After`. Source: RFC 9110, section 10.2.3.
@@ -219,9 +225,7 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         return Some(Duration::from_secs(seconds));
     }
     let until = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-    #[expect(clippy::disallowed_methods, reason = "a date in `Retry-After` has no meaning without the clock")]
-    let now = Timestamp::now();
-    Duration::try_from(until.duration_since(now)).ok()
+    Duration::try_from(until.duration_since(now())).ok()
 }
 
 /// Builds a client for tests that send no request.

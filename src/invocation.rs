@@ -116,7 +116,9 @@ impl<'a> Invocation<'a> {
             let expected = self.sandbox.set_up_cluster.uuid();
             let answer = self.perform(task, &credentials).await;
             if expected.is_some() && answer.as_ref().is_err_and(Error::is_destination_changed) {
-                tracing::info!("another cluster responds than in earlier invocations; starting again");
+                tracing::info!(
+                    "a checkpoint or the cluster does not fit the cluster of earlier invocations; identifying the cluster again"
+                );
                 self.sandbox.set_up_cluster.set(None);
                 self.call.journal.start_again();
                 continue;

@@ -106,7 +106,8 @@ fn judge_user_dates(systems: &Systems<'_>, users: &Page, events: &reporting::Pag
                  `user_time_zone` in the secret if it has that field, to {zone}"
             );
             // Elastic's integration also reads these dates as UTC, so this is no fault: the documents are the same.
-            if set == "UTC" { Ok(message) } else { Err(message) }
+            let is_utc = ["UTC", "Etc/UTC"].iter().any(|utc| utc.eq_ignore_ascii_case(set));
+            if is_utc { Ok(message) } else { Err(message) }
         }
         Fit::Unknown { compared: 0 } => Ok(format!(
             "it could not be determined whether the dates of users are in {set}: there is not enough data, because no \

@@ -4,7 +4,7 @@
 //! unfinished. While it holds the lease, the run of a backfill adds the key to this item before saving the backfill as
 //! unfinished, and removes the key after saving it as complete (`collect/backfill.rs`).
 
-use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::{Client, types::AttributeValue};
 
 use super::key::unfinished_backfills;
 use super::table::Table;
@@ -35,7 +35,19 @@ pub async fn load_resumable(
     let mut backfills = Vec::new();
     for attributes in table.get_all(&pks).await? {
         if super::item::pk_of(&attributes) == index {
-            backfills.extend(attributes.get(KEYS).and_then(|keys| keys.as_ss().ok()).into_iter().flatten().cloned());
+            match attributes.get(KEYS).map(AttributeValue::as_ss) {
+                Some(Ok(keys)) => backfills.extend(keys.iter().cloned()),
+                Some(Err(_)) => {
+                    let (table, pk) = (table.name.clone(), index.clone());
+                    listing.broken.push(Error::Broken {
+                        table,
+                        pk,
+                        attribute: KEYS.into(),
+                        wanted: "a set of strings",
+                    });
+                }
+                None => {}
+            }
         } else {
             listing.add(&attributes, &table.name);
         }

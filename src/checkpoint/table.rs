@@ -26,7 +26,7 @@ use super::item::{
     destination_value, lease_value, number,
 };
 use crate::aws::{self, Fault};
-use crate::clock::Deadline;
+use crate::clock::{Backoff, Deadline};
 
 /// Maximum time for the retries of one call. After that the lease has expired, and the result of the call is out of date.
 const RETRY_TIMEOUT: Duration = LEASE_TIME;
@@ -156,16 +156,20 @@ impl Table {
     pub(super) async fn get_all(&self, pks: &[String]) -> Result<Vec<Attributes>, Error> {
         let key = |pk: &String| HashMap::from([(PK.to_owned(), AttributeValue::S(pk.clone()))]);
         let mut items = Vec::new();
+        let mut backoff = Backoff::new(aws::FIRST_PAUSE, aws::LONGEST_PAUSE);
         for pks in pks.chunks(BATCH_KEYS) {
             let keys = KeysAndAttributes::builder().consistent_read(true).set_keys(Some(pks.iter().map(key).collect()));
             let mut wanted = Some(HashMap::from([(self.name.clone(), keys.build().expect("keys"))]));
-            // DynamoDB may leave keys unprocessed. It returns them.
-            while let Some(keys) = wanted.filter(|keys| !keys.is_empty()) {
+            while let Some(keys) = wanted {
                 let request = self.client.batch_get_item().set_request_items(Some(keys));
                 let answer = aws::call(BATCH_GET, RETRY_TIMEOUT, self.deadline, || request.clone().send()).await;
                 let page = answer.map_err(|fault| Error::of_call(fault, BATCH_GET, &self.name))?;
                 items.extend(page.responses.unwrap_or_default().into_values().flatten());
-                wanted = page.unprocessed_keys;
+                // A throttled table leaves keys unprocessed, and returns them.
+                wanted = page.unprocessed_keys.filter(|keys| !keys.is_empty());
+                if wanted.is_some() {
+                    tokio::time::sleep(backoff.pause()).await;
+                }
             }
         }
         Ok(items)

@@ -178,7 +178,7 @@ fn comparable(
     }
     let originals = before.unreadable.iter().chain(&after.unreadable);
     let is_listed = |overview: &Overview| overview.unreadable.len() < MAX_UNREADABLE;
-    let keys: Option<HashSet<String>> = originals.map(|original| change::entry_of(original)).collect();
+    let keys: Option<HashSet<String>> = originals.map(|original| change::entry_key(original)).collect();
     keys.filter(|_| is_listed(before) && is_listed(after)).ok_or(SkipReason::UnreadableEntries)
 }
 

@@ -55,6 +55,8 @@ pub enum Unanswered {
         /// Items in the response.
         answered: usize,
     },
+    /// The point in time of the search is gone.
+    PointInTimeLost,
     /// Single items failed with this status and error type.
     Items {
         /// The status of the item. 0 if the response has none.
@@ -74,6 +76,7 @@ impl Unanswered {
             | Self::Kibana
             | Self::NotElasticsearch
             | Self::ItemMismatch { .. }
+            | Self::PointInTimeLost
             | Self::Items { .. } => false,
         }
     }
@@ -108,6 +111,9 @@ impl fmt::Display for Unanswered {
                     f,
                     "returned items that do not match the documents that were sent ({answered} items for {sent} documents)"
                 )
+            }
+            Self::PointInTimeLost => {
+                f.write_str("no longer has the point in time of the search, because a node was restarted")
             }
             Self::Items { status: 0, error_type } => write!(f, "returned items with {error_type}"),
             Self::Items { status, error_type } => write!(f, "returned items with {status} ({error_type})"),

@@ -211,8 +211,8 @@ impl<'a> Snapshots<'a> {
         };
         let response = self.client.send_with_retries(&request).await?;
         if response.status == 404 {
-            // The node of the point in time restarted. The next run opens a new one.
-            return Err(self.client.unreachable(Operation::SearchDocuments, Unanswered::Status(404)));
+            // The next run opens a new one.
+            return Err(self.client.unreachable(Operation::SearchDocuments, Unanswered::PointInTimeLost));
         }
         let found: Found<H> = self.client.accepted(&response, READ_REMEDY)?;
         if let Some(id) = &found.pit_id {

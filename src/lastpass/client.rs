@@ -183,11 +183,7 @@ impl Client {
                 Fault::Final(_) => None,
             };
             let Some(pause) = pause else {
-                let error = self.error(command, fault, started.elapsed());
-                if let Error::Unauthorized { said, .. } = &error {
-                    self.history.refused.get_or_init(|| said.clone());
-                }
-                return Err(error);
+                return Err(self.error(command, fault, started.elapsed()));
             };
             tracing::info!(command = command.as_str(), ?pause, "the request to LastPass failed; retrying");
             tokio::time::sleep(pause).await;
@@ -258,7 +254,7 @@ impl Client {
             StatusCode::FORBIDDEN => {
                 Fault::Throttled { form: ThrottlingForm::Forbidden, retry_after: retry_after(headers) }
             }
-            StatusCode::UNAUTHORIZED => self.unauthorized(&code),
+            StatusCode::UNAUTHORIZED => self.credentials_refused(&code),
             _ if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
                 Fault::Unreachable { why: format!("it returned {code}"), source: None }
             }
@@ -278,6 +274,7 @@ impl Client {
         match problem {
             wire::Problem::NotTheApi(why) => Fault::BadAnswer { why },
             wire::Problem::Throttled => Fault::Throttled { form: ThrottlingForm::Reported, retry_after: None },
+            wire::Problem::Fail { reason } if wire::is_refusal(&reason) => self.credentials_refused(&reason),
             wire::Problem::Fail { reason } if is_about_credentials(&reason) => self.unauthorized(&reason),
             wire::Problem::Fail { reason } => self.refused(command, &reason),
         }
@@ -300,9 +297,16 @@ impl Client {
         Fault::Final(Error::Refused { command, said })
     }
 
+    /// Returns the error of a command that the credentials do not allow. Others may be allowed.
     fn unauthorized(&self, reason: &str) -> Fault {
         let said = Reason::new(reason, &self.account.provisioning_hash);
         Fault::Final(Error::Unauthorized { account: self.account.number.clone(), said })
+    }
+
+    /// Returns the error of credentials that no command accepts, and remembers it.
+    fn credentials_refused(&self, reason: &str) -> Fault {
+        self.history.refused.get_or_init(|| Reason::new(reason, &self.account.provisioning_hash));
+        self.unauthorized(reason)
     }
 }
 
@@ -320,8 +324,8 @@ fn may_refuse(status: StatusCode) -> bool {
     status.is_client_error() && !OTHERS.contains(&status)
 }
 
-/// Returns whether the reason of a `FAIL` is about the credentials. The wording is not documented. The result only
-/// chooses between two errors that are treated alike: both make the function read the secret again.
+/// Returns whether the reason of a `FAIL` may be about the credentials. The wording is not documented. The result only
+/// chooses between two errors, both of which make the function read the secret again.
 fn is_about_credentials(reason: &str) -> bool {
     const WORDS: &[&str] =
         &["auth", "hash", "credential", "cid", "account number", "secret", "denied", "permission", "login", "api key"];

@@ -56,6 +56,10 @@ fn wrong_settings() {
         ("a CA that is only Base64", &[("ELASTICSEARCH_CA", "MIIDSjCCAjKgAwIBAgIVAJ")]),
         ("a CA with nothing inside", &[("ELASTICSEARCH_CA", "-----BEGIN CERTIFICATE-----")]),
         ("a CA that is no base64", &[("ELASTICSEARCH_CA", pem("§§§"))]),
+        (
+            "a CA whose certificate cannot be read",
+            &[("ELASTICSEARCH_CA", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----")],
+        ),
         ("a CA that is a key", &[("ELASTICSEARCH_CA", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----")]),
         ("LastPass without a scheme", &[("LASTPASS_URL", "lastpass.com")]),
         ("LastPass by plain http", &[("LASTPASS_URL", "http://lastpass.com/enterpriseapi.php")]),

@@ -216,6 +216,24 @@ async fn resume_sends_a_rejected_hash_only_once() -> Result<(), Error> {
     Ok(())
 }
 
+#[tokio::test]
+async fn a_command_that_is_not_permitted_stops_no_other_command() -> Result<(), Error> {
+    let Some((installation, mut function)) = warm("not_permitted").await? else { return Ok(()) };
+    installation.calls.add(Rule::on(System::LastPass, "", Fault::Answer(Answer::json(400, &json!({})))));
+    for stream in ["detailed_shared_folder", "user"] {
+        function.refuse(next_snapshot(stream)).await?;
+    }
+    installation.calls.clear();
+    let refusal = json!({"status": "FAIL", "error": ["You do not have permission for this report"]});
+    let refusal = Fault::Answer(Answer::json(200, &refusal));
+    installation.calls.add(Rule::on(System::LastPass, "getdetailedsfdata", refusal));
+    let before = installation.calls.count_of(System::LastPass, "getuserdata");
+    let (error_type, text) = function.refuse(json!({"action": "resume"})).await?;
+    assert_eq!(error_type, "LastPass.Unauthorized", "{text}");
+    assert!(installation.calls.count_of(System::LastPass, "getuserdata") > before, "{text}");
+    Ok(())
+}
+
 /// A sandbox reads the secret once in 15 minutes. Until then the old key must be valid or be rejected.
 #[tokio::test]
 async fn a_new_key_is_used_within_15_minutes_while_the_old_one_is_valid() -> Result<(), Error> {

@@ -223,6 +223,22 @@ async fn resume_reports_an_unreadable_backfill_even_without_other_work() -> Resu
     Ok(())
 }
 
+#[tokio::test]
+async fn resume_reports_an_unreadable_list_of_backfills() -> Result<(), Error> {
+    let Some((services, plan)) = plan("unreadable_list").await else { return Ok(()) };
+    let installation = plan.world(World::default()).make(&services).await?;
+    let keys = AttributeValue::S("backfill".to_owned());
+    installation.services.aws.set_attribute(&installation.table, "unfinished_backfills", "keys", keys).await?;
+    let mut function = installation.function();
+    function.ask(json!({"action": "resume"})).await?;
+    let (_, logs) = written(&mut function, &mut 0).await;
+    let is_told = |line: &Value| {
+        line["level"] == "ERROR" && line["error"].as_str().is_some_and(|text| text.contains("unfinished_backfills"))
+    };
+    assert!(logs.iter().any(is_told), "{logs:?}");
+    Ok(())
+}
+
 /// `info` logs actions, but no records.
 #[tokio::test]
 async fn no_record_is_logged_at_info() -> Result<(), Error> {

@@ -22,6 +22,7 @@ use super::{
     value::{FieldValue, Time, is_empty, to_line},
 };
 use crate::document::{Document, Stream};
+use crate::surrogates;
 
 /// The dataset of changes.
 const DATASET: &str = "lastpass.change";
@@ -29,9 +30,8 @@ const DATASET: &str = "lastpass.change";
 /// Returns the key of an entry from its record, for a document that lacks the key because its mapping stopped or because it
 /// became a dead letter. `None` if the record cannot be read.
 #[must_use]
-pub fn entry_of(original: &str) -> Option<String> {
-    let record: Value = serde_json::from_str(original).ok()?;
-    record.get("id")?.as_str().map(str::to_owned)
+pub fn entry_key(original: &str) -> Option<String> {
+    surrogates::parse(original)?.get("id")?.as_str().map(str::to_owned)
 }
 
 /// The action of a change.
@@ -327,6 +327,22 @@ impl Target {
             full_name: value("/user/full_name"),
             roles: list(source, "/user/roles"),
             group: Group { name: value("/user/group/name").map(FieldValue::from) },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_key_of_an_entry_is_read_from_any_record() {
+        for (record, key) in [
+            (r#"{"id":"7","fullname":"x"}"#, Some("7")),
+            (r#"{"id":"7","fullname":"x\ud83d"}"#, Some("7")),
+            (r#"{"id":7}"#, None),
+            ("[7]", None),
+            ("{", None),
+        ] {
+            assert_eq!(super::entry_key(record).as_deref(), key, "{record}");
         }
     }
 }

@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
-TARGET := $(or $(CARGO_TARGET_DIR),target)
+BUILD := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := $(or $(TOOLS_DIR),.tools)
 STACK := $(PYTHON) scripts/stack.py
 # The smallest memory that Lambda gives a function, 128 MB. Source: "Configure Lambda function memory", AWS.
@@ -69,9 +69,9 @@ soak: python-here ## Scenarios with faults, SEEDS=20 of each; only one: SCENARIO
 	@echo "==> building the release binary, and the soak"
 	@cargo build --release --locked --bin bootstrap
 	@cargo build --workspace --bins --locked
-	@printf '#!/bin/sh\n%s\nexec %s\n' 'ulimit -d $(SMALLEST_KB)' '$(abspath $(TARGET))/release/bootstrap' >$(TARGET)/bounded
-	@chmod +x $(TARGET)/bounded
-	@$(STACK) run --iam -- env BOOTSTRAP=$(TARGET)/bounded $(TARGET)/debug/soak
+	@printf '#!/bin/sh\n%s\nexec %s\n' 'ulimit -d $(SMALLEST_KB)' '$(abspath $(BUILD))/release/bootstrap' >$(BUILD)/bounded
+	@chmod +x $(BUILD)/bounded
+	@$(STACK) run --iam -- env BOOTSTRAP=$(BUILD)/bounded $(BUILD)/debug/soak
 
 bench: python-here ## EVENTS="100000 1000000" through the function and through the same job in Python: docs/performance.md
 	@$(PYTHON) scripts/tools.py rust python bench
@@ -85,14 +85,14 @@ bench-node: python-here ## EVENTS=100000 through the function into a real node: 
 	@$(PYTHON) scripts/tools.py rust python es8
 	@cargo build --release --locked --bin bootstrap
 	@cargo build --profile tools --locked --package lastpass-bench
-	@$(STACK) run --without aws -- env NODE=1 EVENTS=$(or $(EVENTS),100000) BOOTSTRAP=$(TARGET)/release/bootstrap \
-	  $(TARGET)/tools/bench
+	@$(STACK) run --without aws -- env NODE=1 EVENTS=$(or $(EVENTS),100000) BOOTSTRAP=$(BUILD)/release/bootstrap \
+	  $(BUILD)/tools/bench
 
 bench-changes: python-here ## Snapshots of USERS="5000 100000" and their comparison: time and peak memory
 	@$(PYTHON) scripts/tools.py rust python es8
 	@cargo build --release --locked --bin bootstrap
 	@cargo build --workspace --bins --locked
-	@$(STACK) run --iam -- env USERS="$(or $(USERS),5000 100000)" BOOTSTRAP=$(TARGET)/release/bootstrap $(TARGET)/debug/soak
+	@$(STACK) run --iam -- env USERS="$(or $(USERS),5000 100000)" BOOTSTRAP=$(BUILD)/release/bootstrap $(BUILD)/debug/soak
 
 fuzz: python-here ## INPUTS=100000 hostile responses, payloads, secrets and settings for each target; only one: TARGET=name
 	@$(PYTHON) scripts/tools.py rust cargo-fuzz
@@ -105,7 +105,7 @@ lint: python-here ## Formatting, clippy, docs, licences, template, workflows
 docs: python-here ## Build the documentation of the code
 	@$(PYTHON) scripts/tools.py rust
 	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
-	@echo "==> $(TARGET)/doc/lastpass_elastic/index.html"
+	@echo "==> $(BUILD)/doc/lastpass_elastic/index.html"
 
 content: python-here ## Compile the detection rules and the dashboards for Kibana; needs Python 3.12
 	@$(PYTHON) scripts/tools.py content
@@ -123,8 +123,8 @@ package: python-here ## Build dist/lastpass-elastic-x86_64.zip for the runtime p
 	@$(PYTHON) scripts/tools.py rust python
 	@echo "==> building the release binary"
 	@cargo build --release --locked --bin bootstrap
-	@$(TOOLS)/venv/bin/python scripts/check_glibc.py $(TARGET)/release/bootstrap
-	@$(TOOLS)/venv/bin/python scripts/package.py $(TARGET)/release/bootstrap dist/lastpass-elastic-x86_64.zip
+	@$(TOOLS)/venv/bin/python scripts/check_glibc.py $(BUILD)/release/bootstrap
+	@$(TOOLS)/venv/bin/python scripts/package.py $(BUILD)/release/bootstrap dist/lastpass-elastic-x86_64.zip
 
 release: python-here ## Build the release archives of both processors in dist/; only one: ARCHITECTURES=x86_64
 	@$(PYTHON) scripts/tools.py rust python release

@@ -20,21 +20,14 @@ pub enum Error {
     #[error("the stack {0} reads only one account: omit --account and --all-accounts")]
     SingleAccount(String),
     /// The options select no account of a stack that reads several.
-    #[error("the stack {stack} reads several accounts: pass --account NAME or --all-accounts; it reads {}", list(.accounts))]
+    #[error("the stack {stack} reads several accounts: pass --account NAME or --all-accounts; it reads {}", .accounts.join(", "))]
     Unspecified { stack: String, accounts: Vec<String> },
-    /// The stack reads several accounts, but none is named yet.
-    #[error("the parameter Accounts of the stack {0} names no account: add one and deploy, or pass --account NAME")]
-    NoAccounts(String),
 }
 
 impl Failure for Error {
     fn error_type(&self) -> &str {
         "Usage.Invalid"
     }
-}
-
-fn list(accounts: &[String]) -> String {
-    if accounts.is_empty() { "none yet (parameter Accounts)".to_owned() } else { accounts.join(", ") }
 }
 
 impl Targets {
@@ -46,7 +39,6 @@ impl Targets {
             (None, [], false) => Ok(Self::Stack),
             (None, ..) => Err(Error::SingleAccount(name())),
             (Some(accounts), [], false) => Err(Error::Unspecified { stack: name(), accounts: accounts.clone() }),
-            (Some(accounts), [], true) if accounts.is_empty() => Err(Error::NoAccounts(name())),
             (Some(accounts), [], true) => Ok(Self::Several(accounts.clone())),
             (Some(_), [account], _) => Ok(Self::One(account.clone())),
             (Some(_), accounts, _) => Ok(Self::Several(accounts.to_vec())),
@@ -104,14 +96,5 @@ mod tests {
         assert_eq!(resolve(several, &[], true), Ok(Targets::Several(strings(&["acme", "globex"]))));
         let text = resolve(several, &[], false).expect_err("refused").to_string();
         assert!(text.contains("--account NAME or --all-accounts; it reads acme, globex"), "{text}");
-    }
-
-    #[test]
-    fn a_stack_without_accounts_asks_for_one() {
-        let text = resolve(Some(&[]), &[], false).expect_err("refused").to_string();
-        assert!(text.contains("it reads none yet (parameter Accounts)"), "{text}");
-        let text = resolve(Some(&[]), &[], true).expect_err("refused").to_string();
-        assert!(text.contains("the parameter Accounts of the stack prod names no account"), "{text}");
-        assert!(!text.contains("--all-accounts"), "{text}");
     }
 }

@@ -250,8 +250,9 @@ fn connect_help() -> String {
 
 fn local_help() -> String {
     format!(
-        "{} The environment variables LASTPASS_URL, OTHER_LASTPASS_URL, LASTPASS_TIME_ZONE, NAMESPACE, TAGS, \
-         PRESERVE_ORIGINAL_EVENT and PRESERVE_DUPLICATE_CUSTOM_FIELDS have the same meaning as for the function.",
+        "{} The environment variables LASTPASS_URL, OTHER_LASTPASS_URL, LASTPASS_TIME_ZONE, LASTPASS_USER_TIME_ZONE, \
+         LASTPASS_API_USER, NAMESPACE, TAGS, PRESERVE_ORIGINAL_EVENT and PRESERVE_DUPLICATE_CUSTOM_FIELDS have the same \
+         meaning as for the function.",
         time_help()
     )
 }

@@ -17,10 +17,10 @@ const NEXT_STEPS: &[(&str, &str)] = &[
     ("checkpoint", "docs/errors.md explains the errors that begin with `Checkpoint.`"),
     ("checkpoint_destination", "undo the change, or move each stream: lastpass-elastic reset STREAM --to TIME{}"),
     ("lastpass_event_report", "if the provisioning hash is no longer valid: lastpass-elastic connect --rotate-hash{}"),
-    ("lastpass_time_zone", "set the parameter LastPassTimeZone (or `time_zone` in the secret), and deploy again"),
+    ("lastpass_time_zone", "set the parameter LastPassTimeZone and deploy again, or set `time_zone` in the secret"),
     (
         "lastpass_user_time_zone",
-        "set the parameter LastPassUserTimeZone (or `user_time_zone` in the secret), and deploy again",
+        "set the parameter LastPassUserTimeZone and deploy again, or set `user_time_zone` in the secret",
     ),
     ("elasticsearch", "if the API key is no longer valid: lastpass-elastic connect --rotate-key{}"),
     ("elasticsearch_rights", "lastpass-elastic connect --rotate-key{}"),
@@ -37,7 +37,7 @@ pub fn render(check: &Value, status: Option<&Value>, stack: &str) -> String {
     let account = check["account"].as_str();
     let checks = match CheckAnswer::deserialize(check) {
         Ok(answer) => {
-            let with_steps = answer.checks.iter().map(|check| with_next_step(check, stack, account)).collect();
+            let with_steps = answer.checks.into_iter().map(|check| with_next_step(check, stack, account)).collect();
             paint::table(&table::render_checks(with_steps, width), "status")
         }
         Err(_) => table::render(&without_account(check), width),
@@ -62,19 +62,14 @@ fn without_account(answer: &Value) -> Value {
 }
 
 /// Adds the next step to the message of a failed check.
-fn with_next_step(check: &Check, stack: &str, account: Option<&str>) -> Check {
+fn with_next_step(mut check: Check, stack: &str, account: Option<&str>) -> Check {
     let step = NEXT_STEPS.iter().find(|(name, _)| *name == check.name && check.status == "failed");
-    let message = match step {
-        Some((_, step)) => {
-            let options = format!(
-                " --stack {stack}{}",
-                account.map_or_else(String::new, |account| format!(" --account {account}"))
-            );
-            format!("{}\nnext: {}", check.message, step.replace("{}", &options))
-        }
-        None => check.message.clone(),
-    };
-    Check { name: check.name.clone(), status: check.status.clone(), message }
+    if let Some((_, step)) = step {
+        let account = account.map_or_else(String::new, |account| format!(" --account {account}"));
+        let step = step.replace("{}", &format!(" --stack {stack}{account}"));
+        check.message = format!("{}\nnext: {step}", check.message);
+    }
+    check
 }
 
 #[cfg(test)]

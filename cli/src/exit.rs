@@ -27,7 +27,7 @@ impl Exit {
     const fn code(self) -> (u8, &'static str) {
         match self {
             Self::Done => (0, "done, or started without --follow"),
-            Self::Failed => (1, "the function, the backfill, LastPass or Kibana reported an error, or a check failed"),
+            Self::Failed => (1, "the function, the backfill or another system reported an error, or a check failed"),
             Self::Usage => (2, "wrong usage: an option, a time, an account, a file"),
             Self::Unfinished => (3, "not done yet, or nothing done: partial, skipped, left running by Ctrl-C"),
             Self::Aws => (4, "AWS could not be used: credentials, permissions, network, region, or no such stack"),

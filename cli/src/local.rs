@@ -24,7 +24,7 @@ use crate::{
     times::{self, Range},
 };
 
-/// Longest time to read a stream, including retries while LastPass throttles. Chosen: as long as a run of the function.
+/// Longest time to read a stream, including retries while LastPass throttles. Chosen: the longest run of a function.
 const TIMEOUT: Duration = Duration::from_secs(900);
 /// The length of the default range.
 const DEFAULT_RANGE: SignedDuration = SignedDuration::from_hours(24);
@@ -33,7 +33,15 @@ const DEFAULT_RANGE: SignedDuration = SignedDuration::from_hours(24);
 const UNUSED_SETTINGS: [(&str, &str); 3] =
     [("SECRET_ARN", "local"), ("CHECKPOINT_TABLE", "local"), ("ELASTICSEARCH_URL", "http://127.0.0.1:9200")];
 /// Settings that contradict [`UNUSED_SETTINGS`] or are not used either. They are not read from the environment.
-const IGNORED_SETTINGS: [&str; 3] = ["SECRET_PREFIX", "ELASTIC_CLOUD_ID", "ELASTICSEARCH_CA"];
+const IGNORED_SETTINGS: [&str; 7] = [
+    "SECRET_PREFIX",
+    "ELASTIC_CLOUD_ID",
+    "ELASTICSEARCH_CA",
+    "LOG_LEVEL",
+    "INITIAL_LOOKBACK",
+    "OVERLAP",
+    "SNAPSHOT_CHANGES",
+];
 
 /// A failed `local collect`.
 #[derive(Debug, thiserror::Error)]

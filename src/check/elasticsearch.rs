@@ -160,7 +160,7 @@ fn none_of(
         Ok(found) if found.is_empty() => Ok(ok.to_owned()),
         Ok(found) => Err(wrong(&found.join("; "))),
         Err(error) if error.is_unknown_privilege() => {
-            Ok("this can't be checked: the cluster does not know one of the privileges in the request".to_owned())
+            Ok("this cannot be checked: the cluster does not know one of the privileges in the request".to_owned())
         }
         Err(error) => Err(Error::from(error).with_causes()),
     }

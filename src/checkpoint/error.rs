@@ -52,8 +52,8 @@ pub enum Error {
     },
     /// The table does not exist.
     #[error(
-        "DynamoDB has no table {table} in the function's account and region: set CHECKPOINT_TABLE to the stack's \
-         output `TableName`"
+        "DynamoDB has no table {table} in the function's account and region, so it was deleted: docs/errors.md says how to \
+         restore it"
     )]
     TableMissing {
         /// The table.

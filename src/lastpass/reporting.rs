@@ -125,7 +125,7 @@ fn parse_next(next: Option<Value>) -> Result<Option<i64>, Problem> {
     match next_us {
         Some(0) => Ok(None),
         Some(next_us) => Ok(Some(next_us)),
-        None => Err(Problem::NotTheApi("its `next` can't be read")),
+        None => Err(Problem::NotTheApi("its `next` cannot be read")),
     }
 }
 

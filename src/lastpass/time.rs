@@ -33,7 +33,7 @@ pub struct ApiZone {
 /// A zone setting that names no zone.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{} is not a time zone: use a name of the IANA time zone database such as US/Eastern or Europe/Berlin, UTC, or an offset such as +02:00",
+    "{} is not a time zone: use a name of the IANA time zone database such as US/Eastern or Europe/Berlin, or UTC",
     Quoted(name)
 )]
 pub struct UnknownZone {

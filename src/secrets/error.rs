@@ -130,7 +130,7 @@ pub enum Problem {
     #[error("it contains binary data, but the credentials must be stored as text (`SecretString`)")]
     Binary,
     /// The document cannot be parsed. The parser's own message is left out, because it would quote the document.
-    #[error("it isn't valid JSON (line {line}, column {column}): check its quotes (they must be straight) and commas")]
+    #[error("it is not valid JSON (line {line}, column {column}): check its quotes (they must be straight) and commas")]
     NotJson {
         /// The line, counted from 1.
         line: usize,
@@ -156,7 +156,7 @@ pub enum Problem {
     #[error("`account_number` must consist of 1 to 20 digits: {}", origin(ACCOUNT_NUMBER))]
     NotDigits,
     /// An API key is in another form.
-    #[error("`{}` isn't an encoded API key (one word, without `ApiKey` before it and without quotes): {}", .0, origin(.0))]
+    #[error("`{}` is not an encoded API key (one word, without `ApiKey` before it and without quotes): {}", .0, origin(.0))]
     NotEncoded(&'static str),
     /// The namespace is not valid for data streams.
     #[error(
@@ -275,7 +275,7 @@ mod tests {
             (Problem::Binary, "it contains binary data, but the credentials must be stored as text (`SecretString`)"),
             (
                 Problem::NotJson { line: 2, column: 5 },
-                "it isn't valid JSON (line 2, column 5): check its quotes (they must be straight) and commas",
+                "it is not valid JSON (line 2, column 5): check its quotes (they must be straight) and commas",
             ),
             (
                 Problem::NotAnObject,
@@ -289,7 +289,7 @@ mod tests {
             ),
             (
                 Problem::NotEncoded(field),
-                "`elastic_api_key` isn't an encoded API key (one word, without `ApiKey` before it and without quotes): \
+                "`elastic_api_key` is not an encoded API key (one word, without `ApiKey` before it and without quotes): \
                  Kibana shows it once, as `Encoded`, when the key is created under Stack Management > API keys",
             ),
             (

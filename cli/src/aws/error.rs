@@ -67,7 +67,7 @@ pub enum Error {
     Throttled { service: &'static str, cause: String },
     /// Any other refusal.
     #[error("AWS refused {action} on {resource}: {cause}")]
-    Refused { action: &'static str, resource: String, cause: String, code: String },
+    Refused { action: &'static str, resource: String, cause: String },
 }
 
 /// The meaning of an error code, which is the same for all services.
@@ -132,12 +132,7 @@ impl Error {
             SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => {
                 Self::unreachable(&call, region, with_causes(error))
             }
-            _ => Self::Refused {
-                action: call.action,
-                resource: call.resource,
-                cause: with_causes(error),
-                code: "InvalidRequest".to_owned(),
-            },
+            _ => Self::Refused { action: call.action, resource: call.resource, cause: with_causes(error) },
         }
     }
 
@@ -156,7 +151,7 @@ impl Error {
                 }
             }
             Some(Meaning::Throttled) => Self::Throttled { service: call.service(), cause },
-            None => Self::Refused { action: call.action, resource: call.resource, cause, code: code.to_owned() },
+            None => Self::Refused { action: call.action, resource: call.resource, cause },
         }
     }
 

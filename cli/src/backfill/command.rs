@@ -53,8 +53,9 @@ impl Backfill<'_> {
         let executions = self.find_or_start_all(targets).await?;
         match self.format {
             Format::Table => output::print_message(&format!(
-                "to see the progress, run `{}`, or run the same command with --follow",
-                self.status_command()
+                "to see the progress, run `{}` or `{} --follow`",
+                self.status_command(),
+                self.command(targets)
             )),
             Format::Json => {
                 let answers: Vec<Value> = executions.iter().map(|execution| self.running(execution)).collect();
@@ -91,31 +92,47 @@ impl Backfill<'_> {
                 }
                 Some(Ok(Err(error))) => return Err(error.into()),
                 Some(Err(error)) => {
-                    self.print_still_running();
+                    self.print_still_running(targets);
                     return Err(error.into());
                 }
                 None => {
                     exit = exit.max(Exit::Unfinished);
                     answers.extend(executions[answers.len()..].iter().map(|execution| self.running(execution)));
-                    self.print_still_running();
+                    self.print_still_running(targets);
                     break;
                 }
             }
         }
         output::print_answers(&answers, targets, self.format)?;
         if self.format == Format::Table && answers.iter().any(|answer| answer["status"] == "incomplete") {
-            output::print_message(
-                "\nafter fixing the errors, run the same command again: it reads only the missing slices",
-            );
+            output::print_message(&format!(
+                "\nafter fixing the errors, run the same command again: it reads only the missing slices. With both ends of \
+                 the range, it is `{} --follow`",
+                self.command(targets)
+            ));
         }
         Ok(exit)
     }
 
-    fn print_still_running(&self) {
+    fn print_still_running(&self, targets: &Targets) {
         output::print_message(&format!(
-            "the backfill continues on AWS: to see its progress, run `{}`, or run the same command again",
-            self.status_command()
+            "the backfill continues on AWS: to see its progress, run `{}` or `{} --follow`",
+            self.status_command(),
+            self.command(targets)
         ));
+    }
+
+    /// Returns the command for this backfill, with the ends of its range, because the default of `--to` advances each hour.
+    fn command(&self, targets: &Targets) -> String {
+        let accounts = targets.accounts().into_iter().flatten().map(|account| format!(" --account {account}"));
+        format!(
+            "lastpass-elastic --stack {}{} backfill --from {} --to {}{}",
+            self.stack,
+            accounts.collect::<String>(),
+            self.range.from,
+            self.range.to,
+            if self.alert { " --alert" } else { "" }
+        )
     }
 
     fn status_command(&self) -> String {

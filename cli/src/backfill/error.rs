@@ -6,10 +6,12 @@ use crate::failure::Failure;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The execution failed as a whole: the range could not be split.
-    #[error("{message}. After fixing this, run the same command again to continue")]
+    #[error("{message}. After fixing this, run the same command again to continue, with both --from and --to")]
     Failed { error_type: String, message: String },
     /// The execution was stopped, or it timed out.
-    #[error("the execution {arn} is {status}: run the same command again to read the missing events")]
+    #[error(
+        "the execution {arn} is {status}: run the same command again to read the missing events, with both --from and --to"
+    )]
     Stopped { arn: String, status: String },
 }
 

@@ -75,12 +75,16 @@ pub async fn accounts_with_key(
             continue;
         }
         let Some(text) = Secret::new(aws, &id, None, false).fetch().await? else { continue };
-        let document = match Document::parse(&text, &id, &settings.config) {
+        let may_have_key = match Document::parse(&text, &id, &settings.config) {
             // No account uses a secret that the function cannot read.
-            Err(Error::Library(_)) => continue,
-            document => document?,
+            Err(Error::Library(_)) => false,
+            // A secret that this command cannot rewrite may hold the key.
+            Err(_) => true,
+            Ok(document) => {
+                document.get(Field::WriterKey).is_some_and(|other| other.expose_secret() == key.expose_secret())
+            }
         };
-        if document.get(Field::WriterKey).is_some_and(|other| other.expose_secret() == key.expose_secret()) {
+        if may_have_key {
             found.push(account.clone());
         }
     }

@@ -1,5 +1,6 @@
 //! Checks each command of LastPass.
 
+use futures_util::future::OptionFuture;
 use jiff::SignedDuration;
 
 use super::{
@@ -42,12 +43,7 @@ pub(super) async fn check_lastpass(systems: &Systems<'_>) -> Checks {
             None
         }
     };
-    let zone = async {
-        match first_poll {
-            Some(poll) => Some(check_zone(systems, poll).await),
-            None => None,
-        }
-    };
+    let zone = OptionFuture::from(first_poll.map(|poll| check_zone(systems, poll)));
     let (zone, users, folders) = tokio::join!(zone, fetch_first_users(systems), check_folders(systems));
     let with_causes = |error: lastpass::Error| Error::from(error).with_causes();
     if let Some((zone, events)) = zone {

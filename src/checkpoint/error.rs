@@ -227,8 +227,7 @@ mod tests {
             (
                 Error::TableMissing { table: table(), source: fault() },
                 "Checkpoint.Unreachable",
-                "DynamoDB has no table checkpoints in the function's account and region: set CHECKPOINT_TABLE to the \
-                 stack's output `TableName`",
+                "DynamoDB has no table checkpoints in the function's account and region, so it was deleted: docs/errors.md says how to restore it",
             ),
             (
                 Error::Refused { action, table: table(), source: fault() },

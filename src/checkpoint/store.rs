@@ -344,17 +344,14 @@ impl Store {
                 write_id: item.write_id.clone(),
             });
             let write = Write::new(condition, changes);
-            let done = match self.table.update(&pk, &write).await? {
-                Outcome::Done(_) => true,
-                Outcome::Refused(found) if RefusedWrite::is_written(found.as_ref(), &write.id) => true,
-                Outcome::Refused(found) => {
-                    before = self.table.read(found)?;
-                    false
+            before = match self.table.update(&pk, &write).await? {
+                Outcome::Refused(found) if !RefusedWrite::is_written(found.as_ref(), &write.id) => {
+                    self.table.read(found)?
+                }
+                Outcome::Done(_) | Outcome::Refused(_) => {
+                    return Ok(Changed::Done { before: before.map(Box::new), version: write.version() });
                 }
             };
-            if done {
-                return Ok(Changed::Done { before: before.map(Box::new), version: write.version() });
-            }
         }
     }
 

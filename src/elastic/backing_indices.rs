@@ -49,7 +49,7 @@ impl BackingIndex {
         Self { name: name.to_owned(), ended }
     }
 
-    /// Whether it can hold a document that was written at `since` or later.
+    /// Returns whether it can hold a document that was written at `since` or later.
     pub(super) fn can_hold(&self, since: Option<Timestamp>) -> bool {
         let (Some(ended), Some(since)) = (self.ended, since) else { return true };
         since.duration_since(ended) <= WRITTEN_AFTER_END

@@ -67,7 +67,7 @@ pub enum Unanswered {
 }
 
 impl Unanswered {
-    /// Whether a restarting cluster, or a proxy in front of it, fails like this.
+    /// Returns whether a restarting cluster, or a proxy in front of it, fails like this.
     pub(super) const fn may_be_a_restart(&self) -> bool {
         match self {
             Self::Connection | Self::Timeout(_) | Self::Status(502..=504) | Self::Items { status: 0 | 503, .. } => true,

@@ -220,20 +220,20 @@ impl Error {
         }
     }
 
-    /// Whether the cluster refused to list the privileges of a key because it does not know one of them. The key may be
+    /// Returns whether the cluster refused to list the privileges of a key because it does not know one of them. The key may be
     /// valid.
     #[must_use]
     pub const fn is_unknown_privilege(&self) -> bool {
         matches!(self, Self::Refused { operation: Operation::CheckPrivileges, status: 400, .. })
     }
 
-    /// Whether another API key may fix it, so that the secret should be read again.
+    /// Returns whether another API key may fix it, so that the secret should be read again.
     #[must_use]
     pub const fn is_auth(&self) -> bool {
         matches!(self, Self::Unauthorized { .. } | Self::Forbidden { .. })
     }
 
-    /// Whether the same request may succeed later without intervention.
+    /// Returns whether the same request may succeed later without intervention.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         match self {
@@ -251,13 +251,13 @@ impl Error {
         }
     }
 
-    /// Whether a backing index that may hold the documents cannot be read.
+    /// Returns whether a backing index that may hold the documents cannot be read.
     #[must_use]
     pub const fn is_unreadable_index(&self) -> bool {
         matches!(self, Self::IndexUnreadable { .. })
     }
 
-    /// Whether only the deadline of the invocation was the cause, so that the answer is `partial`, not an error.
+    /// Returns whether only the deadline of the invocation was the cause, so that the answer is `partial`, not an error.
     #[must_use]
     pub const fn is_out_of_time(&self) -> bool {
         matches!(self, Self::OutOfTime { .. })

@@ -87,7 +87,7 @@ async fn find(client: &Client, data_stream: &DataStream) -> Result<Option<Ignore
     Ok(has_finding.then_some(IgnoredValues { data_stream, malformed, not_indexed, takes_malformed }))
 }
 
-/// Whether the settings of an index make it ignore malformed values.
+/// Returns whether the settings of an index make it ignore malformed values.
 async fn takes_malformed(client: &Client, index: &str) -> Result<bool, Error> {
     const SETTING: &str = "index.mapping.ignore_malformed";
     let path = IndicesGetSettingsParts::IndexName(&[index], &[SETTING]).url();

@@ -37,7 +37,7 @@ pub struct ClusterInfo {
 }
 
 impl ClusterInfo {
-    /// Whether the version is new enough. A serverless project always is, though it reports 8.11.0.
+    /// Returns whether the version is new enough. A serverless project always is, though it reports 8.11.0.
     #[must_use]
     pub fn is_supported(&self) -> bool {
         let mut parts = self.version.split('.').map_while(|part| part.parse::<u32>().ok());

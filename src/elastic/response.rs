@@ -60,12 +60,12 @@ impl Response {
         Some(if is_name(feature) { feature.to_owned() } else { "unnamed".to_owned() })
     }
 
-    /// Whether this is an error of Kibana: it has a `statusCode` where Elasticsearch's errors have a `status`.
+    /// Returns whether this is an error of Kibana: it has a `statusCode` where Elasticsearch's errors have a `status`.
     pub(super) fn is_from_kibana(&self) -> bool {
         !self.status.is_success() && self.body_matches(|body| body["statusCode"].is_u64() && body["error"].is_string())
     }
 
-    /// Whether this is a list of index templates, which has the status 404 and no `error` if it is empty.
+    /// Returns whether this is a list of index templates, which has the status 404 and no `error` if it is empty.
     pub(super) fn lists_templates(&self) -> bool {
         self.body_matches(|body| body["index_templates"].is_array())
     }
@@ -79,7 +79,7 @@ impl Response {
 pub(super) struct ResponseError(Exception);
 
 impl ResponseError {
-    /// Whether the error is only a text, as it is if no API of Elasticsearch has that path.
+    /// Returns whether the error is only a text, as it is if no API of Elasticsearch has that path.
     pub(super) fn is_text(&self) -> bool {
         let error = self.0.error();
         error.ty().is_none() && error.reason().is_some() && error.additional_details().is_empty()
@@ -114,7 +114,7 @@ pub(super) fn read_error_type(error_type: Option<&str>) -> String {
     }
 }
 
-/// Whether a text looks like Elasticsearch's names of errors and features.
+/// Returns whether a text looks like Elasticsearch's names of errors and features.
 fn is_name(text: &str) -> bool {
     /// Chosen: twice the length of the longest name that Elasticsearch has.
     const MAX_CHARS: usize = 100;

@@ -181,7 +181,8 @@ impl Setup<'_> {
     /// may have been performed, so the new write index is checked before it is sent again.
     async fn roll_over_if_outdated(&self, name: &str, mut write_index: Option<String>) -> Result<(), Error> {
         let operation = Operation::UpdateDataStream;
-        let request = request(operation, Method::POST, IndicesRolloverParts::Alias(name).url(), &json!({}));
+        let request =
+            Request::new(operation, Method::POST, IndicesRolloverParts::Alias(name).url()).with_json(&json!({}));
         let mut pauses = self.client.pauses();
         loop {
             if let Some(index) = &write_index
@@ -215,7 +216,7 @@ impl Setup<'_> {
         path: Cow<'static, str>,
         body: &Value,
     ) -> Result<Response, Error> {
-        self.client.send_with_retries(&request(operation, method, path, body)).await
+        self.client.send_with_retries(&Request::new(operation, method, path).with_json(body)).await
     }
 
     /// Returns an error unless the response is a success. The error contains Elasticsearch's reason, because `setup` sends
@@ -232,8 +233,4 @@ impl Setup<'_> {
         }
         Err(error)
     }
-}
-
-fn request(operation: Operation, method: Method, path: Cow<'static, str>, body: &Value) -> Request<'static> {
-    Request::new(operation, method, path).with_json(body)
 }

@@ -22,7 +22,7 @@ pub(super) const INSTALL_REMEDY: &str = "check whether the cluster is 8.13 or ne
 pub(super) const DATA_STREAM_REMEDY: &str =
     "check the state of the data stream in Kibana under Stack Management > Index Management";
 
-/// Whether `setup` was run with this version of the assets or a newer one. Needs the cluster privilege `monitor`.
+/// Returns whether `setup` was run with this version of the assets or a newer one. Needs the cluster privilege `monitor`.
 ///
 /// # Errors
 /// [`Error`].
@@ -73,7 +73,7 @@ pub(super) struct IndexTemplate {
 }
 
 impl IndexTemplate {
-    /// Whether it is not ours, and Elasticsearch prefers it to ours for this data stream.
+    /// Returns whether it is not ours, and Elasticsearch prefers it to ours for this data stream.
     pub(super) fn overrides_ours(&self, data_stream: &str) -> bool {
         self.priority() >= PRIORITY && self.is_foreign_and_matches(data_stream)
     }
@@ -82,7 +82,7 @@ impl IndexTemplate {
         self.index_template["priority"].as_u64().unwrap_or_default()
     }
 
-    /// Whether it is not ours, and matches this data stream.
+    /// Returns whether it is not ours, and matches this data stream.
     pub(super) fn is_foreign_and_matches(&self, data_stream: &str) -> bool {
         let patterns = self.index_template["index_patterns"].as_array().into_iter().flatten();
         let is_match = patterns.filter_map(Value::as_str).any(|pattern| matches(pattern, data_stream));
@@ -107,7 +107,7 @@ pub(super) async fn index_templates(client: &Client, pattern: &str) -> Result<Ve
     Ok(client.parse::<Found>(&response)?.index_templates)
 }
 
-/// Whether a name matches a pattern, in which `*` stands for any characters.
+/// Returns whether a name matches a pattern, in which `*` stands for any characters.
 fn matches(pattern: &str, name: &str) -> bool {
     let Some((begin, rest)) = pattern.split_once('*') else { return pattern == name };
     let Some(name) = name.strip_prefix(begin) else { return false };

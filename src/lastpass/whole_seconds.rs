@@ -30,6 +30,7 @@ use super::{
     reporting::{Event, PAGE_MAX_EVENTS, Page, Request},
     time::{ApiZone, EventTime, LocalTime},
 };
+use crate::clock::whole_second;
 
 /// The margin at both ends of a request.
 const MARGIN: SignedDuration = SignedDuration::from_secs(1);
@@ -150,7 +151,7 @@ impl<'z> WindowReader<'z> {
         self.check(&page, clock)?;
         // No event is newer than the clock.
         let latest_right = clock.saturating_add(CLOCK_TOLERANCE).unwrap_or(clock);
-        self.top = self.top.min(Timestamp::from_second(latest_right.as_second()).unwrap_or(latest_right));
+        self.top = self.top.min(whole_second(latest_right));
         let cut = page.next_us.is_some() || page.events.len() >= PAGE_MAX_EVENTS;
         // Events without a time belong to no second. They are returned whenever a response contains them.
         let mut timed = page.events;

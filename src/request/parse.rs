@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{Action, Backfill, Window, Work};
 use crate::{
+    clock::whole_second,
     document::{AccountName, Stream},
     elastic::SetupOptions,
     lastpass::whole_seconds::CLOCK_TOLERANCE,
@@ -277,7 +278,7 @@ pub fn parse_time(text: &str) -> Option<Timestamp> {
         Ok(date) if text.len() == "2025-01-31".len() => date.to_zoned(TimeZone::UTC).ok()?.timestamp(),
         _ => text.parse::<Timestamp>().ok()?,
     };
-    Timestamp::from_second(instant.as_second()).ok()
+    Some(whole_second(instant))
 }
 
 const fn kind(value: &Value) -> &'static str {

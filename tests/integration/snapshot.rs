@@ -77,6 +77,32 @@ async fn no_user_is_lost_if_one_is_added_between_pages() -> Result<(), Error> {
 }
 
 #[tokio::test]
+async fn a_snapshot_of_an_account_that_never_stops_changing_is_accepted_after_ten_passes() -> Result<(), Error> {
+    let Some((services, plan)) = plan("changing").await else { return Ok(()) };
+    let quirks = Quirks { user_page_cap: 9, ..Quirks::default() };
+    let installation = plan.world(world(30, 1)).quirks(quirks).make(&services).await?;
+    // More pages than ten passes have.
+    for page in 1..=150 {
+        let newcomer = json!({"username": format!("new{page}@example.com")});
+        installation
+            .simulator
+            .after_page(Command::GetUserData, page, move |world| world.users.put(format!("new{page}"), newcomer));
+    }
+    let mut function = installation.function();
+    let answer = function.ask(at("user", SCHEDULED)).await?;
+
+    let (mut users, mut requests) = (30, 0);
+    for _pass in 0..10 {
+        // A page shows the users before the one that is added after it.
+        let pages = (1..).find(|page| page * 9 >= users + page - 1).expect("a last page");
+        (users, requests) = (users + pages, requests + pages);
+    }
+    assert_eq!((&answer["status"], number(&answer, "lastpass_requests")), (&json!("complete"), requests), "{answer}");
+    assert_eq!(number(&answer, "created"), users - 1, "all but the user added after the last page: {answer}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn no_other_user_is_lost_if_one_is_replaced_between_pages() -> Result<(), Error> {
     let Some((services, plan)) = plan("going").await else { return Ok(()) };
     let quirks = Quirks { user_page_cap: 10, ..Quirks::default() };

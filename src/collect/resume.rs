@@ -37,16 +37,21 @@ pub fn has_pending_work(items: &[Item]) -> bool {
 /// # Errors
 /// The error of the first piece of work that fails, after the others were continued; see [`super::collect`].
 pub async fn resume(session: &Session<'_>, items: &[Item]) -> Result<ResumeAnswer, Error> {
-    let mut pending: Vec<PendingWork> = items.iter().filter_map(pending_work).collect();
-    pending.sort_unstable();
     let is_over = || session.is_nearly_over();
-    continue_each(pending, is_over, async |work| match work {
+    continue_each(in_order(items), is_over, async |work| match work {
         PendingWork::CompleteBackfill(window) => continue_backfill(session, window, None).await,
         PendingWork::Snapshot { scheduled_time, stream } => collect(session, stream, Some(scheduled_time)).await,
         PendingWork::Redrive { stream, .. } => redrive(session, stream).await,
         PendingWork::Backfill { window, alert } => continue_backfill(session, window, Some(alert)).await,
     })
     .await
+}
+
+/// Returns the unfinished work of all items, in the order in which it is continued.
+fn in_order(items: &[Item]) -> Vec<PendingWork> {
+    let mut pending: Vec<PendingWork> = items.iter().filter_map(pending_work).collect();
+    pending.sort_unstable();
+    pending
 }
 
 /// Performs each piece of work until the time `is_over`. Returns the first error at the end, because failed work must not
@@ -119,6 +124,16 @@ mod tests {
         text.parse().expect("a time of the test")
     }
 
+    fn item(key: Key, state: State) -> Item {
+        let destination = Destination {
+            host: "es.example".to_owned(),
+            namespace: Namespace::new("default").expect("a namespace"),
+            account: AccountNumber::new("7").expect("an account number"),
+            cluster_uuid: None,
+        };
+        Item::of(key, state, destination)
+    }
+
     fn backfill(month: i8) -> PendingWork {
         let (from, to) = (at("2025-01-01T00:00:00Z"), at(&format!("2025-0{month}-01T00:00:00Z")));
         PendingWork::Backfill { window: Window { from, to }, alert: false }
@@ -146,16 +161,43 @@ mod tests {
     }
 
     #[test]
+    fn snapshots_come_first_and_then_redrives_and_the_oldest_backfill() {
+        let stream = Stream::User;
+        let unfinished = |unfinished| State { unfinished: Some(unfinished), ..State::default() };
+        let part = |month| {
+            let PendingWork::Backfill { window, alert } = backfill(month) else { unreachable!("a backfill") };
+            let Window { from, to } = window;
+            item(
+                Key::Backfill(window),
+                unfinished(Unfinished::Window(WindowPosition { from, to, position: to, alert })),
+            )
+        };
+        let complete = Window { from: at("2026-01-01T00:00:00Z"), to: at("2026-02-01T00:00:00Z") };
+        let (scheduled_time, position) = (at("2026-03-01T00:00:00Z"), at("2025-01-01T00:00:00Z"));
+        let items = [
+            part(3),
+            part(2),
+            item(Key::Redrive(stream), unfinished(Unfinished::Redrive { position })),
+            item(Key::Stream(stream), unfinished(Unfinished::Snapshot(SnapshotPosition::begin(scheduled_time)))),
+            item(Key::Backfill(complete), State { complete: true, ..State::default() }),
+        ];
+        assert_eq!(
+            in_order(&items),
+            [
+                PendingWork::CompleteBackfill(complete),
+                PendingWork::Snapshot { scheduled_time, stream },
+                PendingWork::Redrive { position, stream },
+                backfill(2),
+                backfill(3),
+            ]
+        );
+    }
+
+    #[test]
     fn a_complete_backfill_is_not_read_again() {
         let (from, to) = (at("2025-01-01T00:00:00Z"), at("2025-02-01T00:00:00Z"));
-        let destination = Destination {
-            host: "es.example".to_owned(),
-            namespace: Namespace::new("default").expect("a namespace"),
-            account: AccountNumber::new("7").expect("an account number"),
-            cluster_uuid: None,
-        };
         let window = Window { from, to };
-        let pending = |state| pending_work(&Item::of(Key::Backfill(window), state, destination.clone()));
+        let pending = |state| pending_work(&item(Key::Backfill(window), state));
         // It reached into the future, and the same request would read the rest of its range.
         let complete = State { complete: true, watermark: Some(from), ..State::default() };
         assert_eq!(pending(complete), Some(PendingWork::CompleteBackfill(window)));

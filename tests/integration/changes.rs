@@ -229,6 +229,16 @@ async fn a_snapshot_that_is_gone_or_has_another_mapping_gives_no_changes_and_is_
             assert_eq!((&next["changes"]["status"], number(&next["changes"], "changes")), (&json!("complete"), 0));
         }
         assert_eq!(installation.documents("change").await?, []);
+        function.stop().await;
+        let lines: Vec<Value> =
+            function.output().lines().iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let metrics = lines.iter().filter(|line| line.get("ComparisonsSkipped").is_some());
+        let counted: Vec<_> = metrics.map(|line| (&line["stream"], &line["ComparisonsSkipped"])).collect();
+        assert_eq!(counted, [(&json!(STREAMS[0]), &json!(1)), (&json!(STREAMS[1]), &json!(1))]);
+        let summaries = lines.iter().filter(|line| line["message"] == "invocation ended");
+        let counted: Vec<_> = summaries.map(|summary| number(summary, "comparisons_skipped")).collect();
+        // The first snapshot of each stream, and then two more of one stream after the other.
+        assert_eq!(counted, [0, 0, 1, 0, 1, 0]);
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::stage::{collect, company, number, plan, spoil};
 
-const METRICS: [&str; 5] = ["Freshness", "Created", "DeadLetters", "Errors", "LastPassThrottled"];
+const METRICS: [&str; 6] = ["Freshness", "Created", "DeadLetters", "Errors", "LastPassThrottled", "ComparisonsSkipped"];
 const STREAMS: [&str; 3] = ["event_report", "user", "detailed_shared_folder"];
 
 /// Returns the metrics and log lines since the last call. Each line must be a JSON object.

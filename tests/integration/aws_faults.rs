@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use aws_config::SdkConfig;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -29,6 +30,8 @@ pub enum Fault {
     Answer { status: u16, code: &'static str, message: &'static str },
     /// Sends an HTML page, as a proxy between client and service would.
     Page,
+    /// Returns all keys of a `BatchGetItem` as unprocessed. The service does not receive the request.
+    Unprocessed,
     /// No fault.
     Pass,
 }
@@ -110,10 +113,16 @@ async fn serve(client: &mut TcpStream, upstream: &str, plan: &Mutex<Plan>, let_g
     match fault {
         Fault::CutBefore => return None,
         Fault::Answer { status, code, message } => {
-            let body = serde_json::json!({"__type": code, "message": message}).to_string();
+            let body = json!({"__type": code, "message": message}).to_string();
             return answer(client, status, "application/x-amz-json-1.0", &body).await;
         }
         Fault::Page => return answer(client, 200, "text/html", "<html>Please sign in</html>").await,
+        Fault::Unprocessed => {
+            let body = request.windows(4).position(|end| end == b"\r\n\r\n").map(|at| &request[at + 4..])?;
+            let asked: Value = serde_json::from_slice(body).unwrap();
+            let body = json!({"Responses": {}, "UnprocessedKeys": asked["RequestItems"]}).to_string();
+            return answer(client, 200, "application/x-amz-json-1.0", &body).await;
+        }
         Fault::Hold => let_go.notified().await,
         Fault::Pass | Fault::CutAfter | Fault::CutInAnswer | Fault::Garbled | Fault::Stall => {}
     }

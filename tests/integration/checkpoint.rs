@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use lastpass_elastic::answer::Counters;
 use lastpass_elastic::checkpoint::{
     Acquired, Destination, Error, Holder, Item, Key, LastRun, Lease, Reset, SnapshotPosition, State, Store, Unfinished,
-    WindowPosition,
+    WindowPosition, load_resumable,
 };
 use lastpass_elastic::clock::Deadline;
 use lastpass_elastic::document::{AccountNumber, Namespace, Stream};
@@ -61,11 +61,15 @@ impl Table {
         self.store_behind_proxy_until(soon()).await
     }
 
-    async fn store_behind_proxy_until(&self, deadline: Deadline) -> (Store, Proxy) {
+    async fn client_behind_proxy(&self) -> (Client, Proxy) {
         let proxy = Proxy::start(&self.config).await;
         // Set for this service, because its URL in the environment takes precedence over the general one.
         let config = aws_sdk_dynamodb::config::Builder::from(&self.config).endpoint_url(&proxy.url);
-        let client = Client::from_conf(config.build());
+        (Client::from_conf(config.build()), proxy)
+    }
+
+    async fn store_behind_proxy_until(&self, deadline: Deadline) -> (Store, Proxy) {
+        let (client, proxy) = self.client_behind_proxy().await;
         (Store::new(&client, self.name.clone(), destination("cluster.example"), deadline), proxy)
     }
 
@@ -643,6 +647,27 @@ async fn all_pages_of_a_large_table_are_listed() {
     }
     assert_eq!(store.list().await.unwrap().items.len(), 8);
     assert!(proxy.count("Scan") > 1, "the table is too small for a second page");
+}
+
+#[tokio::test]
+async fn keys_that_dynamodb_leaves_unprocessed_are_requested_again() {
+    let table = table!();
+    let store = table.store();
+    let user = Key::Stream(Stream::User);
+    let backfill = Key::Backfill(Window { from: later(-900), to: later(0) });
+    for key in [KEY, user, backfill] {
+        store.acquire(key, "run", now(), latest_expiry()).await.unwrap();
+    }
+    store.add_to_unfinished(backfill).await.unwrap();
+
+    let (client, proxy) = table.client_behind_proxy().await;
+    proxy.order("BatchGetItem", [Fault::Unprocessed]);
+    let listing = load_resumable(&client, table.name.clone(), None, soon()).await.unwrap();
+    let mut keys: Vec<_> = listing.items.iter().map(|item| item.key.to_string()).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, [backfill, KEY, user].map(|key| key.to_string()));
+    // One request for the backfills, and two for the other items.
+    assert_eq!(proxy.count("BatchGetItem"), 3);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use lastpass_elastic::{
     },
     endpoint::Endpoint,
 };
-use lastpass_harness::IndexMode;
+use lastpass_harness::{DATA_STREAMS, IndexMode};
 use serde_json::{Value, json};
 
 use crate::{official_client::Witness, stage::SETTING_UP};
@@ -461,9 +461,7 @@ async fn setup_rolls_over_data_streams_of_other_templates_once() {
 async fn a_users_own_component_templates_come_last() {
     let Some(node) = Node::find().await else { return };
     let path = "_index_template/_simulate_index";
-    for (dataset, custom) in
-        [("user", "logs-lastpass.user@custom"), ("dead_letter", "logs-lastpass.dead_letter@custom")]
-    {
+    for dataset in DATA_STREAMS {
         let simulated = node.ask("POST", &format!("{path}/logs-lastpass.{dataset}-default"), Value::Null).await;
         let template = &simulated["template"];
         assert_eq!(template["mappings"]["dynamic"], "false");
@@ -471,7 +469,8 @@ async fn a_users_own_component_templates_come_last() {
         assert_eq!(template["lifecycle"]["enabled"], true);
         let template = node.witness.index_template(&format!("lastpass-elastic.{dataset}")).await;
         let parts = &template["composed_of"];
-        assert_eq!(parts.as_array().and_then(|parts| parts.last()), Some(&json!(custom)));
+        let custom = json!(format!("logs-lastpass.{dataset}@custom"));
+        assert_eq!(parts.as_array().and_then(|parts| parts.last()), Some(&custom));
     }
 }
 
@@ -494,7 +493,7 @@ async fn the_official_client_finds_what_setup_and_the_writer_wrote() {
     let asset = |path: String| -> Value {
         serde_json::from_str(&fs::read_to_string(assets.join(path)).expect("an asset")).expect("JSON")
     };
-    for dataset in ["event_report", "user", "detailed_shared_folder", "dead_letter"] {
+    for dataset in DATA_STREAMS {
         let name = format!("lastpass-elastic.{dataset}");
         let template = node.witness.index_template(&name).await;
         let ours = asset(format!("index_templates/{name}.json"));

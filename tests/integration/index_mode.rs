@@ -3,11 +3,13 @@
 //! `make test-logsdb` runs the whole test suite in each mode. The tests here run always, on a separate node.
 
 use jiff::SignedDuration;
-use lastpass_harness::{Error, Function, IndexMode, Installation, Method, Node, StoredDocument};
+use lastpass_harness::{
+    DATA_STREAMS, Error, Function, IndexMode, Installation, Method, Node, StoredDocument, compare_changes,
+};
 use lastpass_simulator::Event;
 use serde_json::json;
 
-use crate::stage::{ago, bootstrap, collect, company, complete, number, own_node, plan, repair, spoil};
+use crate::stage::{ago, bootstrap, collect, company, complete, next_snapshot, number, own_node, plan, repair, spoil};
 
 const STREAMS: [&str; 3] = ["event_report", "user", "detailed_shared_folder"];
 
@@ -37,7 +39,7 @@ async fn assert_mode(installation: &Installation, streams: &[&str], mode: IndexM
 /// Returns the fields with values that Elasticsearch stored but did not index.
 async fn ignored(installation: &Installation) -> Result<Vec<String>, Error> {
     let mut fields = Vec::new();
-    for stream in STREAMS.into_iter().chain(["dead_letter"]) {
+    for stream in DATA_STREAMS {
         let data_stream = installation.data_stream(stream);
         // Refreshes, so that the search finds everything.
         installation.services.elasticsearch.count(&data_stream).await?;
@@ -72,6 +74,14 @@ async fn journey(mode: IndexMode) -> Result<(), Error> {
     assert!(installation.compare_users().await?.is_exact());
     assert!(installation.compare_folders().await?.is_exact());
 
+    let happened = installation.simulator.with_world(|world| world.turn_over(7, 20));
+    for stream in ["user", "detailed_shared_folder"] {
+        let answer = complete(&mut function, next_snapshot(stream)).await?;
+        assert_eq!(answer["changes"]["status"], "complete", "{answer}");
+    }
+    let told = compare_changes(&happened, &installation.documents("change").await?);
+    assert!(told.is_exact() && told.truth > 20, "{told}");
+
     // Values of the wrong type are rejected and kept completely in dead letters.
     spoil(&installation, "event_report", "event.action").await?;
     installation.services.elasticsearch.roll_over(&installation.data_stream("event_report")).await?;
@@ -85,7 +95,7 @@ async fn journey(mode: IndexMode) -> Result<(), Error> {
     installation.simulator.push_events(late);
     let answer = complete(&mut function, collect("event_report")).await?;
     assert_eq!((number(&answer, "created"), number(&answer, "dead_letters")), (0, 6), "{answer}");
-    assert_mode(&installation, &["event_report", "user", "detailed_shared_folder", "dead_letter"], mode).await?;
+    assert_mode(&installation, &DATA_STREAMS, mode).await?;
     let letters = installation.documents("dead_letter").await?;
     let is_long = |letter: &StoredDocument| letter.text("event.original").is_some_and(|text| text.contains(&long));
     assert!(letters.len() == 6 && letters.iter().any(is_long), "{}", letters.len());
@@ -104,7 +114,7 @@ async fn journey(mode: IndexMode) -> Result<(), Error> {
     // A keyword of 20,000 characters is in `_source` in every mode. `event.original` of that length does not count,
     // because it is not indexed.
     assert_eq!(ignored(&installation).await?, ["event_report: lastpass.event_report.data.login_site"]);
-    assert_mode(&installation, &["event_report", "user", "detailed_shared_folder", "dead_letter"], mode).await?;
+    assert_mode(&installation, &DATA_STREAMS, mode).await?;
     assert_eq!(function.ask(json!({"action": "check"})).await?["status"], "ok");
     Ok(())
 }

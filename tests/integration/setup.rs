@@ -1,6 +1,6 @@
 //! Before and after `setup`, and with a secret that is not filled in yet.
 
-use lastpass_harness::Error;
+use lastpass_harness::{DATA_STREAMS, Error};
 use serde_json::{Value, json};
 
 use crate::stage::{SETTING_UP, collect, company, complete, plan, seen_at_set_up, skip};
@@ -23,7 +23,7 @@ async fn setup_installs_templates_that_win_over_the_integrations() -> Result<(),
     let Some(seen) = seen_at_set_up().await else { return Ok(()) };
     let installed = seen.setup["installed"].as_array().expect("a list");
     assert!(seen.setup["status"] == "complete" && !installed.is_empty(), "{}", seen.setup);
-    for stream in ["event_report", "user", "detailed_shared_folder", "dead_letter"] {
+    for stream in DATA_STREAMS {
         let name = format!("lastpass-elastic.{stream}");
         let path = format!("/_index_template/{name}");
         let answer = services.elasticsearch.request("GET".parse().expect("GET"), &path, None).await?;

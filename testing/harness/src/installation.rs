@@ -16,8 +16,8 @@ use crate::{
 
 /// The account number of every installation.
 const ACCOUNT: &str = "7654321";
-/// The data streams that an installation writes.
-const DATA_STREAMS: [&str; 5] = ["event_report", "user", "detailed_shared_folder", "change", "dead_letter"];
+/// The streams and the other kinds of documents that an installation writes, each to a data stream.
+pub const DATA_STREAMS: [&str; 5] = ["event_report", "user", "detailed_shared_folder", "change", "dead_letter"];
 const WRITER: &str = include_str!("../../../assets/roles/writer.json");
 const INSTALLER: &str = include_str!("../../../assets/roles/installer.json");
 
@@ -216,7 +216,7 @@ impl Installation {
         Ok(())
     }
 
-    /// Returns the name of the data stream of `event_report`, `user`, `detailed_shared_folder` or `dead_letter`.
+    /// Returns the name of the data stream of one of [`DATA_STREAMS`].
     #[must_use]
     pub fn data_stream(&self, stream: &str) -> String {
         format!("logs-lastpass.{stream}-{}", self.namespace)

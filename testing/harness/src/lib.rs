@@ -37,7 +37,7 @@ pub use elasticsearch::{ApiKey, Elasticsearch, IndexMode, StoredDocument};
 pub use error::Error;
 pub use function::{Function, Invocation, Outcome};
 pub use hyper::Method;
-pub use installation::{Installation, Plan};
+pub use installation::{DATA_STREAMS, Installation, Plan};
 pub use node::Node;
 pub use process::{Killer, Output};
 pub use secrecy::{Lock, Secrets, Watch};

@@ -7,5 +7,5 @@
 use libfuzzer_sys::{Corpus, fuzz_target};
 
 fuzz_target!(|input: &[u8]| -> Corpus {
-    if lastpass_fuzz::lastpass::check(input) { Corpus::Keep } else { Corpus::Reject }
+    if lastpass_fuzz::lastpass::check(input).is_some() { Corpus::Keep } else { Corpus::Reject }
 });

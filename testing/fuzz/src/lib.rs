@@ -69,16 +69,19 @@ pub fn config(settings: &HashMap<String, String>) -> Result<Config, Invalid> {
     Config::read(|name| settings.get(name).cloned())
 }
 
-/// Answers the first request with `body`, and each later one as an empty account does.
-pub async fn answer(listener: &TcpListener, body: &[u8]) {
+/// Answers the first request with `body`, and each later one with `empty`.
+///
+/// Closes each connection after its response. The client would use an open one for the next input, when this server no
+/// longer serves it, and would get no response.
+pub async fn answer(listener: &TcpListener, body: &[u8], empty: &[u8]) {
     let mut body = body;
     while let Ok((mut stream, _)) = listener.accept().await {
-        while read_request(&mut stream).await {
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+        if read_request(&mut stream).await {
+            let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
             if stream.write_all(&[head.as_bytes(), body].concat()).await.is_err() {
-                break;
+                continue;
             }
-            body = br#"{"status":"OK","data":{},"Users":{},"total":0}"#;
+            body = empty;
         }
     }
 }

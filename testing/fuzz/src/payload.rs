@@ -9,9 +9,9 @@ use super::check_text;
 /// What the text of an error names: the invalid part of the payload.
 const PARTS: [&str; 5] = ["`", "JSON object", "unknown action \"", "unknown stream \"", "unknown field \""];
 
-/// Checks one input. Returns whether it is JSON; Lambda rejects anything else.
-pub fn check(input: &[u8]) -> bool {
-    let Ok(payload) = serde_json::from_slice::<Value>(input) else { return false };
+/// Checks one input. Returns whether it is a request. Returns `None` if it is not JSON, because Lambda rejects anything else.
+pub fn check(input: &[u8]) -> Option<bool> {
+    let payload: Value = serde_json::from_slice(input).ok()?;
     let now: Timestamp = "2025-07-01T00:00:00Z".parse().expect("a time");
     match Request::parse(&payload, now) {
         Ok(request) => {
@@ -21,8 +21,11 @@ pub fn check(input: &[u8]) -> bool {
             if let Action::Work(Work::Backfill(Backfill { window, .. }) | Work::Plan(window)) = request.action {
                 assert!(window.from < window.to);
             }
+            Some(true)
         }
-        Err(error) => check_text(&error.to_string(), &PARTS),
+        Err(error) => {
+            check_text(&error.to_string(), &PARTS);
+            Some(false)
+        }
     }
-    true
 }

@@ -19,11 +19,11 @@ static CONFIG: LazyLock<Config> = LazyLock::new(|| {
     config(&settings).expect("the settings are valid")
 });
 
-/// Checks one input.
-pub fn check(input: &[u8]) {
+/// Checks one input. Returns whether it holds credentials.
+pub fn check(input: &[u8]) -> bool {
     let secret = SecretString::from(String::from_utf8_lossy(input).into_owned());
-    if let Err(error) = Preview::new(&CONFIG, &secret, "lastpass-a1B2c3") {
-        check_text(&error.with_causes(), &FIELDS);
-        check_no_secret(&format!("{} {error:?}", error.with_causes()));
-    }
+    let Err(error) = Preview::new(&CONFIG, &secret, "lastpass-a1B2c3") else { return true };
+    check_text(&error.with_causes(), &FIELDS);
+    check_no_secret(&format!("{} {error:?}", error.with_causes()));
+    false
 }

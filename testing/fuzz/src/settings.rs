@@ -27,20 +27,21 @@ const SETTINGS: [&str; 19] = [
     "LOG_LEVEL",
 ];
 
-/// Checks one input. Returns whether it is an object of texts.
-pub fn check(input: &[u8]) -> bool {
-    let Ok(settings) = serde_json::from_slice::<HashMap<String, String>>(input) else { return false };
+/// Checks one input. Returns whether its settings are valid. Returns `None` if it is not an object of texts.
+pub fn check(input: &[u8]) -> Option<bool> {
+    let settings: HashMap<String, String> = serde_json::from_slice(input).ok()?;
     match config(&settings) {
         Ok(config) => {
             assert!(!config.elasticsearch.host().is_empty());
             let url = config.lastpass_url.as_url();
             assert!(url.host().is_some() && url.username().is_empty() && url.password().is_none(), "{url}");
             assert!(url.query().is_none() && url.fragment().is_none(), "{url}");
+            Some(true)
         }
         Err(error) => {
             check_text(&error.to_string(), &SETTINGS);
             check_no_secret(&error.to_string());
+            Some(false)
         }
     }
-    true
 }

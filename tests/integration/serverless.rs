@@ -36,8 +36,15 @@ async fn everything_works_on_a_serverless_project() -> Result<(), Error> {
     for stream in ["event_report", "user", "detailed_shared_folder"] {
         complete(&mut function, collect(stream)).await?;
     }
-    // Existing data streams are updated.
     complete(&mut function, json!({"action": "setup", "retention": "90d"})).await?;
+    for stream in ["event_report", "user", "detailed_shared_folder"] {
+        let updates = format!("PUT /_data_stream/{}/_lifecycle", installation.data_stream(stream));
+        assert_eq!(
+            installation.calls.count_of(System::Elasticsearch, &updates),
+            1,
+            "existing data streams are updated"
+        );
+    }
     assert!(installation.compare_events().await?.is_exact());
 
     let answer = function.ask(json!({"action": "check"})).await?;

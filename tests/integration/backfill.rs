@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use lastpass_harness::Error;
-use lastpass_simulator::Quirks;
+use lastpass_simulator::{Event, Quirks, World};
 use serde_json::{Value, json};
 
 use crate::stage::{ago, collect, company, complete, number, plan, twins};
@@ -105,5 +105,26 @@ async fn a_backfill_raises_alerts_only_on_request() -> Result<(), Error> {
         let alerts = document.text("@timestamp").is_some_and(is_after);
         assert_eq!(document.get("event.ingested").is_some(), alerts, "{document:?}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_range_that_begins_before_the_retention_of_lastpass_is_complete() -> Result<(), Error> {
+    let Some((services, plan)) = plan("retention").await else { return Ok(()) };
+    let quirks = Quirks { retention_days: Some(30), ..Quirks::default() };
+    // At noon of a day, so that no event reaches its 30 days during the test.
+    let noons = (0..60).map(|day| ago(SignedDuration::from_hours(24 * day + 12)));
+    let events = noons.map(|noon| Event::at(noon).by("ann@example.com").doing("Log in"));
+    let installation = plan.world(World::of_events(events)).quirks(quirks).make(&services).await?;
+    let mut function = installation.function();
+    let (from, to) = (ago(SignedDuration::from_hours(24 * 60)), ago(SignedDuration::ZERO));
+
+    let planned = complete(&mut function, json!({"action": "plan", "from": from, "to": to})).await?;
+    assert_eq!(planned["slices"], json!([{"from": from, "to": to}]), "{planned}");
+    assert_eq!(number(&planned, "lastpass_requests"), 1, "{planned}");
+    let answer = complete(&mut function, backfill(from, to)).await?;
+    assert_eq!((number(&answer, "created"), number(&answer, "lastpass_requests")), (30, 1), "{answer}");
+    let held = installation.compare_events_in(ago(SignedDuration::from_hours(24 * 30)), to).await?;
+    assert!(held.is_exact() && held.truth == 30, "{held}");
     Ok(())
 }

@@ -434,7 +434,7 @@ def test_a_permanent_error_is_named_and_stops_no_other_slice(scripted, script):
     found = {piece["from"]: (piece["to"], piece["error_type"], piece["message"]) for piece in answer["failed"]}
     expected = {
         1: ("LastPass.Refused", "what to do"),
-        2: ("Elasticsearch.Refused", LONG[:700]),
+        2: ("Elasticsearch.Refused", LONG[:500]),
         3: ("SetupRequired", found[SLICES[3]["from"]][2]),
         4: ("States.QueryEvaluationError", found[SLICES[4]["from"]][2]),
         5: ("Secret.Invalid", "made up"),
@@ -550,6 +550,20 @@ def test_every_cause_becomes_a_message(cause, message):
     assert json.loads(slice_failed["output"]) == {"error_type": "Lambda.Unknown", "message": message}
     plan_failed = tried(DEFINITION["States"]["PlanFailed"], given)
     assert (plan_failed["error"], plan_failed["cause"]) == ("Lambda.Unknown", message)
+
+
+@pytest.mark.parametrize("character", ['"', "é"])
+def test_the_answers_of_200_failed_slices_fit_in_one_state(character):
+    """Step Functions limits the input of a state to 256 KiB of UTF-8."""
+    given = {"Error": "Elasticsearch.Unreachable", "Cause": character * 5_000}
+    message = json.loads(tried(state_of_a_slice("SliceFailed"), given)["output"])
+    read = {"read": SLICES[0], "done": dict.fromkeys(COUNTERS, 1_000_000)}
+    answer = json.loads(tried(state_of_a_slice("SliceFailedBy"), message, **read)["output"])
+    assert answer["message"] == character * 500
+    window = {"from": SLICES[-1]["from"], "to": SLICES[0]["to"]}
+    plan = answered()[1] | {"action": "plan", "stream": "event_report", "window": window, "slices": [SLICES[0]] * 200}
+    state = json.dumps({"plan": plan, "answers": [answer] * 200}, ensure_ascii=False, separators=(",", ":"))
+    assert len(state.encode()) <= 262_144, len(state.encode())
 
 
 def test_a_slice_without_an_answer_is_lost():

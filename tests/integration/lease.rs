@@ -1,10 +1,11 @@
 //! Several concurrent invocations of one stream: only one works.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lastpass_harness::{Error, Fault, Gate, Invocation, Rule, System};
+use lastpass_simulator::Quirks;
 use serde_json::{Value, json};
 
-use crate::stage::{assert_accounted, collect, company, expire_the_lease, number, plan};
+use crate::stage::{ago, assert_accounted, collect, company, complete, expire_the_lease, number, plan};
 
 #[tokio::test]
 async fn of_two_concurrent_runs_one_works_and_the_other_reports_the_lease() -> Result<(), Error> {
@@ -129,5 +130,38 @@ async fn a_run_that_lost_its_lease_does_not_release_that_of_the_other() -> Resul
     assert_eq!(number(&lost, "created") + number(&worked, "created"), 300, "{lost} {worked}");
     let all = installation.compare_events().await?;
     assert!(all.is_exact() && all.truth == 300, "{all}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_backfill_whose_item_is_deleted_stores_nothing_after_its_current_page() -> Result<(), Error> {
+    let Some((services, plan)) = plan("deleted").await else { return Ok(()) };
+    let quirks = Quirks { page_size: 30, ..Quirks::default() };
+    let installation = plan.world(company(35, 300, 5)).quirks(quirks).make(&services).await?;
+    let gate = Gate::closed();
+    let third = Rule::on(System::LastPass, "reporting", Fault::Hold(gate.clone())).after(2).times(1);
+    installation.calls.add(third);
+    let mut function = installation.function();
+    let (from, to) = (ago(SignedDuration::from_hours(24 * 6)), ago(SignedDuration::ZERO));
+    let item = format!("backfill#event_report#{from}#{to}");
+    let request = json!({"action": "backfill", "stream": "event_report", "from": from, "to": to});
+
+    let at_work = async { function.invoke(Invocation::new(request)).await?.answer() };
+    let meanwhile = async {
+        gate.reached().await;
+        assert!(installation.checkpoints().await?.contains_key(&item), "{item}");
+        services.aws.delete_item(&installation.table, &item).await?;
+        gate.open();
+        Ok::<_, Error>(())
+    };
+    let (lost, meanwhile) = tokio::join!(at_work, meanwhile);
+    let lost = lost?;
+    meanwhile?;
+    assert_lease_lost(&lost);
+    assert_eq!(number(&lost, "lastpass_requests"), 3, "{lost}");
+    let resumed = complete(&mut function, json!({"action": "resume"})).await?;
+    assert_eq!(resumed["resumed"], json!([]), "{resumed}");
+    assert_eq!(installation.documents("event_report").await?.len() as u64, number(&lost, "created"));
+    assert!(!installation.checkpoints().await?.contains_key(&item), "it is not created again");
     Ok(())
 }

@@ -32,6 +32,32 @@ async fn an_unfinished_backfill_is_continued() -> Result<(), Error> {
     Ok(())
 }
 
+/// This is how an operator cancels a backfill.
+#[tokio::test]
+async fn an_unfinished_backfill_whose_item_was_deleted_is_not_continued() -> Result<(), Error> {
+    let Some((services, plan)) = plan("resume_deleted").await else { return Ok(()) };
+    let quirks = Quirks { page_size: 30, ..Quirks::default() };
+    let installation = plan.world(company(54, 400, 10)).quirks(quirks).make(&services).await?;
+    installation.calls.add(slow_pages());
+    let mut function = installation.function();
+    let (from, to) = (ago(SignedDuration::from_hours(264)), ago(SignedDuration::from_hours(1)));
+    let request = json!({"action": "backfill", "stream": "event_report", "from": from, "to": to});
+    let first = function.invoke(Invocation::new(request).with_timeout(SHORT)).await?.answer()?;
+    assert_eq!(first["status"], "partial", "{first}");
+    let item = format!("backfill#event_report#{from}#{to}");
+    assert!(installation.checkpoints().await?.contains_key(&item), "{item}");
+    services.aws.delete_item(&installation.table, &item).await?;
+
+    let requests = installation.simulator.requests().len();
+    let resumed = complete(&mut function, json!({"action": "resume"})).await?;
+    assert_eq!(resumed["resumed"], json!([]), "{resumed}");
+    assert_eq!(installation.simulator.requests().len(), requests);
+    assert_eq!(installation.documents("event_report").await?.len() as u64, number(&first, "created"));
+    let status = function.ask(json!({"action": "status"})).await?;
+    assert_eq!(status["backfills"], json!([]), "{status}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn an_unfinished_snapshot_is_continued_with_its_own_scheduled_time() -> Result<(), Error> {
     let Some((services, plan)) = plan("resume_users").await else { return Ok(()) };

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, ToSpan as _};
 use lastpass_harness::{Comparison, Error, Installation};
-use lastpass_simulator::{Bound, CompanySize, Event, Order, Quirks, World};
+use lastpass_simulator::{Bound, CompanySize, Event, NextIs, Order, Quirks, World};
 use serde_json::Value;
 
 use crate::stage::{ago, assert_accounted, collect, company, number, plan, twins};
@@ -32,6 +32,21 @@ async fn all_three_streams_arrive_completely() -> Result<(), Error> {
     let folders = installation.compare_folders().await?;
     assert_eq!(folders.truth, installation.simulator.folder_documents());
     assert_exact(&folders, "folders");
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_form_of_next_leads_through_all_pages() -> Result<(), Error> {
+    for next_is in [NextIs::EvenAtTheEnd, NextIs::AfterAnEmptyPage, NextIs::WholeSecond] {
+        let Some((services, plan)) = plan("next").await else { return Ok(()) };
+        let quirks = Quirks { page_size: 50, next_is, ..Quirks::default() };
+        let installation = plan.world(company(9, 400, 10)).quirks(quirks).make(&services).await?;
+        let mut function = installation.function();
+        let answer = function.ask(collect("event_report")).await?;
+        assert_eq!((&answer["status"], number(&answer, "fetched")), (&Value::from("complete"), 400), "{answer}");
+        assert!(number(&answer, "lastpass_requests") < 30, "{next_is:?}: {answer}");
+        assert_exact(&installation.compare_events().await?, &format!("{next_is:?}"));
+    }
     Ok(())
 }
 

@@ -193,7 +193,7 @@ pub enum Bound {
     Exclusive,
 }
 
-/// The event whose position a `next` is.
+/// The event whose position a `next` is. There is no `next` without remaining events, unless a variant says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NextIs {
@@ -201,6 +201,12 @@ pub enum NextIs {
     LastReturned,
     /// The newest event not yet returned. The remaining events begin with it.
     FirstLeft,
+    /// As `LastReturned`, but each page with events has a `next`, also if no event remains.
+    EvenAtTheEnd,
+    /// As `FirstLeft`, and the first page is empty.
+    AfterAnEmptyPage,
+    /// The whole second of the oldest event of the page. The remaining events begin with all events of this second.
+    WholeSecond,
 }
 
 /// The events that a request with `next` repeats. Repeats count towards the page, but leave room for at least one new

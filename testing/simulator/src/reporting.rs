@@ -35,10 +35,13 @@ pub(crate) fn answer(timeline: &Timeline, data: &Value, quirks: &Quirks, now: Ti
         Err(reason) => return Answer::Refusal(reason),
     };
     let (mut page, first_left) = cut(timeline, &asked, quirks, now);
-    let next_us = first_left.and_then(|left| match quirks.next_is {
-        NextIs::LastReturned => page.last().map(|oldest| oldest.position_us),
-        NextIs::FirstLeft => Some(left.position_us),
-    });
+    let oldest_us = page.last().map(|oldest| oldest.position_us);
+    let next_us = match quirks.next_is {
+        NextIs::LastReturned => first_left.and(oldest_us),
+        NextIs::FirstLeft | NextIs::AfterAnEmptyPage => first_left.map(|left| left.position_us),
+        NextIs::EvenAtTheEnd => oldest_us,
+        NextIs::WholeSecond => first_left.and(oldest_us).map(|position| position.div_euclid(SECOND_US) * SECOND_US),
+    };
     arrange(&mut page, quirks);
     Answer::Page(Page {
         body: body(&page, next_us, asked.as_list, quirks),
@@ -121,11 +124,12 @@ fn cut<'t>(
     let mut page = Vec::new();
     let mut rest_end_us = asked.end_us;
     if let Some(next_us) = asked.next_us {
-        rest_end_us = match quirks.next_is {
-            NextIs::LastReturned => next_us,
-            NextIs::FirstLeft => next_us.saturating_add(1),
-        };
         let second_end_us = next_us.div_euclid(SECOND_US).saturating_add(1).saturating_mul(SECOND_US);
+        rest_end_us = match quirks.next_is {
+            NextIs::LastReturned | NextIs::EvenAtTheEnd => next_us,
+            NextIs::FirstLeft | NextIs::AfterAnEmptyPage => next_us.saturating_add(1),
+            NextIs::WholeSecond => second_end_us,
+        };
         let (most, repeated_end_us) = match quirks.next_repeats {
             Repeats::Nothing => (0, rest_end_us),
             Repeats::LastEvent => (1, next_us.saturating_add(1)),
@@ -137,7 +141,8 @@ fn cut<'t>(
         page.reverse();
     }
     let mut rest = timeline.range(asked.start_us..rest_end_us.min(asked.end_us)).iter().rev().filter(shown);
-    let room = page_size - page.len();
+    let is_empty = quirks.next_is == NextIs::AfterAnEmptyPage && asked.next_us.is_none();
+    let room = if is_empty { 0 } else { page_size - page.len() };
     page.extend(rest.by_ref().take(room));
     (page, rest.next())
 }

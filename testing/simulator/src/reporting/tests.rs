@@ -149,6 +149,26 @@ fn next_repeats_the_configured_events_and_paging_still_ends() {
 }
 
 #[test]
+fn each_form_of_next_cuts_its_pages() {
+    for (next_is, expected) in [
+        (NextIs::LastReturned, vec![30, 10]),
+        (NextIs::FirstLeft, vec![30, 10]),
+        (NextIs::EvenAtTheEnd, vec![30, 10, 0]),
+        (NextIs::AfterAnEmptyPage, vec![0, 30, 10]),
+        // 5 of the 8 events in 12:00:03 are on the first page, and all of them on the second.
+        (NextIs::WholeSecond, vec![30, 15]),
+    ] {
+        let quirks = Quirks { page_size: 30, next_is, ..utc() };
+        let pages = read_all(&crowded(), &window(CROWDED.0, CROWDED.1), &quirks);
+        assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), expected, "{next_is:?}");
+        let mut names = pages.concat();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), 40, "{next_is:?}");
+    }
+}
+
+#[test]
 fn a_next_that_was_never_returned_is_a_valid_instant() {
     let timeline = crowded();
     // 25 events in 12:00:04, the last second; 8 in 12:00:03.

@@ -1,4 +1,5 @@
-//! The fuzz targets accept or refuse their seeds as intended. Without this, only `make fuzz` would notice that a target no longer fits the code.
+//! The fuzz targets accept or refuse their seeds as intended. Without this, only `make fuzz` would notice that a target no
+//! longer fits the code.
 
 use std::{fs, path::Path};
 

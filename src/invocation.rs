@@ -120,7 +120,7 @@ impl<'a> Invocation<'a> {
                     "a checkpoint or the cluster does not fit the cluster of earlier invocations; identifying the cluster again"
                 );
                 self.sandbox.set_up_cluster.set(None);
-                self.call.journal.start_again();
+                self.call.journal.clear_failures();
                 continue;
             }
             let Some(part) = answer.as_ref().err().and_then(Error::cause_in_secret) else { return answer };
@@ -130,7 +130,7 @@ impl<'a> Invocation<'a> {
                 _ => return answer,
             }
             tracing::info!(?part, "the secret has changed; starting again with its new values");
-            self.call.journal.start_again();
+            self.call.journal.clear_failures();
         }
     }
 

@@ -143,7 +143,7 @@ impl Journal {
     }
 
     /// Clears the failures so far, because the work starts over with other credentials.
-    pub fn start_again(&self) {
+    pub fn clear_failures(&self) {
         for run in &mut self.records().runs {
             run.failed = false;
         }
@@ -295,7 +295,7 @@ mod tests {
         assert!(before[0].get("Created").is_none(), "{}", before[0]);
         journal.record_run(run(Stream::User, 1, true));
         assert_eq!(lines(&journal, Some(Stream::User))[0]["Errors"], 1);
-        journal.start_again();
+        journal.clear_failures();
         journal.record_run(run(Stream::User, 1, false));
         assert_eq!(lines(&journal, None)[0]["Errors"], 0);
         assert_eq!(lines(&journal, None)[0]["Created"], 2);

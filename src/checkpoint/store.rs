@@ -174,8 +174,8 @@ impl Store {
         let changes = |found: Option<&Item>| {
             let mut changes = vec![lease_change(&token, request_id, expires)];
             match self.fit(found)? {
-                // Otherwise DynamoDB could delete the item during the run, and the work would start over.
                 Fit::Same(item) => {
+                    // Without this, DynamoDB could delete the item during the run, and the work would start over.
                     changes.push((EXPIRES_AT, None));
                     if item.destination.cluster_uuid.is_none() {
                         changes.push(destination_change(&self.destination));

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use super::{
-    comparing::{Finished, OngoingComparison},
+    comparing::{ComparisonEnd, OngoingComparison},
     run::{Ended, Run},
     snapshot_kind::SnapshotKind,
 };
@@ -106,9 +106,9 @@ impl Run<'_> {
         self.progress.add(|totals| totals.bulk_requests += ongoing.writer.requests());
         ongoing.snapshots.close().await;
         match ended? {
-            Finished::Unreadable => self.skip(kind, SkipReason::UnreadableEntries).await,
-            Finished::Deadline => Ok(Ended::DeadlineCame),
-            Finished::All => {
+            ComparisonEnd::UnreadableEntry => self.skip(kind, SkipReason::UnreadableEntries).await,
+            ComparisonEnd::DeadlineCame => Ok(Ended::DeadlineCame),
+            ComparisonEnd::Complete => {
                 let snapshot = Some(CompleteSnapshot { documents: Some(after.documents), ..current });
                 let (progress, changes) = (ComparisonProgress::Complete, ongoing.changes);
                 let comparison = Some(Comparison { progress, changes, ..ongoing.comparison });

@@ -26,11 +26,11 @@ const DELIVERED_TOGETHER: usize = 1_000;
 const SAVED_AFTER: u64 = 1_000;
 
 /// How the work on a comparison ended.
-pub(super) enum Finished {
-    All,
-    Deadline,
+pub(super) enum ComparisonEnd {
+    Complete,
+    DeadlineCame,
     /// An entry has no key.
-    Unreadable,
+    UnreadableEntry,
 }
 
 /// A comparison in progress.
@@ -59,23 +59,23 @@ impl OngoingComparison<'_> {
     ///
     /// # Errors
     /// Errors of Elasticsearch and of the checkpoint.
-    pub(super) async fn perform(&mut self) -> Result<Finished, Error> {
+    pub(super) async fn perform(&mut self) -> Result<ComparisonEnd, Error> {
         let mut unsaved = 0;
         loop {
             let Some(key) = self.next_key().await? else {
                 self.deliver().await?;
-                return Ok(Finished::All);
+                return Ok(ComparisonEnd::Complete);
             };
             let Some(Some(first)) = key.first() else {
                 if self.pop(&key).await?.into_iter().flatten().any(|entry| !has_stopped(&entry.source)) {
-                    return Ok(Finished::Unreadable);
+                    return Ok(ComparisonEnd::UnreadableEntry);
                 }
                 continue;
             };
             if self.run.session.is_nearly_over() {
                 self.deliver().await?;
                 self.save().await?;
-                return Ok(Finished::Deadline);
+                return Ok(ComparisonEnd::DeadlineCame);
             }
             if unsaved >= SAVED_AFTER && self.can_save_before(first) {
                 self.deliver().await?;

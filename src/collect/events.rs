@@ -102,7 +102,7 @@ impl Run<'_> {
             let page = self.fetch(&reading).await?;
             Ok::<_, Error>((page, Poll { sent, answered: now() }))
         };
-        let (fetched, earlier) = self.while_preparing(future::join(fetch, self.find_earlier_polls(is_wide))).await;
+        let (fetched, earlier) = self.while_preparing(future::join(fetch, self.judge_by_earlier_polls(is_wide))).await;
         let (page, poll) = fetched?;
         let zone_polls = self.prove_zone(&page, poll, is_wide, earlier).await?;
         if self.read_pages(window, Some(late_before), reading, page).await? == Ended::DeadlineCame {

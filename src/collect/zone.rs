@@ -60,7 +60,7 @@ impl ZoneProof<'_> {
         let lastpass = self.lastpass.until(deadline);
         let mut verdict = self.judge(page, polls);
         let from = self.begin_of_newer_events(page);
-        let newest = own_polls::newest(page);
+        let newest = own_polls::newest_wall_time(page);
         let mut has_new = false;
         for number in 0..MOST_REQUESTS {
             let pause = if number == 0 { Duration::ZERO } else { Duration::from_millis(fastrand::u64(PAUSES_MS)) };
@@ -72,7 +72,7 @@ impl ZoneProof<'_> {
             let Some((page, poll)) = self.poll(&lastpass, from).await else { break };
             polls.push(poll);
             verdict = self.judge(&page, polls);
-            has_new |= own_polls::newest(&page) > newest;
+            has_new |= own_polls::newest_wall_time(&page) > newest;
         }
         verdict
     }
@@ -116,7 +116,7 @@ impl ZoneProof<'_> {
         let now = now();
         let reach = |hours: SignedDuration| now.saturating_add(hours).unwrap_or(now);
         let (earliest, latest) = (reach(-ZONE_REACH), reach(ZONE_REACH));
-        let newest = own_polls::newest(page).and_then(|time| self.zone.earliest(time));
+        let newest = own_polls::newest_wall_time(page).and_then(|time| self.zone.earliest(time));
         let newest = newest.filter(|newest| (earliest..=latest).contains(newest)).unwrap_or(earliest);
         newest.saturating_sub(BEFORE_NEWEST).unwrap_or(newest)
     }
@@ -148,7 +148,7 @@ fn to_remember(polls: Vec<Poll>) -> Vec<(Timestamp, Timestamp)> {
 impl Run<'_> {
     /// Looks for the events of requests that an earlier run sent, if they had not appeared yet. The page of a wide window
     /// shows them without a further request.
-    pub(super) async fn find_earlier_polls(&self, is_wide: bool) -> Option<Verdict> {
+    pub(super) async fn judge_by_earlier_polls(&self, is_wide: bool) -> Option<Verdict> {
         let waiting = polls_of(&self.lease.state());
         if is_wide || !is_due(&waiting, now()) {
             return None;
@@ -162,7 +162,7 @@ impl Run<'_> {
 
     /// Judges the zone setting by the first page of a live window, before any of its events are delivered. Uses the
     /// requests of this run if the window is wide or if an event is ahead of the clock. Uses the requests of an earlier
-    /// run if their events had not appeared yet: `earlier` is the verdict of [`Self::find_earlier_polls`]. Returns the
+    /// run if their events had not appeared yet: `earlier` is the verdict of [`Self::judge_by_earlier_polls`]. Returns the
     /// requests whose events a later run must look for.
     ///
     /// # Errors

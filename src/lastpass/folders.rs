@@ -12,9 +12,9 @@ use crate::text::compact;
 pub const PAGE_SIZE: u32 = 500;
 
 /// Fields of a folder. Every folder has at least one of them. Source: LASTPASS_API.md, "getdetailedsfdata".
-const FIELDS: &[&str] = &["sharedfoldername", "score", "deleted", "users"];
+const FOLDER_FIELDS: &[&str] = &["sharedfoldername", "score", "deleted", "users"];
 /// Fields of the response itself, beside the folders.
-const NO_FOLDERS: &[&str] = &["status", "error", "errors", "next", "total", "count"];
+const RESPONSE_FIELDS: &[&str] = &["status", "error", "errors", "next", "total", "count"];
 
 impl Client {
     /// Reads one page of shared folders.
@@ -33,7 +33,7 @@ impl Client {
 pub(super) fn parse_page(response: &str, request: PageRequest) -> Result<Page, Problem> {
     let response = Response::read(response)?;
     let (folders, others): (Vec<_>, Vec<_>) = response.fields().iter().partition(|(_, raw)| is_folder(raw.get()));
-    let is_whole = others.iter().all(|(name, _)| NO_FOLDERS.contains(&name.as_ref()));
+    let is_whole = others.iter().all(|(name, _)| RESPONSE_FIELDS.contains(&name.as_ref()));
     // A response with only a status may follow the last page, but must not pass for an account without folders.
     let may_be_empty = others.is_empty() || request.index > 0 && response.is_ok();
     if !is_whole || folders.is_empty() && !may_be_empty {
@@ -47,7 +47,7 @@ pub(super) fn parse_page(response: &str, request: PageRequest) -> Result<Page, P
 /// Returns whether a value is a folder: an object with at least one field that only folders have.
 fn is_folder(value: &str) -> bool {
     let fields = serde_json::from_str::<Entries<'_>>(value);
-    fields.is_ok_and(|fields| fields.entries.iter().any(|(name, _)| FIELDS.contains(&name.as_ref())))
+    fields.is_ok_and(|fields| fields.entries.iter().any(|(name, _)| FOLDER_FIELDS.contains(&name.as_ref())))
 }
 
 #[cfg(test)]

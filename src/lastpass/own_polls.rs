@@ -155,6 +155,7 @@ impl Evidence<'_> {
         let has_event = |poll: &&Poll| {
             let from = ms(poll.sent) + set_ms - SKEW_MS;
             let to = ms(poll.answered) + set_ms + SKEW_MS;
+            // An event's time is truncated to the second.
             seen.range(from - 999..=to).next().is_some()
         };
         if is_possible(set_ms, CLOCK_TOLERANCE.as_secs() * 1_000) && polls.iter().any(has_event) {
@@ -280,7 +281,7 @@ fn names(event: &Event, api_user: &str) -> bool {
 
 /// Returns the wall time of the newest event, if any.
 #[must_use]
-pub fn newest(page: &Page) -> Option<DateTime> {
+pub fn newest_wall_time(page: &Page) -> Option<DateTime> {
     page.events.iter().filter_map(|event| Some(event.time?.civil())).max()
 }
 
@@ -322,7 +323,7 @@ fn utc(offset: Offset) -> String {
     }
 }
 
-/// Returns the zones that messages name, for other comparisons.
+/// Returns [`KNOWN_ZONES`] as zones.
 pub fn known_zones() -> impl Iterator<Item = ApiZone> {
     KNOWN_ZONES.into_iter().filter_map(|name| ApiZone::new(name).ok())
 }

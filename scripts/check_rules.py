@@ -10,24 +10,17 @@ from pathlib import Path
 
 import esql
 
+from field_table import TEMPLATES, fields_of
+
 ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = ("8.19.0", "9.0.0", "9.1.0", "9.2.0", "9.3.0", "9.4.0", "9.5.0")
-TEMPLATES = ROOT / "assets" / "elasticsearch" / "component_templates"
 COMPILED = ROOT / "detections" / "compiled" / "lastpass-rules.ndjson"
 
 
 def fields() -> dict[str, str]:
     found: dict[str, str] = {}
-
-    def walk(properties: dict, prefix: str) -> None:
-        for name, field in properties.items():
-            if "properties" in field:
-                walk(field["properties"], f"{prefix}{name}.")
-            else:
-                found[prefix + name] = field["type"]
-
     for file in sorted(TEMPLATES.glob("lastpass-elastic.*.json")):
-        walk(json.loads(file.read_text())["template"]["mappings"]["properties"], "")
+        found |= fields_of(json.loads(file.read_text())["template"]["mappings"]["properties"])
     return found
 
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cluster import Cluster
-from company import Company, Size, rfc3339
+from company import Company, Size, rfc3339, users_of
 from deployment import SCHEDULES_OFF, Deployment, credentials
 
 SIZE = Size(events=5_000, days=14, twins=0.05, users=150, folders=30, users_of_a_folder=15)
@@ -75,11 +74,6 @@ def until_complete(deployment: Deployment, request: dict) -> None:
         if answer["status"] == "complete":
             return
     raise NotCollected(f"{json.dumps(request)} was not complete after {MAX_ATTEMPTS} attempts")
-
-
-def users_of(folder: dict) -> list[dict]:
-    users = folder.get("users") or []
-    return list(users.values()) if isinstance(users, dict) else users
 
 
 def shared(company: Company) -> dict[str, dict]:

@@ -169,11 +169,15 @@ class Company:
         return f"{self.url.rpartition('/')[0]}/_simulator"
 
 
-def split(folder: dict) -> list[dict]:
-    """Splits a folder into the records of its documents. LastPass writes its users as a list or as a map."""
+def users_of(folder: dict) -> list[dict]:
+    """Returns the users of a folder, which LastPass writes as a list or as a map."""
     users = folder.get("users") or []
-    users = list(users.values()) if isinstance(users, dict) else users
-    return [{**folder, "users": user} for user in users] or [folder]
+    return list(users.values()) if isinstance(users, dict) else users
+
+
+def split(folder: dict) -> list[dict]:
+    """Splits a folder into the records of its documents."""
+    return [{**folder, "users": user} for user in users_of(folder)] or [folder]
 
 
 def address(process: subprocess.Popen) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
 import time
@@ -22,7 +21,7 @@ from pathlib import Path
 from attacks import at, takeover
 from cluster import Cluster, ClusterError
 from company import Company, CompanyError, Record, Size, instant, rfc3339
-from deployment import ROOT, Deployment, DeploymentError, FunctionError, credentials
+from deployment import TARGET, Deployment, DeploymentError, FunctionError, credentials
 from kibana import Engine, load_rules
 
 SIZE = Size(events=60_000, days=30, twins=0.15, users=2_500, folders=300, users_of_a_folder=50)
@@ -95,7 +94,7 @@ def main() -> int:
 
 def demo(end: datetime) -> int:
     started = time.monotonic()
-    binaries = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "debug"
+    binaries = TARGET / "debug"
     cluster = Cluster()
 
     step("A company in LastPass: the simulator serves its Enterprise API")

@@ -31,6 +31,8 @@ from company import Company
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = ROOT / "template.yaml"
+# The folder of the build results.
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
 # The properties of the template that name files: the function's code, and definitions of state machines.
 LOCAL_FILES = re.compile(r"^( +)(CodeUri|DefinitionUri): (\S+)$", re.MULTILINE)
 # The bucket for archives and templates. The emulator keeps it in memory, for all stacks.

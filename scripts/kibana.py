@@ -29,6 +29,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cluster import Cluster
+from company import instant
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPILED = ROOT / "detections" / "compiled" / "lastpass-rules.ndjson"
@@ -55,10 +56,6 @@ def span(text: str) -> timedelta:
 
 def rfc3339_ms(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03}Z"
-
-
-def parsed(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def values(document: dict, name: str) -> list[str]:
@@ -204,7 +201,7 @@ class Engine:
 
     def time(self, source: dict) -> datetime:
         overriding = values(source, self.rule["timestamp_override"])
-        return parsed(overriding[0] if overriding else source["@timestamp"])
+        return instant(overriding[0] if overriding else source["@timestamp"])
 
     def narrowed(self, text: str) -> str:
         return re.sub(r"(logs-lastpass\.[\w*]+)-\*", rf"\1-{self.namespace}", text)

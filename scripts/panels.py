@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,8 +12,7 @@ import yaml
 from cluster import Cluster
 from company import rfc3339
 from dashboards import sources
-
-UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+from kibana import span
 
 
 @dataclass(frozen=True)
@@ -103,8 +101,7 @@ class Dashboard:
     @property
     def span(self) -> timedelta:
         """The length of its default time range, which ends now."""
-        number, unit = re.fullmatch(r"now-(\d+)([mhd])", self.source["time_range"]["from"]).groups()
-        return timedelta(**{UNITS[unit]: int(number)})
+        return span(self.source["time_range"]["from"])
 
     @property
     def panels(self) -> list[Panel]:

@@ -6,18 +6,16 @@ The pictures show what the panels contain. They are not what Kibana draws.
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from xml.sax.saxutils import escape
 
 import panels
 from cluster import Cluster, ClusterError
 from collected import NotCollected, collected
 from company import CompanyError
-from deployment import ROOT, DeploymentError
+from deployment import ROOT, TARGET, DeploymentError
 from panels import Dashboard, Panel, Result
 
 NOTE = "Drawn by this project from the results of the panels' queries. Not a screenshot of Kibana."
@@ -232,11 +230,11 @@ def draw(dashboard: Dashboard, results: dict[str, Result]) -> str:
 
 
 def main() -> int:
-    target = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "debug"
+    binaries = TARGET / "debug"
     cluster, namespace = Cluster(), "default"
     try:
         print("==> copying a company of the simulator", flush=True)
-        with collected(target / "lastpass-simulator", target / "bootstrap", cluster, namespace, "lastpass-pictures"):
+        with collected(binaries / "lastpass-simulator", binaries / "bootstrap", cluster, namespace, "lastpass-pictures"):
             for dashboard in panels.dashboards():
                 end = datetime.now(UTC)
                 only = [{"term": {"data_stream.namespace": namespace}}]

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from cluster import Cluster
-from kibana import Engine, Hit, parsed, values
+from company import instant
+from kibana import Engine, Hit, values
 from quiet_company import DOMAIN
 
 DOCUMENTS_OF_A_PAGE = 5_000
@@ -177,7 +178,7 @@ class Moments:
         """The runs that judge an hour in which a user did something twenty times."""
         query = (f"FROM logs-lastpass.event_report-{self.namespace} | STATS n = COUNT(*) BY user.name, hour = DATE_TRUNC(1 hour, @timestamp)"
                  ' | WHERE n >= 20 AND user.name LIKE "*@*" | STATS users = COUNT(*) BY hour | KEEP hour | LIMIT 10000')
-        hours = [parsed(row[0]) for row in self.cluster.request("POST", "_query", {"query": query})["values"]]
+        hours = [instant(row[0]) for row in self.cluster.request("POST", "_query", {"query": query})["values"]]
         return [hour + timedelta(minutes=minutes) for hour in hours for minutes in (90, 150)]
 
 

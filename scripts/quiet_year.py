@@ -15,7 +15,6 @@ import argparse
 import bisect
 import json
 import math
-import os
 import sys
 import time
 import uuid
@@ -23,13 +22,12 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from cluster import Cluster, ClusterError
-from company import Company, CompanyError, Size, rfc3339
+from company import Company, CompanyError, Size, instant, rfc3339
 from demo import DemoFailed, set_up, step, table, tell, until_complete
-from deployment import ROOT, Deployment, DeploymentError, FunctionError
-from kibana import Alert, Engine, load_rules, parsed, slug, span, rfc3339_ms, values
+from deployment import SCHEDULES_OFF, TARGET, Deployment, DeploymentError, FunctionError
+from kibana import Alert, Engine, load_rules, slug, span, rfc3339_ms, values
 from quiet_company import COUNTRIES, DAYS_OF_YEAR, EVENTS_OF_YEAR, QuietCompany, USERS
 from quiet_moments import Moments, OLDEST_LOGIN, Recorded
 
@@ -88,7 +86,7 @@ class Year:
         for bucket in self._buckets(engine.indices, engine.found(since, self.end), sources):
             *term, _ = bucket["key"].values()
             # The first of the day decides whether the value is new, and the last when it was seen last.
-            seen.setdefault(tuple(term), []).extend(parsed(bucket[name]["value_as_string"]) for name in ("first", "last"))
+            seen.setdefault(tuple(term), []).extend(instant(bucket[name]["value_as_string"]) for name in ("first", "last"))
         return {term: sorted(times) for term, times in seen.items()}
 
     def _buckets(self, indices: str, query: dict, sources: list[dict]) -> list[dict]:
@@ -117,10 +115,9 @@ class Year:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Counts the alerts of a quiet year.")
     parser.add_argument("--events", type=int, default=EVENTS_OF_YEAR, help="events of the year; fewer make it shorter")
-    parser.add_argument("--profile", default="release", help="cargo's folder of the function's binary")
     options = parser.parse_args()
     try:
-        return quiet_year(options.events, options.profile)
+        return quiet_year(options.events)
     except FunctionError as error:
         print(f"\nThe function answered with the error {error.error_type}: {error.message}", file=sys.stderr)
     except (DemoFailed, ClusterError, CompanyError, DeploymentError) as error:
@@ -128,7 +125,7 @@ def main() -> int:
     return 1
 
 
-def quiet_year(events: int, profile: str) -> int:
+def quiet_year(events: int) -> int:
     days = max(2, round(DAYS_OF_YEAR * events / EVENTS_OF_YEAR))
     end = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     start = end - timedelta(days=days)
@@ -137,7 +134,7 @@ def quiet_year(events: int, profile: str) -> int:
     history = QuietCompany(SEED, start - timedelta(days=HISTORY_DAYS), HISTORY_DAYS).events(HISTORY_SESSIONS)
     year = QuietCompany(SEED, start, days).events()
     tell(f"{len(year):,} events, and {len(history):,} before")
-    copy(cluster, namespace, [*history, *year], profile, (start - timedelta(days=HISTORY_DAYS), end))
+    copy(cluster, namespace, [*history, *year], (start - timedelta(days=HISTORY_DAYS), end))
     step("The snapshots of users")
     restamp_users(cluster, namespace, [*history, *year], start, end)
     step("The changes between the snapshots")
@@ -164,10 +161,6 @@ def report(alerts: dict[str, list[Alert]], days: int) -> int:
     for day, count in of_day.most_common(3):
         names = Counter(name for name, found in alerts.items() for alert in found if alert.at.date() == day)
         tell(f"{day}: {count} alerts: {', '.join(f'{name} {n}' for name, n in names.items())}")
-    if file := os.environ.get("QUIET_ALERTS"):
-        lines = [json.dumps({"rule": name, "at": rfc3339_ms(alert.at), "content": alert.content})
-                 for name, found in alerts.items() for alert in found]
-        Path(file).write_text("\n".join(lines) + "\n")
     # A few days may have more by chance: three standard deviations.
     by_chance = 3 * math.sqrt(MOST_ALERTS_A_DAY * days) if days < DAYS_OF_YEAR else 0
     if total > MOST_ALERTS_A_DAY * days + by_chance:
@@ -176,19 +169,17 @@ def report(alerts: dict[str, list[Alert]], days: int) -> int:
     return 0
 
 
-def copy(cluster: Cluster, namespace: str, events: list[dict], profile: str, time_span: tuple[datetime, datetime]) -> None:
-    target = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
-    parameters = {"ElasticsearchUrl": cluster.url, "Namespace": namespace, "EventReportState": "DISABLED",
-                  "UserState": "DISABLED", "DetailedSharedFolderState": "DISABLED"}
+def copy(cluster: Cluster, namespace: str, events: list[dict], time_span: tuple[datetime, datetime]) -> None:
+    parameters = {"ElasticsearchUrl": cluster.url, "Namespace": namespace, **SCHEDULES_OFF}
     nobody = Size(events=0, days=1, twins=0, users=1, folders=0, users_of_a_folder=1)
-    with Company.start(target / "debug" / "lastpass-simulator", nobody, 1, time_span[1]) as company:
+    with Company.start(TARGET / "debug" / "lastpass-simulator", nobody, 1, time_span[1]) as company:
         for first in range(0, len(events), EVENTS_OF_A_REQUEST):
             company.add_events(events[first:first + EVENTS_OF_A_REQUEST])
         company.change_users({str(1000 + number): {
             "username": f"user{number}@example.com", "fullname": f"User {number}", "mpstrength": "80", "disabled": False,
             "admin": number < 10, "multifactor": "lastpassauth", "neverloggedin": False} for number in range(USERS)})
         with Deployment.create(f"quiet-{namespace[-8:]}", {**parameters, "LastPassUrl": company.url},
-                               target / profile / "bootstrap") as deployment:
+                               TARGET / "release" / "bootstrap") as deployment:
             set_up(deployment, company, cluster)
             cluster.add_countries(namespace, COUNTRIES)
             until_complete(deployment, {"action": "collect", "stream": "user"}, "The users")
@@ -226,8 +217,8 @@ def write_changes(cluster: Cluster, namespace: str, events: list[dict]) -> None:
     readers: Counter[str] = Counter()
 
     def change(event: dict, action: str, email: str, name: str | None = None) -> None:
-        day = parsed(event["instant"]).replace(hour=SNAPSHOT_HOUR, minute=0, second=0)
-        moment = rfc3339_ms(day + timedelta(days=1) if parsed(event["instant"]) >= day else day)
+        day = instant(event["instant"]).replace(hour=SNAPSHOT_HOUR, minute=0, second=0)
+        moment = rfc3339_ms(day + timedelta(days=1) if instant(event["instant"]) >= day else day)
         details: dict = {"snapshot": {"current": moment}}
         if name:
             granted = action == "share-granted"

@@ -2,7 +2,6 @@
 
     python3 scripts/stack.py run -- COMMAND ...    start, run the command in its environment, and always stop
     python3 scripts/stack.py up                    start and leave running; then: . .run/env
-    python3 scripts/stack.py env                   print the exports of the running stack
     python3 scripts/stack.py down                  stop it and remove its data
 
 Free ports are chosen at the start, so any number of stacks can run at once: give each `up` its own `--run-dir`; each
@@ -453,11 +452,6 @@ def command_down(options: argparse.Namespace) -> int:
     return 0
 
 
-def command_env(options: argparse.Namespace) -> int:
-    print(shell_lines(Stack.load(options.run_dir or RUNS).environment), end="")
-    return 0
-
-
 def command_run(options: argparse.Namespace) -> int:
     """Runs a command with its own stack and returns its exit code."""
     if options.run_dir and (options.run_dir / "stack.json").exists():
@@ -545,7 +539,6 @@ def parse_arguments() -> argparse.Namespace:
         add("run", "start a stack, run a command in its environment, stop it", command_run),
     )
     add("down", "stop the stack and remove its data", command_down)
-    add("env", "print the exports of the running stack", command_env)
     for command in starting:
         command.add_argument("--es", choices=("8", "9"), default="8", help="major version of Elasticsearch (default: 8)")
         command.add_argument("--index-mode", choices=INDEX_MODES, default="standard",

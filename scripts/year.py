@@ -26,7 +26,7 @@ from pathlib import Path
 from cluster import Cluster, ClusterError
 from company import Company, CompanyError, Size, instant, rfc3339
 from demo import DEAD_LETTERS, EVENT_REPORT, DemoFailed, equal, set_up, step, table, tell
-from deployment import ROOT, Deployment, DeploymentError, FunctionError
+from deployment import TARGET, Deployment, DeploymentError, FunctionError
 
 DAYS = 365
 # The memory of the larger year is compared with that of this one.
@@ -116,8 +116,7 @@ FIELDS = {
 
 def year(events: int, seed: int) -> Year:
     step(f"A company with {events:,} events in a year")
-    target = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
-    binaries = target / "release"
+    binaries = TARGET / "release"
     cluster = Cluster()
     end = datetime.now(UTC).replace(second=0, microsecond=0)
     size = Size(events=events, days=DAYS, twins=0.1, users=50, folders=5, users_of_a_folder=5)
@@ -138,7 +137,7 @@ def year(events: int, seed: int) -> Year:
             wait_for_live_run(deployment, since=end)
             with new_events(company), watched(deployment) as memory:
                 began = time.monotonic()
-                answer = backfill(target / "debug" / "lastpass-elastic", name, end)
+                answer = backfill(TARGET / "debug" / "lastpass-elastic", name, end)
                 seconds = time.monotonic() - began
             # The last events are late, and the next run reads them. Its own requests must not become events.
             company.write_reporting_events(False)

@@ -16,12 +16,11 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from cluster import Cluster  # noqa: E402
-from deployment import Deployment  # noqa: E402
+from deployment import TARGET, Deployment  # noqa: E402
 from stacks import QUIET, name  # noqa: E402
 
 VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
 RELEASE = ROOT / "dist" / f"lastpass-elastic-{VERSION}-x86_64.tar.gz"
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
 PROBE = Path(__file__).with_name("probe.py")
 
 

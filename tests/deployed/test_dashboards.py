@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 import panels
 import pytest
 from cluster import Cluster
-from collected import OUTSIDERS, OUTSIDERS_FOLDERS, collected, shared, users_of
-from company import Company
+from collected import OUTSIDERS, OUTSIDERS_FOLDERS, collected, shared
+from company import Company, users_of
 from stacks import name
 
 PANELS = {f"{panel.dashboard.removeprefix('lastpass-elastic-')}: {panel.title} ({panel.kind})": panel for panel in panels.queries()}

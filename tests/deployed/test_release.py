@@ -6,7 +6,6 @@ import base64
 import json
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError

@@ -13,7 +13,6 @@ use crate::entries::Entries;
 use crate::event::Event;
 use crate::faults::FaultRule;
 use crate::json::push_string;
-use crate::requests::Counters;
 use crate::shared_state::SharedState;
 use crate::truth::truth_events as events_as_shown;
 use crate::users::truth as users_as_shown;
@@ -66,9 +65,7 @@ pub(crate) async fn truth_folders(State(state): State<SharedState>) -> Response<
 }
 
 pub(crate) async fn requests(State(state): State<SharedState>) -> Response<Body> {
-    let state = state.lock();
-    let counters = Counters::of(state.requests.iter());
-    ok(&json!({"counters": counters, "requests": state.requests}))
+    ok(&json!({"requests": state.lock().requests}))
 }
 
 pub(crate) async fn forget_requests(State(state): State<SharedState>) -> Response<Body> {

@@ -52,11 +52,6 @@ impl Company {
         Self { rng, people, shared: HashMap::new() }
     }
 
-    /// Returns the same employees with another random sequence of events.
-    pub(crate) fn with_actions_from(self, seed: u64) -> Self {
-        Self { rng: Rng::new(seed), ..self }
-    }
-
     pub(crate) fn rng(&mut self) -> &mut Rng {
         &mut self.rng
     }

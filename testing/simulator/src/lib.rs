@@ -28,7 +28,6 @@ mod faults;
 mod folders;
 mod history;
 mod json;
-mod live;
 mod local_time;
 mod quirks;
 mod reporting;
@@ -53,12 +52,11 @@ pub use company::CompanySize;
 pub use entries::Entries;
 pub use event::Event;
 pub use faults::{Fault, FaultRule, Trigger};
-pub use live::Live;
 pub use quirks::{
     Bound, EmptyValue, ErrorForm, ErrorKey, EventData, FolderPaging, NextIs, Order, PagesCounted, Pass, Quirks,
     Repeats, UnauthorizedForm,
 };
-pub use requests::{Answered, Counters, RequestRecord};
+pub use requests::{Answered, RequestRecord};
 pub use simulator::{Simulator, StartError};
 pub use timeline::Timeline;
 pub use truth::TruthEvent;

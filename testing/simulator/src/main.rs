@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use jiff::Timestamp;
-use lastpass_simulator::{Clock, CompanySize, Live, Quirks, Simulator, World};
+use lastpass_simulator::{Clock, CompanySize, Quirks, Simulator, World};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Serves the LastPass Enterprise API of a fictional company on 127.0.0.1.
@@ -50,12 +50,6 @@ struct Options {
     /// End of the history, RFC 3339; default: now
     #[arg(long)]
     end: Option<Timestamp>,
-    /// Live events per second while the simulator is running
-    #[arg(long)]
-    live: Option<f64>,
-    /// Share of live events that appear late, by up to five minutes
-    #[arg(long, default_value_t = 0.0)]
-    live_late: f64,
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
@@ -89,9 +83,6 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let world =
         World::company(options.seed, &company, end).with_credentials(options.account, options.provisioning_hash);
     let simulator = Simulator::start_on(options.port, world, quirks)?;
-    if let Some(per_second) = options.live {
-        simulator.go_live(&Live { seed: options.seed, company, per_second, late_share: options.live_late });
-    }
     println!("listening on {}", simulator.url());
     tokio::select! {
         _ = terminated.recv() => {}

@@ -14,17 +14,15 @@ use crate::quirks::{Bound, EmptyValue, EventData, NextIs, Order, Quirks, Repeats
 use crate::rng::Rng;
 use crate::timeline::{Placed, SECOND_US, Timeline};
 
-/// The `user` of a request for all users.
+/// The `user` of a request for all users, the only one that is answered.
 const EVERYONE: &str = "allusers";
 
 /// A request, with bounds as positions.
 #[derive(Debug)]
-struct Asked<'a> {
+struct Asked {
     start_us: i64,
     end_us: i64,
     next_us: Option<i64>,
-    user: Option<&'a str>,
-    search: Option<String>,
     as_list: bool,
 }
 
@@ -50,14 +48,13 @@ pub(crate) fn answer(timeline: &Timeline, data: &Value, quirks: &Quirks, now: Ti
     })
 }
 
-impl<'a> Asked<'a> {
-    fn read(data: &'a Value, quirks: &Quirks, now: Timestamp) -> Result<Self, String> {
+impl Asked {
+    fn read(data: &Value, quirks: &Quirks, now: Timestamp) -> Result<Self, String> {
         let from = bound(data, "from", quirks)?;
         let to = bound(data, "to", quirks)?;
-        let user = match data.get("user") {
-            Some(Value::String(user)) if !user.is_empty() => user.as_str(),
-            _ => return Err("Missing user".to_owned()),
-        };
+        if data.get("user").and_then(Value::as_str) != Some(EVERYONE) {
+            return Err("Invalid user".to_owned());
+        }
         let first_second = match quirks.from {
             Bound::Inclusive => from.as_second(),
             Bound::Exclusive => from.as_second() + 1,
@@ -76,24 +73,12 @@ impl<'a> Asked<'a> {
             start_us,
             end_us: if future { start_us } else { end_second * SECOND_US },
             next_us: read_next(data)?,
-            user: (user != EVERYONE).then_some(user),
-            search: data.get("search").and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_lowercase),
             as_list: match quirks.event_data {
                 EventData::AsAsked => data.get("format").and_then(Value::as_str) == Some("siem"),
                 EventData::Map => false,
                 EventData::List => true,
             },
         })
-    }
-
-    fn wants(&self, event: &Event) -> bool {
-        let of_user = self.user.is_none_or(|user| user == &*event.username);
-        let found = self.search.as_ref().is_none_or(|text| {
-            [&event.username, &event.ip, &event.action, &event.data]
-                .iter()
-                .any(|field| field.to_lowercase().contains(text.as_str()))
-        });
-        of_user && found
     }
 }
 
@@ -115,11 +100,11 @@ fn read_next(data: &Value) -> Result<Option<i64>, String> {
 /// Returns the events of the page, newest first, and the newest remaining event.
 fn cut<'t>(
     timeline: &'t Timeline,
-    asked: &Asked<'_>,
+    asked: &Asked,
     quirks: &Quirks,
     now: Timestamp,
 ) -> (Vec<&'t Placed>, Option<&'t Placed>) {
-    let shown = |placed: &&Placed| placed.event.appears_at <= now && asked.wants(&placed.event);
+    let shown = |placed: &&Placed| placed.event.appears_at <= now;
     let page_size = quirks.page_size.max(1);
     let mut page = Vec::new();
     let mut rest_end_us = asked.end_us;

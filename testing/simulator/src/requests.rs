@@ -42,37 +42,3 @@ pub enum Answered {
     /// A planned fault.
     Fault(Fault),
 }
-
-/// Totals of the requests so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Counters {
-    /// All requests.
-    pub requests: u64,
-    /// Successful responses.
-    pub pages: u64,
-    /// Events, users and folders in successful responses.
-    pub records: u64,
-    /// Logical errors that were not planned.
-    pub refusals: u64,
-    /// Planned faults.
-    pub faults: u64,
-}
-
-impl Counters {
-    /// Counts these requests.
-    pub(crate) fn of<'a>(requests: impl Iterator<Item = &'a RequestRecord>) -> Self {
-        let mut counters = Self::default();
-        for request in requests {
-            counters.requests += 1;
-            match &request.answered {
-                Answered::Page { records, .. } => {
-                    counters.pages += 1;
-                    counters.records += *records as u64;
-                }
-                Answered::Refused { .. } => counters.refusals += 1,
-                Answered::Fault(_) => counters.faults += 1,
-            }
-        }
-        counters
-    }
-}

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -13,18 +12,14 @@ use crate::clock::Clock;
 use crate::command::Command;
 use crate::event::Event;
 use crate::faults::FaultRule;
-use crate::live::{Live, LiveEvents};
 use crate::quirks::Quirks;
-use crate::requests::{Counters, RequestRecord};
+use crate::requests::RequestRecord;
 use crate::server::serve;
 use crate::service::State;
 use crate::shared_state::SharedState;
 use crate::truth::{TruthEvent, truth_events};
 use crate::users;
 use crate::world::{ProvisioningHash, World};
-
-/// Interval at which live events are added.
-const LIVE_TICK: Duration = Duration::from_millis(100);
 
 /// The reason why the simulator could not start.
 #[derive(Debug, thiserror::Error)]
@@ -151,20 +146,9 @@ impl Simulator {
         self.state.lock().faults.add(rule);
     }
 
-    /// Adds fault rules in this order.
-    pub fn add_faults(&self, rules: impl IntoIterator<Item = FaultRule>) {
-        let mut state = self.state.lock();
-        rules.into_iter().for_each(|rule| state.faults.add(rule));
-    }
-
     /// Removes all fault rules.
     pub fn clear_faults(&self) {
         self.state.lock().faults.clear();
-    }
-
-    /// Returns how many faults of limited rules are still to come. 0 once all of them have happened.
-    pub fn faults_waiting(&self) -> u64 {
-        self.state.lock().faults.waiting()
     }
 
     /// Changes the world after the n-th successful response to this command from now on.
@@ -175,11 +159,6 @@ impl Simulator {
     /// Returns the requests since the start or the last [`Simulator::forget_requests`].
     pub fn requests(&self) -> Vec<RequestRecord> {
         self.state.lock().requests.clone()
-    }
-
-    /// Returns the totals of [`Simulator::requests`].
-    pub fn counters(&self) -> Counters {
-        Counters::of(self.state.lock().requests.iter())
     }
 
     /// Returns the number of the last answered request; 0 before the first.
@@ -213,23 +192,5 @@ impl Simulator {
     /// Returns the number of documents in a snapshot of the current folders.
     pub fn folder_documents(&self) -> usize {
         self.state.lock().world.folder_documents()
-    }
-
-    /// Adds live events from now on, as the simulator's clock advances, until the simulator stops.
-    pub fn go_live(&self, live: &Live) {
-        let Some(runtime) = &self.running.runtime else {
-            return;
-        };
-        let state = self.state.clone();
-        let mut events = LiveEvents::new(live, self.now());
-        runtime.spawn(async move {
-            let mut tick = tokio::time::interval(LIVE_TICK);
-            loop {
-                tick.tick().await;
-                let mut state = state.lock();
-                let due = events.until(state.clock.now());
-                state.world.events.extend(due);
-            }
-        });
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::answer::{Answer, Page, PageAsked, empty_map, push_map, truthy};
+use crate::answer::{Answer, Page, PageAsked, empty_map, push_map};
 use crate::entries::Entry;
 use crate::json::push_string;
 use crate::quirks::Quirks;
@@ -20,12 +20,12 @@ pub(crate) fn truth(world: &World, quirks: &Quirks) -> Vec<(String, Value)> {
 
 /// Answers one request.
 pub(crate) fn answer(world: &World, data: &Value, quirks: &Quirks) -> Answer {
-    let wanted: Vec<&Entry> = world.users.current().filter(|user| wants(data, &user.value)).collect();
+    let users: Vec<&Entry> = world.users.current().collect();
     let cap = quirks.user_page_cap.max(1);
     let asked = PageAsked::read(data).unwrap_or(PageAsked { size: cap, index: 0 });
-    let range = asked.range(cap, wanted.len(), quirks);
-    let more = range.end < wanted.len();
-    let page = &wanted[range];
+    let range = asked.range(cap, users.len(), quirks);
+    let more = range.end < users.len();
+    let page = &users[range];
 
     let served = |(place, user): (usize, &&Entry)| match quirks.user_passwords {
         true => user_dates::shown(&with_password(&user.value, place).to_string(), quirks),
@@ -40,7 +40,7 @@ pub(crate) fn answer(world: &World, data: &Value, quirks: &Quirks) -> Answer {
         out.push(',');
     }
     if !quirks.totals_absent {
-        for (name, value) in [("total", wanted.len()), ("count", page.len())] {
+        for (name, value) in [("total", users.len()), ("count", page.len())] {
             let value = value.to_string();
             push_string(&mut out, name);
             out.push(':');
@@ -81,18 +81,6 @@ fn with_password(user: &Value, place: usize) -> Value {
     user
 }
 
-fn wants(data: &Value, user: &Value) -> bool {
-    let named = match data.get("username").and_then(Value::as_str) {
-        Some(name) if !name.is_empty() => user.get("username").and_then(Value::as_str) == Some(name),
-        _ => true,
-    };
-    let flag = |name: &str| match data.get(name) {
-        None | Some(Value::Null) => true,
-        Some(asked) => truthy(asked) == user.get(name).is_some_and(truthy),
-    };
-    named && flag("disabled") && flag("admin")
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
@@ -108,7 +96,7 @@ mod tests {
     fn five() -> World {
         let mut world = World::default();
         for key in 0..5 {
-            world.users.put(key.to_string(), json!({"username": format!("u{key}@example.com"), "admin": key == 2}));
+            world.users.put(key.to_string(), json!({"username": format!("u{key}@example.com")}));
         }
         world
     }
@@ -140,11 +128,5 @@ mod tests {
         let quirks = Quirks { totals_absent: true, user_status: Some("OK".into()), ..Quirks::default() };
         let page = body(&five(), &json!({"pagesize": 2, "pageindex": 0}), &quirks);
         assert_eq!((page.get("total"), &page["status"]), (None, &json!("OK")));
-    }
-
-    #[test]
-    fn filters_narrow_users_and_total() {
-        assert_eq!(body(&five(), &json!({"admin": 1}), &Quirks::default())["total"], 1);
-        assert_eq!(body(&five(), &json!({"username": "u3@example.com"}), &Quirks::default())["total"], 1);
     }
 }

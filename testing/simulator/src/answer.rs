@@ -29,22 +29,20 @@ pub(crate) struct Page {
     pub(crate) more: bool,
 }
 
+/// The text of the response to a wrong account number or hash.
+pub(crate) const UNAUTHORIZED: &str = "Authorization Error";
+const XML: &str = "text/xml;charset=UTF-8";
+
 /// Returns `Content-Type` and body of the response to a wrong account number or hash.
 pub(crate) fn unauthorized(quirks: &Quirks) -> (&str, String) {
-    let text = &quirks.unauthorized_text;
-    let element = || {
-        let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
-        format!("<lastpass rc=\"{text}\"/>")
-    };
+    let element = format!("<lastpass rc=\"{UNAUTHORIZED}\"/>");
     match quirks.unauthorized_form {
-        UnauthorizedForm::Xml => (XML, format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{}", element())),
-        UnauthorizedForm::XmlWithoutDeclaration => (XML, element()),
-        UnauthorizedForm::Json => (&quirks.content_type, refusal_body(quirks, text)),
-        UnauthorizedForm::Text => ("text/plain", text.clone()),
+        UnauthorizedForm::Xml => (XML, format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{element}")),
+        UnauthorizedForm::XmlWithoutDeclaration => (XML, element),
+        UnauthorizedForm::Json => (&quirks.content_type, refusal_body(quirks, UNAUTHORIZED)),
+        UnauthorizedForm::Text => ("text/plain", UNAUTHORIZED.to_owned()),
     }
 }
-
-const XML: &str = "text/xml;charset=UTF-8";
 
 /// Returns the JSON of a refusal.
 pub(crate) fn refusal_body(quirks: &Quirks, reason: &str) -> String {
@@ -58,8 +56,11 @@ pub(crate) fn refusal_body(quirks: &Quirks, reason: &str) -> String {
     body
 }
 
-/// Appends a map of serialized values. An empty map is spelled as PHP does.
-pub(crate) fn push_map<'a>(out: &mut String, entries: impl Iterator<Item = (&'a str, &'a str)>, quirks: &Quirks) {
+/// An empty map, as PHP writes it.
+pub(crate) const EMPTY_MAP: &str = "[]";
+
+/// Appends a map of serialized values.
+pub(crate) fn push_map<'a>(out: &mut String, entries: impl Iterator<Item = (&'a str, &'a str)>) {
     let start = out.len();
     for (key, text) in entries {
         out.push(if out.len() == start { '{' } else { ',' });
@@ -68,15 +69,10 @@ pub(crate) fn push_map<'a>(out: &mut String, entries: impl Iterator<Item = (&'a 
         out.push_str(text);
     }
     if out.len() == start {
-        out.push_str(empty_map(quirks));
+        out.push_str(EMPTY_MAP);
     } else {
         out.push('}');
     }
-}
-
-/// Returns the spelling of an empty map.
-pub(crate) fn empty_map(quirks: &Quirks) -> &'static str {
-    if quirks.empty_map_as_list { "[]" } else { "{}" }
 }
 
 /// `pagesize` and `pageindex` of a request. Both are numbers or strings of digits.

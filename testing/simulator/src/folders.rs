@@ -26,17 +26,15 @@ pub(crate) fn answer(world: &World, data: &Value, quirks: &Quirks) -> Answer {
     let is_all = [Some(data), data.get("data")].iter().flatten().any(|data| data.as_str() == Some("all"));
     let texts: Vec<Cow<'_, str>> = page
         .iter()
-        .map(|folder| match is_all || !quirks.super_admins_only_with_all {
+        .map(|folder| match is_all {
             true => Cow::Borrowed(folder.text.as_str()),
             false => Cow::Owned(without_super_admins(&folder.value).to_string()),
         })
         .collect();
 
-    let status = quirks.folder_status.as_ref().map(|status| Value::from(status.as_str()).to_string());
-    let status = status.iter().map(|status| ("status", status.as_str()));
     let entries = page.iter().zip(&texts).map(|(folder, text)| (folder.key.as_str(), text.as_ref()));
     let mut out = String::with_capacity(64 + texts.iter().map(|text| text.len() + 16).sum::<usize>());
-    push_map(&mut out, status.chain(entries), quirks);
+    push_map(&mut out, entries);
     Answer::Page(Page { body: out, records: page.len(), more })
 }
 
@@ -111,7 +109,5 @@ mod tests {
         assert_eq!(body(&world, &third, &Quirks::default()), "[]");
         let ignored = Quirks { folder_paging: FolderPaging::Ignored, ..Quirks::default() };
         assert_eq!(body(&world, &third, &ignored), all);
-        let status = Quirks { folder_status: Some("OK".into()), ..Quirks::default() };
-        assert_eq!(body(&world, &second, &status), r#"{"status":"OK","3":{"users":[]}}"#);
     }
 }

@@ -61,10 +61,6 @@ pub struct Quirks {
     pub folder_page_cap: Option<usize>,
     /// The page size that determines the offset if a cap applies to users or folders. Default the cap.
     pub pages_counted: PagesCounted,
-    /// Whether super admins are listed in folders only for a request with `"data": "all"`. Default `true`.
-    pub super_admins_only_with_all: bool,
-    /// Whether an empty map is written as `[]`, as PHP does. Default `true`.
-    pub empty_map_as_list: bool,
     /// Writes `total` and `count` as strings. Default `false`.
     pub totals_as_strings: bool,
     /// Omits `total` and `count`. Default `false`.
@@ -73,26 +69,18 @@ pub struct Quirks {
     pub php_escapes: bool,
     /// `status` of a successful `reporting` response. `null` for none. Default `OK`.
     pub event_status: Option<String>,
-    /// `status` of a successful `getuserdata` response. Default none.
-    pub user_status: Option<String>,
-    /// `status` of a successful `getdetailedsfdata` response, beside the folders. Default none.
-    pub folder_status: Option<String>,
     /// `status` of a refusal. Default `FAIL`.
     pub fail_status: String,
     /// Key of the reason in a refusal. Default `error`.
     pub error_key: ErrorKey,
     /// Form of the reason in a refusal. Default a list.
     pub error_form: ErrorForm,
-    /// Text of the response to a wrong account number or hash. Default LastPass's own text.
-    pub unauthorized_text: String,
-    /// Form of that response. Default XML with a declaration, as LastPass sends.
+    /// Form of the response to a wrong account number or hash. Default XML with a declaration, as LastPass sends.
     pub unauthorized_form: UnauthorizedForm,
     /// `Content-Type` of JSON responses. Default `text/xml;charset=UTF-8`, as LastPass sends.
     pub content_type: String,
     /// Text before each response. Default empty.
     pub before_answers: String,
-    /// HTTP status of a refusal. Default 200.
-    pub fail_http_status: u16,
 }
 
 impl Default for Quirks {
@@ -120,22 +108,16 @@ impl Default for Quirks {
             folder_paging: FolderPaging::Honoured,
             folder_page_cap: None,
             pages_counted: PagesCounted::Given,
-            super_admins_only_with_all: true,
-            empty_map_as_list: true,
             totals_as_strings: false,
             totals_absent: false,
             php_escapes: false,
             event_status: Some("OK".to_owned()),
-            user_status: None,
-            folder_status: None,
             fail_status: "FAIL".to_owned(),
             error_key: ErrorKey::Error,
             error_form: ErrorForm::List,
-            unauthorized_text: "Authorization Error".to_owned(),
             unauthorized_form: UnauthorizedForm::Xml,
             content_type: RECORDED_CONTENT_TYPE.to_owned(),
             before_answers: String::new(),
-            fail_http_status: 200,
         }
     }
 }

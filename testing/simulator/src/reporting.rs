@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::answer::{Answer, Page, empty_map};
+use crate::answer::{Answer, EMPTY_MAP, Page};
 use crate::event::{Event, TIME_PLACEHOLDER};
 use crate::json::push_string;
 use crate::local_time::{LocalTime, parse};
@@ -176,7 +176,7 @@ fn body(page: &[&Placed], next_us: Option<i64>, as_list: bool, quirks: &Quirks) 
             }
             out.push(']');
         }
-        (false, []) => out.push_str(empty_map(quirks)),
+        (false, []) => out.push_str(EMPTY_MAP),
         (false, _) => {
             for (index, placed) in page.iter().enumerate() {
                 out.push_str(if index == 0 { "{\"Event" } else { ",\"Event" });

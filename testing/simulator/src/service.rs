@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::answer::{Answer, refusal_body, unauthorized};
+use crate::answer::{Answer, UNAUTHORIZED, refusal_body, unauthorized};
 use crate::clock::Clock;
 use crate::command::Command;
 use crate::event::Event;
@@ -110,21 +110,17 @@ impl State {
 
     fn ordinary(&self, request: &Value, at: Timestamp) -> (Reply, Answered) {
         let json = self.quirks.content_type.as_str();
-        let (status, content_type, body, answered) = match self.answer(request, at) {
-            Answer::Page(page) => (200, json, page.body, Answered::Page { records: page.records, more: page.more }),
-            Answer::Refusal(reason) => {
-                let body = refusal_body(&self.quirks, &reason);
-                (self.quirks.fail_http_status, json, body, Answered::Refused { reason })
-            }
+        let (content_type, body, answered) = match self.answer(request, at) {
+            Answer::Page(page) => (json, page.body, Answered::Page { records: page.records, more: page.more }),
+            Answer::Refusal(reason) => (json, refusal_body(&self.quirks, &reason), Answered::Refused { reason }),
             Answer::Unauthorized => {
                 let (content_type, body) = unauthorized(&self.quirks);
-                let reason = self.quirks.unauthorized_text.clone();
-                (self.quirks.fail_http_status, content_type, body, Answered::Refused { reason })
+                (content_type, body, Answered::Refused { reason: UNAUTHORIZED.to_owned() })
             }
         };
         let is_json = body.starts_with(['{', '[']);
         let body = if self.quirks.php_escapes && is_json { php_spelling(&body) } else { body };
-        (Reply::new(status, content_type, format!("{}{body}", self.quirks.before_answers)), answered)
+        (Reply::new(200, content_type, format!("{}{body}", self.quirks.before_answers)), answered)
     }
 
     fn answer(&self, request: &Value, at: Timestamp) -> Answer {
@@ -248,13 +244,12 @@ mod tests {
         assert_eq!(ask(&mut state(), &unknown), json!({"status": "FAIL", "error": ["Unknown command"]}));
         let mut state = state();
         for (form, body) in [
-            ("xml_without_declaration", "<lastpass rc=\"no\"/>"),
-            ("json", r#"{"status":"WARN","errors":{"0":"no"}}"#),
-            ("text", "no"),
+            ("xml_without_declaration", "<lastpass rc=\"Authorization Error\"/>"),
+            ("json", r#"{"status":"WARN","errors":{"0":"Authorization Error"}}"#),
+            ("text", "Authorization Error"),
         ] {
             let quirks = json!({
-                "error_key": "errors", "error_form": "map", "fail_status": "WARN", "unauthorized_text": "no",
-                "unauthorized_form": form,
+                "error_key": "errors", "error_form": "map", "fail_status": "WARN", "unauthorized_form": form,
             });
             state.quirks = state.quirks.patched(&quirks).unwrap();
             assert_eq!(state.respond(b"{}").body, body);

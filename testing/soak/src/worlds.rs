@@ -54,6 +54,9 @@ pub fn quirks(rng: &mut Rng, page_size: usize) -> Quirks {
         unauthorized_form: *pick(rng, &UNAUTHORIZED),
         before_answers: (*pick(rng, &["", "", "\u{feff}"])).to_owned(),
         user_passwords: rng.bool(),
+        event_status: pick(rng, &[Some("OK"), Some("success"), Some("Success"), None]).map(str::to_owned),
+        fail_status: (*pick(rng, &["FAIL", "WARN"])).to_owned(),
+        content_type: (*pick(rng, &["text/xml;charset=UTF-8", "text/html; charset=UTF-8"])).to_owned(),
         ..Quirks::default()
     }
 }

@@ -1,4 +1,3 @@
-//! The payload of an invocation: it becomes a request, or an error that names the invalid part.
 #![no_main]
 
 use libfuzzer_sys::{Corpus, fuzz_target};

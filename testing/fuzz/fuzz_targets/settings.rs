@@ -1,4 +1,3 @@
-//! The environment of the function, as an object of variables: it becomes settings, or an error that names each invalid one.
 #![no_main]
 
 use libfuzzer_sys::{Corpus, fuzz_target};

@@ -133,7 +133,7 @@ class Company:
         self.add_events([{"instant": rfc3339(at), "appears_at": shown, "username": username, "action": action}])
 
     def add_events(self, events: list[dict]) -> None:
-        """Adds events. Their fields are described in the simulator's README, "For other programs"."""
+        """Adds events. Their fields are described in the simulator's README, "Control requests"."""
         self._tell("events", events)
 
     def change_users(self, users: dict[str, dict | None]) -> None:

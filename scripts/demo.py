@@ -1,8 +1,9 @@
 """The whole journey on the local stack: `make demo`.
 
 Deploys template.yaml, copies the three streams of a simulated company into Elasticsearch, compares every document with
-its record, repeats everything, and shows one document of each stream. Exits with 0 only if everything is there exactly
-once. Needs the environment of `scripts/stack.py` and the binaries of the dev profile.
+its record, repeats everything, and shows one document of each stream. Then plays an attack, and lists the detection
+rules that find it. Exits with 0 only if everything is there exactly once and a rule found the attack, otherwise with 1.
+Needs the environment of `scripts/stack.py` and the binaries of the dev profile.
 """
 
 from __future__ import annotations
@@ -246,7 +247,7 @@ def until_complete(deployment: Deployment, request: dict, what: str) -> int:
         created += answer["created"]
         text = f"{answer['status']} after {time.monotonic() - began:.1f} s: {counted(answer)}"
         if answer["status"] == "skipped":
-            text = f"skipped ({answer['reason']}): another run has this stream; asking again"
+            text = f"skipped ({answer['reason']}): another run has this stream; retrying"
             time.sleep(BUSY_PAUSE_SECONDS)
         tell(text)
         if answer["status"] == "complete":

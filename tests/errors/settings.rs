@@ -10,7 +10,7 @@ const WHOLE: [(&str, &str); 3] = [
     ("ELASTICSEARCH_URL", "https://es.example:9243"),
 ];
 
-/// The description, the invalid settings, and the words that the text must contain.
+/// The description and the invalid settings.
 type Wrong<'a> = (&'a str, &'a [(&'a str, &'a str)]);
 
 #[test]

@@ -131,7 +131,7 @@ async fn a_403_page_is_retried_and_reported_if_it_stays() -> Result<(), Error> {
     used.installation.simulator.add_fault(denied);
     let before = used.installation.calls.count_of(System::LastPass, "reporting");
     used.gives_up("LastPass.Throttled", &["HTTP 403", "rate", "IP restriction", "`provisioning_hash`"]).await?;
-    assert!(used.installation.calls.count_of(System::LastPass, "reporting") - before > 2, "it asks again");
+    assert!(used.installation.calls.count_of(System::LastPass, "reporting") - before > 2, "it retries");
     used.installation.simulator.clear_faults();
     used.recovers().await
 }

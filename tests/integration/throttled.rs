@@ -141,7 +141,7 @@ async fn play(nth: u64, retry_after: RetryAfter, throttled_from: Duration) -> Re
     let what = format!("{retry_after:?} from {throttled_from:?}");
     assert_eq!(failures.load(Ordering::Relaxed), 0, "{what}: messages in the failure queue");
     let failed_periods = failed_periods.lock().expect("the periods").len();
-    assert!(failed_periods < ERRORS_ALARM_PERIODS, "{what}: the alarm of failed runs rings");
+    assert!(failed_periods < ERRORS_ALARM_PERIODS, "{what}: the alarm of failed runs would be in ALARM");
     for held in [
         installation.compare_events().await?,
         installation.compare_users().await?,

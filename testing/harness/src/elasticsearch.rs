@@ -129,7 +129,6 @@ impl Elasticsearch {
     /// # Errors
     /// [`Error::Unanswered`], [`Error::Json`].
     pub async fn try_request(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(u16, Value), Error> {
-        // A new client for each request, because a connection belongs to the runtime of its test.
         let body = body.map(|body| Bytes::from(body.to_string()));
         let url = format!("{}{path}", self.url);
         let (status, body) = self.http.send(&method, &url, &self.authorization, body).await?;

@@ -59,5 +59,8 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario!(clocks::live_clock_change, "live runs through a repeated and a skipped hour"),
     scenario!(clocks::backfilled_clock_change, "backfills over a repeated and a skipped hour"),
     scenario!(clocks::wrong_zone, "the zone setting is wrong and then corrected"),
-    scenario!(everything::everything, "all of these in random order"),
+    scenario!(
+        everything::everything,
+        "in random order: faults of LastPass, Elasticsearch and DynamoDB, kills, silence, rollovers, concurrent runs, wrong clocks"
+    ),
 ];

@@ -122,7 +122,7 @@ async fn an_interrupted_comparison_continues() -> Result<(), Error> {
         for call in ["_pit", "lastpass.change"] {
             let refusal = json!({"error": {"type": "illegal_argument_exception", "reason": "no"}, "status": 400});
             installation.calls.add(Rule::on(System::Elasticsearch, call, Fault::Answer(Answer::json(400, &refusal))));
-            function.refuse(due(stream, 60)).await?;
+            function.expect_error(due(stream, 60)).await?;
             let status = function.ask(json!({"action": "status"})).await?;
             assert_eq!(status["streams"][stream]["changes"]["status"], "unfinished", "{status}");
             installation.calls.clear();
@@ -148,10 +148,10 @@ async fn a_snapshot_that_is_due_while_a_comparison_fails_is_taken_by_resume() ->
         Rule::on(System::Elasticsearch, "_pit", Fault::Answer(Answer::json(status, &body)))
     };
     installation.calls.add(error(400, "illegal_argument_exception"));
-    function.refuse(due("user", 8)).await?;
+    function.expect_error(due("user", 8)).await?;
     installation.calls.clear();
     installation.calls.add(error(403, "security_exception"));
-    function.refuse(due("user", 1)).await?;
+    function.expect_error(due("user", 1)).await?;
     installation.calls.clear();
     let resumed = complete(&mut function, json!({"action": "resume"})).await?;
     assert_eq!(resumed["resumed"][0]["changes"]["status"], "complete", "{resumed}");
@@ -256,7 +256,7 @@ async fn a_snapshot_that_was_abandoned_half_way_is_never_compared() -> Result<()
     // LastPass returns only one page of the next snapshot.
     let refusal = Fault::Answer(Answer::json(400, &json!({})));
     installation.calls.add(Rule::on(System::LastPass, "", refusal).after(1));
-    function.refuse(due("user", 2 * 24 * 60)).await?;
+    function.expect_error(due("user", 2 * 24 * 60)).await?;
     installation.calls.clear();
     assert!(installation.documents("user").await?.len() > 5_000, "a part of it was written");
     let answer = complete(&mut function, due("user", 60)).await?;

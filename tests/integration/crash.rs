@@ -91,7 +91,7 @@ async fn a_refused_page_in_the_middle_is_not_skipped() -> Result<(), Error> {
     let refusal = json!({"error": {"type": "security_exception"}, "status": 403});
     let refused = Fault::Answer(Answer::json(403, &refusal));
     installation.calls.add(Rule::on(System::Elasticsearch, "_bulk", refused).after(1).times(1));
-    let (error_type, text) = function.refuse(collect("event_report")).await?;
+    let (error_type, text) = function.expect_error(collect("event_report")).await?;
     assert_eq!(error_type, "Elasticsearch.Forbidden", "{text}");
     assert_eq!(installation.watermark("event_report").await?, None);
 

@@ -77,7 +77,7 @@ async fn assert_works_without_reset(installation: &Installation, function: &mut 
 
 async fn assert_all_refused(function: &mut Function, requests: Vec<Value>, expected: &str) -> Result<(), Error> {
     for request in requests {
-        let (error_type, text) = function.refuse(request.clone()).await?;
+        let (error_type, text) = function.expect_error(request.clone()).await?;
         assert_eq!(error_type, expected, "{request}: {text}");
     }
     Ok(())
@@ -200,7 +200,7 @@ async fn an_acknowledged_page_without_a_saved_position_binds_nothing_and_loses_n
         assert!(outcome.is_dead(), "{outcome:?}");
     }
     installation.calls.clear();
-    installation.let_leases_run_out().await?;
+    installation.expire_leases().await?;
     function.set("NAMESPACE", &right).await;
     assert_works_without_reset(&installation, &mut function).await
 }
@@ -223,7 +223,7 @@ async fn the_first_acknowledged_page_binds() -> Result<(), Error> {
         assert!(outcome.is_dead(), "{outcome:?}");
         installation.calls.clear();
     }
-    installation.let_leases_run_out().await?;
+    installation.expire_leases().await?;
     complete(&mut function, collect("detailed_shared_folder")).await?;
 
     let right = installation.namespace.clone();
@@ -259,7 +259,7 @@ async fn a_redrive_is_bound_by_its_first_page() -> Result<(), Error> {
     installation.calls.add(Rule::on(System::Elasticsearch, &bulk, killed).times(1));
     assert!(function.invoke(Invocation::new(redrive())).await?.is_dead());
     installation.calls.clear();
-    installation.let_leases_run_out().await?;
+    installation.expire_leases().await?;
     let item = &installation.checkpoints().await?["redrive#event_report"];
     assert!(item.contains_key("unfinished"), "{item:?}");
     function.set("NAMESPACE", &format!("{right}x")).await;

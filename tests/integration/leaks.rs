@@ -149,7 +149,7 @@ async fn addresses_with_a_password_and_keys_with_a_line_end() -> Result<(), Erro
     ] {
         let mut function = installation.function();
         function.set(name, value).await;
-        let (error_type, text) = function.refuse(collect("user")).await?;
+        let (error_type, text) = function.expect_error(collect("user")).await?;
         assert_eq!(error_type, "Config.Invalid", "{text}");
         assert!(text.contains(name), "{text}");
         function.ask(json!({"action": "check"})).await?;

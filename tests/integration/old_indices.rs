@@ -91,7 +91,7 @@ impl Stage {
     /// Asserts that a request fails with an error that names the index and the remedy, and recommends nothing that
     /// loses data.
     async fn assert_named(&mut self, request: Value, index: &str, error: &str, says: &str) -> Result<(), Error> {
-        // An index that may become readable is asked again until the deadline.
+        // Requests to an index that may become readable are retried until the deadline.
         let invocation = Invocation::new(request).with_timeout(Duration::from_secs(60));
         let (error_type, text) = self.function.invoke(invocation).await?.error()?;
         assert_eq!(error_type, error, "{text}");
@@ -339,7 +339,7 @@ async fn a_lookup_that_is_too_large_is_halved() -> Result<(), Error> {
     stage.assert_exact().await?;
     stage.installation.calls.clear();
     stage.installation.calls.add(Rule::on(System::Elasticsearch, "_mget", Fault::Answer(Answer::html(413))));
-    let (error_type, text) = stage.function.refuse(stage.backfill()).await?;
+    let (error_type, text) = stage.function.expect_error(stage.backfill()).await?;
     assert_eq!(error_type, "Elasticsearch.Refused", "{text}");
     for word in ["http.max_content_length", "client_max_body_size", "413"] {
         assert!(text.contains(word), "{word:?} is not in: {text}");

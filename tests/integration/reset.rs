@@ -112,7 +112,7 @@ async fn a_stream_is_not_reset_during_a_run_or_into_the_future() -> Result<(), E
     assert!(expires > lastpass_harness::now(), "{skipped}");
     assert_says(&skipped, &["send this again after `lease_expires`"]);
 
-    let (error_type, text) = other.refuse(reset("event_report", ago(SignedDuration::from_hours(-1)))).await?;
+    let (error_type, text) = other.expect_error(reset("event_report", ago(SignedDuration::from_hours(-1)))).await?;
     assert_eq!(error_type, "Request.Invalid", "{text}");
     assert!(text.contains("is in the future"), "{text}");
     assert_eq!(installation.watermark("event_report").await?.as_deref(), worked["checkpoint"].as_str());
@@ -157,7 +157,7 @@ async fn confirming_another_namespace_abandons_unfinished_work_for_the_former_on
     let new = format!("{}_new", installation.namespace);
     function.set("NAMESPACE", &new).await;
     for request in [collect("event_report"), backfill.clone(), json!({"action": "resume"})] {
-        let (error_type, text) = function.refuse(request).await?;
+        let (error_type, text) = function.expect_error(request).await?;
         assert_eq!(error_type, "Checkpoint.DestinationChanged", "{text}");
         let confirm = "{\"action\": \"reset\", \"stream\": \"event_report\", \"to\": \"...\"}";
         for word in ["restore the former settings", "second stack", confirm] {
@@ -199,7 +199,7 @@ async fn another_cluster_under_the_same_host_is_noticed_by_a_warm_sandbox_and_co
     let mut function = installation.function();
     complete(&mut function, collect("event_report")).await?;
     let uuid = stored_uuid(&installation).await?.expect("the cluster's UUID");
-    installation.calls.restart();
+    installation.calls.clear_records();
     complete(&mut function, collect("event_report")).await?;
     let templates = "/_index_template/";
     assert_eq!(installation.calls.count_of(System::Elasticsearch, templates), 0, "they were seen in this cluster");
@@ -215,7 +215,7 @@ async fn another_cluster_under_the_same_host_is_noticed_by_a_warm_sandbox_and_co
     // The other cluster was set up.
     installation.calls.add(another_cluster());
     let watermark = installation.watermark("event_report").await?;
-    let (error_type, text) = function.refuse(collect("event_report")).await?;
+    let (error_type, text) = function.expect_error(collect("event_report")).await?;
     assert_eq!(error_type, "Checkpoint.DestinationChanged", "{text}");
     let words = [
         "another cluster now responds at this host",
@@ -235,7 +235,7 @@ async fn another_cluster_under_the_same_host_is_noticed_by_a_warm_sandbox_and_co
     complete(&mut function, collect("event_report")).await?;
 
     installation.calls.clear();
-    let (_, text) = function.refuse(collect("event_report")).await?;
+    let (_, text) = function.expect_error(collect("event_report")).await?;
     assert!(text.contains("another cluster now responds at this host"), "{text}");
     Ok(())
 }

@@ -93,7 +93,7 @@ async fn a_complete_backfill_that_is_still_listed_is_not_read_again() -> Result<
     // The range reaches into the future, so that its events are not complete.
     let (from, to) = (ago(SignedDuration::from_hours(72)), ago(SignedDuration::from_hours(-1)));
     let mut request = json!({"action": "backfill", "stream": "event_report", "from": from, "to": to, "alert": true});
-    let (error_type, text) = function.refuse(request.clone()).await?;
+    let (error_type, text) = function.expect_error(request.clone()).await?;
     assert_eq!(error_type, "Checkpoint.Forbidden", "{text}");
     installation.calls.clear();
 

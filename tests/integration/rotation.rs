@@ -174,7 +174,7 @@ async fn rejected_credentials_are_not_sent_again() -> Result<(), Error> {
         let new = installation.another_key().await?;
         installation.put_credential("elastic_api_key", Some(&new.encoded)).await?;
         let before = requests();
-        let (error_type, text) = function.refuse(collect("event_report")).await?;
+        let (error_type, text) = function.expect_error(collect("event_report")).await?;
         assert_eq!(
             (error_type.as_str(), requests() - before),
             ("LastPass.Unauthorized", 1),
@@ -205,12 +205,12 @@ async fn resume_sends_a_rejected_hash_only_once() -> Result<(), Error> {
     installation.calls.add(Rule::on(System::LastPass, "", Fault::Answer(Answer::json(400, &json!({})))));
     for stream in ["user", "detailed_shared_folder"] {
         // `warm` has read the current one.
-        function.refuse(next_snapshot(stream)).await?;
+        function.expect_error(next_snapshot(stream)).await?;
     }
     installation.calls.clear();
     installation.simulator.set_provisioning_hash(NEW_HASH);
     let before = installation.calls.count_of(System::LastPass, "");
-    let (error_type, text) = function.refuse(json!({"action": "resume"})).await?;
+    let (error_type, text) = function.expect_error(json!({"action": "resume"})).await?;
     let requests = installation.calls.count_of(System::LastPass, "") - before;
     assert_eq!((error_type.as_str(), requests), ("LastPass.Unauthorized", 1), "{text}");
     Ok(())
@@ -221,14 +221,14 @@ async fn a_command_that_is_not_permitted_stops_no_other_command() -> Result<(), 
     let Some((installation, mut function)) = warm("not_permitted").await? else { return Ok(()) };
     installation.calls.add(Rule::on(System::LastPass, "", Fault::Answer(Answer::json(400, &json!({})))));
     for stream in ["detailed_shared_folder", "user"] {
-        function.refuse(next_snapshot(stream)).await?;
+        function.expect_error(next_snapshot(stream)).await?;
     }
     installation.calls.clear();
     let refusal = json!({"status": "FAIL", "error": ["You do not have permission for this report"]});
     let refusal = Fault::Answer(Answer::json(200, &refusal));
     installation.calls.add(Rule::on(System::LastPass, "getdetailedsfdata", refusal));
     let before = installation.calls.count_of(System::LastPass, "getuserdata");
-    let (error_type, text) = function.refuse(json!({"action": "resume"})).await?;
+    let (error_type, text) = function.expect_error(json!({"action": "resume"})).await?;
     assert_eq!(error_type, "LastPass.Unauthorized", "{text}");
     assert!(installation.calls.count_of(System::LastPass, "getuserdata") > before, "{text}");
     Ok(())

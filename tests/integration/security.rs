@@ -41,7 +41,7 @@ async fn setup_with_the_writers_key_names_what_it_lacks() -> Result<(), Error> {
     installation.put_credential("elastic_setup_api_key", None).await?;
     let mut function = installation.function();
     let _setting_up = SETTING_UP.lock().await;
-    let (error_type, text) = function.refuse(json!({"action": "setup"})).await?;
+    let (error_type, text) = function.expect_error(json!({"action": "setup"})).await?;
     assert_eq!(error_type, "Elasticsearch.Forbidden", "{text}");
     assert!(text.contains("elastic_setup_api_key"), "{text}");
     assert!(text.contains("the installer role"), "{text}");

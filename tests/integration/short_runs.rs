@@ -25,7 +25,7 @@ async fn warm_with(name: &str, world: World) -> Result<Option<(Installation, Fun
     let installation = plan.world(world).make(&services).await?;
     let mut function = installation.function();
     complete(&mut function, collect("event_report")).await?;
-    installation.calls.restart();
+    installation.calls.clear_records();
     Ok(Some((installation, function)))
 }
 
@@ -59,7 +59,7 @@ async fn a_warm_run_makes_no_unnecessary_call() -> Result<(), Error> {
     // Events that were read are looked up, even if an earlier run delivered all of them.
     let reading_back = ["Elasticsearch _mget", "Elasticsearch _resolve"];
     for new in [0, 20, 500, 0] {
-        installation.calls.restart();
+        installation.calls.clear_records();
         happen(&installation, new);
         let answer = complete(&mut function, collect("event_report")).await?;
         assert_eq!(number(&answer, "created"), new as u64, "{answer}");
@@ -82,7 +82,7 @@ async fn resume_without_work_makes_one_call_to_dynamodb() -> Result<(), Error> {
     let (from, to) = (ago(SignedDuration::from_hours(40)), ago(SignedDuration::from_hours(20)));
     complete(&mut function, json!({"action": "backfill", "stream": "event_report", "from": from, "to": to})).await?;
     for mut function in [function, installation.function()] {
-        installation.calls.restart();
+        installation.calls.clear_records();
         let answer = complete(&mut function, json!({"action": "resume"})).await?;
         assert_eq!(answer["resumed"], json!([]), "{answer}");
         assert_eq!(calls(&installation), ["DynamoDb BatchGetItem"]);
@@ -112,7 +112,7 @@ async fn hold_cluster_info(
     request: Value,
 ) -> Result<(Value, [usize; 3]), Error> {
     let gate = Gate::closed();
-    installation.calls.restart();
+    installation.calls.clear_records();
     installation.calls.add(Rule::when(is_cluster_info, Fault::Hold(gate.clone())).times(1));
     let run = async { function.invoke(Invocation::new(request)).await?.answer() };
     let meanwhile = async {
@@ -155,7 +155,7 @@ async fn neither_changes_nor_redriven_documents_are_written_before_the_cluster_i
     complete(&mut function, first).await?;
     installation.simulator.with_world(|world| world.turn_over(7, 40));
     installation.calls.add(refuse("lastpass.change"));
-    function.refuse(second.clone()).await?;
+    function.expect_error(second.clone()).await?;
     installation.calls.clear();
     let (answer, [_, written, saved]) = hold_cluster_info(&installation, &mut function, second).await?;
     assert_eq!([written, saved], [0, 1], "only the lease was taken: {answer}");
@@ -170,7 +170,7 @@ async fn neither_changes_nor_redriven_documents_are_written_before_the_cluster_i
     installation.documents("dead_letter").await?;
     let redrive = json!({"action": "redrive", "stream": "detailed_shared_folder"});
     installation.calls.add(refuse("_bulk"));
-    function.refuse(redrive.clone()).await?;
+    function.expect_error(redrive.clone()).await?;
     installation.calls.clear();
     let (answer, [_, written, saved]) = hold_cluster_info(&installation, &mut function, redrive).await?;
     assert_eq!([written, saved], [0, 1], "only the lease was taken: {answer}");

@@ -149,7 +149,7 @@ async fn resume_takes_a_snapshot_of_which_no_page_was_read() -> Result<(), Error
     installation.calls.add(Rule::on(System::LastPass, "", Fault::Answer(Answer::json(400, &json!({})))));
     // The schedule's invocation and Lambda's retry.
     for _ in 0..2 {
-        function.refuse(at("user", SCHEDULED)).await?;
+        function.expect_error(at("user", SCHEDULED)).await?;
     }
     installation.calls.clear();
     let answer = function.ask(json!({"action": "resume"})).await?;

@@ -125,7 +125,7 @@ pub fn company_until(end: Timestamp, seed: u64, events: usize, days: u32) -> Wor
 
 /// Expires the lease of the event report.
 pub async fn expire_the_lease(installation: &Installation) -> Result<(), Error> {
-    installation.let_lease_run_out("stream#event_report").await
+    installation.expire_lease("stream#event_report").await
 }
 
 /// Returns `count` equal events at one instant.

@@ -36,7 +36,7 @@ async fn status_shows_the_progress_of_every_stream_and_backfill() -> Result<(), 
         "getdetailedsfdata",
         Fault::Answer(Answer::json(400, &json!({}))),
     ));
-    let (error_type, _) = function.refuse(collect("detailed_shared_folder")).await?;
+    let (error_type, _) = function.expect_error(collect("detailed_shared_folder")).await?;
     installation.calls.clear();
     installation.calls.add(slow_pages());
     let (from, to) = (ago(SignedDuration::from_hours(264)), ago(SignedDuration::from_hours(-1)));

@@ -63,7 +63,7 @@ async fn a_data_stream_of_an_agent_is_taken_over_only_on_request() -> Result<(),
     }
 
     for request in [json!({"action": "setup"}), json!({"action": "setup", "take_over": false})] {
-        let (error_type, text) = function.refuse(request).await?;
+        let (error_type, text) = function.expect_error(request).await?;
         assert_eq!(error_type, "Elasticsearch.Refused", "{text}");
         for word in [ours.as_str(), team_b, "Fleet", "logs-lastpass.event_report", "unparsed", "\"take_over\": true"] {
             assert!(text.contains(word), "{word} is not in: {text}");

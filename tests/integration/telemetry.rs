@@ -123,7 +123,7 @@ async fn a_failed_run_counts_as_an_error_and_shows_how_late_its_stream_is() -> R
     written(&mut function, &mut seen).await;
 
     installation.simulator.set_provisioning_hash("another-hash-of-this-test");
-    let (error_type, text) = function.refuse(collect("event_report")).await?;
+    let (error_type, text) = function.expect_error(collect("event_report")).await?;
     let (metrics, logs) = written(&mut function, &mut seen).await;
     let line = metrics_of(&metrics, "event_report");
     assert_eq!((&line["Errors"], &line["Created"]), (&json!(1), &json!(0)), "{line}");
@@ -135,7 +135,7 @@ async fn a_failed_run_counts_as_an_error_and_shows_how_late_its_stream_is() -> R
 
     // The run fails before it begins, so only the error is known.
     installation.put_secret("no JSON").await?;
-    function.refuse(collect("user")).await?;
+    function.expect_error(collect("user")).await?;
     let (metrics, _) = written(&mut function, &mut seen).await;
     assert_eq!(metrics_of(&metrics, "user")["Errors"], 1);
     Ok(())

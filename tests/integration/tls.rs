@@ -142,7 +142,7 @@ async fn a_lastpass_that_is_not_trusted() -> Result<(), Error> {
     let front = TlsFront::start(&installation.simulator.url(), greeting).await?;
     let mut function = installation.function();
     function.set("LASTPASS_URL", &format!("{}/enterpriseapi.php", front.url())).await;
-    let (error_type, text) = function.refuse(collect("user")).await?;
+    let (error_type, text) = function.expect_error(collect("user")).await?;
     assert_eq!(error_type, "LastPass.Unreachable", "{text}");
     assert_eq!(front.offered().len(), 1, "a certificate that was refused is refused again: {text}");
     assert!(text.contains("authority that is not trusted") && text.contains("LASTPASS_URL"), "{text}");

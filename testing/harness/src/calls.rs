@@ -27,7 +27,7 @@ pub enum System {
 /// One call, as a rule sees it.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// Its number among all calls since the start or the last [`Calls::restart`], from 1.
+    /// Its number among all calls since the start or the last [`Calls::clear_records`], from 1.
     pub number: u64,
     /// The system that it goes to.
     pub system: System,
@@ -226,7 +226,7 @@ impl fmt::Debug for Calls {
 }
 
 impl Calls {
-    /// Returns the number of calls since the start or the last [`Calls::restart`].
+    /// Returns the number of calls since the start or the last [`Calls::clear_records`].
     #[must_use]
     pub fn count(&self) -> u64 {
         lock(&self.0).count
@@ -246,7 +246,7 @@ impl Calls {
     }
 
     /// Counts from 1 again and clears the records. The rules remain.
-    pub fn restart(&self) {
+    pub fn clear_records(&self) {
         let mut state = lock(&self.0);
         state.count = 0;
         state.records.clear();

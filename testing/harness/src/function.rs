@@ -254,7 +254,7 @@ impl Function {
     ///
     /// # Errors
     /// [`Error::Answer`] for any other outcome.
-    pub async fn refuse(&mut self, payload: Value) -> Result<(String, String), Error> {
+    pub async fn expect_error(&mut self, payload: Value) -> Result<(String, String), Error> {
         self.invoke(Invocation::new(payload)).await?.error()
     }
 

@@ -325,7 +325,7 @@ impl Installation {
     ///
     /// # Errors
     /// [`Error`], also if there is no lease.
-    pub async fn let_lease_run_out(&self, key: &str) -> Result<(), Error> {
+    pub async fn expire_lease(&self, key: &str) -> Result<(), Error> {
         let past = AttributeValue::S("2020-01-01T00:00:00Z".to_owned());
         self.services.aws.set_attribute(&self.table, key, "lease.expires", past).await
     }
@@ -334,10 +334,10 @@ impl Installation {
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn let_leases_run_out(&self) -> Result<(), Error> {
+    pub async fn expire_leases(&self) -> Result<(), Error> {
         for (key, item) in self.checkpoints().await? {
             if item.contains_key("lease") {
-                self.let_lease_run_out(&key).await?;
+                self.expire_lease(&key).await?;
             }
         }
         Ok(())

@@ -182,14 +182,14 @@ fn look_for_secrets(route: &Route, operation: &str, head: &hyper::http::request:
     for (name, value) in &head.headers {
         let is_key = *upstream == Upstream::Elasticsearch && name == AUTHORIZATION;
         let opens = is_key.then_some(Lock::Elasticsearch);
-        watch.look_but_for(opens, &of(&format!("the header {name}")), value.as_bytes());
+        watch.look_except_for(opens, &of(&format!("the header {name}")), value.as_bytes());
     }
     let mut body = body.clone();
     if *upstream == Upstream::LastPass
         && let Ok(Value::Object(mut fields)) = serde_json::from_slice(&body)
     {
         if let Some(hash) = fields.shift_remove("provhash") {
-            watch.look_but_for(Some(Lock::LastPass), &of("`provhash`"), hash.to_string().as_bytes());
+            watch.look_except_for(Some(Lock::LastPass), &of("`provhash`"), hash.to_string().as_bytes());
         }
         body = Value::Object(fields).to_string().into();
     }

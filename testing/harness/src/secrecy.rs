@@ -196,11 +196,11 @@ impl Watch {
 
     /// Searches output or a request. `at` names it.
     pub fn look(&self, at: &str, bytes: &[u8]) {
-        self.look_but_for(None, at, bytes);
+        self.look_except_for(None, at, bytes);
     }
 
     /// Searches for all secrets except those of the allowed system.
-    pub(crate) fn look_but_for(&self, allowed: Option<Lock>, at: &str, bytes: &[u8]) {
+    pub(crate) fn look_except_for(&self, allowed: Option<Lock>, at: &str, bytes: &[u8]) {
         let mut watched = lock(&self.0);
         let watched = &mut *watched;
         watched.bytes += bytes.len() as u64;
@@ -317,7 +317,7 @@ mod tests {
         assert!(watch.leaks().is_empty());
         watch.look("a log", b"key id VuaCfGcBCdbkQm-e5aOx");
         watch.look("an answer", b"key ui2lp2axTNmsyakw9tvNnw");
-        watch.look_but_for(Some(Lock::Elasticsearch), "a header", b"key ui2lp2axTNmsyakw9tvNnw");
+        watch.look_except_for(Some(Lock::Elasticsearch), "a header", b"key ui2lp2axTNmsyakw9tvNnw");
         let leaks = watch.take_leaks();
         assert_eq!(leaks.len(), 2, "{leaks:?}");
         assert!(leaks[0].starts_with("a log holds the id of elastic_api_key"), "{leaks:?}");

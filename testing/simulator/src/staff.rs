@@ -24,7 +24,7 @@ pub(crate) fn fill(world: &mut World, company: &mut Company, size: &CompanySize,
         let mut user = user(company, number, now);
         let login = user["username"].as_str().and_then(|username| logins.get(username));
         if let (Some(login), false) = (login, user["neverloggedin"] == true) {
-            user["last_login"] = user_dates::kept(*login).into();
+            user["last_login"] = user_dates::to_stored(*login).into();
         }
         if let (Some(Value::Array(groups)), Some(username)) = (user.get("groups"), user["username"].as_str()) {
             for group in groups.iter().filter_map(Value::as_str) {
@@ -68,7 +68,7 @@ fn flag(company: &mut Company, probability: f64) -> Value {
 
 fn time(company: &mut Company, now: Timestamp) -> String {
     let back = SignedDuration::from_secs(company.rng().below(3 * 365 * 86_400) as i64);
-    user_dates::kept(now.saturating_sub(back).unwrap_or(now))
+    user_dates::to_stored(now.saturating_sub(back).unwrap_or(now))
 }
 
 fn user(company: &mut Company, index: usize, now: Timestamp) -> Value {

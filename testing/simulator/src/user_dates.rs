@@ -16,7 +16,7 @@ const FIELDS: [&str; 3] = ["created", "last_pw_change", "last_login"];
 const FORM: &str = "%Y-%m-%d %H:%M:%S";
 
 /// Returns an instant in the stored form.
-pub(crate) fn kept(instant: Timestamp) -> String {
+pub(crate) fn to_stored(instant: Timestamp) -> String {
     instant.strftime(FORM).to_string()
 }
 

@@ -179,7 +179,7 @@ impl Stage {
     pub async fn invoke(&mut self, function: &mut Function, invocation: Invocation) -> Result<Outcome, Error> {
         let before = self.before().await?;
         let outcome = function.invoke(invocation).await?;
-        self.look(&before, std::slice::from_ref(&outcome)).await?;
+        self.check(&before, std::slice::from_ref(&outcome)).await?;
         Ok(outcome)
     }
 
@@ -192,7 +192,7 @@ impl Stage {
         let before = self.before().await?;
         let running = functions.iter_mut().zip(invocations).map(|(function, invocation)| function.invoke(invocation));
         let outcomes = try_join_all(running).await?;
-        self.look(&before, &outcomes).await?;
+        self.check(&before, &outcomes).await?;
         Ok(outcomes)
     }
 
@@ -215,7 +215,7 @@ impl Stage {
                 running.await?
             }
         };
-        self.look(&before, std::slice::from_ref(&outcome)).await?;
+        self.check(&before, std::slice::from_ref(&outcome)).await?;
         Ok(outcome)
     }
 
@@ -227,7 +227,7 @@ impl Stage {
                 match answer["status"].as_str() {
                     Some("complete") => return Ok(answer),
                     Some("skipped") if answer["reason"] == "lease_held" => {
-                        self.installation.let_leases_run_out().await?;
+                        self.installation.expire_leases().await?;
                     }
                     _ => {}
                 }
@@ -251,7 +251,7 @@ impl Stage {
     pub async fn calm(&mut self) -> Result<(), Error> {
         self.calls().clear();
         self.installation.simulator.clear_faults();
-        self.installation.let_leases_run_out().await?;
+        self.installation.expire_leases().await?;
         self.accepted.clear();
         Ok(())
     }
@@ -281,7 +281,7 @@ impl Stage {
     }
 
     /// Checks outcomes, and that the checkpoints declare only what Elasticsearch has acknowledged.
-    pub async fn look(&mut self, before: &Before, outcomes: &[Outcome]) -> Result<(), Error> {
+    pub async fn check(&mut self, before: &Before, outcomes: &[Outcome]) -> Result<(), Error> {
         for outcome in outcomes {
             self.tally.invocations += 1;
             match outcome {

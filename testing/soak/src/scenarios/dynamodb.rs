@@ -84,7 +84,7 @@ pub async fn lost_lease(context: Context) -> Result<Tally, Error> {
         let outcomes = tokio::select! {
             outcome = &mut owners => vec![outcome?],
             () = gate.reached() => {
-                stage.installation.let_leases_run_out().await?;
+                stage.installation.expire_leases().await?;
                 let others = other.invoke(invocation()).await?;
                 let reached = stage.installation.watermark("event_report").await?;
                 gate.open();
@@ -96,7 +96,7 @@ pub async fn lost_lease(context: Context) -> Result<Tally, Error> {
             }
         };
         drop(owners);
-        stage.look(&before, &outcomes).await?;
+        stage.check(&before, &outcomes).await?;
         more_events(&stage, &mut rng);
     }
     stage.finish().await

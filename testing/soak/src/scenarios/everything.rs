@@ -1,4 +1,5 @@
-//! All faults in random order, on one installation.
+//! Faults of LastPass, Elasticsearch and DynamoDB, kills, silence, rollovers, concurrent runs and wrong clocks in random order,
+//! on one installation.
 
 use jiff::SignedDuration;
 use lastpass_harness::{Error, Fault, Invocation, Moment, Rule, System, now};
@@ -49,12 +50,12 @@ pub async fn everything(context: Context) -> Result<Tally, Error> {
                 timeout = HINDERED;
             }
             3 => {
-                stage.calls().restart();
+                stage.calls().clear_records();
                 let moment = *pick(&mut rng, &[Moment::Before, Moment::After]);
                 stage.calls().add(Rule::at(rng.u64(1..25), Fault::Kill(function.killer(), moment)));
             }
             4 => {
-                stage.calls().restart();
+                stage.calls().clear_records();
                 stage.calls().add(Rule::at(rng.u64(1..25), Fault::Silence));
                 timeout = HINDERED;
             }
@@ -75,7 +76,7 @@ pub async fn everything(context: Context) -> Result<Tally, Error> {
         match rng.u8(..3) {
             // Lambda's retry.
             0 => drop(stage.invoke(&mut function, live).await?),
-            1 => stage.installation.let_leases_run_out().await?,
+            1 => stage.installation.expire_leases().await?,
             _ => {}
         }
     }

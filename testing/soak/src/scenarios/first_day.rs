@@ -78,7 +78,7 @@ pub async fn first_day(context: Context) -> Result<Tally, Error> {
         for _ in 0..rng.usize(1..most) {
             let request = pick(&mut rng, &requests).clone();
             stage.invoke(&mut function, Invocation::new(request).with_timeout(CALM)).await?;
-            stage.installation.let_leases_run_out().await?;
+            stage.installation.expire_leases().await?;
         }
         stage.calm().await?;
         stage.may_be_killed = false;

@@ -29,7 +29,7 @@ async fn go_on(stage: &mut Stage, function: &mut Function, broken: &Invocation, 
         let outcome = stage.invoke(function, retry).await?;
         stage.tally.expect(is_complete(&outcome), || format!("Lambda's retry ended in {outcome:?}"));
     } else {
-        stage.installation.let_leases_run_out().await?;
+        stage.installation.expire_leases().await?;
         stage.until_complete(function, &Invocation { timeout: CALM, ..broken.clone() }).await?;
     }
     let held = stage.compare_events().await?;
@@ -50,7 +50,7 @@ async fn at_every_call(
         stage.installation.start_over().await?;
         // A cold sandbox also reads the secret and the templates.
         let mut function = stage.function().await;
-        stage.calls().restart();
+        stage.calls().clear_records();
         stage.calls().add(Rule::at(number, fault(&mut rng, &function)));
         stage.accepted = PASSING.to_vec();
         let invocation = Invocation::new(collect_events()).with_timeout(timeout);
@@ -139,7 +139,7 @@ pub async fn backfills(context: Context) -> Result<Tally, Error> {
                     .add(Rule::when(|call| call.operation.ends_with("/_bulk"), kill).after(rng.u64(1..4)).times(1));
                 stage.invoke(&mut other, Invocation::new(request.clone()).with_timeout(HINDERED)).await?;
                 stage.calls().clear();
-                stage.installation.let_leases_run_out().await?;
+                stage.installation.expire_leases().await?;
             }
             _ => {
                 // Run it beside a live run.

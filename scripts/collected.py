@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cluster import Cluster
 from company import Company, Size, rfc3339, users_of
-from deployment import SCHEDULES_OFF, Deployment, credentials
+from deployment import SCHEDULES_OFF, Deployment, set_up
 
 SIZE = Size(events=5_000, days=14, twins=0.05, users=150, folders=30, users_of_a_folder=15)
 SEED = 20_261_102
@@ -52,14 +52,6 @@ def collected(simulator: Path, bootstrap: Path, cluster: Cluster, namespace: str
             until_complete(deployment, {"action": "backfill", "stream": "event_report", **span})
             cluster.request("POST", f"logs-lastpass.*-{namespace}/_refresh")
             yield company
-
-
-def set_up(deployment: Deployment, company: Company, cluster: Cluster) -> None:
-    """Stores the credentials, and installs the index templates with a key that is removed again."""
-    secret = credentials(company, cluster)
-    deployment.put_secret({**secret, "elastic_setup_api_key": cluster.create_api_key("installer")})
-    deployment.invoke({"action": "setup"})
-    deployment.put_secret(secret)
 
 
 def snapshots(deployment: Deployment, scheduled: datetime) -> None:

@@ -300,6 +300,19 @@ def credentials(company: Company, cluster: Cluster) -> dict[str, str]:
     }
 
 
+def set_up(deployment: Deployment, company: Company, cluster: Cluster) -> None:
+    """Stores the credentials, and installs the index templates with a key that is removed again.
+
+    Raises `DeploymentError` if `setup` is not complete.
+    """
+    secret = credentials(company, cluster)
+    deployment.put_secret({**secret, "elastic_setup_api_key": cluster.create_api_key("installer")})
+    answer = deployment.invoke({"action": "setup"})
+    if answer["status"] != "complete":
+        raise DeploymentError(f"stack {deployment.stack_name}: `setup` was not complete: {answer}")
+    deployment.put_secret(secret)
+
+
 def template_of(code: Path) -> Path:
     """Returns the template beside the archive of an unpacked release; for a binary, that of the project."""
     return code.with_name("template.yaml") if code.suffix == ".zip" else TEMPLATE

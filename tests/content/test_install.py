@@ -10,12 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import published
 import pytest
+from prerequisites import built
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "testing" / "kibana"), str(ROOT / "scripts")]
+sys.path.insert(0, str(ROOT / "testing" / "kibana"))
 
-import published  # noqa: E402
 from stand_in import KEY, Kibana, fault_in  # noqa: E402
 
 COMMAND_LINE = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "debug" / "lastpass-elastic"
@@ -33,8 +34,7 @@ def kibana():
 
 
 def run(*words: str, key: str | None = KEY, output: str = "json") -> subprocess.CompletedProcess:
-    if not COMMAND_LINE.is_file():
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"there is no {COMMAND_LINE}: `cargo build --workspace --bins`")
+    built(COMMAND_LINE, "cargo build --workspace --bins")
     env = {name: value for name, value in os.environ.items() if name != VARIABLE} | ({VARIABLE: key} if key is not None else {})
     ran = subprocess.run([COMMAND_LINE, "content", "install", "--output", output, *words], env=env, stdin=subprocess.DEVNULL,
                          capture_output=True, text=True, timeout=60, check=False)

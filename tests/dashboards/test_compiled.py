@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
+import dashboards
 import jsonschema
+import panels
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
-
-import dashboards  # noqa: E402
-import panels  # noqa: E402
-
 SCHEMA = json.loads(Path(__file__).with_name("saved_objects.schema.json").read_text())
 OBJECTS = {entry["id"]: entry for entry in map(json.loads, dashboards.COMPILED.read_text().splitlines())}
 # Versions that Kibana 8.19 knows, by type. Kibana refuses newer ones. 10.2.0 is the model version 2 of dashboards; its

@@ -1,6 +1,4 @@
-"""Fixtures for the template on the emulator. If something is missing, the tests are skipped locally and fail in CI;
-both name it.
-"""
+"""Fixtures for the template on the emulator."""
 
 import os
 import shutil
@@ -11,29 +9,14 @@ import tomllib
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
-
-from cluster import Cluster  # noqa: E402
-from deployment import TARGET, Deployment  # noqa: E402
-from stacks import QUIET, name  # noqa: E402
+from cluster import Cluster
+from deployment import ROOT, TARGET, Deployment
+from prerequisites import built, missing
+from stacks import QUIET, name
 
 VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
 RELEASE = ROOT / "dist" / f"lastpass-elastic-{VERSION}-x86_64.tar.gz"
 PROBE = Path(__file__).with_name("probe.py")
-
-
-def missing(what: str) -> None:
-    if os.environ.get("CI"):
-        pytest.fail(what)
-    pytest.skip(what)
-
-
-def built(path: Path, command: str) -> Path:
-    if not path.is_file():
-        missing(f"there is no {path}: `{command}`")
-    return path
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,7 +1,9 @@
 """Names and parameters of the test stacks."""
 
 import json
+import time
 import uuid
+from collections.abc import Callable
 
 from deployment import SCHEDULES_OFF, client
 
@@ -9,6 +11,10 @@ from deployment import SCHEDULES_OFF, client
 NO_ELASTICSEARCH = "http://127.0.0.1:9"
 # Parameters of a stack that does nothing by itself (`resume` finds no work).
 QUIET = {"ElasticsearchUrl": NO_ELASTICSEARCH, **SCHEDULES_OFF}
+# Longest wait of `until`, and its pause between two looks. The emulator checks every 10 s which schedules are due, two
+# throttled attempts take 20 s, and an execution of a state machine a few seconds. The rest is for a busy machine.
+PATIENCE_S = 120
+PAUSE_S = 0.1
 
 
 def name(purpose: str) -> str:
@@ -41,6 +47,15 @@ def repair(cluster, stream: str, namespace: str) -> None:
     data_stream = f"logs-lastpass.{stream}-{namespace}"
     cluster.request("DELETE", f"_index_template/{data_stream}")
     cluster.request("POST", f"{data_stream}/_rollover")
+
+
+def until(look: Callable[[], object], what: str):
+    """Polls until the result is true, and returns it."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"{what}: not within {PATIENCE_S} s"
+        time.sleep(PAUSE_S)
+    return found
 
 
 def queue_behind(topic: str) -> str:

@@ -5,8 +5,7 @@ The template deploys the real function with `SecretPrefix` and `Accounts`, on a 
 """
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +15,7 @@ from company import Company, Size, rfc3339
 from demo import equal
 from deployment import Deployment, FunctionError, client
 from providers import Provider, companies, tell_times_in
-from stacks import QUIET, name
+from stacks import QUIET, name, until
 
 # The names cover all allowed characters.
 HEALTHY = ["acme", "globex.eu", "initech_2", "Umbrella", "hooli-1", "soylent", "0wonka", "stark"]
@@ -38,10 +37,6 @@ ALWAYS_429 = {"on": {"every": 1}, "fault": {"kind": "throttled"}}
 
 # Timeout of a run. A throttled run gives up after half of it, twice; ten concurrent runs must finish by then.
 TIMEOUT_S = 20
-# The emulator checks every 10 s which schedules are due, and two throttled attempts take 20 s. The rest is for a busy
-# machine.
-PATIENCE_S = 120
-PAUSE_S = 0.3
 
 
 @dataclass
@@ -104,15 +99,6 @@ class Land:
         held = [event for event in held if event.instant > LONG_AGO]
         assert (len(documents), equal(held, documents)) == (len(held), len(held)), account
         return documents
-
-
-def until(found: Callable[[], object], what: str):
-    """Polls until the result is true."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not (there := found()):
-        assert time.monotonic() < deadline, f"{what}: not within {PATIENCE_S} s"
-        time.sleep(PAUSE_S)
-    return there
 
 
 def key_for(cluster, namespace: str) -> str:

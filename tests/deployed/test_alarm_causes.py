@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cfnlint.decode import cfn_yaml
 from company import Company, Size, rfc3339
-from deployment import TEMPLATE, Deployment, FunctionError, client, credentials
+from deployment import TEMPLATE, Deployment, FunctionError, client, set_up
 from stacks import repair, name, queue_behind, spoil
 
 # AWS evaluates alarms once a minute at most; the emulator every 5 s.
@@ -188,10 +188,7 @@ def test_the_freshness_alarm_is_in_alarm_before_a_stream_was_read(story):
 
 def test_every_alarm_is_ok_once_every_stream_was_read(story, cluster):
     for one in story.all:
-        keys = credentials(one.company, cluster)
-        one.stack.put_secret({**keys, "elastic_setup_api_key": cluster.create_api_key("installer")})
-        one.stack.invoke({"action": "setup"})
-        one.stack.put_secret(keys)
+        set_up(one.stack, one.company, cluster)
         for stream in STREAMS:
             assert one.collect(stream)["status"] == "complete"
 

@@ -7,9 +7,8 @@ machines to a fiftieth.
 
 import json
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,8 +19,8 @@ import pytest
 import yaml
 from company import Company, Size, instant, rfc3339
 from demo import equal
-from deployment import ROOT, Deployment, client, credentials
-from stacks import QUIET, repair, name, spoil
+from deployment import ROOT, Deployment, client, set_up
+from stacks import QUIET, name, repair, spoil, until
 
 SEED = 8
 END = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
@@ -31,9 +30,6 @@ RANGE = {"from": rfc3339(END - timedelta(days=365)), "to": rfc3339(END)}
 HELD = (11_000, 11_000, 12_000, 60)
 SIZE = Size(events=HELD[2], days=1, twins=0.1, users=20, folders=1, users_of_a_folder=1)
 REFUSED_BY_ITS_MAPPING = "source.ip"
-# An execution takes a few seconds. The rest is for a busy machine.
-PATIENCE_S = 120
-LOOK_EVERY_S = 0.1
 
 DEFINITION = yaml.safe_load((ROOT / "statemachines" / "backfill.asl.yaml").read_text())
 COUNTERS = ("fetched", "created", "duplicates", "dead_letters", "lastpass_requests")
@@ -51,17 +47,8 @@ def describe(execution: str) -> dict:
     return client("stepfunctions").describe_execution(executionArn=execution)
 
 
-def until(look: Callable[[], object]) -> object:
-    """Polls until a result is not empty, and returns it."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not (answer := look()):
-        assert time.monotonic() < deadline, f"nothing within {PATIENCE_S} s"
-        time.sleep(LOOK_EVERY_S)
-    return answer
-
-
 def end_of(execution: str) -> dict:
-    return until(lambda: described if (described := describe(execution))["status"] != "RUNNING" else None)
+    return until(lambda: described if (described := describe(execution))["status"] != "RUNNING" else None, "the end of an execution")
 
 
 def answer_of(execution: str) -> dict:
@@ -107,13 +94,6 @@ def made(purpose: str, bootstrap, cluster, company, **parameters: object) -> Ite
     # The documents keep their records, so that they can be compared.
     with Deployment.create(name(purpose), QUIET | own | parameters | {"PreserveOriginalEvent": "true"}, bootstrap) as stack:
         yield stack
-
-
-def set_up(stack: Deployment, cluster, company) -> None:
-    keys = credentials(company, cluster)
-    stack.put_secret({**keys, "elastic_setup_api_key": cluster.create_api_key("installer")})
-    assert stack.invoke({"action": "setup"})["status"] == "complete"
-    stack.put_secret(keys)
 
 
 def assert_copied(stack: Deployment, cluster, company) -> None:
@@ -177,7 +157,7 @@ def test_a_wrong_input_is_refused_by_name(whole):
 
 
 def test_a_refused_credential_is_named_with_its_remedy(whole, cluster, company):
-    set_up(whole, cluster, company)
+    set_up(whole, company, cluster)
     company.accept("another one")
     try:
         error, cause = failure_of(start(whole, RANGE))
@@ -217,7 +197,7 @@ def interrupted(bootstrap, cluster, company) -> Iterator[Deployment]:
     slice.
     """
     with made("interrupted", bootstrap, cluster, company, BackfillConcurrency=1, Timeout=10) as stack:
-        set_up(stack, cluster, company)
+        set_up(stack, company, cluster)
         spoil(cluster, "event_report", stack.parameters["Namespace"], REFUSED_BY_ITS_MAPPING)
         yield stack
 
@@ -237,7 +217,8 @@ def continued(interrupted, company) -> dict:
     # One request to measure each slice, two for the first slice, and one for the second.
     delay(company, nth=len(HELD) + 2 + 1 + 1)
     first = start(interrupted, RANGE)
-    progress = until(lambda: (found := planned(interrupted)) and found["complete"] == 1 and found["unfinished"] and found)
+    progress = until(
+        lambda: (found := planned(interrupted)) and found["complete"] == 1 and found["unfinished"] and found, "a complete slice")
     client("stepfunctions").stop_execution(executionArn=first)
     slices = slices_of(interrupted)
     before = requests(company, slices)
@@ -483,7 +464,7 @@ def test_a_slice_that_is_stopped_is_lost_and_stops_no_other(scripted, script):
     busy = answered("skipped", reason="lease_held", **NOTHING_READ)
     script.play({0: [busy] * 5, 1: [busy] * 50, 2: []})
     execution, machines = start(scripted, YEAR), client("stepfunctions")
-    until(lambda: script.runs(0) and script.runs(1))
+    until(lambda: script.runs(0) and script.runs(1), "a run of both slices")
     (run,) = machines.list_map_runs(executionArn=execution)["mapRuns"]
     items = machines.list_executions(mapRunArn=run["mapRunArn"], statusFilter="RUNNING")["executions"]
     given = {item["executionArn"]: json.loads(describe(item["executionArn"])["input"]) for item in items}

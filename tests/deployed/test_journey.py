@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from company import Company, Size, rfc3339
-from deployment import Deployment, client
+from deployment import Deployment, client, set_up
 from stacks import QUIET, name
 
 SIZE = Size(events=3_000, days=5, twins=0.15, users=60, folders=12, users_of_a_folder=8)
@@ -27,15 +27,8 @@ def stack(bootstrap, cluster, company):
     """Yields a stack with its own namespace and schedules off, set up with the two documented roles."""
     namespace = name("deployed").replace("-", "_")
     parameters = QUIET | {"ElasticsearchUrl": cluster.url, "LastPassUrl": company.url, "Namespace": namespace}
-    credentials = {
-        "account_number": company.account_number,
-        "provisioning_hash": company.provisioning_hash,
-        "elastic_api_key": cluster.create_api_key("writer"),
-    }
     with Deployment.create(name("journey"), parameters, bootstrap) as stack:
-        stack.put_secret({**credentials, "elastic_setup_api_key": cluster.create_api_key("installer")})
-        assert stack.invoke({"action": "setup"})["status"] == "complete"
-        stack.put_secret(credentials)
+        set_up(stack, company, cluster)
         yield stack
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import yaml
 from company import Company, Size, rfc3339
-from deployment import TEMPLATE, Deployment, FunctionError, credentials
+from deployment import TEMPLATE, Deployment, FunctionError, credentials, set_up
 from stacks import QUIET, repair, name, spoil
 
 STREAMS = ("event_report", "user", "detailed_shared_folder")
@@ -47,11 +47,8 @@ def stack(bootstrap, cluster, company, parameters):
     """Yields a stack with all permissions. Its `setup` also serves the stacks without one, because templates belong to
     the cluster.
     """
-    keys = credentials(company, cluster)
     with Deployment.create(name("allowed"), parameters, bootstrap) as stack:
-        stack.put_secret({**keys, "elastic_setup_api_key": cluster.create_api_key("installer")})
-        assert stack.invoke({"action": "setup"})["status"] == "complete"
-        stack.put_secret(keys)
+        set_up(stack, company, cluster)
         yield stack
 
 

@@ -10,15 +10,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests" / "deployed")]
+sys.path.insert(0, str(ROOT / "tests" / "deployed"))
 
 import attacks  # noqa: E402
 import release as releases  # noqa: E402
 from cluster import Cluster  # noqa: E402
-from collected import set_up, until_complete  # noqa: E402
+from collected import until_complete  # noqa: E402
 from company import Company, Size, rfc3339  # noqa: E402
-from deployment import SCHEDULES_OFF, Deployment  # noqa: E402
+from deployment import SCHEDULES_OFF, Deployment, set_up  # noqa: E402
 from kibana import Alert, Engine, load_rules  # noqa: E402
+from prerequisites import built, missing  # noqa: E402
 from stacks import name  # noqa: E402
 
 NOBODY = Size(events=0, days=1, twins=0, users=1, folders=0, users_of_a_folder=1)
@@ -28,12 +29,6 @@ APART = timedelta(hours=6)
 FIRST_RUN = timedelta(minutes=3)
 # How late an event arrives.
 LATE = timedelta(hours=3)
-
-
-def missing(what: str) -> None:
-    if os.environ.get("CI"):
-        pytest.fail(what)
-    pytest.skip(what)
 
 
 @dataclass
@@ -67,11 +62,9 @@ def stage():
     if not os.environ.get("LOCAL_ELASTICSEARCH_VERSION", "").startswith("8."):
         pytest.skip("ES|QL is not published for this version of Elasticsearch")
     folder = os.environ.get("BOOTSTRAP_DIR")
-    bootstrap = Path(folder) / "bootstrap" if folder else releases.function_binary("x86_64")
-    simulator = releases.TARGET / "debug" / "lastpass-simulator"
-    for program in (bootstrap, simulator):
-        if not program.is_file():
-            missing(f"there is no {program}")
+    function = Path(folder) / "bootstrap" if folder else releases.function_binary("x86_64")
+    bootstrap = built(function, "make release ARCHITECTURES=x86_64")
+    simulator = built(releases.TARGET / "debug" / "lastpass-simulator", "cargo build --workspace --bins")
     cluster, namespace = Cluster(), f"det_{uuid.uuid4().hex[:8]}"
     now = datetime.now(UTC).replace(microsecond=0)
     hour = now.replace(minute=0, second=0) - timedelta(hours=6)

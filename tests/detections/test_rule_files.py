@@ -8,12 +8,9 @@ import uuid
 from pathlib import Path
 
 import pytest
+import rules
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
-
-import rules  # noqa: E402
-
 COMPILED = [json.loads(line) for line in rules.COMPILED.read_text().splitlines()]
 TEMPLATES = ROOT / "assets" / "elasticsearch" / "component_templates"
 # Required and optional fields of a rule that the import accepts in 8.19 and in 9.5.

@@ -3,7 +3,6 @@
 import json
 import posixpath
 import re
-import sys
 import textwrap
 import tomllib
 from pathlib import Path
@@ -129,7 +128,6 @@ def test_the_samconfig_of_a_release_has_the_options_of_the_line():
 
 
 def test_the_table_of_the_archive_names_its_files():
-    sys.path.insert(0, str(ROOT / "scripts"))
     import release
 
     listed = {name for row in table(PAGES["docs/deploy.md"], "file") for name in re.findall(r"[\w./-]+", row[0].replace("`", ""))}
@@ -139,7 +137,6 @@ def test_the_table_of_the_archive_names_its_files():
 
 def archived() -> dict[str, str]:
     """Returns the files of the project that a release archive contains, with their names in it."""
-    sys.path.insert(0, str(ROOT / "scripts"))
     import release
 
     files = ((file, folder) for pattern, folder in release.COPIED.items() for file in ROOT.glob(pattern))
@@ -254,7 +251,6 @@ def test_every_dashboard_has_its_picture():
 
 
 def test_the_table_of_fields_is_that_of_the_templates():
-    sys.path.insert(0, str(ROOT / "scripts"))
     import field_table
 
     page = PAGES["docs/documents.md"]

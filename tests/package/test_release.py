@@ -7,24 +7,20 @@ import os
 import re
 import struct
 import subprocess
-import sys
 import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
 
+import check_glibc
 import pytest
+import release as releases
+import release_notes
 import yaml
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
-
-import check_glibc  # noqa: E402
-import release as releases  # noqa: E402
-import release_notes  # noqa: E402
-
 # Lambda's name of a processor -> the number of its machine in an ELF file.
 MACHINES = {"x86_64": 62, "arm64": 183}
 # The largest archive of the function: Lambda downloads it at each cold start.

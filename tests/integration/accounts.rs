@@ -5,7 +5,7 @@ use lastpass_harness::{Error, Function, Installation, Invocation, compare_events
 use lastpass_simulator::Quirks;
 use serde_json::{Value, json};
 
-use crate::stage::{SHORT, ago, assert_accounted, collect, company, number, plan, slow_pages};
+use crate::stage::{SHORT, ago, assert_accounted, collect, company, message, number, plan, slow_pages};
 
 const EVENTS: usize = 300;
 
@@ -126,9 +126,7 @@ async fn a_missing_or_unknown_account_is_named() -> Result<(), Error> {
     let text = refused(&mut function, of("nobody", collect("user")), "Secret.Unreachable").await?;
     assert!(text.starts_with("account nobody: ") && text.contains(&format!("{}/nobody", accounts.prefix)), "{text}");
     let check = function.ask(json!({"action": "check"})).await?;
-    let secret = check["checks"].as_array().and_then(|all| all.iter().find(|check| check["name"] == "secret"));
-    let message = secret.and_then(|check| check["message"].as_str()).unwrap_or_default();
-    assert!(check["status"] == "failed" && message.contains("`account` is missing"), "{check}");
+    assert!(check["status"] == "failed" && message(&check, "secret").contains("`account` is missing"), "{check}");
     accounts.add("globex", json!({})).await?;
     let check = function.ask(of("globex", json!({"action": "check"}))).await?;
     assert_eq!(check["account"], "globex", "{check}");

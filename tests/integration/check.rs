@@ -1,11 +1,13 @@
 //! `check` names each problem and its remedy, and reports no problem for the setup that the README describes.
 
 use jiff::{SignedDuration, tz::TimeZone};
-use lastpass_harness::{Answer, Error, Fault, Function, Installation, Invocation, Rule, System, now};
+use lastpass_harness::{
+    Answer, Error, Fault, Function, Installation, Invocation, Rule, System, installer_role, now, writer_role,
+};
 use lastpass_simulator::{CompanySize, Event, NextIs, Quirks, Repeats, World};
 use serde_json::{Value, json};
 
-use crate::stage::{SETTING_UP, collect, company, plan};
+use crate::stage::{SETTING_UP, collect, company, message, plan};
 
 const ALL: [&str; 17] = [
     "settings",
@@ -53,11 +55,6 @@ fn of_status<'a>(answer: &'a Value, status: &str) -> Vec<&'a str> {
     checks(answer).filter(|check| check["status"] == status).filter_map(|check| check["name"].as_str()).collect()
 }
 
-fn message<'a>(answer: &'a Value, name: &str) -> &'a str {
-    let check = checks(answer).find(|check| check["name"] == name).expect("the check");
-    check["message"].as_str().expect("a message")
-}
-
 /// Asserts that only these checks failed, and that the message of the first contains these words.
 fn assert_failed(answer: &Value, names: &[&str], words: &[&str]) {
     assert_eq!(of_status(answer, "failed"), names, "{answer}");
@@ -65,14 +62,6 @@ fn assert_failed(answer: &Value, names: &[&str], words: &[&str]) {
     for word in words {
         assert!(text.contains(word), "{word:?} is not in: {text}");
     }
-}
-
-fn writer_role() -> Value {
-    serde_json::from_str(include_str!("../../assets/roles/writer.json")).expect("a role")
-}
-
-fn installer_role() -> Value {
-    serde_json::from_str(include_str!("../../assets/roles/installer.json")).expect("a role")
 }
 
 /// Returns the role without one of its privileges. A role needs an index privilege: if none remains, it gets `monitor`,

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use lastpass_harness::{Answer, Error, Fault, Function, Installation, Invocation, Moment, Rule, System};
+use lastpass_harness::{Answer, Error, Fault, Function, Installation, Invocation, Moment, Rule, System, check_of};
 use lastpass_simulator::{Event, Quirks};
 use serde_json::{Value, json};
 
-use crate::stage::{SHORT, ago, assert_accounted, collect, company, complete, plan, spoil};
+use crate::stage::{SHORT, ago, assert_accounted, collect, company, complete, message, plan, spoil};
 
 const STREAMS: [&str; 3] = ["event_report", "user", "detailed_shared_folder"];
 const EVENTS: usize = 120;
@@ -37,10 +37,8 @@ fn everything() -> Vec<Value> {
 /// Returns the message of the check that compares destinations. It must have passed.
 async fn destination(function: &mut Function) -> Result<String, Error> {
     let answer = function.ask(json!({"action": "check"})).await?;
-    let checks = answer["checks"].as_array().expect("checks");
-    let check = checks.iter().find(|check| check["name"] == "checkpoint_destination").expect("the check");
-    assert_eq!(check["status"], "ok", "{answer}");
-    Ok(check["message"].as_str().expect("a message").to_owned())
+    assert_eq!(check_of(&answer, "checkpoint_destination")["status"], "ok", "{answer}");
+    Ok(message(&answer, "checkpoint_destination").to_owned())
 }
 
 /// Asserts that all streams, the backfill, the plan and the redrive work without a reset, and that nothing is missing
@@ -108,11 +106,9 @@ async fn a_mistyped_account_number_is_corrected_in_the_secret_only() -> Result<(
 #[tokio::test]
 async fn a_mistyped_namespace_is_corrected_in_the_settings_only() -> Result<(), Error> {
     let Some((services, plan)) = plan("first_namespace").await else { return Ok(()) };
-    let installation = plan.world(company(192, EVENTS, 9)).make(&services).await?;
+    let mut installation = plan.world(company(192, EVENTS, 9)).make(&services).await?;
     let right = installation.namespace.clone();
-    let mut role: Value = serde_json::from_str(include_str!("../../assets/roles/writer.json")).expect("a role");
-    role["indices"][0]["names"] = json!([format!("logs-lastpass.*-{right}")]);
-    let key = services.elasticsearch.create_key(&right, &role).await?;
+    let key = installation.narrow_key().await?;
     installation.put_credential("elastic_api_key", Some(&key.encoded)).await?;
     let mut function = installation.function();
     function.set("NAMESPACE", &format!("{right}x")).await;
@@ -131,11 +127,9 @@ async fn a_mistyped_namespace_is_corrected_in_the_settings_only() -> Result<(), 
 #[tokio::test]
 async fn a_mistyped_namespace_is_corrected_in_the_secret_only() -> Result<(), Error> {
     let Some((services, plan)) = plan("first_profile").await else { return Ok(()) };
-    let installation = plan.world(company(193, EVENTS, 9)).make(&services).await?;
+    let mut installation = plan.world(company(193, EVENTS, 9)).make(&services).await?;
     let right = installation.namespace.clone();
-    let mut role: Value = serde_json::from_str(include_str!("../../assets/roles/writer.json")).expect("a role");
-    role["indices"][0]["names"] = json!([format!("logs-lastpass.*-{right}")]);
-    let key = services.elasticsearch.create_key(&right, &role).await?;
+    let key = installation.narrow_key().await?;
     let mut secret = installation.credentials.clone();
     secret["elastic_api_key"] = key.encoded.into();
     secret["namespace"] = format!("{right}x").into();

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use lastpass_harness::{Answer, ApiKey, Error, Fault, Function, Gate, Installation, Invocation, Rule, System, now};
+use lastpass_harness::{
+    Answer, ApiKey, Error, Fault, Function, Gate, Installation, Invocation, Rule, System, check_of, now,
+};
 use lastpass_simulator::{Command, ProvisioningHash, Quirks, UnauthorizedForm};
 use serde_json::{Value, json};
 
@@ -182,8 +184,7 @@ async fn rejected_credentials_are_not_sent_again() -> Result<(), Error> {
         );
         assert!(text.contains("`provisioning_hash`") && text.contains("Authorization Error"), "{text}");
         let answer = function.ask(json!({"action": "check"})).await?;
-        let checks = answer["checks"].as_array().expect("checks");
-        let check = checks.iter().find(|check| check["name"] == "lastpass_event_report").expect("the check");
+        let check = check_of(&answer, "lastpass_event_report");
         assert_eq!((check["status"].as_str(), requests() - before), (Some("failed"), 2), "{answer}");
         assert!(check["message"].as_str().expect("a message").contains("`provisioning_hash`"), "{check}");
 

@@ -65,11 +65,10 @@ async fn the_hash_rotated_while_the_sandbox_is_warm_is_read_again() -> Result<()
 #[tokio::test]
 async fn the_api_key_rotated_while_the_sandbox_is_warm_is_read_again() -> Result<(), Error> {
     let Some((services, plan)) = plan("rotated_key").await else { return Ok(()) };
-    let installation = plan.world(company(63, 100, 5)).make(&services).await?;
+    let mut installation = plan.world(company(63, 100, 5)).make(&services).await?;
     let mut function = installation.function();
     function.ask(collect("event_report")).await?;
-    let role = serde_json::from_str(include_str!("../../assets/roles/writer.json")).expect("a role");
-    let new = services.elasticsearch.create_key("rotated", &role).await?;
+    let new = installation.another_key().await?;
     installation.put_credential("elastic_api_key", Some(&new.encoded)).await?;
     services.elasticsearch.invalidate_key(&installation.writer).await?;
     let answer = function.ask(collect("user")).await?;

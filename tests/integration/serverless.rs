@@ -2,9 +2,11 @@
 
 use jiff::SignedDuration;
 use lastpass_harness::{Answer, Error, Fault, Function, Installation, Node, Rule, System, serverless_rules};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::stage::{ago, bootstrap, collect, company, complete, next_snapshot, number, own_node, plan, repair, spoil};
+use crate::stage::{
+    ago, bootstrap, collect, company, complete, message, next_snapshot, number, own_node, plan, repair, spoil,
+};
 
 /// Uses a separate node, because the retention applies to all tests.
 async fn stage_of_its_own() -> Result<Option<(Node, Installation, Function)>, Error> {
@@ -20,12 +22,6 @@ async fn stage(name: &str) -> Result<Option<(Installation, Function)>, Error> {
     let installation = plan.world(company(151, 120, 5)).make(&services).await?;
     let function = installation.function();
     Ok(Some((installation, function)))
-}
-
-fn message<'a>(answer: &'a Value, name: &str) -> &'a str {
-    let checks = answer["checks"].as_array().expect("checks");
-    let check = checks.iter().find(|check| check["name"] == name).expect("the check");
-    check["message"].as_str().expect("a message")
 }
 
 #[tokio::test]

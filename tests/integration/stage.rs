@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use lastpass_harness::{
-    Call, Error, Fault, Function, Installation, Invocation, Node, Plan, Rule, Services, System, binary, now, variable,
+    Call, Error, Fault, Function, Installation, Invocation, Node, Plan, Rule, Services, System, binary, check_of, now,
+    variable,
 };
 use lastpass_simulator::{CompanySize, Event, Timeline, World};
 use serde_json::{Value, json};
@@ -154,6 +155,11 @@ pub async fn until_complete(function: &mut Function, invocation: &Invocation) ->
         }
     }
     Err(Error::Answer(format!("not complete after {MOST} invocations: {answers:?}")))
+}
+
+/// Returns the message of a check.
+pub fn message<'a>(answer: &'a Value, name: &str) -> &'a str {
+    check_of(answer, name)["message"].as_str().unwrap_or_else(|| panic!("no check {name} in {answer}"))
 }
 
 /// Returns a number from a response.

@@ -4,7 +4,7 @@
 //! Uses a separate node, because `setup` checks every data stream.
 
 use jiff::{SignedDuration, Timestamp};
-use lastpass_harness::{Elasticsearch, Error, Function, Installation, Method, Node, now};
+use lastpass_harness::{Elasticsearch, Error, Function, Installation, Method, Node, check_of, now};
 use serde_json::{Value, json};
 
 use crate::stage::{bootstrap, collect, company, own_node};
@@ -46,8 +46,7 @@ async fn write(elasticsearch: &Elasticsearch, data_stream: &str, document: &Valu
 }
 
 fn message<'a>(answer: &'a Value, name: &str) -> (&'a str, &'a str) {
-    let checks = answer["checks"].as_array().expect("checks");
-    let check = checks.iter().find(|check| check["name"] == name).expect("the check");
+    let check = check_of(answer, name);
     (check["status"].as_str().expect("a status"), check["message"].as_str().expect("a message"))
 }
 

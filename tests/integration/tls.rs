@@ -1,6 +1,6 @@
 //! A self-managed cluster with its own certificate authority: a real node behind TLS.
 
-use lastpass_harness::{Authority, Error, Function, Greeting, Installation, Invocation, TlsFront};
+use lastpass_harness::{Authority, Error, Function, Greeting, Installation, Invocation, TlsFront, check_of};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -31,8 +31,7 @@ impl Safe {
     /// Returns the check of the cluster.
     async fn check_of_the_cluster(&mut self) -> Result<Value, Error> {
         let answer = self.function.ask(json!({"action": "check"})).await?;
-        let mut checks = answer["checks"].as_array().into_iter().flatten();
-        Ok(checks.find(|check| check["name"] == "elasticsearch").cloned().unwrap_or_default())
+        Ok(check_of(&answer, "elasticsearch").clone())
     }
 
     /// Asserts that everything works.

@@ -18,8 +18,6 @@ use crate::{
 const ACCOUNT: &str = "7654321";
 /// The streams and the other kinds of documents that an installation writes, each to a data stream.
 pub const DATA_STREAMS: [&str; 5] = ["event_report", "user", "detailed_shared_folder", "change", "dead_letter"];
-const WRITER: &str = include_str!("../../../assets/roles/writer.json");
-const INSTALLER: &str = include_str!("../../../assets/roles/installer.json");
 
 /// The plan of an installation.
 #[derive(Debug)]
@@ -80,8 +78,8 @@ impl Plan {
         let aws = proxy(Upstream::Aws, services.aws.endpoint().to_owned()).await?;
 
         services.aws.create_table(&table).await?;
-        let writer = services.elasticsearch.create_key(&namespace, &role(WRITER)?).await?;
-        let installer = services.elasticsearch.create_key(&namespace, &role(INSTALLER)?).await?;
+        let writer = services.elasticsearch.create_key(&namespace, &writer_role()).await?;
+        let installer = services.elasticsearch.create_key(&namespace, &installer_role()).await?;
         let credentials = json!({
             "account_number": ACCOUNT,
             "provisioning_hash": provisioning_hash,
@@ -125,8 +123,21 @@ impl Plan {
     }
 }
 
-fn role(text: &str) -> Result<Value, Error> {
-    serde_json::from_str(text).map_err(|source| Error::Json { what: "assets/roles".to_owned(), source })
+/// Returns the role of the function's API key.
+#[must_use]
+pub fn writer_role() -> Value {
+    role(include_str!("../../../assets/roles/writer.json"))
+}
+
+/// Returns the role of the API key for `setup`.
+#[must_use]
+pub fn installer_role() -> Value {
+    role(include_str!("../../../assets/roles/installer.json"))
+}
+
+#[expect(clippy::expect_used, reason = "a file of this project")]
+fn role(text: &str) -> Value {
+    serde_json::from_str(text).expect("JSON")
 }
 
 /// One installation. Its functions reach every system through a proxy, which records the calls in [`Installation::calls`].
@@ -200,7 +211,21 @@ impl Installation {
     /// # Errors
     /// [`Error`].
     pub async fn another_key(&mut self) -> Result<ApiKey, Error> {
-        let key = self.services.elasticsearch.create_key(&self.namespace, &role(WRITER)?).await?;
+        self.key_of(&writer_role()).await
+    }
+
+    /// Creates an API key with the privileges of the role *writer* for only the data streams of its namespace.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn narrow_key(&mut self) -> Result<ApiKey, Error> {
+        let mut role = writer_role();
+        role["indices"][0]["names"] = json!([format!("logs-lastpass.*-{}", self.namespace)]);
+        self.key_of(&role).await
+    }
+
+    async fn key_of(&mut self, role: &Value) -> Result<ApiKey, Error> {
+        let key = self.services.elasticsearch.create_key(&self.namespace, role).await?;
         self.watch.add_key("another elastic_api_key", &key.encoded);
         self.more_keys.push(key.clone());
         Ok(key)

@@ -37,7 +37,7 @@ pub use elasticsearch::{ApiKey, Elasticsearch, IndexMode, StoredDocument};
 pub use error::Error;
 pub use function::{Function, Invocation, Outcome};
 pub use hyper::Method;
-pub use installation::{DATA_STREAMS, Installation, Plan};
+pub use installation::{DATA_STREAMS, Installation, Plan, installer_role, writer_role};
 pub use node::Node;
 pub use process::{Killer, Output};
 pub use secrecy::{Lock, Secrets, Watch};
@@ -46,11 +46,20 @@ pub use services::{Services, binary, variable};
 pub use snapshot::{compare_folders, compare_snapshot, compare_users};
 pub use tls::{Authority, Greeting, TlsFront};
 
+use serde_json::Value;
+
 /// Returns the time of the machine's clock. Deadlines of invocations use this clock.
 #[must_use]
 pub fn now() -> jiff::Timestamp {
     #[expect(clippy::disallowed_methods, reason = "the one place where the harness reads the clock")]
     jiff::Timestamp::now()
+}
+
+/// Returns one check from the response of `check`. `Null` if it is not there.
+#[must_use]
+pub fn check_of<'a>(answer: &'a Value, name: &str) -> &'a Value {
+    let mut checks = answer["checks"].as_array().into_iter().flatten();
+    checks.find(|check| check["name"] == name).unwrap_or(&Value::Null)
 }
 
 /// Returns a unique name: `prefix_` and sixteen hexadecimal digits.

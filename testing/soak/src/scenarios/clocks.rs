@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use lastpass_harness::{Error, Invocation, Outcome, now};
+use lastpass_harness::{Error, Invocation, Outcome, check_of, now};
 use lastpass_simulator::{Event, Quirks, World};
 
 use crate::scenarios::lastpass::live_runs;
@@ -178,8 +178,7 @@ pub async fn wrong_zone(context: Context) -> Result<Tally, Error> {
     }
     if late_seconds == 0 {
         let check = function.ask(serde_json::json!({"action": "check"})).await?;
-        let checks = check["checks"].as_array().cloned().unwrap_or_default();
-        let zone = checks.into_iter().find(|check| check["name"] == "lastpass_time_zone").unwrap_or_default();
+        let zone = check_of(&check, "lastpass_time_zone");
         let is_named = zone["status"] == "failed" && zone["message"].as_str().is_some_and(|text| text.contains(&wrong));
         stage.tally.expect(is_named, || format!("{wrong} set for {right}: {check}"));
     }

@@ -1,9 +1,9 @@
 //! The first day of a deployment: a setting is mistyped and then corrected.
 
 use lastpass_harness::{Answer, Error, Fault, Invocation, Moment, Rule, System, now};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::stage::{CALM, Context, Stage, backfill, collect_events};
+use crate::stage::{CALM, Context, backfill, collect_events};
 use crate::tally::Tally;
 use crate::worlds::{company, pick, quirks};
 
@@ -18,20 +18,6 @@ enum Typo {
     KilledNamespace,
     /// The URL. The cluster there accepts nothing.
     Address,
-}
-
-const WRITER: &str = include_str!("../../../../assets/roles/writer.json");
-
-/// Creates an API key for only the data streams of the stage's namespace.
-async fn narrow_key(stage: &Stage) -> Result<String, Error> {
-    let mut role: Value =
-        serde_json::from_str(WRITER).map_err(|source| Error::Json { what: "assets/roles".to_owned(), source })?;
-    let namespace = &stage.installation.namespace;
-    role["indices"][0]["names"] = json!([format!("logs-lastpass.*-{namespace}")]);
-    let elasticsearch = &stage.installation.services.elasticsearch;
-    let key = elasticsearch.create_key(namespace, &role).await?;
-    stage.installation.watch.add_key("a narrow elastic_api_key", &key.encoded);
-    Ok(key.encoded)
 }
 
 pub async fn first_day(context: Context) -> Result<Tally, Error> {
@@ -55,7 +41,7 @@ pub async fn first_day(context: Context) -> Result<Tally, Error> {
                 stage.accepted = vec!["LastPass.Unauthorized"];
             }
             Typo::Namespace => {
-                secret["elastic_api_key"] = narrow_key(&stage).await?.into();
+                secret["elastic_api_key"] = stage.installation.narrow_key().await?.encoded.into();
                 function.set("NAMESPACE", &wrong).await;
                 stage.accepted = vec!["Elasticsearch.Forbidden"];
             }

@@ -1,9 +1,9 @@
 //! The AWS emulator at `AWS_ENDPOINT_URL` and its clients.
 
-use std::io::Write as _;
-
 use aws_config::{BehaviorVersion, SdkConfig};
 use tokio::net::TcpStream;
+
+use crate::stage::skip;
 
 /// Returns the configuration of clients for the emulator. `None` with a message on the terminal if there is no
 /// emulator; a failure in CI.
@@ -22,25 +22,6 @@ pub async fn config() -> Option<SdkConfig> {
     if reached {
         return Some(config);
     }
-    let missing = format!("no AWS emulator at AWS_ENDPOINT_URL ({address:?}; a loopback address is needed)");
-    assert!(!in_ci(), "{missing}");
-    say_skipped(&missing);
+    skip(&format!("no AWS emulator at AWS_ENDPOINT_URL ({address:?}; a loopback address is needed)"));
     None
-}
-
-/// Prints that a test is skipped.
-fn say_skipped(why: &str) {
-    // Not `eprintln`, because the test harness hides the output of passing tests.
-    let test = std::thread::current().name().unwrap_or_default().to_owned();
-    writeln!(std::io::stderr(), "SKIPPED {test}: {why}").expect("the terminal takes a line");
-}
-
-#[expect(clippy::disallowed_methods, reason = "`config` is the product's; whether this is CI is the tests' own")]
-fn in_ci() -> bool {
-    std::env::var_os("CI").is_some_and(|value| !value.is_empty())
-}
-
-/// Returns a unique name.
-pub fn unique(prefix: &str) -> String {
-    format!("{prefix}-{:016x}", fastrand::u64(..))
 }

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
-};
+use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use lastpass_elastic::answer::Counters;
@@ -18,9 +16,11 @@ use lastpass_elastic::checkpoint::{
 use lastpass_elastic::clock::Deadline;
 use lastpass_elastic::document::{AccountNumber, Namespace, Stream};
 use lastpass_elastic::request::Window;
+use lastpass_harness::{Aws, unique};
 
 use crate::aws_emulator;
 use crate::aws_faults::{Fault, Proxy};
+use crate::stage::services;
 
 const KEY: Key = Key::Stream(Stream::EventReport);
 const UPDATE: &str = "UpdateItem";
@@ -31,6 +31,7 @@ const THROTTLED: Fault =
 struct Table {
     config: SdkConfig,
     client: Client,
+    aws: Aws,
     name: String,
 }
 
@@ -38,14 +39,9 @@ impl Table {
     /// `None` if there is no emulator.
     async fn make() -> Option<Self> {
         let config = aws_emulator::config().await?;
-        let client = Client::new(&config);
-        let name = aws_emulator::unique("checkpoints");
-        let pk = AttributeDefinition::builder().attribute_name("pk").attribute_type(ScalarAttributeType::S);
-        let key = KeySchemaElement::builder().attribute_name("pk").key_type(KeyType::Hash);
-        let request = client.create_table().table_name(&name).billing_mode(BillingMode::PayPerRequest);
-        let request = request.attribute_definitions(pk.build().unwrap()).key_schema(key.build().unwrap());
-        request.send().await.unwrap();
-        Some(Self { config, client, name })
+        let (client, aws, name) = (Client::new(&config), services().await?.aws, unique("checkpoints"));
+        aws.create_table(&name).await.unwrap();
+        Some(Self { config, client, aws, name })
     }
 
     fn store(&self) -> Store {
@@ -75,19 +71,15 @@ impl Table {
 
     /// Sets one attribute directly, as a user could in the console.
     async fn set(&self, key: Key, name: &str, value: AttributeValue) {
-        let request = self.client.update_item().table_name(&self.name).key("pk", AttributeValue::S(key.to_string()));
-        let request = request.update_expression("SET #name = :value").expression_attribute_names("#name", name);
-        request.expression_attribute_values(":value", value).send().await.unwrap();
+        self.aws.set_attribute(&self.name, &key.to_string(), name, value).await.unwrap();
     }
 
     async fn attribute(&self, key: Key, name: &str) -> Option<AttributeValue> {
-        let request = self.client.get_item().table_name(&self.name).key("pk", AttributeValue::S(key.to_string()));
-        request.consistent_read(true).send().await.unwrap().item?.remove(name)
+        self.aws.items(&self.name).await.unwrap().remove(&key.to_string())?.remove(name)
     }
 
     async fn delete(&self, key: Key) {
-        let request = self.client.delete_item().table_name(&self.name).key("pk", AttributeValue::S(key.to_string()));
-        request.send().await.unwrap();
+        self.aws.delete_item(&self.name, &key.to_string()).await.unwrap();
     }
 
     async fn version(&self, key: Key) -> u64 {

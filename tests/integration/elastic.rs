@@ -1,7 +1,7 @@
 //! The writer and `setup` on a real Elasticsearch with security, with API keys that have only the privileges of the two
 //! roles. Each test has its own namespace; all share the templates.
 
-use std::{collections::BTreeMap, fs, io::Write as _, net::IpAddr, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs, net::IpAddr, path::Path, time::Duration};
 
 use jiff::Timestamp;
 use lastpass_elastic::{
@@ -13,19 +13,20 @@ use lastpass_elastic::{
     },
     endpoint::Endpoint,
 };
-use lastpass_harness::{DATA_STREAMS, IndexMode};
+use lastpass_harness::{DATA_STREAMS, Elasticsearch, IndexMode, variable};
 use serde_json::{Value, json};
 
-use crate::{official_client::Witness, stage::SETTING_UP};
+use crate::{
+    official_client::Witness,
+    stage::{SETTING_UP, seen_at_set_up, services},
+};
 
 const NOW: &str = "2031-05-06T07:08:09Z";
 
 /// The node, with superuser rights.
 struct Node {
+    elasticsearch: Elasticsearch,
     http: reqwest::Client,
-    url: String,
-    user: String,
-    password: String,
     namespace: Namespace,
     /// The official client.
     witness: Witness,
@@ -33,65 +34,33 @@ struct Node {
 
 impl Node {
     /// Returns the node of the environment. Without one the test is skipped; in CI it fails.
-    #[expect(clippy::disallowed_methods, reason = "tests have no settings, and a client of their own")]
+    #[expect(clippy::disallowed_methods, reason = "tests have a client of their own")]
     async fn find() -> Option<Self> {
-        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let Some(url) = variable("LOCAL_ELASTICSEARCH_URL") else {
-            assert!(variable("CI").is_none(), "LOCAL_ELASTICSEARCH_URL is not set, and in CI nothing is skipped");
-            // Not `eprintln`, because the test harness hides the output of passing tests.
-            let _ = writeln!(std::io::stderr(), "SKIPPED: LOCAL_ELASTICSEARCH_URL is not set (make local-up)");
-            return None;
-        };
+        seen_at_set_up().await?;
+        let elasticsearch = services().await?.elasticsearch;
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
         let namespace = format!("it{:012x}", fastrand::u64(0..1 << 48));
-        let user = variable("LOCAL_ELASTICSEARCH_USER").expect("LOCAL_ELASTICSEARCH_USER");
-        let password = variable("LOCAL_ELASTICSEARCH_PASSWORD").expect("LOCAL_ELASTICSEARCH_PASSWORD");
-        let node = Self {
-            witness: Witness::new(&url, &user, &password),
-            http,
-            url,
-            user,
-            password,
-            namespace: Namespace::new(&namespace).expect("a namespace"),
-        };
-        crate::stage::seen_at_set_up().await?;
-        Some(node)
+        let [user, password] = ["USER", "PASSWORD"].map(|name| variable(&format!("LOCAL_ELASTICSEARCH_{name}")));
+        let witness = Witness::new(elasticsearch.url(), &user.expect("a user"), &password.expect("a password"));
+        Some(Self { elasticsearch, http, namespace: Namespace::new(&namespace).expect("a namespace"), witness })
     }
 
     /// Sends a request as superuser and expects success.
     async fn ask(&self, method: &str, path: &str, body: Value) -> Value {
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        serde_json::from_str(&self.send(method, path, body).await).expect("JSON")
-    }
-
-    /// Sends a request, expects success and returns the response text.
-    async fn send(&self, method: &str, path: &str, body: String) -> String {
-        let answer = self
-            .http
-            .request(method.parse().expect("a method"), format!("{}/{path}", self.url))
-            .basic_auth(&self.user, Some(&self.password))
-            .header("content-type", "application/json")
-            .body(body)
-            .send()
-            .await
-            .expect("the node answers");
-        let status = answer.status();
-        let text = answer.text().await.expect("an answer");
-        assert!(status.is_success(), "{method} {path}: {status} {text}");
-        text
+        let (method, body) = (method.parse().expect("a method"), Some(&body).filter(|body| !body.is_null()));
+        self.elasticsearch.request(method, &format!("/{path}"), body).await.expect("success")
     }
 
     fn client_with(&self, key: &str) -> Client {
-        let endpoint = Endpoint::from_url(&self.url).expect("the node's URL");
+        let endpoint = Endpoint::from_url(self.elasticsearch.url()).expect("the node's URL");
         Client::new(self.http.clone(), endpoint, &Login::ApiKey(key.into()), deadline()).expect("a key")
     }
 
     /// Creates a client whose API key has only this role.
     async fn client_as(&self, role: &Value) -> Client {
-        let body = json!({"name": "integration test", "expiration": "1h", "role_descriptors": {"role": role}});
-        let key = self.ask("POST", "_security/api_key", body).await;
-        self.client_with(key["encoded"].as_str().expect("the encoded key"))
+        let key = self.elasticsearch.create_key("integration test", role).await.expect("a key");
+        self.client_with(&key.encoded)
     }
 
     fn users(&self) -> DataStream {
@@ -507,7 +476,8 @@ async fn the_official_client_finds_what_setup_and_the_writer_wrote() {
             "{name}"
         );
     }
-    let refused = Witness::with_api_key(&node.url, "bm8ta2V5Om5vLXNlY3JldA==").refusal(users.as_str()).await;
+    let refused =
+        Witness::with_api_key(node.elasticsearch.url(), "bm8ta2V5Om5vLXNlY3JldA==").refusal(users.as_str()).await;
     assert_eq!((refused.status(), refused.error().ty()), (Some(401), Some("security_exception")));
 }
 

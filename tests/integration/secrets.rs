@@ -12,6 +12,7 @@ use aws_sdk_secretsmanager::primitives::Blob;
 use jiff::{SignedDuration, Timestamp};
 use lastpass_elastic::clock::Deadline;
 use lastpass_elastic::secrets::{Credentials, Error, Secrets};
+use lastpass_harness::unique;
 use secrecy::ExposeSecret;
 
 use crate::aws_emulator;
@@ -35,7 +36,7 @@ impl Stored {
     async fn make(document: &str) -> Option<Self> {
         let config = aws_emulator::config().await?;
         let client = Client::new(&config);
-        let name = aws_emulator::unique("secret");
+        let name = unique("secret");
         let made = client.create_secret().name(name).secret_string(document).send().await.unwrap();
         let proxy = Proxy::start(&config).await;
         Some(Self { client, arn: made.arn.unwrap(), proxy, config })
@@ -126,7 +127,7 @@ async fn a_reload_reads_the_secret_again_at_once() {
 #[tokio::test]
 async fn each_secret_is_cached_separately() {
     let stored = stored!(&document(HASH));
-    let name = aws_emulator::unique("secret");
+    let name = unique("secret");
     stored.client.create_secret().name(&name).secret_string(document("other")).send().await.unwrap();
     let OneSecret { secrets, secret_id } = stored.secrets();
     for (secret_id, hash) in [(&secret_id, HASH), (&name, "other"), (&secret_id, HASH), (&name, "other")] {

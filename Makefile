@@ -10,8 +10,6 @@ PYTHON ?= python3
 BUILD := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := $(or $(TOOLS_DIR),.tools)
 STACK := $(PYTHON) scripts/stack.py
-# The smallest memory that Lambda gives a function, 128 MB. Source: "Configure Lambda function memory", AWS.
-SMALLEST_KB := 131072
 
 .PHONY: help tools demo year quiet-year test test-unit test-es9 test-logsdb soak bench bench-run bench-node bench-changes fuzz lint docs content pictures package release local-up local-down python-here
 
@@ -69,8 +67,7 @@ soak: python-here ## Scenarios with faults, SEEDS=20 of each; only one: SCENARIO
 	@echo "==> building the release binary, and the soak"
 	@cargo build --release --locked --bin bootstrap
 	@cargo build --workspace --bins --locked
-	@printf '#!/bin/sh\n%s\nexec %s\n' 'ulimit -d $(SMALLEST_KB)' '$(abspath $(BUILD))/release/bootstrap' >$(BUILD)/bounded
-	@chmod +x $(BUILD)/bounded
+	@scripts/bounded.sh $(BUILD)/release/bootstrap $(BUILD)/bounded
 	@$(STACK) run --iam -- env BOOTSTRAP=$(BUILD)/bounded $(BUILD)/debug/soak
 
 bench: python-here ## EVENTS="100000 1000000" through the function and through the same job in Python: docs/performance.md

@@ -26,7 +26,8 @@ step "Rust tests: unit, golden, integration"
 RUST_TEST_THREADS="${RUST_TEST_THREADS:-8}" cargo test --workspace --locked
 
 step "a short soak: two seeds of every scenario (make soak plays more)"
-BOOTSTRAP="$target/x86_64-unknown-linux-gnu/release/bootstrap" "$target/debug/soak" --seeds 2 --snapshots 5
+scripts/bounded.sh "$target/x86_64-unknown-linux-gnu/release/bootstrap" "$target/bounded"
+BOOTSTRAP="$target/bounded" "$target/debug/soak" --seeds 2 --snapshots 5
 
 # Each process takes whole files, because the tests of a file share a stack.
 python_tests() { python -m pytest -p no:cacheprovider --numprocesses 3 --dist loadfile "$@"; }

@@ -217,6 +217,7 @@ struct State {
     count: u64,
     rules: Vec<Rule>,
     records: Vec<CallRecord>,
+    stale_reads: Vec<String>,
 }
 
 impl fmt::Debug for Calls {
@@ -245,6 +246,13 @@ impl Calls {
         state.records.iter().filter(|call| call.system == system && call.operation.contains(operation)).count()
     }
 
+    /// Returns the reads of DynamoDB that did not request a consistent result. The emulator is always consistent; DynamoDB
+    /// could return an expired lease or an old watermark.
+    #[must_use]
+    pub fn stale_reads(&self) -> Vec<String> {
+        lock(&self.0).stale_reads.clone()
+    }
+
     /// Counts from 1 again and clears the records. The rules remain.
     pub fn clear_records(&self) {
         let mut state = lock(&self.0);
@@ -267,6 +275,9 @@ impl Calls {
         let mut state = lock(&self.0);
         state.count += 1;
         let call = Call { number: state.count, system, operation, body };
+        if call.system == System::DynamoDb && may_be_stale(&call) {
+            state.stale_reads.push(format!("{} without ConsistentRead", call.operation));
+        }
         let mut met = None;
         for rule in &mut state.rules {
             if rule.times == 0 || !(rule.matches)(&call) {
@@ -289,5 +300,41 @@ impl Calls {
         if let Some(record) = lock(&self.0).records.iter_mut().rev().find(|record| record.number == number) {
             record.status = Some(status);
         }
+    }
+}
+
+/// Returns whether a call to DynamoDB reads items and does not request a consistent result for each of them.
+fn may_be_stale(call: &Call) -> bool {
+    let body: Value = serde_json::from_slice(&call.body).unwrap_or_default();
+    let is_stale = |read: &Value| read["ConsistentRead"] != true;
+    match call.operation.as_str() {
+        "GetItem" | "Scan" | "Query" => is_stale(&body),
+        "BatchGetItem" => body["RequestItems"].as_object().is_none_or(|tables| tables.values().any(is_stale)),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn reads_that_may_be_stale_are_recorded() {
+        let calls = Calls::default();
+        let reads = [
+            ("GetItem", json!({"ConsistentRead": true})),
+            ("GetItem", json!({"ConsistentRead": false})),
+            ("Scan", json!({"TableName": "t"})),
+            ("BatchGetItem", json!({"RequestItems": {"t": {"ConsistentRead": true}}})),
+            ("BatchGetItem", json!({"RequestItems": {"t": {"ConsistentRead": true}, "u": {}}})),
+            ("UpdateItem", json!({})),
+        ];
+        for (operation, body) in reads {
+            calls.begin(System::DynamoDb, operation.to_owned(), body.to_string().into());
+        }
+        let stale = ["GetItem", "Scan", "BatchGetItem"].map(|operation| format!("{operation} without ConsistentRead"));
+        assert_eq!(calls.stale_reads(), stale);
     }
 }

@@ -403,5 +403,8 @@ impl Installation {
 impl Drop for Installation {
     fn drop(&mut self) {
         self.watch.expect_none();
+        let stale = self.calls.stale_reads();
+        // A second panic in a failing test would abort the process.
+        assert!(stale.is_empty() || std::thread::panicking(), "reads that may be stale:\n{}", stale.join("\n"));
     }
 }

@@ -152,7 +152,9 @@ async fn soak(options: &Options) -> Result<bool, Error> {
         }
     }
     print_table(&rows);
-    Ok(rows.values().all(|row| row.tally.is_clean()))
+    let empty: Vec<&str> = rows.iter().filter(|(_, row)| row.tally.truth == 0).map(|(name, _)| *name).collect();
+    empty.iter().for_each(|name| print(&format!("FAILED {name}: it compared no record")));
+    Ok(!rows.is_empty() && empty.is_empty() && rows.values().all(|row| row.tally.is_clean()))
 }
 
 fn failed(why: String) -> Tally {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::AttributeValue;
 use fastrand::Rng;
 use futures_util::future::try_join_all;
-use jiff::{SignedDuration, Timestamp};
+use jiff::civil::DateTime;
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use lastpass_harness::{
     Call, Calls, Comparison, Error, Function, Gate, Installation, Invocation, Outcome, Services, StoredDocument,
     canonical, now,
@@ -65,7 +66,8 @@ impl Context {
 
     /// Creates the installation with additional variables of the function.
     pub async fn stage_with(&self, world: World, quirks: Quirks, variables: &[(&str, &str)]) -> Result<Stage, Error> {
-        let zone = quirks.time_zone.iana_name().unwrap_or("UTC").to_owned();
+        let time_zone = quirks.time_zone.clone();
+        let zone = time_zone.iana_name().unwrap_or("UTC").to_owned();
         let mut plan = Installation::plan("soak", self.binary.clone())
             .variable("INITIAL_LOOKBACK", "40d")
             .variable("LASTPASS_TIME_ZONE", &zone)
@@ -90,6 +92,7 @@ impl Context {
             shown_to_window: Vec::new(),
             may_be_killed: false,
             repeated_hour: None,
+            zone: time_zone,
         })
     }
 }
@@ -106,6 +109,8 @@ pub struct Stage {
     pub may_be_killed: bool,
     /// Both passes of the repeated hour in the stage's time. A watermark must not be inside.
     pub repeated_hour: Option<(Timestamp, Timestamp)>,
+    /// LastPass's zone.
+    zone: TimeZone,
     /// The events that LastPass showed when the unfinished live window was begun.
     shown_to_window: Vec<TruthEvent>,
     ahead: SignedDuration,
@@ -241,8 +246,14 @@ impl Stage {
     pub async fn finish(mut self) -> Result<Tally, Error> {
         self.calm().await?;
         let mut function = self.function().await;
+        let shown = polls(&self.before().await?.shown);
         self.until_complete(&mut function, &Invocation::new(collect_events()).with_timeout(CALM)).await?;
+        let own = polls(&self.installation.simulator.truth_events()).saturating_sub(shown);
         let held = self.compare_events().await?;
+        let to_come = held.polls_to_come;
+        self.tally.expect(to_come <= own, || {
+            format!("{to_come} events of requests are missing, of which the last runs made only {own}")
+        });
         self.tally.compare(&held);
         self.end().await
     }
@@ -256,10 +267,21 @@ impl Stage {
         Ok(())
     }
 
-    /// Compares the events from the stage's beginning on with all documents.
-    pub async fn compare_events(&self) -> Result<Comparison, Error> {
+    /// Compares the events from the stage's beginning on with all documents. Only events of a repeated hour may be
+    /// ambiguous.
+    pub async fn compare_events(&mut self) -> Result<Comparison, Error> {
         let end = self.now() + SignedDuration::from_hours(48);
-        self.installation.compare_events_in(self.begin, end).await
+        let held = self.installation.compare_events_in(self.begin, end).await?;
+        let is_repeated = |event: &&TruthEvent| {
+            let time = event.time.parse::<DateTime>();
+            event.instant >= self.begin && time.is_ok_and(|time| self.zone.to_ambiguous_timestamp(time).is_ambiguous())
+        };
+        let repeated = self.installation.simulator.truth_events().iter().filter(is_repeated).count();
+        let ambiguous = held.ambiguous_time;
+        self.tally.expect(ambiguous <= repeated, || {
+            format!("{ambiguous} documents are ambiguous, but only {repeated} events are in a repeated hour")
+        });
+        Ok(held)
     }
 
     /// Searches all output and stored data for secrets, and removes the installation.
@@ -274,7 +296,7 @@ impl Stage {
 
     pub async fn before(&self) -> Result<Before, Error> {
         // Runs read only whole seconds, and earlier requests in the current second are events too.
-        let present = whole_second(now());
+        let present = whole_second(self.now());
         let mut shown = self.installation.simulator.truth_events();
         shown.retain(|event| !event.is_poll || event.instant < present);
         Ok(Before { shown, checkpoints: self.reached().await? })
@@ -292,7 +314,7 @@ impl Stage {
                     }
                 }
                 Outcome::Died { how } => self.tally.expect(self.may_be_killed, || format!("the process ended: {how}")),
-                Outcome::TimedOut => {}
+                Outcome::TimedOut => self.tally.fail("Lambda had to end the invocation at its deadline".to_owned()),
             }
         }
         self.check_checkpoints(before).await
@@ -409,6 +431,11 @@ pub async fn roll_over(services: &Services, data_stream: &str) -> Result<(), Err
         services.elasticsearch.roll_over(data_stream).await?;
     }
     Ok(())
+}
+
+/// Returns the number of events that requests have caused.
+fn polls(events: &[TruthEvent]) -> usize {
+    events.iter().filter(|event| event.is_poll).count()
 }
 
 fn time(value: Option<&AttributeValue>) -> Option<Timestamp> {

@@ -75,7 +75,7 @@ pub async fn killed(context: Context) -> Result<Tally, Error> {
 }
 
 pub async fn timed_out(context: Context) -> Result<Tally, Error> {
-    at_every_call(context, std::time::Duration::from_secs(2), |_, _| Fault::Silence).await
+    at_every_call(context, HINDERED, |_, _| Fault::Silence).await
 }
 
 pub async fn together(context: Context) -> Result<Tally, Error> {

@@ -83,6 +83,12 @@ impl Entries {
         self.all.iter().filter(stayed).map(|entry| (entry.key.clone(), entry.value.clone())).collect()
     }
 
+    /// Returns every version of an entry that existed during one of the requests from this one on.
+    pub fn since(&self, first_request: u64) -> Vec<(String, Value)> {
+        let existed = |entry: &&Entry| entry.until.is_none_or(|until| until >= first_request);
+        self.all.iter().filter(existed).map(|entry| (entry.key.clone(), entry.value.clone())).collect()
+    }
+
     pub(crate) fn current(&self) -> impl Iterator<Item = &Entry> {
         self.all.iter().filter(|entry| entry.until.is_none())
     }
@@ -113,6 +119,9 @@ mod tests {
         assert_eq!(keys(1, 2), ["stays"]);
         assert_eq!(keys(1, 1), ["stays", "goes", "changes"]);
         assert_eq!(keys(2, 2), ["stays", "changes", "comes"]);
+        let values = |first| -> Vec<Value> { entries.since(first).into_iter().map(|(_, value)| value).collect() };
+        assert_eq!(values(1), [1, 2, 5, 4, 3]);
+        assert_eq!(values(2), [1, 5, 4]);
         assert_eq!(entries.iter().map(|(key, _)| key).collect::<Vec<_>>(), ["stays", "changes", "comes"]);
     }
 }

@@ -1,5 +1,7 @@
 //! Snapshots of entries that change during the run. The truth is the set of entries that existed during the whole run.
 
+use std::collections::BTreeSet;
+
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use lastpass_harness::{
@@ -126,7 +128,10 @@ async fn read_one(
     }
     stage.calm().await?;
     stage.until_complete(&mut function, &invocation).await?;
-    let throughout = simulator.with_world(|world| (kind.entries)(world).throughout(first_request, u64::MAX));
+    let (throughout, sometime) = simulator.with_world(|world| {
+        let entries = (kind.entries)(world);
+        (entries.throughout(first_request, u64::MAX), entries.since(first_request))
+    });
     let documents: Vec<StoredDocument> = stage
         .installation
         .documents(kind.stream)
@@ -137,10 +142,22 @@ async fn read_one(
         })
         .collect();
     let mut held = (kind.compare)(&throughout, &documents);
-    // An entry that existed for a part of the run may be in the snapshot or not.
-    held.extra.clear();
+    // An entry that existed for a part of the run may be in the snapshot or not, but only once and in one version.
+    held.extra = (kind.compare)(&sometime, &documents).extra;
+    held.extra.extend(stored_again(&documents));
     stage.tally.compare(&held);
     Ok(())
+}
+
+/// Returns each key that several documents have: the entry's, and the user's of a folder.
+fn stored_again(documents: &[StoredDocument]) -> Vec<String> {
+    let mut keys = BTreeSet::new();
+    let key = |document: &StoredDocument| {
+        let original = document.text("event.original").unwrap_or_default();
+        let record: Value = serde_json::from_str(original).unwrap_or_default();
+        format!("{} {} is stored again", record["id"], record["users"]["username"])
+    };
+    documents.iter().map(key).filter(|key| !keys.insert(key.clone())).collect()
 }
 
 /// Adds, removes or changes an entry.
@@ -149,8 +166,10 @@ fn change(kind: &Kind, world: &mut World, rng: &mut Rng) {
     let keys: Vec<String> = entries.iter().map(|(key, _)| key.to_owned()).collect();
     let key = pick(rng, &keys).clone();
     let new = rng.usize(100_000..1_000_000);
-    match rng.u8(..4) {
+    match rng.u8(..5) {
         0 => drop(entries.remove(&key)),
+        // The name stays the same.
+        3 => entries.put(key.clone(), (kind.entry)(rng, key.parse().unwrap_or(new))),
         1 => entries.put(new.to_string(), (kind.entry)(rng, new)),
         2 => entries.put_first(new.to_string(), (kind.entry)(rng, new)),
         _ => {

@@ -76,6 +76,24 @@ async fn a_warm_run_makes_no_unnecessary_call() -> Result<(), Error> {
     Ok(())
 }
 
+/// The function is frozen between its runs. Meanwhile the services close its connections.
+#[tokio::test]
+async fn a_run_after_a_freeze_needs_no_retry() -> Result<(), Error> {
+    let Some((installation, mut function)) = warm("freeze", 502).await? else { return Ok(()) };
+    for new in [20, 0] {
+        assert!(function.is_frozen());
+        installation.close_connections().await;
+        happen(&installation, new);
+        let answer = complete(&mut function, collect("event_report")).await?;
+        assert_eq!(number(&answer, "created"), new as u64, "{answer}");
+    }
+    function.stop().await;
+    let retries: Vec<String> =
+        function.output().lines().into_iter().filter(|line| line.contains("; retrying")).collect();
+    assert_eq!(retries, Vec::<String>::new());
+    Ok(())
+}
+
 #[tokio::test]
 async fn resume_without_work_makes_one_call_to_dynamodb() -> Result<(), Error> {
     let Some((installation, mut function)) = warm("nothing_to_resume", 502).await? else { return Ok(()) };

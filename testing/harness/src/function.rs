@@ -110,8 +110,8 @@ impl Outcome {
     }
 }
 
-/// One execution environment of the function. Dropping it kills its process, and fails the test if any output or
-/// response contains a secret.
+/// One execution environment of the function. Its process is frozen between invocations, as in Lambda. Dropping it kills
+/// its process, and fails the test if any output or response contains a secret.
 #[derive(Debug)]
 pub struct Function {
     binary: PathBuf,
@@ -206,6 +206,14 @@ impl Function {
         self.sandbox.as_ref().and_then(|_| self.killer.process_id())
     }
 
+    /// Returns whether its process is frozen.
+    #[must_use]
+    pub fn is_frozen(&self) -> bool {
+        let status = self.process_id().and_then(|id| std::fs::read_to_string(format!("/proc/{id}/stat")).ok());
+        // The state is the field after the name in parentheses.
+        status.is_some_and(|status| status.rsplit(')').next().is_some_and(|fields| fields.starts_with(" T")))
+    }
+
     /// Returns a handle that kills its process at any time.
     #[must_use]
     pub fn killer(&self) -> Killer {
@@ -225,21 +233,30 @@ impl Function {
         let (sender, outcome) = oneshot::channel();
         let deadline = self.clock.now() + SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX);
         let payload = Bytes::from(payload.to_string());
+        self.killer.thaw();
         sandbox.api.hand_over(Work { request_id, deadline, payload, outcome: sender });
+        let ends = tokio::time::sleep(self.clock.real(timeout));
+        tokio::pin!(ends);
         let outcome = tokio::select! {
             biased;
-            Ok(outcome) = outcome => Some(outcome),
+            Ok(outcome) = outcome => outcome,
             how = sandbox.process.ended() => return Ok(Outcome::Died { how }),
-            () = tokio::time::sleep(self.clock.real(timeout)) => None,
+            () = &mut ends => Outcome::TimedOut,
         };
+        // Lambda freezes the sandbox once the process waits for its next invocation.
+        let is_waiting = outcome != Outcome::TimedOut
+            && tokio::select! {
+                () = sandbox.api.ready() => true,
+                _ = sandbox.process.ended() => false,
+                () = &mut ends => false,
+            };
         self.sandbox = Some(sandbox);
-        match outcome {
-            Some(outcome) => Ok(outcome),
-            None => {
-                self.stop().await;
-                Ok(Outcome::TimedOut)
-            }
+        if is_waiting {
+            self.killer.freeze();
+        } else {
+            self.stop().await;
         }
+        Ok(outcome)
     }
 
     /// Invokes the function and expects a response.

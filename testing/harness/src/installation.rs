@@ -118,7 +118,7 @@ impl Plan {
             more_secrets: Vec::new(),
             variables,
             elasticsearch,
-            _proxies: [lastpass, aws],
+            proxies: [lastpass, aws],
         })
     }
 }
@@ -167,7 +167,7 @@ pub struct Installation {
     more_secrets: Vec<String>,
     variables: BTreeMap<String, String>,
     elasticsearch: Proxy,
-    _proxies: [Proxy; 2],
+    proxies: [Proxy; 2],
 }
 
 impl Installation {
@@ -204,6 +204,13 @@ impl Installation {
         self.elasticsearch.turn_to(to.url())?;
         self.services.elasticsearch = to;
         Ok(())
+    }
+
+    /// Closes all connections of its functions, as the services do with idle ones.
+    pub async fn close_connections(&self) {
+        for proxy in self.proxies.iter().chain([&self.elasticsearch]) {
+            proxy.close_connections().await;
+        }
     }
 
     /// Creates another API key of the role *writer*.

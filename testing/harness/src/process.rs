@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
@@ -63,6 +65,25 @@ impl Killer {
 
     pub(crate) fn process_id(&self) -> Option<u32> {
         lock(&self.0).as_ref().and_then(Child::id)
+    }
+
+    /// Freezes the process, if one is running, as Lambda does between invocations.
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets a frozen process continue.
+    pub(crate) fn thaw(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let held = lock(&self.0);
+        // The ID cannot belong to another process, because the child is reaped only under this lock.
+        if let Some(id) = held.as_ref().and_then(Child::id).and_then(|id| id.try_into().ok()) {
+            // It may already have ended.
+            let _ = kill(Pid::from_raw(id), signal);
+        }
     }
 
     fn exit_status(&self) -> Option<ExitStatus> {

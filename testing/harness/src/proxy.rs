@@ -45,6 +45,7 @@ pub(crate) enum Upstream {
 pub(crate) struct Proxy {
     address: SocketAddr,
     to: Arc<Mutex<String>>,
+    connections: Arc<Mutex<JoinSet<()>>>,
     server: JoinHandle<()>,
 }
 
@@ -66,22 +67,29 @@ impl Proxy {
         let address = listener.local_addr().map_err(Error::Listen)?;
         let to = Arc::new(Mutex::new(authority(url)?));
         let route = Route { upstream, to: Arc::clone(&to), calls, watch, http: Http::new() };
+        let connections = Arc::new(Mutex::new(JoinSet::new()));
+        let accepted = Arc::clone(&connections);
         let server = tokio::spawn(async move {
-            let mut connections = JoinSet::new();
-            loop {
-                tokio::select! {
-                    Ok((stream, _)) = listener.accept() => { connections.spawn(serve(stream, route.clone())); }
-                    Some(_) = connections.join_next() => {}
-                }
+            while let Ok((stream, _)) = listener.accept().await {
+                let mut accepted = lock(&accepted);
+                // Forgets those that have ended.
+                while accepted.try_join_next().is_some() {}
+                accepted.spawn(serve(stream, route.clone()));
             }
         });
-        Ok(Self { address, to, server })
+        Ok(Self { address, to, connections, server })
     }
 
     /// Moves the proxy to `url`.
     pub(crate) fn turn_to(&self, url: &str) -> Result<(), Error> {
         *lock(&self.to) = authority(url)?;
         Ok(())
+    }
+
+    /// Closes all connections, as a load balancer closes idle ones.
+    pub(crate) async fn close_connections(&self) {
+        let mut all = std::mem::take(&mut *lock(&self.connections));
+        all.shutdown().await;
     }
 
     /// Returns its URL `http://127.0.0.1:…`, without a slash at the end.

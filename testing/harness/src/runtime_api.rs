@@ -38,7 +38,7 @@ pub(crate) struct RuntimeApi {
 
 #[derive(Debug)]
 struct Shared {
-    /// Notified when the process requests its first invocation.
+    /// Notified when the process requests an invocation.
     ready: Notify,
     waiting: tokio::sync::Mutex<mpsc::UnboundedReceiver<Work>>,
     current: Mutex<Option<(String, oneshot::Sender<Outcome>)>>,
@@ -73,7 +73,7 @@ impl RuntimeApi {
         self.address.to_string()
     }
 
-    /// Waits until the process has requested its first invocation.
+    /// Waits until the process has requested an invocation. Each request is reported once.
     pub(crate) async fn ready(&self) {
         self.shared.ready.notified().await;
     }

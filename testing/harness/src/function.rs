@@ -16,6 +16,8 @@ use crate::{Error, Killer, Output, Watch};
 
 /// Longest time until a process requests its first invocation. Source: Lambda's limit for the init phase.
 const INIT_LIMIT: Duration = Duration::from_secs(10);
+/// Polling interval for the state of a process that is being frozen.
+const FREEZE_POLL: Duration = Duration::from_millis(1);
 /// `Timeout` in `template.yaml`.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -206,9 +208,14 @@ impl Function {
         self.sandbox.as_ref().and_then(|_| self.killer.process_id())
     }
 
-    /// Returns whether its process is frozen.
-    #[must_use]
-    pub fn is_frozen(&self) -> bool {
+    /// Waits until its process is frozen, which happens shortly after the outcome of an invocation.
+    pub async fn frozen(&self) {
+        while !self.is_frozen() {
+            tokio::time::sleep(FREEZE_POLL).await;
+        }
+    }
+
+    fn is_frozen(&self) -> bool {
         let status = self.process_id().and_then(|id| std::fs::read_to_string(format!("/proc/{id}/stat")).ok());
         // The state is the field after the name in parentheses.
         status.is_some_and(|status| status.rsplit(')').next().is_some_and(|fields| fields.starts_with(" T")))

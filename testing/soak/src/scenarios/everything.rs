@@ -9,12 +9,17 @@ use crate::stage::{CALM, Context, HINDERED, PASSING, backfill, collect_events};
 use crate::tally::Tally;
 use crate::worlds::{company, lastpass_faults, late_events, pick, quirks, repeating, seconds, whole_second};
 
+/// The number of invocations, and the longest time between two.
+const ROUNDS: i32 = 16;
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(15);
+
 pub async fn everything(context: Context) -> Result<Tally, Error> {
     let mut rng = context.rng();
     let from = whole_second(now() - SignedDuration::from_hours(6));
+    let to = from + ROUNDS * LONGEST_PAUSE;
     let page_size = *pick(&mut rng, &[20, 50, 10_000]);
     let mut world = company(&mut rng, 120, 4, from - SignedDuration::from_hours(1));
-    world.events.extend(late_events(&mut rng, from, now() - SignedDuration::from_hours(2), 120));
+    world.events.extend(late_events(&mut rng, from, to, 120));
     let quirks = quirks(&mut rng, page_size);
     let quirks = repeating(&mut rng, quirks);
     let mut stage = context.stage(world, quirks).await?;
@@ -22,8 +27,8 @@ pub async fn everything(context: Context) -> Result<Tally, Error> {
     let mut time = from;
     let mut function = stage.function().await;
     let mut other = stage.function().await;
-    for _ in 0..16 {
-        time += seconds(&mut rng, 60..900);
+    for _ in 0..ROUNDS {
+        time += seconds(&mut rng, 60..LONGEST_PAUSE.as_secs());
         stage.set_now(time);
         stage.calls().clear();
         stage.installation.simulator.clear_faults();
@@ -80,6 +85,7 @@ pub async fn everything(context: Context) -> Result<Tally, Error> {
             _ => {}
         }
     }
-    stage.set_now(time + SignedDuration::from_mins(20));
+    // All events have appeared, so that none appears between the last run and the comparison.
+    stage.set_now(to + SignedDuration::from_mins(20));
     stage.finish().await
 }

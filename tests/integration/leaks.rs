@@ -109,7 +109,7 @@ async fn elasticsearch_echoes_the_key() -> Result<(), Error> {
             if operation == "_mget" {
                 ask_all(&installation).await?;
             }
-            installation.calls.restart();
+            installation.calls.clear_records();
             let outcomes = ask_all_under(&installation, rule).await?;
             let was_met = installation.calls.records().iter().any(|call| call.fault);
             assert!(was_met && failed(&outcomes) >= 1, "{status} {operation}: {outcomes:?}");

@@ -23,6 +23,8 @@ use crate::worlds::whole_second;
 pub const CALM: Duration = Duration::from_secs(60);
 /// Timeout of an invocation during which a system may be down. It must end early by itself.
 pub const HINDERED: Duration = Duration::from_secs(4);
+/// Most invocations of a play that Lambda may have to end at their deadline. Chosen: a busy machine can delay one of them.
+const MOST_TIMED_OUT: u32 = 1;
 /// The key of the live checkpoint, and the prefix of the keys of backfill checkpoints.
 const LIVE: &str = "stream#event_report";
 const BACKFILL: &str = "backfill#event_report#";
@@ -91,6 +93,7 @@ impl Context {
             ahead: SignedDuration::ZERO,
             shown_to_window: Vec::new(),
             may_be_killed: false,
+            timed_out: 0,
             repeated_hour: None,
             zone: time_zone,
         })
@@ -107,6 +110,8 @@ pub struct Stage {
     pub begin: Timestamp,
     /// Whether functions are killed on purpose.
     pub may_be_killed: bool,
+    /// The invocations that Lambda had to end.
+    timed_out: u32,
     /// Both passes of the repeated hour in the stage's time. A watermark must not be inside.
     pub repeated_hour: Option<(Timestamp, Timestamp)>,
     /// LastPass's zone.
@@ -314,7 +319,12 @@ impl Stage {
                     }
                 }
                 Outcome::Died { how } => self.tally.expect(self.may_be_killed, || format!("the process ended: {how}")),
-                Outcome::TimedOut => self.tally.fail("Lambda had to end the invocation at its deadline".to_owned()),
+                Outcome::TimedOut => {
+                    self.timed_out += 1;
+                    self.tally.expect(self.timed_out <= MOST_TIMED_OUT, || {
+                        format!("Lambda had to end {} invocations at their deadlines", self.timed_out)
+                    });
+                }
             }
         }
         self.check_checkpoints(before).await

@@ -85,7 +85,7 @@ pub struct Invalid {
 
 impl From<http::Error> for Invalid {
     fn from(error: http::Error) -> Self {
-        Self { faults: vec![crate::error::with_causes(&error)] }
+        Self { faults: vec![error.to_string()] }
     }
 }
 

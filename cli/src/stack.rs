@@ -107,8 +107,8 @@ impl Stack {
         Ok(Self::read(name, &stack)?)
     }
 
-    /// Fetches the names of all lastpass-elastic stacks. None if the login may not list stacks: the names only add detail to
-    /// the text of another error.
+    /// Fetches the names of the lastpass-elastic stacks on the first page of the list. None if the login may not list stacks: the
+    /// names only add detail to the text of another error.
     async fn fetch_names(aws: &Aws) -> Vec<String> {
         let Ok(response) = Client::new(aws.config()).describe_stacks().send().await else { return Vec::new() };
         let ours = response.stacks().iter().filter(|stack| outputs(stack).contains_key(STATE_MACHINE));

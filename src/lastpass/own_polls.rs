@@ -323,7 +323,7 @@ fn utc(offset: Offset) -> String {
     }
 }
 
-/// Returns [`KNOWN_ZONES`] as zones.
+/// Returns the zones that messages name.
 pub fn known_zones() -> impl Iterator<Item = ApiZone> {
     KNOWN_ZONES.into_iter().filter_map(|name| ApiZone::new(name).ok())
 }

@@ -52,8 +52,8 @@ pub enum Error {
     },
     /// The table does not exist.
     #[error(
-        "DynamoDB has no table {table} in the function's account and region, so it was deleted: docs/errors.md says how to \
-         restore it"
+        "DynamoDB has no table {table} (CHECKPOINT_TABLE) in the function's account and region, so it was deleted: \
+         docs/errors.md says how to restore it"
     )]
     TableMissing {
         /// The table.
@@ -227,7 +227,8 @@ mod tests {
             (
                 Error::TableMissing { table: table(), source: fault() },
                 "Checkpoint.Unreachable",
-                "DynamoDB has no table checkpoints in the function's account and region, so it was deleted: docs/errors.md says how to restore it",
+                "DynamoDB has no table checkpoints (CHECKPOINT_TABLE) in the function's account and region, so it was \
+                 deleted: docs/errors.md says how to restore it",
             ),
             (
                 Error::Refused { action, table: table(), source: fault() },

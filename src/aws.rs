@@ -25,10 +25,10 @@ pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 const ATTEMPT: Duration = Duration::from_secs(3);
 
 /// First pause before a retry. Chosen: the SDK's own retries for DynamoDB begin with 50 ms.
-pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// Longest pause before a retry. Chosen: short, because the lease expires meanwhile.
-pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 /// The class of an error, which determines how the caller handles it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,6 +151,11 @@ pub(crate) fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build()
 }
 
+/// Returns the pauses between the attempts of a call.
+pub(crate) const fn backoff() -> Backoff {
+    Backoff::new(FIRST_PAUSE, LONGEST_PAUSE)
+}
+
 /// Makes a call and retries it while its fault is [`Verdict::Transient`], for at most `retry_timeout` and never past
 /// `deadline`.
 pub(crate) async fn call<T, E, Fut>(
@@ -164,7 +169,7 @@ where
     Fut: Future<Output = Result<T, SdkError<E>>>,
 {
     let stop = deadline.instant().min(Instant::now() + retry_timeout);
-    let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+    let mut backoff = backoff();
     let mut last = None;
     loop {
         let fault = match timeout_at(stop, attempt()).await {

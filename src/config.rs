@@ -236,7 +236,7 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
     /// Reads certificates as PEM. A line end may be written as `\n`, because a console field has only one line.
     fn certificates(&mut self, name: &str) -> Option<String> {
         let pem = self.optional(name)?.replace("\\n", "\n");
-        self.checked(name, http::certificates(&pem)).map(|_| pem)
+        self.checked(name, http::authorities(&pem)).map(|_| pem)
     }
 
     /// Reads the address that receives the account number and the provisioning hash. `LASTPASS_URL` accepts only

@@ -148,9 +148,7 @@ impl Clients {
             return Ok(Self { lastpass: Arc::clone(&both), elasticsearch: both });
         };
         let lastpass = Arc::new(tls(roots.clone())?);
-        for certificate in certificates(pem)? {
-            roots.add(certificate).map_err(|_| Error::Certificate)?;
-        }
+        roots.extend(authorities(pem)?.roots);
         Ok(Self { lastpass, elasticsearch: Arc::new(tls(roots)?) })
     }
 
@@ -203,19 +201,17 @@ fn tls(roots: RootCertStore) -> Result<ClientConfig, Error> {
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// Parses the certificates in a PEM text.
+/// Reads the authorities in a PEM text.
 ///
 /// # Errors
 /// [`Error::Certificate`] if there is none, or one of them cannot be read.
-pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let certificates: Vec<_> =
-        CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().map_err(|_| Error::Certificate)?;
-    let is_valid = |certificate: &CertificateDer<'_>| RootCertStore::empty().add(certificate.clone()).is_ok();
-    if certificates.is_empty() || !certificates.iter().all(is_valid) {
-        Err(Error::Certificate)
-    } else {
-        Ok(certificates)
+pub fn authorities(pem: &str) -> Result<RootCertStore, Error> {
+    let mut authorities = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        let certificate = certificate.map_err(|_| Error::Certificate)?;
+        authorities.add(certificate).map_err(|_| Error::Certificate)?;
     }
+    if authorities.is_empty() { Err(Error::Certificate) } else { Ok(authorities) }
 }
 
 /// Returns how long a server asks to wait, from either form of `Retry-After`. Source: RFC 9110, section 10.2.3.

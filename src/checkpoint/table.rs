@@ -26,7 +26,7 @@ use super::item::{
     destination_value, lease_value, number,
 };
 use crate::aws::{self, Fault};
-use crate::clock::{Backoff, Deadline};
+use crate::clock::Deadline;
 
 /// Maximum time for the retries of one call. After that the lease has expired, and the result of the call is out of date.
 const RETRY_TIMEOUT: Duration = LEASE_TIME;
@@ -156,7 +156,7 @@ impl Table {
     pub(super) async fn get_all(&self, pks: &[String]) -> Result<Vec<Attributes>, Error> {
         let key = |pk: &String| HashMap::from([(PK.to_owned(), AttributeValue::S(pk.clone()))]);
         let mut items = Vec::new();
-        let mut backoff = Backoff::new(aws::FIRST_PAUSE, aws::LONGEST_PAUSE);
+        let mut backoff = aws::backoff();
         for pks in pks.chunks(BATCH_KEYS) {
             let keys = KeysAndAttributes::builder().consistent_read(true).set_keys(Some(pks.iter().map(key).collect()));
             let mut wanted = Some(HashMap::from([(self.name.clone(), keys.build().expect("keys"))]));

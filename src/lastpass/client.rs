@@ -18,6 +18,7 @@ use super::{
     backoff::{FIRST_LOW_PRIORITY_PAUSE, FIRST_PAUSE, Throttled},
     command::{Command, MAX_RESPONSE_BYTES},
     error::{Error, Reason, ThrottlingForm},
+    problem::is_refusal,
     wire,
 };
 use crate::{
@@ -274,7 +275,7 @@ impl Client {
         match problem {
             wire::Problem::NotTheApi(why) => Fault::BadAnswer { why },
             wire::Problem::Throttled => Fault::Throttled { form: ThrottlingForm::Reported, retry_after: None },
-            wire::Problem::Fail { reason } if wire::is_refusal(&reason) => self.credentials_refused(&reason),
+            wire::Problem::Fail { reason } if is_refusal(&reason) => self.credentials_refused(&reason),
             wire::Problem::Fail { reason } if is_about_credentials(&reason) => self.unauthorized(&reason),
             wire::Problem::Fail { reason } => self.refused(command, &reason),
         }

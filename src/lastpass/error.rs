@@ -98,8 +98,8 @@ pub enum Error {
     },
     /// The zone setting contradicts the clock or LastPass's own absolute times.
     #[error(
-        "the time zone {zone} cannot be that of this LastPass account: {proof}. Set LASTPASS_TIME_ZONE (parameter LastPassTimeZone), or `time_zone` \
-         in the secret if it has that field, to the zone in which the Admin Console shows times; nothing from this \
+        "the time zone {zone} cannot be that of this LastPass account: {proof}. Set LASTPASS_TIME_ZONE (parameter \
+         LastPassTimeZone), or `time_zone` in the secret if it has that field, to the zone in which the Admin Console shows times; nothing from this \
          response was stored, and the checkpoint is unchanged"
     )]
     WrongTimeZone {

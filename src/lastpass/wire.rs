@@ -15,9 +15,9 @@ use serde::{
 use serde_json::{Value, value::RawValue};
 
 pub use super::problem::Problem;
-pub(super) use super::problem::is_refusal;
 use super::problem::{
-    CUT, LIST, Reasons, is_false, is_good_word, judge_markup, judge_text, may_hold_reason, reports_throttling,
+    CUT, LIST, Reasons, is_false, is_good_word, is_refusal, judge_markup, judge_text, may_hold_reason,
+    reports_throttling,
 };
 use crate::surrogates::{self, Key};
 

@@ -1,5 +1,6 @@
 //! The changes between snapshots: exactly those that happened, however the comparison is interrupted.
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -23,6 +24,12 @@ fn before(minutes: i64) -> Timestamp {
 /// Returns the request for the snapshot that was due `minutes` before the tests began.
 fn due(stream: &str, minutes: i64) -> Value {
     json!({"action": "collect", "stream": stream, "scheduled_time": before(minutes).to_string()})
+}
+
+/// Makes Elasticsearch answer a call with an error.
+fn error_of(call: &str, status: u16, error_type: &str) -> Rule {
+    let body = json!({"error": {"type": error_type, "reason": "no"}, "status": status});
+    Rule::on(System::Elasticsearch, call, Fault::Answer(Answer::json(status, &body)))
 }
 
 fn world(users: usize, folders: usize) -> World {
@@ -120,8 +127,7 @@ async fn an_interrupted_comparison_continues() -> Result<(), Error> {
     for stream in STREAMS {
         // The snapshot is written, but its changes are not: first the search fails, then the bulk request.
         for call in ["_pit", "lastpass.change"] {
-            let refusal = json!({"error": {"type": "illegal_argument_exception", "reason": "no"}, "status": 400});
-            installation.calls.add(Rule::on(System::Elasticsearch, call, Fault::Answer(Answer::json(400, &refusal))));
+            installation.calls.add(error_of(call, 400, "illegal_argument_exception"));
             function.expect_error(due(stream, 60)).await?;
             let status = function.ask(json!({"action": "status"})).await?;
             assert_eq!(status["streams"][stream]["changes"]["status"], "unfinished", "{status}");
@@ -143,19 +149,15 @@ async fn a_snapshot_that_is_due_while_a_comparison_fails_is_taken_by_resume() ->
     let installation = plan.world(world(20, 5)).make(&services).await?;
     let mut function = installation.function();
     complete(&mut function, due("user", 9)).await?;
-    let error = |status: u16, error_type: &str| {
-        let body = json!({"error": {"type": error_type, "reason": "no"}, "status": status});
-        Rule::on(System::Elasticsearch, "_pit", Fault::Answer(Answer::json(status, &body)))
-    };
-    installation.calls.add(error(400, "illegal_argument_exception"));
+    installation.calls.add(error_of("_pit", 400, "illegal_argument_exception"));
     function.expect_error(due("user", 8)).await?;
     installation.calls.clear();
-    installation.calls.add(error(403, "security_exception"));
+    installation.calls.add(error_of("_pit", 403, "security_exception"));
     function.expect_error(due("user", 1)).await?;
     installation.calls.clear();
     let resumed = complete(&mut function, json!({"action": "resume"})).await?;
     assert_eq!(resumed["resumed"][0]["changes"]["status"], "complete", "{resumed}");
-    let snapshots: std::collections::BTreeSet<_> =
+    let snapshots: BTreeSet<_> =
         installation.documents("user").await?.iter().map(|user| user.source["@timestamp"].to_string()).collect();
     assert_eq!(snapshots.len(), 3, "{resumed}");
     Ok(())

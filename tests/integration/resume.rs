@@ -1,23 +1,43 @@
 //! Work that a deadline interrupted continues without manual action.
 
-use jiff::SignedDuration;
-use lastpass_harness::{Answer, Call, Error, Fault, Invocation, Rule, System};
+use jiff::{SignedDuration, Timestamp};
+use lastpass_harness::{Answer, Call, Error, Fault, Function, Installation, Invocation, Rule, System};
 use lastpass_simulator::{CompanySize, Quirks, World};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::stage::{SHORT, ago, company, complete, number, plan, slow_pages, twins, until_complete};
 
-#[tokio::test]
-async fn an_unfinished_backfill_is_continued() -> Result<(), Error> {
-    let Some((services, plan)) = plan("resume").await else { return Ok(()) };
+/// A backfill of 400 events that a deadline interrupted.
+struct Interrupted {
+    installation: Installation,
+    function: Function,
+    /// Its answer.
+    first: Value,
+    /// The key of its checkpoint.
+    item: String,
+}
+
+async fn interrupted_backfill(name: &str, seed: u64, to: Timestamp) -> Result<Option<Interrupted>, Error> {
+    let Some((services, plan)) = plan(name).await else { return Ok(None) };
     let quirks = Quirks { page_size: 30, ..Quirks::default() };
-    let installation = plan.world(company(51, 400, 10)).quirks(quirks).make(&services).await?;
+    let installation = plan.world(company(seed, 400, 10)).quirks(quirks).make(&services).await?;
     installation.calls.add(slow_pages());
     let mut function = installation.function();
-    let (from, to) = (ago(SignedDuration::from_hours(264)), ago(SignedDuration::from_hours(-1)));
+    let from = ago(SignedDuration::from_hours(264));
     let request = json!({"action": "backfill", "stream": "event_report", "from": from, "to": to});
     let first = function.invoke(Invocation::new(request).with_timeout(SHORT)).await?.answer()?;
     assert_eq!(first["status"], "partial", "{first}");
+    let item = format!("backfill#event_report#{from}#{to}");
+    Ok(Some(Interrupted { installation, function, first, item }))
+}
+
+#[tokio::test]
+async fn an_unfinished_backfill_is_continued() -> Result<(), Error> {
+    let end = ago(SignedDuration::from_hours(-1));
+    let Some(Interrupted { installation, mut function, first, .. }) = interrupted_backfill("resume", 51, end).await?
+    else {
+        return Ok(());
+    };
 
     let resume = Invocation::new(json!({"action": "resume"})).with_timeout(SHORT);
     let answers = until_complete(&mut function, &resume).await?;
@@ -35,18 +55,14 @@ async fn an_unfinished_backfill_is_continued() -> Result<(), Error> {
 /// This is how an operator cancels a backfill.
 #[tokio::test]
 async fn an_unfinished_backfill_whose_item_was_deleted_is_not_continued() -> Result<(), Error> {
-    let Some((services, plan)) = plan("resume_deleted").await else { return Ok(()) };
-    let quirks = Quirks { page_size: 30, ..Quirks::default() };
-    let installation = plan.world(company(54, 400, 10)).quirks(quirks).make(&services).await?;
-    installation.calls.add(slow_pages());
-    let mut function = installation.function();
-    let (from, to) = (ago(SignedDuration::from_hours(264)), ago(SignedDuration::from_hours(1)));
-    let request = json!({"action": "backfill", "stream": "event_report", "from": from, "to": to});
-    let first = function.invoke(Invocation::new(request).with_timeout(SHORT)).await?.answer()?;
-    assert_eq!(first["status"], "partial", "{first}");
-    let item = format!("backfill#event_report#{from}#{to}");
+    let end = ago(SignedDuration::from_hours(1));
+    let Some(Interrupted { installation, mut function, first, item }) =
+        interrupted_backfill("resume_deleted", 54, end).await?
+    else {
+        return Ok(());
+    };
     assert!(installation.checkpoints().await?.contains_key(&item), "{item}");
-    services.aws.delete_item(&installation.table, &item).await?;
+    installation.services.aws.delete_item(&installation.table, &item).await?;
 
     let requests = installation.simulator.requests().len();
     let resumed = complete(&mut function, json!({"action": "resume"})).await?;

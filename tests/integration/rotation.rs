@@ -200,15 +200,25 @@ async fn rejected_credentials_are_not_sent_again() -> Result<(), Error> {
     Ok(())
 }
 
-#[tokio::test]
-async fn resume_sends_a_rejected_hash_only_once() -> Result<(), Error> {
-    let Some((installation, mut function)) = warm("refused_resume").await? else { return Ok(()) };
+/// Begins the next snapshots while LastPass fails, in this order.
+async fn leave_snapshots_unfinished(
+    installation: &Installation,
+    function: &mut Function,
+    streams: [&str; 2],
+) -> Result<(), Error> {
     installation.calls.add(Rule::on(System::LastPass, "", Fault::Answer(Answer::json(400, &json!({})))));
-    for stream in ["user", "detailed_shared_folder"] {
+    for stream in streams {
         // `warm` has read the current one.
         function.expect_error(next_snapshot(stream)).await?;
     }
     installation.calls.clear();
+    Ok(())
+}
+
+#[tokio::test]
+async fn resume_sends_a_rejected_hash_only_once() -> Result<(), Error> {
+    let Some((installation, mut function)) = warm("refused_resume").await? else { return Ok(()) };
+    leave_snapshots_unfinished(&installation, &mut function, ["user", "detailed_shared_folder"]).await?;
     installation.simulator.set_provisioning_hash(NEW_HASH);
     let before = installation.calls.count_of(System::LastPass, "");
     let (error_type, text) = function.expect_error(json!({"action": "resume"})).await?;
@@ -220,11 +230,7 @@ async fn resume_sends_a_rejected_hash_only_once() -> Result<(), Error> {
 #[tokio::test]
 async fn a_command_that_is_not_permitted_stops_no_other_command() -> Result<(), Error> {
     let Some((installation, mut function)) = warm("not_permitted").await? else { return Ok(()) };
-    installation.calls.add(Rule::on(System::LastPass, "", Fault::Answer(Answer::json(400, &json!({})))));
-    for stream in ["detailed_shared_folder", "user"] {
-        function.expect_error(next_snapshot(stream)).await?;
-    }
-    installation.calls.clear();
+    leave_snapshots_unfinished(&installation, &mut function, ["detailed_shared_folder", "user"]).await?;
     let refusal = json!({"status": "FAIL", "error": ["You do not have permission for this report"]});
     let refusal = Fault::Answer(Answer::json(200, &refusal));
     installation.calls.add(Rule::on(System::LastPass, "getdetailedsfdata", refusal));

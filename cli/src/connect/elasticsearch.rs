@@ -114,8 +114,8 @@ impl Elasticsearch<'_> {
     /// Shows the roles to paste.
     fn show_roles(&self) {
         output::print_message(
-            "Create these API keys in Kibana under Stack Management > API keys (serverless: Project settings > Management > API keys), each \
-             with its own role under `Control security privileges`, and copy them in the form `Encoded`:",
+            "Create these API keys in Kibana under Stack Management > API keys (serverless: Project settings > Management > \
+             API keys), each with its own role under `Control security privileges`, and copy them in the form `Encoded`:",
         );
         let roles = [(self.plan.key, "writer", WRITER_ROLE), (self.plan.templates, "installer", INSTALLER_ROLE)];
         for (_, name, role) in roles.into_iter().filter(|(is_needed, ..)| *is_needed) {

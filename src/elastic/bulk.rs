@@ -28,6 +28,7 @@ const PIPELINE: &str = "documents were refused before they reached an index, whi
     ingest pipeline that does not exist (index.final_pipeline, perhaps in a @custom component template) or that fails";
 
 /// The outcomes of the documents of one request.
+#[derive(Default)]
 pub(super) struct BulkOutcomes {
     /// The outcome of each document, in order. None if the document has to be sent again.
     pub(super) outcomes: Vec<Option<Outcome>>,
@@ -81,7 +82,7 @@ impl BulkApi {
     pub(super) fn read<'a>(
         &self,
         response: &Response,
-        ids: impl ExactSizeIterator<Item = &'a DocId>,
+        ids: impl ExactSizeIterator<Item = &'a DocId> + Clone,
         is_doubtful: impl Fn(&str) -> bool,
     ) -> Result<ControlFlow<(), BulkOutcomes>, Error> {
         #[derive(Deserialize)]
@@ -102,8 +103,12 @@ impl BulkApi {
             413 => return Ok(ControlFlow::Break(())),
             status => return Err(self.request_refused(status, response.error_type())),
         }
-        let items = self.client.parse::<Items<'_>>(response)?.items;
         let sent = ids.len();
+        if index_of_all(response, ids.clone()).is_some_and(|index| !is_doubtful(index)) {
+            let outcomes = vec![Some(Ok(Delivery::Created)); sent];
+            return Ok(ControlFlow::Continue(BulkOutcomes { outcomes, ..BulkOutcomes::default() }));
+        }
+        let items = self.client.parse::<Items<'_>>(response)?.items;
         let is_same = |(id, action): (&DocId, &Action<'_>)| {
             let Item { id: answered, index, .. } = &action.create;
             answered.as_ref().is_some_and(|answered| answered.as_str() == id.as_str()) && index.is_some()
@@ -121,8 +126,7 @@ impl BulkApi {
         items: impl ExactSizeIterator<Item = Item<'a>>,
         is_doubtful: impl Fn(&str) -> bool,
     ) -> Result<BulkOutcomes, Error> {
-        let outcomes = Vec::with_capacity(items.len());
-        let mut result = BulkOutcomes { outcomes, doubtful: Vec::new(), doubtful_index: None, cause: None };
+        let mut result = BulkOutcomes { outcomes: Vec::with_capacity(items.len()), ..BulkOutcomes::default() };
         for (position, item) in items.enumerate() {
             let doubtful = is_doubtful(item.index()).then(|| item.index().to_owned());
             result.outcomes.push(match item.judge(self.data_stream.as_str()) {
@@ -182,5 +186,47 @@ impl BulkApi {
             StopCause::NoTemplate => Error::NotSetUp { host, operation, missing: NO_TEMPLATE },
             StopCause::Pipeline => Error::NotSetUp { host, operation, missing: PIPELINE },
         }
+    }
+}
+
+/// Returns the index in which all documents with these `ids` were created, if the response says only that.
+fn index_of_all<'r, 'a>(response: &'r Response, ids: impl Iterator<Item = &'a DocId>) -> Option<&'r str> {
+    const BEGIN: &str = r#"{"items":[{"create":{"_index":""#;
+    let index = response.text()?.strip_prefix(BEGIN)?.split('"').next()?;
+    let begin = format!(r#"{BEGIN}{index}","_id":""#);
+    let between = format!(r#"","status":201}}}},{{"create":{{"_index":"{index}","_id":""#);
+    response.is_about_each(ids, [&begin, &between, r#"","status":201}}]}"#]).then_some(index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_documents_that_were_all_created_in_one_index_have_an_index_of_all() {
+        let item = |index: &str, id: &str, rest: &str| {
+            format!(r#"{{"create":{{"_index":"{index}","_id":"{id}","status":{rest}}}}}"#)
+        };
+        let ids = ["x", "y"].map(|id| DocId(id.to_owned()));
+        let of = |items: &[String]| {
+            let body = format!(r#"{{"items":[{}]}}"#, items.join(","));
+            let (operation, status) = (Operation::Write, reqwest::StatusCode::OK);
+            let response = Response { operation, status, retry_after: None, body: body.into_bytes() };
+            index_of_all(&response, ids.iter()).map(str::to_owned)
+        };
+        let created = item(".ds-1", "x", "201");
+        assert_eq!(of(&[created.clone(), item(".ds-1", "y", "201")]).as_deref(), Some(".ds-1"));
+        for other in [
+            item(".ds-2", "y", "201"),
+            item(".ds-1", "z", "201"),
+            item(".ds-1", "y", "200"),
+            item(".ds-1", "y", "409"),
+            item(".ds-1", "y", r#"201,"failure_store":"used""#),
+            item(".ds-1", "y", r#"201,"error":{"type":"x"}"#),
+        ] {
+            assert_eq!(of(&[created.clone(), other.clone()]), None, "{other}");
+        }
+        assert_eq!(of(&[created]), None);
+        assert_eq!(of(&[]), None);
     }
 }

@@ -146,7 +146,7 @@ impl Client {
     /// [`Error::Unreachable`] for a body that this API does not have: something else responded.
     pub(super) fn parse<'a, T: Deserialize<'a>>(&self, response: &'a Response) -> Result<T, Error> {
         // Checking the whole body for UTF-8 at once is faster than checking each text.
-        let body = std::str::from_utf8(&response.body).ok().and_then(|body| serde_json::from_str(body).ok());
+        let body = response.text().and_then(|body| serde_json::from_str(body).ok());
         let body = body.ok_or_else(|| self.unreachable(response.operation, Unanswered::NotElasticsearch))?;
         self.has_responded.store(true, Ordering::Relaxed);
         Ok(body)

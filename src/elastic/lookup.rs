@@ -29,6 +29,9 @@ use crate::text::Text;
 /// Maximum number of documents in one `_mget`. Chosen: about 1.5 MB of body, and as much of response.
 const MAX_LOOKUPS: usize = 10_000;
 
+/// The response to a lookup in one index that has none of the documents, around their IDs.
+const NONE_FOUND: [&str; 3] = [r#"{"docs":[{"_id":""#, r#"","found":false},{"_id":""#, r#"","found":false}]}"#];
+
 const FIND_REMEDY: &str = "see the Elasticsearch log for the reason, and check whether the data stream can be read";
 const TOO_LARGE_REMEDY: &str = "even a request for a single ID is too large: raise the limit that it exceeds, which \
     is http.max_content_length of Elasticsearch (elasticsearch.yml), client_max_body_size of an nginx in front of it, \
@@ -118,6 +121,10 @@ impl Finder {
         batch: &[Question<'_>],
         found: &mut HashSet<usize>,
     ) -> Result<Option<Error>, Error> {
+        let ids = batch.iter().map(|question| question.id);
+        if response.is_about_each(ids, NONE_FOUND) {
+            return Ok(None);
+        }
         let entries = self.client.parse::<Entries<'_>>(response)?.docs;
         let mismatch = || {
             let fault = Unanswered::ItemMismatch { sent: batch.len(), answered: entries.len() };

@@ -1,7 +1,9 @@
 //! The main journey: every LastPass record arrives in Elasticsearch exactly once.
 
+use std::sync::{Arc, Mutex};
+
 use jiff::{SignedDuration, ToSpan as _};
-use lastpass_harness::{Comparison, Error, Installation};
+use lastpass_harness::{Comparison, Error, Fault, Installation, Rule, System};
 use lastpass_simulator::{Bound, CompanySize, Event, NextIs, Order, Quirks, World};
 use serde_json::Value;
 
@@ -208,5 +210,47 @@ async fn a_page_just_below_the_response_limit_is_read() -> Result<(), Error> {
     let mut function = installation.function();
     let answer = function.ask(collect("event_report")).await?;
     assert_eq!((&answer["status"], number(&answer, "created")), (&Value::from("complete"), 9_000), "{answer}");
+    Ok(())
+}
+
+/// `is_about_each` in `src/elastic/response.rs` saves time only if Elasticsearch writes exactly these fields in this order.
+#[tokio::test]
+async fn elasticsearch_answers_about_documents_in_the_form_that_is_not_parsed() -> Result<(), Error> {
+    let Some((services, plan)) = plan("usual").await else { return Ok(()) };
+    let installation = plan.world(company(3, 50, 5)).make(&services).await?;
+    let mut function = installation.function();
+    function.ask(collect("event_report")).await?;
+    let new = Event::at(lastpass_harness::now()).by("new@example.com").doing("Log in");
+    installation.simulator.push_events([new]);
+
+    let [lookups, bulks] = ["_mget", "_bulk"].map(|operation| {
+        let answers = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&answers);
+        let keep = move |answer: Value| {
+            kept.lock().expect("the answers").push(answer.clone());
+            answer
+        };
+        installation.calls.add(Rule::on(System::Elasticsearch, operation, Fault::Change(Arc::new(keep))));
+        answers
+    });
+    function.ask(collect("event_report")).await?;
+
+    let assert_form = |answer: &Value, name: &str, entry: &dyn Fn(&Value) -> String| {
+        let entries = answer[name].as_array().expect("a list").iter().map(entry);
+        assert_eq!(answer.to_string(), format!(r#"{{"{name}":[{}]}}"#, entries.collect::<Vec<_>>().join(",")));
+    };
+    let lookups = lookups.lock().expect("the lookups");
+    assert!(lookups.iter().any(|answer| answer["docs"].to_string().contains("false")), "{lookups:?}");
+    for answer in lookups.iter() {
+        assert_form(answer, "docs", &|doc| format!(r#"{{"_id":{},"found":{}}}"#, doc["_id"], doc["found"]));
+    }
+    let bulks = bulks.lock().expect("the bulk requests");
+    assert!(!bulks.is_empty());
+    for answer in bulks.iter() {
+        assert_form(answer, "items", &|item| {
+            let (index, id) = (&item["create"]["_index"], &item["create"]["_id"]);
+            format!(r#"{{"create":{{"_index":{index},"_id":{id},"status":201}}}}"#)
+        });
+    }
     Ok(())
 }

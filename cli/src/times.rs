@@ -154,7 +154,7 @@ impl Range {
 
     /// Formats the range in `zone`; `None` if that equals UTC.
     fn local(&self, zone: &TimeZone) -> Option<String> {
-        let ends = [self.from, self.to].map(|end| end.to_zoned(zone.clone()));
+        let ends = [self.from, self.to].map(|end| end.to_zoned_datetime(zone.clone()));
         if ends.iter().all(|end| end.offset().seconds() == 0) {
             return None;
         }

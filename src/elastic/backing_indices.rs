@@ -285,7 +285,7 @@ impl Generation {
 
     /// Returns a time before which the index was created: the end of the day in its name.
     fn created_before(self) -> Option<Timestamp> {
-        Some(self.day.checked_add(1.day()).ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp())
+        Some(self.day.checked_add(1.day()).ok()?.to_zoned_datetime(TimeZone::UTC).ok()?.timestamp())
     }
 }
 

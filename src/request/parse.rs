@@ -275,7 +275,7 @@ impl<'a> Fields<'a> {
 #[must_use]
 pub fn parse_time(text: &str) -> Option<Timestamp> {
     let instant = match text.parse::<civil::Date>() {
-        Ok(date) if text.len() == "2025-01-31".len() => date.to_zoned(TimeZone::UTC).ok()?.timestamp(),
+        Ok(date) if text.len() == "2025-01-31".len() => date.to_zoned_datetime(TimeZone::UTC).ok()?.timestamp(),
         _ => text.parse::<Timestamp>().ok()?,
     };
     Some(whole_second(instant))

@@ -140,7 +140,7 @@ impl Stage {
     pub(crate) fn answers(&self) -> Result<Vec<Vec<u8>>, Error> {
         let wall_time = |instant: Timestamp| {
             let zone = self.simulator.quirks().time_zone;
-            instant.to_zoned(zone).strftime("%Y-%m-%d %H:%M:%S").to_string()
+            instant.to_zoned_datetime(zone).strftime("%Y-%m-%d %H:%M:%S").to_string()
         };
         let data = json!({
             "from": wall_time(self.begin), "to": wall_time(self.end + SignedDuration::from_secs(1)), "user": "allusers",

@@ -96,7 +96,7 @@ mod tests {
         let start = Timestamp::from_second("2025-04-05T13:00:00Z".parse::<Timestamp>().unwrap().as_second()).unwrap();
         for minutes in 0..240 {
             let instant = start + jiff::SignedDuration::from_mins(minutes);
-            assert_eq!(local.civil(instant), instant.to_zoned(zone.clone()).datetime());
+            assert_eq!(local.civil(instant), instant.to_zoned_datetime(zone.clone()).datetime());
         }
     }
 

@@ -78,7 +78,7 @@ pub enum SecretSource {
 
 /// Settings that cannot be used, with all their faults.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the function's settings are not valid: {}. Correct them with the parameters of its CloudFormation stack (environment variables of the function); docs/settings.md explains each", faults.join("; "))]
+#[error("the function's settings are not valid: {}. Correct the parameters of its CloudFormation stack, which sets these environment variables; docs/settings.md explains each", faults.join("; "))]
 pub struct Invalid {
     faults: Vec<String>,
 }
@@ -275,7 +275,10 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
                 longest
             }
             None => {
-                self.faults.push(format!("{name} is {}, not a duration: use 90s, 15m, 24h or 7d", Quoted(&text)));
+                self.faults.push(format!(
+                    "{name} is {}, not a duration: use a whole number with s, m, h or d, such as 15m or 24h",
+                    Quoted(&text)
+                ));
                 longest
             }
         }

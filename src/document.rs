@@ -86,8 +86,8 @@ pub struct Namespace(String);
 /// The error for a text that cannot be a namespace.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{} is not a valid namespace: use 1 to 100 bytes in lower case, without any of \\ / * ? \" < > | , # : - or white \
-     space",
+    "{} is not a valid namespace: use 1 to 100 bytes in lower case, without white space, hyphens and any of \\ / * ? \" < > \
+     | , # :",
     Quoted(name)
 )]
 pub struct InvalidNamespace {
@@ -178,7 +178,7 @@ impl AccountName {
     }
 }
 
-/// The organisation that an account belongs to.
+/// The organization that an account belongs to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Organization {
     /// `organization.id`.

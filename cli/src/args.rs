@@ -43,10 +43,10 @@ pub struct StackOptions {
         value_name = "NAME"
     )]
     pub name: String,
-    /// Account of a stack that reads several; can be repeated
+    /// Name of an account, if the stack reads several; can be repeated
     #[arg(long = "account", global = true, value_name = "NAME")]
     pub accounts: Vec<String>,
-    /// All accounts of a stack that reads several
+    /// All accounts, if the stack reads several
     #[arg(long, global = true, conflicts_with = "accounts")]
     pub all_accounts: bool,
     /// AWS region of the stack; default: the region of the environment or the profile
@@ -132,10 +132,10 @@ pub struct ConnectArgs {
     /// Elasticsearch user who may create API keys; asked for if it is missing
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
-    /// Take API keys from Kibana in place of a user, as serverless projects require
+    /// Ask for two API keys that you create in Kibana, instead of a user; serverless projects require this
     #[arg(long, conflicts_with = "user")]
     pub api_keys: bool,
-    /// Read the values from standard input, a JSON document
+    /// Read the values from a JSON document on standard input
     #[arg(long)]
     pub secrets_from_stdin: bool,
     /// Replace the provisioning hash
@@ -194,7 +194,7 @@ pub struct ContentInstall {
     /// ID of the space; default: the one in the URL, or default
     #[arg(long, value_name = "ID")]
     pub space: Option<String>,
-    /// Also replace values that you changed in the rules; rules stay enabled or disabled
+    /// Also replace values that you changed in the rules; each rule stays enabled or disabled
     #[arg(long)]
     pub overwrite: bool,
 }

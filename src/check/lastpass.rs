@@ -14,7 +14,7 @@ use crate::{
         self, folders,
         paging::{Page, PageRequest},
         reporting,
-        user_dates::{self, Fit},
+        user_dates::{self, ZoneMatch},
         users,
     },
 };
@@ -92,10 +92,10 @@ fn judge_user_dates(systems: &Systems<'_>, users: &Page, events: &reporting::Pag
     let Systems { zone, user_zone, .. } = *systems;
     let set = user_zone.name();
     match user_dates::compare(&users.entries, events, zone, user_zone) {
-        Fit::AsSet { users } => Ok(format!(
+        ZoneMatch::AsSet { users } => Ok(format!(
             "the dates of users match {set}: the last logins of {users} users match logins in the event report"
         )),
-        Fit::Other { zone, users } => {
+        ZoneMatch::Other { zone, users } => {
             let message = format!(
                 "the dates of users match {zone}, not {set}: with {zone}, the last logins of {users} users match \
                  logins in the event report. Set LASTPASS_USER_TIME_ZONE (parameter LastPassUserTimeZone), or \
@@ -105,11 +105,11 @@ fn judge_user_dates(systems: &Systems<'_>, users: &Page, events: &reporting::Pag
             let is_utc = ["UTC", "Etc/UTC"].iter().any(|utc| utc.eq_ignore_ascii_case(set));
             if is_utc { Ok(message) } else { Err(message) }
         }
-        Fit::Unknown { compared: 0 } => Ok(format!(
+        ZoneMatch::Unknown { compared: 0 } => Ok(format!(
             "it could not be determined whether the dates of users are in {set}: there is not enough data, because no \
              user has both a last login and a login in the event report"
         )),
-        Fit::Unknown { compared } => Ok(format!(
+        ZoneMatch::Unknown { compared } => Ok(format!(
             "it could not be determined whether the dates of users are in {set}: there is not enough data, because \
              the last logins of {compared} users match the event report in no known time zone"
         )),

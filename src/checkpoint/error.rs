@@ -39,8 +39,8 @@ pub enum Error {
     },
     /// The KMS key that encrypts the table cannot be used.
     #[error(
-        "DynamoDB could not use the KMS key of the table {table} for `{action}`: enable the key, and allow the \
-         function's role `kms:Decrypt` in the key's policy"
+        "DynamoDB could not use the KMS key of the table {table} for `{action}`: enable the key, set the \
+         parameter KmsKeyArn to it, and let its policy leave the permissions to IAM (docs/deploy.md)"
     )]
     Key {
         /// The IAM name of the call.
@@ -222,7 +222,7 @@ mod tests {
                 Error::Key { action, table: table(), source: fault() },
                 "Checkpoint.Forbidden",
                 "DynamoDB could not use the KMS key of the table checkpoints for `dynamodb:UpdateItem`: enable the \
-                 key, and allow the function's role `kms:Decrypt` in the key's policy",
+                 key, set the parameter KmsKeyArn to it, and let its policy leave the permissions to IAM (docs/deploy.md)",
             ),
             (
                 Error::TableMissing { table: table(), source: fault() },

@@ -43,7 +43,7 @@ pub(super) fn expiry(now: Timestamp, latest_expiry: Timestamp) -> Timestamp {
 impl Lease {
     /// Returns this lease with another deadline for its writes.
     #[must_use]
-    pub fn until(mut self, deadline: Deadline) -> Self {
+    pub fn with_deadline(mut self, deadline: Deadline) -> Self {
         self.table.deadline = deadline;
         self
     }

@@ -173,15 +173,15 @@ impl Store {
         let claim = Claim { key, request_id, now };
         let changes = |found: Option<&Item>| {
             let mut changes = vec![lease_change(&token, request_id, expires)];
-            match self.fit(found)? {
-                Fit::Same(item) => {
+            match self.start_from(found)? {
+                Start::Continue(item) => {
                     // Without this, DynamoDB could delete the item during the run, and the work would start over.
                     changes.push((EXPIRES_AT, None));
                     if item.destination.cluster_uuid.is_none() {
                         changes.push(destination_change(&self.destination));
                     }
                 }
-                Fit::Fresh(state) => {
+                Start::Fresh(state) => {
                     changes.push(destination_change(&self.destination));
                     changes.extend(state_changes(key, &state, now));
                 }
@@ -200,9 +200,9 @@ impl Store {
                 token,
                 request_id: request_id.to_owned(),
                 latest_expiry,
-                state: Mutex::new(match self.fit(before.as_deref())? {
-                    Fit::Same(item) => item.state.clone(),
-                    Fit::Fresh(state) => *state,
+                state: Mutex::new(match self.start_from(before.as_deref())? {
+                    Start::Continue(item) => item.state.clone(),
+                    Start::Fresh(state) => *state,
                 }),
                 written: tokio::sync::Mutex::new(Written { version, expires }),
             })),
@@ -320,7 +320,7 @@ impl Store {
             return Err(error);
         }
         for item in &listing.items {
-            self.fit(Some(item))?;
+            self.start_from(Some(item))?;
         }
         Ok(listing.items.iter().any(|item| item.is_bound() && item.destination.is_same(&self.destination)))
     }
@@ -355,15 +355,15 @@ impl Store {
         }
     }
 
-    /// Determines whether this run may continue from `found`.
-    fn fit<'a>(&self, found: Option<&'a Item>) -> Result<Fit<'a>, Error> {
+    /// Determines where a run that found this item starts.
+    fn start_from<'a>(&self, found: Option<&'a Item>) -> Result<Start<'a>, Error> {
         match found {
-            None => Ok(Fit::Fresh(Box::default())),
-            Some(item) if item.destination.is_same(&self.destination) => Ok(Fit::Same(item)),
+            None => Ok(Start::Fresh(Box::default())),
+            Some(item) if item.destination.is_same(&self.destination) => Ok(Start::Continue(item)),
             // Nothing was acknowledged, so nothing is lost.
-            Some(item) if !item.is_bound() => Ok(Fit::Fresh(Box::new(item.state.restarted()))),
+            Some(item) if !item.is_bound() => Ok(Start::Fresh(Box::new(item.state.restarted()))),
             // A completion elsewhere says nothing about this destination, and starting over loses nothing.
-            Some(item) if item.key.expires() && item.state.complete => Ok(Fit::Fresh(Box::default())),
+            Some(item) if item.key.expires() && item.state.complete => Ok(Start::Fresh(Box::default())),
             Some(item) => Err(self.destination_changed(item.key, &item.destination, &self.destination)),
         }
     }
@@ -383,11 +383,11 @@ impl Store {
     }
 }
 
-/// The relation of an item to this store's destination.
-enum Fit<'a> {
+/// Where a run starts.
+enum Start<'a> {
     /// The item holds the progress in this destination.
-    Same(&'a Item),
-    /// There is no item, or it belongs to another destination and is complete or not bound. Holds the initial state.
+    Continue(&'a Item),
+    /// There is no item, or it belongs to another destination and is complete or not bound. The run starts with this state.
     Fresh(Box<State>),
 }
 

@@ -108,7 +108,7 @@ impl<'a> Run<'a> {
         let stream = key.stream();
         let held = session.store.acquire(key, &session.origin.request_id, now(), session.limits.lease_until).await?;
         let lease = match held {
-            Acquired::Held(lease) => lease.until(session.limits.save_deadline),
+            Acquired::Held(lease) => lease.with_deadline(session.limits.save_deadline),
             Acquired::Busy { expires } => {
                 let mut answer = RunAnswer::skipped(action, stream, Reason::LeaseHeld);
                 answer.lease_expires = Some(expires);

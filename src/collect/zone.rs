@@ -57,7 +57,7 @@ impl ZoneProof<'_> {
     /// Never fails: a request without a response proves nothing. Sends no further request when LastPass throttles.
     pub(crate) async fn prove_zone(&self, page: &Page, polls: &mut Vec<Poll>) -> Verdict {
         let deadline = self.own_deadline();
-        let lastpass = self.lastpass.until(deadline);
+        let lastpass = self.lastpass.with_deadline(deadline);
         let mut verdict = self.judge(page, polls);
         let from = self.begin_of_newer_events(page);
         let newest = own_polls::newest_wall_time(page);
@@ -81,7 +81,7 @@ impl ZoneProof<'_> {
     async fn find(&self, polls: &[Poll]) -> Verdict {
         let Some(oldest) = polls.first() else { return Verdict::Unknown };
         let from = oldest.sent.saturating_sub(ZONE_REACH + BEFORE_NEWEST).unwrap_or(oldest.sent);
-        match self.poll(&self.lastpass.until(self.own_deadline()), from).await {
+        match self.poll(&self.lastpass.with_deadline(self.own_deadline()), from).await {
             Some((page, _)) => self.judge(&page, polls),
             None => Verdict::Unknown,
         }

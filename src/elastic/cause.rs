@@ -98,7 +98,7 @@ impl fmt::Display for Unanswered {
                 "returned 404 in a form that is not Elasticsearch's, as Elastic Cloud does for a deployment that does \
                  not exist",
             ),
-            Self::Status(407) => f.write_str("was not reached: a proxy in between requires its own credentials (407)"),
+            Self::Status(407) => f.write_str("was not reached: a proxy on the way to it requires credentials (407)"),
             Self::Status(status) => write!(f, "returned {status}"),
             Self::Redirect => {
                 f.write_str("returned a redirect, which is not followed (Kibana and login pages redirect)")

@@ -51,7 +51,7 @@ impl Client {
 
     /// Returns this client with another deadline.
     #[must_use]
-    pub fn until(&self, deadline: Deadline) -> Self {
+    pub fn with_deadline(&self, deadline: Deadline) -> Self {
         Self { deadline, ..self.clone() }
     }
 

@@ -46,7 +46,7 @@ pub enum Error {
     #[error(
         "Elasticsearch at {host} refused the user {user:?} or the password: try both in Kibana. A user who logs in to Kibana \
          through single sign-on, and every user of a serverless project, has no password in Elasticsearch: create two API \
-         keys there, and pass --api-keys"
+         keys in Kibana, and pass --api-keys"
     )]
     UserUnauthorized {
         /// The cluster.
@@ -84,7 +84,7 @@ pub enum Error {
     /// No usable response of Elasticsearch, even after retries.
     #[error(
         "The request to {operation} failed, because Elasticsearch at {host} {fault}: check ELASTICSEARCH_URL or \
-         ELASTIC_CLOUD_ID, the health of the cluster, and everything in between (proxy, traffic filter, VPC); the next run continues"
+         ELASTIC_CLOUD_ID, the health of the cluster, and everything on the way to it (proxy, traffic filter, VPC); the next run continues"
     )]
     Unreachable {
         /// The cluster.
@@ -304,8 +304,8 @@ mod tests {
                 "Elasticsearch.Unreachable",
                 "The request to look up which documents exist failed, because Elasticsearch at es.example.com did not respond \
                  within 30 s: \
-                 check ELASTICSEARCH_URL or ELASTIC_CLOUD_ID, the health of the cluster, and everything in \
-                 between (proxy, traffic filter, VPC); the next run continues",
+                 check ELASTICSEARCH_URL or ELASTIC_CLOUD_ID, the health of the cluster, and everything on the \
+                 way to it (proxy, traffic filter, VPC); the next run continues",
             ),
             (
                 Error::OutOfTime { host: host(), operation: Operation::Write },

@@ -33,9 +33,9 @@ pub(super) fn tls_remedy(fault: &TlsFault) -> &'static str {
 static REMEDIES: &[(&str, &str)] = &[
     (
         CLUSTER_BLOCK,
-        "the index or the whole cluster is write-blocked or read-only, which Elasticsearch itself does when a disk is \
-         nearly full (flood-stage watermark): check GET _cat/allocation, index.blocks in GET <data stream>/_settings \
-         and cluster.blocks in GET _cluster/settings, add disk space, and remove the block",
+        "the index or the whole cluster is blocked: check index.blocks in GET <data stream>/_settings and cluster.blocks in \
+         GET _cluster/settings, and remove the block. If Elasticsearch blocked writes itself, because a disk is nearly full \
+         (flood-stage watermark), GET _cat/allocation shows it: add disk space",
     ),
     (
         SHARD_LIMIT,
@@ -45,14 +45,14 @@ static REMEDIES: &[(&str, &str)] = &[
     ("index_closed_exception", "a backing index of the data stream is closed: open it (POST <index>/_open)"),
 ];
 
-/// The `error.type` of a write-blocked or full index (403, 429) and of a cluster without a master (503).
+/// The `error.type` of a blocked index (403), of a full disk (429) and of a cluster without a master (503).
 pub(super) const CLUSTER_BLOCK: &str = "cluster_block_exception";
 
 /// The `error.type` of an index that cannot be created because of the limit of shards (400).
 pub(super) const SHARD_LIMIT: &str = "validation_exception";
 
 /// The remedy for a licence that has expired or lacks a feature (403).
-pub(super) const LICENCE_REMEDY: &str = "the license of the cluster has expired, or does not cover the named feature: \
+pub(super) const LICENCE_REMEDY: &str = "the licence of the cluster has expired, or does not cover the named feature: \
                                          see Kibana under Stack Management > License management";
 
 /// Returns the remedy for a refusal with `error_type`, if it depends on nothing else.

@@ -51,7 +51,7 @@ pub struct SnapshotQuery {
     pub letters: DataStream,
     /// The account, in dead letters.
     pub account: AccountNumber,
-    /// The organisation, which distinguishes accounts that write into one data stream.
+    /// The organization, which distinguishes accounts that write into one data stream.
     pub organization: Organization,
     /// The `@timestamp`s of both, the earlier one first.
     pub timestamps: [Timestamp; 2],

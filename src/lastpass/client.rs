@@ -102,7 +102,7 @@ impl Client {
 
     /// Returns this client with another deadline. Both count their requests together.
     #[must_use]
-    pub fn until(&self, deadline: Deadline) -> Self {
+    pub fn with_deadline(&self, deadline: Deadline) -> Self {
         Self { deadline, ..self.clone() }
     }
 
@@ -263,7 +263,7 @@ impl Client {
                 Fault::BadAnswer { why: "there is no API at that address" }
             }
             StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-                Fault::BadAnswer { why: "a proxy in between requires its own credentials" }
+                Fault::BadAnswer { why: "a proxy on the way to it requires credentials" }
             }
             _ if status.is_redirection() => Fault::BadAnswer { why: "it redirects to another address" },
             _ => self.refused(command, &code),

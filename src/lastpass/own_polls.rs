@@ -42,7 +42,7 @@ const LONGEST_POLL: SignedDuration = SignedDuration::from_secs(5);
 const FEWEST_MATCHES: usize = 3;
 /// How many shifts may fit within [`NEAR_MS`]. Chosen: a few fit if another client sends requests between ours. If
 /// events are dense, every second or third shift fits.
-const MOST_FITS: usize = 4;
+const MOST_SHIFTS: usize = 4;
 /// The range around a shift in which other fitting shifts are counted. Chosen: longer than the requests of one
 /// invocation take.
 const NEAR_MS: i64 = 60_000;
@@ -161,15 +161,15 @@ impl Evidence<'_> {
         if is_possible(set_ms, CLOCK_TOLERANCE.as_secs() * 1_000) && polls.iter().any(has_event) {
             return Verdict::Agrees;
         }
-        let fits: Vec<i64> = seen.iter().filter_map(|event_ms| fit(&polls, *event_ms, &seen)).collect();
-        let possible = || fits.iter().copied().filter(|shift| is_possible(*shift, SKEW_MS));
+        let shifts: Vec<i64> = seen.iter().filter_map(|event_ms| find_shift(&polls, *event_ms, &seen)).collect();
+        let possible = || shifts.iter().copied().filter(|shift| is_possible(*shift, SKEW_MS));
         let Some(shift_ms) = possible().min_by_key(|shift| (shift - nearest_quarter(*shift)).abs()) else {
             return Verdict::Unknown;
         };
         let offset_ms = nearest_quarter(shift_ms);
-        let near = fits.iter().filter(|fit| (*fit - shift_ms).abs() <= NEAR_MS).count();
+        let near = shifts.iter().filter(|shift| (*shift - shift_ms).abs() <= NEAR_MS).count();
         let is_proven = possible().all(|shift| nearest_quarter(shift) == offset_ms)
-            && near <= MOST_FITS
+            && near <= MOST_SHIFTS
             && (shift_ms - offset_ms).abs() <= SKEW_MS
             && OFFSETS_MS.contains(&offset_ms);
         let offset = i32::try_from(offset_ms / 1_000).ok().and_then(|seconds| Offset::from_seconds(seconds).ok());
@@ -207,14 +207,14 @@ impl Evidence<'_> {
 /// Returns the shift from our clock to wall times at which the event at `event_ms` belongs to the first request and the
 /// other requests have events too. Only the last requests may lack their events, and only if nothing later has
 /// appeared.
-fn fit(polls: &[&Poll], event_ms: i64, seen: &BTreeSet<i64>) -> Option<i64> {
+fn find_shift(polls: &[&Poll], event_ms: i64, seen: &BTreeSet<i64>) -> Option<i64> {
     let (first, others) = polls.split_first()?;
-    fit_others(others, Shifts::of(first, event_ms), &BTreeSet::from([event_ms]), seen)
+    find_shift_of_others(others, Shifts::of(first, event_ms), &BTreeSet::from([event_ms]), seen)
 }
 
 /// Does the same for the requests after those whose events are `matched`, which allow `shift`. Several events may belong to
 /// a request, and which of them does may show only later, so each is tried.
-fn fit_others(polls: &[&Poll], shift: Shifts, matched: &BTreeSet<i64>, seen: &BTreeSet<i64>) -> Option<i64> {
+fn find_shift_of_others(polls: &[&Poll], shift: Shifts, matched: &BTreeSet<i64>, seen: &BTreeSet<i64>) -> Option<i64> {
     let proven = (matched.len() >= FEWEST_MATCHES).then(|| shift.middle());
     let Some((poll, others)) = polls.split_first() else { return proven };
     let events = seen.range(ms(poll.sent) + shift.from - 1_000..=ms(poll.answered) + shift.to);
@@ -226,7 +226,7 @@ fn fit_others(polls: &[&Poll], shift: Shifts, matched: &BTreeSet<i64>, seen: &BT
     }
     fitting.find_map(|(event, narrower)| {
         let matched = matched.iter().copied().chain([event]).collect();
-        fit_others(others, narrower, &matched, seen)
+        find_shift_of_others(others, narrower, &matched, seen)
     })
 }
 

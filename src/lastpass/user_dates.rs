@@ -28,7 +28,7 @@ const FEWEST_USERS: usize = 2;
 
 /// The zone that matches the dates of users.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fit {
+pub enum ZoneMatch {
     /// The zone of the setting.
     AsSet {
         /// How many users match.
@@ -51,7 +51,7 @@ pub enum Fit {
 /// Compares the `last_login` of `users` (keys and records) with the logins in `events`. `set` is the zone setting of
 /// the user dates, and `zone` is the zone of the events.
 #[must_use]
-pub fn compare(users: &[(String, String)], events: &Page, zone: &ApiZone, set: &ApiZone) -> Fit {
+pub fn compare(users: &[(String, String)], events: &Page, zone: &ApiZone, set: &ApiZone) -> ZoneMatch {
     let logins = logins(events);
     let compared: Vec<(String, &BTreeSet<Timestamp>)> = users
         .iter()
@@ -61,28 +61,28 @@ pub fn compare(users: &[(String, String)], events: &Page, zone: &ApiZone, set: &
             (!last_login.is_empty()).then_some((last_login, logins))
         })
         .collect();
-    let fits = |zone: &ApiZone| {
+    let matching = |zone: &ApiZone| {
         let is_login = |(last_login, logins): &&(String, &BTreeSet<Timestamp>)| {
             let time = zone.read_text(last_login).ok().flatten();
             time.is_some_and(|time| time.instants().any(|instant| has_near(logins, instant)))
         };
         compared.iter().filter(is_login).count()
     };
-    let as_set = fits(set);
+    let as_set = matching(set);
     let documented = DOCUMENTED.into_iter().filter_map(|name| ApiZone::new(name).ok());
     let of_one = std::iter::once(zone.clone()).chain(documented).map(|zone| (zone, 1));
     let of_more = known_zones().map(|zone| (zone, FEWEST_USERS));
     let mut best: Option<(ApiZone, usize)> = None;
     for (zone, fewest) in of_one.chain(of_more) {
-        let users = fits(&zone);
+        let users = matching(&zone);
         if users >= fewest && users > best.as_ref().map_or(as_set, |(_, users)| *users) {
             best = Some((zone, users));
         }
     }
     match best {
-        Some((zone, users)) => Fit::Other { zone: zone.name().to_owned(), users },
-        None if as_set > 0 => Fit::AsSet { users: as_set },
-        None => Fit::Unknown { compared: compared.len() },
+        Some((zone, users)) => ZoneMatch::Other { zone: zone.name().to_owned(), users },
+        None if as_set > 0 => ZoneMatch::AsSet { users: as_set },
+        None => ZoneMatch::Unknown { compared: compared.len() },
     }
 }
 
@@ -117,7 +117,7 @@ mod tests {
 
     /// Compares `count` users who logged in a day apart, with events in the zone `account` and dates in the zone
     /// `dates`.
-    fn compare_in(account: &str, dates: &str, set: &str, count: i64) -> Fit {
+    fn compare_in(account: &str, dates: &str, set: &str, count: i64) -> ZoneMatch {
         let newest: Timestamp = "2025-07-02T12:34:56Z".parse().expect("a time");
         let (mut users, mut events) = (Vec::new(), Page::default());
         for number in 0..count {
@@ -148,25 +148,28 @@ mod tests {
         ] {
             for users in [1, 3, 40] {
                 let count = usize::try_from(users).expect("a number");
-                assert_eq!(compare_in(account, dates, set, users), Fit::Other { zone: dates.to_owned(), users: count });
-                assert_eq!(compare_in(account, dates, dates, users), Fit::AsSet { users: count });
+                assert_eq!(
+                    compare_in(account, dates, set, users),
+                    ZoneMatch::Other { zone: dates.to_owned(), users: count }
+                );
+                assert_eq!(compare_in(account, dates, dates, users), ZoneMatch::AsSet { users: count });
             }
         }
         // A year contains both offsets of a zone. Another zone has them for only a part of the year.
         let found = compare_in("UTC", "US/Pacific", "UTC", 300);
-        assert_eq!(found, Fit::Other { zone: "US/Pacific".to_owned(), users: 300 });
+        assert_eq!(found, ZoneMatch::Other { zone: "US/Pacific".to_owned(), users: 300 });
     }
 
     #[test]
     fn too_little_evidence_proves_no_zone() {
-        assert_eq!(compare_in("US/Eastern", "UTC", "UTC", 0), Fit::Unknown { compared: 0 });
+        assert_eq!(compare_in("US/Eastern", "UTC", "UTC", 0), ZoneMatch::Unknown { compared: 0 });
         // Only one user supports this zone.
-        assert_eq!(compare_in("US/Eastern", "Asia/Tokyo", "UTC", 1), Fit::Unknown { compared: 1 });
+        assert_eq!(compare_in("US/Eastern", "Asia/Tokyo", "UTC", 1), ZoneMatch::Unknown { compared: 1 });
         assert_eq!(
             compare_in("US/Eastern", "Asia/Tokyo", "UTC", 2),
-            Fit::Other { zone: "Asia/Tokyo".to_owned(), users: 2 }
+            ZoneMatch::Other { zone: "Asia/Tokyo".to_owned(), users: 2 }
         );
         // No named zone has this offset.
-        assert_eq!(compare_in("US/Eastern", "+00:15", "UTC", 9), Fit::Unknown { compared: 9 });
+        assert_eq!(compare_in("US/Eastern", "+00:15", "UTC", 9), ZoneMatch::Unknown { compared: 9 });
     }
 }

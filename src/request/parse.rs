@@ -149,13 +149,13 @@ impl<'a> Fields<'a> {
         let name = self.text("action")?;
         let action = ACTIONS.iter().find(|action| **action == name).copied();
         if action.is_none() {
-            self.faults.push(format!("unknown action {}: use {}", Quoted(name), ACTIONS.join(", ")));
+            self.faults.push(format!("unknown action {}: use one of {}", Quoted(name), ACTIONS.join(", ")));
         }
         action
     }
 
     fn stream(&mut self) -> Option<Stream> {
-        let remedy = format!("use {}", Stream::ALL.map(Stream::as_str).join(", "));
+        let remedy = format!("use one of {}", Stream::ALL.map(Stream::as_str).join(", "));
         let name = self.required("stream", &remedy)?;
         let stream = Stream::ALL.into_iter().find(|stream| stream.as_str() == name);
         if stream.is_none() {
@@ -425,7 +425,7 @@ mod tests {
         }
         assert!(
             fault(json!({"stream": "users"}))
-                .contains("unknown stream \"users\": use event_report, user, detailed_shared_folder")
+                .contains("unknown stream \"users\": use one of event_report, user, detailed_shared_folder")
         );
         assert!(fault(json!({})).contains("`stream` is missing"));
         assert!(fault(json!({"stream": 5})).contains("`stream` is a number"));

@@ -37,7 +37,7 @@ pub enum Error {
     /// The KMS key that encrypts the secret cannot be used.
     #[error(
         "Secrets Manager could not decrypt the secret {secret_id}: it is encrypted with your own KMS key; enable the \
-         key, and allow the function's role `kms:Decrypt` both in the role and in the key's policy"
+         key, set the parameter KmsKeyArn to it, and let its policy leave the permissions to IAM (docs/deploy.md)"
     )]
     Key {
         /// The secret.
@@ -160,7 +160,7 @@ pub enum Problem {
     NotEncoded(&'static str),
     /// The namespace is not valid for data streams.
     #[error(
-        "`namespace` must be 1 to 100 bytes in lower case, without any of \\ / * ? \" < > | , # : - and white space: {}",
+        "`namespace` must be 1 to 100 bytes in lower case, without white space, hyphens and any of \\ / * ? \" < > | , # :: {}",
         origin(NAMESPACE)
     )]
     NotNamespace,
@@ -231,7 +231,8 @@ mod tests {
                 Error::Key { secret_id: secret_id(), source: source() },
                 "Secret.Forbidden",
                 "Secrets Manager could not decrypt the secret arn:secret: it is encrypted with your own KMS key; \
-                 enable the key, and allow the function's role `kms:Decrypt` both in the role and in the key's policy",
+                 enable the key, set the parameter KmsKeyArn to it, and let its policy leave the permissions to IAM \
+                 (docs/deploy.md)",
             ),
             (
                 Error::Missing { secret_id: secret_id(), source: source() },

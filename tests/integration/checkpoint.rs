@@ -347,13 +347,13 @@ async fn an_abandoned_write_does_not_lose_the_lease() {
 
     // The deadline passes first, but the write takes effect.
     proxy.order(UPDATE, [Fault::Stall]);
-    let lease = lease.until(Deadline::after(Duration::from_millis(500)));
+    let lease = lease.with_deadline(Deadline::after(Duration::from_millis(500)));
     let error = lease.save(state(1), later(1)).await.unwrap_err();
     assert_eq!(error.error_type(), "Checkpoint.Unreachable");
     assert_eq!((lease.state(), stored(&store).await.state), (State::default(), state(1)));
 
     // The timer drops the future while its write is in progress.
-    let lease = lease.until(soon());
+    let lease = lease.with_deadline(soon());
     proxy.order(UPDATE, [Fault::Stall]);
     let dropped = tokio::time::timeout(Duration::from_millis(500), lease.renew(later(2))).await;
     assert!(dropped.is_err());
@@ -370,9 +370,9 @@ async fn a_late_write_does_not_undo_a_newer_one() {
     let (store, proxy) = table.store_behind_proxy().await;
     let lease = hold(&store, "run", now()).await;
     proxy.order(UPDATE, [Fault::Hold]);
-    let lease = lease.until(Deadline::after(Duration::from_millis(300)));
+    let lease = lease.with_deadline(Deadline::after(Duration::from_millis(300)));
     lease.save(state(1), later(1)).await.unwrap_err();
-    let lease = lease.until(soon());
+    let lease = lease.with_deadline(soon());
     lease.save(state(2), later(2)).await.unwrap();
     proxy.let_go().await;
     assert_eq!((stored(&store).await.state, table.version(KEY).await), (state(2), 2));

@@ -44,7 +44,7 @@ impl CreatedKey {
     /// Invalidates the key, if this command created one. Prints a message if that fails, because another error ends the command.
     pub async fn invalidate(&self) {
         let Some((client, name)) = &self.0 else { return };
-        let client = client.until(Deadline::after(TIMEOUT));
+        let client = client.with_deadline(Deadline::after(TIMEOUT));
         if let Err(error) = elastic::invalidate_keys(&client, Keys::OwnNamed(name)).await {
             output::print_message(&format!(
                 "the API key {name:?} may remain: invalidate it in Kibana under Stack Management > API keys ({error})"

@@ -37,7 +37,7 @@ async fn try_to_invalidate(former: &SecretString, created: &CreatedKey, shared_w
         ));
     }
     let client = created.client().ok_or_else(|| format!("the former API key is no longer used: {BY_HAND}"))?;
-    let client = client.until(Deadline::after(TIMEOUT));
+    let client = client.with_deadline(Deadline::after(TIMEOUT));
     let id = elastic::key_id(former).ok_or_else(|| {
         format!("the ID of the former API key is unknown, because the key has another form: {BY_HAND}")
     })?;

@@ -16,6 +16,7 @@ pub mod clock;
 mod cluster;
 pub mod collect;
 pub mod config;
+pub mod counters;
 pub mod document;
 pub mod elastic;
 pub mod endpoint;

@@ -21,7 +21,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::{
-    answer::Counters,
+    counters::Counters,
     document::{AccountName, Stream},
 };
 

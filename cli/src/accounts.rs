@@ -1,6 +1,9 @@
 //! The LastPass accounts that a command is for.
 
-use crate::{args::StackOptions, failure::Failure, stack::Stack};
+use crate::{
+    failure::Failure,
+    stack::{Stack, StackOptions},
+};
 
 /// The accounts that a command is for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,12 +1,18 @@
 //! The commands and options of the command line.
 
-use std::path::PathBuf;
-
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use clap_complete::Shell;
-use lastpass_elastic::document::Stream;
 
-use crate::{connect, content, exit, times};
+use crate::{
+    connect::{self, ConnectArgs},
+    content::{self, ContentInstall},
+    exit,
+    local::{self, LocalCollect},
+    output::Format,
+    stack::StackOptions,
+    stream_name::StreamName,
+    times,
+};
 
 /// Set up, inspect and backfill a lastpass-elastic stack.
 #[derive(Debug, Parser)]
@@ -21,46 +27,10 @@ pub struct Args {
     pub stack: StackOptions,
 }
 
-/// The format of the output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// Tables for people
-    Table,
-    /// JSON for scripts
-    Json,
-}
-
-/// The stack, its accounts and the AWS login of a command.
-#[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "Stack and login")]
-pub struct StackOptions {
-    /// Name of the CloudFormation stack
-    #[arg(
-        long = "stack",
-        global = true,
-        default_value = "lastpass",
-        env = "LASTPASS_ELASTIC_STACK",
-        value_name = "NAME"
-    )]
-    pub name: String,
-    /// Name of an account, if the stack reads several; can be repeated
-    #[arg(long = "account", global = true, value_name = "NAME")]
-    pub accounts: Vec<String>,
-    /// All accounts, if the stack reads several
-    #[arg(long, global = true, conflicts_with = "accounts")]
-    pub all_accounts: bool,
-    /// AWS region of the stack; default: the region of the environment or the profile
-    #[arg(long, global = true, value_name = "REGION")]
-    pub region: Option<String>,
-    /// Profile of ~/.aws/config to log in with
-    #[arg(long, global = true, value_name = "PROFILE")]
-    pub profile: Option<String>,
-}
-
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Ask for the credentials of LastPass and Elasticsearch, try them, store them, and start the first runs
-    #[command(after_help = connect_help())]
+    #[command(after_help = connect::help())]
     Connect(ConnectArgs),
     /// Install or update the index templates in Elasticsearch
     Setup {
@@ -80,7 +50,7 @@ pub enum Command {
         watch: bool,
     },
     /// Read a range of the event report in parallel slices; a repeated run reads only what is missing
-    #[command(after_help = time_help())]
+    #[command(after_help = times::help())]
     Backfill {
         /// Start of the range
         #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
@@ -96,7 +66,7 @@ pub enum Command {
         follow: bool,
     },
     /// Set the time from which a stream is read, and confirm a changed destination
-    #[command(after_help = time_help())]
+    #[command(after_help = times::help())]
     Reset {
         stream: StreamName,
         /// New watermark
@@ -124,137 +94,18 @@ pub enum Command {
     Completions { shell: Shell },
 }
 
-#[derive(Debug, clap::Args)]
-pub struct ConnectArgs {
-    /// LastPass account number; asked for if it is missing
-    #[arg(long, value_name = "NUMBER")]
-    pub account_number: Option<String>,
-    /// Elasticsearch user who may create API keys; asked for if it is missing
-    #[arg(long, value_name = "NAME")]
-    pub user: Option<String>,
-    /// Ask for two API keys that you create in Kibana, instead of a user; serverless projects require this
-    #[arg(long, conflicts_with = "user")]
-    pub api_keys: bool,
-    /// Read the values from a JSON document on standard input
-    #[arg(long)]
-    pub secrets_from_stdin: bool,
-    /// Replace the provisioning hash
-    #[arg(long)]
-    pub rotate_hash: bool,
-    /// Replace the API key, and invalidate the former one
-    #[arg(long)]
-    pub rotate_key: bool,
-    /// How long Elasticsearch keeps the documents, such as 365d; default: unchanged
-    #[arg(long, value_name = "SPAN")]
-    pub retention: Option<String>,
-    /// Take over data streams that another index template or an Elastic Agent made
-    #[arg(long)]
-    pub take_over: bool,
-    /// Address of Kibana, for a link to the documents; default: the one in the Cloud ID
-    #[arg(long, value_name = "URL")]
-    pub kibana: Option<String>,
-}
-
 #[derive(Debug, Subcommand)]
 pub enum LocalCommand {
     /// Read a stream from LastPass and summarize the documents; sends nothing, and needs no stack
-    #[command(after_help = local_help())]
+    #[command(after_help = local::help())]
     Collect(LocalCollect),
-}
-
-#[derive(Debug, clap::Args)]
-pub struct LocalCollect {
-    pub stream: StreamName,
-    /// Start of the range of events; default: 24 hours ago
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub from: Option<String>,
-    /// End of the range, exclusive; default: now
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub to: Option<String>,
-    /// JSON file with the secret (account_number, provisioning_hash), or - for standard input
-    #[arg(long, value_name = "FILE")]
-    pub secret_file: PathBuf,
-    /// Print the documents, one line of JSON each, instead of the summary
-    #[arg(long)]
-    pub dry_run: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum ContentCommand {
     /// Install or update the dashboards and detection rules in Kibana; needs no stack
-    #[command(after_help = content_help())]
+    #[command(after_help = content::help())]
     Install(ContentInstall),
-}
-
-#[derive(Debug, clap::Args)]
-pub struct ContentInstall {
-    /// Address of Kibana, as the browser shows it
-    #[arg(long, value_name = "URL")]
-    pub kibana: String,
-    /// ID of the space; default: the one in the URL, or default
-    #[arg(long, value_name = "ID")]
-    pub space: Option<String>,
-    /// Also replace values that you changed in the rules; each rule stays enabled or disabled
-    #[arg(long)]
-    pub overwrite: bool,
-}
-
-/// The name of a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub enum StreamName {
-    /// The audit events
-    EventReport,
-    /// All users
-    User,
-    /// All shared folders
-    DetailedSharedFolder,
-}
-
-impl StreamName {
-    /// Returns the name in requests of the function.
-    pub const fn as_str(self) -> &'static str {
-        self.stream().as_str()
-    }
-
-    /// Returns the stream of the library.
-    pub const fn stream(self) -> Stream {
-        match self {
-            Self::EventReport => Stream::EventReport,
-            Self::User => Stream::User,
-            Self::DetailedSharedFolder => Stream::DetailedSharedFolder,
-        }
-    }
-}
-
-fn content_help() -> String {
-    format!(
-        "The API key comes from the environment variable {}, or is asked for. Rules that are new are disabled. Rules that you \
-         changed keep your values. Dashboards are replaced.",
-        content::VARIABLE
-    )
-}
-
-fn time_help() -> String {
-    format!("A TIME is {}.", times::FORMS)
-}
-
-fn connect_help() -> String {
-    format!(
-        "For scripts, the values come from options, from the environment variables {}, or, with --secrets-from-stdin, from a \
-         JSON document with the fields {}.",
-        connect::variables(),
-        connect::names()
-    )
-}
-
-fn local_help() -> String {
-    format!(
-        "{} The environment variables LASTPASS_URL, OTHER_LASTPASS_URL, LASTPASS_TIME_ZONE, LASTPASS_USER_TIME_ZONE, \
-         LASTPASS_API_USER, NAMESPACE, TAGS, PRESERVE_ORIGINAL_EVENT and PRESERVE_DUPLICATE_CUSTOM_FIELDS have the same \
-         meaning as for the function.",
-        time_help()
-    )
 }
 
 #[cfg(test)]
@@ -275,14 +126,5 @@ mod tests {
         {
             assert_eq!(Args::try_parse_from(line).expect("a command line").stack.name, "prod");
         }
-    }
-
-    #[test]
-    fn streams_have_the_names_of_the_function() {
-        for stream in StreamName::value_variants() {
-            let value = stream.to_possible_value().expect("a name");
-            assert_eq!(value.get_name(), stream.as_str());
-        }
-        assert_eq!(StreamName::value_variants().len(), Stream::ALL.len());
     }
 }

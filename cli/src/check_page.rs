@@ -6,7 +6,8 @@ use serde_json::Value;
 use crate::{
     answers::{Check, CheckAnswer},
     exit::Exit,
-    output, paint, table,
+    output, paint,
+    render::{render_answer, render_checks},
 };
 
 /// The next step after a failed check, in addition to its message. `{}` is replaced by the options that select the stack.
@@ -38,9 +39,9 @@ pub fn render(check: &Value, status: Option<&Value>, stack: &str) -> String {
     let checks = match CheckAnswer::deserialize(check) {
         Ok(answer) => {
             let with_steps = answer.checks.into_iter().map(|check| with_next_step(check, stack, account)).collect();
-            paint::table(&table::render_checks(with_steps, width), "status")
+            paint::table(&render_checks(with_steps, width), "status")
         }
-        Err(_) => table::render(&without_account(check), width),
+        Err(_) => render_answer(&without_account(check), width),
     };
     let head = account.map_or_else(String::new, |account| format!("account {account}\n"));
     let faults = match Exit::of_answer(check) {
@@ -48,7 +49,7 @@ pub fn render(check: &Value, status: Option<&Value>, stack: &str) -> String {
         _ => format!("\n\n{}", paint::bad("some checks failed: follow the instructions under each of them")),
     };
     let status = status
-        .map(|status| format!("\n\n{}", paint::table(&table::render(&without_account(status), width), "last run")));
+        .map(|status| format!("\n\n{}", paint::table(&render_answer(&without_account(status), width), "last run")));
     format!("{head}{checks}{faults}{}", status.unwrap_or_default())
 }
 

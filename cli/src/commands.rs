@@ -5,13 +5,16 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 
 use crate::{
-    args::{Args, Command, ContentCommand, Format, LocalCommand, StackOptions},
+    args::{Args, Command, ContentCommand, LocalCommand},
     backfill::{Backfill, StateMachine},
     check_page, connect, content,
     exit::Exit,
     failure::Error,
-    local, output, payload,
+    local,
+    output::{self, Format},
+    payload,
     session::Session,
+    stack::StackOptions,
     times::{self, Range},
     watch,
 };

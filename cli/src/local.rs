@@ -1,6 +1,12 @@
 //! `local collect`: reads a stream with the function's own code, without Lambda and without Elasticsearch.
 
-use std::{collections::BTreeMap, fs, io, ops::ControlFlow, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use lastpass_elastic::{
@@ -17,12 +23,40 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, json};
 
 use crate::{
-    args::{Format, LocalCollect},
     exit::Exit,
     failure::{Error as CommandError, Failure},
-    output::{self, Reader},
+    output::{self, Format, Reader},
+    stream_name::StreamName,
     times::{self, Range},
 };
+
+/// The options of `local collect`.
+#[derive(Debug, clap::Args)]
+pub struct LocalCollect {
+    pub stream: StreamName,
+    /// Start of the range of events; default: 24 hours ago
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub from: Option<String>,
+    /// End of the range, exclusive; default: now
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub to: Option<String>,
+    /// JSON file with the secret (account_number, provisioning_hash), or - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub secret_file: PathBuf,
+    /// Print the documents, one line of JSON each, instead of the summary
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Returns the help after the list of options.
+pub fn help() -> String {
+    format!(
+        "{} The environment variables LASTPASS_URL, OTHER_LASTPASS_URL, LASTPASS_TIME_ZONE, LASTPASS_USER_TIME_ZONE, \
+         LASTPASS_API_USER, NAMESPACE, TAGS, PRESERVE_ORIGINAL_EVENT and PRESERVE_DUPLICATE_CUSTOM_FIELDS have the same \
+         meaning as for the function.",
+        times::help()
+    )
+}
 
 /// Longest time to read a stream, including retries while LastPass throttles. Chosen: the longest run of a function.
 const TIMEOUT: Duration = Duration::from_secs(900);

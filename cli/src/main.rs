@@ -6,6 +6,7 @@
 mod accounts;
 mod answers;
 mod args;
+mod ask;
 mod aws;
 mod backfill;
 mod check_page;
@@ -15,14 +16,16 @@ mod content;
 mod exit;
 mod failure;
 mod function;
+mod kibana_address;
 mod local;
 mod output;
 mod paint;
 mod payload;
 mod process;
+mod render;
 mod session;
 mod stack;
-mod table;
+mod stream_name;
 mod times;
 mod watch;
 
@@ -31,10 +34,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use jiff::Timestamp;
 
-use crate::{
-    args::{Args, Format},
-    failure::Failure,
-};
+use crate::{args::Args, failure::Failure, output::Format};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {

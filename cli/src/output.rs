@@ -4,9 +4,19 @@
 
 use std::io::{self, ErrorKind, IsTerminal, Write as _};
 
+use clap::ValueEnum;
 use serde_json::Value;
 
-use crate::{accounts::Targets, args::Format, failure::Failure, paint, table};
+use crate::{accounts::Targets, failure::Failure, paint, render::render_answer};
+
+/// The format of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Tables for people
+    Table,
+    /// JSON for scripts
+    Json,
+}
 
 /// Whether the reader of standard output still reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +76,7 @@ pub fn render_answers(answers: &[Value], targets: &Targets, format: Format) -> S
 fn render(answer: &Value, format: Format) -> String {
     match format {
         Format::Table => {
-            let text = table::render(answer, width(&io::stdout()));
+            let text = render_answer(answer, width(&io::stdout()));
             if answer["action"] == "status" { paint::table(&text, "last run") } else { text }
         }
         Format::Json => answer.to_string(),

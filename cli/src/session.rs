@@ -4,13 +4,13 @@ use serde_json::Value;
 
 use crate::{
     accounts::Targets,
-    args::{Format, StackOptions},
     aws::Aws,
     exit::Exit,
     failure::{Error, Failure as _},
     function::Function,
-    output, payload,
-    stack::Stack,
+    output::{self, Format},
+    payload,
+    stack::{Stack, StackOptions},
 };
 
 /// A stack that exists, with the login to use it.

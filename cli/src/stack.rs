@@ -15,6 +15,33 @@ use crate::{
 
 const DESCRIBE: &str = "cloudformation:DescribeStacks";
 
+/// The stack, its accounts and the AWS login of a command.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Stack and login")]
+pub struct StackOptions {
+    /// Name of the CloudFormation stack
+    #[arg(
+        long = "stack",
+        global = true,
+        default_value = "lastpass",
+        env = "LASTPASS_ELASTIC_STACK",
+        value_name = "NAME"
+    )]
+    pub name: String,
+    /// Name of an account, if the stack reads several; can be repeated
+    #[arg(long = "account", global = true, value_name = "NAME")]
+    pub accounts: Vec<String>,
+    /// All accounts, if the stack reads several
+    #[arg(long, global = true, conflicts_with = "accounts")]
+    pub all_accounts: bool,
+    /// AWS region of the stack; default: the region of the environment or the profile
+    #[arg(long, global = true, value_name = "REGION")]
+    pub region: Option<String>,
+    /// Profile of ~/.aws/config to log in with
+    #[arg(long, global = true, value_name = "PROFILE")]
+    pub profile: Option<String>,
+}
+
 /// A deployed stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stack {

@@ -15,6 +15,11 @@ pub const FORMS: &str = "a date (2025-01-01: midnight UTC), a time with a zone (
     an age (90d or 4w, rounded down to midnight UTC; 12h, rounded down to the hour), now, today or yesterday \
     (midnight UTC)";
 
+/// Returns the help after the options of a command that take a TIME.
+pub fn help() -> String {
+    format!("A TIME is {}.", FORMS)
+}
+
 /// A text that is not a time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTime {

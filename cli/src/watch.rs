@@ -6,10 +6,9 @@ use console::Term;
 use serde_json::json;
 
 use crate::{
-    args::Format,
     exit::Exit,
     failure::Error,
-    output::{self, Reader},
+    output::{self, Format, Reader},
     session::Session,
 };
 

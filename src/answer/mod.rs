@@ -13,9 +13,7 @@ use serde_json::Value;
 pub use self::changes::ChangesAnswer;
 pub use self::check::CheckAnswer;
 pub(crate) use self::check::{Checks, Name, SETTINGS_OK};
-pub use self::run::{
-    Counters, PlanAnswer, Reason, ResetAnswer, ResumeAnswer, RunAnswer, RunStatus, SetupAnswer, SkippedAnswer,
-};
+pub use self::run::{PlanAnswer, Reason, ResetAnswer, ResumeAnswer, RunAnswer, RunStatus, SetupAnswer, SkippedAnswer};
 pub use self::status::{AccountsStatusAnswer, StatusAnswer};
 use crate::{
     document::{AccountName, Stream},

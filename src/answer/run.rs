@@ -1,12 +1,10 @@
 //! The answers of runs, and their parts.
 
-use std::ops::AddAssign;
-
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::ChangesAnswer;
-use crate::{document::Stream, request::Window};
+use crate::{counters::Counters, document::Stream, request::Window};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -45,32 +43,6 @@ pub enum Reason {
     LeaseLost,
     /// The backfill was completed before, and `skip_completed` is set.
     AlreadyComplete,
-}
-
-/// The document counters of a run. `fetched` = `created` + `duplicates` + `dead_letters`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Counters {
-    /// Documents built from responses of LastPass, or from dead letters.
-    pub fetched: u64,
-    /// Documents that were new in Elasticsearch.
-    pub created: u64,
-    /// Documents that already existed.
-    pub duplicates: u64,
-    /// Documents that Elasticsearch refused permanently and that became dead letters; in a redrive, documents refused
-    /// again.
-    pub dead_letters: u64,
-    /// Created documents whose time is before the window.
-    pub late: u64,
-}
-
-impl AddAssign for Counters {
-    fn add_assign(&mut self, other: Self) {
-        self.fetched += other.fetched;
-        self.created += other.created;
-        self.duplicates += other.duplicates;
-        self.dead_letters += other.dead_letters;
-        self.late += other.late;
-    }
 }
 
 /// The answer to `plan`.

@@ -13,7 +13,7 @@ use super::{
     Comparison, ComparisonProgress, CompleteSnapshot, Destination, Error, Key, LastRun, PartitionKey, SkipReason,
     SnapshotPosition, State, Unfinished, WindowPosition,
 };
-use crate::answer::Counters;
+use crate::counters::Counters;
 use crate::document::{AccountName, AccountNumber, Namespace};
 
 pub(super) const PK: &str = "pk";

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Comparison, CompleteSnapshot, Key};
-use crate::answer::Counters;
+use crate::counters::Counters;
 
 /// The state that a run saves for the next one: positions, never lists of IDs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -7,9 +7,10 @@ use jiff::Timestamp;
 
 use super::Session;
 use crate::{
-    answer::{ChangesAnswer, Counters, Reason, RunAnswer, RunStatus},
+    answer::{ChangesAnswer, Reason, RunAnswer, RunStatus},
     checkpoint::{Acquired, Key, LastRun, Lease, State},
     clock::{now, whole_second},
+    counters::Counters,
     document::Document,
     elastic::{BulkWriter, Delivery},
     error::Error,

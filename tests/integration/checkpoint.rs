@@ -8,12 +8,12 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use lastpass_elastic::answer::Counters;
 use lastpass_elastic::checkpoint::{
     Acquired, Destination, Error, Holder, Item, Key, LastRun, Lease, Reset, SnapshotPosition, State, Store, Unfinished,
     WindowPosition, load_resumable,
 };
 use lastpass_elastic::clock::Deadline;
+use lastpass_elastic::counters::Counters;
 use lastpass_elastic::document::{AccountNumber, Namespace, Stream};
 use lastpass_elastic::request::Window;
 use lastpass_harness::{Aws, unique};

@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use super::{display::Display, error::Error, progress::Progress, state_machine::StateMachine};
 use crate::{
     accounts::Targets,
-    args::Format,
     aws,
     exit::Exit,
     failure::{Error as CommandError, Failure as _},
     function::{self, Function},
-    output, payload,
+    output::{self, Format},
+    payload,
     times::Range,
 };
 

@@ -6,17 +6,18 @@ use lastpass_elastic::document::Stream;
 use serde_json::{Value, json};
 
 use super::{
-    connection::Connection, document::Document, error::Error, field::Field, first_runs, input::Input, key::CreatedKey,
-    kibana, plan::Plan, report::Report, rotation, secret::Secret, settings::Settings,
+    args::ConnectArgs, connection::Connection, document::Document, error::Error, field::Field, first_runs,
+    input::Input, key::CreatedKey, kibana, plan::Plan, report::Report, rotation, secret::Secret, settings::Settings,
 };
 use crate::{
     accounts::Targets,
-    args::{ConnectArgs, Format, StackOptions},
-    content::Address,
     exit::Exit,
     failure::{Error as CommandError, Failure as _},
-    output, payload,
+    kibana_address::Address,
+    output::{self, Format},
+    payload,
     session::Session,
+    stack::StackOptions,
 };
 
 /// Connects a stack, or one of its accounts, with LastPass and Elasticsearch. A stack that is connected is only checked,

@@ -1,7 +1,7 @@
 //! What one run of `connect` works with.
 
-use super::{input::Input, secret::Secret, settings::Settings};
-use crate::{args::ConnectArgs, content::Address, session::Session};
+use super::{args::ConnectArgs, input::Input, secret::Secret, settings::Settings};
+use crate::{kibana_address::Address, session::Session};
 
 /// One run of `connect`.
 pub struct Connection<'a> {

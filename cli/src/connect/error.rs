@@ -5,7 +5,7 @@ use std::io;
 use lastpass_elastic::{elastic, error::Error as LibraryError};
 
 use super::field::{self, Field};
-use crate::{aws, failure::Failure};
+use crate::{ask, aws, failure::Failure};
 
 /// Why a stack could not be connected.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +90,15 @@ impl From<LibraryError> for Error {
                 Self::LastPassRefused { account: account.to_string(), said: said.to_string() }
             }
             error => Self::Library(error),
+        }
+    }
+}
+
+impl From<ask::Error> for Error {
+    fn from(error: ask::Error) -> Self {
+        match error {
+            ask::Error::Terminal(error) => Self::Terminal(error),
+            ask::Error::Interrupted => Self::Interrupted,
         }
     }
 }

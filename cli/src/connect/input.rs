@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, io};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
 
-use super::{ask, error::Error, field::Field};
-use crate::args::ConnectArgs;
+use super::{args::ConnectArgs, error::Error, field::Field};
+use crate::ask;
 
 /// The given values. Missing ones are asked for.
 pub struct Input {

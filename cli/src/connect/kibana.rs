@@ -2,7 +2,7 @@
 
 use lastpass_elastic::{config::Config, document::Namespace};
 
-use crate::content::Address;
+use crate::kibana_address::Address;
 
 /// Returns the address of Kibana in the Cloud ID.
 pub fn in_cloud_id(config: &Config) -> Option<Address> {

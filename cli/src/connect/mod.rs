@@ -3,7 +3,7 @@
 //! Everything is proven on this machine before the secret is written. An API key that was created for a connection that then
 //! fails is invalidated again. The login that creates the key and installs the index templates is never stored.
 
-mod ask;
+mod args;
 mod command;
 mod connection;
 mod document;
@@ -23,8 +23,6 @@ mod secret;
 mod settings;
 
 pub use self::{
-    ask::{ask, is_possible as can_ask},
+    args::{ConnectArgs, help},
     command::connect,
-    error::Error,
-    field::{names, variables},
 };

@@ -3,11 +3,11 @@
 use secrecy::ExposeSecret as _;
 
 use super::{
+    args::ConnectArgs,
     document::{Document, REQUIRED},
     field::{Field, needed},
     input::Input,
 };
-use crate::args::ConnectArgs;
 
 /// The changes that a command makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,14 @@ use lastpass_elastic::document::Namespace;
 use serde_json::{Value, json};
 
 use super::kibana;
-use crate::{args::Format, check_page, content::Address, exit::Exit, output, paint, payload, table};
+use crate::{
+    check_page,
+    exit::Exit,
+    kibana_address::Address,
+    output::{self, Format},
+    paint, payload,
+    render::render_runs,
+};
 
 /// The changes that `connect` made, and the state after them.
 pub struct Report<'a> {
@@ -66,7 +73,7 @@ impl Report<'_> {
     fn page(&self) -> String {
         let mut parts = vec![check_page::render(&self.check, Some(&self.status), self.stack)];
         if !self.runs.is_empty() {
-            let runs = table::render_runs(&self.runs, output::width(&std::io::stdout()));
+            let runs = render_runs(&self.runs, output::width(&std::io::stdout()));
             parts.push(paint::table(&runs, "status"));
         }
         if !self.changed.is_empty() {

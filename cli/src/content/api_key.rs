@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::error::{Error, VARIABLE};
-use crate::connect;
+use crate::ask::{self, ask};
 
 const PROMPT: &str = "API key for Kibana, encoded (stays hidden, and is not stored): ";
 
@@ -16,9 +16,9 @@ pub async fn read() -> Result<SecretString, Error> {
     let given = std::env::var(VARIABLE).ok().filter(|value| !value.trim().is_empty());
     let key = match given {
         Some(key) => SecretString::from(key),
-        None if connect::can_ask() => connect::ask(PROMPT, true).await.map_err(|error| match error {
-            connect::Error::Terminal(error) => Error::Terminal(error),
-            _ => Error::Interrupted,
+        None if ask::is_possible() => ask(PROMPT, true).await.map_err(|error| match error {
+            ask::Error::Terminal(error) => Error::Terminal(error),
+            ask::Error::Interrupted => Error::Interrupted,
         })?,
         None => return Err(Error::NoKey),
     };

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, kibana_address};
 
 /// The environment variable with the API key.
 pub const VARIABLE: &str = "LASTPASS_ELASTIC_KIBANA_API_KEY";
@@ -14,19 +14,9 @@ const PRIVILEGES: &str = "Kibana privileges All for Dashboards, for Data View Ma
 /// A failed `content install`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The URL is not one of Kibana. The text never repeats it, because it may contain a password.
-    #[error(
-        "the URL of --kibana {0}. Give the address of Kibana as the browser shows it, such as https://kibana.example.com:5601"
-    )]
-    Url(&'static str),
-    /// The URL and the option name different spaces.
-    #[error("the URL of --kibana names another space than --space: omit one of them")]
-    TwoSpaces,
-    /// The ID of the space is invalid.
-    #[error(
-        "--space is not the ID of a space: it consists of lower-case letters, digits, _ and -, and follows /s/ in the URL"
-    )]
-    SpaceName,
+    /// The address of Kibana or the space is invalid.
+    #[error("{0}")]
+    Address(#[from] kibana_address::Error),
     /// There is no API key.
     #[error(
         "there is no API key for Kibana: set {VARIABLE}, or run the command on a terminal, where it asks for the key"
@@ -98,9 +88,8 @@ pub enum Error {
 impl Failure for Error {
     fn error_type(&self) -> &str {
         match self {
-            Self::Url(_) | Self::TwoSpaces | Self::SpaceName | Self::NoKey | Self::Key | Self::Terminal(_) => {
-                "Usage.Invalid"
-            }
+            Self::Address(error) => error.error_type(),
+            Self::NoKey | Self::Key | Self::Terminal(_) => "Usage.Invalid",
             Self::Interrupted => "Content.Interrupted",
             Self::Unreachable { .. } | Self::Tls(_) => "Kibana.Unreachable",
             Self::NotKibana { .. } => "Kibana.NotKibana",

@@ -3,19 +3,41 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    address::Address,
     api_key, bundle,
     digest::Published,
-    error::Error,
+    error::{Error, VARIABLE},
     kibana::Kibana,
     rules::{Plan, plan},
 };
 use crate::{
-    args::{ContentInstall, Format},
     exit::Exit,
     failure::Error as CommandError,
-    output,
+    kibana_address::Address,
+    output::{self, Format},
 };
+
+/// The options of `content install`.
+#[derive(Debug, clap::Args)]
+pub struct ContentInstall {
+    /// Address of Kibana, as the browser shows it
+    #[arg(long, value_name = "URL")]
+    pub kibana: String,
+    /// ID of the space; default: the one in the URL, or default
+    #[arg(long, value_name = "ID")]
+    pub space: Option<String>,
+    /// Also replace values that you changed in the rules; each rule stays enabled or disabled
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
+/// Returns the help after the list of options.
+pub fn help() -> String {
+    format!(
+        "The API key comes from the environment variable {}, or is asked for. Rules that are new are disabled. Rules that you \
+         changed keep your values. Dashboards are replaced.",
+        VARIABLE
+    )
+}
 
 type Rule = Map<String, Value>;
 

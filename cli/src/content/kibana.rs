@@ -10,7 +10,8 @@ use reqwest::{Method, RequestBuilder, StatusCode, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value, json};
 
-use super::{address::Address, bundle, error::Error};
+use super::{bundle, error::Error};
+use crate::kibana_address::Address;
 
 /// Longest time of one request. Chosen: an import of some 40 objects takes seconds.
 const TIMEOUT: Duration = Duration::from_secs(120);

@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::{Action, Change, Details, Target, flag, list, number, text};
+use super::{
+    document::{Action, Change, Details, Target},
+    fields::{flag, list, number, text},
+};
 
 /// The field that identifies a user in a snapshot.
 pub const KEY: &[&str] = &["user.id"];

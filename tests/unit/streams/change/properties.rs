@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::{
     super::testing::{mapper, snapshot, stamps},
-    Action, Change, Documents, Pair,
+    Change, Documents, Pair,
+    document::Action,
     folders::{Folder, Share},
     users,
 };
@@ -105,7 +106,7 @@ impl Rights {
     }
 
     /// Reads the rights in a change.
-    fn of(rights: super::folders::Rights) -> Self {
+    fn of(rights: super::rights::Rights) -> Self {
         let rights = serde_json::to_value(rights).expect("JSON");
         Self { read_only: rights["read_only"] == true, give: rights["give"] == true }
     }

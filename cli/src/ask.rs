@@ -9,7 +9,14 @@ use rustix::termios::{self, LocalModes, OptionalActions, Termios};
 use secrecy::{SecretString, zeroize::Zeroizing};
 use tokio::sync::oneshot;
 
-use super::error::Error;
+/// Why nothing was read from the terminal.
+#[derive(Debug)]
+pub enum Error {
+    /// The terminal cannot be used.
+    Terminal(io::Error),
+    /// Ctrl-C, or the end of the input.
+    Interrupted,
+}
 
 /// Longest line that a terminal delivers. Source: termios(3), "canonical mode".
 const LONGEST_LINE: usize = 4_096;

@@ -2,19 +2,19 @@
 
 use serde_json::Value;
 
-use crate::table;
+use super::table::{lines, table};
 
 /// Renders the answer for a terminal of `width` columns.
-pub fn render(answer: &Value, width: Option<u16>) -> String {
-    let mut dashboards = table::table(["dashboard", "status", "address"]);
+pub fn render_content(answer: &Value, width: Option<u16>) -> String {
+    let mut dashboards = table(["dashboard", "status", "address"]);
     for dashboard in entries(&answer["dashboards"]) {
         dashboards.add_row([text(&dashboard["name"]), text(&dashboard["status"]), text(&dashboard["url"])]);
     }
-    let mut rules = table::table(["rule", "status", "updated", "kept because you changed it"]);
+    let mut rules = table(["rule", "status", "updated", "kept because you changed it"]);
     for rule in entries(&answer["rules"]) {
         rules.add_row([text(&rule["name"]), text(&rule["status"]), list(&rule["updated"]), list(&rule["kept"])]);
     }
-    let mut parts = vec![table::lines(dashboards, width), table::lines(rules, width)];
+    let mut parts = vec![lines(dashboards, width), lines(rules, width)];
     parts.extend(notes(entries(&answer["rules"])).into_iter().map(str::to_owned));
     parts.join("\n\n")
 }
@@ -60,7 +60,7 @@ mod tests {
     fn people_see_what_happened_to_each_rule() {
         let rule = |status: &str, kept: Value, enabled: bool| json!({"name": "R", "status": status, "updated": ["note"], "kept": kept, "enabled": enabled});
         let render = |rules: Value| {
-            render(
+            render_content(
                 &json!({"dashboards": [{"name": "D", "status": "installed", "url": "https://k/d"}], "rules": rules}),
                 None,
             )

@@ -1,19 +1,22 @@
 //! Renders answers as tables for people.
 
-use comfy_table::{ContentArrangement, Table, presets};
+mod content;
+mod table;
+
 use indicatif::HumanCount;
 use jiff::Timestamp;
 use serde::Deserialize as _;
 use serde_json::Value;
 
+use self::table::{lines, plain_table, table};
 use crate::{
     answers::{AccountStatus, Accounts, BackfillAnswer, Check, CheckAnswer, LastRun, SlicesStatus, StatusAnswer},
-    content, times,
+    times,
 };
 
 /// Renders an answer, or the error of one of several accounts, for a terminal of `width` columns; without a terminal, as
 /// wide as necessary.
-pub fn render(answer: &Value, width: Option<u16>) -> String {
+pub fn render_answer(answer: &Value, width: Option<u16>) -> String {
     let account = answer["account"].as_str().map_or_else(String::new, |account| format!("account {account}\n"));
     let body = match (answer["error"]["type"].as_str(), answer["error"]["message"].as_str()) {
         (Some(error_type), Some(message)) => format!("error: {error_type}: {message}"),
@@ -28,7 +31,7 @@ fn render_action(answer: &Value, width: Option<u16>) -> Option<String> {
     match answer["action"].as_str()? {
         "check" => CheckAnswer::deserialize(answer).ok().map(|answer| render_checks(answer.checks, width)),
         "status" => StatusAnswer::deserialize(answer).ok().map(|answer| render_status(&answer, width)),
-        "content install" => Some(content::render(answer, width)),
+        "content install" => Some(content::render_content(answer, width)),
         "backfill" => BackfillAnswer::deserialize(answer).ok().map(|answer| render_backfill(&answer, width)),
         _ => None,
     }
@@ -42,27 +45,6 @@ fn has_time(value: &Value) -> bool {
         Value::Object(fields) => fields.values().any(has_time),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
-}
-
-fn plain_table() -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table
-}
-
-/// Returns an empty table with a heading.
-pub fn table<const COLUMNS: usize>(header: [&str; COLUMNS]) -> Table {
-    let mut table = plain_table();
-    table.set_header(header);
-    table
-}
-
-/// Returns the text of a table.
-pub fn lines(mut table: Table, width: Option<u16>) -> String {
-    if let Some(width) = width {
-        table.set_width(width);
-    }
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
 /// The cell of a missing value.
@@ -252,7 +234,7 @@ mod tests {
     #[test]
     fn a_status_shows_streams_and_backfills() {
         let run = json!({"finished_at": "2026-10-05T12:00:00Z", "status": "failed", "error_type": "LastPass.Throttled", "created": 1_500});
-        let text = render(
+        let text = render_answer(
             &json!({
                 "action": "status", "account": "acme",
                 "streams": {"event_report": {"watermark": "2026-10-05T11:55:00Z", "lag_seconds": 300, "last_run": run}},
@@ -279,10 +261,12 @@ mod tests {
 
     #[test]
     fn an_answer_of_another_form_is_rendered_in_full() {
-        let text =
-            render(&json!({"action": "status", "streams": {"a_new_stream": {"watermark": 7}}, "news": "more"}), None);
+        let text = render_answer(
+            &json!({"action": "status", "streams": {"a_new_stream": {"watermark": 7}}, "news": "more"}),
+            None,
+        );
         assert!(text.contains("a_new_stream") && text.contains("news") && text.contains("more"), "{text}");
-        let text = render(&json!({"action": "check", "status": "failed", "checks": "none"}), None);
+        let text = render_answer(&json!({"action": "check", "status": "failed", "checks": "none"}), None);
         assert!(text.contains("failed") && text.contains("none"), "{text}");
     }
 
@@ -291,17 +275,17 @@ mod tests {
         let account = json!({"streams": {"user": {"watermark": null, "lag_seconds": null, "last_run": null}}, "backfills": [],
             "redrives": [{"stream": "user", "position": "2026-10-05T12:00:00Z"}]});
         let answer = |accounts: &Value| json!({"action": "status", "accounts": accounts, "unreadable": ["why"], "dead_letters": null});
-        let text = render(&answer(&json!({"acme": account, "globex": account})), None);
+        let text = render_answer(&answer(&json!({"acme": account, "globex": account})), None);
         for words in ["account acme\n", "account globex\n", "redrive of user at 2026-10-05 12:00", "unreadable: why"] {
             assert!(text.contains(words), "{words} in\n{text}");
         }
         assert!(!text.contains("dead letters"), "{text}");
-        assert!(render(&answer(&json!({})), None).contains("no account has been read yet"));
+        assert!(render_answer(&answer(&json!({})), None).contains("no account has been read yet"));
     }
 
     #[test]
     fn a_backfill_names_the_failed_slices() {
-        let text = render(
+        let text = render_answer(
             &json!({
                 "action": "backfill", "status": "incomplete", "slices": 3, "fetched": 10, "created": 9, "duplicates": 1,
                 "dead_letters": 0, "lastpass_requests": 4,
@@ -320,27 +304,30 @@ mod tests {
     fn a_narrow_terminal_gets_narrow_tables() {
         let message = "one word after the other ".repeat(20);
         let answer = json!({"action": "check", "checks": [{"name": "lastpass", "status": "ok", "message": message}]});
-        let text = render(&answer, Some(60));
+        let text = render_answer(&answer, Some(60));
         assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
-        assert!(render(&answer, None).lines().count() == 2);
+        assert!(render_answer(&answer, None).lines().count() == 2);
     }
 
     #[test]
     fn an_answer_with_times_says_that_they_are_utc() {
-        assert!(render(&json!({"action": "reset", "after": "2025-01-01T00:00:00Z"}), None).ends_with("times are UTC"));
-        assert!(!render(&json!({"action": "setup", "status": "complete"}), None).contains("UTC"));
+        assert!(
+            render_answer(&json!({"action": "reset", "after": "2025-01-01T00:00:00Z"}), None)
+                .ends_with("times are UTC")
+        );
+        assert!(!render_answer(&json!({"action": "setup", "status": "complete"}), None).contains("UTC"));
     }
 
     #[test]
     fn any_other_answer_is_rendered_field_by_field() {
-        let text = render(
+        let text = render_answer(
             &json!({"action": "plan", "window": {"from": "2025-01-01T00:00:00Z"},
             "slices": [{"from": "2025-01-01T00:00:00Z", "to": "2025-02-01T00:00:00Z"}]}),
             None,
         );
         assert!(text.contains("window.from") && text.contains("2025-01-01 00:00 to 2025-02-01 00:00"), "{text}");
         assert_eq!(
-            render(&json!({"account": "a", "error": {"type": "X.Y", "message": "why"}}), None),
+            render_answer(&json!({"account": "a", "error": {"type": "X.Y", "message": "why"}}), None),
             "account a\nerror: X.Y: why"
         );
     }

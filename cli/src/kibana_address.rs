@@ -2,12 +2,36 @@
 
 use lastpass_elastic::endpoint::{self, Fault};
 
-use super::error::Error;
+use crate::failure::Failure;
 
 /// The space that every Kibana has. Its paths have no prefix.
 const DEFAULT_SPACE: &str = "default";
 
-/// Where content is installed.
+/// A wrong address or space.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The URL is not one of Kibana. The text never repeats it, because it may contain a password.
+    #[error(
+        "the URL of --kibana {0}. Give the address of Kibana as the browser shows it, such as https://kibana.example.com:5601"
+    )]
+    Url(&'static str),
+    /// The URL and the option name different spaces.
+    #[error("the URL of --kibana names another space than --space: omit one of them")]
+    TwoSpaces,
+    /// The ID of the space is invalid.
+    #[error(
+        "--space is not the ID of a space: it consists of lower-case letters, digits, _ and -, and follows /s/ in the URL"
+    )]
+    SpaceName,
+}
+
+impl Failure for Error {
+    fn error_type(&self) -> &str {
+        "Usage.Invalid"
+    }
+}
+
+/// A space of a Kibana.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     /// The URL of Kibana without a space, and without a slash at its end.

@@ -33,30 +33,26 @@ const DIMENSION: &str = "stream";
 
 /// A metric as CloudWatch lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Metric {
+struct Metric {
     /// The name of the metric.
-    pub name: &'static str,
+    name: &'static str,
     /// One of CloudWatch's units.
-    pub unit: &'static str,
+    unit: &'static str,
 }
 
 /// Age of the watermark, before which everything is acknowledged. For snapshots: time since the last complete one was
 /// due.
-pub const FRESHNESS: Metric = Metric { name: "Freshness", unit: "Seconds" };
+const FRESHNESS: Metric = Metric { name: "Freshness", unit: "Seconds" };
 /// Documents that are new in Elasticsearch.
-pub const CREATED: Metric = Metric { name: "Created", unit: "Count" };
-/// Records that Elasticsearch refused permanently.
-pub const DEAD_LETTERS: Metric = Metric { name: "DeadLetters", unit: "Count" };
+const CREATED: Metric = Metric { name: "Created", unit: "Count" };
+/// Records that Elasticsearch rejected permanently.
+const DEAD_LETTERS: Metric = Metric { name: "DeadLetters", unit: "Count" };
 /// Runs that failed. A crash or a timeout counts only in AWS's own metric `Errors`.
-pub const ERRORS: Metric = Metric { name: "Errors", unit: "Count" };
+const ERRORS: Metric = Metric { name: "Errors", unit: "Count" };
 /// Requests that LastPass throttled: with 429, with a 403 that does not come from its API, or with a message.
-pub const LASTPASS_THROTTLED: Metric = Metric { name: "LastPassThrottled", unit: "Count" };
-
+const LASTPASS_THROTTLED: Metric = Metric { name: "LastPassThrottled", unit: "Count" };
 /// Comparisons of two snapshots that were not possible, so that their changes are not known. Written only if there are any.
-pub const COMPARISONS_SKIPPED: Metric = Metric { name: "ComparisonsSkipped", unit: "Count" };
-
-/// All metrics. The alarms and the dashboard of `template.yaml` use no others.
-pub const METRICS: [Metric; 6] = [FRESHNESS, CREATED, DEAD_LETTERS, ERRORS, LASTPASS_THROTTLED, COMPARISONS_SKIPPED];
+const COMPARISONS_SKIPPED: Metric = Metric { name: "ComparisonsSkipped", unit: "Count" };
 
 /// Writes logs of `level` and above as JSON lines to standard output. Other crates log only warnings and errors,
 /// because at `debug` the HTTP crates log headers.

@@ -67,7 +67,7 @@ pub(crate) fn compact(text: &str) -> Cow<'_, str> {
     let mut bytes = text.bytes().enumerate();
     while let Some((at, byte)) = bytes.next() {
         if is_space(byte) {
-            kept.push_str(text.get(from..at).unwrap_or_default());
+            kept.push_str(&text[from..at]);
             from = at + 1;
             continue;
         }
@@ -83,7 +83,7 @@ pub(crate) fn compact(text: &str) -> Cow<'_, str> {
     if from == 0 {
         return Cow::Borrowed(text);
     }
-    kept.push_str(text.get(from..).unwrap_or_default());
+    kept.push_str(&text[from..]);
     Cow::Owned(kept)
 }
 

@@ -326,9 +326,10 @@ fn write_last_run(run: &LastRun) -> AttributeValue {
     ])
 }
 
-/// Returns the partition key of an item, or an empty string if it has none.
+/// Returns the partition key of an item, which DynamoDB requires of every item.
+#[expect(clippy::expect_used, reason = "the key of the table is a text, and DynamoDB stores no item without it")]
 pub(super) fn pk_of(attributes: &Attributes) -> &str {
-    text_of(attributes, PK).unwrap_or_default()
+    text_of(attributes, PK).expect("an item has a partition key")
 }
 
 /// Returns an attribute that is a text.

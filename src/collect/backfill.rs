@@ -49,7 +49,7 @@ async fn run_unless_done(
     alert: bool,
     is_done: impl Fn(&State) -> bool,
 ) -> Result<RunAnswer, Error> {
-    let run = match Run::begin(session, "backfill", Key::Backfill(window)).await? {
+    let run = match Run::begin(session, Key::Backfill(window)).await? {
         Begun::Run(run) => run,
         Begun::Busy(answer) => return Ok(answer),
     };

@@ -39,7 +39,7 @@ const LIVE_RUN_POLL: Duration = Duration::from_secs(5);
 /// # Errors
 /// See [`super::collect`].
 pub async fn collect_events(session: &Session<'_>, scheduled_time: Option<Timestamp>) -> Result<RunAnswer, Error> {
-    let run = match Run::begin(session, "collect", Key::Stream(Stream::EventReport)).await? {
+    let run = match Run::begin(session, Key::Stream(Stream::EventReport)).await? {
         Begun::Run(run) => run,
         Begun::Busy(answer) => return Ok(answer),
     };

@@ -26,7 +26,7 @@ use crate::{
 /// # Errors
 /// See [`super::collect`].
 pub async fn redrive(session: &Session<'_>, stream: Stream) -> Result<RunAnswer, Error> {
-    let run = match Run::begin(session, "redrive", Key::Redrive(stream)).await? {
+    let run = match Run::begin(session, Key::Redrive(stream)).await? {
         Begun::Run(run) => run,
         Begun::Busy(answer) => return Ok(answer),
     };
@@ -96,11 +96,12 @@ pub(crate) fn document(mapper: &Mapper, stream: Stream, letter: &DeadLetter, clo
     let stamps =
         Stamps { created: letter.created.unwrap_or(letter.refused_at), ingested: was_live(letter).then_some(clock) };
     let identity = Identity {
+        stream,
         id: letter.document_id.clone(),
         timestamp: letter.timestamp,
         ambiguous: letter.tags.iter().any(|tag| tag == AMBIGUOUS_TIME),
     };
-    let document = streams::remap(mapper, &stamps, stream, identity, &letter.original);
+    let document = streams::remap(mapper, &stamps, identity, &letter.original);
     Document { since: letter.since.or(document.since), ..document }
 }
 

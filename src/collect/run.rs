@@ -105,7 +105,13 @@ pub(super) enum Begun<'a> {
 
 impl<'a> Run<'a> {
     /// Takes the lease of `key`.
-    pub(super) async fn begin(session: &'a Session<'a>, action: &'static str, key: Key) -> Result<Begun<'a>, Error> {
+    pub(super) async fn begin(session: &'a Session<'a>, key: Key) -> Result<Begun<'a>, Error> {
+        let action = match key {
+            Key::Stream(_) => "collect",
+            Key::Backfill(_) => "backfill",
+            Key::Plan(_) => "plan",
+            Key::Redrive(_) => "redrive",
+        };
         let stream = key.stream();
         let held = session.store.acquire(key, &session.origin.request_id, now(), session.limits.lease_until).await?;
         let lease = match held {

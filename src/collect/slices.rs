@@ -44,7 +44,7 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// # Errors
 /// See [`super::collect`].
 pub async fn plan(session: &Session<'_>, window: Window) -> Result<PlanAnswer, Error> {
-    let run = match Run::begin(session, "plan", Key::Plan(window)).await? {
+    let run = match Run::begin(session, Key::Plan(window)).await? {
         Begun::Run(run) => run,
         Begun::Busy(answer) => return Ok(PlanAnswer::new(answer, window, &[])),
     };

@@ -49,7 +49,7 @@ pub async fn collect_snapshot(
     kind: SnapshotKind,
     scheduled_time: Option<Timestamp>,
 ) -> Result<RunAnswer, Error> {
-    let run = match Run::begin(session, "collect", Key::Stream(kind.stream())).await? {
+    let run = match Run::begin(session, Key::Stream(kind.stream())).await? {
         Begun::Run(run) => run,
         Begun::Busy(answer) => return Ok(answer),
     };

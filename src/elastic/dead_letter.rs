@@ -53,24 +53,23 @@ pub(super) struct Letter<'a> {
 }
 
 /// Returns the `_source` of a dead letter.
+#[expect(clippy::expect_used, reason = "the mapping writes the source, and `Namespace` and `Stream` the name")]
 pub(super) fn letter_source(letter: &Letter<'_>) -> String {
     let Letter { letters, target, document, refusal, origin, now } = *letter;
     // Only these fields are read, because values in others may be nested more deeply than the parser accepts.
-    #[derive(Default, Deserialize)]
+    #[derive(Deserialize)]
     struct Made {
-        #[serde(default)]
         event: MadeEvent,
         tags: Option<Value>,
     }
-    #[derive(Default, Deserialize)]
+    #[derive(Deserialize)]
     struct MadeEvent {
         created: Option<Value>,
         ingested: Option<Value>,
     }
     // A namespace has no hyphen, so the last one ends the dataset.
-    let namespace = letters.as_str().rsplit_once('-').map_or("", |(_, namespace)| namespace);
-    // Every source is JSON. A letter without these fields is still valid, as those of older versions are.
-    let made: Made = serde_json::from_str(&document.source).unwrap_or_default();
+    let (_, namespace) = letters.as_str().rsplit_once('-').expect("the name of a data stream has hyphens");
+    let made: Made = serde_json::from_str(&document.source).expect("a source is JSON with an event");
     let mut event = Map::new();
     for (name, value) in [("created", made.event.created), ("ingested", made.event.ingested)] {
         event.extend(value.map(|value| (name.to_owned(), value)));

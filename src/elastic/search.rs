@@ -20,6 +20,7 @@ pub(super) struct Found<H> {
     /// The ID of the point in time that was searched.
     pub(super) pit_id: Option<String>,
     pub(super) hits: Hits<H>,
+    /// Absent if the search requests none, or if it finds no shard.
     #[serde(default)]
     aggregations: Value,
 }

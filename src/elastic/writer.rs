@@ -110,6 +110,7 @@ impl BulkWriter {
         self.documents.rollover_duplicates() + self.letters.rollover_duplicates()
     }
 
+    #[expect(clippy::expect_used, reason = "`write_letters` returns one outcome for each refused document")]
     async fn deliver_chunk(
         &self,
         documents: &[Document],
@@ -129,7 +130,7 @@ impl BulkWriter {
             return Err(rejected(&self.documents, first.error_type.clone(), MOST_REFUSED_REMEDY));
         }
         let mut letters = self.write_letters(&refused, now).await?.into_iter();
-        let mut with_letter = |_| letters.next().unwrap_or(Delivery::DeadLetter);
+        let mut with_letter = |_: &_| letters.next().expect("each refused document has a letter");
         Ok(outcomes.iter().map(|outcome| outcome.as_ref().copied().unwrap_or_else(&mut with_letter)).collect())
     }
 

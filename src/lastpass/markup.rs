@@ -62,7 +62,7 @@ pub(super) fn read(response: &str) -> Markup {
             }
             is_first = false;
             is_lastpass |= is(local, LASTPASS);
-            said.extend(attribute_values(inside.get(name.len()..).unwrap_or_default()));
+            said.extend(attribute_values(&inside[name.len()..]));
         }
     }
     said.push(rest);
@@ -79,7 +79,7 @@ fn split_tag(tag: &str) -> (&str, &str) {
     let mut quote = None;
     for (at, c) in tag.char_indices() {
         match (quote, c) {
-            (None, '>') => return (tag.get(..at).unwrap_or_default(), tag.get(at + 1..).unwrap_or_default()),
+            (None, '>') => return (&tag[..at], &tag[at + 1..]),
             (None, '"' | '\'') => quote = Some(c),
             (Some(open), c) if open == c => quote = None,
             _ => {}
@@ -95,7 +95,7 @@ fn attribute_values(mut attributes: &str) -> Vec<&str> {
         let value = value.trim_start();
         let (value, after) = match value.chars().next() {
             Some(quote @ ('"' | '\'')) => {
-                let value = value.get(1..).unwrap_or_default();
+                let value = &value[1..];
                 value.split_once(quote).unwrap_or((value, ""))
             }
             _ => value.split_once(char::is_whitespace).unwrap_or((value, "")),

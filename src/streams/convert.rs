@@ -135,17 +135,19 @@ fn is_ip(text: &str) -> bool {
     }
 }
 
+/// Removes the zeros before the last four characters of a group.
+fn shorten(group: &str) -> &str {
+    match group.len().checked_sub(4) {
+        Some(surplus) if group.bytes().take(surplus).all(|byte| byte == b'0') => &group[surplus..],
+        Some(_) | None => group,
+    }
+}
+
 /// Returns whether `text` is an IPv6 address. Its groups may have more leading zeros than they need.
 fn is_ipv6(text: &str) -> bool {
     if text.parse::<Ipv6Addr>().is_ok() {
         return true;
     }
-    let shorten = |group: &str| match group.len().checked_sub(4) {
-        Some(surplus) if group.bytes().take(surplus).all(|byte| byte == b'0') => {
-            group.get(surplus..).unwrap_or_default().to_owned()
-        }
-        Some(_) | None => group.to_owned(),
-    };
     text.split(':').map(shorten).collect::<Vec<_>>().join(":").parse::<Ipv6Addr>().is_ok()
 }
 

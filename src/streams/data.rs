@@ -242,7 +242,7 @@ impl<'r> Data<'r> {
         };
         for (capture, field) in captures.iter().skip(1).zip(fields) {
             if let Some(capture) = capture {
-                *field(self) = Some(data.part(|text| text.get(capture.range()).unwrap_or_default()).into());
+                *field(self) = Some(data.part(|text| &text[capture.range()]).into());
             }
         }
     }

@@ -370,7 +370,7 @@ mod tests {
         assert_eq!(first.len(), 6);
         for document in first.iter().chain(&documents_of(&json!({ "users": [] }))) {
             assert_eq!(
-                &remap(&mapper(), &stamps(), Stream::DetailedSharedFolder, identity_of(document), &document.original),
+                &remap(&mapper(), &stamps(), identity_of(Stream::DetailedSharedFolder, document), &document.original),
                 document
             );
         }
@@ -399,7 +399,7 @@ mod tests {
         assert_eq!(documents[1].original, original);
         for document in &documents {
             assert_eq!(
-                &remap(&mapper(), &stamps(), Stream::DetailedSharedFolder, identity_of(document), &document.original),
+                &remap(&mapper(), &stamps(), identity_of(Stream::DetailedSharedFolder, document), &document.original),
                 document
             );
         }
@@ -410,7 +410,7 @@ mod tests {
         let record = r#"{"sharedfoldername":"F","users":[{"username":"a","attribs":{"password":"S3cr3t"}}]}"#;
         let first = folder_documents(&mapper(), record);
         assert!(!format!("{first:?}").contains("S3cr3t"), "{first:?}");
-        let again = remap(&mapper(), &stamps(), Stream::DetailedSharedFolder, identity_of(&first[0]), record);
+        let again = remap(&mapper(), &stamps(), identity_of(Stream::DetailedSharedFolder, &first[0]), record);
         assert!(!format!("{again:?}").contains("S3cr3t"), "{again:?}");
     }
 }

@@ -84,7 +84,7 @@ impl IdParts {
 }
 
 fn of_digest(digest: [u8; 32]) -> DocId {
-    let mut id = URL_SAFE_NO_PAD.encode(digest.get(..HASHED_BYTES).unwrap_or_default());
+    let mut id = URL_SAFE_NO_PAD.encode(&digest[..HASHED_BYTES]);
     // The text is ASCII, so it can be cut anywhere.
     id.truncate(HASH_CHARACTERS);
     id.insert_str(0, SCHEME);

@@ -90,7 +90,7 @@ pub fn documents<'m, I: IntoIterator<Item = (String, Option<EventTime>)>>(
 /// Maps the record of one of these documents again, from the document's `original`.
 #[must_use]
 pub fn remap(mapper: &Mapper, stamps: &Stamps, identity: Identity, original: &str) -> Document {
-    let Identity { id, timestamp: first, ambiguous } = identity;
+    let Identity { stream: _, id, timestamp: first, ambiguous } = identity;
     let record = read(original);
     let mut mapping = Mapping::new(mapper, stamps);
     // The timestamp of an event without a readable `Time` is when it was first read.
@@ -560,10 +560,14 @@ mod tests {
         ] {
             let event = (record.to_owned(), time);
             let first = map_one_event(&mapper(), &stamps(), &event);
-            assert_eq!(remap(&mapper(), &stamps(), identity_of(&first), &first.original), first, "{record}");
+            assert_eq!(
+                remap(&mapper(), &stamps(), identity_of(Stream::EventReport, &first), &first.original),
+                first,
+                "{record}"
+            );
             // If the record is read at another time, the document keeps its `_id` and instant.
             let later = Stamps { created: at("2031-06-01T00:00:00Z"), ..stamps() };
-            let second = remap(&mapper(), &later, identity_of(&first), &first.original);
+            let second = remap(&mapper(), &later, identity_of(Stream::EventReport, &first), &first.original);
             assert_eq!((&second.id, second.timestamp), (&first.id, first.timestamp), "{record}");
         }
     }
@@ -572,7 +576,7 @@ mod tests {
     fn without_a_timestamp_an_event_is_mapped_again_by_its_time() {
         let unknown = |record: &str| {
             let first = text(record);
-            let unknown = Identity { timestamp: None, ambiguous: false, ..identity_of(&first) };
+            let unknown = Identity { timestamp: None, ambiguous: false, ..identity_of(Stream::EventReport, &first) };
             (remap(&plain_mapper(), &stamps(), unknown, &first.original), first)
         };
         for record in [r#"{"Time":"2025-07-17 09:51:51"}"#, r#"{"Time":"2025-11-02 01:30:00"}"#, "{}"] {
@@ -643,7 +647,10 @@ mod tests {
                 assert_eq!(field(&source, "/event/original"), json!(record));
             }
             assert_eq!(first.original, record);
-            assert_eq!(remap(&plain_mapper(), &stamps(), identity_of(&first), &first.original), first);
+            assert_eq!(
+                remap(&plain_mapper(), &stamps(), identity_of(Stream::EventReport, &first), &first.original),
+                first
+            );
         }
     }
 

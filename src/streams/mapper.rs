@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    document::{AccountNumber, DocId, Namespace, Organization},
+    document::{AccountNumber, DocId, Namespace, Organization, Stream},
     lastpass::time::ApiZone,
 };
 
@@ -51,6 +51,8 @@ pub struct Snapshot {
 /// The identity of a document, which stays the same when its record is mapped again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
+    /// Its stream.
+    pub stream: Stream,
     /// Its `_id`.
     pub id: DocId,
     /// Its `@timestamp`. If it is `None`, an event has the instant of its `Time`, and any other document

@@ -1,8 +1,8 @@
 //! One file per stream: record → ECS document and its `_id`. Pure functions, which read no clock and send nothing.
 //!
 //! Maps a record to the same fields as Elastic's own LastPass integration, without its pipelines. Knows nothing of HTTP
-//! or AWS. The invariant: every record, whatever it looks like, becomes a document whose `_id` depends on the record
-//! only. If part of a record cannot be read, the document's `error.message` says so and its `event.original` has the
+//! or AWS. The invariant: every record, whatever it looks like, becomes a document, and the same record always gets the
+//! same `_id`. If part of a record cannot be read, the document's `error.message` says so and its `event.original` has the
 //! whole record.
 //!
 //! The file of a stream begins with the struct of its fields, in the order in which they are written. Its mapping and

@@ -55,7 +55,7 @@ pub(super) fn without_secrets(record: &str) -> Cow<'_, str> {
         None if first_mention(&unescaped(record)).is_some() => record.find(ESCAPE),
         at => at,
     };
-    Cow::Borrowed(record.get(..at.unwrap_or(record.len())).unwrap_or_default())
+    Cow::Borrowed(&record[..at.unwrap_or(record.len())])
 }
 
 /// The place of a value in a record.
@@ -161,7 +161,7 @@ fn unescaped(text: &str) -> String {
         plain.push_str(before);
         let byte = after.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()).filter(u8::is_ascii);
         plain.extend(byte.map(char::from));
-        rest = after.get(if byte.is_some() { 2 } else { 0 }..).unwrap_or_default();
+        rest = if byte.is_some() { &after[2..] } else { after };
     }
     plain + rest
 }

@@ -11,7 +11,8 @@ use crate::document::{Document, Stream};
 
 /// Maps the record of a document again, from the `original` of the first mapping.
 #[must_use]
-pub fn remap(mapper: &Mapper, stamps: &Stamps, stream: Stream, identity: Identity, original: &str) -> Document {
+pub fn remap(mapper: &Mapper, stamps: &Stamps, identity: Identity, original: &str) -> Document {
+    let stream = identity.stream;
     let source = match stream {
         Stream::EventReport => return event_report::remap(mapper, stamps, identity, original),
         Stream::User => user::source,

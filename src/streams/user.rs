@@ -399,9 +399,9 @@ mod tests {
     fn the_original_is_enough_to_map_again() {
         for record in [record(), json!({}), json!({ "id": "9", "username": "a" })] {
             let first = user_document(&mapper(), &record.to_string());
-            assert_eq!(remap(&mapper(), &stamps(), Stream::User, identity_of(&first), &first.original), first);
-            let unknown = Identity { timestamp: None, ..identity_of(&first) };
-            assert_eq!(remap(&mapper(), &stamps(), Stream::User, unknown, &first.original).timestamp, stamps().created);
+            assert_eq!(remap(&mapper(), &stamps(), identity_of(Stream::User, &first), &first.original), first);
+            let unknown = Identity { timestamp: None, ..identity_of(Stream::User, &first) };
+            assert_eq!(remap(&mapper(), &stamps(), unknown, &first.original).timestamp, stamps().created);
         }
     }
 
@@ -447,7 +447,7 @@ mod tests {
                 let without = user_document(&mapper, r#"{"username":"a"}"#);
                 assert_eq!(first.id, without.id);
                 // A dead letter of an older version still contains the password.
-                let again = remap(&mapper, &stamps(), Stream::User, identity_of(&first), record);
+                let again = remap(&mapper, &stamps(), identity_of(Stream::User, &first), record);
                 assert!(!format!("{again:?}").contains(SECRET), "{record}");
             }
         }
@@ -490,6 +490,6 @@ mod tests {
             original,
             format!("{},\"id\":\"101\"}}", record.strip_suffix('}').expect("an object")).replace("\\uDE00", "\\ude00")
         );
-        assert_eq!(remap(&plain_mapper(), &stamps(), Stream::User, identity_of(&first), &first.original), first);
+        assert_eq!(remap(&plain_mapper(), &stamps(), identity_of(Stream::User, &first), &first.original), first);
     }
 }

@@ -527,7 +527,7 @@ async fn deliveries() -> Vec<Case> {
     let document = |id: usize| Document {
         id: DocId(format!("a{id}")),
         timestamp: Timestamp::UNIX_EPOCH,
-        source: "{}".to_owned(),
+        source: r#"{"event":{}}"#.to_owned(),
         original: "{}".to_owned(),
         since: None,
     };

@@ -128,8 +128,8 @@ fn map_user(mapper: &Mapper, raw: &str) -> Vec<Document> {
 
 fn map_folder(mapper: &Mapper, raw: &str) -> Vec<Document> {
     let id = serde_json::from_value(json!("an id")).expect("an id");
-    let identity = Identity { id, timestamp: Some(snapshot().timestamp), ambiguous: false };
-    vec![remap(mapper, &stamps(), Stream::DetailedSharedFolder, identity, raw)]
+    let (stream, timestamp) = (Stream::DetailedSharedFolder, Some(snapshot().timestamp));
+    vec![remap(mapper, &stamps(), Identity { stream, id, timestamp, ambiguous: false }, raw)]
 }
 
 /// Maps a folder with its one user in a list, as LastPass sends it.

@@ -7,6 +7,8 @@ use lastpass_elastic::{
     elastic::{self, SetupOptions},
 };
 
+use secrecy::SecretString;
+
 use super::{
     connection::Connection,
     document::Document,
@@ -48,23 +50,29 @@ impl Connection<'_> {
         }
         if plan.uses_elasticsearch() {
             let access = elasticsearch.log_in(self.input, account.namespace()).await?;
-            self.use_access(&elasticsearch, access, account.namespace(), &mut document, created).await?;
+            let (writer, installer) = self.get_keys(&elasticsearch, access, account.namespace(), created).await?;
+            if let Some(writer) = &writer {
+                document.set(Field::WriterKey, writer);
+            }
+            if let (true, Some(client)) = (plan.templates, &installer) {
+                let options = SetupOptions { retention: self.args.retention.clone(), take_over: self.args.take_over };
+                elastic::setup(client, &options).await?;
+                output::print_message("the index templates are installed");
+            }
         }
         Ok(document)
     }
 
-    /// Creates or takes the writer key, and installs the index templates.
-    async fn use_access(
+    /// Creates or takes the writer key if it is needed. Returns it, and the client that can install the index templates.
+    async fn get_keys(
         &self,
         elasticsearch: &Elasticsearch<'_>,
         access: Access,
         namespace: &Namespace,
-        document: &mut Document,
         created: &mut CreatedKey,
-    ) -> Result<(), Error> {
-        let Plan { key, templates, .. } = elasticsearch.plan;
-        let (writer, installer) = match access {
-            Access::User(client) if key => {
+    ) -> Result<(Option<SecretString>, Option<elastic::Client>), Error> {
+        Ok(match access {
+            Access::User(client) if elasticsearch.plan.key => {
                 let stack = &self.session.stack.name;
                 let name = key_name(stack, self.account, clock::now());
                 let writer = created.create(&client, &name, stack).await?;
@@ -73,16 +81,7 @@ impl Connection<'_> {
             }
             Access::User(client) => (None, Some(client)),
             Access::Keys { writer, installer } => (writer, installer),
-        };
-        if let Some(writer) = &writer {
-            document.set(Field::WriterKey, writer);
-        }
-        if let (true, Some(client)) = (templates, &installer) {
-            let options = SetupOptions { retention: self.args.retention.clone(), take_over: self.args.take_over };
-            elastic::setup(client, &options).await?;
-            output::print_message("the index templates are installed");
-        }
-        Ok(())
+        })
     }
 }
 

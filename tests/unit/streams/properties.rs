@@ -107,14 +107,8 @@ fn map(record: &str) -> Vec<Document> {
         documents.push(user_document(&mapper, record));
         documents.extend(folder_documents(&mapper, record));
         for stream in Stream::ALL {
-            let id = DocId("a".to_owned());
-            documents.push(remap(
-                &mapper,
-                &stamps(),
-                stream,
-                Identity { id, timestamp: None, ambiguous: false },
-                record,
-            ));
+            let identity = Identity { stream, id: DocId("a".to_owned()), timestamp: None, ambiguous: false };
+            documents.push(remap(&mapper, &stamps(), identity, record));
         }
     }
     documents

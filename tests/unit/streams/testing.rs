@@ -48,10 +48,10 @@ pub(super) fn map_one_event(mapper: &Mapper, stamps: &Stamps, event: &(String, O
 }
 
 /// Returns the parts of a document that stay when its record is mapped again.
-pub(super) fn identity_of(document: &Document) -> Identity {
+pub(super) fn identity_of(stream: Stream, document: &Document) -> Identity {
     let tags = field(&source(document), "/tags");
     let ambiguous = tags.as_array().is_some_and(|tags| tags.iter().any(|tag| tag == event_report::AMBIGUOUS_TIME));
-    Identity { id: document.id.clone(), timestamp: Some(document.timestamp), ambiguous }
+    Identity { stream, id: document.id.clone(), timestamp: Some(document.timestamp), ambiguous }
 }
 
 pub(super) fn source(document: &Document) -> Value {

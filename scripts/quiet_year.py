@@ -6,7 +6,7 @@ their time, are left out. The history before the year has all rare events, but f
 
 Users are copied once. The snapshots of the year are that snapshot with other times and last logins, on every second day.
 The changes of the year follow from its events, as a comparison of daily snapshots would find them. `stream-silent` is left
-out, because a year of runs of the collector cannot be had.
+out, because a year of runs of the collector cannot be simulated.
 """
 
 from __future__ import annotations

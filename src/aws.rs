@@ -84,7 +84,7 @@ const CODES: &[(&str, Verdict)] = &[
     ("ResourceNotFoundException", Verdict::Missing),
 ];
 
-/// Why a call failed. Holds no part of the request or response except the service's error code and message.
+/// The cause of a failed call. Holds no part of the request or response except the service's error code and message.
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]
 pub(crate) struct Fault {

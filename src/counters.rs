@@ -1,4 +1,4 @@
-//! What a run did with documents.
+//! The numbers of documents of a run.
 
 use std::ops::AddAssign;
 

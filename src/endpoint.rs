@@ -53,7 +53,7 @@ pub fn parse(text: &str, faults: &[Fault]) -> Result<Url, Fault> {
     }
 }
 
-/// Why a setting is not an address of LastPass. The text never repeats its value, which may contain a password or be a
+/// A setting that is not an address of LastPass. The text never repeats its value, which may contain a password or be a
 /// credential in the wrong place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidLastPassUrl {
@@ -135,7 +135,7 @@ pub struct Endpoint {
     kibana: Option<Url>,
 }
 
-/// Why a setting is not an address of Elasticsearch. The text names the setting and never repeats its value, which may
+/// A setting that is not an address of Elasticsearch. The text names the setting and never repeats its value, which may
 /// contain a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEndpoint {

@@ -13,7 +13,7 @@ use crate::{
     secrets::{self, Part},
 };
 
-/// Why an invocation failed.
+/// The error of an invocation.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The payload is invalid.

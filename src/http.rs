@@ -18,7 +18,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest time to connect to AWS. Chosen: less than an attempt may take, so that the error names the cause.
 const AWS_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Why no TLS client can be built.
+/// The reason why no TLS client can be built.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A text does not contain valid certificates.
@@ -37,7 +37,7 @@ const MOST_NAMES: usize = 5;
 /// Longest name in a message. Source: RFC 1035: a host name has at most 253 characters.
 const LONGEST_NAME: usize = 253;
 
-/// Why TLS failed after the connection was made.
+/// The fault of TLS on a connection that was established.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TlsFault {
     /// The certificate is not from a trusted authority, or its signature is wrong.

@@ -7,13 +7,13 @@ use lambda_runtime::Context;
 
 use crate::{clock::Deadline, request::Action};
 
-/// The divisor of the time of an invocation: a tenth is reserved for saving progress and answering.
+/// The divisor of the time of an invocation. Chosen: a tenth is reserved for saving progress and answering.
 const RESERVED_DIVISOR: u32 = 10;
 /// The shortest and longest reserved time. Chosen: a conditional write takes milliseconds, so the reserve allows for a retry.
 const RESERVED: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
-/// The part of the reserve that is left for the answer.
+/// The part of the reserve that is left for the answer. Chosen: an answer and the metrics are written in milliseconds.
 const ANSWERING: Duration = Duration::from_millis(200);
-/// How long a lease may outlive Lambda's deadline. The sandbox is gone by then.
+/// How long a lease may outlive Lambda's deadline. Chosen: Lambda has stopped the sandbox by then.
 const LEASE_BEYOND_DEADLINE: SignedDuration = SignedDuration::from_secs(5);
 /// Maximum duration of `check` and `status`. Chosen: someone waits for them, and the AWS CLI times out after a minute.
 const READ_ONLY_TIMEOUT: Duration = Duration::from_secs(50);

@@ -9,7 +9,7 @@ use rustix::termios::{self, LocalModes, OptionalActions, Termios};
 use secrecy::{SecretString, zeroize::Zeroizing};
 use tokio::sync::oneshot;
 
-/// Why nothing was read from the terminal.
+/// The reason why nothing was read from the terminal.
 #[derive(Debug)]
 pub enum Error {
     /// The terminal cannot be used.

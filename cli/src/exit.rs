@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-/// How a command ended, in ascending order of severity: a command for several accounts ends as the worst of them.
+/// The end of a command, in ascending order of severity: a command for several accounts ends as the worst of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
     /// The command did its work.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::exit::Exit;
 
-/// Why a command failed.
+/// The error of a command.
 pub type Error = Box<dyn Failure>;
 
 impl<E: Failure + 'static> From<E> for Error {

@@ -18,7 +18,7 @@ pub enum Format {
     Json,
 }
 
-/// Whether the reader of standard output still reads.
+/// The state of the reader of standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reader {
     /// The reader still reads.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::ChangesAnswer;
 use crate::{counters::Counters, document::Stream, request::Window};
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
@@ -30,7 +30,7 @@ impl RunStatus {
     }
 }
 
-/// Why a run did nothing, or ended early for another reason than its deadline.
+/// The reason why a run did nothing, or ended early without having reached its deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {

@@ -29,7 +29,7 @@ pub struct Comparison {
     pub changes: u64,
 }
 
-/// How far a comparison is.
+/// The progress of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ComparisonProgress {
     /// Pending: it continues after the entries with this key, or begins if `None`.
@@ -40,7 +40,7 @@ pub enum ComparisonProgress {
     Skipped(SkipReason),
 }
 
-/// Why two snapshots were not compared.
+/// The reason why two snapshots were not compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SkipReason {
     /// The checkpoint does not know the snapshot before, because an older version took it, or after a reset.

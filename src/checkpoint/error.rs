@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{Destination, PartitionKey};
 use crate::aws::{BoxError, Fault, Verdict};
 
-/// Why a checkpoint could not be read or written.
+/// A checkpoint that could not be read or written.
 ///
 /// After any of these errors, the stored position is an acknowledged one, because no other position is ever written.
 #[derive(Debug, thiserror::Error)]

@@ -99,7 +99,7 @@ pub enum Unfinished {
     },
 }
 
-/// How far a window of the event report was read.
+/// The position in a window of the event report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowPosition {
     /// The beginning of the window.
@@ -112,7 +112,7 @@ pub struct WindowPosition {
     pub alert: bool,
 }
 
-/// How far a snapshot was read.
+/// The position in a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SnapshotPosition {
     /// The time that identifies the snapshot.
@@ -165,7 +165,7 @@ impl SnapshotPosition {
     }
 }
 
-/// How a run ended, as `status` shows it.
+/// The end of a run, as `status` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LastRun {
     /// When the run ended.

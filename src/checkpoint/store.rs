@@ -383,7 +383,7 @@ impl Store {
     }
 }
 
-/// Where a run starts.
+/// The start of a run.
 enum Start<'a> {
     /// The item holds the progress in this destination.
     Continue(&'a Item),

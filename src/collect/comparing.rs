@@ -25,7 +25,7 @@ const DELIVERED_TOGETHER: usize = 1_000;
 /// Entries after which the position is saved. Chosen: a page, so that a run with slow searches makes progress as well.
 const SAVED_AFTER: u64 = 1_000;
 
-/// How the work on a comparison ended.
+/// The end of the work on a comparison.
 pub(super) enum ComparisonEnd {
     Complete,
     DeadlineCame,

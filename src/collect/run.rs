@@ -20,10 +20,11 @@ use crate::{
 
 /// The interval at which a run renews its lease of 60 s. Chosen: two renewals may fail.
 const RENEW_EVERY: Duration = Duration::from_secs(20);
-/// How many documents are delivered before they are counted: two bulk requests, which are in progress at the same time.
+/// How many documents are delivered before they are counted. Chosen: two bulk requests, which are in progress at the same
+/// time.
 const COUNTED_TOGETHER: usize = 4_000;
 
-/// How a run ended without an error.
+/// The end of a run without an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
     Complete,

@@ -26,7 +26,7 @@ pub struct LivePlan {
     pub is_wide: bool,
 }
 
-/// How far back a run reads.
+/// The distance that a run reads back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LookBack {
     /// The setting `INITIAL_LOOKBACK`.
@@ -35,7 +35,7 @@ pub struct LookBack {
     pub overlap: SignedDuration,
 }
 
-/// How far earlier runs have read.
+/// The positions of earlier runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Past {
     /// Everything before this instant is acknowledged.

@@ -28,14 +28,15 @@ const PAUSES_MS: std::ops::Range<u64> = 1_200..2_800;
 /// Maximum number of further requests. Chosen: three events in different seconds are a pattern, and the last response
 /// cannot contain the event of its own request.
 const MOST_REQUESTS: usize = 4;
-/// After how many further requests polling stops if no new event has appeared since the first page. Their events may
-/// appear later and then also form a pattern.
+/// After how many further requests polling stops if no new event has appeared since the first page. Chosen: the search
+/// ends within seconds. Events that appear later also form a pattern.
 const MOST_WITHOUT_NEW_EVENTS: usize = 3;
 /// Maximum time for all further requests. Chosen: a live run has minutes, and `check` less than one.
 const LONGEST_SEARCH: Duration = Duration::from_secs(20);
-/// The divisor of the remaining time: further requests may take at most a quarter of it.
+/// The divisor of the remaining time. Chosen: further requests take at most a quarter of it, so that the run gets the most.
 const TIME_DIVISOR: u32 = 4;
-/// How far before the newest event a further request begins. Events of simultaneous requests may appear out of order.
+/// How far before the newest event a further request begins. Chosen: longer than the delay between the events of
+/// simultaneous requests, which may appear out of order.
 const BEFORE_NEWEST: SignedDuration = SignedDuration::from_mins(2);
 /// How long after an earlier run's requests a live run still looks for their events. Chosen: events appear minutes late.
 const SEARCH_UNTIL: SignedDuration = SignedDuration::from_mins(30);

@@ -1,9 +1,9 @@
-//! Why a request failed, as error texts say it.
+//! The causes of failed requests, as error texts name them.
 
 use std::fmt;
 use std::time::Duration;
 
-/// What is wrong with a rejected API key, if Elasticsearch says so.
+/// The fault of a rejected API key, if Elasticsearch names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyFault {
     /// Elasticsearch did not say.
@@ -33,7 +33,7 @@ impl fmt::Display for KeyFault {
     }
 }
 
-/// Why there is no usable response.
+/// The cause of a missing or unusable response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unanswered {
     /// Kibana responded.
@@ -121,7 +121,7 @@ impl fmt::Display for Unanswered {
     }
 }
 
-/// Why a backing index cannot be read.
+/// The reason why a backing index cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unreadable {
     /// It is closed.

@@ -52,7 +52,7 @@ pub(super) enum ItemOutcome {
     },
 }
 
-/// Why Elasticsearch will never accept a document. The reason may contain parts of it and goes only into the dead letter.
+/// The reason why Elasticsearch will never accept a document. It may contain parts of it and goes only into the dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
     /// The item's `error.type`.
@@ -61,7 +61,7 @@ pub(super) struct Refusal {
     pub(super) reason: String,
 }
 
-/// Why a bulk item stops the run.
+/// The reason why a bulk item stops the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StopCause {
     /// The document went to the failure store, where searches do not find it.

@@ -13,7 +13,7 @@ use super::cause::KeyFault;
 use super::error::Error;
 use crate::redact::SecretParts;
 
-/// How requests are authenticated.
+/// The authentication of requests.
 #[derive(Clone)]
 pub enum Login {
     /// With an API key in its encoded form.

@@ -5,7 +5,7 @@
 //! acknowledged it or its dead letter.
 //!
 //! - `writer`, `send`, `bulk` and `encode`: deliver documents
-//! - `judge` and `outcome`: what the result of an item means, and what became of a document
+//! - `judge` and `outcome`: the meaning of an item's result, and the outcome of a document
 //! - `dead_letter` and `waiting_letters`: write and read dead letters
 //! - `lookup` and `backing_indices`: which documents exist
 //! - `transport`, `client`, `retry` and `response`: one request

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What a request to Elasticsearch is for.
+/// The purpose of a request to Elasticsearch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     /// `GET /`.

@@ -1,8 +1,8 @@
-//! What became of a document.
+//! The outcome of a document.
 
 use super::judge::Refusal;
 
-/// How a document was delivered.
+/// The delivery of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
     /// It was written by this request.

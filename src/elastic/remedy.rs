@@ -1,4 +1,4 @@
-//! What the reader of an error text can do about it.
+//! Remedies, which end the texts of errors.
 
 use crate::http::TlsFault;
 

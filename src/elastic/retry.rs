@@ -7,10 +7,10 @@ use tokio::time::Instant;
 use super::error::Error;
 use crate::clock::{Backoff, Deadline};
 
-/// First pause before a request is repeated.
+/// First pause before a request is repeated. Chosen: short, because it doubles.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// Longest pause before a request is repeated.
+/// Longest pause before a request is repeated. Chosen: a cluster that responds again is noticed soon.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// How long to retry an unreachable cluster that has not responded in this invocation. Chosen: longer than a proxy takes to

@@ -304,6 +304,7 @@ impl StreamWriter {
 fn too_large() -> Refusal {
     Refusal {
         error_type: "request_too_large".to_owned(),
-        reason: "this document alone exceeds the request limit of the cluster or of a proxy in front of it".to_owned(),
+        reason: "a request with only this document exceeds the limit of the cluster or of a proxy in front of it"
+            .to_owned(),
     }
 }

@@ -42,7 +42,7 @@ pub const MAX_UNREADABLE: usize = 1_000;
 
 const READ_REMEDY: &str = "see whether the data stream can be searched in Kibana's Discover";
 
-/// Where the two snapshots are, and which fields of their documents are needed.
+/// The place of the two snapshots, and the fields of their documents that are needed.
 #[derive(Debug, Clone)]
 pub struct SnapshotQuery {
     /// The data stream of both.

@@ -114,7 +114,7 @@ impl Transport {
     }
 }
 
-/// Why there is no response.
+/// The cause of a missing response.
 pub(super) enum Failure {
     /// The response was a redirect, which is not followed.
     Redirect,

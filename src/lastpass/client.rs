@@ -77,7 +77,7 @@ impl fmt::Debug for Client {
     }
 }
 
-/// How one try failed.
+/// The failure of one try.
 enum Fault {
     Throttled { form: ThrottlingForm, retry_after: Option<Duration> },
     Unreachable { why: String, source: Option<reqwest::Error> },

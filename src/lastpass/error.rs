@@ -12,7 +12,7 @@ use super::{
     time::ApiZone,
 };
 
-/// Why LastPass could not be read. No text contains a record, a body or a secret.
+/// A failed request to LastPass. No text contains a record, a body or a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The hash was reset, or belongs to another account. Not retried; the checkpoint is unchanged.

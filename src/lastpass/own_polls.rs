@@ -50,8 +50,8 @@ const NEAR_MS: i64 = 60_000;
 const QUARTER_HOUR_MS: i64 = 15 * 60 * 1_000;
 /// The smallest and the largest offset of any zone. Source: the IANA time zone database.
 const OFFSETS_MS: std::ops::RangeInclusive<i64> = -12 * 3_600_000..=14 * 3_600_000;
-/// How far around the clock and the requests the offset of the setting must be constant. Nothing is judged near a
-/// transition, because wall times are ambiguous there.
+/// How far around the clock and the requests the offset of the setting must be constant. Chosen: twice the hour that a
+/// transition repeats or skips, because wall times are ambiguous there.
 const STEADY: SignedDuration = SignedDuration::from_hours(2);
 
 /// Zones that messages name: zones with many LastPass customers, one or two for each offset.

@@ -48,7 +48,7 @@ pub struct Page {
     pub total: Option<u64>,
 }
 
-/// Whether more pages follow a page.
+/// The consequence of a page: whether more pages follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageOutcome {
     /// The first response holds all entries.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::markup::{self, Markup};
 
-/// Why a body is not the expected response.
+/// The reason why a body is not the expected response.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Problem {
     /// The body is not the API's JSON, but that of a proxy or a maintenance page. Holds the problem, never the body.
@@ -109,6 +109,7 @@ pub(super) struct Reasons {
 impl Reasons {
     /// Takes the reasons in a field: a text, or a list or map of texts.
     pub(super) fn take(&mut self, name: &str, value: &Value, depth: usize) {
+        /// Chosen: a list in a map.
         const DEEPEST: usize = 2;
         let name = plain(name);
         if ERRORS.contains(&name.as_str()) {

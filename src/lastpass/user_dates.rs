@@ -24,6 +24,7 @@ const TOLERANCE: SignedDuration = SignedDuration::from_secs(5);
 /// Zones that are documented or recorded. For these, one user is enough evidence. Any other zone needs
 /// [`FEWEST_USERS`], because among many zones some time matches by chance.
 const DOCUMENTED: [&str; 2] = ["UTC", "US/Eastern"];
+/// See [`DOCUMENTED`]. Chosen: two users match another zone by chance very rarely.
 const FEWEST_USERS: usize = 2;
 
 /// The zone that matches the dates of users.

@@ -32,7 +32,8 @@ use super::{
 };
 use crate::clock::whole_second;
 
-/// The margin at both ends of a request.
+/// The margin at both ends of a request. Chosen: the unit of LastPass's times, because a bound may or may not include its
+/// second.
 const MARGIN: SignedDuration = SignedDuration::from_secs(1);
 
 /// Microseconds in a second.

@@ -8,7 +8,7 @@ use super::fields::{
 };
 use crate::aws::{BoxError, Fault, Verdict};
 
-/// Why there are no credentials. Contains nothing of the document except names of fields.
+/// Credentials that could not be fetched or read. Contains nothing of the document except names of fields.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Secrets Manager did not respond, or throttled, until the time was up.

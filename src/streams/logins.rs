@@ -16,7 +16,7 @@ pub(super) enum LoginType {
     Site,
 }
 
-/// How the type of the logins of an action is determined.
+/// The rule that determines the type of the logins of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Login {
     /// All logins of the action have this type.

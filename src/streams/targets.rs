@@ -7,7 +7,7 @@ use super::{
 };
 use crate::text::Text;
 
-/// Which of the addresses in `Data` are targets.
+/// The addresses in `Data` that are targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Targets {
     All,

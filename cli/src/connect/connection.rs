@@ -1,4 +1,4 @@
-//! What one run of `connect` works with.
+//! The objects that one run of `connect` works with.
 
 use super::{args::ConnectArgs, input::Input, secret::Secret, settings::Settings};
 use crate::{kibana_address::Address, session::Session};

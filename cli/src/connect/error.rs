@@ -7,7 +7,7 @@ use lastpass_elastic::{elastic, error::Error as LibraryError};
 use super::field::{self, Field};
 use crate::{ask, aws, failure::Failure};
 
-/// Why a stack could not be connected.
+/// A stack that could not be connected.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Several accounts are selected.

@@ -1,4 +1,4 @@
-//! Why the content could not be installed.
+//! The errors of `content install`.
 
 use std::io;
 

@@ -19,7 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 const API_VERSION: &str = "2023-10-31";
 /// The oldest Kibana for which dashboards and rules are made.
 const OLDEST: (u64, u64) = (8, 19);
-/// Longest part of a response in a message.
+/// Longest part of a response in a message, in characters. Chosen: a few lines of a terminal.
 const LONGEST_MESSAGE: usize = 500;
 /// Separates the parts of an upload. It does not occur in the files.
 const BOUNDARY: &str = "lastpass-elastic-1c7f3a52d9";

@@ -1,4 +1,4 @@
-//! What a user may do in a shared folder.
+//! The rights of a user in a shared folder.
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;

@@ -49,7 +49,7 @@ impl Traffic {
     }
 }
 
-/// How long each system takes to answer a request.
+/// The time that each system takes to answer a request.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Delays {
     pub(crate) lastpass: Duration,

@@ -165,7 +165,7 @@ pub enum Order {
     Shuffled(u64),
 }
 
-/// Whether the second of a bound belongs to its range.
+/// The treatment of the second of a bound, which belongs to the range or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bound {

@@ -17,7 +17,7 @@ use crate::{
     streams::{Mapper, event_report, testing},
 };
 
-/// What happens to a run at one of its pages.
+/// The fate of a run at one of its pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     GoesOn,
@@ -241,7 +241,7 @@ fn entries(middle: Timestamp, overlap: SignedDuration, events: &[Drawn]) -> Vec<
     events.iter().enumerate().map(entry).collect()
 }
 
-/// How a live run starts.
+/// The start of a live run.
 #[derive(Debug, Clone)]
 struct Start {
     /// Seconds after the end of the run before.

@@ -116,7 +116,7 @@ impl Namespace {
 pub struct DataStream(String);
 
 impl DataStream {
-    /// Returns the data stream for documents that Elasticsearch refused permanently.
+    /// Returns the data stream for documents that Elasticsearch rejected permanently.
     #[must_use]
     pub fn dead_letter(namespace: &Namespace) -> Self {
         Self(format!("logs-lastpass.dead_letter-{namespace}"))

@@ -1,7 +1,7 @@
 //! Calls AWS services, retries the calls and judges their errors.
 //!
 //! This module judges errors for [`checkpoint`](crate::checkpoint) and [`secrets`](crate::secrets), which add the
-//! remedy. It knows nothing of items or credentials. A [`Fault`] never holds a response, because the response of
+//! remedy. It knows nothing of items or credentials. A [`CallError`] never holds a response, because the response of
 //! Secrets Manager is the secret.
 //!
 //! The SDK's own retries are disabled ([`retries`]). They stop after three attempts within about a second, ignore the
@@ -87,13 +87,13 @@ const CODES: &[(&str, Verdict)] = &[
 /// The cause of a failed call. Holds no part of the request or response except the service's error code and message.
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]
-pub(crate) struct Fault {
+pub(crate) struct CallError {
     pub(crate) verdict: Verdict,
     text: String,
     source: Option<BoxError>,
 }
 
-impl Fault {
+impl CallError {
     /// Builds a temporary fault, such as a call without time left for a response.
     pub(crate) fn transient(text: impl Into<String>) -> Self {
         Self { verdict: Verdict::Transient, text: text.into(), source: None }
@@ -117,7 +117,7 @@ impl Fault {
     }
 }
 
-impl<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static> From<SdkError<E>> for Fault {
+impl<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static> From<SdkError<E>> for CallError {
     fn from(error: SdkError<E>) -> Self {
         match error {
             SdkError::ServiceError(answer) => {
@@ -163,7 +163,7 @@ pub(crate) async fn call<T, E, Fut>(
     retry_timeout: Duration,
     deadline: Deadline,
     mut attempt: impl FnMut() -> Fut,
-) -> Result<T, Fault>
+) -> Result<T, CallError>
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     Fut: Future<Output = Result<T, SdkError<E>>>,
@@ -174,8 +174,8 @@ where
     loop {
         let fault = match timeout_at(stop, attempt()).await {
             Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => Fault::from(error),
-            Err(_) => return Err(last.unwrap_or_else(|| Fault::transient("no response before the deadline"))),
+            Ok(Err(error)) => CallError::from(error),
+            Err(_) => return Err(last.unwrap_or_else(|| CallError::transient("no response before the deadline"))),
         };
         let pause = backoff.pause();
         if fault.verdict != Verdict::Transient || Instant::now() + pause >= stop {
@@ -194,35 +194,35 @@ mod tests {
     #[test]
     fn throttling_and_server_errors_are_retried() {
         for code in ["ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"] {
-            assert_eq!(Fault::answered(400, Some(code), None).verdict, Verdict::Transient, "{code}");
+            assert_eq!(CallError::answered(400, Some(code), None).verdict, Verdict::Transient, "{code}");
         }
-        assert_eq!(Fault::answered(503, Some("SomethingNew"), None).verdict, Verdict::Transient);
-        assert_eq!(Fault::answered(429, Some("SomethingNew"), None).verdict, Verdict::Transient);
+        assert_eq!(CallError::answered(503, Some("SomethingNew"), None).verdict, Verdict::Transient);
+        assert_eq!(CallError::answered(429, Some("SomethingNew"), None).verdict, Verdict::Transient);
     }
 
     #[test]
     fn a_response_without_a_code_does_not_come_from_the_service() {
-        let fault = Fault::answered(200, None, None);
+        let fault = CallError::answered(200, None, None);
         assert_eq!(fault.verdict, Verdict::Transient);
         assert_eq!(fault.to_string(), "the response with HTTP status 200 does not come from the service");
     }
 
     #[test]
     fn a_missing_permission_or_resource_is_not_retried() {
-        let denied = Fault::answered(400, Some("AccessDeniedException"), Some("User: x is not authorized"));
+        let denied = CallError::answered(400, Some("AccessDeniedException"), Some("User: x is not authorized"));
         assert_eq!(denied.verdict, Verdict::Forbidden);
         assert_eq!(denied.to_string(), "AccessDeniedException: User: x is not authorized");
-        assert_eq!(Fault::answered(400, Some("ExpiredTokenException"), None).verdict, Verdict::Forbidden);
-        assert_eq!(Fault::answered(400, Some("ValidationException"), None).verdict, Verdict::Refused);
-        assert_eq!(Fault::answered(400, Some("ResourceNotFoundException"), None).verdict, Verdict::Missing);
+        assert_eq!(CallError::answered(400, Some("ExpiredTokenException"), None).verdict, Verdict::Forbidden);
+        assert_eq!(CallError::answered(400, Some("ValidationException"), None).verdict, Verdict::Refused);
+        assert_eq!(CallError::answered(400, Some("ResourceNotFoundException"), None).verdict, Verdict::Missing);
     }
 
     #[test]
     fn an_unusable_kms_key_is_distinguished_from_a_missing_permission() {
-        let kms = Fault::answered(400, Some("AccessDeniedException"), Some("Access to KMS is not allowed"));
+        let kms = CallError::answered(400, Some("AccessDeniedException"), Some("Access to KMS is not allowed"));
         assert_eq!(kms.verdict, Verdict::Key);
         let role = "User: arn:aws:sts::1:assumed-role/x is not authorized to perform: kms:Decrypt on resource: y";
-        assert_eq!(Fault::answered(400, Some("AccessDeniedException"), Some(role)).verdict, Verdict::Key);
-        assert_eq!(Fault::answered(400, Some("DecryptionFailure"), None).verdict, Verdict::Key);
+        assert_eq!(CallError::answered(400, Some("AccessDeniedException"), Some(role)).verdict, Verdict::Key);
+        assert_eq!(CallError::answered(400, Some("DecryptionFailure"), None).verdict, Verdict::Key);
     }
 }

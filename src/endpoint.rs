@@ -16,7 +16,7 @@ const LASTPASS_HOSTS: [&str; 2] = ["lastpass.com", "lastpass.eu"];
 
 /// A fault of a URL that credentials are sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub enum UrlFault {
     /// It names no host, or is no URL at all.
     NotAUrl,
     /// The scheme is neither `https` nor `http`.
@@ -29,7 +29,7 @@ pub enum Fault {
     Query,
 }
 
-impl Fault {
+impl UrlFault {
     fn is_in(self, url: &Url) -> bool {
         match self {
             Self::NotAUrl => url.host().is_none(),
@@ -44,9 +44,9 @@ impl Fault {
 /// Parses a URL that credentials are sent to.
 ///
 /// # Errors
-/// The first of `faults` that the URL has; [`Fault::NotAUrl`] if it is no URL at all.
-pub fn parse(text: &str, faults: &[Fault]) -> Result<Url, Fault> {
-    let url = Url::parse(text.trim()).map_err(|_| Fault::NotAUrl)?;
+/// The first of `faults` that the URL has; [`UrlFault::NotAUrl`] if it is no URL at all.
+pub fn parse(text: &str, faults: &[UrlFault]) -> Result<Url, UrlFault> {
+    let url = Url::parse(text.trim()).map_err(|_| UrlFault::NotAUrl)?;
     match faults.iter().find(|fault| fault.is_in(&url)) {
         Some(fault) => Err(*fault),
         None => Ok(url),
@@ -116,12 +116,12 @@ pub(crate) fn lastpass_url(setting: &'static str, text: &str) -> Result<LastPass
 /// # Errors
 /// [`InvalidLastPassUrl`], which says what to change.
 pub(crate) fn other_lastpass_url(setting: &'static str, text: &str) -> Result<LastPassUrl, InvalidLastPassUrl> {
-    let faults = [Fault::NotAUrl, Fault::UserInfo, Fault::Query, Fault::Scheme, Fault::Plain];
+    let faults = [UrlFault::NotAUrl, UrlFault::UserInfo, UrlFault::Query, UrlFault::Scheme, UrlFault::Plain];
     let url = parse(text, &faults).map_err(|fault| match fault {
-        Fault::NotAUrl => InvalidLastPassUrl::NotAUrl(setting),
-        Fault::UserInfo => InvalidLastPassUrl::UserInfo(setting),
-        Fault::Query => InvalidLastPassUrl::Query(setting),
-        Fault::Scheme | Fault::Plain => InvalidLastPassUrl::Unprotected(setting),
+        UrlFault::NotAUrl => InvalidLastPassUrl::NotAUrl(setting),
+        UrlFault::UserInfo => InvalidLastPassUrl::UserInfo(setting),
+        UrlFault::Query => InvalidLastPassUrl::Query(setting),
+        UrlFault::Scheme | UrlFault::Plain => InvalidLastPassUrl::Unprotected(setting),
     })?;
     let host = url.host_str().ok_or(InvalidLastPassUrl::NotAUrl(setting))?.to_owned();
     Ok(LastPassUrl { url, host })
@@ -171,13 +171,13 @@ impl Endpoint {
     /// # Errors
     /// [`InvalidEndpoint`], which says what to change.
     pub fn from_url(text: &str) -> Result<Self, InvalidEndpoint> {
-        let faults = [Fault::Scheme, Fault::Plain, Fault::UserInfo, Fault::Query, Fault::NotAUrl];
+        let faults = [UrlFault::Scheme, UrlFault::Plain, UrlFault::UserInfo, UrlFault::Query, UrlFault::NotAUrl];
         let url = parse(text, &faults).map_err(|fault| match fault {
-            Fault::NotAUrl => InvalidEndpoint::NotAUrl,
-            Fault::Scheme => InvalidEndpoint::Scheme,
-            Fault::Plain => InvalidEndpoint::Plain,
-            Fault::UserInfo => InvalidEndpoint::UserInfo,
-            Fault::Query => InvalidEndpoint::Query,
+            UrlFault::NotAUrl => InvalidEndpoint::NotAUrl,
+            UrlFault::Scheme => InvalidEndpoint::Scheme,
+            UrlFault::Plain => InvalidEndpoint::Plain,
+            UrlFault::UserInfo => InvalidEndpoint::UserInfo,
+            UrlFault::Query => InvalidEndpoint::Query,
         })?;
         let mut host = url.host_str().ok_or(InvalidEndpoint::NotAUrl)?.to_owned();
         if let Some(port) = url.port() {

@@ -1,6 +1,6 @@
 //! The address of Kibana, as a browser shows it, and the space in it.
 
-use lastpass_elastic::endpoint::{self, Fault};
+use lastpass_elastic::endpoint::{self, UrlFault};
 
 use crate::failure::Failure;
 
@@ -47,7 +47,7 @@ impl Address {
     /// # Errors
     /// [`Error::Url`], [`Error::TwoSpaces`], [`Error::SpaceName`].
     pub fn new(url: &str, space: Option<&str>) -> Result<Self, Error> {
-        let faults = [Fault::NotAUrl, Fault::Scheme, Fault::UserInfo, Fault::Plain];
+        let faults = [UrlFault::NotAUrl, UrlFault::Scheme, UrlFault::UserInfo, UrlFault::Plain];
         let mut url = endpoint::parse(url, &faults).map_err(|fault| Error::Url(description(fault)))?;
         url.set_query(None);
         url.set_fragment(None);
@@ -95,13 +95,13 @@ impl Address {
     }
 }
 
-const fn description(fault: Fault) -> &'static str {
+const fn description(fault: UrlFault) -> &'static str {
     match fault {
-        Fault::NotAUrl => "is not a URL",
-        Fault::Scheme => "does not begin with https://",
-        Fault::UserInfo => "has a user name or password: only an API key is used",
-        Fault::Plain => "does not begin with https://: the API key would be sent unprotected",
-        Fault::Query => "has a part that begins with ? or #",
+        UrlFault::NotAUrl => "is not a URL",
+        UrlFault::Scheme => "does not begin with https://",
+        UrlFault::UserInfo => "has a user name or password: only an API key is used",
+        UrlFault::Plain => "does not begin with https://: the API key would be sent unprotected",
+        UrlFault::Query => "has a part that begins with ? or #",
     }
 }
 

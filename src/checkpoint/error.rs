@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Destination, PartitionKey};
-use crate::aws::{BoxError, Fault, Verdict};
+use crate::aws::{BoxError, CallError, Verdict};
 
 /// A checkpoint that could not be read or written.
 ///
@@ -170,7 +170,7 @@ impl Error {
         matches!(self, Self::LeaseLost { .. })
     }
 
-    pub(crate) fn of_call(fault: Fault, action: &'static str, table: &str) -> Self {
+    pub(crate) fn of_call(fault: CallError, action: &'static str, table: &str) -> Self {
         let table = table.to_owned();
         let verdict = fault.verdict;
         let source = Box::new(fault);
@@ -190,8 +190,8 @@ mod tests {
     use super::*;
     use crate::document::{AccountName, AccountNumber, Namespace, Stream};
 
-    fn fault() -> Box<Fault> {
-        Box::new(Fault::transient("no response before the deadline"))
+    fn fault() -> Box<CallError> {
+        Box::new(CallError::transient("no response before the deadline"))
     }
 
     fn destination(host: &str) -> Box<Destination> {

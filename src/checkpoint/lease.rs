@@ -9,7 +9,7 @@ use super::item::{AttributeChange, LEASE, LEASE_TIME, lease_change, state_change
 use super::refused_write::RefusedWrite;
 use super::table::{Condition, Outcome, Table, Write};
 use super::{Error, Key, PartitionKey, State};
-use crate::aws::Fault;
+use crate::aws::CallError;
 use crate::clock::Deadline;
 
 /// A lease of one checkpoint. Only its holder may change the checkpoint.
@@ -90,7 +90,7 @@ impl Lease {
     /// Writes `changes` and the lease: renewed at `renewed`, or released if that is `None`.
     async fn write(&self, mut changes: Vec<AttributeChange>, renewed: Option<Timestamp>) -> Result<(), Error> {
         let mut written = timeout_at(self.table.deadline.instant(), self.written.lock()).await.map_err(|_| {
-            let fault = Fault::transient("another write of the same checkpoint was still in progress");
+            let fault = CallError::transient("another write of the same checkpoint was still in progress");
             Error::of_call(fault, "dynamodb:UpdateItem", &self.table.name)
         })?;
         let expires = renewed.map(|now| expiry(now, self.latest_expiry).max(written.expires));

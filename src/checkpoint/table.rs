@@ -25,7 +25,7 @@ use super::item::{
     AttributeChange, DESTINATION, EXPIRES, EXPIRES_AT, LEASE, LEASE_TIME, PK, REQUEST_ID, TOKEN, VERSION, WRITE_ID,
     destination_value, lease_value, number,
 };
-use crate::aws::{self, Fault};
+use crate::aws::{self, CallError};
 use crate::clock::Deadline;
 
 /// Maximum time for the retries of one call. After that the lease has expired, and the result of the call is out of date.
@@ -138,7 +138,7 @@ impl Table {
             let page = answer.map_err(|fault| Error::of_call(fault, SCAN, &self.name))?;
             // DynamoDB always returns a list, which may be empty.
             let found = page.items.ok_or_else(|| {
-                Error::of_call(Fault::transient("the response contains no list of items"), SCAN, &self.name)
+                Error::of_call(CallError::transient("the response contains no list of items"), SCAN, &self.name)
             })?;
             items.extend(found);
             start = page.last_evaluated_key;

@@ -95,7 +95,8 @@ pub fn parse_page(response: &str, zone: &ApiZone) -> Result<Page, Problem> {
     Ok(Page { events, next_us: parse_next(next)? })
 }
 
-/// Reads the `Time` of a record.
+/// Reads the `Time` of a record, by which events are sorted. The other fields are read when the event is mapped, which may be
+/// many pages later: until then, only the text is kept.
 fn time_of(record: &str, zone: &ApiZone) -> Option<LocalTime> {
     /// A record with at most one `Time`, which is a text without escapes, as in every recorded event.
     #[derive(Deserialize)]

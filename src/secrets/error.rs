@@ -6,7 +6,7 @@ use super::fields::{
     ACCOUNT_NUMBER, NAMESPACE, ORGANIZATION_ID, ORGANIZATION_NAME, PLACEHOLDER, PROVISIONING_HASH, TIME_ZONE,
     USER_TIME_ZONE,
 };
-use crate::aws::{BoxError, Fault, Verdict};
+use crate::aws::{BoxError, CallError, Verdict};
 
 /// Credentials that could not be fetched or read. Contains nothing of the document except names of fields.
 #[derive(Debug, thiserror::Error)]
@@ -108,7 +108,7 @@ impl Error {
         }
     }
 
-    pub(crate) fn of_call(fault: Fault, secret_id: &str) -> Self {
+    pub(crate) fn of_call(fault: CallError, secret_id: &str) -> Self {
         let secret_id = secret_id.to_owned();
         let verdict = fault.verdict;
         let source = Box::new(fault);
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn every_text_says_what_to_do() {
-        let (secret_id, source) = (|| "arn:secret".to_owned(), || Box::new(Fault::transient("no answer")));
+        let (secret_id, source) = (|| "arn:secret".to_owned(), || Box::new(CallError::transient("no answer")));
         let problems = Problems(vec![Problem::NotDigits, Problem::Lacks(PROVISIONING_HASH)]);
         let texts = [
             (

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::{
     actions::{Category, Classification, EventType, classify},
     data::{Row, rows},
-    ecs::{Constants, Event},
+    ecs::{Constants, EventFields},
     logins::{Login, login},
     targets::{Targets, targets},
     value::to_raw,
@@ -45,14 +45,14 @@ impl Action {
             event: None,
             lower_case,
         };
-        let mut event = Event::new(constants);
+        let mut event = EventFields::new(constants);
         action.describe(&mut event, timezone);
         action.event = Some(to_raw(&event));
         action
     }
 
     /// Sets the fields of `event` that are the same for all events with this action.
-    pub(super) fn describe<'r>(&'r self, event: &mut Event<'r>, timezone: &'r str) {
+    pub(super) fn describe<'r>(&'r self, event: &mut EventFields<'r>, timezone: &'r str) {
         if !self.lower_case.is_empty() {
             event.action = Some(Text::from(self.lower_case.as_str()).into());
         }

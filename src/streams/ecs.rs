@@ -43,8 +43,8 @@ pub(super) struct EcsDocument<'r, L: CustomFields> {
     tags: Vec<&'r str>,
     #[serde(skip_serializing_if = "is_empty")]
     pub(super) error: Errors,
-    #[serde(serialize_with = "Event::write")]
-    pub(super) event: Event<'r>,
+    #[serde(serialize_with = "EventFields::write")]
+    pub(super) event: EventFields<'r>,
     #[serde(skip_serializing_if = "is_empty")]
     pub(super) source: Source<'r>,
     #[serde(skip_serializing_if = "is_empty")]
@@ -142,7 +142,7 @@ pub(super) struct Errors {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Event<'r> {
+pub(super) struct EventFields<'r> {
     module: &'static str,
     dataset: &'static str,
     created: &'r str,
@@ -166,7 +166,7 @@ pub(super) struct Event<'r> {
     pub(super) json: Option<&'r RawValue>,
 }
 
-impl<'r> Event<'r> {
+impl<'r> EventFields<'r> {
     /// Builds an `event` with the fields that every document has.
     pub(super) fn new(constants: &'r Constants<'_>) -> Self {
         let Constants { stream, created, ingested, .. } = constants;
@@ -253,7 +253,7 @@ impl<'r, L: CustomFields> EcsDocument<'r, L> {
             timestamp: Time(timestamp),
             tags: tags.clone(),
             error: Errors::default(),
-            event: Event::new(constants),
+            event: EventFields::new(constants),
             source: Source::default(),
             user: User::default(),
             related: Related::default(),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{case, review};
 use crate::{
-    aws::Fault,
+    aws::CallError,
     checkpoint::{self, Destination, Key, PartitionKey},
     document::{AccountNumber, Namespace, Stream},
     lastpass::{self, Command, answers::Answers, time::ApiZone},
@@ -253,11 +253,11 @@ fn answers_of_secrets_manager() {
     let mut cases: Vec<_> = table
         .iter()
         .map(|(what, status, code, message, error_type)| {
-            let fault = Fault::answered(*status, *code, Some(message));
+            let fault = CallError::answered(*status, *code, Some(message));
             case(*what, secrets::Error::of_call(fault, arn), error_type)
         })
         .collect();
-    let error = secrets::Error::of_call(Fault::transient("no response before the deadline"), arn);
+    let error = secrets::Error::of_call(CallError::transient("no response before the deadline"), arn);
     cases.push(case("no answer", error, "Secret.Unreachable"));
     let problems = secrets::Problems(vec![secrets::Problem::Binary]);
     let error = secrets::Error::Invalid { secret_id: arn.to_owned(), problems };
@@ -327,7 +327,7 @@ fn answers_of_dynamodb() {
     let mut cases: Vec<_> = table
         .iter()
         .map(|(what, status, code, message, error_type)| {
-            let fault = Fault::answered(*status, *code, Some(message));
+            let fault = CallError::answered(*status, *code, Some(message));
             case(*what, checkpoint::Error::of_call(fault, UPDATE, "checkpoints"), error_type)
         })
         .collect();

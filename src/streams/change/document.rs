@@ -144,7 +144,7 @@ struct ChangeDocument<'a> {
     timestamp: Time,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     tags: &'a [String],
-    event: Event,
+    event: EventFields,
     #[serde(skip_serializing_if = "is_empty")]
     user: User<'a>,
     #[serde(skip_serializing_if = "is_empty")]
@@ -153,7 +153,7 @@ struct ChangeDocument<'a> {
 }
 
 #[derive(Serialize)]
-struct Event {
+struct EventFields {
     module: &'static str,
     dataset: &'static str,
     created: Time,
@@ -241,7 +241,7 @@ impl<'m> Documents<'m> {
             organization: self.shared.organization.as_deref(),
             timestamp: Time(current.timestamp),
             tags: &self.mapper.tags,
-            event: Event {
+            event: EventFields {
                 module: "lastpass",
                 dataset: DATASET,
                 created: Time(self.sent),

@@ -10,7 +10,7 @@ use super::cause::{KeyFault, Unanswered};
 use super::client::Client;
 use super::encode::{Line, bulk_body};
 use super::error::Error;
-use super::judge::{Item, ItemOutcome, StopCause};
+use super::judge::{FAILURE_STORE, Item, ItemOutcome, StopCause};
 use super::operation::Operation;
 use super::outcome::{Delivery, Outcome};
 use super::remedy::{CLUSTER_BLOCK, SHARD_LIMIT, known_remedy};
@@ -189,10 +189,14 @@ impl BulkApi {
     }
 }
 
-/// Returns the index in which all documents with these `ids` were created, if the response says only that.
+/// Returns the index in which all documents with these `ids` were created, if the response says only that. An index of a
+/// failure store is none.
 fn index_of_all<'r, 'a>(response: &'r Response, ids: impl Iterator<Item = &'a DocId>) -> Option<&'r str> {
     const BEGIN: &str = r#"{"items":[{"create":{"_index":""#;
     let index = response.text()?.strip_prefix(BEGIN)?.split('"').next()?;
+    if index.starts_with(FAILURE_STORE) {
+        return None;
+    }
     let begin = format!(r#"{BEGIN}{index}","_id":""#);
     let between = format!(r#"","status":201}}}},{{"create":{{"_index":"{index}","_id":""#);
     response.is_about_each(ids, [&begin, &between, r#"","status":201}}]}"#]).then_some(index)
@@ -227,6 +231,7 @@ mod tests {
             assert_eq!(of(&[created.clone(), other.clone()]), None, "{other}");
         }
         assert_eq!(of(&[created]), None);
+        assert_eq!(of(&["x", "y"].map(|id| item(".fs-1", id, "201"))), None);
         assert_eq!(of(&[]), None);
     }
 }

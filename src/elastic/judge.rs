@@ -139,7 +139,7 @@ static RULES: &[Rule] = &[
 ];
 
 /// The beginning of the names of the indices of a failure store.
-const FAILURE_STORE: &str = ".fs-";
+pub(super) const FAILURE_STORE: &str = ".fs-";
 
 impl Item<'_> {
     /// Returns its backing index. Empty if the response has none.

@@ -195,7 +195,7 @@ async fn a_permission_missing_for_secret_or_key_is_reported_without_a_retry() {
     let denied = |message| Fault::Answer { status: 400, code: "AccessDeniedException", message };
     for (message, text) in [
         ("User: x is not authorized to perform: secretsmanager:GetSecretValue", "secretsmanager:GetSecretValue"),
-        ("Access to KMS is not allowed", "kms:Decrypt"),
+        ("Access to KMS is not allowed", "KmsKeyArn"),
     ] {
         let seen = stored.proxy.count(GET);
         stored.proxy.order(GET, [denied(message)]);

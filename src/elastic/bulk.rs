@@ -10,7 +10,7 @@ use super::cause::{KeyFault, Unanswered};
 use super::client::Client;
 use super::encode::{Line, bulk_body};
 use super::error::Error;
-use super::judge::{FAILURE_STORE, Item, ItemOutcome, StopCause};
+use super::judge::{Item, ItemOutcome, StopCause};
 use super::operation::Operation;
 use super::outcome::{Delivery, Outcome};
 use super::remedy::{CLUSTER_BLOCK, SHARD_LIMIT, known_remedy};
@@ -28,7 +28,6 @@ const PIPELINE: &str = "documents were refused before they reached an index, whi
     ingest pipeline that does not exist (index.final_pipeline, perhaps in a @custom component template) or that fails";
 
 /// The outcomes of the documents of one request.
-#[derive(Default)]
 pub(super) struct BulkOutcomes {
     /// The outcome of each document, in order. None if the document has to be sent again.
     pub(super) outcomes: Vec<Option<Outcome>>,
@@ -104,9 +103,9 @@ impl BulkApi {
             status => return Err(self.request_refused(status, response.error_type())),
         }
         let sent = ids.len();
-        if index_of_all(response, ids.clone()).is_some_and(|index| !is_doubtful(index)) {
-            let outcomes = vec![Some(Ok(Delivery::Created)); sent];
-            return Ok(ControlFlow::Continue(BulkOutcomes { outcomes, ..BulkOutcomes::default() }));
+        if let Some(index) = index_of_all(response, ids.clone()) {
+            let items = (0..sent).map(|_| Item::created(index));
+            return self.judge(items, is_doubtful).map(ControlFlow::Continue);
         }
         let items = self.client.parse::<Items<'_>>(response)?.items;
         let is_same = |(id, action): (&DocId, &Action<'_>)| {
@@ -126,7 +125,8 @@ impl BulkApi {
         items: impl ExactSizeIterator<Item = Item<'a>>,
         is_doubtful: impl Fn(&str) -> bool,
     ) -> Result<BulkOutcomes, Error> {
-        let mut result = BulkOutcomes { outcomes: Vec::with_capacity(items.len()), ..BulkOutcomes::default() };
+        let outcomes = Vec::with_capacity(items.len());
+        let mut result = BulkOutcomes { outcomes, doubtful: Vec::new(), doubtful_index: None, cause: None };
         for (position, item) in items.enumerate() {
             let doubtful = is_doubtful(item.index()).then(|| item.index().to_owned());
             result.outcomes.push(match item.judge(self.data_stream.as_str()) {
@@ -189,14 +189,10 @@ impl BulkApi {
     }
 }
 
-/// Returns the index in which all documents with these `ids` were created, if the response says only that. An index of a
-/// failure store is none.
+/// Returns the index in which all documents with these `ids` were created, if the response says only that.
 fn index_of_all<'r, 'a>(response: &'r Response, ids: impl Iterator<Item = &'a DocId>) -> Option<&'r str> {
     const BEGIN: &str = r#"{"items":[{"create":{"_index":""#;
     let index = response.text()?.strip_prefix(BEGIN)?.split('"').next()?;
-    if index.starts_with(FAILURE_STORE) {
-        return None;
-    }
     let begin = format!(r#"{BEGIN}{index}","_id":""#);
     let between = format!(r#"","status":201}}}},{{"create":{{"_index":"{index}","_id":""#);
     response.is_about_each(ids, [&begin, &between, r#"","status":201}}]}"#]).then_some(index)
@@ -231,7 +227,6 @@ mod tests {
             assert_eq!(of(&[created.clone(), other.clone()]), None, "{other}");
         }
         assert_eq!(of(&[created]), None);
-        assert_eq!(of(&["x", "y"].map(|id| item(".fs-1", id, "201"))), None);
         assert_eq!(of(&[]), None);
     }
 }

@@ -139,7 +139,14 @@ static RULES: &[Rule] = &[
 ];
 
 /// The beginning of the names of the indices of a failure store.
-pub(super) const FAILURE_STORE: &str = ".fs-";
+const FAILURE_STORE: &str = ".fs-";
+
+impl<'a> Item<'a> {
+    /// Builds the item of a document that was created in `index`.
+    pub(super) fn created(index: &'a str) -> Self {
+        Self { status: 201, id: None, index: Some(index.into()), error: None, failure_store: None }
+    }
+}
 
 impl Item<'_> {
     /// Returns its backing index. Empty if the response has none.

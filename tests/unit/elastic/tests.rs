@@ -526,11 +526,15 @@ async fn a_document_that_exceeds_the_limit_by_itself_is_a_dead_letter() {
 
 #[tokio::test]
 async fn a_document_in_a_failure_store_stops() {
-    for change in
-        [(|answer| answer["items"][1]["create"]["failure_store"] = json!("used")) as fn(&mut Value), |answer| {
-            answer["items"][1]["create"]["_index"] = json!(".fs-logs-lastpass.user-default-2026.11.23-000002")
-        }]
-    {
+    for change in [
+        (|answer| answer["items"][1]["create"]["failure_store"] = json!("used")) as fn(&mut Value),
+        |answer| answer["items"][1]["create"]["_index"] = json!(".fs-logs-lastpass.user-default-2026.11.23-000002"),
+        |answer| {
+            for item in answer["items"].as_array_mut().unwrap() {
+                item["create"]["_index"] = json!(".fs-logs-lastpass.user-default-2026.11.23-000002");
+            }
+        },
+    ] {
         let fake = Fake::start().await;
         fake.fault("_bulk", Wrong::Change(change));
         let error = deliver(&writer(&fake), &documents(0..3)).await.unwrap_err();
